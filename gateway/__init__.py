@@ -1,0 +1,1 @@
+"""The policy point: the only way into the mesh."""

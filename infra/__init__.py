@@ -1,0 +1,1 @@
+"""Running the mesh: locally, and elsewhere."""

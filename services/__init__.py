@@ -1,0 +1,1 @@
+"""The services of the mesh, and the runtime they share."""

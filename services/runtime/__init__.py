@@ -1,0 +1,1 @@
+"""What every process of the mesh shares: serving, calling, identity, errors, settings, logs, metrics, traces."""

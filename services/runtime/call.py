@@ -1,0 +1,91 @@
+"""The call being served: who asks, until when, under which ids; and what a call further down inherits from it."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from services.runtime.errors import DeadlineExceeded
+from services.runtime.identity import IDENTITY_KEY, Identity
+from services.runtime.tracing import inject
+
+REQUEST_ID_KEY = "x-request-id"
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC being served.
+
+    `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`.
+    """
+
+    method: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+    deadline: float = float("inf")
+    identity: Identity | None = None
+    token: str = ""
+    started: float = field(default_factory=time.monotonic)
+    first_sent: float | None = None
+    sent: int = 0
+    received: int = 0
+    code: int = 0
+    reason: str = ""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative once it has passed."""
+        return self.deadline - time.monotonic()
+
+    @property
+    def tenant(self) -> str:
+        """The caller's tenant."""
+        if self.identity is None:
+            raise LookupError(f"{self.method} was served without an identity")
+        return self.identity.tenant
+
+
+_current: ContextVar[Call] = ContextVar("call")
+
+
+def current() -> Call:
+    """The call being served. LookupError outside of one."""
+    return _current.get()
+
+
+def current_or_none() -> Call | None:
+    return _current.get(None)
+
+
+def enter(call: Call) -> None:
+    """Make `call` the current one of this task and of those it starts."""
+    _current.set(call)
+
+
+def new_request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
+
+
+class Outgoing(TypedDict):
+    """The keyword arguments of a stub's call."""
+
+    timeout: float
+    metadata: tuple[tuple[str, str], ...]
+
+
+def outgoing(limit: float, call: Call | None = None) -> Outgoing:
+    """What a call to another service inherits from the one being served (or from `call`): its identity, its ids
+    and what remains of its deadline, `limit` seconds at most.
+
+    Raises DeadlineExceeded where nothing remains.
+    """
+    call = call or current()
+    timeout = min(limit, call.remaining)
+    if timeout <= 0:
+        raise DeadlineExceeded("the deadline passed before the call could be made")
+    metadata = [(REQUEST_ID_KEY, call.request_id), *inject()]
+    if call.token:
+        metadata.append((IDENTITY_KEY, call.token))
+    return {"timeout": timeout, "metadata": tuple(metadata)}

@@ -1,0 +1,91 @@
+"""Domain errors, and the one map from them to gRPC status codes.
+
+Domain code raises these and knows nothing of gRPC; the errors interceptor turns them into a status with a
+google.rpc.ErrorInfo, whose reason is the word that programs may rely on.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Kind(IntEnum):
+    """What kind of failure it is. The value is the gRPC status code that it becomes."""
+
+    CANCELLED = 1
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+class DomainError(Exception):
+    """A failure with a stable reason and a message that is safe to show to the caller.
+
+    `details` are further facts for programs, such as the limit that was passed.
+    """
+
+    kind: ClassVar[Kind] = Kind.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidArgument(DomainError):
+    kind = Kind.INVALID_ARGUMENT
+    reason = "INVALID_ARGUMENT"
+
+
+class Unauthenticated(DomainError):
+    kind = Kind.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(DomainError):
+    kind = Kind.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
+class DeadlineExceeded(DomainError):
+    kind = Kind.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Unavailable(DomainError):
+    """Something this call depends on is gone for now; trying again may help."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "UNAVAILABLE"
+
+
+class CollectionNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "COLLECTION_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no collection {name!r}", collection=name)
+
+
+class ModelNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "MODEL_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name!r}", model=name)
+
+
+class UpstreamError(DomainError):
+    """A downstream service's own error, passed on with its kind and reason."""
+
+    def __init__(self, kind: Kind, reason: str, message: str, **details: str) -> None:
+        super().__init__(message, **details)
+        self.kind = kind  # type: ignore[misc]  # an instance carries what it was given
+        self.reason = reason  # type: ignore[misc]

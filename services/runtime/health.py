@@ -1,0 +1,69 @@
+"""Readiness: the standard health service, fed by checks of what a service needs.
+
+Each dependency is a name of its own in grpc.health.v1 ("dependency/triton"), so that an operator sees why a service
+is not ready; the whole server ("") and the service's own name are SERVING only while all dependencies are well.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # missing in its stubs
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[bool]]
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+DEPENDENCY = "dependency/"
+EVERY = 1.0
+LIMIT = 2.0
+
+
+class Readiness:
+    """Watches `checks`, by dependency name, and sets the health of `names` by them.
+
+    A service that has been ready stays so through one failed round: a single late answer is not an outage.
+    """
+
+    def __init__(self, names: list[str], checks: Mapping[str, Check]) -> None:
+        self.servicer = health.HealthServicer()
+        self._names = ["", *names]
+        self._checks = checks
+        self._missed: dict[str, int] = dict.fromkeys(checks, 2)
+        self._draining = False
+
+    async def watch(self) -> None:
+        """Check for ever. The first round is awaited by nobody: a server answers NOT_SERVING until it has passed."""
+        await self._publish()
+        while not self._draining:
+            await asyncio.gather(*(self._look(name, check) for name, check in self._checks.items()))
+            await self._publish()
+            await asyncio.sleep(EVERY)
+
+    async def drain(self) -> None:
+        """Answer NOT_SERVING from now on."""
+        self._draining = True
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _look(self, name: str, check: Check) -> None:
+        try:
+            async with asyncio.timeout(LIMIT):
+                well = await check()
+        except Exception as error:  # noqa: BLE001 (whatever a check meets, the dependency is not well)
+            log.debug("check failed", extra={"dependency": name, "error": str(error)})
+            well = False
+        before = self._missed[name]
+        self._missed[name] = 0 if well else before + 1
+        if (before < 2) != (self._missed[name] < 2):
+            log.warning("dependency %s", "is well" if well else "is gone", extra={"dependency": name})
+
+    async def _publish(self) -> None:
+        if self._draining:
+            return
+        for name, missed in self._missed.items():
+            await self.servicer.set(f"{DEPENDENCY}{name}", SERVING if missed < 2 else NOT_SERVING)
+        ready = all(missed < 2 for missed in self._missed.values())
+        for name in self._names:
+            await self.servicer.set(name, SERVING if ready else NOT_SERVING)

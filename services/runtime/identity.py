@@ -1,0 +1,102 @@
+"""The internal identity token: minted by the gateway, checked by every service behind it.
+
+A JWT signed with Ed25519: the gateway alone has the private key, so that no service behind it can speak for a tenant.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from services.runtime.errors import Unauthenticated
+
+IDENTITY_KEY = "x-headworks-identity"
+AUDIENCE = "headworks"
+ISSUER = "gateway"
+LIFETIME = 120.0
+CACHED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls. `subject` names the key or the user; `scopes` what it may do."""
+
+    tenant: str
+    subject: str
+    scopes: frozenset[str] = frozenset()
+
+
+class TokenSigner:
+    """Mints tokens. One token serves an identity for half of its lifetime, so that signing is not paid per call."""
+
+    def __init__(self, private_key_pem: bytes) -> None:
+        self._key = serialization.load_pem_private_key(private_key_pem, password=None)
+        self._minted: dict[Identity, tuple[str, float]] = {}
+
+    def token(self, identity: Identity) -> str:
+        """A token for `identity`, valid for at least LIFETIME / 2 seconds."""
+        now = time.time()
+        minted = self._minted.get(identity)
+        if minted and minted[1] > now:
+            return minted[0]
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": identity.subject,
+            "tenant": identity.tenant,
+            "scope": " ".join(sorted(identity.scopes)),
+            "iat": int(now),
+            "exp": int(now + LIFETIME),
+        }
+        token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
+        if len(self._minted) >= CACHED:
+            self._minted.clear()
+        self._minted[identity] = (token, now + LIFETIME / 2)
+        return token
+
+
+class TokenVerifier:
+    """Checks tokens. A token that was found good is remembered until it expires."""
+
+    def __init__(self, public_key_pem: bytes) -> None:
+        self._key = serialization.load_pem_public_key(public_key_pem)
+        self._good: dict[str, tuple[Identity, float]] = {}
+
+    def verify(self, token: str) -> Identity:
+        """The identity in `token`. Raises Unauthenticated for anything but a good one."""
+        good = self._good.get(token)
+        if good and good[1] > time.time():
+            return good[0]
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,  # type: ignore[arg-type]  # an Ed25519 key by contract
+                algorithms=["EdDSA"],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"require": ["exp", "sub", "tenant"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated("the internal identity token is not valid") from error
+        identity = Identity(claims["tenant"], claims["sub"], frozenset(claims.get("scope", "").split()))
+        if len(self._good) >= CACHED:
+            self._good.clear()
+        self._good[token] = (identity, float(claims["exp"]))
+        return identity
+
+
+def write_key_pair(private: Path, public: Path) -> None:
+    """Make a key pair for a development mesh, unless it is there. The private key's file has mode 600."""
+    if private.exists() and public.exists():
+        return
+    key = Ed25519PrivateKey.generate()
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )

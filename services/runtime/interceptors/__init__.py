@@ -1,0 +1,25 @@
+"""What surrounds every RPC served. The order is in `layers`, outermost first."""
+
+from services.runtime.identity import TokenVerifier
+from services.runtime.interceptors.deadline import Deadline
+from services.runtime.interceptors.errors import Errors
+from services.runtime.interceptors.identity import Identify
+from services.runtime.interceptors.logs import AccessLog
+from services.runtime.interceptors.metrics import Metrics
+from services.runtime.interceptors.pipeline import Layer, Pipeline
+from services.runtime.interceptors.tracing import Trace
+
+__all__ = ["Layer", "Pipeline", "layers"]
+
+
+def layers(verifier: TokenVerifier | None, max_deadline: float) -> list[Layer]:
+    """The layers of a service, outermost first. Without a verifier callers are not identified: the gateway, which
+    identifies them itself, and control, which no caller from outside reaches."""
+    return [
+        Trace(),
+        AccessLog(),
+        Metrics(),
+        Errors(),
+        Deadline(max_deadline),
+        *([Identify(verifier)] if verifier else []),
+    ]

@@ -1,0 +1,30 @@
+"""The call's deadline as a point in time, and its enforcement."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.runtime.call import Call
+from services.runtime.errors import DeadlineExceeded
+from services.runtime.interceptors.pipeline import Context
+
+
+class Deadline:
+    """The caller's deadline, or `longest` seconds where that is sooner or the caller set none."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        remaining = context.time_remaining()
+        seconds = self._longest if remaining is None else min(remaining, self._longest)
+        call.deadline = time.monotonic() + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            if call.remaining > 0:
+                raise  # a narrower limit further in, not this one
+            raise DeadlineExceeded(f"the call did not finish within {seconds:.3g} seconds") from error

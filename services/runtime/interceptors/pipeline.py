@@ -1,0 +1,103 @@
+"""One gRPC interceptor that puts the layers around each handler, for all four kinds of RPC alike.
+
+A layer is an async context manager around the call. Responses are written with `context.write`, so that a caller who
+leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from typing import Any, Protocol, TypeAlias
+
+import grpc
+
+from services.runtime import call as calls
+from services.runtime.call import Call
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+class Layer(Protocol):
+    """Something done around every call."""
+
+    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]: ...
+
+
+class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Puts `layers`, outermost first, around every handler but those of health and reflection."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self._layers = layers
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
+        if handler is None or method.startswith(EXEMPT):
+            return handler
+        wrapped = self._wrap(method, handler)
+        if len(self._wrapped) < 1024:
+            self._wrapped[method] = wrapped
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        streams_in, streams_out = bool(handler.request_streaming), bool(handler.response_streaming)
+        inner: Any = {
+            (False, False): handler.unary_unary,
+            (False, True): handler.unary_stream,
+            (True, False): handler.stream_unary,
+            (True, True): handler.stream_stream,
+        }[streams_in, streams_out]
+        make: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[streams_in, streams_out]
+        serve = self._serve_stream if streams_out else self._serve_unary
+
+        async def wrapped(request: Any, context: Context) -> Any:
+            call = Call(
+                method, {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
+            )
+            source = _counted(request, call) if streams_in else request
+            return await serve(inner, call, source, context)
+
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
+
+    async def _enter(self, stack: AsyncExitStack, call: Call, context: Context) -> None:
+        calls.enter(call)
+        for layer in self._layers:
+            await stack.enter_async_context(layer.around(call, context))
+
+    async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
+        async with AsyncExitStack() as stack:
+            await self._enter(stack, call, context)
+            response = await inner(request, context)
+            call.sent = 1
+            return response
+
+    async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
+        async with AsyncExitStack() as stack:
+            await self._enter(stack, call, context)
+            async with aclosing(inner(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+                    call.sent += 1
+                    if call.first_sent is None:
+                        call.first_sent = time.monotonic()
+
+
+async def _counted(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
+    async for request in requests:
+        call.received += 1
+        yield request

@@ -1,0 +1,46 @@
+"""Logs as JSON lines on standard error, each with the service, the request and the trace it belongs to."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from services.runtime import tracing
+from services.runtime.call import current_or_none
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record; the `extra` of a log call becomes further fields."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        trace_id, span_id = tracing.ids()
+        call = current_or_none()
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if call is not None:
+            fields["request_id"] = call.request_id
+        if trace_id:
+            fields |= {"trace_id": trace_id, "span_id": span_id}
+        fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(fields, default=str).decode()
+
+
+def configure(service: str, level: str) -> None:
+    """Send this process's logs to standard error at `level`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(service))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,101 @@
+"""Build a service's gRPC server, serve, and drain when told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime import logs, metrics, tracing
+from services.runtime.health import Check, Readiness
+from services.runtime.identity import TokenVerifier
+from services.runtime.interceptors import Pipeline, layers
+from services.runtime.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_FLOOR_MS = 10_000
+
+
+@dataclass(frozen=True)
+class App:
+    """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
+
+    `resources` is closed, in reverse order of entering, after the last call is over.
+    """
+
+    add: Callable[[grpc.aio.Server], None]
+    names: list[str]
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    resources: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+
+def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
+    """The server with everything on it, not yet started and not yet bound."""
+    server = grpc.aio.server(
+        interceptors=[Pipeline(layers(verifier, settings.max_deadline_seconds))],
+        maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_FLOOR_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    app.add(server)
+    health_pb2_grpc.add_HealthServicer_to_server(readiness.servicer, server)
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection([*app.names, health_name, reflection.SERVICE_NAME], server)
+    return server
+
+
+async def serve(
+    settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
+) -> None:
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
+    app = await wire()
+    async with app.resources:
+        readiness = Readiness(app.names, app.checks)
+        server = build(settings, app, readiness, verifier)
+        port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+        await server.start()
+        metrics.serve(settings.host, settings.metrics_port)
+        log.info("serving", extra={"address": f"{settings.host}:{port}", "replica": settings.replica_name})
+        watch = asyncio.create_task(readiness.watch())
+        try:
+            await stop.wait()
+        finally:
+            log.info("draining", extra={"seconds": settings.drain_seconds})
+            await readiness.drain()
+            await server.stop(settings.drain_seconds)
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+    await asyncio.to_thread(provider.shutdown)
+    log.info("stopped")
+
+
+def verifier_of(settings: ServerSettings) -> TokenVerifier:
+    """The verifier that the settings name. ValueError where they name none: a service never serves unchecked."""
+    if settings.identity_public_key is None:
+        raise ValueError(
+            f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
+        )
+    return TokenVerifier(settings.identity_public_key.read_bytes())
+
+
+def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
+    """Run a service's process to its end."""
+    logs.configure(settings.service, settings.log_level)
+    uvloop.run(main)

@@ -1,0 +1,113 @@
+"""Settings: frozen classes, filled from the environment, then from a TOML file, then from their defaults.
+
+A service's settings are read from HEADWORKS_<SERVICE>_<FIELD>, then from the table [<service>] of the file that
+HEADWORKS_CONFIG names.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+CONFIG_FILE_VARIABLE = "HEADWORKS_CONFIG"
+
+
+def prefix(service: str) -> str:
+    return f"HEADWORKS_{service.upper()}_"
+
+
+def toml_table(service: str) -> dict[str, Any]:
+    """The service's table of the configuration file; empty where no file is named or it has no such table.
+
+    Raises ValueError where the file cannot be read.
+    """
+    name = os.environ.get(CONFIG_FILE_VARIABLE)
+    if not name:
+        return {}
+    try:
+        tables = tomllib.loads(Path(name).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{CONFIG_FILE_VARIABLE} names {name}, which cannot be read: {error}") from error
+    table = tables.get(service, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"[{service}] in {name} must be a table")
+    return table
+
+
+class _TomlSource(PydanticBaseSettingsSource):
+    """The service's table of the configuration file."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise LookupError("the table is read whole, by __call__")
+
+    def __call__(self) -> dict[str, Any]:
+        return toml_table(getattr(self.settings_cls, "service", ""))
+
+
+class Settings(BaseSettings):
+    """The base of every service's settings. A subclass names its `service`; the prefix follows from it."""
+
+    service: ClassVar[str]
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.model_config["env_prefix"] = prefix(cls.__dict__.get("service", getattr(cls, "service", "")))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _TomlSource(settings_cls)
+
+
+class ServerSettings(Settings):
+    """What every gRPC server has."""
+
+    service: ClassVar[str] = "server"
+
+    host: str = Field("127.0.0.1", description="Address the gRPC server binds to.")
+    port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0 picks a free one.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of the Prometheus endpoint /metrics; 0 turns it off."
+    )
+    replica: str = Field(
+        "", description="Name of this replica, such as orchestrator-0; the service's name and -0 if empty."
+    )
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="Least level that is logged: debug, info, warning, error.",
+    )
+    identity_public_key: Path | None = Field(
+        None, description="PEM file of the Ed25519 public key that identity tokens are checked with."
+    )
+    max_deadline_seconds: float = Field(
+        120, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."
+    )
+    max_concurrent_rpcs: int = Field(
+        2000, gt=0, description="Calls served at once; more are refused with RESOURCE_EXHAUSTED."
+    )
+    max_message_bytes: int = Field(8 << 20, gt=0, description="Longest single gRPC message, in bytes.")
+    drain_seconds: float = Field(
+        10, ge=0, description="After SIGTERM: how long calls under way may take to finish before they are cancelled."
+    )
+    otlp_endpoint: str = Field(
+        "", description="OTLP/gRPC endpoint for traces, such as http://127.0.0.1:4317; empty exports none."
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of new traces that are recorded when an endpoint is set."
+    )
+
+    @property
+    def replica_name(self) -> str:
+        return self.replica or f"{self.service}-0"
