@@ -1,7 +1,7 @@
 """Compile the protos to Python beside them.
 
-    python protos/generate.py           write *_pb2.py, *_pb2_grpc.py and their .pyi
-    python protos/generate.py --check   exit 1 if what is committed differs from what would be written
+python protos/generate.py           write *_pb2.py, *_pb2_grpc.py and their .pyi
+python protos/generate.py --check   exit 1 if what is committed differs from what would be written
 """
 
 import filecmp

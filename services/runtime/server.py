@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Pipeline, layers
+from services.runtime.interceptors import Layer, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -28,19 +28,22 @@ KEEPALIVE_FLOOR_MS = 10_000
 class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
 
-    `resources` is closed, in reverse order of entering, after the last call is over.
+    `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
+    interceptors, where a service needs others.
     """
 
     add: Callable[[grpc.aio.Server], None]
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
+    layers: list[Layer] | None = None
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
     """The server with everything on it, not yet started and not yet bound."""
+    around = app.layers if app.layers is not None else layers(verifier, settings.max_deadline_seconds)
     server = grpc.aio.server(
-        interceptors=[Pipeline(layers(verifier, settings.max_deadline_seconds))],
+        interceptors=[Pipeline(around)],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),

@@ -14,6 +14,9 @@ from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
 from services.runtime.interceptors.pipeline import Context
 
+# Metadata as a whole is limited to 8 KiB by default in every gRPC implementation.
+MESSAGE_LIMIT = 1000
+
 log = logging.getLogger(__name__)
 
 
@@ -32,19 +35,23 @@ class Errors:
             call.code = int(Kind.DEADLINE_EXCEEDED if call.remaining <= 0 else Kind.CANCELLED)
             raise
         except DomainError as error:
-            await abort(call, context, error)
+            await self.abort(call, context, error)
         except grpc.aio.AioRpcError as error:
-            await abort(call, context, statuses.from_rpc_error(error))
+            await self.abort(call, context, statuses.from_rpc_error(error))
         except Exception as error:
             error_id = uuid.uuid4().hex[:12]
             log.exception("unexpected error", extra={"error_id": error_id, "method": call.method})
-            await abort(call, context, DomainError(f"internal error {error_id}", error_id=error_id), error)
+            unexpected = DomainError(f"internal error {error_id}", error_id=error_id)
+            await self.abort(call, context, unexpected, error)
 
+    def trailers(self, call: Call, error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
+        """The trailing metadata that tells the caller of `error`."""
+        return statuses.details(error)
 
-async def abort(call: Call, context: Context, error: DomainError, cause: Exception | None = None) -> NoReturn:
-    """End the call with the error's status and its google.rpc.ErrorInfo."""
-    call.code, call.reason = int(error.kind), error.reason
-    try:
-        await context.abort(statuses.CODES[error.kind], error.message, statuses.details(error))
-    except grpc.aio.AbortError as aborted:
-        raise aborted from (cause or error)
+    async def abort(self, call: Call, context: Context, error: DomainError, cause: Exception | None = None) -> NoReturn:
+        """End the call with the error's status and its trailers."""
+        call.code, call.reason = int(error.kind), error.reason
+        try:
+            await context.abort(statuses.CODES[error.kind], error.message[:MESSAGE_LIMIT], self.trailers(call, error))
+        except grpc.aio.AbortError as aborted:
+            raise aborted from (cause or error)
