@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from grpc_health.v1 import health_pb2
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # missing in its stubs
 
 log = logging.getLogger(__name__)
@@ -67,3 +68,14 @@ class Readiness:
         ready = all(missed < 2 for missed in self._missed.values())
         for name in self._names:
             await self.servicer.set(name, SERVING if ready else NOT_SERVING)
+
+
+def serving(channel: grpc.aio.Channel, service: str) -> Check:
+    """A check that another service says it is ready."""
+    stub = health_pb2_grpc.HealthStub(channel)
+
+    async def check() -> bool:
+        response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT)
+        return bool(response.status == SERVING)
+
+    return check

@@ -1,0 +1,1 @@
+"""Runs agents, each run one stream of events."""

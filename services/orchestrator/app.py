@@ -1,0 +1,67 @@
+"""The composition root."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
+from headworks.retrieval.v1 import retrieval_service_pb2
+from sqlalchemy.engine import make_url
+
+from services.orchestrator.directory import Directory
+from services.orchestrator.generate.extractive import ExtractiveGenerator
+from services.orchestrator.peers import Peers
+from services.orchestrator.rag.pipeline import RagAgent
+from services.orchestrator.retrieval_client import RetrievalClient
+from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.records import Records
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.settings import OrchestratorSettings
+from services.runtime.channels import open_channel
+from services.runtime.health import Check, serving
+from services.runtime.server import App
+from services.runtime.triton import TritonClient
+
+NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
+RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
+
+
+async def wire(settings: OrchestratorSettings) -> App:
+    """The service, its channels open and its record of runs at hand."""
+    resources = AsyncExitStack()
+    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL]))
+    triton_channel = await resources.enter_async_context(open_channel(settings.triton_target))
+    peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME]))
+    triton = TritonClient(triton_channel)
+    records = await asyncio.to_thread(_open_records, settings)
+    resources.push_async_callback(asyncio.to_thread, records.close)
+    agent = RagAgent(
+        RetrievalClient(retrieval, settings.search_seconds), ExtractiveGenerator(triton, settings.generate_seconds)
+    )
+    executor = Executor({"rag": agent}, records, settings.replica_name, settings.max_runs, settings.kept_runs)
+    resources.push_async_callback(executor.aclose)
+    servicer = OrchestratorServicer(
+        executor, Directory(executor, records), Peers(peers, settings.replica_name), settings.detached_run_seconds
+    )
+
+    def add(server: grpc.aio.Server) -> None:
+        orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+
+    return App(add, [NAME.full_name], _checks(retrieval, triton), resources)
+
+
+def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:
+    async def extract_ready() -> bool:
+        return await triton.ready(["extract"])
+
+    return {"retrieval": serving(retrieval, RETRIEVAL.full_name), "triton": extract_ready}
+
+
+def _open_records(settings: OrchestratorSettings) -> Records:
+    url = make_url(settings.records_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    records = Records(settings.records_url, settings.replica_name, settings.retained_runs)
+    records.open()
+    return records

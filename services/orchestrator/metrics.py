@@ -1,0 +1,39 @@
+"""The orchestrator's own metrics: runs, their outcome, tokens."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.orchestrator.runs.events import UsageReported
+from services.runtime.metrics import BUCKETS
+
+RUNS = Counter("headworks_runs_total", "Runs that are over.", ["model", "finish_reason"])
+SECONDS = Histogram("headworks_run_seconds", "Time from a run's start to its end.", ["model"], buckets=BUCKETS)
+RUNNING = Gauge("headworks_runs_running", "Runs under way.", ["model"])
+TOKENS = Counter("headworks_run_tokens_total", "Tokens read and written by runs.", ["model", "direction"])
+CONFIDENCE = Histogram(
+    "headworks_answer_confidence",
+    "Confidence of the extract model that the passages answer the question.",
+    buckets=[tenth / 10 for tenth in range(1, 11)],
+)
+RECORDS_DROPPED = Counter("headworks_run_records_dropped_total", "Run records that could not be written.")
+
+
+@contextmanager
+def running(model: str) -> Iterator[float]:
+    """Count a run as under way."""
+    RUNNING.labels(model).inc()
+    try:
+        yield time.monotonic()
+    finally:
+        RUNNING.labels(model).dec()
+
+
+def finished(model: str, reason: str, seconds: float, usage: UsageReported) -> None:
+    """Count a run that is over. Model names come from the catalogue, so the labels are bounded."""
+    RUNS.labels(model, reason).inc()
+    SECONDS.labels(model).observe(seconds)
+    TOKENS.labels(model, "prompt").inc(usage.prompt_tokens)
+    TOKENS.labels(model, "completion").inc(usage.completion_tokens)

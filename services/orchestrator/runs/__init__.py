@@ -1,0 +1,1 @@
+"""A run: its state, its events, its execution and its record."""

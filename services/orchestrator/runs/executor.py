@@ -1,0 +1,114 @@
+"""Starts runs, each in a task of its own, ends them, and keeps the latest in memory."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import replace
+
+from services.orchestrator import metrics
+from services.orchestrator.runs.agent import Agent, Ask, Outcome
+from services.orchestrator.runs.errors import TooManyRuns
+from services.orchestrator.runs.events import Finished, FinishReason, Timing
+from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.run import Run, new_id
+from services.runtime.errors import DomainError, Kind, ModelNotFound
+
+log = logging.getLogger(__name__)
+
+
+class Executor:
+    """The runs of one replica: at most `limit` under way, and the last `kept` that are over."""
+
+    def __init__(self, agents: Mapping[str, Agent], records: Records, replica: str, limit: int, kept: int) -> None:
+        self.agents = agents
+        self._records = records
+        self._replica = replica
+        self._limit = limit
+        self._kept = kept
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, tenant: str, model: str, ask: Ask, seconds: float) -> Run:
+        """Start a run that may take `seconds`. Raises ModelNotFound or TooManyRuns."""
+        agent = self.agents.get(model)
+        if agent is None:
+            raise ModelNotFound(model)
+        if len(self._tasks) >= self._limit:
+            raise TooManyRuns(self._limit)
+        run = Run(new_id(self._replica), tenant, model, ask.collection)
+        self._runs[run.id] = run
+        self._forget()
+        self._records.put(run.info, run.events)
+        task = asyncio.create_task(self._execute(run, agent, ask, seconds), name=run.id)
+        self._tasks[run.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+        return run
+
+    def find(self, tenant: str, run_id: str) -> Run | None:
+        """A run of the tenant's that is in memory."""
+        run = self._runs.get(run_id)
+        return run if run is not None and run.tenant == tenant else None
+
+    async def cancel(self, run: Run) -> None:
+        """End a run and wait until it is over. One that is over stays as it is."""
+        task = self._tasks.get(run.id)
+        if task is not None and run.finished is None:
+            task.cancel()
+            await run.over()
+
+    async def aclose(self) -> None:
+        """End all runs."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self) -> None:
+        while len(self._runs) > self._kept + self._limit:
+            oldest = next((run for run in self._runs.values() if run.finished), None)
+            if oldest is None:
+                return
+            del self._runs[oldest.id]
+
+    async def _execute(self, run: Run, agent: Agent, ask: Ask, seconds: float) -> None:
+        started = time.monotonic()
+        with metrics.running(run.model):
+            finished = await self._outcome(run, agent, ask, seconds)
+            took = Timing("orchestrator", time.monotonic() - started)
+            run.append(replace(finished, timings=(took, *finished.timings)))
+        metrics.finished(run.model, finished.reason.name, took.seconds, run.usage)
+        self._records.put(run.info, run.events)
+
+    async def _outcome(self, run: Run, agent: Agent, ask: Ask, seconds: float) -> Finished:
+        """Run the agent to its end, whatever that is."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._drive(run, agent, ask)
+        except TimeoutError:
+            return _late(seconds)
+        except asyncio.CancelledError:
+            return Finished(FinishReason.CANCELLED)
+        except DomainError as error:
+            if error.kind is Kind.DEADLINE_EXCEEDED:
+                return _late(seconds)
+            return Finished(FinishReason.ERROR, error.reason, error.message, int(error.kind))
+        except Exception:
+            log.exception("run failed", extra={"run_id": run.id})
+            return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(Kind.INTERNAL))
+
+    async def _drive(self, run: Run, agent: Agent, ask: Ask) -> Finished:
+        async with aclosing(agent.run(ask)) as bodies:
+            async for body in bodies:
+                if isinstance(body, Outcome):
+                    reason = FinishReason.STOP if body.answered else FinishReason.NO_ANSWER
+                    return Finished(reason, timings=body.timings)
+                run.append(body)
+        raise RuntimeError(f"agent {run.model} ended without an outcome")
+
+
+def _late(seconds: float) -> Finished:
+    message = f"the run did not finish within {seconds:.3g} seconds"
+    return Finished(FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, int(Kind.DEADLINE_EXCEEDED))

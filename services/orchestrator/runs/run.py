@@ -1,0 +1,127 @@
+"""A run as a state machine: events go in, its state follows from them, readers follow along."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from services.orchestrator.runs.events import Body, Event, Finished, FinishReason, Started, UsageReported
+
+
+class State(IntEnum):
+    """Where a run stands; the values are the contract's."""
+
+    RUNNING = 1
+    SUCCEEDED = 2
+    FAILED = 3
+    CANCELLED = 4
+
+
+_STATE_OF = {
+    FinishReason.STOP: State.SUCCEEDED,
+    FinishReason.NO_ANSWER: State.SUCCEEDED,
+    FinishReason.CANCELLED: State.CANCELLED,
+    FinishReason.DEADLINE_EXCEEDED: State.CANCELLED,
+    FinishReason.ERROR: State.FAILED,
+}
+
+
+class RunOver(Exception):
+    """An event was to be added to a run that is over."""
+
+
+def new_id(replica: str) -> str:
+    """A run's id. It names the replica that has the run in memory, so that any other can find it."""
+    return f"run_{replica}_{uuid.uuid4().hex}"
+
+
+def replica_of(run_id: str) -> str | None:
+    """The replica that a run's id names; None for what is no run id."""
+    parts = run_id.split("_")
+    return "_".join(parts[1:-1]) if len(parts) > 2 and parts[0] == "run" else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as it is told to others. Times are seconds since the epoch."""
+
+    id: str
+    tenant: str
+    model: str
+    collection: str
+    state: State = State.RUNNING
+    finish_reason: FinishReason | None = None
+    last_sequence: int = 0
+    create_time: float = 0
+    end_time: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution under way, or just over. All methods are called on the event loop."""
+
+    id: str
+    tenant: str
+    model: str
+    collection: str
+    create_time: float = field(default_factory=time.time)
+    events: list[Event] = field(default_factory=list)
+    usage: UsageReported = field(default_factory=lambda: UsageReported(0, 0))
+    finished: Finished | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.append(Started(self.model, self.collection))
+
+    def append(self, body: Body) -> Event:
+        """Add the next event and wake the readers. Raises RunOver after `Finished`."""
+        if self.finished is not None:
+            raise RunOver(self.id)
+        event = Event(len(self.events) + 1, body)
+        self.events.append(event)
+        if isinstance(body, UsageReported):
+            self.usage = body
+        elif isinstance(body, Finished):
+            self.finished = body
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return event
+
+    async def follow(self, after: int = 0) -> AsyncIterator[Event]:
+        """The events with a sequence number over `after`, then live ones, up to and with `Finished`."""
+        position = max(after, 0)
+        while True:
+            changed = self._changed
+            for event in self.events[position:]:
+                position = event.sequence
+                yield event
+            if self.finished is not None and position >= len(self.events):
+                return
+            if changed is self._changed:
+                await changed.wait()
+
+    async def over(self) -> None:
+        """Wait until the run is over."""
+        while self.finished is None:
+            await self._changed.wait()
+
+    @property
+    def info(self) -> RunInfo:
+        end = self.finished
+        return RunInfo(
+            self.id,
+            self.tenant,
+            self.model,
+            self.collection,
+            _STATE_OF[end.reason] if end else State.RUNNING,
+            end.reason if end else None,
+            len(self.events),
+            self.create_time,
+            self.events[-1].time if end else None,
+            self.usage.prompt_tokens,
+            self.usage.completion_tokens,
+        )

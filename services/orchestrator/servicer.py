@@ -1,0 +1,96 @@
+"""OrchestratorService: validate, convert, one domain call, convert back."""
+
+from collections.abc import AsyncIterator
+
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+
+from services.orchestrator import convert
+from services.orchestrator.directory import Directory
+from services.orchestrator.peers import Peers
+from services.orchestrator.runs.events import Finished
+from services.orchestrator.runs.executor import Executor
+from services.runtime.call import current
+from services.runtime.errors import InvalidArgument, Kind, UpstreamError
+from services.runtime.interceptors.pipeline import Context
+
+DEFAULT_MODEL = "rag"
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 1000
+DEADLINE_MARGIN = 0.02
+
+
+class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
+    def __init__(self, executor: Executor, directory: Directory, peers: Peers, detached_seconds: float) -> None:
+        self._executor = executor
+        self._directory = directory
+        self._peers = peers
+        self._detached_seconds = detached_seconds
+
+    async def Run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
+        call = current()
+        ask = convert.ask(request)
+        # A little less than the caller waits, so that it still gets the `finished` event.
+        seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
+        run = self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
+        try:
+            async for event in run.follow():
+                yield pb.RunResponse(event=convert.event(run.id, event))
+        finally:
+            if not request.detached:
+                await self._executor.cancel(run)
+        if run.finished is not None:
+            _raise_error(run.finished)
+
+    async def Attach(self, request: pb.AttachRequest, context: Context) -> AsyncIterator[pb.AttachResponse]:
+        if request.after_sequence < 0:
+            raise InvalidArgument("after_sequence must not be negative", field="after_sequence")
+        tenant = current().tenant
+        events = await self._directory.events(tenant, request.run_id, request.after_sequence)
+        if events is not None:
+            async for event in events:
+                yield pb.AttachResponse(event=convert.event(request.run_id, event))
+        else:
+            owner = self._peers.owner(request.run_id)
+            if owner is None:
+                raise self._directory.missing(request.run_id)
+            async for response in self._peers.attach(owner, request):
+                yield response
+
+    async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
+        run = self._executor.find(current().tenant, request.run_id)
+        if run is not None:
+            await self._executor.cancel(run)
+            return pb.CancelResponse(run=convert.run(run.info))
+        owner = self._peers.owner(request.run_id)
+        info = await self._directory.get(current().tenant, request.run_id)
+        if owner is not None and info.finish_reason is None:
+            return await self._peers.cancel(owner, request)
+        return pb.CancelResponse(run=convert.run(info))
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
+        info = await self._directory.get(current().tenant, request.run_id)
+        owner = self._peers.owner(request.run_id)
+        if owner is not None and info.finish_reason is None:
+            return await self._peers.get_run(owner, request)
+        return pb.GetRunResponse(run=convert.run(info))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
+        size = request.page_size or DEFAULT_PAGE
+        if not 1 <= size <= LARGEST_PAGE:
+            raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+        runs, more = await self._directory.newest(current().tenant, size, convert.page_start(request.page_token))
+        token = convert.page_token(runs[-1]) if more else ""
+        return pb.ListRunsResponse(runs=[convert.run(info) for info in runs], next_page_token=token)
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        agents = sorted(self._executor.agents.items())
+        return pb.ListModelsResponse(
+            models=[pb.Model(id=name, description=agent.description) for name, agent in agents]
+        )
+
+
+def _raise_error(finished: Finished) -> None:
+    """End the stream with the run's own error, if it ended by one."""
+    if finished.error_code:
+        raise UpstreamError(Kind(finished.error_code), finished.error_reason, finished.error_message)
