@@ -1,0 +1,79 @@
+"""API keys, of which only hashes are stored."""
+
+import hashlib
+import hmac
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import Identity
+
+log = logging.getLogger(__name__)
+
+PREFIX = "hw_"
+PREFIX_LENGTH = 11
+LOOK_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as it is stored. `prefix` is its first PREFIX_LENGTH characters; `sha256` is hexadecimal.
+
+    The secret is random and long, so that one round of SHA-256 is enough.
+    """
+
+    id: str
+    prefix: str
+    sha256: str
+    identity: Identity
+
+
+class KeyRing:
+    """The keys of a JSON file, read again within a second of its change.
+
+    A file that cannot be read leaves the last good keys in force.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] = (0, 0)
+        self._looked = 0.0
+        self._keys: dict[str, list[StoredKey]] = {}
+        self._load()
+
+    def identify(self, key: str) -> Identity:
+        """Whose key it is. Raises Unauthenticated."""
+        self._refresh()
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        for stored in self._keys.get(key[:PREFIX_LENGTH], ()):
+            if hmac.compare_digest(stored.sha256, digest):
+                return stored.identity
+        raise Unauthenticated("the API key is not valid")
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked = now
+        try:
+            if self._stat() != self._stamp:
+                self._load()
+        except (OSError, ValueError, KeyError, TypeError):
+            log.exception("API keys not read; the last good ones stay in force", extra={"file": str(self._path)})
+
+    def _stat(self) -> tuple[int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_ino
+
+    def _load(self) -> None:
+        stamp = self._stat()
+        keys: dict[str, list[StoredKey]] = {}
+        for entry in orjson.loads(self._path.read_bytes())["keys"]:
+            identity = Identity(entry["tenant"], entry["subject"], frozenset(entry["scopes"]))
+            stored = StoredKey(entry["id"], entry["prefix"], entry["sha256"], identity)
+            keys.setdefault(stored.prefix, []).append(stored)
+        self._keys, self._stamp = keys, stamp

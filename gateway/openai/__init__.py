@@ -1,0 +1,1 @@
+"""The OpenAI face: translation only."""

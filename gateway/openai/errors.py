@@ -1,0 +1,49 @@
+"""Errors in OpenAI's JSON form, beside the gRPC status."""
+
+import json
+
+from headworks.gateway.v1 import openai_service_pb2
+
+from services.runtime.call import Call
+from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.interceptors.errors import MESSAGE_LIMIT, Errors
+
+ERROR_KEY = "x-headworks-error"
+PREFIX = f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/"
+
+_TYPES = {
+    Kind.INVALID_ARGUMENT: "invalid_request_error",
+    Kind.NOT_FOUND: "invalid_request_error",
+    Kind.FAILED_PRECONDITION: "invalid_request_error",
+    Kind.UNAUTHENTICATED: "authentication_error",
+    Kind.PERMISSION_DENIED: "permission_error",
+    Kind.RESOURCE_EXHAUSTED: "rate_limit_error",
+    Kind.DEADLINE_EXCEEDED: "timeout_error",
+}
+
+
+class BadRequest(InvalidArgument):
+    """A field of the JSON body is wrong. `param` is its path."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message, param=param)
+
+
+def body(error: DomainError) -> str:
+    """The JSON of an error, in ASCII."""
+    code = "invalid_api_key" if error.kind is Kind.UNAUTHENTICATED else error.reason.lower()
+    fields = {
+        "message": error.message[:MESSAGE_LIMIT],
+        "type": _TYPES.get(error.kind, "server_error"),
+        "param": error.details.get("param") or error.details.get("field"),
+        "code": code,
+    }
+    return json.dumps({"error": fields})
+
+
+class OpenAIErrors(Errors):
+    """As everywhere; callers of the OpenAI face get OpenAI's JSON too."""
+
+    def trailers(self, call: Call, error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
+        trailers = super().trailers(call, error)
+        return (*trailers, (ERROR_KEY, body(error))) if call.method.startswith(PREFIX) else trailers

@@ -1,0 +1,1 @@
+"""Native gRPC through the gateway."""

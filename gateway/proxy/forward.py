@@ -1,0 +1,71 @@
+"""Calls of the services behind, passed on as bytes: identified and limited here, understood there."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from services.runtime.call import current, outgoing
+from services.runtime.contract import path
+from services.runtime.interceptors.pipeline import Context, Handler
+
+TIMING_KEY = "server-timing"
+AS_IT_IS: Any = None  # no serializer: messages stay bytes
+
+
+def handlers(service: ServiceDescriptor, channel: grpc.aio.Channel) -> dict[str, Handler]:
+    """A handler for each method of the service, by path, that passes its calls on over the channel."""
+    return {path(method): _handler(method, channel) for method in service.methods}
+
+
+def _handler(method: MethodDescriptor, channel: grpc.aio.Channel) -> Handler:
+    if method.client_streaming and method.server_streaming:
+        return grpc.stream_stream_rpc_method_handler(
+            _streaming(channel.stream_stream(path(method), AS_IT_IS, AS_IT_IS))
+        )
+    if method.client_streaming:
+        return grpc.stream_unary_rpc_method_handler(_unary(channel.stream_unary(path(method), AS_IT_IS, AS_IT_IS)))
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path(method), AS_IT_IS, AS_IT_IS)))
+    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(path(method), AS_IT_IS, AS_IT_IS)))
+
+
+def _unary(method: Any) -> Any:
+    async def forward(request: Any, context: Context) -> Any:
+        response = await method(request, **outgoing(current().remaining))
+        _set_timing(context)
+        return response
+
+    return forward
+
+
+def _streaming(method: Any) -> Any:
+    async def forward(request: Any, context: Context) -> AsyncIterator[Any]:
+        call = method(request, **outgoing(current().remaining))
+        try:
+            async for response in call:
+                yield response
+        finally:
+            call.cancel()
+        _set_timing(context)
+
+    return forward
+
+
+def _set_timing(context: Context) -> None:
+    """Tell the caller what the gateway and all behind it took."""
+    call = current()
+    took = (time.monotonic() - call.started) * 1000
+    context.set_trailing_metadata(((TIMING_KEY, f"gateway;dur={took:.3f}"),))
+
+
+class Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
+    """Routes the methods of several services to their channels."""
+
+    def __init__(self, routes: dict[str, Handler]) -> None:
+        self._routes = routes
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        return self._routes.get(handler_call_details.method)

@@ -1,0 +1,24 @@
+"""The gateway's settings, HEADWORKS_GATEWAY_…"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.runtime.settings import ServerSettings
+
+
+class GatewaySettings(ServerSettings):
+    service: ClassVar[str] = "gateway"
+
+    identity_private_key: Path = Field(
+        Path(".headworks/identity/private.pem"),
+        description="PEM file of the Ed25519 private key that identity tokens are signed with.",
+    )
+    api_keys_file: Path = Field(
+        Path(".headworks/keys.json"), description="JSON file of the API keys, hashed; read again when it changes."
+    )
+    orchestrator_target: str = Field("xds:///orchestrator", description="gRPC target of the orchestrator.")
+    retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
+    triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")
+    embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
