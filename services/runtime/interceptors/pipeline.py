@@ -7,7 +7,7 @@ leaves cancels the handler at once, and its `finally` blocks run in this task ra
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import grpc
 
@@ -15,7 +15,10 @@ from services.runtime import call as calls
 from services.runtime.call import Call
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+if TYPE_CHECKING:
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+else:  # generic in the stubs only
+    Handler = grpc.RpcMethodHandler
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
