@@ -21,15 +21,14 @@ def handlers(service: ServiceDescriptor, channel: grpc.aio.Channel) -> dict[str,
 
 
 def _handler(method: MethodDescriptor, channel: grpc.aio.Channel) -> Handler:
+    on_wire = (path(method), AS_IT_IS, AS_IT_IS)
     if method.client_streaming and method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(
-            _streaming(channel.stream_stream(path(method), AS_IT_IS, AS_IT_IS))
-        )
+        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(*on_wire)))
     if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(_unary(channel.stream_unary(path(method), AS_IT_IS, AS_IT_IS)))
+        return grpc.stream_unary_rpc_method_handler(_unary(channel.stream_unary(*on_wire)))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path(method), AS_IT_IS, AS_IT_IS)))
-    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(path(method), AS_IT_IS, AS_IT_IS)))
+        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(*on_wire)))
+    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(*on_wire)))
 
 
 def _unary(method: Any) -> Any:
