@@ -1,0 +1,120 @@
+"""What `headworks up` shows: a live table on a terminal, plain lines elsewhere, JSON lines for programs."""
+
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cli.table import mesh_table
+from infra.local.state import MeshState, ProcessState, to_json
+
+COMMANDS = (
+    'curl -s {edge}/v1/chat/completions -H "Authorization: Bearer $(cat {key})" '
+    '-H \'Content-Type: application/json\' -d \'{{"model": "rag", '
+    '"messages": [{{"role": "user", "content": "What is Headworks?"}}]}}\'',
+    'headworks ask "What is Headworks?"',
+    "python -c \"from openai import OpenAI; print(OpenAI(base_url='{edge}/v1', api_key=open('{key}').read().strip())"
+    ".chat.completions.create(model='rag', messages=[{{'role': 'user', 'content': 'What is Headworks?'}}])"
+    '.choices[0].message.content)"',
+)
+
+
+class Screen(Protocol):
+    """Shows a mesh while it starts and runs. `show` is called with each new state."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+
+    def show(self, state: MeshState) -> None: ...
+
+    def ready(self, key: Path, state: MeshState) -> None: ...
+
+
+class _Plain:
+    """One line for each change of a process."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: dict[str, tuple[object, ...]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, state: MeshState) -> None:
+        for process in state.processes:
+            now = (process.state, process.ready, process.reason, process.restarts)
+            if self._seen.get(process.name) != now:
+                self._seen[process.name] = now
+                self._changed(state, process)
+
+    def ready(self, key: Path, state: MeshState) -> None:
+        for line in welcome(key, state):
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _changed(self, state: MeshState, process: ProcessState) -> None:
+        told = "ready" if process.ready else process.reason or process.state
+        restarts = f" (restarts: {process.restarts})" if process.restarts else ""
+        line = f"{process.name:<16} {process.state:<10} {told}{restarts}  {process.address}"
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class _JsonLines(_Plain):
+    """One JSON object for each change of a process, and one with everything when the mesh is ready."""
+
+    def _changed(self, state: MeshState, process: ProcessState) -> None:
+        entry = next(entry for entry in to_json(state)["processes"] if entry["name"] == process.name)
+        print(json.dumps({"event": "process", "phase": state.phase, **entry}), flush=True)
+
+    def ready(self, key: Path, state: MeshState) -> None:
+        print(json.dumps({"event": "ready", "dev_key": str(key), **to_json(state)}), flush=True)
+
+
+class _Table:
+    """A table that is drawn anew with each change, and each second for the memory."""
+
+    def __init__(self, console: Console) -> None:
+        self._state: MeshState | None = None
+        self._lock = threading.Lock()
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.__exit__(kind, error, tb)
+
+    def show(self, state: MeshState) -> None:
+        self._state = state
+
+    def ready(self, key: Path, state: MeshState) -> None:
+        for line in welcome(key, state):
+            self._live.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _render(self) -> Table | str:
+        return mesh_table(self._state) if self._state else ""
+
+
+def make_screen(as_json: bool) -> Screen:
+    console = Console()
+    if as_json:
+        return _JsonLines(console)
+    return _Table(console) if console.is_terminal else _Plain(console)
+
+
+def welcome(key: Path, state: MeshState) -> list[str]:
+    """The lines printed when the mesh is ready: where it is, where the key is, what to try."""
+    seconds = f" in {state.seconds_to_ready:.1f} s" if state.seconds_to_ready else ""
+    lines = ["", f"Ready{seconds}.", f"  edge             {state.edge}", f"  development key  {key}", "", "Try:"]
+    return [*lines, *(f"  {command.format(edge=state.edge, key=key)}" for command in COMMANDS), ""]

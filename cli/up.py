@@ -1,0 +1,43 @@
+"""`headworks up`."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from cli.errors import USAGE, CliError
+from cli.options import DATA_DEFAULT, json_option
+
+
+@click.command()
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), envvar="HEADWORKS_DATA", default=DATA_DEFAULT,
+    show_default=True, help="Data directory; made where it is missing.",
+)  # fmt: skip
+@click.option(
+    "--edge-port", type=click.IntRange(1, 65535),
+    help="Port of the edge; 8080 by default. The other ports are picked free unless settings name them.",
+)  # fmt: skip
+@click.option("--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator and retrieval.")
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings, a table per service."
+)
+@json_option
+def up(data: Path, edge_port: int | None, replicas: str, config: Path | None, as_json: bool) -> int:
+    """Start the mesh and keep it running until Ctrl-C.
+
+    \b
+    Examples:
+      headworks up
+      headworks up --replicas orchestrator=2,gateway=2
+      headworks up --data /srv/other --edge-port 8081
+    """
+    from cli.mesh import keep_up
+    from infra.local.options import BadOptions, make_options, parse_replicas
+
+    try:
+        options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ)
+    except BadOptions as error:
+        raise CliError(str(error), USAGE) from None
+    return asyncio.run(keep_up(options, as_json))

@@ -1,0 +1,80 @@
+"""Tells control where the replicas are."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+import grpc
+from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, topology_pb2
+
+from infra.local.ports import HOST
+from infra.local.probes import OPTIONS
+from infra.local.process import Process
+
+log = logging.getLogger(__name__)
+
+Replicas = tuple[tuple[str, int], ...]
+LIMIT = 3.0
+RETRY_SECONDS = 0.2
+
+
+def wanted(processes: Iterable[Process]) -> dict[str, Replicas]:
+    """The replicas of every published service that accept connections, by name and port.
+
+    One that is gone is left out, so that callers turn elsewhere at once, and connect anew at once when it is back.
+    """
+    services: dict[str, Replicas] = {}
+    for process in processes:
+        if process.spec.published:
+            here = ((process.spec.name, process.ports["grpc"]),) if process.listening else ()
+            services[process.spec.service] = services.get(process.spec.service, ()) + here
+    return services
+
+
+def changes(wanted: Mapping[str, Replicas], told: Mapping[str, Replicas]) -> dict[str, Replicas]:
+    """What control has to be told, given what it was told before."""
+    return {service: replicas for service, replicas in wanted.items() if told.get(service) != replicas}
+
+
+class Publisher:
+    """Keeps control's topology true. `wake` it after each change; `forget` what it was told when it was restarted."""
+
+    def __init__(self, target: Callable[[], str], current: Callable[[], dict[str, Replicas]]) -> None:
+        self._target = target
+        self._current = current
+        self._told: dict[str, Replicas] = {}
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    def forget(self) -> None:
+        self._told = {}
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Publish for ever; while control is gone, try again."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._publish()
+            except grpc.aio.AioRpcError as error:
+                log.debug("control was not told: %s", error.code().name)
+                self._changed.set()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _publish(self) -> None:
+        due = changes(self._current(), self._told)
+        if not due:
+            return
+        async with grpc.aio.insecure_channel(self._target(), options=OPTIONS) as channel:
+            stub = control_service_pb2_grpc.ControlServiceStub(channel)
+            for service, replicas in due.items():
+                await stub.SetEndpoints(_request(service, replicas), timeout=LIMIT)
+                self._told[service] = replicas
+
+
+def _request(service: str, replicas: Replicas) -> control_service_pb2.SetEndpointsRequest:
+    endpoints = [topology_pb2.Endpoint(replica=name, host=HOST, port=port) for name, port in replicas]
+    return control_service_pb2.SetEndpointsRequest(service=service, endpoints=endpoints)

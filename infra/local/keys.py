@@ -1,0 +1,57 @@
+"""The development key: made once, kept by its owner in one file and by the gateway as a hash in another."""
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+
+from infra.local.layout import Layout
+from infra.local.private import PREFIX, BadKeyFile, read_dev_key, write_private
+from services.runtime.identity import write_key_pair
+
+SHOWN = 8
+RANDOM_BYTES = 32
+
+
+def make_keys(layout: Layout) -> str:
+    """Make what is missing of the development key, the gateway's list of keys and the identity key pair.
+
+    Returns the development key. Raises BadKeyFile.
+    """
+    key = _dev_key(layout.dev_key)
+    _list_key(layout.api_keys, key)
+    write_key_pair(layout.identity_private_key, layout.identity_public_key)
+    return key
+
+
+def api_key_entry(key: str) -> dict[str, object]:
+    """The gateway's record of the development key: enough to recognise it, not enough to use it."""
+    return {
+        "id": "dev",
+        "prefix": key[: len(PREFIX) + SHOWN],
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "tenant": "default",
+        "subject": "dev",
+        "scopes": ["*"],
+    }
+
+
+def _dev_key(path: Path) -> str:
+    if path.exists():
+        path.chmod(0o600)
+        return read_dev_key(path)
+    key = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    write_private(path, f"{key}\n")
+    return key
+
+
+def _list_key(path: Path, key: str) -> None:
+    """Keep the development key's entry true and leave the other keys in the list as they are."""
+    others: list[object] = []
+    if path.exists():
+        try:
+            listed = json.loads(path.read_text("utf-8"))["keys"]
+            others = [entry for entry in listed if entry["id"] != "dev"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadKeyFile(f"{path} is not a list of keys; remove it and start the mesh anew") from error
+    write_private(path, json.dumps({"keys": [api_key_entry(key), *others]}, indent=2) + "\n")

@@ -1,0 +1,59 @@
+"""Where things are in a data directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one mesh's data directory."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "mesh.json"
+
+    @property
+    def dev_key(self) -> Path:
+        return self.root / "dev.key"
+
+    @property
+    def api_keys(self) -> Path:
+        return self.root / "keys.json"
+
+    @property
+    def identity_private_key(self) -> Path:
+        return self.root / "identity" / "private.pem"
+
+    @property
+    def identity_public_key(self) -> Path:
+        return self.root / "identity" / "public.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def xds(self) -> Path:
+        return self.root / "xds"
+
+    def of(self, service: str) -> Path:
+        """The folder that a service keeps its own data in."""
+        return self.root / service
+
+    def log(self, name: str) -> Path:
+        """The log of the process of that name."""
+        return self.logs / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the directory and its folders, readable by their owner alone."""
+        for folder in (self.root, self.identity_private_key.parent, self.logs, self.xds):
+            folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        self.root.chmod(PRIVATE)

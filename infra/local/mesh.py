@@ -1,0 +1,97 @@
+"""The processes of a whole local mesh, as specs: which they are, in what order they start, what each is told."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+from infra.local.engines import triton_spec
+from infra.local.layout import Layout
+from infra.local.options import Options
+from infra.local.ports import HOST
+from infra.local.probes import GrpcHealth
+from infra.local.spec import Command, Ports, Spec
+from services.runtime.settings import prefix
+
+BOOTSTRAP_VARIABLE = "GRPC_XDS_BOOTSTRAP"
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "control": (),
+    "retrieval": ("triton", "store"),
+    "orchestrator": ("retrieval", "triton"),
+    "gateway": ("orchestrator", "retrieval", "triton"),
+}
+MODULES = {"gateway": "gateway"}
+RANKS = {"control": 0, "triton": 0, "retrieval": 1, "orchestrator": 2, "gateway": 3, "envoy": 4}
+# Threads of the numeric libraries: the services leave computing to Triton.
+LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def python_specs(options: Options, layout: Layout, control_port: int) -> list[Spec]:
+    """The Python services, control first."""
+    return [
+        _python_spec(options, layout, service, index, control_port)
+        for service in NEEDS
+        for index in range(options.count(service))
+    ]
+
+
+def _python_spec(options: Options, layout: Layout, service: str, index: int, control_port: int) -> Spec:
+    name = f"{service}-{index}"
+    given = _given_ports(options, service, index)
+    if service == "control":
+        given = {**given, "grpc": control_port}
+    return Spec(
+        name=name,
+        service=service,
+        command=_command(options, service, {"REPLICA": name, **_own(options, layout, service)}),
+        probe=GrpcHealth(NEEDS[service]),
+        ports=("grpc", "metrics"),
+        given=given,
+        after=() if service == "control" else ("control",),
+        published=service != "control",
+        rank=RANKS[service],
+    )
+
+
+def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
+    """Ports that the user's settings name; a further replica takes the next one."""
+    found = {"grpc": options.given(service, "port"), "metrics": options.given(service, "metrics_port")}
+    return {name: int(port) + index for name, port in found.items() if port and port.isdigit() and int(port)}
+
+
+def _command(options: Options, service: str, own: Mapping[str, str]) -> Callable[[Ports], Command]:
+    argv = [sys.executable, "-P", "-m", MODULES.get(service, f"services.{service}")]
+
+    def command(ports: Ports) -> Command:
+        settings = {**own, "HOST": HOST, "PORT": str(ports["grpc"]), "METRICS_PORT": str(ports["metrics"])}
+        named = {prefix(service) + name: value for name, value in settings.items()}
+        return Command(argv, {**LEAN, **options.env, **named})
+
+    return command
+
+
+def _own(options: Options, layout: Layout, service: str) -> dict[str, str]:
+    """What the supervisor tells a service beyond its address, except where the user's settings do."""
+    folder = layout.of(service)
+    told: dict[str, dict[str, str]] = {
+        "control": {"STATE_FILE": str(folder / "topology.json")},
+        "retrieval": {"IDENTITY_PUBLIC_KEY": str(layout.identity_public_key), "DATA_DIR": str(folder)},
+        "orchestrator": {
+            "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
+            "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+        },
+        "gateway": {
+            "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
+            "API_KEYS_FILE": str(layout.api_keys),
+        },
+    }
+    kept = {name: value for name, value in told[service].items() if options.given(service, name.lower()) is None}
+    return {**kept, "EDGE_PORT": str(options.edge_port)} if service == "control" else kept
+
+
+def mesh_specs(options: Options, layout: Layout, key: str, control_port: int) -> list[Spec]:
+    """Every process of the mesh, in the order in which they are shown."""
+    specs = python_specs(options, layout, control_port)
+    return [
+        specs[0],
+        triton_spec(options, layout, RANKS["triton"]),
+        *specs[1:],
+    ]

@@ -1,0 +1,89 @@
+"""How the processes are asked whether they are ready."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from infra.local.ports import HOST
+from infra.local.spec import Health, Ports
+from services.runtime.health import DEPENDENCY
+
+LIMIT = 2.0
+SERVING = health_pb2.HealthCheckResponse.SERVING
+OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+async def answers(port: int, host: str = HOST) -> bool:
+    """Whether something accepts connections at the port."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+class Listening:
+    """Ready when it accepts connections at its first port."""
+
+    async def check(self, ports: Ports) -> Health:
+        ready = await answers(next(iter(ports.values())))
+        return Health(ready, "" if ready else "not listening yet")
+
+    async def aclose(self) -> None:
+        pass
+
+
+class GrpcHealth:
+    """Ready when the standard health service says so; if not, the dependencies that are not well say why."""
+
+    def __init__(self, dependencies: Sequence[str] = ()) -> None:
+        self._dependencies = dependencies
+        self._channel: grpc.aio.Channel | None = None
+        self._port = 0
+
+    async def check(self, ports: Ports) -> Health:
+        stub = await self._stub(ports["grpc"])
+        try:
+            if await _status(stub, "") == SERVING:
+                return Health(True)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return Health(False, "not answering yet")
+            return Health(False, f"its health service answers {error.code().name}")
+        missing = [name for name in self._dependencies if await self._is_missing(stub, name)]
+        return Health(False, f"waits for {', '.join(missing)}" if missing else "not serving yet")
+
+    async def aclose(self) -> None:
+        if self._channel is not None:
+            await self._channel.close(None)
+            self._channel = None
+
+    async def _is_missing(self, stub: "health_pb2_grpc.HealthStub", name: str) -> bool:
+        try:
+            return bool(await _status(stub, f"{DEPENDENCY}{name}") != SERVING)
+        except grpc.aio.AioRpcError:
+            return False
+
+    async def _stub(self, port: int) -> "health_pb2_grpc.HealthStub":
+        if self._channel is None or port != self._port:
+            await self.aclose()
+            self._channel = grpc.aio.insecure_channel(f"{HOST}:{port}", options=OPTIONS)
+            self._port = port
+        return health_pb2_grpc.HealthStub(self._channel)
+
+
+async def _status(stub: "health_pb2_grpc.HealthStub", name: str) -> int:
+    response = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=LIMIT)
+    return int(response.status)

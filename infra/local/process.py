@@ -1,0 +1,166 @@
+"""One process of the mesh: started, asked how it is, and started again when it dies."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+
+from infra.local import logs
+from infra.local.backoff import Backoff
+from infra.local.ports import PortBook, is_free
+from infra.local.probes import answers
+from infra.local.spec import Health, Spec
+from infra.local.wards import Child, SpawnFailed, Wards
+
+STARTING_POLL = 0.1
+RUNNING_POLL = 1.0
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Process:
+    """Keeps the process that `spec` describes running, and knows how it stands.
+
+    `changed` is called after each change of what is public here.
+    """
+
+    def __init__(
+        self, spec: Spec, wards: Wards, book: PortBook, log: Path, cwd: Path, changed: Callable[[], None]
+    ) -> None:
+        self.spec = spec
+        self.log = log
+        self.state = State.WAITING
+        self.health = Health(False, "not started")
+        self.ports = {name: spec.given.get(name) or book.take() for name in spec.ports}
+        self.listening = False
+        self.restarts = 0
+        self.deaths_before_ready = 0
+        self._wards = wards
+        self._book = book
+        self._cwd = cwd
+        self._changed = changed
+        self._child: Child | None = None
+        self._was_ready = False
+        self._ready_since = 0.0
+        self._stopping = False
+        self._stop_waiting = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def run(self, may_start: Awaitable[object], backoff: Backoff) -> None:
+        """Start, watch and restart until `stop`."""
+        self._set(State.WAITING, Health(False, f"waits for {', '.join(self.spec.after)}" if self.spec.after else ""))
+        await may_start
+        while not self._stopping:
+            reason = await self._live()
+            if self._stopping:
+                break
+            healthy_for = time.monotonic() - self._ready_since if self._ready_since else 0.0
+            delay = backoff.after(healthy_for)
+            self.restarts += 1
+            self.deaths_before_ready += not self._was_ready
+            self._set(State.RESTARTING, Health(False, f"{reason}; starts again in {delay:.1f} s"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_waiting.wait(), delay)
+        self._set(State.STOPPED, Health(False, "stopped"))
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Ask it to end; kill it where it has not within `drain_seconds`. It is not started again."""
+        self._stopping = True
+        self._stop_waiting.set()
+        child = self._child
+        if child is None or child.exited.done():
+            return
+        self.ready.clear()
+        self._set(State.STOPPING, Health(False, "draining"))
+        self._wards.signal(child, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(asyncio.shield(child.exited), drain_seconds)
+        except TimeoutError:
+            self._wards.signal(child, signal.SIGKILL)
+            await child.exited
+
+    async def _live(self) -> str:
+        """One life of the process; returns how it ended."""
+        self._was_ready, self._ready_since = False, 0.0
+        self._renew_ports()
+        self._set(State.STARTING, Health(False, "starting"))
+        try:
+            self._child = child = await self._wards.start(self.spec.command(self.ports), self._cwd, self.log)
+        except SpawnFailed as error:
+            return f"cannot be started: {error}"
+        if self._stopping:
+            self._wards.signal(child, signal.SIGTERM)
+        self._changed()
+        watch = asyncio.create_task(self._watch())
+        try:
+            code = await asyncio.shield(child.exited)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            self._child = None
+            self.listening = False
+            self.ready.clear()
+        return _ending(code)
+
+    async def _watch(self) -> None:
+        """Keep `health` true while the process lives."""
+        while True:
+            listening = self.listening or await answers(self.ports[self.spec.ports[0]])
+            health = await self.spec.probe.check(self.ports)
+            self._see(listening, health)
+            await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)
+
+    def _see(self, listening: bool, health: Health) -> None:
+        """Take in what was found. What a draining process says is no news."""
+        if self._stopping:
+            return
+        changed = listening != self.listening
+        self.listening = listening
+        if health.ready and not self.ready.is_set():
+            self._was_ready = True
+            self.deaths_before_ready = 0
+            self._ready_since = time.monotonic()
+            self.ready.set()
+        elif not health.ready:
+            self.ready.clear()
+        state = State.RUNNING if listening else State.STARTING
+        if changed or (state, health) != (self.state, self.health):
+            self._set(state, health)
+
+    def _set(self, state: State, health: Health) -> None:
+        self.state, self.health = state, health
+        self._changed()
+
+    def _renew_ports(self) -> None:
+        """Pick anew each port that another program has taken meanwhile."""
+        for name, port in self.ports.items():
+            if name not in self.spec.given and not is_free(port):
+                self._book.give_back(port)
+                self.ports[name] = self._book.take()
+
+    def last_lines(self, lines: int = 20) -> list[str]:
+        """The end of its log."""
+        return logs.tail(self.log, lines)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,70 @@
+"""From options to a mesh that is ready: the one way in, for `up` and for `demo`."""
+
+import errno
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from infra.local import ports, state
+from infra.local.keys import make_keys
+from infra.local.layout import Layout
+from infra.local.lock import DirectoryLock, Locked
+from infra.local.mesh import mesh_specs
+from infra.local.options import Options
+from infra.local.ports import HOST, PortBook
+from infra.local.state import MeshState
+from infra.local.supervisor import Limits, Supervisor
+
+DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
+DEFAULT_LIMITS = Limits()
+
+
+class Refused(Exception):
+    """The mesh was not started; the message says why and what to do."""
+
+
+@asynccontextmanager
+async def mesh(
+    options: Options, observe: Callable[[MeshState], None], limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[Supervisor]:
+    """A supervisor for the mesh that `options` describe, entered but not yet started. Raises Refused."""
+    layout = Layout(options.data)
+    lock = DirectoryLock(layout.lock)
+    try:
+        layout.make()
+        take(lock, layout)
+    except OSError as error:
+        reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
+        raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
+    try:
+        check_edge_port(options.edge_port)
+        key = make_keys(layout)
+        (layout.of("control") / "topology.json").unlink(missing_ok=True)
+        book = PortBook()
+        specs = mesh_specs(options, layout, key, book.take())
+        edge = f"http://{HOST}:{options.edge_port}"
+        async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe, limits=limits,
+                              keep_open=(lock.fd,), book=book) as supervisor:  # fmt: skip
+            yield supervisor
+    finally:
+        lock.release()
+
+
+def take(lock: DirectoryLock, layout: Layout) -> None:
+    """Take the data directory's lock. Raises Refused, naming the mesh that has it."""
+    try:
+        lock.take()
+    except Locked:
+        now = state.read(layout.state)
+        which = f" (process {now.pid}, edge {now.edge})" if now else ""
+        raise Refused(
+            f"a mesh is already running on {layout.root}{which}: use it, stop it with Ctrl-C"
+            + (f" or `kill {now.pid}`" if now else "")
+            + ", or choose another directory with --data and another port with --edge-port"
+        ) from None
+
+
+def check_edge_port(port: int) -> None:
+    """Raises Refused where another program listens at the port."""
+    if not ports.is_free(port):
+        raise Refused(f"port {port} is taken by another program: choose another one with --edge-port")

@@ -1,0 +1,53 @@
+"""What a process of the mesh is, as values: nothing here touches the machine."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Ports = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: its arguments and its whole environment."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a process can do its work, and if not, why not."""
+
+    ready: bool
+    reason: str = ""
+
+
+class Probe(Protocol):
+    """Asks a process how it is."""
+
+    async def check(self, ports: Ports) -> Health:
+        """Never raises: a process that does not answer is not ready."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One process.
+
+    `ports` names what it listens at, the first being its address; `given` holds those that are not picked.
+    `command` makes its command line from the ports. It starts when every process of the services in `after` is
+    ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first.
+    """
+
+    name: str
+    service: str
+    command: Callable[[Ports], Command]
+    probe: Probe
+    ports: tuple[str, ...] = ("grpc",)
+    given: Mapping[str, int] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    published: bool = True
+    rank: int = 0

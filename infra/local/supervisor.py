@@ -1,0 +1,218 @@
+"""Keeps a mesh: starts its processes in order, restarts them, tells control and the state file, and stops them all."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from infra.local import logs, state
+from infra.local.backoff import Backoff
+from infra.local.endpoints import Publisher, wanted
+from infra.local.layout import Layout
+from infra.local.ports import HOST, PortBook
+from infra.local.process import Process
+from infra.local.spec import Spec
+from infra.local.state import MeshState, ProcessState
+from infra.local.wards import WardenGone, Wards
+
+DEATHS_AT_START = 3
+HOUSEKEEPING_SECONDS = 10.0
+
+
+class StartFailed(Exception):
+    """A process did not become ready."""
+
+    def __init__(self, name: str, reason: str, lines: Sequence[str], log: Path) -> None:
+        super().__init__(f"{name} did not become ready: {reason}")
+        self.name = name
+        self.reason = reason
+        self.lines = list(lines)
+        self.log = log
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds: how long a start may take, and how long a process may drain before it is killed."""
+
+    ready: float = 60.0
+    drain: float = 15.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Supervisor:
+    """Runs the processes of `specs` until told to stop. Enter it, `start`, `keep`; leaving it stops everything.
+
+    `observe` sees each new state. `control` names the service that is told where the others are, if there is one.
+    """
+
+    def __init__(
+        self, layout: Layout, specs: Sequence[Spec], edge: str, cwd: Path, *, observe: Callable[[MeshState], None],
+        limits: Limits = DEFAULT_LIMITS, keep_open: tuple[int, ...] = (), control: str = "control",
+        book: PortBook | None = None,
+    ) -> None:  # fmt: skip
+        self._layout = layout
+        self._edge = edge
+        self._observe = observe
+        self._limits = limits
+        self._phase = "starting"
+        self._started = time.time()
+        self._seconds_to_ready: float | None = None
+        self._wards = Wards(keep_open)
+        self._dirty = asyncio.Event()
+        book = book or PortBook()
+        self.processes = [
+            Process(spec, self._wards, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
+        ]
+        self._control = next((process for process in self.processes if process.spec.service == control), None)
+        self._publisher = Publisher(self._control_target, lambda: wanted(self.processes))
+        self._told_control_pid: int | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._killed = False
+
+    async def __aenter__(self) -> "Supervisor":
+        await self._stack.enter_async_context(self._wards)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stop_all()
+        finally:
+            await self._stack.aclose()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for process in self.processes:
+                await process.spec.probe.aclose()
+            self._phase = "stopped"
+            self._layout.state.unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        """Stop; a second time: kill. For signal handlers."""
+        if self._stop.is_set():
+            self._killed = True
+            self._wards.kill()
+        self._stop.set()
+
+    async def start(self) -> bool:
+        """Start everything; True once all is ready, False where it was told to stop meanwhile. Raises StartFailed."""
+        for process in self.processes:
+            logs.rotate(process.log)
+            self._tasks.append(asyncio.create_task(process.run(self._may_start(process.spec), Backoff())))
+        self._tasks += [asyncio.create_task(job) for job in (self._announce(), self._housekeep())]
+        if self._control is not None:
+            self._tasks.append(asyncio.create_task(self._publisher.run()))
+        until = time.monotonic() + self._limits.ready
+        while not self._stop.is_set():
+            self._raise_if_failed(time.monotonic() >= until)
+            if all(process.ready.is_set() for process in self.processes):
+                self._phase = "running"
+                self._seconds_to_ready = round(time.time() - self._started, 2)
+                self._tell()
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def keep(self) -> None:
+        """Return when told to stop. Raises WardenGone."""
+        gone = asyncio.create_task(self._wards.gone.wait())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((gone, stop), return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        stop.cancel()
+        if self._wards.gone.is_set() and not self._killed:
+            raise WardenGone("the process that owns the mesh's processes was killed, and they with it")
+
+    def state(self) -> MeshState:
+        """The mesh as it stands."""
+        return MeshState(
+            pid=os.getpid(),
+            phase=self._phase,
+            edge=self._edge,
+            started=self._started,
+            ready=all(process.ready.is_set() for process in self.processes),
+            seconds_to_ready=self._seconds_to_ready,
+            processes=tuple(_process_state(process) for process in self.processes),
+        )
+
+    def _raise_if_failed(self, late: bool) -> None:
+        if self._wards.gone.is_set():
+            raise WardenGone("the process that owns the mesh's processes was killed, and they with it")
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                raise error
+        for process in sorted(self.processes, key=lambda process: process.spec.rank):
+            if process.deaths_before_ready >= DEATHS_AT_START or (late and not process.ready.is_set()):
+                reason = process.health.reason or f"not ready after {self._limits.ready:g} s"
+                raise StartFailed(process.spec.name, reason, process.last_lines(), process.log)
+
+    async def _may_start(self, spec: Spec) -> None:
+        for process in self.processes:
+            if process.spec.service in spec.after:
+                await process.ready.wait()
+
+    async def _stop_all(self) -> None:
+        """Stop in reverse order: what others call stops after them."""
+        self._phase = "stopping"
+        self._tell()
+        ordered = sorted(self.processes, key=lambda process: -process.spec.rank)
+        for _, group in groupby(ordered, key=lambda process: process.spec.rank):
+            if self._wards.gone.is_set():
+                return
+            await asyncio.gather(*(process.stop(self._limits.drain) for process in group))
+
+    async def _announce(self) -> None:
+        """Pass each change on, to the state file, to the observer and to control."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._tell()
+            if self._control is not None and self._control.ready.is_set():
+                if self._control.pid != self._told_control_pid:
+                    self._told_control_pid = self._control.pid
+                    self._publisher.forget()
+                self._publisher.wake()
+
+    def _tell(self) -> None:
+        now = self.state()
+        state.write(self._layout.state, now)
+        self._observe(now)
+
+    async def _housekeep(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            for process in self.processes:
+                await asyncio.to_thread(logs.cut, process.log)
+
+    def _control_target(self) -> str:
+        return f"{HOST}:{self._control.ports['grpc']}" if self._control else ""
+
+
+def _process_state(process: Process) -> ProcessState:
+    metrics = process.ports.get("metrics")
+    return ProcessState(
+        name=process.spec.name,
+        service=process.spec.service,
+        state=process.state,
+        ready=process.ready.is_set(),
+        reason=process.health.reason,
+        restarts=process.restarts,
+        pid=process.pid,
+        address=f"{HOST}:{process.ports[process.spec.ports[0]]}",
+        metrics=f"{HOST}:{metrics}" if metrics else "",
+        log=str(process.log),
+    )
+
+
+def handle_signals(supervisor: Supervisor) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal stop the mesh."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, supervisor.interrupt)
