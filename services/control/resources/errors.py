@@ -1,0 +1,93 @@
+"""OpenAI's JSON errors at the edge.
+
+Two sources. The gateway's own errors arrive as a gRPC status with the JSON in the metadata x-headworks-error; a script
+makes it the body. Envoy's errors (no replica, no route, too large, too late) get theirs from a table. Callers who speak
+gRPC see neither: they get a status.
+"""
+
+import json
+
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
+
+from services.control.resources.wire import Data, typed
+
+ERROR_KEY = "x-headworks-error"
+
+# status -> message, type, code. OpenAI's own words where it has them.
+ERRORS: dict[int, tuple[str, str, str]] = {
+    400: ("The request is malformed.", "invalid_request_error", "bad_request"),
+    401: ("The request has no valid API key.", "authentication_error", "invalid_api_key"),
+    403: ("This is not allowed.", "permission_error", "permission_denied"),
+    404: ("There is nothing at this path.", "invalid_request_error", "not_found"),
+    408: ("The request was not received in time.", "timeout_error", "request_timeout"),
+    409: ("The request conflicts with what is there.", "invalid_request_error", "conflict"),
+    413: ("The body of the request is too large.", "invalid_request_error", "request_too_large"),
+    415: ("The type of the body is not supported.", "invalid_request_error", "unsupported_media_type"),
+    426: ("This protocol is not supported.", "invalid_request_error", "upgrade_required"),
+    429: ("There are too many requests.", "rate_limit_error", "rate_limit_exceeded"),
+    431: ("The headers of the request are too large.", "invalid_request_error", "headers_too_large"),
+    499: ("The request was cancelled.", "invalid_request_error", "cancelled"),
+    500: ("Something went wrong on this side.", "server_error", "internal_error"),
+    501: ("This is not implemented.", "server_error", "not_implemented"),
+    502: ("The service answered with something unusable.", "server_error", "bad_gateway"),
+    503: ("The service is not available at the moment. Try again soon.", "server_error", "unavailable"),
+    504: ("The request took too long.", "timeout_error", "timeout"),
+}
+
+_SCRIPT = """
+local errors = {
+%s
+}
+local fallback = errors[500]
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local kind = headers:get("content-type")
+  if kind ~= nil and string.sub(kind, 1, 16) == "application/grpc" then return end
+  local code = headers:get("grpc-status")
+  if code == nil then return end
+  local body = headers:get("x-headworks-error")
+  headers:remove("grpc-status")
+  headers:remove("grpc-message")
+  headers:remove("grpc-status-details-bin")
+  headers:remove("x-headworks-error")
+  if code == "0" then return end
+  if body == nil or body == "" then body = errors[tonumber(headers:get(":status"))] or fallback end
+  headers:replace("content-type", "application/json")
+  handle:body(true):setBytes(body)
+end
+"""
+
+
+def error_json(message: str, kind: str, code: str) -> Data:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def error_script() -> Data:
+    """The filter that turns a failed gRPC answer into JSON. Answers that are well, and streams, it lets pass."""
+    rows = "\n".join(f"  [{status}] = [==[{json.dumps(error_json(*row))}]==]," for status, row in ERRORS.items())
+    return {
+        "name": "openai_errors",
+        "typed_config": typed(lua_pb2.Lua, default_source_code={"inline_string": _SCRIPT % rows}),
+    }
+
+
+def local_replies() -> Data:
+    """What Envoy itself says when it, not the gateway, ends a request that is not gRPC."""
+    return {"mappers": [_mapper(status, row) for status, row in ERRORS.items()]}
+
+
+def _mapper(status: int, row: tuple[str, str, str]) -> Data:
+    has_status = {"comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "headworks.unused"}}}
+    speaks_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    return {
+        "filter": {
+            "and_filter": {
+                "filters": [
+                    {"status_code_filter": has_status},
+                    {"header_filter": {"header": speaks_grpc | {"invert_match": True}}},
+                ]
+            }
+        },
+        "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
+    }

@@ -1,0 +1,128 @@
+"""The edge listener: HTTP/1.1, h2c, gRPC and gRPC-Web on one port, with limits on all that a stranger can send."""
+
+from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.request_id.uuid.v3 import uuid_pb2
+from services.control.edge import Edge
+from services.control.resources.errors import error_script, local_replies
+from services.control.resources.transcoder import transcoder
+from services.control.resources.wire import ADS, Data, seconds, typed
+
+INTERNAL_PREFIX = "x-headworks-"
+"""Headers that only the mesh may set; from outside they are removed before anything reads them."""
+
+ACCESS_LOG: Data = {
+    "time": "%START_TIME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):2048%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "grpc_status": "%GRPC_STATUS_NUMBER%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "ms": "%DURATION%",
+    "first_byte_ms": "%RESPONSE_DURATION%",
+    "upstream_host": "%UPSTREAM_HOST%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "bytes_in": "%BYTES_RECEIVED%",
+    "bytes_out": "%BYTES_SENT%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "user_agent": "%REQ(USER-AGENT):256%",
+}
+
+
+def listener(edge: Edge) -> Data:
+    limit = typed(connection_limit_pb2.ConnectionLimit, stat_prefix="edge", max_connections=edge.max_connections)
+    return {
+        "name": "edge",
+        "address": {"socket_address": {"address": edge.host, "port_value": edge.port}},
+        "per_connection_buffer_limit_bytes": 1 << 20,
+        "filter_chains": [
+            {
+                "filters": [
+                    {"name": "connection_limit", "typed_config": limit},
+                    {"name": "http_connection_manager", "typed_config": _manager(edge)},
+                ]
+            }
+        ],
+    }
+
+
+def _manager(edge: Edge) -> Data:
+    return typed(
+        hcm_pb2.HttpConnectionManager,
+        codec_type="AUTO",
+        stat_prefix="edge",
+        rds={"route_config_name": "edge", "config_source": ADS},
+        http_filters=_filters(edge),
+        local_reply_config=local_replies(),
+        access_log=[{"name": "stdout", "typed_config": _access_log()}],
+        server_name="headworks",
+        **_request_ids(),
+        **_hygiene(),
+        **_limits(edge),
+    )
+
+
+def _filters(edge: Edge) -> list[Data]:
+    """In the order a request meets them; a response meets them from the last to the first."""
+    return [
+        error_script(),
+        {"name": "grpc_web", "typed_config": typed(grpc_web_pb2.GrpcWeb)},
+        {"name": "cors", "typed_config": typed(cors_pb2.Cors)},
+        transcoder(edge.max_body_bytes),
+        {"name": "router", "typed_config": typed(router_pb2.Router)},
+    ]
+
+
+def _request_ids() -> Data:
+    """The caller's x-request-id stays as it is; who sends none gets one; both find it in the response."""
+    return {
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {"typed_config": typed(uuid_pb2.UuidRequestIdConfig, pack_trace_reason=False)},
+    }
+
+
+def _hygiene() -> Data:
+    strip = {"remove_on_match": {"key_matcher": {"prefix": INTERNAL_PREFIX, "ignore_case": True}}}
+    mutation = typed(header_mutation_pb2.HeaderMutation, mutations=[strip])
+    return {
+        "use_remote_address": True,
+        "internal_address_config": {},
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "strip_any_host_port": True,
+        "early_header_mutation_extensions": [{"name": "strip_internal", "typed_config": mutation}],
+    }
+
+
+def _limits(edge: Edge) -> Data:
+    return {
+        "max_request_headers_kb": edge.max_header_kb,
+        "request_headers_timeout": "10s",
+        "stream_idle_timeout": seconds(edge.idle_timeout),
+        "common_http_protocol_options": {
+            "idle_timeout": seconds(edge.idle_timeout),
+            "max_headers_count": edge.max_headers,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": edge.max_streams_per_connection,
+            "initial_stream_window_size": 1 << 18,
+            "initial_connection_window_size": 1 << 20,
+            "connection_keepalive": {"interval": "60s", "timeout": "20s"},
+        },
+    }
+
+
+def _access_log() -> Data:
+    return typed(stream_pb2.StdoutAccessLog, log_format={"json_format": ACCESS_LOG})

@@ -1,0 +1,52 @@
+"""Which calls may be made again, and when. Nothing is retried once a response has begun."""
+
+from google.protobuf.descriptor import ServiceDescriptor
+from headworks.gateway.v1 import openai_service_pb2
+from headworks.orchestrator.v1 import orchestrator_service_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2
+
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from services.control.resources.wire import Data, typed
+from services.control.topology import GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON
+from services.runtime.contract import retryable_paths
+
+UNSERVED = "connect-failure,refused-stream,reset-before-request"
+"""For any call: it never reached a replica."""
+REPEATABLE = UNSERVED + ",unavailable"
+"""For calls that may be served twice."""
+GRPC_CLIENT = "unavailable"
+"""gRPC's own client knows no finer condition, and retries by itself what never reached a replica."""
+
+OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
+_ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
+_RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
+_DESCRIPTORS: dict[str, list[ServiceDescriptor]] = {
+    GATEWAY: [OPENAI, _ORCHESTRATOR, _RETRIEVAL],
+    ORCHESTRATOR: [_ORCHESTRATOR],
+    RETRIEVAL: [_RETRIEVAL],
+}
+_INFERENCE = "/inference.GRPCInferenceService/"
+# Triton's proto declares nothing; these read, and inference is a pure function of its input.
+_TRITON_METHODS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer")
+
+
+def retryable(service: str) -> list[str]:
+    """The paths of the service's methods that may be served twice."""
+    if service == TRITON:
+        return [_INFERENCE + method for method in _TRITON_METHODS]
+    return retryable_paths(_DESCRIPTORS[service])
+
+
+def retry_policy(retry_on: str) -> Data:
+    """Two more attempts, soon."""
+    return {
+        "retry_on": retry_on,
+        "num_retries": 2,
+        "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+    }
+
+
+def elsewhere(retry_on: str) -> Data:
+    """The same for Envoy, which can be told to try another replica than before."""
+    predicate = {"name": "previous_hosts", "typed_config": typed(previous_hosts_pb2.PreviousHostsPredicate)}
+    return retry_policy(retry_on) | {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": 3}

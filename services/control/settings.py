@@ -1,0 +1,64 @@
+"""control's settings: HEADWORKS_CONTROL_…"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.control.edge import Edge
+from services.runtime.settings import ServerSettings
+
+
+class ControlSettings(ServerSettings):
+    """What control is told at its start. The edge settings become Envoy's listener."""
+
+    service: ClassVar[str] = "control"
+
+    drain_seconds: float = Field(
+        0.2, ge=0, description="After SIGTERM: how long streams may go on. xDS clients keep what they have, so it is short."
+    )
+    state_file: Path | None = Field(
+        None,
+        description="File that holds the topology, so that a restarted control knows it at once; none keeps it in memory.",
+    )
+    edge_host: str = Field("127.0.0.1", description="Address Envoy listens on for callers of the mesh.")
+    edge_port: int = Field(8080, ge=1, le=65535, description="Port Envoy listens on: JSON, gRPC and gRPC-Web alike.")
+    max_body_bytes: int = Field(
+        4 << 20, gt=0, description="Longest body of a JSON request, in bytes; a longer one gets 413."
+    )
+    max_header_kb: int = Field(60, ge=1, le=8192, description="All headers of a request together, in KiB; more get 431.")
+    max_headers: int = Field(100, ge=10, description="Number of headers a request may have; more get 431.")
+    max_connections: int = Field(10_000, gt=0, description="Connections the edge listener holds; more are closed at once.")
+    max_streams_per_connection: int = Field(100, gt=0, description="Calls under way at once on one HTTP/2 connection.")
+    request_timeout_seconds: float = Field(
+        120, gt=0, description="Longest time a JSON request may take, its stream included; then 504."
+    )
+    idle_timeout_seconds: float = Field(
+        300, gt=0, description="Longest silence on a stream, JSON or gRPC, before it is ended."
+    )
+    cors_origins: list[str] = Field(
+        [], description='Origins whose pages may call from a browser, such as ["https://app.example"]; ["*"] for all.'
+    )
+    health_interval_seconds: float = Field(1, gt=0, description="Time between two health checks of a gateway replica.")
+    ejection_seconds: float = Field(5, gt=0, description="How long a replica that keeps failing is left out, at first.")
+    max_gateway_requests: int = Field(
+        4096, gt=0, description="Requests under way to all gateway replicas together; more get 503."
+    )
+
+    def edge(self) -> Edge:
+        """The edge part of these settings."""
+        return Edge(
+            host=self.edge_host,
+            port=self.edge_port,
+            max_body_bytes=self.max_body_bytes,
+            max_header_kb=self.max_header_kb,
+            max_headers=self.max_headers,
+            max_connections=self.max_connections,
+            max_streams_per_connection=self.max_streams_per_connection,
+            request_timeout=self.request_timeout_seconds,
+            idle_timeout=self.idle_timeout_seconds,
+            cors_origins=tuple(self.cors_origins),
+            health_interval=self.health_interval_seconds,
+            ejection_seconds=self.ejection_seconds,
+            max_gateway_requests=self.max_gateway_requests,
+        )

@@ -1,0 +1,79 @@
+"""Which services the mesh has and where their replicas are."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from services.runtime.errors import InvalidArgument
+
+GATEWAY = "gateway"
+ORCHESTRATOR = "orchestrator"
+RETRIEVAL = "retrieval"
+TRITON = "triton"
+SERVICES = (GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON)
+MAX_REPLICAS = 1000
+_REPLICA = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One replica. `host` is an IP address: names are resolved before they come here."""
+
+    replica: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The replicas of every service, each list ordered by name. `version` grows with each change."""
+
+    version: int = 0
+    services: dict[str, tuple[Endpoint, ...]] = field(default_factory=lambda: dict.fromkeys(SERVICES, ()))
+
+    def endpoints(self, service: str) -> tuple[Endpoint, ...]:
+        return self.services.get(service, ())
+
+    def with_endpoints(self, service: str, endpoints: Iterable[Endpoint]) -> "Topology":
+        """This topology with the service's replicas replaced; itself, same version, where nothing changes.
+
+        Raises InvalidArgument for a service the mesh does not know, a repeated or malformed replica name, a host that
+        is no IP address and a port out of range.
+        """
+        if service not in SERVICES:
+            raise InvalidArgument(f"the mesh has no service {service!r}; it has {', '.join(SERVICES)}", service=service)
+        ordered = tuple(sorted(endpoints))
+        check(ordered)
+        if ordered == self.endpoints(service):
+            return self
+        return replace(self, version=self.version + 1, services={**self.services, service: ordered})
+
+
+def check(endpoints: tuple[Endpoint, ...]) -> None:
+    """Raise InvalidArgument unless these can be the replicas of one service."""
+    if len(endpoints) > MAX_REPLICAS:
+        raise InvalidArgument(f"{len(endpoints)} replicas are more than the {MAX_REPLICAS} a service may have")
+    seen: set[str] = set()
+    for endpoint in endpoints:
+        if not _REPLICA.fullmatch(endpoint.replica):
+            raise InvalidArgument(f"{endpoint.replica!r} is no replica name: lower case letters, digits, '.', '_', '-'")
+        if endpoint.replica in seen:
+            raise InvalidArgument(f"replica {endpoint.replica!r} is there twice", replica=endpoint.replica)
+        if not 1 <= endpoint.port <= 65535:
+            raise InvalidArgument(f"port {endpoint.port} of {endpoint.replica!r} is out of range", port=f"{endpoint.port}")
+        if not is_ip(endpoint.host):
+            raise InvalidArgument(f"{endpoint.host!r} of {endpoint.replica!r} is no IP address", host=endpoint.host)
+        seen.add(endpoint.replica)
+
+
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
