@@ -11,7 +11,7 @@ from envoy.extensions.filters.http.lua.v3 import lua_pb2
 
 from services.control.resources.wire import Data, typed
 
-ERROR_KEY = "x-headworks-error"
+FILTER = "openai_errors"
 
 # status -> message, type, code. OpenAI's own words where it has them.
 ERRORS: dict[int, tuple[str, str, str]] = {
@@ -42,8 +42,6 @@ local fallback = errors[500]
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  local kind = headers:get("content-type")
-  if kind ~= nil and string.sub(kind, 1, 16) == "application/grpc" then return end
   local code = headers:get("grpc-status")
   if code == nil then return end
   local body = headers:get("x-headworks-error")
@@ -67,9 +65,14 @@ def error_script() -> Data:
     """The filter that turns a failed gRPC answer into JSON. Answers that are well, and streams, it lets pass."""
     rows = "\n".join(f"  [{status}] = [==[{json.dumps(error_json(*row))}]==]," for status, row in ERRORS.items())
     return {
-        "name": "openai_errors",
+        "name": FILTER,
         "typed_config": typed(lua_pb2.Lua, default_source_code={"inline_string": _SCRIPT % rows}),
     }
+
+
+def no_error_script() -> Data:
+    """The same filter, off: for the routes of those who speak gRPC."""
+    return typed(lua_pb2.LuaPerRoute, disabled=True)
 
 
 def local_replies() -> Data:
@@ -79,15 +82,27 @@ def local_replies() -> Data:
 
 def _mapper(status: int, row: tuple[str, str, str]) -> Data:
     has_status = {"comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "headworks.unused"}}}
-    speaks_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return {
-        "filter": {
-            "and_filter": {
-                "filters": [
-                    {"status_code_filter": has_status},
-                    {"header_filter": {"header": speaks_grpc | {"invert_match": True}}},
-                ]
-            }
-        },
+        "filter": {"and_filter": {"filters": [{"status_code_filter": has_status}, _WANTS_JSON]}},
         "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
     }
+
+
+_WANTS_JSON: Data = {
+    # What came as JSON looks like gRPC once it was transcoded, but for the header that the transcoder leaves.
+    "or_filter": {
+        "filters": [
+            {
+                "header_filter": {
+                    "header": {
+                        "name": "content-type",
+                        "string_match": {"prefix": "application/grpc"},
+                        "invert_match": True,
+                        "treat_missing_header_as_empty": True,
+                    }
+                }
+            },
+            {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
+        ]
+    }
+}

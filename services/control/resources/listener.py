@@ -13,8 +13,9 @@ from services.control.resources.errors import error_script, local_replies
 from services.control.resources.transcoder import transcoder
 from services.control.resources.wire import ADS, Data, seconds, typed
 
-INTERNAL_PREFIX = "x-headworks-"
+INTERNAL_PREFIXES = ("x-headworks-", "x-envoy-")
 """Headers that only the mesh may set; from outside they are removed before anything reads them."""
+NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
 
 ACCESS_LOG: Data = {
     "time": "%START_TIME%",
@@ -92,11 +93,12 @@ def _request_ids() -> Data:
 
 
 def _hygiene() -> Data:
-    strip = {"remove_on_match": {"key_matcher": {"prefix": INTERNAL_PREFIX, "ignore_case": True}}}
-    mutation = typed(header_mutation_pb2.HeaderMutation, mutations=[strip])
+    """No caller is internal, whatever its address; paths mean one thing only."""
+    strip = [{"remove_on_match": {"key_matcher": {"prefix": one, "ignore_case": True}}} for one in INTERNAL_PREFIXES]
+    mutation = typed(header_mutation_pb2.HeaderMutation, mutations=strip)
     return {
         "use_remote_address": True,
-        "internal_address_config": {},
+        "internal_address_config": NOWHERE,
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",

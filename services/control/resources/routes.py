@@ -4,6 +4,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from services.control.edge import Edge
+from services.control.resources.errors import FILTER, no_error_script
 from services.control.resources.retries import OPENAI, REPEATABLE, UNSERVED, elsewhere, retryable
 from services.control.resources.transcoder import http_binding
 from services.control.resources.wire import Data, seconds, typed
@@ -39,6 +40,7 @@ def _json(edge: Edge, method: MethodDescriptor) -> Data:
             "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
             "retry_policy": elsewhere(REPEATABLE if may_retry(method) else UNSERVED),
         },
+        "response_headers_to_remove": ["grpc-accept-encoding", "grpc-encoding"],
         "request_headers_to_add": [
             {
                 "header": {"key": "grpc-timeout", "value": f"{int(edge.request_timeout * 1000)}m"},
@@ -59,6 +61,7 @@ def _grpc(edge: Edge, match: Data, retry_on: str) -> Data:
             "max_stream_duration": {"max_stream_duration": "0s", "grpc_timeout_header_max": "0s"},
             "retry_policy": elsewhere(retry_on),
         },
+        "typed_per_filter_config": {FILTER: no_error_script()},
     }
 
 
