@@ -1,0 +1,1 @@
+"""The model server: Triton, its model repository, and the code that its models run."""

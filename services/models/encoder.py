@@ -1,0 +1,103 @@
+"""Texts in, unit vectors out; and with a passage's vector, from the same forward pass, those of its sentences."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Encoding, Tokenizer
+
+from services.models.bert import WIDTH, Bert
+
+Vectors = npt.NDArray[np.float32]
+Sentences = npt.NDArray[np.int8]
+Spans = npt.NDArray[np.int32]
+
+MAX_TOKENS = 512
+# No more characters than this are tokenised: 512 wordpieces seldom span a quarter of them.
+MAX_CHARACTERS = 16_384
+# Tokens, padding included, of one forward pass: enough to fill the processor's units, few enough for its cache.
+TOKEN_BUDGET = 4096
+INT8_SCALE = 127.0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One text's result.
+
+    vector: float32 [384], length one. tokens: wordpieces read, the two markers included, at most 512.
+    sentences: int8 [spans, 384], unit vectors times 127; a span behind the last wordpiece read has zeros.
+    """
+
+    vector: Vectors
+    tokens: int
+    sentences: Sentences | None
+
+
+class Encoder:
+    """all-MiniLM-L6-v2. Not safe for use by several threads at once."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._bert = Bert(folder / "model.safetensors", dtype)
+
+    def encode(self, texts: Sequence[str], spans: Sequence[Spans | None] | None = None) -> list[Encoded]:
+        """Each text's vector, in order; where `spans` has its sentences [n, 2] (characters), also theirs."""
+        cut = [text[:MAX_CHARACTERS] for text in texts]
+        with_offsets = spans is not None
+        encodings = self._tokenizer.encode_batch(cut) if with_offsets else self._tokenizer.encode_batch_fast(cut)
+        results: dict[int, Encoded] = {}
+        for number, states in self._states([encoding.ids for encoding in encodings]):
+            own = None if spans is None else spans[number]
+            results[number] = _pool(states, encodings[number], own)
+        return [results[number] for number in range(len(texts))]
+
+    def _states(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Vectors]]:
+        """The token states [tokens, 384] of each text with its number, shortest text first."""
+        for batch in batches([len(row) for row in ids]):
+            lengths = [len(ids[number]) for number in batch]
+            padded = np.zeros((len(batch), lengths[-1]), dtype=np.int64)
+            for row, number in enumerate(batch):
+                padded[row, : lengths[row]] = ids[number]
+            states = self._bert(torch.from_numpy(padded), torch.tensor(lengths)).float().numpy()
+            for row, number in enumerate(batch):
+                yield number, states[row, : lengths[row]]
+
+
+def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+    """The texts' numbers by rising length, in groups whose padded size stays within the budget."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[number] > budget:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """The rows at length one; a row of zeros stays."""
+    scaled: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return scaled
+
+
+def _pool(states: Vectors, encoding: Encoding, spans: Spans | None) -> Encoded:
+    vector = unit(states.mean(axis=0))
+    sentences = None if spans is None else _pool_sentences(states[1:-1], encoding.offsets[1:-1], spans)
+    return Encoded(vector, len(states), sentences)
+
+
+def _pool_sentences(states: Vectors, offsets: Sequence[tuple[int, int]], spans: Spans) -> Sentences:
+    """The mean of the wordpieces that start within each span, by differences of running sums."""
+    starts = np.array([start for start, _ in offsets], dtype=np.int32)
+    first = np.searchsorted(starts, spans[:, 0])
+    last = np.maximum(np.searchsorted(starts, spans[:, 1]), first)
+    sums = np.zeros((len(starts) + 1, WIDTH), dtype=np.float32)
+    np.cumsum(states, axis=0, out=sums[1:])
+    pooled = unit(sums[last] - sums[first])
+    return np.rint(pooled * INT8_SCALE).astype(np.int8)

@@ -1,0 +1,5 @@
+"""The error that both models share."""
+
+
+class InvalidRequest(Exception):
+    """The request cannot be read; the message says why, to the caller."""

@@ -1,0 +1,83 @@
+"""Lays out what tritonserver reads at its start: the Python backend and the rendered model repository."""
+
+import re
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from services.models.settings import ModelsSettings
+
+REPOSITORY = Path(__file__).parent / "repository"
+STUB = "triton_python_backend_stub"
+
+
+class TritonNotFound(Exception):
+    """The wheel `nvidia-pytriton` is missing, or has no stub for this Python."""
+
+
+class ConfigMismatch(Exception):
+    """A checked-in config.pbtxt lacks a field that a setting is to change."""
+
+
+def site_packages() -> Path:
+    """The folder that `nvidia-pytriton` is installed in. Raises TritonNotFound."""
+    spec = find_spec("pytriton")
+    if spec is None or spec.origin is None:
+        raise TritonNotFound("the package pytriton (wheel nvidia-pytriton) is not installed")
+    return Path(spec.origin).parents[1]
+
+
+def lay_out_backend(target: Path) -> Path:
+    """Writes TARGET/python with the stub of the running Python; returns TARGET. Raises TritonNotFound."""
+    triton = site_packages() / "pytriton" / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = triton / "python_backend_stubs" / version / STUB
+    if not stub.is_file():
+        raise TritonNotFound(f"nvidia-pytriton carries no stub for Python {version}")
+    _replace(triton / "backends" / "python", target / "python")
+    shutil.copy2(stub, target / "python" / STUB)
+    (target / "python" / STUB).chmod(0o755)
+    return target
+
+
+def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
+    """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
+    _replace(REPOSITORY, target)
+    embed, extract = target / "embed" / "config.pbtxt", target / "extract" / "config.pbtxt"
+    embed.write_text(render_embed(embed.read_text(), settings))
+    extract.write_text(render_extract(extract.read_text(), settings))
+    return target
+
+
+def render_embed(config: str, settings: ModelsSettings) -> str:
+    """The `embed` model's configuration under these settings. Raises ConfigMismatch."""
+    config = _set_field(config, "count", settings.embed_instances)
+    config = _set_field(config, "max_queue_size", settings.embed_queue_size)
+    config = _set_field(config, "max_queue_delay_microseconds", settings.embed_queue_delay)
+    return _set_parameter(config, "threads", str(settings.threads))
+
+
+def render_extract(config: str, settings: ModelsSettings) -> str:
+    """The `extract` model's configuration under these settings. Raises ConfigMismatch."""
+    return _set_parameter(config, "answer_threshold", repr(settings.answer_threshold))
+
+
+def _set_field(config: str, name: str, value: int) -> str:
+    return _substitute(config, rf"(\b{name}: )\d+", rf"\g<1>{value}", name)
+
+
+def _set_parameter(config: str, name: str, value: str) -> str:
+    return _substitute(config, rf'(key: "{name}" value: {{ string_value: ")[^"]*', rf"\g<1>{value}", name)
+
+
+def _substitute(config: str, pattern: str, replacement: str, name: str) -> str:
+    changed, count = re.subn(pattern, replacement, config)
+    if count != 1:
+        raise ConfigMismatch(f"{name} occurs {count} times, not once")
+    return changed
+
+
+def _replace(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,0 +1,125 @@
+"""How to start tritonserver from its wheel, and how to know that it is ready. Watching it is somebody else's work."""
+
+import asyncio
+import ctypes
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from services.models.layout import lay_out_backend, lay_out_repository, site_packages
+from services.models.settings import ModelsSettings
+from services.runtime.triton import TritonClient
+
+MODELS = ("embed", "extract")
+HOST = "127.0.0.1"
+PROJECT = Path(__file__).parents[2]
+POLL_SECONDS = 0.05
+
+
+class LibpythonNotFound(Exception):
+    """Triton's Python stub could not start: it links the shared libpython."""
+
+
+class NotReady(Exception):
+    """Triton was not ready within the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where tritonserver listens, on 127.0.0.1."""
+
+    grpc: int
+    http: int
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A process to start: arguments, and its whole environment."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+
+def prepare(data: Path, ports: Ports, settings: ModelsSettings, env: Mapping[str, str] | None = None) -> Command:
+    """Lays out DATA and returns how to start tritonserver on it.
+
+    Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton.
+    """
+    check_libpython()
+    backends = lay_out_backend(data / "backends")
+    repository = lay_out_repository(data / "repository", settings)
+    return Command(_argv(backends, repository, ports, settings), _env(os.environ if env is None else env))
+
+
+def _argv(backends: Path, repository: Path, ports: Ports, settings: ModelsSettings) -> list[str]:
+    flags = {
+        "model-repository": repository,
+        "backend-directory": backends,
+        "grpc-address": HOST,
+        "grpc-port": ports.grpc,
+        "http-address": HOST,
+        "http-port": ports.http,
+        "http-thread-count": 1,
+        "metrics-address": HOST,
+        "metrics-port": ports.metrics,
+        "allow-gpu-metrics": "false",
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "exit-timeout-secs": 5,
+        "pinned-memory-pool-byte-size": 0,
+        "log-verbose": settings.log_verbose,
+        "log-info": str(settings.log_verbose > 0).lower(),
+        "backend-config": "python,shm-default-byte-size=1048576",
+    }
+    # Completing a configuration would start each stub twice.
+    binary = site_packages() / "pytriton/tritonserver/bin/tritonserver"
+    return [str(binary), "--disable-auto-complete-config", *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _env(base: Mapping[str, str]) -> dict[str, str]:
+    packages = site_packages()
+    return {
+        **base,
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(packages)]),
+        "LD_LIBRARY_PATH": os.pathsep.join([str(packages / "nvidia_pytriton.libs"), str(_libdir())]),
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+def _libdir() -> Path:
+    return Path(str(sysconfig.get_config_var("LIBDIR")))
+
+
+def check_libpython() -> None:
+    """Raises LibpythonNotFound, naming the Debian package, unless the dynamic linker can find the shared libpython."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = f"libpython{version}.so.1.0"
+    if (_libdir() / name).is_file():
+        return
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        message = (
+            f"{name} is missing: Triton cannot run Python models (on Debian and Ubuntu: apt install libpython{version})"
+        )
+        raise LibpythonNotFound(message) from error
+
+
+async def wait_ready(target: str, timeout: float) -> None:
+    """Returns once the server at this gRPC target and all models are ready; raises NotReady after `timeout` seconds."""
+    async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+        client = TritonClient(channel)
+        try:
+            async with asyncio.timeout(timeout):
+                while not await client.ready(MODELS):
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise NotReady(f"Triton at {target} was not ready within {timeout:g} s") from error
