@@ -1,7 +1,7 @@
 """The record of runs, shared by all replicas: what each run is, and its events once it is over.
 
-Written behind the runs by one thread, all of a tenth of a second in one transaction; a run never waits for the database. Where the writer
-cannot keep up, records of runs under way are dropped first, and what is dropped is counted.
+Written behind the runs by one thread, all of a tenth of a second in one transaction; a run never waits for the
+database. Where the writer cannot keep up, records of runs under way are dropped first, and what is dropped is counted.
 """
 
 import logging
