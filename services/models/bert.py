@@ -3,12 +3,12 @@
 It needs torch and safetensors only: importing transformers would cost seconds and hundreds of megabytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as fn
 from safetensors.torch import load_file
 
 LAYERS = 6
@@ -28,8 +28,8 @@ class PlainLinear:
     gelu: bool
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.linear(x, self.weight, self.bias)
-        return F.gelu(y) if self.gelu else y
+        y = fn.linear(x, self.weight, self.bias)
+        return fn.gelu(y) if self.gelu else y
 
 
 class PackedLinear:
@@ -63,7 +63,41 @@ class Norm:
     bias: torch.Tensor
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.layer_norm(x, (WIDTH,), self.weight, self.bias, EPSILON)
+        return fn.layer_norm(x, (WIDTH,), self.weight, self.bias, EPSILON)
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Where the real tokens lie in a padded batch: only the attention pays for padding.
+
+    at: their places in [batch * length], or None when all are real. mask: added to the attention's scores.
+    """
+
+    batch: int
+    length: int
+    at: torch.Tensor | None
+    mask: torch.Tensor | None
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], dtype: torch.dtype) -> "Padding":
+        """The padding of texts of these lengths."""
+        batch, length = len(lengths), max(lengths)
+        if min(lengths) == length:
+            return cls(batch, length, None, None)
+        real = torch.arange(length) < torch.tensor(lengths)[:, None]
+        mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, float("-inf"))
+        return cls(batch, length, real.flatten().nonzero().squeeze(1), mask[:, None, None, :])
+
+    def pad(self, flat: torch.Tensor) -> torch.Tensor:
+        """[tokens, width] to [batch, length, width]."""
+        if self.at is None:
+            return flat.view(self.batch, self.length, -1)
+        padded = flat.new_zeros(self.batch * self.length, flat.shape[1])
+        return padded.index_copy_(0, self.at, flat).view(self.batch, self.length, -1)
+
+    def strip(self, padded: torch.Tensor) -> torch.Tensor:
+        """[batch * length, width] to [tokens, width]."""
+        return padded if self.at is None else padded.index_select(0, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +111,12 @@ class Layer:
     down: Linear
     norm2: Norm
 
-    def __call__(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        batch, length, _ = x.shape
-        q, k, v = self.qkv(x).view(batch, length, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = self.norm1(x + self.out(attended.transpose(1, 2).reshape(batch, length, WIDTH)))
+    def __call__(self, x: torch.Tensor, padding: Padding) -> torch.Tensor:
+        qkv = padding.pad(self.qkv(x))
+        batch, length, _ = qkv.shape
+        q, k, v = qkv.view(batch, length, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = fn.scaled_dot_product_attention(q, k, v, attn_mask=padding.mask)
+        x = self.norm1(x + self.out(padding.strip(attended.transpose(1, 2).reshape(batch * length, WIDTH))))
         return self.norm2(x + self.down(self.up(x)))
 
 
@@ -128,15 +163,13 @@ class Bert:
         self._layers = [weights.layer(f"encoder.layer.{number}") for number in range(LAYERS)]
 
     @torch.inference_mode()
-    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """States [rows, longest, 384], for ids [rows, longest] of which the first `lengths` [rows] count."""
-        longest = ids.shape[1]
-        mask = None if int(lengths.min()) == longest else self._mask(lengths, longest)
-        x = self._norm(F.embedding(ids, self._words) + self._positions[:longest])
+    def __call__(self, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """The states float32 [tokens, 384] of each text's ids, one forward pass for all."""
+        lengths = [len(text) for text in texts]
+        padding = Padding.of(lengths, self._dtype)
+        ids = torch.tensor([token for text in texts for token in text])
+        places = torch.cat([self._positions[:length] for length in lengths])
+        x = self._norm(fn.embedding(ids, self._words) + places)
         for layer in self._layers:
-            x = layer(x, mask)
-        return x
-
-    def _mask(self, lengths: torch.Tensor, longest: int) -> torch.Tensor:
-        padding = torch.arange(longest) >= lengths[:, None]
-        return torch.zeros(padding.shape, dtype=self._dtype).masked_fill_(padding, float("-inf"))[:, None, None, :]
+            x = layer(x, padding)
+        return list(torch.split(x.float(), lengths))

@@ -54,7 +54,7 @@ def embed(encoder: Encoder, requests: Sequence[EmbedRequest]) -> list[EmbedRespo
     texts = [text for request in requests for text in request.texts]
     spans: list[Spans | None] | None = None
     if any(request.spans is not None for request in requests):
-        spans = [span for request in requests for span in request.spans or [None] * len(request.texts)]
+        spans = [span for request in requests for span in (request.spans or (None for _ in request.texts))]
     encoded = iter(encoder.encode(texts, spans))
     return [_respond([next(encoded) for _ in request.texts], request.spans is not None) for request in requests]
 

@@ -18,8 +18,8 @@ Spans = npt.NDArray[np.int32]
 MAX_TOKENS = 512
 # No more characters than this are tokenised: 512 wordpieces seldom span a quarter of them.
 MAX_CHARACTERS = 16_384
-# Tokens, padding included, of one forward pass: enough to fill the processor's units, few enough for its cache.
-TOKEN_BUDGET = 4096
+# Tokens of one forward pass, padding included.
+TOKEN_BUDGET = 2048
 INT8_SCALE = 127.0
 
 
@@ -28,7 +28,8 @@ class Encoded:
     """One text's result.
 
     vector: float32 [384], length one. tokens: wordpieces read, the two markers included, at most 512.
-    sentences: int8 [spans, 384], unit vectors times 127; a span behind the last wordpiece read has zeros.
+    sentences: int8 [spans, 384], each by its own scale: only the direction counts. A span that has no wordpiece among
+    those read has zeros.
     """
 
     vector: Vectors
@@ -59,13 +60,8 @@ class Encoder:
     def _states(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Vectors]]:
         """The token states [tokens, 384] of each text with its number, shortest text first."""
         for batch in batches([len(row) for row in ids]):
-            lengths = [len(ids[number]) for number in batch]
-            padded = np.zeros((len(batch), lengths[-1]), dtype=np.int64)
-            for row, number in enumerate(batch):
-                padded[row, : lengths[row]] = ids[number]
-            states = self._bert(torch.from_numpy(padded), torch.tensor(lengths)).float().numpy()
-            for row, number in enumerate(batch):
-                yield number, states[row, : lengths[row]]
+            for number, states in zip(batch, self._bert([ids[number] for number in batch]), strict=True):
+                yield number, states.numpy()
 
 
 def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
@@ -99,5 +95,11 @@ def _pool_sentences(states: Vectors, offsets: Sequence[tuple[int, int]], spans: 
     last = np.maximum(np.searchsorted(starts, spans[:, 1]), first)
     sums = np.zeros((len(starts) + 1, WIDTH), dtype=np.float32)
     np.cumsum(states, axis=0, out=sums[1:])
-    pooled = unit(sums[last] - sums[first])
-    return np.rint(pooled * INT8_SCALE).astype(np.int8)
+    return to_int8(sums[last] - sums[first])
+
+
+def to_int8(vectors: Vectors) -> Sentences:
+    """The rows' directions, the largest number of each at 127 or -127."""
+    largest = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), 1e-12)
+    rounded: Sentences = np.rint(vectors * (INT8_SCALE / largest)).astype(np.int8)
+    return rounded

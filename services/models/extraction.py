@@ -1,31 +1,40 @@
 """Answers quoted from passages: which sentences to quote, in which order, and whether to answer at all.
 
-Pure numpy: well under a millisecond for the sentences of a dozen passages.
+A sentence speaks for itself by its cosine and its share of the question's terms; the sentence before it and its
+passage's rank add a little. The constants were fitted on one half of XQuAD's articles and hold on the other.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from services.models.terms import latin_share, question_terms, terms
+
 Floats = npt.NDArray[np.float32]
 
-INT8_SCALE = 127.0
-# How much a question word in the sentence weighs beside the cosine of the two.
-OVERLAP_WEIGHT = 0.6
+# The confidence is fitted for this many passages; those behind them are not read.
 PASSAGES_READ = 3
-CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
+PREFIX = 5
+PREFIX_CREDIT = 0.5
+RARITY_POWER = 2
+NEIGHBOUR_CREDIT = 0.3
+PASSAGE_WEIGHT = 0.2
+LEXICAL_WEIGHT = 0.4
+# Where an answer and a refusal are equally likely.
+LATIN_EVIDENCE = 0.64
+OTHER_COVERAGE = 0.46
+STEEPNESS = 18.0
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, and the sentences (n, of p passages in rank order) that may answer it.
 
-    vector: float32 [384], or [0] when the question was not embedded. sentence_vectors: int8 [n, 384].
+    vector: float32 [384], or [0] when the question was not embedded. sentence_vectors: int8 [n, 384], of any length.
     passage: int32 [n], each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25, NaN if missing.
     """
 
@@ -40,7 +49,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The chosen sentences' numbers and scores in the order to be quoted; confidence 0..1; tokens read and written."""
+    """The chosen sentences' numbers and scores in the order to be quoted; confidence 0..1; terms read and written."""
 
     chosen: list[tuple[int, float]]
     confidence: float
@@ -48,36 +57,96 @@ class Answer:
     tokens_written: int
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words; of Chinese, Japanese and Korean the characters."""
-    return TOKEN.findall(text.lower())
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence's terms, and their beginnings for near matches."""
+
+    terms: frozenset[str]
+    prefixes: frozenset[str]
+    length: int
+
+    def credit(self, term: str) -> float:
+        """1 where the sentence has the term, half where it has a word with the same beginning."""
+        if term in self.terms:
+            return 1.0
+        return PREFIX_CREDIT if len(term) >= PREFIX and term[:PREFIX] in self.prefixes else 0.0
+
+
+@lru_cache(maxsize=4096)
+def sentence(text: str) -> Sentence:
+    """The sentence's terms; remembered, since popular passages come again with each question."""
+    found = terms(text)
+    own = frozenset(found)
+    return Sentence(own, frozenset(term[:PREFIX] for term in own if len(term) >= PREFIX), len(found))
 
 
 def extract(question: Question, threshold: float) -> Answer:
-    """The best sentences, or none when the confidence is below the threshold."""
-    asked = set(words(question.text))
-    texts = [set(words(sentence)) for sentence in question.sentences]
-    read = len(asked) + sum(map(len, texts))
-    if not texts:
-        return Answer([], 0.0, read, 0)
-    scores = OVERLAP_WEIGHT * overlap(asked, texts) + cosines(question)
-    scores[question.passage >= PASSAGES_READ] = -1.0
-    confidence = float(np.clip(scores.max() / (1 + OVERLAP_WEIGHT), 0, 1))
+    """The best sentences, best first, or none when the confidence is below the threshold."""
+    read = np.flatnonzero(question.passage < PASSAGES_READ)
+    sentences = [sentence(question.sentences[number]) for number in read]
+    asked = question_terms(question.text)
+    tokens = len(asked) + sum(item.length for item in sentences)
+    if not sentences:
+        return Answer([], 0.0, tokens, 0)
+    trust = latin_share(question.text) if question.vector.size else 0.0
+    passage = question.passage[read]
+    credit = _credits(asked, sentences)
+    weights = _weights(asked, sentences)
+    own = trust * cosines(question.vector, question.sentence_vectors[read]) + credit @ weights
+    confidence = _confidence(trust, own, credit)
     if confidence < threshold:
-        return Answer([], confidence, read, 0)
+        return Answer([], confidence, tokens, 0)
+    scores = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
+    scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     order = np.argsort(-scores, kind="stable")[: question.max_sentences]
-    return Answer([(int(n), float(scores[n])) for n in order], confidence, read, sum(len(texts[n]) for n in order))
+    chosen = [(int(read[place]), float(scores[place])) for place in order]
+    return Answer(chosen, confidence, tokens, sum(sentences[place].length for place in order))
 
 
-def cosines(question: Question) -> Floats:
-    """float32 [n]: each sentence's cosine with the question, or zeros when the question was not embedded."""
-    if not question.vector.size:
-        return np.zeros(len(question.sentences), dtype=np.float32)
-    return (question.sentence_vectors.astype(np.float32) @ question.vector) / np.float32(INT8_SCALE)
+def cosines(vector: Floats, sentence_vectors: npt.NDArray[np.int8]) -> Floats:
+    """float32 [n]: each sentence's cosine with the question; zeros when there is nothing to compare."""
+    if not vector.size:
+        return np.zeros(len(sentence_vectors), dtype=np.float32)
+    vectors = sentence_vectors.astype(np.float32)
+    lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), 1.0)
+    products: Floats = (vectors @ vector) / lengths
+    return products
 
 
-def overlap(asked: set[str], texts: Sequence[set[str]]) -> Floats:
-    """float32 [n]: the share of the question's words, weighed by rarity among these sentences, in each sentence."""
-    rarity = {word: math.log(1 + len(texts) / (1 + sum(word in text for text in texts))) for word in asked}
-    total = sum(rarity.values()) or 1.0
-    return np.array([sum(rarity[word] for word in asked & text) / total for text in texts], dtype=np.float32)
+def _confidence(trust: float, own: Floats, credit: Floats) -> float:
+    coverage = float(credit.mean(axis=1).max()) if credit.size else 0.0
+    excess = trust * (float(own.max()) - LATIN_EVIDENCE) + (1 - trust) * (coverage - OTHER_COVERAGE)
+    return 1 / (1 + math.exp(-STEEPNESS * excess))
+
+
+def _context(credit: Floats, weights: Floats, passage: npt.NDArray[np.int32]) -> Floats:
+    """float32 [n]: the weight of the terms that the sentence before has and this one lacks."""
+    before = np.zeros(len(credit), dtype=np.float32)
+    gained = np.maximum(credit[:-1] - credit[1:], 0) @ weights
+    before[1:] = np.where(passage[1:] == passage[:-1], gained, 0)
+    return before
+
+
+def _standing(scores: Floats, trust: float) -> Floats:
+    """float32 [p]: each passage's fused score, relative to the best."""
+    dense, lexical = scores[:, 0], np.nan_to_num(scores[:, 1])
+    floor = 0.0 if np.isnan(dense).all() else float(np.nanmin(dense))
+    best = float(lexical.max()) or 1.0
+    fused = trust * np.where(np.isnan(dense), floor, dense) + LEXICAL_WEIGHT * lexical / best
+    top = float(fused.max())
+    return (fused / top if top > 0 else np.zeros_like(fused)).astype(np.float32)
+
+
+def _credits(asked: Sequence[str], sentences: Sequence[Sentence]) -> Floats:
+    """float32 [n, terms]."""
+    rows = [[item.credit(term) for term in asked] for item in sentences]
+    return np.array(rows, dtype=np.float32).reshape(len(sentences), len(asked))
+
+
+def _weights(asked: Sequence[str], sentences: Sequence[Sentence]) -> Floats:
+    """float32 [terms]: the terms' shares of the question: the rarer among these sentences, the larger."""
+    count = len(sentences)
+    rarity = [math.log(1 + count / (1 + sum(term in own.terms for own in sentences))) for term in asked]
+    weights = np.array(rarity, dtype=np.float32) ** RARITY_POWER
+    shares: Floats = weights / max(float(weights.sum()), 1e-9)
+    return shares

@@ -23,6 +23,6 @@ class ModelsSettings(BaseSettings):
         default=0, description="Microseconds that an embedding request may wait for others to share its batch."
     )
     answer_threshold: Annotated[float, Ge(0), Le(1)] = Field(
-        default=0.3, description="Confidence (0 to 1) below which the extractive model says that there is no answer."
+        default=0.5, description="Confidence (0 to 1) below which the extractive model says that there is no answer."
     )
     log_verbose: Annotated[int, Ge(0)] = Field(default=0, description="Triton's verbosity; 0 logs warnings and errors.")

@@ -12,10 +12,8 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
-
-# tritonclient ships neither annotations nor stubs
-from tritonclient.grpc import service_pb2 as pb  # type: ignore[import-untyped]
-from tritonclient.grpc import service_pb2_grpc as pb_grpc  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 WIDTH = 384
 FINAL = "triton_final_response"
@@ -39,7 +37,7 @@ class Embeddings:
 class PassageEmbeddings:
     """vectors: float32 [n, 384], length one. tokens: wordpieces read, all texts together.
 
-    sentences: per passage int8 [its spans, 384], unit vectors times 127; zeros for a span that was not read.
+    sentences: per passage int8 [its spans, 384], directions, each with its own scale; zeros for a span not read.
     """
 
     vectors: npt.NDArray[np.float32]
