@@ -1,0 +1,74 @@
+"""The composition root: what the service is made of."""
+
+from contextlib import AsyncExitStack
+
+import grpc
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
+
+from services.retrieval.catalog import Catalog
+from services.retrieval.embedder import Embedder
+from services.retrieval.ingest.batches import Batches
+from services.retrieval.ingest.readers import Readers
+from services.retrieval.ingest.service import Ingestion, Limits
+from services.retrieval.ingest.writer import Writer
+from services.retrieval.search.service import Search
+from services.retrieval.servicer import RetrievalServicer
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.store.base import VectorStore
+from services.retrieval.store.engine import Engine
+from services.retrieval.store.points import PointStore
+from services.retrieval.triton_embedder import TritonEmbedder
+from services.runtime.channels import open_channel
+from services.runtime.server import App
+from services.runtime.triton import TritonClient
+
+
+async def wire(settings: RetrievalSettings) -> App:
+    """The service on its real engines. Raises StoreLocked where another process has the store's folder."""
+    resources = AsyncExitStack()
+    channel = open_channel(settings.triton_target)
+    resources.push_async_callback(channel.close, None)
+    embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds)
+    return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
+
+
+async def assemble(
+    settings: RetrievalSettings, store: VectorStore, embedder: Embedder, resources: AsyncExitStack
+) -> App:
+    """The service on these engines; `store` and `resources` are closed with it."""
+    resources.push_async_callback(store.aclose)
+    await store.recover()
+    batches = Batches(embedder, settings.embed_batch, settings.embed_calls)
+    resources.push_async_callback(batches.aclose)
+    readers = Readers(settings.read_workers, settings.read_seconds, settings.read_memory_bytes)
+    resources.push_async_callback(readers.aclose)
+    limits = Limits(
+        document_bytes=settings.max_document_bytes,
+        bytes_in_flight=settings.max_bytes_in_flight,
+        documents_in_flight=settings.max_documents_in_flight,
+        ingests=settings.max_ingests,
+    )
+    ingestion = Ingestion(store, Writer(store, batches, readers), limits)
+    servicer = RetrievalServicer(Catalog(store), ingestion, Search(store, embedder))
+
+    def add(server: grpc.aio.Server) -> None:
+        pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
+
+    return App(
+        add=add,
+        names=[pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name],
+        checks={"store": store.ready, "triton": embedder.ready},
+        resources=resources,
+    )
+
+
+def open_engine(settings: RetrievalSettings) -> Engine:
+    """The engine that the settings name; its library is loaded only then."""
+    if settings.store == "qdrant":
+        from services.retrieval.store.qdrant_server import ServerEngine
+
+        return ServerEngine.connect(settings.qdrant_url, settings.qdrant_api_key)
+    from services.retrieval.store.qdrant_edge import EdgeEngine
+
+    return EdgeEngine(settings.data_dir, settings.store_threads)

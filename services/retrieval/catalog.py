@@ -1,0 +1,95 @@
+"""Collections and documents: what is asked of them besides searching and ingesting."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from services.retrieval import names
+from services.retrieval.errors import DocumentNotFound
+from services.retrieval.model import Collection, Document, Key, Passage
+from services.retrieval.store.base import VectorStore
+from services.runtime.errors import CollectionNotFound, InvalidArgument
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, and the token for the next; "" on the last."""
+
+    items: Sequence[T]
+    next_token: str
+
+
+class Catalog:
+    """Serves everything but search and ingestion. All of it is within the caller's tenant."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    async def create(self, tenant: str, name: str, max_chars: int) -> Collection:
+        """An empty collection. Raises CollectionExists, InvalidArgument."""
+        return await self._store.create(_key(tenant, name), names.max_chars(max_chars))
+
+    async def list_collections(self, tenant: str, page_size: int, token: str) -> Page[Collection]:
+        """Collections by name."""
+        page = _page(await self._store.collections(tenant), names.page_size(page_size), token)
+        found = []
+        for name in page.items:
+            try:
+                found.append(await self._store.describe(Key(tenant, name)))
+            except CollectionNotFound:
+                continue
+        return Page(found, page.next_token)
+
+    async def drop(self, tenant: str, name: str) -> None:
+        """Delete a collection. Raises CollectionNotFound."""
+        await self._store.drop(_key(tenant, name))
+
+    async def get_document(
+        self, tenant: str, name: str, document_id: str, with_passages: bool
+    ) -> tuple[Document, Sequence[Passage]]:
+        """A document, with its passages if asked for. Raises CollectionNotFound, DocumentNotFound."""
+        key = _key(tenant, name)
+        document = await self._store.document(key, document_id)
+        if document is None:
+            raise DocumentNotFound(document_id)
+        return document, await self._store.passages(key, document_id) if with_passages else []
+
+    async def delete_document(self, tenant: str, name: str, document_id: str) -> None:
+        """Delete a document. Raises CollectionNotFound, DocumentNotFound."""
+        key = _key(tenant, name)
+        if await self._store.document(key, document_id) is None:
+            raise DocumentNotFound(document_id)
+        await self._store.delete(key, [document_id])
+
+    async def list_documents(self, tenant: str, name: str, page_size: int, token: str) -> Page[Document]:
+        """Documents by id. Raises CollectionNotFound."""
+        key = _key(tenant, name)
+        page = _page(await self._store.document_ids(key), names.page_size(page_size), token)
+        return Page(await self._store.documents(key, page.items), page.next_token)
+
+
+def _key(tenant: str, name: str) -> Key:
+    return Key(tenant, names.collection_name(name))
+
+
+def _page(ordered: Sequence[str], size: int, token: str) -> Page[str]:
+    """What follows the last name of the page before, which is what a token holds: it stays right as names come and go."""
+    after = _decode(token)
+    rest = [name for name in ordered if name > after] if after else ordered
+    items = rest[:size]
+    return Page(items, _encode(items[-1]) if len(rest) > size else "")
+
+
+def _encode(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode("ascii")
+
+
+def _decode(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise InvalidArgument("page_token is not one that this service gave") from error

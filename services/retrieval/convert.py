@@ -1,0 +1,188 @@
+"""Protobuf messages to the domain's words and back. Pure."""
+
+from collections.abc import Sequence
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from headworks.retrieval.v1 import collection_pb2, document_pb2, passage_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.type.v1 import span_pb2, timing_pb2
+
+from services.retrieval.ingest.messages import (
+    Chunk,
+    End,
+    Event,
+    Head,
+    Message,
+    Open,
+    Outcome,
+    Progress,
+    Result,
+    Summary,
+)
+from services.retrieval.model import (
+    Collection,
+    Condition,
+    Document,
+    Filter,
+    Hit,
+    Mode,
+    Passage,
+    SearchRequest,
+    SearchResult,
+    Sentences,
+    Span,
+)
+from services.runtime.errors import InvalidArgument
+
+MODES = {
+    pb.SEARCH_MODE_UNSPECIFIED: Mode.HYBRID,
+    pb.SEARCH_MODE_HYBRID: Mode.HYBRID,
+    pb.SEARCH_MODE_DENSE: Mode.DENSE,
+    pb.SEARCH_MODE_LEXICAL: Mode.LEXICAL,
+}
+OUTCOMES = {
+    Outcome.CREATED: pb.DocumentResult.OUTCOME_CREATED,
+    Outcome.REPLACED: pb.DocumentResult.OUTCOME_REPLACED,
+    Outcome.UNCHANGED: pb.DocumentResult.OUTCOME_UNCHANGED,
+    Outcome.FAILED: pb.DocumentResult.OUTCOME_FAILED,
+}
+
+
+def ingest_message(request: pb.IngestRequest) -> Message:
+    """Raises InvalidArgument for a message without content."""
+    match request.WhichOneof("message"):
+        case "chunk":
+            return Chunk(request.chunk)
+        case "document":
+            head = request.document
+            return Head(head.id, head.uri, head.title, head.media_type, head.content_hash, dict(head.metadata))
+        case "end":
+            return End()
+        case "open":
+            opening = request.open
+            return Open(opening.collection, opening.create_collection, opening.delete_missing)
+        case _:
+            raise InvalidArgument("a message of an ingestion is one of open, document, chunk and end")
+
+
+def ingest_event(event: Event) -> pb.IngestResponse:
+    match event:
+        case Result():
+            return pb.IngestResponse(
+                result=pb.DocumentResult(
+                    document_id=event.document_id,
+                    outcome=OUTCOMES[event.outcome],
+                    passage_count=event.passage_count,
+                    error_reason=event.error_reason,
+                    error_message=event.error_message,
+                )
+            )
+        case Progress():
+            progress = pb.IngestProgress(
+                document_id=event.document_id, passages_done=event.done, passages_total=event.total
+            )
+            return pb.IngestResponse(progress=progress)
+        case Summary():
+            return pb.IngestResponse(
+                summary=pb.IngestSummary(
+                    created=event.outcomes.get(Outcome.CREATED, 0),
+                    replaced=event.outcomes.get(Outcome.REPLACED, 0),
+                    unchanged=event.outcomes.get(Outcome.UNCHANGED, 0),
+                    failed=event.outcomes.get(Outcome.FAILED, 0),
+                    deleted=event.deleted,
+                    passages=event.passages,
+                )
+            )
+
+
+def search_request(request: pb.SearchRequest) -> SearchRequest:
+    """Raises InvalidArgument for a mode that does not exist."""
+    if request.mode not in MODES:
+        raise InvalidArgument(f"there is no search mode {request.mode}")
+    return SearchRequest(
+        collection=request.collection,
+        query=request.query,
+        limit=request.limit,
+        filter=Filter(_conditions(request.filter.must), _conditions(request.filter.must_not)),
+        mode=MODES[request.mode],
+        include_embeddings=request.include_embeddings,
+    )
+
+
+def search_response(result: SearchResult) -> pb.SearchResponse:
+    return pb.SearchResponse(
+        hits=[_hit(hit) for hit in result.hits],
+        query_script=result.script,
+        query_vector=() if result.query_vector is None else result.query_vector.tolist(),
+        timings=[_timing(hop, seconds) for hop, seconds in result.timings.items()],
+    )
+
+
+def collection(found: Collection) -> collection_pb2.Collection:
+    created = Timestamp()
+    created.FromDatetime(found.create_time)
+    return collection_pb2.Collection(
+        name=found.name,
+        passage_settings=collection_pb2.PassageSettings(max_chars=found.max_chars),
+        document_count=found.document_count,
+        passage_count=found.passage_count,
+        create_time=created,
+    )
+
+
+def document(found: Document) -> document_pb2.Document:
+    updated = Timestamp()
+    updated.FromDatetime(found.update_time)
+    return document_pb2.Document(
+        id=found.id,
+        uri=found.uri,
+        title=found.title,
+        media_type=found.media_type,
+        content_hash=found.content_hash,
+        size_bytes=found.size_bytes,
+        passage_count=found.passage_count,
+        update_time=updated,
+        metadata=found.metadata,
+    )
+
+
+def passage(found: Passage) -> passage_pb2.Passage:
+    return passage_pb2.Passage(
+        id=found.id,
+        document_id=found.document_id,
+        title=found.title,
+        uri=found.uri,
+        headings=found.headings,
+        index=found.index,
+        span=_span(found.span),
+        text=found.text,
+    )
+
+
+def _conditions(conditions: Sequence[pb.Condition]) -> list[Condition]:
+    return [Condition(condition.field, list(condition.any_of)) for condition in conditions]
+
+
+def _hit(hit: Hit) -> pb.Hit:
+    return pb.Hit(
+        passage=passage(hit.passage),
+        score=hit.score,
+        signals=[
+            pb.SignalScore(signal=part.signal.value, score=part.score, rank=part.rank, contribution=part.contribution)
+            for part in hit.signals
+        ],
+        sentences=_sentences(hit.sentences) if hit.sentences else None,
+    )
+
+
+def _sentences(sentences: Sentences) -> passage_pb2.SentenceEmbeddings:
+    return passage_pb2.SentenceEmbeddings(spans=[_span(span) for span in sentences.spans], vectors=sentences.vectors)
+
+
+def _span(span: Span) -> span_pb2.CharSpan:
+    return span_pb2.CharSpan(start=span[0], end=span[1])
+
+
+def _timing(hop: str, seconds: float) -> timing_pb2.HopTiming:
+    return timing_pb2.HopTiming(hop=hop, duration=Duration(nanos=int(seconds % 1 * 1e9), seconds=int(seconds)))

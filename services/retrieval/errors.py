@@ -1,0 +1,82 @@
+"""What can be wrong with a request, a document or the store."""
+
+from services.runtime.errors import DomainError, Kind, Unavailable
+
+
+class CollectionExists(DomainError):
+    kind = Kind.ALREADY_EXISTS
+    reason = "COLLECTION_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a collection {name!r} already", collection=name)
+
+
+class DocumentNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "DOCUMENT_NOT_FOUND"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"there is no document {document_id!r}", document_id=document_id)
+
+
+class TooManyIngests(DomainError):
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_INGESTS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} ingestions are under way already; try again later", limit=str(limit))
+
+
+class StoreUnavailable(Unavailable):
+    """The store does not answer for now."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class EmbedderUnavailable(Unavailable):
+    """The embedding model does not answer for now."""
+
+    reason = "EMBEDDER_UNAVAILABLE"
+
+
+class StoreLocked(Exception):
+    """The store's folder belongs to another process."""
+
+
+class DocumentError(DomainError):
+    """One document cannot be ingested; the others can."""
+
+    kind = Kind.INVALID_ARGUMENT
+
+
+class DocumentInvalid(DocumentError):
+    reason = "INVALID_ARGUMENT"
+
+
+class DocumentTooLarge(DocumentError):
+    reason = "DOCUMENT_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the document is larger than the limit of {limit} bytes", limit=str(limit))
+
+
+class DocumentUnreadable(DocumentError):
+    reason = "DOCUMENT_UNREADABLE"
+
+
+class MediaTypeUnsupported(DocumentError):
+    reason = "MEDIA_TYPE_UNSUPPORTED"
+
+
+class DocumentEmpty(DocumentError):
+    reason = "DOCUMENT_EMPTY"
+
+    def __init__(self) -> None:
+        super().__init__("the document holds no text")
+
+
+class HashMismatch(DocumentError):
+    reason = "CONTENT_HASH_MISMATCH"
+
+    def __init__(self) -> None:
+        super().__init__("the bytes received do not have the SHA-256 that was announced")

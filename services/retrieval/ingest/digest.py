@@ -1,0 +1,42 @@
+"""Bytes in, passages out: reading and splitting together, which is all the work that needs no model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.retrieval.errors import DocumentEmpty
+from services.retrieval.ingest import media
+from services.retrieval.ingest.split import Piece, split
+from services.retrieval.ingest.text import Extract, read_markdown, read_plain
+
+LONGEST_TITLE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A document read: its title ("" for none), its text, its passages."""
+
+    title: str
+    text: str
+    pieces: list[Piece]
+
+
+def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
+    """Raises DocumentUnreadable, or DocumentEmpty where there is no text."""
+    extract = _reader(media_type)(data)
+    pieces = split(extract.text, extract.headings, max_chars)
+    if not pieces:
+        raise DocumentEmpty
+    return Digest(extract.title[:LONGEST_TITLE], extract.text, pieces)
+
+
+def _reader(media_type: str) -> Callable[[bytes], Extract]:
+    """The reader of a media type; those with heavy libraries are loaded when they are needed."""
+    if media_type == media.HTML:
+        from services.retrieval.ingest.html import read_html
+
+        return read_html
+    if media_type == media.PDF:
+        from services.retrieval.ingest.pdf import read_pdf
+
+        return read_pdf
+    return read_markdown if media_type == media.MARKDOWN else read_plain

@@ -1,0 +1,109 @@
+"""Reads HTML: the visible text, block by block, with its headings and its title."""
+
+import re
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from services.retrieval.ingest.split import Heading
+from services.retrieval.ingest.text import Extract, decode
+
+_HIDDEN = frozenset("script style noscript template head svg iframe object".split())
+_INLINE = frozenset(
+    "a abbr b bdi bdo cite code data dfn em font i kbd label mark q s samp small span strong sub sup time tt u var wbr".split()
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_SPACE = re.compile(r"\s+")
+_TEXT = "-text"
+
+
+class _Writer:
+    """Collects text: white space folded, a blank line between blocks."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._gap = ""
+
+    @property
+    def at(self) -> int:
+        """Where the next block's text will begin."""
+        return self._length + (2 if self._length else 0)
+
+    @property
+    def parts(self) -> int:
+        """How many parts were written."""
+        return len(self._parts)
+
+    def text(self, since: int = 0) -> str:
+        """What was written, from the part `since` on."""
+        return "".join(self._parts[since:])
+
+    def write(self, raw: str, preformatted: bool) -> None:
+        body = raw.strip("\n") if preformatted else _SPACE.sub(" ", raw).strip()
+        if not body:
+            self._gap = self._gap or " "
+            return
+        if not self._gap and raw[:1].isspace():
+            self._gap = " "
+        self._put((self._gap if self._length else "") + body)
+        self._gap = " " if raw[-1:].isspace() else ""
+
+    def close_block(self) -> None:
+        self._gap = "\n\n"
+
+    def close_line(self) -> None:
+        if self._gap != "\n\n":
+            self._gap = "\n"
+
+    def _put(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+
+def read_html(data: bytes) -> Extract:
+    """Depth is no matter: the tree is walked without recursion. Raises DocumentUnreadable for what is not text."""
+    tree = LexborHTMLParser(decode(data))
+    writer = _Writer()
+    headings: list[Heading] = []
+    opened: list[tuple[int, int, int]] = []
+    node = tree.body
+    top = node
+    preformatted = 0
+    while node is not None:
+        tag = node.tag or ""
+        if tag == _TEXT:
+            writer.write(node.text_content or "", preformatted > 0)
+        elif tag == "br":
+            writer.close_line()
+        elif tag not in _HIDDEN:
+            if tag not in _INLINE:
+                writer.close_block()
+            if tag in _HEADINGS:
+                opened.append((writer.at, writer.parts, _HEADINGS[tag]))
+            preformatted += tag == "pre"
+            if node.child is not None:
+                node = node.child
+                continue
+            preformatted -= _leave(node, writer, opened, headings)
+        while node is not None and node != top and node.next is None:
+            node = node.parent
+            if node is not None:
+                preformatted -= _leave(node, writer, opened, headings)
+        node = None if node is None or node == top else node.next
+    title = tree.css_first("title")
+    named = _SPACE.sub(" ", title.text()).strip() if title else ""
+    text = writer.text()
+    return Extract(named or (headings[0].title if headings else ""), text, headings)
+
+
+def _leave(node: LexborNode, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]) -> bool:
+    """Close an element; True for one with preformatted text."""
+    tag = node.tag or ""
+    if tag in _HEADINGS and opened:
+        start, part, level = opened.pop()
+        title = _SPACE.sub(" ", writer.text(part)).strip()
+        if title:
+            headings.append(Heading(start, level, title))
+    if tag not in _INLINE:
+        writer.close_block()
+    return tag == "pre"

@@ -1,0 +1,83 @@
+"""What goes through an ingestion: the client's messages and the service's events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Begins the stream."""
+
+    collection: str
+    create_collection: bool = False
+    delete_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Begins a document. Empty fields are unknown."""
+
+    id: str
+    uri: str = ""
+    title: str = ""
+    media_type: str = ""
+    content_hash: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next bytes of a document."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Ends a document's bytes."""
+
+
+Message: TypeAlias = Open | Head | Chunk | End
+
+
+class Outcome(Enum):
+    """What became of a document."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One document is done."""
+
+    document_id: str
+    outcome: Outcome
+    passage_count: int = 0
+    error_reason: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many of a document's passages are embedded."""
+
+    document_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole ingestion: documents by outcome, documents deleted, passages written."""
+
+    outcomes: Mapping[Outcome, int]
+    deleted: int
+    passages: int
+
+
+Event: TypeAlias = Result | Progress | Summary

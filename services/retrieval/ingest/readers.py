@@ -1,0 +1,134 @@
+"""Readers: short texts are read here, everything else in processes that can be killed."""
+
+import asyncio
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+
+import orjson
+
+from services.retrieval.errors import DocumentEmpty, DocumentError, DocumentUnreadable
+from services.retrieval.ingest import media
+from services.retrieval.ingest.digest import Digest, digest
+from services.retrieval.ingest.split import Piece
+from services.retrieval.ingest.worker import LENGTHS, frame
+
+AT_ONCE = 64 << 10
+IDLE_SECONDS = 30.0
+SAFE = (media.PLAIN, media.MARKDOWN)
+
+
+class Readers:
+    """Reads documents, at most `workers` outside of this process at once, each within `seconds`.
+
+    Processes start when they are needed and end after half a minute without work.
+    """
+
+    def __init__(self, workers: int, seconds: float, memory_bytes: int) -> None:
+        self._slots = asyncio.Semaphore(workers)
+        self._seconds = seconds
+        self._memory = memory_bytes
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+
+    async def read(self, media_type: str, data: bytes, max_chars: int) -> Digest:
+        """The document's text and passages. Raises a DocumentError where it has none that can be read."""
+        if media_type in SAFE and len(data) <= AT_ONCE:
+            return digest(media_type, data, max_chars)
+        async with self._slots:
+            worker = self._idle.pop() if self._idle else await self._start()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    found = await worker.read(media_type, data, max_chars, self._seconds)
+            except TimeoutError as error:
+                await self._drop(worker)
+                raise DocumentUnreadable(f"reading it took longer than {self._seconds:g} seconds") from error
+            except (EOFError, OSError, ValueError, struct.error) as error:
+                await self._drop(worker)
+                raise DocumentUnreadable("it broke the process that read it") from error
+            except asyncio.CancelledError:
+                await self._drop(worker)
+                raise
+            except DocumentError:
+                self._rest(worker)
+                raise
+            self._rest(worker)
+            return found
+
+    async def aclose(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(self._drop(worker) for worker in tuple(self._all)))
+
+    async def _start(self) -> "_Worker":
+        worker = _Worker(
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.retrieval.ingest.worker", str(self._memory), stdin=PIPE, stdout=PIPE
+            )
+        )
+        self._all.add(worker)
+        return worker
+
+    def _rest(self, worker: "_Worker") -> None:
+        self._idle.append(worker)
+        worker.retire = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._retire, worker)
+
+    def _retire(self, worker: "_Worker") -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+            self._all.discard(worker)
+            worker.close()
+
+    async def _drop(self, worker: "_Worker") -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._all.discard(worker)
+        await worker.kill()
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.retire: asyncio.TimerHandle | None = None
+
+    async def read(self, media_type: str, data: bytes, max_chars: int, seconds: float) -> Digest:
+        """Raises EOFError, OSError where the process ends instead of answering."""
+        self._wake()
+        source, sink = self._process.stdout, self._process.stdin
+        if source is None or sink is None:
+            raise EOFError
+        sink.write(frame({"media_type": media_type, "max_chars": max_chars, "seconds": seconds}, data))
+        await sink.drain()
+        head_length, body_length = LENGTHS.unpack(await source.readexactly(LENGTHS.size))
+        head = orjson.loads(await source.readexactly(head_length))
+        body = await source.readexactly(body_length)
+        if "reason" in head:
+            raise _error(head["reason"], head["message"])
+        pieces = [
+            Piece(tuple(span), tuple(headings), tuple(map(tuple, sentences)))
+            for span, headings, sentences in head["pieces"]
+        ]
+        return Digest(head["title"], body.decode(), pieces)
+
+    def close(self) -> None:
+        """Let the process end by itself."""
+        self._wake()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    async def kill(self) -> None:
+        """End the process now."""
+        self._wake()
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    def _wake(self) -> None:
+        if self.retire:
+            self.retire.cancel()
+            self.retire = None
+
+
+def _error(reason: str, message: str) -> DocumentError:
+    return DocumentEmpty() if reason == DocumentEmpty.reason else DocumentUnreadable(message)

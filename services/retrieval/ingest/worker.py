@@ -1,0 +1,57 @@
+"""The process that reads documents which may hang it or blow it up: python -m services.retrieval.ingest.worker.
+
+It answers frames on its standard input with frames on its standard output until its input ends. A frame is a JSON
+head and a body, each behind its length (u32, little-endian). Request: {"media_type", "max_chars", "seconds"} and the
+document. Response: {"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
+"""
+
+import resource
+import signal
+import struct
+import sys
+from typing import BinaryIO
+
+import orjson
+
+from services.retrieval.errors import DocumentError
+from services.retrieval.ingest.digest import Digest, digest
+
+LENGTHS = struct.Struct("<II")
+
+
+def frame(head: object, body: bytes) -> bytes:
+    """One frame."""
+    packed = orjson.dumps(head)
+    return LENGTHS.pack(len(packed), len(body)) + packed + body
+
+
+def main(memory_bytes: int, source: BinaryIO, sink: BinaryIO) -> None:
+    """Serve until the input ends. SIGALRM kills a process that overstays, should nobody else do it."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while lengths := source.read(LENGTHS.size):
+        head_length, body_length = LENGTHS.unpack(lengths)
+        head = orjson.loads(source.read(head_length))
+        signal.alarm(int(head["seconds"]) + 5)
+        sink.write(_answer(head["media_type"], source.read(body_length), head["max_chars"]))
+        sink.flush()
+        signal.alarm(0)
+
+
+def _answer(media_type: str, data: bytes, max_chars: int) -> bytes:
+    try:
+        found = digest(media_type, data, max_chars)
+    except DocumentError as error:
+        return frame({"reason": error.reason, "message": error.message}, b"")
+    except (MemoryError, RecursionError):
+        return frame({"reason": "DOCUMENT_UNREADABLE", "message": "reading it takes more memory than allowed"}, b"")
+    return frame({"title": found.title, "pieces": _packed(found)}, found.text.encode("utf-8", "replace"))
+
+
+def _packed(found: Digest) -> list[object]:
+    return [[piece.span, piece.headings, piece.sentences] for piece in found.pieces]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)

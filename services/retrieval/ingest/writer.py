@@ -1,0 +1,140 @@
+"""One document, from its bytes to the store."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from services.retrieval import metrics
+from services.retrieval.errors import HashMismatch
+from services.retrieval.ingest import media
+from services.retrieval.ingest.batches import Batches
+from services.retrieval.ingest.digest import Digest
+from services.retrieval.ingest.limits import Locks
+from services.retrieval.ingest.messages import Head, Outcome, Progress, Result
+from services.retrieval.ingest.readers import Readers
+from services.retrieval.ingest.split import Piece
+from services.retrieval.language.words import passage_vector
+from services.retrieval.model import Document, Entry, Key, Passage
+from services.retrieval.store.base import VectorStore
+from services.retrieval.store.codec import passage_id
+from services.runtime.errors import DomainError
+
+WINDOW = 64
+Report = Callable[[Progress], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where documents go, and how they are split."""
+
+    key: Key
+    max_chars: int
+
+
+class Writer:
+    """Makes documents what their bytes say. A document is written by one at a time; its old version stands until the
+    new one is whole."""
+
+    def __init__(self, store: VectorStore, batches: Batches, readers: Readers) -> None:
+        self._store = store
+        self._batches = batches
+        self._readers = readers
+        self._locks = Locks()
+
+    async def unchanged(self, target: Target, head: Head) -> Result | None:
+        """The result for a document of which the store has these very bytes, if they were announced."""
+        if not head.content_hash:
+            return None
+        return await self._known(target, head, media.media_type_of(head.media_type, head.id), head.content_hash)
+
+    async def write(self, target: Target, head: Head, data: bytes, report: Report) -> Result:
+        """Read, split, embed, store. Raises DocumentError where the document is at fault."""
+        media_type = media.media_type_of(head.media_type, head.id)
+        content_hash = hashlib.sha256(data).hexdigest()
+        if head.content_hash and head.content_hash != content_hash:
+            raise HashMismatch
+        async with self._locks.held((target.key, head.id)):
+            known = await self._known(target, head, media_type, content_hash)
+            if known:
+                return known
+            digest = await self._readers.read(media_type, data, target.max_chars)
+            document = Document(
+                id=head.id,
+                uri=head.uri,
+                title=head.title or digest.title or head.id,
+                media_type=media_type,
+                content_hash=content_hash,
+                size_bytes=len(data),
+                passage_count=len(digest.pieces),
+                update_time=datetime.now(UTC),
+                metadata=head.metadata,
+            )
+            replaced = await self._store.document(target.key, head.id) is not None
+            await self._store_all(target, document, digest, report)
+        outcome = Outcome.REPLACED if replaced else Outcome.CREATED
+        return Result(head.id, outcome, document.passage_count)
+
+    async def delete(self, key: Key, document_id: str) -> None:
+        """Delete one document."""
+        async with self._locks.held((key, document_id)):
+            await self._store.delete(key, [document_id])
+
+    async def _known(self, target: Target, head: Head, media_type: str, content_hash: str) -> Result | None:
+        """The result for content that the store has. New labels on it are written without reading it again."""
+        record = await self._store.document(target.key, head.id)
+        if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
+            return None
+        labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))
+        if labelled == record:
+            return Result(head.id, Outcome.UNCHANGED, record.passage_count)
+        await self._store.relabel(target.key, replace(labelled, update_time=datetime.now(UTC)))
+        return Result(head.id, Outcome.REPLACED, record.passage_count)
+
+    async def _store_all(self, target: Target, document: Document, digest: Digest, report: Report) -> None:
+        pieces = digest.pieces
+        in_parts = len(pieces) > WINDOW
+        try:
+            if in_parts:
+                await self._store.begin(target.key, document.id)
+            for first in range(0, len(pieces), WINDOW):
+                entries = await self._embed(document, digest.text, pieces[first : first + WINDOW], first)
+                done = first + len(entries)
+                with metrics.store_seconds("write"):
+                    if done < len(pieces):
+                        await self._store.write(target.key, document, entries)
+                    else:
+                        await self._store.commit(target.key, document, entries)
+                metrics.PASSAGES.inc(len(entries))
+                if in_parts:
+                    await report(Progress(document.id, done, len(pieces)))
+        except BaseException:
+            if in_parts:
+                with suppress(DomainError):
+                    await asyncio.shield(self._store.settle(target.key, document.id))
+            raise
+
+    async def _embed(self, document: Document, text: str, pieces: Sequence[Piece], first: int) -> list[Entry]:
+        texts = [text[slice(*piece.span)] for piece in pieces]
+        with metrics.embed_seconds("passages"):
+            embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces])
+        return [
+            Entry(
+                passage=Passage(
+                    id=passage_id(document.id, document.version, first + place),
+                    document_id=document.id,
+                    title=document.title,
+                    uri=document.uri,
+                    headings=piece.headings,
+                    index=first + place,
+                    span=piece.span,
+                    text=texts[place],
+                ),
+                dense=dense,
+                lexical=passage_vector(texts[place]),
+                sentences=sentences,
+            )
+            for place, (piece, (dense, sentences)) in enumerate(zip(pieces, embedded, strict=True))
+        ]

@@ -1,0 +1,43 @@
+"""Which script a text is written in."""
+
+import re
+import unicodedata
+from enum import Enum
+
+# Han, kana and their marks, hangul: scripts written without reliable spaces between words.
+CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff"
+_CJK = re.compile(f"[{CJK}]")
+_CJK_SHARE = 0.3
+_LATIN_SHARE = 0.5
+
+
+class Script(Enum):
+    """The scripts that are told apart; the value is the word used outside."""
+
+    LATIN = "latin"
+    CJK = "cjk"
+    OTHER = "other"
+
+
+def script_of(text: str) -> Script:
+    """The script of most letters; a good part of CJK makes it CJK, since a character there is worth a word.
+
+    A text without letters, such as a number, counts as Latin.
+    """
+    letters = [character for character in text if character.isalpha()]
+    if not letters:
+        return Script.LATIN
+    cjk = sum(1 for character in letters if _CJK.match(character))
+    if cjk >= _CJK_SHARE * len(letters):
+        return Script.CJK
+    latin = sum(1 for character in letters if _is_latin(character))
+    return Script.LATIN if latin >= _LATIN_SHARE * len(letters) else Script.OTHER
+
+
+def is_cjk(character: str) -> bool:
+    """Whether the character is CJK."""
+    return _CJK.match(character) is not None
+
+
+def _is_latin(character: str) -> bool:
+    return character.isascii() or unicodedata.name(character, "").startswith("LATIN")

@@ -1,0 +1,59 @@
+"""Sentences of a text, as ranges of its characters."""
+
+import re
+
+from services.retrieval.model import Span
+
+ABBREVIATIONS = frozenset(
+    "mr mrs ms dr prof rev fr sr jr st mt ft gen col lt capt sgt cmdr maj gov sen rep hon pres "
+    "vs cf eg ie aka viz no nos vol vols pp fig figs eq ed eds al approx ca est inc ltd co corp dept univ "
+    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
+_END = re.compile(
+    r"""(?P<wide>[。！？；｡]++[”’"'」』）》】]*+)          # ideographic stops need no space behind them
+      | (?<![.!?…])(?P<stop>[.!?…]++)[”’"'»)\]]*+(?:\[\d{1,4}\])*+(?=\s)    # Latin ones do; footnote marks go along
+      | (?P<break>\n[ \t]*+(?=\n|[-*•#|]\s|\d{1,4}[.)]\s))     # a blank line, or a line that opens an item or a heading
+    """,
+    re.VERBOSE,
+)
+_WORD_BEFORE = re.compile(r"(?:^|[\s(\[“\"'‘])([^\W\d_]+(?:\.[^\W\d_]+)*)$")
+_LOOK_AHEAD = 64
+_LOOK_BACK = 24
+
+
+def sentences(text: str) -> list[Span]:
+    """The sentences in order, without the white space around them; nothing but white space is left out."""
+    spans: list[Span] = []
+    start = 0
+    for match in _END.finditer(text):
+        if match["stop"] and not _ends_sentence(text, start, match):
+            continue
+        _add(spans, text, start, match.end())
+        start = match.end()
+    _add(spans, text, start, len(text))
+    return spans
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    after = text[match.end() : match.end() + _LOOK_AHEAD].lstrip()[:2]
+    opener = after.lstrip("“‘\"'«([")[:1] or after[:1]
+    if opener.islower():
+        return False
+    if match["stop"] != ".":
+        return True
+    stop = match.start("stop")
+    before = _WORD_BEFORE.search(text[max(start, stop - _LOOK_BACK) : stop])
+    if before is None:
+        return True
+    word = before[1]
+    initial = len(word) == 1 and word.isupper() and word != "I"
+    return not initial and word.lower().replace(".", "") not in ABBREVIATIONS
+
+
+def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        spans.append((start, end))

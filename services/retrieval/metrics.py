@@ -1,0 +1,39 @@
+"""What the service counts. Labels come from fixed sets."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Histogram
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+COUNTS = (0, 1, 2, 5, 10, 20, 30, 50, 75, 100, 200)
+
+SEARCHES = Counter("headworks_retrieval_searches_total", "Searches answered.", ["script", "mode"])
+TOP_SCORE = Histogram("headworks_retrieval_top_score", "Fused score of the best hit.", buckets=SCORES)
+TOP_COSINE = Histogram("headworks_retrieval_top_cosine", "Cosine of the best hit, where embedded.", buckets=SCORES)
+CANDIDATES = Histogram("headworks_retrieval_candidates", "Passages that a search's signals found.", buckets=COUNTS)
+DOCUMENTS = Counter("headworks_retrieval_documents_total", "Documents ingested, by outcome.", ["outcome", "reason"])
+PASSAGES = Counter("headworks_retrieval_passages_total", "Passages embedded and stored.")
+EMBED = Histogram("headworks_retrieval_embed_seconds", "Waiting for the embedding model.", ["what"], buckets=SECONDS)
+STORE = Histogram("headworks_retrieval_store_seconds", "Waiting for the store.", ["what"], buckets=SECONDS)
+
+_EMBED = {what: EMBED.labels(what) for what in ("query", "passages")}
+_STORE = {what: STORE.labels(what) for what in ("query", "write")}
+
+
+@contextmanager
+def embed_seconds(what: str) -> Iterator[None]:
+    """Time the block: what is embedded, "query" or "passages"."""
+    started = time.perf_counter()
+    yield
+    _EMBED[what].observe(time.perf_counter() - started)
+
+
+@contextmanager
+def store_seconds(what: str) -> Iterator[None]:
+    """Time the block: what the store does, "query" or "write"."""
+    started = time.perf_counter()
+    yield
+    _STORE[what].observe(time.perf_counter() - started)

@@ -1,0 +1,184 @@
+"""The domain's own words: collections, documents, passages, queries and what comes of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+Span = tuple[int, int]
+Vector = npt.NDArray[np.float32]
+WIDTH = 384
+DEFAULT_MAX_CHARS = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A collection's name within its tenant."""
+
+    tenant: str
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of documents; `max_chars` is the longest passage."""
+
+    name: str
+    max_chars: int
+    create_time: datetime
+    document_count: int = 0
+    passage_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document's record. `version` tells its passages from those of its other versions."""
+
+    id: str
+    uri: str
+    title: str
+    media_type: str
+    content_hash: str
+    size_bytes: int
+    passage_count: int
+    update_time: datetime
+    metadata: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        return f"{self.content_hash}:{self.media_type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a document; `span` is its range of characters in the document's extracted text."""
+
+    id: str
+    document_id: str
+    title: str
+    uri: str
+    headings: Sequence[str]
+    index: int
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """A passage's sentences: their ranges in its text, and int8 unit vectors times 127, row by row."""
+
+    spans: Sequence[Span]
+    vectors: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A sparse vector: words by their hash, with a weight each."""
+
+    indices: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A passage as it is stored."""
+
+    passage: Passage
+    dense: Vector
+    lexical: Sparse
+    sentences: Sentences
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The field ("document_id", "media_type" or "metadata.KEY") has one of the values."""
+
+    field: str
+    any_of: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """All of `must` hold and none of `must_not`."""
+
+    must: Sequence[Condition] = ()
+    must_not: Sequence[Condition] = ()
+
+
+class Mode(Enum):
+    """Which signals a search uses."""
+
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+class Signal(Enum):
+    """What speaks for a passage: the cosine of the embeddings, or BM25."""
+
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What the store is asked: the query as vectors (None: that signal is not used), and how many per signal."""
+
+    dense: Vector | None
+    lexical: Sparse | None
+    filter: Filter
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Per signal used: passage ids with that signal's own score, best first, and in `also` the scores of passages
+    that only the other signal found."""
+
+    found: Mapping[Signal, Sequence[tuple[str, float]]]
+    also: Mapping[Signal, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalScore:
+    """One signal's part in a hit: its own score, the hit's place by it (from 1; 0: not found), what it adds."""
+
+    signal: Signal
+    score: float
+    rank: int
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found, with its fused score from 0 to 1, taken apart in `signals`."""
+
+    passage: Passage
+    score: float
+    signals: Sequence[SignalScore]
+    sentences: Sentences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What a caller asks. `limit` 0 means the default."""
+
+    collection: str
+    query: str
+    limit: int = 0
+    filter: Filter = Filter()
+    mode: Mode = Mode.HYBRID
+    include_embeddings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits, best first. `timings` are the hops' seconds by name."""
+
+    hits: Sequence[Hit]
+    script: str
+    query_vector: Vector | None
+    timings: Mapping[str, float]

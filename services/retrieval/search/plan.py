@@ -1,0 +1,93 @@
+"""What a query is worth asking with: checked, its script told, its signals weighed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.retrieval.language.script import Script, script_of
+from services.retrieval.language.words import query_vector
+from services.retrieval.model import Condition, Filter, Mode, SearchRequest, Signal, Sparse
+from services.runtime.errors import InvalidArgument
+
+MAX_QUERY = 8192
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 5
+MAX_CONDITIONS = 32
+MAX_VALUES = 256
+LEAST_CANDIDATES = 30
+FIELDS = ("document_id", "media_type")
+METADATA = "metadata."
+
+# The embedder reads English and, less well, what is written in Latin letters. Of the rest it knows little more than
+# the punctuation, so that its cosines there are noise.
+WEIGHTS: Mapping[Script, Mapping[Signal, float]] = {
+    Script.LATIN: {Signal.DENSE: 1.0, Signal.LEXICAL: 0.4},
+    Script.CJK: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
+    Script.OTHER: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request: `embed` says whether the query's vector is needed; `lexical` is None where it has no words.
+
+    `candidates` is how many passages each signal is asked for.
+    """
+
+    query: str
+    script: Script
+    limit: int
+    candidates: int
+    weights: Mapping[Signal, float]
+    embed: bool
+    lexical: Sparse | None
+    filter: Filter
+
+
+def plan(request: SearchRequest) -> Plan:
+    """Raises InvalidArgument for a request that passes a limit."""
+    query = request.query.strip()
+    if not query:
+        raise InvalidArgument("the query is empty")
+    if len(query) > MAX_QUERY:
+        raise InvalidArgument(f"the query has {len(query)} characters; {MAX_QUERY} are the most")
+    if not 0 <= request.limit <= MAX_LIMIT:
+        raise InvalidArgument(f"limit must be from 0 to {MAX_LIMIT}, not {request.limit}")
+    _check(request.filter)
+    script = script_of(query)
+    weights = _weights(script, request.mode)
+    limit = request.limit or DEFAULT_LIMIT
+    lexical = query_vector(query) if weights[Signal.LEXICAL] else None
+    return Plan(
+        query=query,
+        script=script,
+        limit=limit,
+        candidates=max(limit, LEAST_CANDIDATES),
+        weights=weights,
+        embed=weights[Signal.DENSE] > 0,
+        lexical=lexical if lexical and lexical.indices else None,
+        filter=request.filter,
+    )
+
+
+def _weights(script: Script, mode: Mode) -> Mapping[Signal, float]:
+    if mode is Mode.DENSE:
+        return {Signal.DENSE: 1.0, Signal.LEXICAL: 0.0}
+    if mode is Mode.LEXICAL:
+        return {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0}
+    return WEIGHTS[script]
+
+
+def _check(given: Filter) -> None:
+    conditions = [*given.must, *given.must_not]
+    if len(conditions) > MAX_CONDITIONS:
+        raise InvalidArgument(f"a filter has at most {MAX_CONDITIONS} conditions")
+    for condition in conditions:
+        _check_condition(condition)
+
+
+def _check_condition(condition: Condition) -> None:
+    label = condition.field.startswith(METADATA) and len(condition.field) > len(METADATA)
+    if condition.field not in FIELDS and not label:
+        raise InvalidArgument(f"a filter's field is document_id, media_type or metadata.KEY, not {condition.field!r}")
+    if not 1 <= len(condition.any_of) <= MAX_VALUES:
+        raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")

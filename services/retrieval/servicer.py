@@ -1,0 +1,83 @@
+"""RetrievalService: proto in, one call of the domain, proto out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
+
+from services.retrieval import convert
+from services.retrieval.catalog import Catalog
+from services.retrieval.ingest.messages import Message
+from services.retrieval.ingest.service import Ingestion
+from services.retrieval.search.service import Search
+from services.runtime.call import current
+from services.runtime.interceptors.pipeline import Context
+
+CUT_SECONDS = 0.05
+
+
+class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
+    """Takes the tenant from the call's identity."""
+
+    def __init__(self, catalog: Catalog, ingestion: Ingestion, search: Search) -> None:
+        self._catalog = catalog
+        self._ingestion = ingestion
+        self._search = search
+
+    async def Ingest(
+        self, request_iterator: AsyncIterator[pb.IngestRequest], context: Context
+    ) -> AsyncIterator[pb.IngestResponse]:
+        async with aclosing(self._ingestion.run(current().tenant, _messages(request_iterator))) as events:
+            async for event in events:
+                yield convert.ingest_event(event)
+
+    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+        return convert.search_response(await self._search.search(current().tenant, convert.search_request(request)))
+
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Context) -> pb.GetDocumentResponse:
+        document, passages = await self._catalog.get_document(
+            current().tenant, request.collection, request.document_id, request.include_passages
+        )
+        return pb.GetDocumentResponse(
+            document=convert.document(document), passages=[convert.passage(passage) for passage in passages]
+        )
+
+    async def DeleteDocument(self, request: pb.DeleteDocumentRequest, context: Context) -> pb.DeleteDocumentResponse:
+        await self._catalog.delete_document(current().tenant, request.collection, request.document_id)
+        return pb.DeleteDocumentResponse()
+
+    async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Context) -> pb.ListDocumentsResponse:
+        page = await self._catalog.list_documents(
+            current().tenant, request.collection, request.page_size, request.page_token
+        )
+        return pb.ListDocumentsResponse(
+            documents=[convert.document(document) for document in page.items], next_page_token=page.next_token
+        )
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: Context
+    ) -> pb.CreateCollectionResponse:
+        created = await self._catalog.create(current().tenant, request.name, request.passage_settings.max_chars)
+        return pb.CreateCollectionResponse(collection=convert.collection(created))
+
+    async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
+        page = await self._catalog.list_collections(current().tenant, request.page_size, request.page_token)
+        return pb.ListCollectionsResponse(
+            collections=[convert.collection(found) for found in page.items], next_page_token=page.next_token
+        )
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, context: Context
+    ) -> pb.DeleteCollectionResponse:
+        await self._catalog.drop(current().tenant, request.name)
+        return pb.DeleteCollectionResponse()
+
+
+async def _messages(requests: AsyncIterator[pb.IngestRequest]) -> AsyncIterator[Message]:
+    """The client's messages. Reading a stream that was cut ends like one that was closed; the cancellation follows a
+    moment later, and is waited for, since a close may be followed by deletions."""
+    async for request in requests:
+        yield convert.ingest_message(request)
+    await asyncio.sleep(CUT_SECONDS)

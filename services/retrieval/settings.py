@@ -1,0 +1,46 @@
+"""Settings of the retrieval service."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from services.runtime.settings import ServerSettings
+
+
+class RetrievalSettings(ServerSettings):
+    """HEADWORKS_RETRIEVAL_*."""
+
+    service: ClassVar[str] = "retrieval"
+
+    max_deadline_seconds: float = Field(
+        3600, gt=0, description="Longest time a call may take; an ingestion of many documents is one call."
+    )
+    store: Literal["edge", "qdrant"] = Field(
+        "edge", description="Where passages are kept: edge (in this process, under data_dir) or qdrant (a server)."
+    )
+    data_dir: Path = Field(
+        Path(".headworks/retrieval"), description="Folder of the edge store. One process at a time can own it."
+    )
+    qdrant_url: str = Field("http://127.0.0.1:6334", description="gRPC address of the Qdrant server.")
+    qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
+    triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")
+    store_threads: int = Field(4, gt=0, description="Threads that run the edge store's calls.")
+    embed_seconds: float = Field(30, gt=0, description="Longest time one call of the embedding model may take.")
+    embed_batch: int = Field(
+        8, gt=0, le=128, description="Passages per call of the embedding model. A query waits for the batch before it."
+    )
+    embed_calls: int = Field(3, gt=0, description="Calls of the embedding model that ingestion has open at once.")
+    max_document_bytes: int = Field(32 << 20, gt=0, description="Longest document, in bytes.")
+    max_bytes_in_flight: int = Field(
+        96 << 20, gt=0, description="Bytes of documents held at once, all ingestions together; reading waits beyond."
+    )
+    max_documents_in_flight: int = Field(32, gt=0, description="Documents of one ingestion worked on at once.")
+    max_ingests: int = Field(16, gt=0, description="Ingestions served at once; more get RESOURCE_EXHAUSTED.")
+    read_seconds: float = Field(
+        60, gt=0, description="Longest time a document may take to be read; then it is unreadable."
+    )
+    read_workers: int = Field(1, gt=0, description="Processes that read PDF, HTML and long documents at once.")
+    read_memory_bytes: int = Field(
+        2 << 30, gt=0, description="Address space of such a process, in bytes; a document needing more is unreadable."
+    )

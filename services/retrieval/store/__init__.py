@@ -1,0 +1,1 @@
+"""Where passages and documents are kept: one Protocol, two engines."""

@@ -1,0 +1,80 @@
+"""What the service asks of a store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
+
+
+class VectorStore(Protocol):
+    """Collections, their documents and passages.
+
+    Every method but `create`, `describe`, `collections` and `ready` raises CollectionNotFound for an unknown
+    collection, and all raise StoreUnavailable where the engine does not answer. What a method has written when it
+    returns outlives the process, however that ends.
+    """
+
+    async def create(self, key: Key, max_chars: int) -> Collection:
+        """An empty collection. Raises CollectionExists."""
+
+    async def describe(self, key: Key) -> Collection:
+        """The collection with its counts. Raises CollectionNotFound."""
+
+    async def collections(self, tenant: str) -> Sequence[str]:
+        """The names of the tenant's collections, in order."""
+
+    async def drop(self, key: Key) -> None:
+        """Delete the collection with everything in it."""
+
+    async def max_chars(self, key: Key) -> int:
+        """The collection's longest passage, in characters."""
+
+    async def begin(self, key: Key, document_id: str) -> None:
+        """Note that passages of the document are about to be written in parts."""
+
+    async def write(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+        """Add passages of a version of the document that `commit` will put on record."""
+
+    async def commit(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+        """Add the last passages and the record, in one step; then delete the passages of other versions."""
+
+    async def settle(self, key: Key, document_id: str) -> None:
+        """Delete the passages that are not of the version on record: what a broken-off replacement left."""
+
+    async def relabel(self, key: Key, document: Document) -> None:
+        """Give a document and its passages another uri, title and metadata."""
+
+    async def document(self, key: Key, document_id: str) -> Document | None:
+        """The document's record, if it is there."""
+
+    async def document_ids(self, key: Key) -> Sequence[str]:
+        """The ids of all documents, in order."""
+
+    async def documents(self, key: Key, document_ids: Sequence[str]) -> Sequence[Document]:
+        """The records of those documents that are there, in the order of the ids."""
+
+    async def passages(self, key: Key, document_id: str) -> Sequence[Passage]:
+        """A document's passages in order."""
+
+    async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
+        """Delete documents with their passages."""
+
+    async def candidates(self, key: Key, probe: Probe) -> Candidates:
+        """The passages nearest to the probe by each of its signals."""
+
+    async def fetch(
+        self, key: Key, passage_ids: Sequence[str], with_sentences: bool
+    ) -> Mapping[str, tuple[Passage, Sentences | None]]:
+        """The passages of those ids that are there."""
+
+    async def recover(self) -> None:
+        """Called once, first: clean up after a process that was killed."""
+
+    async def rest(self, key: Key) -> None:
+        """Called after much was written: bring indexes up to date, in the background."""
+
+    async def ready(self) -> bool:
+        """Whether the engine answers."""
+
+    async def aclose(self) -> None:
+        """Release everything."""

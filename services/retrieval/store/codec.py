@@ -1,0 +1,163 @@
+"""Documents and passages as points' payloads, the same for every engine.
+
+A collection's points are of three kinds: passages, which have vectors; one record for each document; and notes that a
+document is being replaced in several steps. Labels are kept as one list of keywords, so that one index serves them all.
+"""
+
+import base64
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from services.retrieval.model import Condition, Document, Entry, Filter, Passage, Sentences
+from services.retrieval.store.engine import Where
+
+Payload = dict[str, Any]
+
+DENSE = "dense"
+LEXICAL = "lexical"
+PASSAGE = "passage"
+DOCUMENT = "document"
+PENDING = "pending"
+INDEXED = ("kind", "document_id", "version", "media_type", "labels")
+SENTENCE_FIELDS = ("spans", "sentences")
+METADATA = "metadata."
+
+_SPACE = uuid.UUID("6f0d2c1e-9d0b-5f0c-8a55-2f6d1f0c7b3a")
+_SEPARATOR = "\x1f"
+_PLAIN_TENANT = re.compile(r"(?!.*__)[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9-])?")
+
+
+def tenant_name(tenant: str) -> str:
+    """The tenant's name as a part of a path or of a collection's name at a server; different for each tenant.
+
+    It neither holds "__" nor ends in "_", so that tenant__collection can be told apart in one way only.
+    """
+    if _PLAIN_TENANT.fullmatch(tenant):
+        return tenant
+    return f"~{hashlib.sha256(tenant.encode()).hexdigest()[:40]}"
+
+
+def passage_id(document_id: str, version: str, index: int) -> str:
+    """The id of a passage: the same content of the same document always has the same ids."""
+    return str(uuid.uuid5(_SPACE, _SEPARATOR.join((PASSAGE, document_id, version, str(index)))))
+
+
+def record_id(document_id: str) -> str:
+    """The id of a document's record."""
+    return str(uuid.uuid5(_SPACE, _SEPARATOR.join((DOCUMENT, document_id))))
+
+
+def pending_id(document_id: str) -> str:
+    """The id of the note that a document is being replaced."""
+    return str(uuid.uuid5(_SPACE, _SEPARATOR.join((PENDING, document_id))))
+
+
+def labels(metadata: Mapping[str, str]) -> list[str]:
+    return [f"{key}{_SEPARATOR}{value}" for key, value in metadata.items()]
+
+
+def where_of(condition: Filter) -> Where:
+    """A caller's filter, over the indexed fields."""
+    return Where([_matching(each) for each in condition.must], [_matching(each) for each in condition.must_not])
+
+
+def _matching(condition: Condition) -> tuple[str, list[str]]:
+    """A condition as an indexed field and the keywords of which it must have one."""
+    if condition.field.startswith(METADATA):
+        key = condition.field[len(METADATA) :]
+        return "labels", [f"{key}{_SEPARATOR}{value}" for value in condition.any_of]
+    return condition.field, list(condition.any_of)
+
+
+def passage_payload(entry: Entry, version: str, media_type: str, metadata: Mapping[str, str]) -> Payload:
+    passage = entry.passage
+    return {
+        "kind": PASSAGE,
+        "document_id": passage.document_id,
+        "version": version,
+        "media_type": media_type,
+        "labels": labels(metadata),
+        "title": passage.title,
+        "uri": passage.uri,
+        "headings": list(passage.headings),
+        "index": passage.index,
+        "start": passage.span[0],
+        "end": passage.span[1],
+        "text": passage.text,
+        "spans": _text(np.array(entry.sentences.spans, dtype="<i4").tobytes()),
+        "sentences": _text(entry.sentences.vectors),
+    }
+
+
+def passage_of(point_id: str, payload: Mapping[str, Any]) -> Passage:
+    return Passage(
+        id=point_id,
+        document_id=payload["document_id"],
+        title=payload["title"],
+        uri=payload["uri"],
+        headings=payload["headings"],
+        index=payload["index"],
+        span=(payload["start"], payload["end"]),
+        text=payload["text"],
+    )
+
+
+def sentences_of(payload: Mapping[str, Any]) -> Sentences:
+    spans = np.frombuffer(base64.b64decode(payload["spans"]), dtype="<i4").reshape(-1, 2)
+    return Sentences([(start, end) for start, end in spans.tolist()], base64.b64decode(payload["sentences"]))
+
+
+def label_payload(document: Document) -> Payload:
+    """What a document's record and its passages have in common and may change without its content."""
+    return {"uri": document.uri, "title": document.title, "labels": labels(document.metadata)}
+
+
+def document_payload(document: Document) -> Payload:
+    return {
+        "kind": DOCUMENT,
+        "document_id": document.id,
+        "version": document.version,
+        "media_type": document.media_type,
+        **label_payload(document),
+        "content_hash": document.content_hash,
+        "size_bytes": document.size_bytes,
+        "passage_count": document.passage_count,
+        **changing_payload(document),
+    }
+
+
+def changing_payload(document: Document) -> Payload:
+    """What a record alone has and may change without its content."""
+    return {"update_time": document.update_time.timestamp(), "metadata": dict(document.metadata)}
+
+
+def document_of(payload: Mapping[str, Any]) -> Document:
+    return Document(
+        id=payload["document_id"],
+        uri=payload["uri"],
+        title=payload["title"],
+        media_type=payload["media_type"],
+        content_hash=payload["content_hash"],
+        size_bytes=payload["size_bytes"],
+        passage_count=payload["passage_count"],
+        update_time=datetime.fromtimestamp(payload["update_time"], UTC),
+        metadata=payload["metadata"],
+    )
+
+
+def pending_payload(document_id: str) -> Payload:
+    return {"kind": PENDING, "document_id": document_id}
+
+
+def in_order(passages: Sequence[Passage]) -> list[Passage]:
+    return sorted(passages, key=lambda passage: passage.index)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

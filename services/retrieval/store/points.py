@@ -1,0 +1,140 @@
+"""The store over any engine: what documents and passages are as points, and the order in which they are written.
+
+A document in parts is written so that a process killed at any moment leaves the old version or the new one whole: a
+note that it is pending, the new passages, the record together with the last of them, and then what is stale goes,
+with the note. Whoever finds a note of a dead process calls `settle`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
+from services.retrieval.store import codec
+from services.retrieval.store.engine import About, Amend, Engine, Operation, Point, Remove, Upsert, Where
+
+
+class PointStore:
+    """A VectorStore."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create(self, key: Key, max_chars: int) -> Collection:
+        now = datetime.now(UTC)
+        await self._engine.create(key, About(max_chars, now.timestamp()))
+        return Collection(key.collection, max_chars, now)
+
+    async def describe(self, key: Key) -> Collection:
+        about = await self._engine.about(key)
+        return Collection(
+            name=key.collection,
+            max_chars=about.max_chars,
+            create_time=datetime.fromtimestamp(about.create_time, UTC),
+            document_count=await self._engine.count(key, _of_kind(codec.DOCUMENT)),
+            passage_count=await self._engine.count(key, _of_kind(codec.PASSAGE)),
+        )
+
+    async def collections(self, tenant: str) -> Sequence[str]:
+        return await self._engine.names(tenant)
+
+    async def drop(self, key: Key) -> None:
+        await self._engine.drop(key)
+
+    async def max_chars(self, key: Key) -> int:
+        return (await self._engine.about(key)).max_chars
+
+    async def begin(self, key: Key, document_id: str) -> None:
+        note = Point(codec.pending_id(document_id), codec.pending_payload(document_id))
+        await self._engine.apply(key, [Upsert([note])])
+
+    async def write(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+        await self._engine.apply(key, [Upsert([_passage(entry, document) for entry in entries])])
+
+    async def commit(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+        record = Point(codec.record_id(document.id), codec.document_payload(document))
+        points = [*(_passage(entry, document) for entry in entries), record]
+        await self._engine.apply(key, [Upsert(points), *_tidy(document.id, document.version)])
+
+    async def settle(self, key: Key, document_id: str) -> None:
+        record = await self.document(key, document_id)
+        await self._engine.apply(key, _tidy(document_id, record.version if record else None))
+
+    async def recover(self) -> None:
+        """Settle what a process that died left half done. Not for collections that others may be writing to."""
+        for key in self._engine.owned():
+            for _, payload in await self._engine.scroll(key, _of_kind(codec.PENDING), only=["document_id"]):
+                await self.settle(key, payload["document_id"])
+
+    async def relabel(self, key: Key, document: Document) -> None:
+        everywhere = Where([("document_id", [document.id])])
+        await self._engine.apply(
+            key,
+            [
+                Amend(codec.label_payload(document), where=everywhere),
+                Amend(codec.changing_payload(document), ids=[codec.record_id(document.id)]),
+            ],
+        )
+
+    async def document(self, key: Key, document_id: str) -> Document | None:
+        found = await self._engine.retrieve(key, [codec.record_id(document_id)])
+        return codec.document_of(found[0][1]) if found else None
+
+    async def document_ids(self, key: Key) -> Sequence[str]:
+        found = await self._engine.scroll(key, _of_kind(codec.DOCUMENT), only=["document_id"])
+        return sorted(payload["document_id"] for _, payload in found)
+
+    async def documents(self, key: Key, document_ids: Sequence[str]) -> Sequence[Document]:
+        found = await self._engine.retrieve(key, [codec.record_id(document_id) for document_id in document_ids])
+        records = {payload["document_id"]: codec.document_of(payload) for _, payload in found}
+        return [records[document_id] for document_id in document_ids if document_id in records]
+
+    async def passages(self, key: Key, document_id: str) -> Sequence[Passage]:
+        record = await self.document(key, document_id)
+        if record is None:
+            return []
+        where = Where(
+            [("kind", [codec.PASSAGE]), ("document_id", [document_id]), ("version", [record.version])],
+        )
+        found = await self._engine.scroll(key, where, without=codec.SENTENCE_FIELDS)
+        return codec.in_order([codec.passage_of(point_id, payload) for point_id, payload in found])
+
+    async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
+        await self._engine.apply(key, [Remove(where=Where([("document_id", document_ids)]))])
+
+    async def candidates(self, key: Key, probe: Probe) -> Candidates:
+        return await self._engine.query(key, probe)
+
+    async def fetch(
+        self, key: Key, passage_ids: Sequence[str], with_sentences: bool
+    ) -> Mapping[str, tuple[Passage, Sentences | None]]:
+        without = () if with_sentences else codec.SENTENCE_FIELDS
+        found = await self._engine.retrieve(key, passage_ids, without)
+        return {
+            point_id: (codec.passage_of(point_id, payload), codec.sentences_of(payload) if with_sentences else None)
+            for point_id, payload in found
+        }
+
+    async def rest(self, key: Key) -> None:
+        await self._engine.rest(key)
+
+    async def ready(self) -> bool:
+        return await self._engine.ready()
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+def _of_kind(kind: str) -> Where:
+    return Where([("kind", [kind])])
+
+
+def _passage(entry: Entry, document: Document) -> Point:
+    payload = codec.passage_payload(entry, document.version, document.media_type, document.metadata)
+    return Point(entry.passage.id, payload, entry.dense, entry.lexical)
+
+
+def _tidy(document_id: str, version: str | None) -> list[Operation]:
+    """Delete the document's passages but those of `version`, then the note."""
+    own = [("kind", [codec.PASSAGE]), ("document_id", [document_id])]
+    stale = Where(own, [("version", [version])] if version else ())
+    return [Remove(where=stale), Remove(ids=[codec.pending_id(document_id)])]

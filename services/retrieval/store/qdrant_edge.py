@@ -1,0 +1,234 @@
+"""Qdrant's engine in this process: one shard folder for each collection. The only module that knows `qdrant_edge`.
+
+Its calls release the GIL and may run side by side, so they go to a small pool of threads. An update is in the shard's
+write-ahead log when the call returns; `flush` shortens what the next start replays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import qdrant_edge as edge
+
+from services.retrieval.errors import StoreUnavailable
+from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
+from services.retrieval.store import codec
+from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.folders import Folders
+from services.runtime.errors import CollectionNotFound
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAGE = 4096
+SEARCH_THREADS = 2
+HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
+
+
+class EdgeEngine:
+    """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it."""
+
+    def __init__(self, root: Path, threads: int) -> None:
+        self._folders = Folders(root)
+        self._shards: dict[Key, edge.EdgeShard] = {}
+        self._abouts: dict[Key, About] = {}
+        self._opening = asyncio.Lock()
+        self._resting: dict[Key, asyncio.Task[None]] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+
+    async def create(self, key: Key, about: About) -> None:
+        async with self._opening:
+            folder = self._folders.make(key)
+            self._shards[key] = await self._run(lambda: _create(folder))
+            self._folders.mark(key, about)
+            self._abouts[key] = about
+
+    async def about(self, key: Key) -> About:
+        await self._shard(key)
+        return self._abouts[key]
+
+    async def names(self, tenant: str) -> Sequence[str]:
+        return self._folders.names(tenant)
+
+    def owned(self) -> Sequence[Key]:
+        """All collections: nobody else can write to them."""
+        return self._folders.keys()
+
+    async def drop(self, key: Key) -> None:
+        async with self._opening:
+            self._folders.unmark(key)
+            resting = self._resting.pop(key, None)
+            if resting:
+                await asyncio.gather(resting, return_exceptions=True)
+            shard = self._shards.pop(key, None)
+            self._abouts.pop(key, None)
+            if shard:
+                await self._run(shard.close)
+            await self._run(lambda: self._folders.remove(key))
+
+    async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
+        updates = [update for operation in operations for update in _updates(operation)]
+        await self._call(key, lambda shard: _apply(shard, updates))
+
+    async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
+        selected = edge.PayloadSelector.Exclude(list(without)) if without else True
+        found = await self._call(key, lambda shard: shard.retrieve(list(ids), selected, False))
+        return [(str(record.id), record.payload or {}) for record in found]
+
+    async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
+        selected: Any = edge.PayloadSelector.Exclude(list(without)) if without else (list(only) or True)
+        return await self._call(key, lambda shard: _scroll(shard, _filter(where), selected))
+
+    async def count(self, key: Key, where: Where) -> int:
+        request = edge.CountRequest(filter=_filter(where))
+        return await self._call(key, lambda shard: shard.count(request))
+
+    async def query(self, key: Key, probe: Probe) -> Candidates:
+        signals, requests = _requests(probe)
+        if not requests:
+            return Candidates({})
+        batch = edge.QueryBatchRequest(requests)
+        answers = await self._call(key, lambda shard: shard.query_batch(batch))
+        scored = [[(str(point.id), point.score) for point in answer] for answer in answers]
+        found = dict(zip(signals, scored, strict=False))
+        also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
+        return Candidates(found, also)
+
+    async def rest(self, key: Key) -> None:
+        if key in self._resting or key not in self._shards:
+            return
+        task = asyncio.create_task(self._rest(key))
+        self._resting[key] = task
+        task.add_done_callback(lambda _: self._resting.pop(key, None))
+
+    async def ready(self) -> bool:
+        return self._folders.owned
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*self._resting.values(), return_exceptions=True)
+        for shard in self._shards.values():
+            await self._run(shard.close)
+        self._shards.clear()
+        self._pool.shutdown()
+        self._folders.release()
+
+    async def _rest(self, key: Key) -> None:
+        try:
+            await self._call(key, lambda shard: shard.flush())
+            if await self._call(key, lambda shard: shard.optimize()):
+                await self._call(key, lambda shard: shard.flush())
+        except (CollectionNotFound, StoreUnavailable):
+            log.warning("indexes could not be brought up to date", extra={"collection": key.collection})
+
+    async def _shard(self, key: Key) -> edge.EdgeShard:
+        shard = self._shards.get(key)
+        if shard is not None:
+            return shard
+        async with self._opening:
+            if key not in self._shards:
+                self._abouts[key], folder = self._folders.find(key)
+                self._shards[key] = await self._run(lambda: edge.EdgeShard.load(str(folder)))
+            return self._shards[key]
+
+    async def _call(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
+        shard = await self._shard(key)
+        try:
+            return await self._run(lambda: work(shard))
+        except StoreUnavailable:
+            if self._shards.get(key) is not shard:
+                raise CollectionNotFound(key.collection) from None
+            raise
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except Exception as error:
+            log.exception("the store failed")
+            raise StoreUnavailable("the store failed to carry out the request") from error
+
+
+def _create(folder: Path) -> edge.EdgeShard:
+    config = edge.EdgeConfig(
+        vectors={codec.DENSE: edge.EdgeVectorParams(WIDTH, edge.Distance.Cosine)},
+        sparse_vectors={codec.LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        hnsw_config=HNSW,
+        max_search_threads=SEARCH_THREADS,
+    )
+    shard = edge.EdgeShard.create(str(folder), config)
+    for name in codec.INDEXED:
+        shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
+    return shard
+
+
+def _apply(shard: edge.EdgeShard, updates: Sequence[edge.UpdateOperation]) -> None:
+    for update in updates:
+        shard.update(update)
+
+
+def _updates(operation: Operation) -> list[edge.UpdateOperation]:
+    match operation:
+        case Upsert(points):
+            return [edge.UpdateOperation.upsert_points([_point(point) for point in points])]
+        case Remove(ids, where):
+            by_id = [edge.UpdateOperation.delete_points(list(ids))] if ids else []
+            by_filter = [edge.UpdateOperation.delete_points_by_filter(_filter(where))] if where else []
+            return by_id + by_filter
+        case Amend(payload, ids, where):
+            by_id = [edge.UpdateOperation.set_payload(list(ids), payload)] if ids else []
+            by_filter = [edge.UpdateOperation.set_payload_by_filter(_filter(where), payload)] if where else []
+            return by_id + by_filter
+
+
+def _point(point: Point) -> edge.Point:
+    vectors: Any = {}
+    if point.dense is not None:
+        vectors[codec.DENSE] = point.dense.tolist()
+    if point.lexical is not None and point.lexical.indices:
+        vectors[codec.LEXICAL] = _sparse(point.lexical)
+    return edge.Point(point.id, vectors, point.payload)
+
+
+def _sparse(vector: Sparse) -> edge.SparseVector:
+    return edge.SparseVector(vector.indices, vector.values)
+
+
+def _filter(where: Where) -> edge.Filter:
+    return edge.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
+
+
+def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
+    return [edge.FieldCondition(name, match=edge.MatchAny(list(values))) for name, values in fields] or None
+
+
+def _requests(probe: Probe) -> tuple[list[Signal], list[edge.QueryRequest]]:
+    """One query for each signal; and where there are two, one more each, to score what the other one found."""
+    queries: dict[Signal, edge.Query] = {}
+    if probe.dense is not None:
+        queries[Signal.DENSE] = edge.Query.Nearest(probe.dense.tolist(), using=codec.DENSE)
+    if probe.lexical is not None and probe.lexical.indices:
+        queries[Signal.LEXICAL] = edge.Query.Nearest(_sparse(probe.lexical), using=codec.LEXICAL)
+    where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
+    requests = [
+        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False) for query in queries.values()
+    ]
+    if len(queries) == 2:
+        dense, lexical = queries.values()
+        for query, other in ((dense, lexical), (lexical, dense)):
+            prefetch = edge.Prefetch(probe.limit, query=other, filter=where)
+            requests.append(edge.QueryRequest(probe.limit, query=query, prefetches=[prefetch], with_payload=False))
+    return list(queries), requests
+
+
+def _scroll(shard: edge.EdgeShard, where: edge.Filter, selected: Any) -> list[tuple[str, dict[str, Any]]]:
+    found: list[tuple[str, dict[str, Any]]] = []
+    offset: Any = None
+    while True:
+        request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=where, with_payload=selected, with_vector=False)
+        records, offset = shard.scroll(request)
+        found.extend((str(record.id), record.payload or {}) for record in records)
+        if offset is None:
+            return found

@@ -1,0 +1,70 @@
+"""The embedder behind Triton's model "embed"."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import grpc
+
+from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.model import Sentences, Span, Vector
+from services.runtime.call import current_or_none
+from services.runtime.errors import DeadlineExceeded
+from services.runtime.triton import TritonClient
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MODEL = "embed"
+PASSAGE_TRIES = 6
+FIRST_PAUSE = 0.1
+
+
+class TritonEmbedder:
+    """An Embedder. A passage's call is tried again for some seconds, as ingestion can wait; a query's is not."""
+
+    def __init__(self, client: TritonClient, seconds: float) -> None:
+        self._client = client
+        self._seconds = seconds
+
+    async def embed_query(self, text: str) -> Vector:
+        call = current_or_none()
+        timeout = min(self._seconds, call.remaining) if call else self._seconds
+        if timeout <= 0:
+            raise DeadlineExceeded("the deadline passed before the query was embedded")
+        found = await _translated(lambda: self._client.embed([text], timeout=timeout))
+        vector: Vector = found.vectors[0]
+        return vector
+
+    async def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> Sequence[tuple[Vector, Sentences]]:
+        for failures in range(PASSAGE_TRIES):
+            try:
+                found = await _translated(lambda: self._client.embed_passages(texts, spans, timeout=self._seconds))
+                break
+            except EmbedderUnavailable:
+                if failures == PASSAGE_TRIES - 1:
+                    raise
+                await asyncio.sleep(FIRST_PAUSE * 2**failures)
+        return [
+            (vector, Sentences(own, sentences.tobytes()))
+            for vector, own, sentences in zip(found.vectors, spans, found.sentences, strict=True)
+        ]
+
+    async def ready(self) -> bool:
+        return await self._client.ready([MODEL])
+
+
+async def _translated(call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await call()
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise DeadlineExceeded("the embedding model did not answer in time") from error
+        if error.code() == grpc.StatusCode.CANCELLED:
+            raise
+        log.warning("the embedding model failed", extra={"code": error.code().name, "error": error.details()})
+        raise EmbedderUnavailable("the embedding model does not answer") from error

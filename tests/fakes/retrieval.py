@@ -1,0 +1,161 @@
+"""A fake embedder and helpers to run the retrieval service over a channel."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
+
+from services.retrieval.app import assemble, open_engine
+from services.retrieval.model import WIDTH, Sentences, Span, Vector
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.store.base import VectorStore
+from services.retrieval.store.points import PointStore
+from services.runtime.channels import MAX_MESSAGE
+from services.runtime.health import Readiness
+from services.runtime.identity import IDENTITY_KEY, Identity, TokenSigner, TokenVerifier, write_key_pair
+from services.runtime.server import build
+
+
+def vector_of(text: str) -> Vector:
+    """A unit vector that texts with words in common have in common."""
+    vector = np.zeros(WIDTH, dtype=np.float32)
+    for word in text.lower().split():
+        vector[zlib.crc32(word.strip(".,?!").encode()) % WIDTH] += 1.0
+    length = float(np.linalg.norm(vector))
+    if length == 0:
+        vector[0] = length = 1.0
+    unit: Vector = vector / np.float32(length)
+    return unit
+
+
+class FakeEmbedder:
+    """An Embedder that hashes words. `delay` seconds a call; `failures` calls fail first; `gate` holds calls back."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.queries: list[str] = []
+        self.batches: list[int] = []
+        self.cancelled = 0
+
+    async def embed_query(self, text: str) -> Vector:
+        self.queries.append(text)
+        if self.error:
+            raise self.error
+        return vector_of(text)
+
+    async def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> Sequence[tuple[Vector, Sentences]]:
+        self.batches.append(len(texts))
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(self.delay)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error:
+            raise self.error
+        return [
+            (vector_of(text), Sentences(own, _sentence_vectors([text[start:end] for start, end in own])))
+            for text, own in zip(texts, spans, strict=True)
+        ]
+
+    async def ready(self) -> bool:
+        return self.error is None
+
+
+def _sentence_vectors(sentences: Sequence[str]) -> bytes:
+    vectors = [np.rint(vector_of(sentence) * 127).astype(np.int8) for sentence in sentences]
+    return b"".join(vector.tobytes() for vector in vectors)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A retrieval service, and a client of it in the tenant "acme"."""
+
+    stub: pb_grpc.RetrievalServiceStub
+    channel: grpc.aio.Channel
+    embedder: FakeEmbedder
+    signer: TokenSigner
+
+    def identity(self, tenant: str = "acme") -> tuple[tuple[str, str], ...]:
+        return ((IDENTITY_KEY, self.signer.token(Identity(tenant, "tester"))),)
+
+    async def ingest(
+        self,
+        documents: Mapping[str, str | bytes],
+        collection: str = "docs",
+        *,
+        delete_missing: bool = False,
+        **fields: object,
+    ) -> tuple[dict[str, pb.DocumentResult], pb.IngestSummary]:
+        """Ingest whole documents by id; their results by id, and the summary."""
+        results: dict[str, pb.DocumentResult] = {}
+        summary = pb.IngestSummary()
+        requests = ingest_requests(documents, collection, delete_missing=delete_missing, **fields)
+        async for response in self.stub.Ingest(iter(requests), metadata=self.identity()):
+            if response.HasField("result"):
+                results[response.result.document_id] = response.result
+            elif response.HasField("summary"):
+                summary = response.summary
+        return results, summary
+
+    async def search(self, query: str, collection: str = "docs", **fields: object) -> pb.SearchResponse:
+        request = pb.SearchRequest(collection=collection, query=query, **fields)  # type: ignore[arg-type]
+        return await self.stub.Search(request, metadata=self.identity())
+
+
+def ingest_requests(
+    documents: Mapping[str, str | bytes], collection: str = "docs", *, delete_missing: bool = False, **fields: object
+) -> list[pb.IngestRequest]:
+    """The client's side of an ingestion. `fields` are set on every document."""
+    requests = [
+        pb.IngestRequest(
+            open=pb.IngestOpen(collection=collection, create_collection=True, delete_missing=delete_missing)
+        )
+    ]
+    for document_id, content in documents.items():
+        head = pb.IngestDocument(id=document_id, **fields)  # type: ignore[arg-type]
+        data = content.encode() if isinstance(content, str) else content
+        requests.append(pb.IngestRequest(document=head))
+        requests.extend(pb.IngestRequest(chunk=chunk) for chunk in chunks(data))
+        requests.append(pb.IngestRequest(end=pb.IngestEnd()))
+    return requests
+
+
+def chunks(data: bytes, size: int = 1 << 20) -> Iterable[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, embedder: FakeEmbedder | None = None, store: VectorStore | None = None, **fields: object
+) -> AsyncIterator[Served]:
+    """The service as it is served, on a real port, with a fake embedder."""
+    settings = RetrievalSettings(data_dir=folder / "data", **fields)  # type: ignore[arg-type]
+    embedder = embedder or FakeEmbedder()
+    private, public = folder / "private.pem", folder / "public.pem"
+    write_key_pair(private, public)
+    app = await assemble(settings, store or PointStore(open_engine(settings)), embedder, AsyncExitStack())
+    async with app.resources:
+        readiness = Readiness(app.names, app.checks)
+        server = build(settings, app, readiness, TokenVerifier(public.read_bytes()))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        options = [("grpc.max_receive_message_length", MAX_MESSAGE)]
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+                stub = pb_grpc.RetrievalServiceStub(channel)
+                yield Served(stub, channel, embedder, TokenSigner(private.read_bytes()))
+        finally:
+            await server.stop(0)
