@@ -38,21 +38,22 @@ class Screen(Protocol):
     def ready(self, key: Path, state: MeshState) -> None: ...
 
 
-class _Plain:
+class Plain:
     """One line for each change of a process."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._seen: dict[str, tuple[object, ...]] = {}
+        self._open = True
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._open = False
 
     def show(self, state: MeshState) -> None:
-        for process in state.processes:
+        for process in state.processes if self._open else ():
             now = (process.state, process.ready, process.reason, process.restarts)
             if self._seen.get(process.name) != now:
                 self._seen[process.name] = now
@@ -69,7 +70,7 @@ class _Plain:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-class _JsonLines(_Plain):
+class _JsonLines(Plain):
     """One JSON object for each change of a process, and one with everything when the mesh is ready."""
 
     def _changed(self, state: MeshState, process: ProcessState) -> None:
@@ -110,7 +111,7 @@ def make_screen(as_json: bool) -> Screen:
     console = Console()
     if as_json:
         return _JsonLines(console)
-    return _Table(console) if console.is_terminal else _Plain(console)
+    return _Table(console) if console.is_terminal else Plain(console)
 
 
 def welcome(key: Path, state: MeshState) -> list[str]:

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from infra.local.engines import triton_spec
+from infra.envoy import grpc_bootstrap, write_json
+from infra.local.engines import envoy_spec, triton_spec
 from infra.local.layout import Layout
 from infra.local.options import Options
 from infra.local.ports import HOST
@@ -38,10 +40,12 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int, con
     given = _given_ports(options, service, index)
     if service == "control":
         given = {**given, "grpc": control_port}
+    bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(HOST, control_port, name))
+    own = {"REPLICA": name, **told(options, layout, service)}
     return Spec(
         name=name,
         service=service,
-        command=_command(options, service, {"REPLICA": name, **_own(options, layout, service)}),
+        command=_command(options, service, own, bootstrap),
         probe=GrpcHealth(NEEDS[service]),
         ports=("grpc", "metrics"),
         given=given,
@@ -57,21 +61,21 @@ def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
     return {name: int(port) + index for name, port in found.items() if port and port.isdigit() and int(port)}
 
 
-def _command(options: Options, service: str, own: Mapping[str, str]) -> Callable[[Ports], Command]:
+def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: Path) -> Callable[[Ports], Command]:
     argv = [sys.executable, "-P", "-m", MODULES.get(service, f"services.{service}")]
 
     def command(ports: Ports) -> Command:
         settings = {**own, "HOST": HOST, "PORT": str(ports["grpc"]), "METRICS_PORT": str(ports["metrics"])}
         named = {prefix(service) + name: value for name, value in settings.items()}
-        return Command(argv, {**LEAN, **options.env, **named})
+        return Command(argv, {**LEAN, **options.env, **named, BOOTSTRAP_VARIABLE: str(bootstrap)})
 
     return command
 
 
-def _own(options: Options, layout: Layout, service: str) -> dict[str, str]:
+def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
     """What the supervisor tells a service beyond its address, except where the user's settings do."""
     folder = layout.of(service)
-    told: dict[str, dict[str, str]] = {
+    ours: dict[str, dict[str, str]] = {
         "control": {"STATE_FILE": str(folder / "topology.json")},
         "retrieval": {"IDENTITY_PUBLIC_KEY": str(layout.identity_public_key), "DATA_DIR": str(folder)},
         "orchestrator": {
@@ -83,7 +87,7 @@ def _own(options: Options, layout: Layout, service: str) -> dict[str, str]:
             "API_KEYS_FILE": str(layout.api_keys),
         },
     }
-    kept = {name: value for name, value in told[service].items() if options.given(service, name.lower()) is None}
+    kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
     return {**kept, "EDGE_PORT": str(options.edge_port)} if service == "control" else kept
 
 
@@ -94,4 +98,5 @@ def mesh_specs(options: Options, layout: Layout, key: str, control_port: int) ->
         specs[0],
         triton_spec(options, layout, RANKS["triton"]),
         *specs[1:],
+        envoy_spec(options, layout, key, control_port, RANKS["envoy"]),
     ]

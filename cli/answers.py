@@ -1,0 +1,117 @@
+"""A run as the command shows it: gathered from its events."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from headworks.orchestrator.v1 import run_event_pb2, run_pb2
+from headworks.type.v1.citation_pb2 import Citation
+
+Timings = dict[str, float]
+
+
+@dataclass
+class Answer:
+    """What a run has said so far. Times are in milliseconds, by hop, from the outside in."""
+
+    run_id: str = ""
+    text: str = ""
+    citations: list[Citation] = field(default_factory=list)
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    timings_ms: Timings = field(default_factory=dict)
+    sequence: int = 0
+
+    def take(self, event: run_event_pb2.RunEvent) -> str:
+        """Take an event in; returns the text that it added."""
+        self.run_id = event.run_id
+        self.sequence = event.sequence
+        match event.WhichOneof("event"):
+            case "text":
+                self.text += event.text.text
+                return event.text.text
+            case "citation":
+                self.citations.append(event.citation.citation)
+            case "usage":
+                self.prompt_tokens = event.usage.usage.prompt_tokens
+                self.completion_tokens = event.usage.usage.completion_tokens
+            case "finished":
+                self.finish_reason = word(run_pb2.FinishReason.Name(event.finished.reason), "FINISH_REASON_")
+                self.timings_ms |= {
+                    timing.hop: round(timing.duration.ToTimedelta().total_seconds() * 1000, 2)
+                    for timing in event.finished.timings
+                }
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "answer": self.text,
+            "finish_reason": self.finish_reason,
+            "citations": [citation_json(citation) for citation in self.citations],
+            "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "timings_ms": self.timings_ms,
+        }
+
+
+def gather(events: Iterable[run_event_pb2.RunEvent], said: Callable[[str], None]) -> Answer:
+    """Take all events in, telling `said` each piece of text; adds "client" and "first_text" to the timings."""
+    answer, started = Answer(), time.monotonic()
+    first: float | None = None
+    for event in events:
+        text = answer.take(event)
+        if text:
+            first = first or time.monotonic()
+            said(text)
+    total = {"client": _ms(started, time.monotonic())}
+    answer.timings_ms = total | answer.timings_ms
+    if first:
+        answer.timings_ms["first_text"] = _ms(started, first)
+    return answer
+
+
+def with_gateway(timings: Timings, server_timing: str) -> Timings:
+    """The timings with what the gateway says it took, from its server-timing metadata, and what the edge adds."""
+    gateway = parse_server_timing(server_timing).get("gateway")
+    if gateway is None:
+        return timings
+    client = timings.get("client", gateway)
+    edge = {"client": client, "edge": round(max(0.0, client - gateway), 2), "gateway": round(gateway, 2)}
+    return edge | {hop: took for hop, took in timings.items() if hop not in edge}
+
+
+def parse_server_timing(header: str) -> Timings:
+    """The durations in a Server-Timing header, by name."""
+    found: Timings = {}
+    for part in header.split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "dur":
+                try:
+                    found[name] = float(value)
+                except ValueError:
+                    continue
+    return found
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    return {
+        "document_id": citation.document_id,
+        "title": citation.title,
+        "uri": citation.uri,
+        "passage_id": citation.passage_id,
+        "span": {"start": citation.span.start, "end": citation.span.end},
+        "quote": citation.quote,
+    }
+
+
+def word(name: str, prefix: str) -> str:
+    """STATE_RUNNING as "running"."""
+    return name.removeprefix(prefix).lower()
+
+
+def _ms(start: float, end: float) -> float:
+    return round((end - start) * 1000, 2)

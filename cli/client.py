@@ -1,0 +1,106 @@
+"""Calls of the mesh, through its edge, with the key and a deadline; failures become one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import grpc
+from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
+from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+
+from cli.errors import CliError
+from cli.find import Edge
+from services.runtime.statuses import error_info
+
+MAX_MESSAGE = 16 << 20
+LIST_SECONDS = 5.0
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Client:
+    """The stubs of a mesh's services. Enter it to open the channel."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self._channel = (
+            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(), OPTIONS)
+            if edge.secure
+            else grpc.insecure_channel(edge.target, OPTIONS)
+        )
+        self.metadata: Metadata = (("authorization", f"Bearer {edge.key}"),)
+        self.orchestrator = OrchestratorServiceStub(self._channel)
+        self.retrieval = RetrievalServiceStub(self._channel)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def collections(self) -> list[str]:
+        """The names of the collections; empty where they cannot be had."""
+        try:
+            request = retrieval_pb.ListCollectionsRequest(page_size=1000)
+            response = self.retrieval.ListCollections(request, timeout=LIST_SECONDS, metadata=self.metadata)
+        except grpc.RpcError:
+            return []
+        return [collection.name for collection in response.collections]
+
+    def explain(self, error: grpc.RpcError) -> CliError:
+        """What a failed call means for a person, and what to do."""
+        code, message = _code(error), _message(error)
+        info = error_info(cast(Any, error))
+        reason = info.reason if info else ""
+        if reason == "COLLECTION_NOT_FOUND":
+            return CliError(f"{message}; {_have(self.collections())}")
+        match code:
+            case grpc.StatusCode.UNAUTHENTICATED:
+                return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")
+            case grpc.StatusCode.UNAVAILABLE if not reason:
+                return CliError(
+                    f"the mesh at {self.edge.url} cannot be reached or is not ready ({message}): "
+                    "look with `headworks status`, start it with `headworks up`"
+                )
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return CliError("no answer in time: allow more with --timeout")
+        return CliError(f"{message} ({reason or code.name})")
+
+
+@contextmanager
+def calling(edge: Edge) -> Iterator[Client]:
+    """A client whose failed calls end the command. Raises CliError."""
+    with Client(edge) as client:
+        try:
+            yield client
+        except grpc.RpcError as error:
+            raise client.explain(error) from None
+
+
+def utf8(text: str, what: str) -> str:
+    """`text`, if it can be sent. Raises CliError for bytes on the command line that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CliError(f"{what} is not valid UTF-8", 2) from None
+    return text
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode:
+    return cast(grpc.StatusCode, cast(Any, error).code())
+
+
+def _message(error: grpc.RpcError) -> str:
+    return cast(str, cast(Any, error).details() or _code(error).name)
+
+
+def _have(names: list[str]) -> str:
+    if not names:
+        return "there are none yet: make one with `headworks ingest PATH… --collection NAME`"
+    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"there are: {shown}"

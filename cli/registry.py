@@ -1,0 +1,97 @@
+"""The settings class of every service, and where each setting's value comes from."""
+
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from cli.errors import CliError
+from services.runtime.settings import CONFIG_FILE_VARIABLE, toml_table
+
+CLASSES = {
+    "gateway": "gateway.settings:GatewaySettings",
+    "orchestrator": "services.orchestrator.settings:OrchestratorSettings",
+    "retrieval": "services.retrieval.settings:RetrievalSettings",
+    "control": "services.control.settings:ControlSettings",
+    "models": "services.models.settings:ModelsSettings",
+}
+UP = "headworks up"
+MASK = "********"
+SECRET = re.compile(r"(^|_)(password|secret|token|api_key)$")
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^/:@\s]*):([^/@\s]+)@")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as it takes effect. `source` is an environment variable, a file, "headworks up" or "default"."""
+
+    service: str
+    name: str
+    variable: str
+    value: str
+    default: str
+    source: str
+    description: str
+
+
+def settings_class(service: str) -> type[BaseSettings]:
+    module, _, name = CLASSES[service].partition(":")
+    found: type[BaseSettings] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def settings_of(service: str, told: Mapping[str, str] | None = None) -> list[Setting]:
+    """Every setting of the service; `told` are those that the supervisor sets. Raises CliError for a bad one."""
+    kind = settings_class(service)
+    told = told or {}
+    try:
+        effective = kind()
+        table = toml_table(service)
+    except (ValidationError, ValueError) as error:
+        raise CliError(f"the settings of {service} are not valid: {_reasons(error)}") from None
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    found = []
+    for name, field in kind.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        source = _source(name, variable, table, told)
+        value = told[name] if source == UP else getattr(effective, name)
+        default = field.get_default(call_default_factory=True, validated_data={})
+        found.append(
+            Setting(service, name, variable, masked(name, value), shown(default), source, field.description or "")
+        )
+    return found
+
+
+def _source(name: str, variable: str, table: Mapping[str, Any], told: Mapping[str, str]) -> str:
+    if name in told:
+        return UP
+    if os.environ.get(variable):
+        return variable
+    return os.environ.get(CONFIG_FILE_VARIABLE, "") if name in table else "default"
+
+
+def masked(name: str, value: object) -> str:
+    """The value as it may be printed: a secret is not."""
+    text = shown(value)
+    if text and not isinstance(value, Path) and SECRET.search(name):
+        return MASK
+    return PASSWORD_IN_URL.sub(rf"\1:{MASK}@", text)
+
+
+def shown(value: object) -> str:
+    if value is None or value is PydanticUndefined:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _reasons(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return str(error)

@@ -1,0 +1,40 @@
+"""A stand-in for a process of the mesh: listens at a port, and does what its arguments say besides.
+
+stand_in.py PORT [stubborn] [grandchild FILE] [crash]
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    port, *wishes = sys.argv[1:]
+    sys.stdout.write(f"stand-in {os.getpid()} on {port}\n")
+    sys.stdout.flush()
+    if "crash" in wishes:
+        sys.stdout.write("cannot go on\n")
+        sys.exit(3)
+    if "stubborn" in wishes:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if "grandchild" in wishes:
+        # In a session of its own: its parent's process group does not hold it.
+        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        Path(wishes[wishes.index("grandchild") + 1]).write_text(str(sleeper.pid))
+    with socket.create_server(("127.0.0.1", int(port))) as server:
+        server.settimeout(0.1)
+        while True:
+            try:
+                server.accept()[0].close()
+            except TimeoutError:
+                time.sleep(0)
+
+
+if __name__ == "__main__":
+    main()

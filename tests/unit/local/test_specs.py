@@ -1,0 +1,129 @@
+"""Options, specs, ports and back-off: nothing here starts a process."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from infra.local.backoff import Backoff
+from infra.local.endpoints import changes
+from infra.local.layout import Layout
+from infra.local.mesh import python_specs
+from infra.local.options import BadOptions, Options, make_options, parse_replicas
+from infra.local.ports import PortBook, is_free, pick
+
+
+def options(tmp_path: Path, **more: object) -> Options:
+    given = {"data": tmp_path, "edge_port": None, "replicas": {}, "config": None, "environ": {}, **more}
+    return make_options(**given)  # type: ignore[arg-type]  # a table of keyword arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "replicas"),
+    [
+        ("", {}),
+        ("gateway=2", {"gateway": 2}),
+        (" orchestrator = 2, gateway=16,", {"orchestrator": 2, "gateway": 16}),
+    ],
+)
+def test_replicas(text: str, replicas: dict[str, int]) -> None:
+    assert parse_replicas(text) == replicas
+
+
+@pytest.mark.parametrize(
+    "text", ["gateway", "gateway=", "gateway=0", "gateway=-1", "gateway=17", "gateway=²", "gateway=1,gateway=2",
+             "triton=2", "control=2", "other=2"]
+)  # fmt: skip
+def test_bad_replicas(text: str) -> None:
+    with pytest.raises(BadOptions):
+        parse_replicas(text)
+
+
+def test_the_embedded_store_has_one_owner(tmp_path: Path) -> None:
+    with pytest.raises(BadOptions, match="HEADWORKS_RETRIEVAL_STORE=qdrant"):
+        options(tmp_path, replicas={"retrieval": 2})
+    qdrant = {"HEADWORKS_RETRIEVAL_STORE": "qdrant"}
+    assert options(tmp_path, replicas={"retrieval": 2}, environ=qdrant).count("retrieval") == 2
+
+
+def test_the_edge_port_comes_from_the_option_then_the_environment_then_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mesh.toml"
+    file.write_text("[control]\nedge_port = 9001\n")
+    assert options(tmp_path).edge_port == 8080
+    assert options(tmp_path, config=file).edge_port == 9001
+    environ = {"HEADWORKS_CONTROL_EDGE_PORT": "9002"}
+    assert options(tmp_path, config=file, environ=environ).edge_port == 9002
+    assert options(tmp_path, config=file, environ=environ, edge_port=9003).edge_port == 9003
+    with pytest.raises(BadOptions):
+        options(tmp_path, environ={"HEADWORKS_CONTROL_EDGE_PORT": "many"})
+
+
+@pytest.mark.parametrize("text", [b"[", b"\xff", None])
+def test_a_bad_configuration_file(tmp_path: Path, text: bytes | None) -> None:
+    file = tmp_path / "mesh.toml"
+    if text is not None:
+        file.write_bytes(text)
+    with pytest.raises(BadOptions, match=r"mesh\.toml"):
+        options(tmp_path, config=file)
+
+
+def test_what_the_python_services_are_told(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    made = python_specs(options(tmp_path, replicas={"orchestrator": 2}, environ={"KEPT": "1"}), layout, 20_001)
+    assert [spec.name for spec in made] == ["control-0", "retrieval-0", "orchestrator-0", "orchestrator-1", "gateway-0"]
+    control, retrieval, _, second, gateway = made
+    assert dict(control.given) == {"grpc": 20_001}
+    assert (control.published, control.after) == (False, ())
+    assert (retrieval.published, retrieval.after) == (True, ("control",))
+    assert control.rank < retrieval.rank < second.rank < gateway.rank
+    command = second.command({"grpc": 5, "metrics": 6})
+    assert command.argv[1:] == ["-P", "-m", "services.orchestrator"]
+    assert command.env["KEPT"] == "1"
+    assert command.env["HEADWORKS_ORCHESTRATOR_PORT"] == "5"
+    assert command.env["HEADWORKS_ORCHESTRATOR_METRICS_PORT"] == "6"
+    assert command.env["HEADWORKS_ORCHESTRATOR_REPLICA"] == "orchestrator-1"
+    assert command.env["HEADWORKS_ORCHESTRATOR_IDENTITY_PUBLIC_KEY"] == str(layout.identity_public_key)
+    bootstrap = json.loads(Path(command.env["GRPC_XDS_BOOTSTRAP"]).read_text())
+    assert bootstrap["node"]["id"] == "orchestrator-1"
+    assert "HEADWORKS_GATEWAY_IDENTITY_PUBLIC_KEY" not in gateway.command({"grpc": 5, "metrics": 6}).env
+
+
+def test_the_private_key_is_named_to_the_gateway_alone(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    for spec in python_specs(options(tmp_path), layout, 20_001):
+        named = str(layout.identity_private_key) in spec.command({"grpc": 5, "metrics": 6}).env.values()
+        assert named == (spec.service == "gateway")
+
+
+def test_ports_and_folders_that_the_user_gives_are_kept(tmp_path: Path) -> None:
+    environ = {"HEADWORKS_GATEWAY_PORT": "7000", "HEADWORKS_ORCHESTRATOR_RECORDS_URL": "sqlite:///mine.db"}
+    made = python_specs(options(tmp_path, environ=environ, replicas={"gateway": 2}), Layout(tmp_path), 20_001)
+    assert [dict(spec.given) for spec in made if spec.service == "gateway"] == [{"grpc": 7000}, {"grpc": 7001}]
+    orchestrator = next(spec for spec in made if spec.service == "orchestrator")
+    env = orchestrator.command({"grpc": 5, "metrics": 6}).env
+    assert env["HEADWORKS_ORCHESTRATOR_RECORDS_URL"] == "sqlite:///mine.db"
+
+
+def test_ports_are_free_and_handed_out_once() -> None:
+    book = PortBook()
+    taken = [book.take() for _ in range(50)]
+    assert len(set(taken)) == 50
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not is_free(server.getsockname()[1])
+    assert is_free(pick())
+
+
+def test_back_off_doubles_to_its_most_and_begins_anew() -> None:
+    backoff = Backoff()
+    assert [backoff.after(0) for _ in range(8)] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10])
+    assert backoff.after(29.9) == 10
+    assert backoff.after(30) == 0.2
+    assert backoff.after(5) == 0.4
+
+
+def test_control_is_told_what_changed() -> None:
+    told = {"a": (("a-0", 1),), "b": (("b-0", 2),)}
+    assert changes(told, told) == {}
+    assert changes({"a": (("a-0", 1),), "b": ()}, told) == {"b": ()}
+    assert changes(told, {}) == told
