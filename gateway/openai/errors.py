@@ -6,7 +6,8 @@ from headworks.gateway.v1 import openai_service_pb2
 
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, InvalidArgument, Kind
-from services.runtime.interceptors.errors import MESSAGE_LIMIT, Errors
+from services.runtime.interceptors.errors import Errors
+from services.runtime.statuses import cut
 
 ERROR_KEY = "x-headworks-error"
 PREFIX = f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/"
@@ -33,7 +34,7 @@ def body(error: DomainError) -> str:
     """The JSON of an error, in ASCII."""
     code = "invalid_api_key" if error.kind is Kind.UNAUTHENTICATED else error.reason.lower()
     fields = {
-        "message": error.message[:MESSAGE_LIMIT],
+        "message": cut(error.message),
         "type": _TYPES.get(error.kind, "server_error"),
         "param": error.details.get("param") or error.details.get("field"),
         "code": code,

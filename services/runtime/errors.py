@@ -33,7 +33,7 @@ class DomainError(Exception):
     kind: ClassVar[Kind] = Kind.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
 
-    def __init__(self, message: str, **details: str) -> None:
+    def __init__(self, message: str, /, **details: str) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
@@ -85,7 +85,7 @@ class ModelNotFound(DomainError):
 class UpstreamError(DomainError):
     """A downstream service's own error, passed on with its kind and reason."""
 
-    def __init__(self, kind: Kind, reason: str, message: str, **details: str) -> None:
+    def __init__(self, kind: Kind, reason: str, message: str, /, **details: str) -> None:
         super().__init__(message, **details)
         self.kind = kind  # type: ignore[misc]  # an instance carries what it was given
         self.reason = reason  # type: ignore[misc]

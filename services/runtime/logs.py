@@ -1,5 +1,6 @@
 """Logs as JSON lines on standard error, each with the service, the request and the trace it belongs to."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -36,7 +37,10 @@ class JsonFormatter(logging.Formatter):
         fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(fields, default=str).decode()
+        try:
+            return orjson.dumps(fields, default=str).decode()
+        except TypeError:  # half a surrogate pair, as in a file name that is not UTF-8, or a very large number
+            return json.dumps(fields, default=str)
 
 
 def configure(service: str, level: str) -> None:

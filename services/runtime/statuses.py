@@ -5,12 +5,17 @@ from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.errors import DomainError, Kind, UpstreamError
 
 DOMAIN = "headworks"
 DETAILS_KEY = "grpc-status-details-bin"
+# In bytes. Metadata as a whole is limited to 8 KiB by default in every gRPC implementation, and a message goes out
+# three times: percent-encoded, in the details, and in the gateway's JSON.
+MESSAGE_LIMIT = 700
+VALUE_LIMIT = 200
 CODES = {kind: next(code for code in grpc.StatusCode if code.value[0] == kind) for kind in Kind}
 _KINDS = {int(kind) for kind in Kind}
 
@@ -22,11 +27,17 @@ def number(code: grpc.StatusCode | int | None) -> int:
     return int(Kind.INTERNAL) if code is None else code
 
 
+def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """The text, or as much of its beginning as fits into `limit` bytes of UTF-8."""
+    return text.encode(errors="replace")[:limit].decode(errors="ignore")
+
+
 def details(error: DomainError) -> tuple[tuple[str, bytes], ...]:
     """The trailing metadata with the error's google.rpc.Status."""
     info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.details))
-    status = status_pb2.Status(code=int(error.kind), message=error.message, details=[info])
+    metadata = {key: cut(value, VALUE_LIMIT) for key, value in error.details.items()}
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
+    status = status_pb2.Status(code=int(error.kind), message=cut(error.message), details=[info])
     return ((DETAILS_KEY, status.SerializeToString()),)
 
 
@@ -50,9 +61,16 @@ def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | Non
     trailing = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
     for key, value in trailing:
         if key == DETAILS_KEY and isinstance(value, bytes):
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info):
-                    return info
+            try:
+                return _info(status_pb2.Status.FromString(value))
+            except DecodeError:
+                return None
+    return None
+
+
+def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return info
     return None

@@ -21,10 +21,11 @@ class Deadline:
         remaining = context.time_remaining()
         seconds = self._longest if remaining is None else min(remaining, self._longest)
         call.deadline = time.monotonic() + seconds
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 yield
         except TimeoutError as error:
-            if call.remaining > 0:
+            if not limit.expired():
                 raise  # a narrower limit further in, not this one
             raise DeadlineExceeded(f"the call did not finish within {seconds:.3g} seconds") from error

@@ -14,9 +14,6 @@ from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
 from services.runtime.interceptors.pipeline import Context
 
-# Metadata as a whole is limited to 8 KiB by default in every gRPC implementation.
-MESSAGE_LIMIT = 1000
-
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +49,6 @@ class Errors:
         """End the call with the error's status and its trailers."""
         call.code, call.reason = int(error.kind), error.reason
         try:
-            await context.abort(statuses.CODES[error.kind], error.message[:MESSAGE_LIMIT], self.trailers(call, error))
+            await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), self.trailers(call, error))
         except grpc.aio.AbortError as aborted:
             raise aborted from (cause or error)

@@ -27,5 +27,5 @@ class Metrics:
             if call.first_sent is not None:
                 method.first_message.observe(call.first_sent - call.started)
             method.sent.inc(call.sent)
-            method.received.inc(call.received or 1)
+            method.received.inc(call.received)
             method.handled(NAMES.get(call.code, "UNKNOWN"))

@@ -72,6 +72,7 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             call = Call(
                 method, {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
             )
+            call.received = 0 if streams_in else 1
             source = _counted(request, call) if streams_in else request
             return await serve(inner, call, source, context)
 

@@ -1,0 +1,90 @@
+"""Domain errors to statuses and back."""
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import Metadata
+
+from services.runtime import errors, statuses
+from services.runtime.errors import DomainError, Kind, UpstreamError
+
+
+def answered(
+    code: grpc.StatusCode, error: DomainError | None = None, text: str = "its own words"
+) -> grpc.aio.AioRpcError:
+    trailing = Metadata(*statuses.details(error)) if error else Metadata(("server", "someone"))
+    return grpc.aio.AioRpcError(code, Metadata(), trailing, error.message if error else text)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_is_the_status_code_of_its_number(kind: Kind) -> None:
+    assert statuses.CODES[kind].value[0] == int(kind)
+    assert statuses.CODES[kind].name == kind.name
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason", "metadata"),
+    [
+        (errors.InvalidArgument("x", field="f"), Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", {"field": "f"}),
+        (errors.Unauthenticated("x"), Kind.UNAUTHENTICATED, "UNAUTHENTICATED", {}),
+        (errors.PermissionDenied("x"), Kind.PERMISSION_DENIED, "PERMISSION_DENIED", {}),
+        (errors.DeadlineExceeded("x"), Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", {}),
+        (errors.Unavailable("x"), Kind.UNAVAILABLE, "UNAVAILABLE", {}),
+        (errors.CollectionNotFound("c"), Kind.NOT_FOUND, "COLLECTION_NOT_FOUND", {"collection": "c"}),
+        (errors.ModelNotFound("m"), Kind.NOT_FOUND, "MODEL_NOT_FOUND", {"model": "m"}),
+        (UpstreamError(Kind.ALREADY_EXISTS, "TAKEN", "x", name="n"), Kind.ALREADY_EXISTS, "TAKEN", {"name": "n"}),
+    ],
+)  # fmt: skip
+def test_an_error_survives_the_way_to_another_service(
+    error: DomainError, kind: Kind, reason: str, metadata: dict[str, str]
+) -> None:
+    back = statuses.from_rpc_error(answered(statuses.CODES[error.kind], error))
+    assert (back.kind, back.reason, back.message, back.details) == (kind, reason, error.message, metadata)
+
+
+@pytest.mark.parametrize("name", ["kind", "reason", "message", "self"])
+def test_details_may_be_called_anything(name: str) -> None:
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason="WHY", metadata={name: "value"}))
+    status = status_pb2.Status(code=5, details=[info])
+    trailing = Metadata((statuses.DETAILS_KEY, status.SerializeToString()))
+    error = statuses.from_rpc_error(grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, Metadata(), trailing, "gone"))
+    assert (error.kind, error.reason, error.message, error.details) == (Kind.NOT_FOUND, "WHY", "gone", {name: "value"})
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, Kind.UNAVAILABLE),
+        (grpc.StatusCode.NOT_FOUND, Kind.NOT_FOUND),
+        (grpc.StatusCode.UNKNOWN, Kind.INTERNAL),
+        (grpc.StatusCode.UNIMPLEMENTED, Kind.INTERNAL),
+        (grpc.StatusCode.DATA_LOSS, Kind.INTERNAL),
+    ],
+)
+def test_words_that_came_without_an_error_info_are_not_passed_on(code: grpc.StatusCode, kind: Kind) -> None:
+    error = statuses.from_rpc_error(answered(code, text="SELECT secret"))
+    assert (error.kind, error.reason) == (kind, code.name)
+    assert "secret" not in error.message
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b""])
+def test_a_garbled_status_is_no_error_info(garbage: bytes) -> None:
+    trailing = Metadata((statuses.DETAILS_KEY, garbage))
+    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, Metadata(), trailing, "x")
+    assert statuses.error_info(error) is None
+    assert statuses.from_rpc_error(error).kind is Kind.INTERNAL
+
+
+@pytest.mark.parametrize(("code", "number"), [(grpc.StatusCode.NOT_FOUND, 5), (7, 7), (None, 13)])
+def test_number(code: grpc.StatusCode | int | None, number: int) -> None:
+    assert statuses.number(code) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kept"),
+    [("abc", 3, "abc"), ("abcd", 3, "abc"), ("語語", 4, "語"), ("語", 2, ""), ("\ud800x", 9, "?x")],
+)
+def test_cut_counts_bytes_and_splits_no_character(text: str, limit: int, kept: str) -> None:
+    assert statuses.cut(text, limit) == kept
