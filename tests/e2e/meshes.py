@@ -1,0 +1,116 @@
+"""A whole mesh as separate processes, started by the command that users have."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from infra.local.ports import pick
+
+HEADWORKS = Path(sys.executable).with_name("headworks")
+READY_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A running mesh."""
+
+    data: Path
+    supervisor: psutil.Process
+    edge: str
+
+    @property
+    def key(self) -> str:
+        return (self.data / "dev.key").read_text().strip()
+
+    @property
+    def target(self) -> str:
+        return self.edge.removeprefix("http://")
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.key}"),)
+
+    def state(self) -> dict[str, Any]:
+        """What mesh.json says now."""
+        return dict(json.loads((self.data / "mesh.json").read_text()))
+
+    def process(self, name: str) -> dict[str, Any]:
+        return next(process for process in self.state()["processes"] if process["name"] == name)
+
+    def names(self) -> list[str]:
+        return [process["name"] for process in self.state()["processes"]]
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A client of the edge, with the key."""
+        headers = {"authorization": f"Bearer {self.key}"}
+        return httpx.Client(base_url=self.edge, headers=headers, timeout=30, **options)
+
+    def command(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a verb of the `headworks` command on this mesh, to its end."""
+        return subprocess.run(
+            [HEADWORKS, *arguments, "--data", str(self.data)],
+            cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        os.kill(self.process(name)["pid"], signal.SIGKILL)
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        wait_for(lambda: bool(self.state()["ready"]), seconds, lambda: json.dumps(self.state(), indent=1))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+    """Return once `condition` holds. AssertionError with what `explain` says after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {explain()}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(data: Path, *options: str) -> Iterator[Mesh]:
+    """A mesh that is ready; stopped, with all its processes, at the end, whatever happens."""
+    port = pick()
+    log = data.parent / f"{data.name}.log"
+    with log.open("w") as output:
+        up = subprocess.Popen(
+            [HEADWORKS, "up", "--data", str(data), "--edge-port", str(port), "--json", *options],
+            stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    family: list[psutil.Process] = []
+    try:
+        mesh = Mesh(data, psutil.Process(up.pid), f"http://127.0.0.1:{port}")
+        wait_for(lambda: _ready(mesh, up), READY_SECONDS, log.read_text)
+        family = mesh.supervisor.children(recursive=True)
+        yield mesh
+    finally:
+        up.terminate()
+        try:
+            up.wait(30)
+        except subprocess.TimeoutExpired:
+            up.kill()
+            up.wait()
+        _, left = psutil.wait_procs(family, timeout=10)
+        for process in left:
+            process.kill()
+        assert not left, f"left behind: {left}"
+
+
+def _ready(mesh: Mesh, up: "subprocess.Popen[bytes]") -> bool:
+    assert up.poll() is None, f"`headworks up` ended with {up.returncode}"
+    try:
+        return bool(mesh.state()["ready"])
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,91 @@
+"""What an operator sees: metrics, status, settings, replicas, start and stop."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.conftest import COLLECTION
+from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_process_shows_its_metrics(mesh: Mesh) -> None:
+    targets = json.loads((mesh.data / "prometheus" / "targets.json").read_text())
+    shown = {target["labels"]["replica"] for target in targets}
+    assert shown == set(mesh.names())
+    for target in targets:
+        path = target["labels"].get("__metrics_path__", "/metrics")
+        response = httpx.get(f"http://{target['targets'][0]}{path}")
+        assert response.status_code == 200
+        assert "# TYPE" in response.text, target
+
+
+def test_streams_are_counted(mesh: Mesh) -> None:
+    with mesh.http() as http:
+        body = {"model": "rag", "messages": [{"role": "user", "content": "Where does the Rhine end?"}]}
+        http.post("/v1/chat/completions", json=body | {"metadata": {"collection": COLLECTION}}).raise_for_status()
+    text = httpx.get(f"http://{mesh.process('orchestrator-0')['metrics']}/metrics").text
+    method = 'method="/headworks.orchestrator.v1.OrchestratorService/Run"'
+    assert f'headworks_rpc_handled_total{{code="OK",{method}}}' in text
+    assert f"headworks_rpc_first_message_seconds_count{{{method}}}" in text
+    assert 'headworks_runs_total{finish_reason="STOP",model="rag"}' in text
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)")
+def test_prometheus_accepts_its_configuration() -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "config", ROOT / "infra/prometheus/prometheus.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_status_says_how_each_process_stands(mesh: Mesh) -> None:
+    status = json.loads(mesh.command("status", "--json").stdout)
+    assert {process["name"] for process in status["processes"]} == set(mesh.names())
+    assert all(process["ready"] and process["restarts"] == 0 for process in status["processes"])
+
+
+def test_the_development_key_is_private(mesh: Mesh) -> None:
+    assert mesh.key.startswith("hw_")
+    assert (mesh.data / "dev.key").stat().st_mode & 0o777 == 0o600
+    secret = mesh.key
+    for path in mesh.data.rglob("*"):
+        if path.is_file() and path.name != "dev.key" and path.stat().st_size < 10 << 20:
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_a_second_up_on_the_same_data_is_refused(mesh: Mesh) -> None:
+    second = subprocess.run(
+        [HEADWORKS, "up", "--data", mesh.data, "--edge-port", "18999"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert second.returncode != 0
+    assert str(mesh.supervisor.pid) in second.stdout + second.stderr
+    assert mesh.state()["ready"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+def test_nothing_outlives_the_supervisor(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path / "data") as mesh:
+        assert mesh.state()["seconds_to_ready"] is not None
+        family = mesh.supervisor.children(recursive=True)
+        assert len(family) >= 8
+        mesh.supervisor.send_signal(number)
+        _, left = psutil.wait_procs(family, timeout=30)
+        assert not left
+        wait_for(lambda: not mesh.supervisor.is_running() or mesh.supervisor.status() == "zombie", 10)
+
+
+def test_the_demo_answers_with_citations() -> None:
+    demo = subprocess.run([HEADWORKS, "demo"], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "docs/" in demo.stdout
+    assert "gateway" in demo.stdout

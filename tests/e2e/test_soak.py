@@ -1,0 +1,67 @@
+"""20,000 streams cut by their clients: nothing is left of them."""
+
+import asyncio
+import gc
+
+import grpc
+import httpx
+import psutil
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_pb2
+
+from tests.e2e.conftest import COLLECTION
+from tests.e2e.meshes import Mesh
+
+WARM_UP = 4_000
+STREAMS = 20_000
+AT_ONCE = 32
+GROWTH = 0.10
+SLACK = 8 << 20
+
+
+async def test_cancelled_streams_leak_nothing(mesh: Mesh) -> None:
+    processes = {
+        name: psutil.Process(mesh.process(name)["pid"])
+        for name in ("gateway-0", "orchestrator-0", "retrieval-0", "envoy-0")
+    }
+    async with grpc.aio.insecure_channel(mesh.target) as channel:
+        stub = pb_grpc.OrchestratorServiceStub(channel)
+        await cut(stub, mesh, WARM_UP)
+        before = {name: process.memory_info().rss for name, process in processes.items()}
+        await cut(stub, mesh, STREAMS)
+        after = {name: process.memory_info().rss for name, process in processes.items()}
+        running = await stub.ListRuns(pb.ListRunsRequest(page_size=1), timeout=10, metadata=mesh.metadata)
+    growth = {name: (after[name] - before[name]) >> 10 for name in processes}
+    print(f"\ngrowth in KiB: {growth}")
+    for name in processes:
+        assert after[name] <= before[name] * (1 + GROWTH) + SLACK, growth
+    assert running.runs
+    async with asyncio.timeout(30):
+        while await in_flight(mesh, "orchestrator-0"):
+            await asyncio.sleep(0.2)
+
+
+async def cut(stub: pb_grpc.OrchestratorServiceAsyncStub, mesh: Mesh, count: int) -> None:
+    """Start `count` runs, AT_ONCE at a time, and leave each after its first event, or before it."""
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="Where does the Rhine end?")
+    request = pb.RunRequest(messages=[message], collection=COLLECTION)
+    metadata = mesh.metadata
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            call = stub.Run(request, timeout=30, metadata=metadata)
+            if number % 4:
+                await anext(aiter(call))
+            call.cancel()
+
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    gc.collect()
+
+
+async def in_flight(mesh: Mesh, name: str) -> float:
+    """Runs under way, by the process's own metric."""
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"http://{mesh.process(name)['metrics']}/metrics")).text
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("headworks_runs_running{"))
