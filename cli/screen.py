@@ -54,7 +54,7 @@ class Plain:
 
     def show(self, state: MeshState) -> None:
         for process in state.processes if self._open else ():
-            now = (process.state, process.ready, process.reason, process.restarts)
+            now = (process.state, process.ready, process.restarts)
             if self._seen.get(process.name) != now:
                 self._seen[process.name] = now
                 self._changed(state, process)
@@ -64,9 +64,11 @@ class Plain:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _changed(self, state: MeshState, process: ProcessState) -> None:
-        told = "ready" if process.ready else process.reason or process.state
-        restarts = f" (restarts: {process.restarts})" if process.restarts else ""
-        line = f"{process.name:<16} {process.state:<10} {told}{restarts}  {process.address}"
+        reason = "" if process.reason == process.state else process.reason
+        told = "ready" if process.ready else reason
+        restarts = f"restarts: {process.restarts}" if process.restarts else ""
+        words = (f"{process.name:<16}", f"{process.state:<10}", f"{process.address:<16}", told, restarts)
+        line = "  ".join(words).rstrip()
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

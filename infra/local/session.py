@@ -54,6 +54,7 @@ def take(lock: DirectoryLock, layout: Layout) -> None:
     """Take the data directory's lock. Raises Refused, naming the mesh that has it."""
     try:
         lock.take()
+        layout.state.unlink(missing_ok=True)  # what a mesh that crashed left of itself
     except Locked:
         now = state.read(layout.state)
         which = f" (process {now.pid}, edge {now.edge})" if now else ""

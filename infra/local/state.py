@@ -57,7 +57,7 @@ def from_json(values: dict[str, Any]) -> MeshState:
     try:
         fields = {name: value for name, value in values.items() if name not in ("version", "processes")}
         return MeshState(**fields, processes=tuple(ProcessState(**process) for process in values["processes"]))
-    except (TypeError, KeyError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a mesh's state: {error}") from error
 
 

@@ -1,0 +1,267 @@
+"""The supervisor over small stand-ins for the mesh's processes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.local import state
+from infra.local.layout import Layout
+from infra.local.lock import DirectoryLock, is_locked
+from infra.local.process import State
+from infra.local.session import Refused, check_edge_port, take
+from infra.local.spec import Spec
+from infra.local.state import MeshState
+from infra.local.supervisor import Limits, StartFailed, Supervisor
+from infra.local.wards import WardenGone
+from tests.integration.local.mesh_of_stand_ins import stand_in
+
+pytestmark = pytest.mark.integration
+MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
+LIMIT = 20.0
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / "data")
+    made.make()
+    return made
+
+
+@asynccontextmanager
+async def supervised(layout: Layout, *specs: Spec, **limits: float) -> AsyncIterator[Supervisor]:
+    given = Limits(**{"ready": LIMIT, "drain": 1.0, **limits})
+    async with Supervisor(
+        layout, specs, "http://127.0.0.1:1", layout.root, observe=lambda _: None, limits=given
+    ) as made:
+        yield made
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(LIMIT):
+            while not condition():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"waited {LIMIT:g} s for {what}")
+
+
+def lives(pid: int | None) -> bool:
+    """Whether the process runs; a zombie that nobody has reaped yet does not."""
+    try:
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pid_in(file: Path) -> int:
+    text = file.read_text() if file.exists() else ""
+    return int(text) if text else 0
+
+
+async def test_starts_in_order_and_says_so(layout: Layout) -> None:
+    specs = [stand_in("first"), stand_in("second", after=("first",), rank=1)]
+    async with supervised(layout, *specs) as supervisor:
+        assert await supervisor.start()
+        written = state.read(layout.state)
+        assert written is not None
+        assert written.ready
+        assert written.phase == "running"
+        assert written.seconds_to_ready is not None
+        first, second = written.processes
+        assert (first.state, first.ready, first.restarts) == ("running", True, 0)
+        assert psutil.Process(first.pid).create_time() <= psutil.Process(second.pid).create_time()
+        assert f"stand-in {first.pid}" in layout.log("first").read_text()
+        pids = [first.pid, second.pid]
+    assert not any(map(lives, pids))
+    assert not layout.state.exists()
+
+
+async def test_a_process_that_dies_comes_back_after_longer_and_longer_waits(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one")) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        waits = []
+        for deaths in (1, 2):
+            pid, port = process.pid, process.ports["grpc"]
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda deaths=deaths: process.restarts == deaths, "its death")  # type: ignore[misc]
+            waits.append(process.health.reason)
+            await until(process.ready.is_set, "its return")
+            assert process.pid != pid
+            assert process.ports["grpc"] == port
+        assert waits == ["killed by SIGKILL; starts again in 0.2 s", "killed by SIGKILL; starts again in 0.4 s"]
+        assert supervisor.state().process("one").restarts == 2
+
+
+async def test_a_port_that_is_taken_meanwhile_is_replaced(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one")) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        port = process.ports["grpc"]
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await until(lambda: process.state == State.RESTARTING, "its death")
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
+        async with server:
+            await until(process.ready.is_set, "its return")
+            assert process.ports["grpc"] != port
+
+
+async def test_a_start_that_fails_names_the_process_and_shows_its_log(layout: Layout) -> None:
+    async with supervised(layout, stand_in("good"), stand_in("bad", "crash")) as supervisor:
+        with pytest.raises(StartFailed) as caught:
+            await supervisor.start()
+        pid = supervisor.processes[0].pid
+    assert caught.value.name == "bad"
+    assert "exited with code 3" in caught.value.reason
+    assert caught.value.lines[-1] == "cannot go on"
+    assert not lives(pid)
+
+
+async def test_a_start_that_takes_too_long_fails(layout: Layout) -> None:
+    slow = stand_in("slow", after=("never",))
+    never = stand_in("never", "crash")
+    async with supervised(layout, slow, never, ready=0.1) as supervisor:
+        with pytest.raises(StartFailed):
+            await supervisor.start()
+
+
+async def test_a_program_that_is_not_there_fails_the_start(layout: Layout) -> None:
+    from dataclasses import replace
+
+    from infra.local.spec import Command
+
+    missing = replace(stand_in("missing"), command=lambda _: Command(["/nowhere/program"], {}))
+    async with supervised(layout, missing) as supervisor:
+        with pytest.raises(StartFailed, match="No such file"):
+            await supervisor.start()
+
+
+async def test_a_stubborn_process_is_killed_with_all_its_descendants(layout: Layout, tmp_path: Path) -> None:
+    grandchild = tmp_path / "grandchild"
+    async with supervised(layout, stand_in("one", "stubborn", "grandchild", str(grandchild)), drain=0.3) as supervisor:
+        assert await supervisor.start()
+        pid, below = supervisor.processes[0].pid, pid_in(grandchild)
+        assert lives(below)
+    assert not lives(pid)
+    assert not lives(below)
+
+
+async def test_a_second_interrupt_kills_at_once(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one", "stubborn"), drain=600) as supervisor:
+        assert await supervisor.start()
+        pid = supervisor.processes[0].pid
+        supervisor.interrupt()
+        await supervisor.keep()
+        asyncio.get_running_loop().call_later(0.2, supervisor.interrupt)
+    assert not lives(pid)
+
+
+async def test_interrupted_while_starting_it_leaves_nothing(layout: Layout) -> None:
+    async with supervised(
+        layout, stand_in("one"), stand_in("two", after=("never",)), stand_in("never", "crash")
+    ) as made:
+        asyncio.get_running_loop().call_soon(made.interrupt)
+        assert not await made.start()
+        pids = [process.pid for process in made.processes]
+    assert not any(map(lives, pids))
+
+
+async def test_the_death_of_the_warden_is_seen_and_takes_all_with_it(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one")) as supervisor:
+        assert await supervisor.start()
+        pid = supervisor.processes[0].pid
+        assert pid is not None
+        os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
+        with pytest.raises(WardenGone):
+            await supervisor.keep()
+        await until(lambda: not lives(pid), "the end of the process")
+
+
+@asynccontextmanager
+async def mesh_process(layout: Layout, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A supervisor in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(MESH), str(layout.root), *arguments,
+        cwd=Path(__file__).parents[3], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await until(lambda: not is_locked(layout.lock), "the end of what it started")
+
+
+async def running(layout: Layout) -> MeshState:
+    found: list[MeshState] = []
+
+    def is_up() -> bool:
+        now = state.running(layout)
+        if now is not None and now.phase == "running":
+            found.append(now)
+        return bool(found)
+
+    await until(is_up, "the mesh")
+    return found[0]
+
+
+async def test_a_killed_supervisor_leaves_no_process(layout: Layout, tmp_path: Path) -> None:
+    grandchild = tmp_path / "grandchild"
+    async with mesh_process(layout, "one:stubborn", f"two:grandchild,{grandchild}") as process:
+        now = await running(layout)
+        await until(lambda: pid_in(grandchild) > 0, "the grandchild")
+        pids = [one.pid for one in now.processes] + [pid_in(grandchild)]
+        assert all(map(lives, pids))
+        process.kill()
+        await process.wait()
+        await until(lambda: not any(map(lives, pids)), "the end of its processes")
+        await until(lambda: not is_locked(layout.lock), "the lock")
+    assert layout.state.exists()
+    assert state.running(layout) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_stops_everything_in_order(layout: Layout, number: signal.Signals) -> None:
+    async with mesh_process(layout, "one:", "two:") as process:
+        now = await running(layout)
+        process.send_signal(number)
+        assert await process.wait() == 0
+        assert not any(lives(one.pid) for one in now.processes)
+    assert not layout.state.exists()
+
+
+async def test_a_second_mesh_on_the_same_directory_is_refused(layout: Layout) -> None:
+    async with mesh_process(layout, "one:"):
+        now = await running(layout)
+        with pytest.raises(Refused) as caught:
+            take(DirectoryLock(layout.lock), layout)
+    message = str(caught.value)
+    assert str(now.pid) in message
+    assert now.edge in message
+    assert "--data" in message
+
+
+async def test_after_a_crash_the_directory_can_be_used_again(layout: Layout) -> None:
+    async with mesh_process(layout, "one:") as process:
+        await running(layout)
+        process.kill()
+    async with mesh_process(layout, "one:") as process:
+        assert (await running(layout)).pid == process.pid
+
+
+async def test_an_edge_port_that_is_taken_is_refused() -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Refused, match=f"port {port} .*--edge-port"):
+            check_edge_port(port)
