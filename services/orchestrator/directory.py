@@ -37,13 +37,21 @@ class Directory:
         return _replay(recorded, after) if recorded is not None else None
 
     async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None) -> tuple[list[RunInfo], bool]:
-        """A page of runs, newest first, and whether more follow."""
-        found = await asyncio.to_thread(self._records.newest, tenant, limit + 1, before)
-        fresh = [run.info if (run := self._executor.find(tenant, info.id)) else info for info in found[:limit]]
-        return fresh, len(found) > limit
+        """A page of runs, newest first, and whether more follow.
+
+        Runs of other replicas appear once their record is written, a tenth of a second after they start.
+        """
+        found = {info.id: info for info in await asyncio.to_thread(self._records.newest, tenant, limit + 1, before)}
+        found |= {info.id: info for info in self._executor.infos(tenant) if before is None or _key(info) < before}
+        newest = sorted(found.values(), key=_key, reverse=True)
+        return newest[:limit], len(newest) > limit
 
     def missing(self, run_id: str) -> RunNotFound:
         return RunNotFound(run_id)
+
+
+def _key(info: RunInfo) -> tuple[float, str]:
+    return info.create_time, info.id
 
 
 async def _replay(events: list[Event], after: int) -> AsyncIterator[Event]:

@@ -13,7 +13,7 @@ from services.orchestrator.runs.agent import Agent, Ask, Outcome
 from services.orchestrator.runs.errors import TooManyRuns
 from services.orchestrator.runs.events import Finished, FinishReason, Timing
 from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import Run, new_id
+from services.orchestrator.runs.run import Run, RunInfo, new_id
 from services.runtime.errors import DomainError, Kind, ModelNotFound
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,10 @@ class Executor:
         """A run of the tenant's that is in memory."""
         run = self._runs.get(run_id)
         return run if run is not None and run.tenant == tenant else None
+
+    def infos(self, tenant: str) -> list[RunInfo]:
+        """The tenant's runs that are in memory."""
+        return [run.info for run in self._runs.values() if run.tenant == tenant]
 
     async def cancel(self, run: Run) -> None:
         """End a run and wait until it is over. One that is over stays as it is."""
