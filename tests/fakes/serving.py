@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,7 +26,7 @@ def app_of(servicer: object, *, layers: list[Layer] | None = None) -> App:
     for base in type(servicer).__mro__:
         add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server", None)
         if add is not None:
-            return App(lambda server: add(servicer, server), [], layers=layers)
+            return App(partial(add, servicer), [], layers=layers)
     raise TypeError(f"{type(servicer).__name__} is no servicer")
 
 

@@ -41,9 +41,9 @@ def test_a_call_gives_its_request_id() -> None:
 
 def test_an_exception_has_its_traceback() -> None:
     try:
-        raise ValueError("boom\nand more")
+        int("boom\nand more")
     except ValueError:
-        assert "ValueError: boom\nand more" in line("failed", exception=True)["exception"]
+        assert "ValueError: invalid literal" in line("failed", exception=True)["exception"]
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"\xff", 1 << 80, float("nan"), "\ud800", {"a": {"b": "\udcff"}}])

@@ -1,0 +1,86 @@
+"""A deadline is a point in time, and what is called downstream gets what remains of it."""
+
+import asyncio
+import time
+from typing import Any
+
+import grpc
+import pytest
+import uvloop
+
+from services.runtime import call as calls
+from services.runtime.interceptors import layers
+from services.runtime.server import App
+from tests.fakes.serving import channel_for, generic
+
+
+def asks(longest: float, seen: list[float], *, hang: bool = False) -> App:
+    async def handler(request: bytes, context: Any) -> bytes:
+        seen.append(calls.current().remaining)
+        if hang:
+            await asyncio.Event().wait()
+        return b""
+
+    return generic("test.D", {"Do": grpc.unary_unary_rpc_method_handler(handler)}, layers=layers(None, longest))
+
+
+@pytest.mark.parametrize(
+    ("longest", "callers", "expected"), [(30, 5, 5), (5, 30, 5), (7, None, 7)], ids=["caller's", "longest", "none"]
+)
+async def test_the_sooner_deadline_holds(longest: float, callers: float | None, expected: float) -> None:
+    seen: list[float] = []
+    async with channel_for(asks(longest, seen)) as channel:
+        await channel.unary_unary("/test.D/Do")(b"", timeout=callers)
+    assert seen == [pytest.approx(expected, abs=1)]
+    assert seen[0] <= expected
+
+
+@pytest.mark.parametrize("callers", [0.1, None])
+async def test_a_deadline_that_passes_ends_the_call(callers: float | None) -> None:
+    longest, started = (0.1, time.monotonic()) if callers is None else (30, time.monotonic())
+    async with channel_for(asks(longest, [], hang=True)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/test.D/Do")(b"", timeout=callers)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - started < 5
+
+
+def test_a_deadline_that_passes_is_never_taken_for_another_on_uvloop() -> None:
+    """uvloop counts in whole milliseconds: in a loop that is busy its timers fire early by up to one."""
+
+    async def spin() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    async def codes() -> set[grpc.StatusCode]:
+        busy = asyncio.create_task(spin())
+        async with channel_for(asks(0.0204, [], hang=True)) as channel:
+            found = {await channel.unary_unary("/test.D/Do")(b"").code() for _ in range(20)}
+        busy.cancel()
+        return found
+
+    assert uvloop.run(codes()) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+async def test_the_next_service_gets_what_remains() -> None:
+    seen: list[float] = []
+    async with channel_for(asks(30, seen)) as inner:
+
+        async def forward(request: bytes, context: Any) -> bytes:
+            await asyncio.sleep(0.2)
+            await inner.unary_unary("/test.D/Do")(b"", **calls.outgoing(60))
+            return b""
+
+        handlers = {"Do": grpc.unary_unary_rpc_method_handler(forward)}
+        async with channel_for(generic("test.F", handlers, layers=layers(None, 30))) as outer:
+            await outer.unary_unary("/test.F/Do")(b"", timeout=5)
+    assert 0 < seen[0] <= 4.81
+
+
+async def test_a_deadline_that_has_passed_reaches_nobody() -> None:
+    seen: list[float] = []
+    async with channel_for(asks(30, seen)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/test.D/Do")(b"", timeout=-1)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert seen == []

@@ -1,0 +1,40 @@
+"""Services behind the gateway believe its token only."""
+
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.runtime import call as calls
+from services.runtime import statuses
+from services.runtime.identity import IDENTITY_KEY
+from tests.fakes.identity import Keys
+from tests.fakes.serving import channel_for, generic
+
+
+async def whose(request: bytes, context: Any) -> bytes:
+    return calls.current().tenant.encode()
+
+
+APP = generic("test.I", {"Whose": grpc.unary_unary_rpc_method_handler(whose)})
+
+
+@pytest.mark.parametrize("tenant", ["acme", "other"])
+async def test_the_caller_is_who_the_token_says(keys: Keys, tenant: str) -> None:
+    async with channel_for(APP, verifier=keys.verifier) as channel:
+        assert await channel.unary_unary("/test.I/Whose")(b"", metadata=keys.metadata(tenant)) == tenant.encode()
+
+
+@pytest.mark.parametrize("metadata", [(), ((IDENTITY_KEY, ""),), ((IDENTITY_KEY, "x.y.z"),), Keys().metadata()])
+async def test_without_a_good_token_nothing_is_served(keys: Keys, metadata: tuple[tuple[str, str], ...]) -> None:
+    async with channel_for(APP, verifier=keys.verifier) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/test.I/Whose")(b"", metadata=metadata)
+    info = statuses.error_info(caught.value)
+    assert (caught.value.code(), info and info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+
+
+async def test_health_needs_no_token(keys: Keys) -> None:
+    async with channel_for(APP, verifier=keys.verifier) as channel:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
