@@ -40,9 +40,7 @@ def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
             "ads_config": {
                 "api_type": "GRPC",
                 "transport_api_version": "V3",
-                "grpc_services": [
-                    {"envoy_grpc": {"cluster_name": XDS, "retry_policy": {"retry_back_off": BACK_OFF}}}
-                ],
+                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS, "retry_policy": {"retry_back_off": BACK_OFF}}}],
             },
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
@@ -100,7 +98,7 @@ def _control_cluster(settings: EnvoyBootstrap) -> Data:
 
 
 def _overload(settings: EnvoyBootstrap) -> Data:
-    """More connections than this are refused; near the limit of memory Envoy stops keeping connections, then refuses."""
+    """More connections than this are refused; short of memory Envoy keeps no connections, then takes no requests."""
     connections = {
         "name": "envoy.resource_monitors.global_downstream_max_connections",
         "typed_config": {

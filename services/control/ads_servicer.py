@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
+from typing import TypeAlias
 
 import grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
@@ -10,10 +11,11 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from services.control import convert, metrics
 from services.control.ads import Request, Response, Stream, Verdict
 from services.control.snapshot import Cache
+from services.runtime.interceptors.pipeline import Context
 
 log = logging.getLogger(__name__)
 
-PB = discovery_pb2.DiscoveryRequest
+PB: TypeAlias = discovery_pb2.DiscoveryRequest
 
 
 class AdsServicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # untyped
@@ -22,7 +24,7 @@ class AdsServicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ign
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    async def StreamAggregatedResources(self, requests: AsyncIterator[PB], context: grpc.aio.ServicerContext) -> None:
+    async def StreamAggregatedResources(self, requests: AsyncIterator[PB], context: Context) -> None:
         """Serves one client until it leaves. Only its first request needs to say which client it is."""
         first = await anext(aiter(requests), None)
         if first is None:
@@ -36,7 +38,7 @@ class AdsServicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ign
 class Client:
     """One client's stream: a task reads its requests, another watches for snapshots; one lock keeps their order."""
 
-    def __init__(self, cache: Cache, kind: str, node: str, context: grpc.aio.ServicerContext) -> None:
+    def __init__(self, cache: Cache, kind: str, node: str, context: Context) -> None:
         self._cache, self._kind, self._context = cache, kind, context
         self._said = {"client": kind, "node": node}
         self._stream = Stream(cache.snapshot(kind))

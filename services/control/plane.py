@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
 
 from services.control import metrics, state
@@ -45,7 +45,7 @@ class ControlPlane:
             log.info("topology changed", extra={"version": topology.version, "changed_service": service})
         return topology
 
-    async def watch(self) -> AsyncIterator[Topology]:
+    async def watch(self) -> AsyncGenerator[Topology]:
         """The topology as it stands, then the newest after each change; a slow reader misses those in between."""
         changed = asyncio.Event()
         self._changed.add(changed)

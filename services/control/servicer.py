@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 
-import grpc
 from headworks.control.v1 import control_service_pb2 as pb
 from headworks.control.v1 import control_service_pb2_grpc as pb_grpc
 
@@ -14,6 +13,7 @@ from services.control import convert
 from services.control.plane import ControlPlane
 from services.control.topology import Endpoint, is_ip
 from services.runtime.errors import InvalidArgument
+from services.runtime.interceptors.pipeline import Context
 
 RESOLVE_SECONDS = 5.0
 
@@ -22,21 +22,17 @@ class ControlServicer(pb_grpc.ControlServiceServicer):
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
 
-    async def GetTopology(
-        self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetTopologyResponse:
+    async def GetTopology(self, request: pb.GetTopologyRequest, context: Context) -> pb.GetTopologyResponse:
         return pb.GetTopologyResponse(topology=convert.topology_to_pb(self._plane.topology))
 
     async def WatchTopology(
-        self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
+        self, request: pb.WatchTopologyRequest, context: Context
     ) -> AsyncIterator[pb.WatchTopologyResponse]:
         async with aclosing(self._plane.watch()) as topologies:
             async for topology in topologies:
                 yield pb.WatchTopologyResponse(topology=convert.topology_to_pb(topology))
 
-    async def SetEndpoints(
-        self, request: pb.SetEndpointsRequest, context: grpc.aio.ServicerContext
-    ) -> pb.SetEndpointsResponse:
+    async def SetEndpoints(self, request: pb.SetEndpointsRequest, context: Context) -> pb.SetEndpointsResponse:
         endpoints = await resolved(convert.endpoints_from_pb(request.endpoints))
         topology = self._plane.set_endpoints(request.service, endpoints)
         return pb.SetEndpointsResponse(topology=convert.topology_to_pb(topology))

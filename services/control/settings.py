@@ -15,20 +15,26 @@ class ControlSettings(ServerSettings):
     service: ClassVar[str] = "control"
 
     drain_seconds: float = Field(
-        0.2, ge=0, description="After SIGTERM: how long streams may go on. xDS clients keep what they have, so it is short."
+        0.2,
+        ge=0,
+        description="After SIGTERM: how long streams may go on; short, for xDS clients keep what they have.",
     )
     state_file: Path | None = Field(
         None,
-        description="File that holds the topology, so that a restarted control knows it at once; none keeps it in memory.",
+        description="File that holds the topology, so that a restarted control knows it; none keeps it in memory.",
     )
     edge_host: str = Field("127.0.0.1", description="Address Envoy listens on for callers of the mesh.")
     edge_port: int = Field(8080, ge=1, le=65535, description="Port Envoy listens on: JSON, gRPC and gRPC-Web alike.")
     max_body_bytes: int = Field(
         4 << 20, gt=0, description="Longest body of a JSON request, in bytes; a longer one gets 413."
     )
-    max_header_kb: int = Field(60, ge=1, le=8192, description="All headers of a request together, in KiB; more get 431.")
+    max_header_kb: int = Field(
+        60, ge=1, le=8192, description="All headers of a request together, in KiB; more get 431."
+    )
     max_headers: int = Field(100, ge=10, description="Number of headers a request may have; more get 431.")
-    max_connections: int = Field(10_000, gt=0, description="Connections the edge listener holds; more are closed at once.")
+    max_connections: int = Field(
+        10_000, gt=0, description="Connections the edge listener holds; more are closed at once."
+    )
     max_streams_per_connection: int = Field(100, gt=0, description="Calls under way at once on one HTTP/2 connection.")
     request_timeout_seconds: float = Field(
         120, gt=0, description="Longest time a JSON request may take, its stream included; then 504."

@@ -74,6 +74,3 @@ class Cache:
 
     def forget(self, listener: Listener) -> None:
         self._listeners.discard(listener)
-
-    def __len__(self) -> int:
-        return len(self._listeners)

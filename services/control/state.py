@@ -44,10 +44,11 @@ def encode(topology: Topology) -> str:
 
 
 def decode(text: str) -> Topology:
-    """The topology in `text`. Raises an error of some kind where it is not one; a service no longer known is left out."""
+    """The topology in `text`; services no longer known are left out. An error of some kind where it is not one."""
     stored = json.loads(text)
     topology = Topology()
     for service in SERVICES:
-        endpoints = [Endpoint(one["replica"], one["host"], int(one["port"])) for one in stored["services"].get(service, [])]
+        replicas = stored["services"].get(service, [])
+        endpoints = [Endpoint(one["replica"], one["host"], int(one["port"])) for one in replicas]
         topology = topology.with_endpoints(service, endpoints)
     return Topology(int(stored["version"]), topology.services)

@@ -61,11 +61,11 @@ def check(endpoints: tuple[Endpoint, ...]) -> None:
     seen: set[str] = set()
     for endpoint in endpoints:
         if not _REPLICA.fullmatch(endpoint.replica):
-            raise InvalidArgument(f"{endpoint.replica!r} is no replica name: lower case letters, digits, '.', '_', '-'")
+            raise InvalidArgument(f"{endpoint.replica!r} is no replica name")
         if endpoint.replica in seen:
             raise InvalidArgument(f"replica {endpoint.replica!r} is there twice", replica=endpoint.replica)
         if not 1 <= endpoint.port <= 65535:
-            raise InvalidArgument(f"port {endpoint.port} of {endpoint.replica!r} is out of range", port=f"{endpoint.port}")
+            raise InvalidArgument(f"port {endpoint.port} of {endpoint.replica!r} is out of range")
         if not is_ip(endpoint.host):
             raise InvalidArgument(f"{endpoint.host!r} of {endpoint.replica!r} is no IP address", host=endpoint.host)
         seen.add(endpoint.replica)

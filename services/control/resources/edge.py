@@ -1,13 +1,13 @@
 """What Envoy is given: one listener for everything, routes to the gateway and nowhere else, the gateway's replicas."""
 
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
 from services.control.edge import Edge
 from services.control.resources.endpoints import assignment
 from services.control.resources.listener import listener
 from services.control.resources.routes import routes
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, seconds, typed
 from services.control.topology import GATEWAY, Topology
-
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # isort: skip
 
 
 def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
@@ -23,8 +23,9 @@ def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
 def cluster(edge: Edge) -> Data:
     """The gateway's replicas: checked, the one with the fewest requests first, left out for a while if they fail.
 
-    With no healthy replica requests fail at once (panic threshold 0). A replica that leaves the topology gets no new
-    request and finishes those it has.
+    With no healthy replica requests fail at once (panic threshold 0). News of a replica's health counts at once (merge
+    window 0; by default Envoy gathers such news for a second). A replica that leaves the topology gets no new request
+    and finishes those it has.
     """
     return {
         "name": GATEWAY,
@@ -32,7 +33,7 @@ def cluster(edge: Edge) -> Data:
         "eds_cluster_config": {"eds_config": ADS},
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "ignore_health_on_host_removal": True,
         "per_connection_buffer_limit_bytes": 1 << 20,
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http2()},

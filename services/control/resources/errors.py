@@ -38,19 +38,22 @@ _SCRIPT = """
 local errors = {
 %s
 }
-local fallback = errors[500]
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  local status = headers:get(":status")
+  local kind = headers:get("content-type") or ""
   local code = headers:get("grpc-status")
-  if code == nil then return end
+  -- Envoy's own errors have no gRPC status; what speaks gRPC has the status 200, its failures too.
+  if code == nil or (status == "200" and string.sub(kind, 1, 16) == "application/grpc") then return end
   local body = headers:get("x-headworks-error")
   headers:remove("grpc-status")
   headers:remove("grpc-message")
   headers:remove("grpc-status-details-bin")
   headers:remove("x-headworks-error")
-  if code == "0" then return end
-  if body == nil or body == "" then body = errors[tonumber(headers:get(":status"))] or fallback end
+  if status == "200" then return end
+  if body == nil or body == "" then body = errors[tonumber(status)] or errors[500] end
+  handle:streamInfo():dynamicMetadata():set("headworks", "grpc_status", tonumber(code))
   headers:replace("content-type", "application/json")
   handle:body(true):setBytes(body)
 end

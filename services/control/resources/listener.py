@@ -8,6 +8,7 @@ from envoy.extensions.filters.network.connection_limit.v3 import connection_limi
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
+
 from services.control.edge import Edge
 from services.control.resources.errors import error_script, local_replies
 from services.control.resources.transcoder import transcoder
@@ -17,6 +18,7 @@ INTERNAL_PREFIXES = ("x-headworks-", "x-envoy-")
 """Headers that only the mesh may set; from outside they are removed before anything reads them."""
 NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
 
+# grpc_status is what a gRPC caller was told; gateway_status what the gateway said before it became JSON.
 ACCESS_LOG: Data = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
@@ -25,6 +27,7 @@ ACCESS_LOG: Data = {
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
     "grpc_status": "%GRPC_STATUS_NUMBER%",
+    "gateway_status": "%DYNAMIC_METADATA(headworks:grpc_status)%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "ms": "%DURATION%",

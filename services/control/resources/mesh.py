@@ -60,7 +60,10 @@ def _listener(service: str) -> Data:
 def _routes(service: str, endpoints: tuple[Endpoint, ...]) -> Data:
     """The replica that is asked for, or none where it is gone; else any, with retries where the method allows."""
     named = [_replica_route(service, one.replica) for one in endpoints]
-    gone = {"match": {"prefix": "", "headers": [{"name": REPLICA_KEY, "present_match": True}]}, "non_forwarding_action": {}}
+    gone = {
+        "match": {"prefix": "", "headers": [{"name": REPLICA_KEY, "present_match": True}]},
+        "non_forwarding_action": {},
+    }
     retried = [
         {"match": {"path": path}, "route": {"cluster": service, "retry_policy": retry_policy(GRPC_CLIENT)}}
         for path in retryable(service)

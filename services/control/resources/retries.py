@@ -1,11 +1,11 @@
 """Which calls may be made again, and when. Nothing is retried once a response has begun."""
 
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from headworks.gateway.v1 import openai_service_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
-from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from services.control.resources.wire import Data, typed
 from services.control.topology import GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON
 from services.runtime.contract import retryable_paths

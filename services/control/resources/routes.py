@@ -1,8 +1,8 @@
 """The edge's routes: the OpenAI paths and the packages that callers may use, all to the gateway; the rest is 404."""
 
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
-from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from services.control.edge import Edge
 from services.control.resources.errors import FILTER, no_error_script
 from services.control.resources.retries import OPENAI, REPEATABLE, UNSERVED, elsewhere, retryable
@@ -17,7 +17,9 @@ PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks
 
 def routes(edge: Edge) -> Data:
     """Exact paths stand before prefixes, for the first match counts."""
-    json_routes = sorted((_json(edge, method) for method in OPENAI.methods), key=lambda route: "prefix" in route["match"])
+    json_routes = sorted(
+        (_json(edge, method) for method in OPENAI.methods), key=lambda route: "prefix" in route["match"]
+    )
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
     host: Data = {"name": "edge", "domains": ["*"], "routes": [*json_routes, *repeatable, *others]}

@@ -1,0 +1,276 @@
+"""What callers of the edge see: real Envoy, configured by a real control, before a gateway that does as it is told."""
+
+import asyncio
+import base64
+import json
+import struct
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.api import httpbody_pb2
+from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
+from headworks.gateway.v1 import openai_service_pb2 as pb
+from headworks.gateway.v1 import openai_service_pb2_grpc as pb_grpc
+
+from tests.integration.control.harness import Gateway, Mesh, openai_error, until_async
+
+pytestmark = pytest.mark.integration
+CHAT = "/v1/chat/completions"
+STATUSES = [
+    ("INVALID_ARGUMENT", 400),
+    ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403),
+    ("NOT_FOUND", 404),
+    ("RESOURCE_EXHAUSTED", 429),
+    ("CANCELLED", 499),
+    ("INTERNAL", 500),
+    ("UNAVAILABLE", 503),
+    ("DEADLINE_EXCEEDED", 504),
+]
+
+
+def assert_openai_error(response: httpx.Response, status: int, code: str) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["code"] == code
+    assert error["param"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "answer"),
+    [
+        ("POST", CHAT, {"a": 1}, {"replica": "gateway-0", "length": 7}),
+        ("POST", "/v1/embeddings", {"input": "x"}, {"replica": "gateway-0"}),
+        ("GET", "/v1/models", None, {"replica": "gateway-0"}),
+        ("GET", "/v1/models?unknown=1", None, {"replica": "gateway-0"}),
+        ("GET", "/v1/models/rag", None, {"model": "rag"}),
+    ],
+)
+async def test_json_in_json_out(
+    gateway: Gateway, http: httpx.AsyncClient, method: str, path: str, body: Any, answer: Any
+) -> None:
+    response = await http.request(method, path, content=json.dumps(body, separators=(",", ":")) if body else None)
+    assert (response.status_code, response.json()) == (200, answer)
+    assert response.headers["content-type"] == "application/json"
+    assert not [name for name in response.headers if name.startswith("grpc-")]
+
+
+async def test_events_come_as_they_are_made(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with http.stream("POST", CHAT, json={"do": "stream"}) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        chunks = response.aiter_raw()
+        assert await anext(chunks) == b"data: first\n\n"
+        gateway.released.set()
+        assert b"".join([chunk async for chunk in chunks]) == b"data: second\n\ndata: [DONE]\n\n"
+
+
+async def test_a_caller_who_leaves_cancels_the_call(gateway: Gateway, mesh: Mesh) -> None:
+    async with httpx.AsyncClient(base_url=mesh.url) as client:
+        asking = asyncio.create_task(client.post(CHAT, json={"do": "hang"}))
+        await until_async(lambda: gateway.served == 1, "the gateway is called")
+        asking.cancel()
+        async with asyncio.timeout(10):
+            await gateway.cancelled.wait()
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
+@pytest.mark.parametrize(("status", "http_status"), STATUSES)
+async def test_the_gateways_errors_are_the_body(
+    gateway: Gateway, http: httpx.AsyncClient, path: str, status: str, http_status: int
+) -> None:
+    response = await http.post(path, json={"do": "fail", "status": status})
+    assert response.status_code == http_status
+    assert response.content.decode() == openai_error(status)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-length"] == str(len(response.content))
+    assert response.headers["retry-after"] == "7"
+    assert not [name for name in response.headers if name.startswith(("grpc-", "x-headworks-"))]
+
+
+async def test_an_error_of_a_get(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    response = await http.get("/v1/models/none")
+    assert (response.status_code, response.text) == (404, openai_error("NOT_FOUND"))
+
+
+async def test_an_error_without_words_gets_some_and_never_the_servers_own(
+    gateway: Gateway, http: httpx.AsyncClient
+) -> None:
+    response = await http.post(CHAT, json={"do": "crash"})
+    assert_openai_error(response, 500, "internal_error")
+    assert "traceback" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/v1/nothing"),
+        ("GET", CHAT),
+        ("GET", "/v1/models/a/b"),
+        ("POST", "/headworks.control.v1.ControlService/GetTopology"),
+        ("POST", "/headworks.retrieval.v1.RetrievalService/Search"),
+        ("POST", "/v1/../headworks.control.v1.ControlService/GetTopology"),
+    ],
+)
+async def test_nothing_else_is_there(gateway: Gateway, http: httpx.AsyncClient, method: str, path: str) -> None:
+    assert_openai_error(await http.request(method, path, content=b"{}"), 404, "not_found")
+    assert gateway.served == 0
+
+
+async def test_control_cannot_be_reached_through_the_edge(
+    gateway: Gateway, mesh: Mesh, http: httpx.AsyncClient
+) -> None:
+    async with grpc.aio.insecure_channel(mesh.address) as channel:
+        stub = control_service_pb2_grpc.ControlServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetTopology(control_service_pb2.GetTopologyRequest(), timeout=10)
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    web = {"content-type": "application/grpc-web+proto"}
+    response = await http.post("/headworks.control.v1.ControlService/GetTopology", content=b"", headers=web)
+    assert (response.status_code, response.content) == (404, b"")
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
+async def test_a_body_over_the_limit(gateway: Gateway, http: httpx.AsyncClient, path: str) -> None:
+    assert_openai_error(await http.post(path, content=b"a" * ((4 << 20) + 1)), 413, "request_too_large")
+    assert gateway.served == 0 or path == CHAT
+
+
+async def test_a_body_at_the_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    body = json.dumps({"text": "a" * ((4 << 20) - 100)}).encode()
+    response = await http.post(CHAT, content=body)
+    assert response.json() == {"replica": "gateway-0", "length": len(body)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"x-long": "a" * 9000}, 431, "headers_too_large"),
+        ({f"x-{n}": "a" for n in range(120)}, 431, "headers_too_large"),
+        ({"with_underscore": "a"}, 400, "bad_request"),
+    ],
+)
+async def test_headers_have_limits(
+    gateway: Gateway, http: httpx.AsyncClient, headers: dict[str, str], status: int, code: str
+) -> None:
+    assert_openai_error(await http.get("/v1/models", headers=headers), status, code)
+
+
+async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh) -> None:
+    evil = {"X-Headworks-Identity": "forged", "x-headworks-replica": "gateway-9", "x-headworks-other": "a"}
+    evil |= {"x-envoy-retry-on": "5xx", "x-envoy-original-path": "/a", "x-envoy-upstream-rq-timeout-ms": "1"}
+    await http.post(CHAT, json={}, headers=evil)
+    async with grpc.aio.insecure_channel(mesh.address) as channel:
+        metadata = tuple((key.lower(), value) for key, value in evil.items())
+        await pb_grpc.OpenAIServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10, metadata=metadata)
+    assert len(gateway.seen) == 2
+    for seen in gateway.seen:
+        assert not [name for name in seen if name.startswith("x-headworks-")]
+        assert "x-envoy-retry-on" not in seen
+        assert seen.get("x-envoy-original-path") in (None, CHAT)
+
+
+async def test_a_request_id_is_kept_or_made_and_always_returned(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    ours = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+    first = await http.get("/v1/models", headers={"x-request-id": ours})
+    second = await http.get("/v1/models")
+    assert first.headers["x-request-id"] == ours == gateway.seen[0]["x-request-id"]
+    assert len(second.headers["x-request-id"]) == 36
+    assert second.headers["x-request-id"] == gateway.seen[1]["x-request-id"] != ours
+    assert (await http.get("/nothing")).headers["x-request-id"]
+
+
+async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    await http.post(CHAT, json={})
+    await http.post(CHAT, json={}, headers={"grpc-timeout": "5S"})
+    [first, second] = gateway.limits
+    assert first is not None
+    assert second is not None
+    assert 18 < first <= 20
+    assert 3 < second <= 5
+
+
+async def test_what_takes_too_long_is_504(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    response = await http.post(CHAT, json={"do": "hang"}, headers={"grpc-timeout": "300m"})
+    assert response.status_code == 504
+    assert response.json()["error"]["code"] == "timeout"
+    async with asyncio.timeout(10):
+        await gateway.cancelled.wait()
+
+
+async def test_native_grpc_passes_untouched(gateway: Gateway, mesh: Mesh) -> None:
+    async with grpc.aio.insecure_channel(mesh.address) as channel:
+        stub = pb_grpc.OpenAIServiceStub(channel)
+        body = await stub.ListModels(pb.ListModelsRequest(), timeout=10)
+        assert json.loads(body.data) == {"replica": "gateway-0"}
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetModel(pb.GetModelRequest(model="none"), timeout=10)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, "in words for gRPC")
+        trailing: Any = caught.value.trailing_metadata()
+        assert dict(trailing)["x-headworks-error"] == openai_error("NOT_FOUND")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetModel(pb.GetModelRequest(model="hang"), timeout=0.3)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        request = httpbody_pb2.HttpBody(data=b'{"do": "stream"}')
+        gateway.released.set()
+        assert len([one async for one in stub.CreateChatCompletion(request, timeout=10)]) == 3
+
+
+async def test_grpc_web(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    frame = struct.pack(">BI", 0, 0)
+    path = "/headworks.gateway.v1.OpenAIService/ListModels"
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": "https://app.example"}
+    response = await http.post(path, content=frame, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/grpc-web+proto"
+    assert response.headers["access-control-allow-origin"] == "https://app.example"
+    length = struct.unpack(">BI", response.content[:5])[1]
+    body = httpbody_pb2.HttpBody.FromString(response.content[5 : 5 + length])
+    assert json.loads(body.data) == {"replica": "gateway-0"}
+    assert b"grpc-status:0" in response.content[5 + length :].replace(b" ", b"")
+
+    text = {**headers, "content-type": "application/grpc-web-text", "accept": "application/grpc-web-text"}
+    response = await http.post(path, content=base64.b64encode(frame), headers=text)
+    assert response.headers["content-type"].startswith("application/grpc-web-text")
+
+
+async def test_browsers_ask_first(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    good = await http.options(CHAT, headers={"origin": "https://app.example", **asked})
+    assert good.status_code == 200
+    assert good.headers["access-control-allow-origin"] == "https://app.example"
+    bad = await http.options(CHAT, headers={"origin": "https://evil.example", **asked})
+    assert "access-control-allow-origin" not in bad.headers
+
+
+async def test_the_access_log(gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh) -> None:
+    await http.post(
+        CHAT,
+        json={"do": "fail", "status": "NOT_FOUND"},
+        headers={"x-request-id": "logged", "authorization": "Bearer hw_secret"},
+    )
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in mesh.access_log() if line["request_id"] == "logged"]
+
+    await until_async(lambda: bool(lines()), "the request is logged")
+    [line] = lines()
+    assert (line["method"], line["path"], line["status"], line["gateway_status"]) == ("POST", CHAT, 404, 5)
+    assert line["upstream_host"].startswith("127.0.0.1:")
+    assert "hw_secret" not in mesh.log.read_text()
+
+
+async def test_no_replica_at_all(mesh: Mesh, http: httpx.AsyncClient) -> None:
+    await mesh.set_endpoints("gateway", {})
+    await mesh.healthy()
+    assert_openai_error(await http.post(CHAT, json={}), 503, "unavailable")
+    assert_openai_error(await http.get("/v1/models"), 503, "unavailable")
+    async with grpc.aio.insecure_channel(mesh.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await pb_grpc.OpenAIServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "{" not in (caught.value.details() or "")

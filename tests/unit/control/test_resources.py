@@ -1,0 +1,197 @@
+"""What the resources say, as a client that reads them would."""
+
+import json
+from typing import Any
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from services.control.edge import Edge
+from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
+from services.control.resources.errors import ERRORS, error_script
+from services.control.resources.retries import REPEATABLE, UNSERVED, retryable
+from services.control.resources.routes import PACKAGES
+from services.control.resources.transcoder import descriptor_set
+from services.control.topology import SERVICES, Endpoint, Topology
+
+ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
+ONE = Endpoint("orchestrator-1", "::1", 9001)
+TOPOLOGY = Topology().with_endpoints("orchestrator", [ZERO, ONE])
+MESSAGES = {
+    CDS: cluster_pb2.Cluster,
+    EDS: endpoint_pb2.ClusterLoadAssignment,
+    LDS: listener_pb2.Listener,
+    RDS: route_pb2.RouteConfiguration,
+}
+
+
+def found(resources: list[Resource], kind: str, name: str) -> Any:
+    [one] = [one for one in resources if (one.type, one.name) == (kind, name)]
+    message = MESSAGES[kind]()
+    assert one.body.Unpack(message)
+    return message
+
+
+def manager(edge: Edge) -> Any:
+    listener = found(edge_resources(Topology(), edge), LDS, "edge")
+    message = http_connection_manager_pb2.HttpConnectionManager()
+    assert listener.filter_chains[0].filters[1].typed_config.Unpack(message)
+    return message
+
+
+def edge_routes(edge: Edge | None = None) -> Any:
+    return found(edge_resources(Topology(), edge or Edge()), RDS, "edge").virtual_hosts[0].routes
+
+
+def route_for(path: str, **headers: str) -> Any:
+    """The first route of the orchestrator's clients that matches, as a gRPC client would choose."""
+    routes = found(mesh_resources(TOPOLOGY), RDS, "orchestrator").virtual_hosts[0].routes
+    return next(route for route in routes if matches(route.match, path, headers))
+
+
+def matches(match: route_components_pb2.RouteMatch, path: str, headers: dict[str, str]) -> bool:
+    fits = match.path == path if match.path else path.startswith(match.prefix)
+    for header in match.headers:
+        value = headers.get(header.name.replace("-", "_"))
+        fits = fits and value is not None and (header.present_match or value == header.string_match.exact)
+    return fits
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_can_be_dialled(service: str) -> None:
+    resources = mesh_resources(TOPOLOGY)
+    assert found(resources, LDS, service).HasField("api_listener")
+    cluster = found(resources, CDS, service)
+    assert cluster.eds_cluster_config.eds_config.HasField("ads")
+    assert cluster.lb_policy == cluster_pb2.Cluster.ROUND_ROBIN
+    assert cluster.outlier_detection.enforcing_success_rate.value == 0
+    found(resources, RDS, service)
+
+
+def test_endpoints_are_all_replicas_or_the_one() -> None:
+    resources = mesh_resources(TOPOLOGY)
+
+    def addresses(name: str) -> list[tuple[str, int]]:
+        localities = found(resources, EDS, name).endpoints
+        sockets = [one.endpoint.address.socket_address for locality in localities for one in locality.lb_endpoints]
+        assert all(locality.load_balancing_weight.value for locality in localities)
+        return [(socket.address, socket.port_value) for socket in sockets]
+
+    assert addresses("orchestrator") == [("127.0.0.1", 9000), ("::1", 9001)]
+    assert addresses("orchestrator/orchestrator-1") == [("::1", 9001)]
+    assert addresses("triton") == []
+
+
+RUN = "/headworks.orchestrator.v1.OrchestratorService/Run"
+GET_RUN = "/headworks.orchestrator.v1.OrchestratorService/GetRun"
+
+
+@pytest.mark.parametrize(
+    ("path", "replica", "cluster", "retried"),
+    [
+        (RUN, None, "orchestrator", ""),
+        (GET_RUN, None, "orchestrator", "unavailable"),
+        (GET_RUN, "orchestrator-1", "orchestrator/orchestrator-1", ""),
+        (RUN, "orchestrator-0", "orchestrator/orchestrator-0", ""),
+    ],
+)
+def test_a_call_goes_to_any_replica_or_to_the_one_it_names(
+    path: str, replica: str | None, cluster: str, retried: str
+) -> None:
+    route = route_for(path, **({"x_headworks_replica": replica} if replica else {}))
+    assert route.route.cluster == cluster
+    assert route.route.retry_policy.retry_on == retried
+
+
+def test_a_replica_that_is_gone_is_nobody() -> None:
+    assert route_for(RUN, x_headworks_replica="orchestrator-9").HasField("non_forwarding_action")
+
+
+def test_what_may_be_repeated_is_what_the_protos_say() -> None:
+    assert GET_RUN in retryable("orchestrator")
+    assert RUN not in retryable("orchestrator")
+    retrieval = "/headworks.retrieval.v1.RetrievalService/"
+    assert retrieval + "Search" in retryable("retrieval")
+    assert retrieval + "Ingest" not in retryable("retrieval")
+    assert set(retryable("orchestrator")) | set(retryable("retrieval")) < set(retryable("gateway"))
+    assert "/inference.GRPCInferenceService/ModelInfer" in retryable("triton")
+    assert "/inference.GRPCInferenceService/ModelStreamInfer" not in retryable("triton")
+
+
+def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
+    resources = edge_resources(TOPOLOGY, Edge())
+    assert [one.name for one in resources if one.type == CDS] == ["gateway"]
+    routes = edge_routes()
+    assert {route.route.cluster for route in routes} == {"gateway"}
+    prefixes = [route.match.prefix for route in routes if route.match.prefix]
+    assert sorted(prefixes) == sorted([*PACKAGES, "/v1/models/"])
+    assert not any("control" in route.match.path + route.match.prefix for route in routes)
+
+
+@pytest.mark.parametrize(
+    ("path", "retry_on"),
+    [
+        ("/v1/chat/completions", UNSERVED),
+        ("/v1/embeddings", UNSERVED),
+        ("/v1/models", REPEATABLE),
+        (GET_RUN, REPEATABLE),
+        (RUN, UNSERVED),
+    ],
+)
+def test_edge_retries(path: str, retry_on: str) -> None:
+    route = next(one for one in edge_routes() if matches(one.match, path, {}))
+    assert route.route.retry_policy.retry_on == retry_on
+    assert route.route.retry_policy.num_retries.value == 2
+    assert len(route.route.retry_policy.retry_host_predicate) == 1
+
+
+def test_exact_paths_stand_before_prefixes() -> None:
+    kinds = [bool(route.match.prefix) for route in edge_routes() if route.match.path.startswith("/v1") or
+             route.match.prefix.startswith("/v1")]  # fmt: skip
+    assert kinds == sorted(kinds)
+
+
+def test_limits_are_where_envoy_looks_for_them() -> None:
+    edge = Edge("0.0.0.0", 1234, max_body_bytes=99, max_header_kb=7, max_headers=11, max_streams_per_connection=13)
+    hcm = manager(edge)
+    assert hcm.max_request_headers_kb.value == 7
+    assert hcm.common_http_protocol_options.max_headers_count.value == 11
+    assert hcm.http2_protocol_options.max_concurrent_streams.value == 13
+    address = found(edge_resources(Topology(), edge), LDS, "edge").address.socket_address
+    assert (address.address, address.port_value) == ("0.0.0.0", 1234)
+    assert [one.name for one in hcm.http_filters] == [
+        "openai_errors", "grpc_web", "cors", "grpc_json_transcoder", "router",
+    ]  # fmt: skip
+
+
+def test_the_access_log_has_no_authorization() -> None:
+    assert b"authorization" not in manager(Edge()).access_log[0].typed_config.value.lower()
+    assert b"%GRPC_STATUS_NUMBER%" in manager(Edge()).access_log[0].typed_config.value
+
+
+def test_cors_is_off_unless_origins_are_set() -> None:
+    def host(edge: Edge) -> Any:
+        return found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
+
+    assert "cors" not in host(Edge()).typed_per_filter_config
+    assert b"https://a.example" in host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
+
+
+def test_the_descriptor_set_has_each_file_after_what_it_needs() -> None:
+    seen: set[str] = set()
+    for file in FileDescriptorSet.FromString(descriptor_set()).file:
+        assert set(file.dependency) <= seen
+        seen.add(file.name)
+    assert "google/api/httpbody.proto" in seen
+
+
+def test_the_script_s_errors_are_json_within_lua_s_quotes() -> None:
+    text = error_script()["typed_config"]["default_source_code"]["inline_string"]
+    bodies = [line.split("[==[")[1].split("]==]")[0] for line in text.splitlines() if "[==[" in line]
+    assert len(bodies) == len(ERRORS)
+    assert all(set(json.loads(body)["error"]) == {"message", "type", "param", "code"} for body in bodies)
