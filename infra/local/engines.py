@@ -1,5 +1,8 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
+import hashlib
+from pathlib import Path
+
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
@@ -10,16 +13,34 @@ from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.settings import ModelsSettings
 
+# Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
+TRITON_DRAIN_SECONDS = 1.0
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where POSIX shared memory is, on Linux)
+
 
 def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
-    """Triton, its data directory laid out anew at each start."""
+    """Triton, its data directory laid out anew at each start. Its shared memory is named after the directory, so that
+    what a killed Triton left can be removed."""
+    name = f"headworks_{hashlib.sha256(str(layout.root).encode()).hexdigest()[:12]}_"
+    sweep = SHARED_MEMORY / name
 
     def command(ports: Ports) -> Command:
         listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
         made = triton.prepare(layout.of("triton"), listen, ModelsSettings(), options.env)
-        return Command(made.argv, made.env)
+        for left in SHARED_MEMORY.glob(f"{name}*"):
+            left.unlink(missing_ok=True)
+        return Command([*made.argv, f"--backend-config=python,shm-region-prefix-name={name}"], made.env)
 
-    return Spec("triton-0", "triton", command, GrpcHealth(), ports=("grpc", "http", "metrics"), rank=rank)
+    return Spec(
+        "triton-0",
+        "triton",
+        command,
+        GrpcHealth(),
+        ports=("grpc", "http", "metrics"),
+        rank=rank,
+        drain=TRITON_DRAIN_SECONDS,
+        sweep=str(sweep),
+    )
 
 
 def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, rank: int) -> Spec:

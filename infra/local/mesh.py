@@ -21,7 +21,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
 MODULES = {"gateway": "gateway"}
-RANKS = {"control": 0, "triton": 0, "retrieval": 1, "orchestrator": 2, "gateway": 3, "envoy": 4}
+RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "gateway": 2, "envoy": 3}
 # Threads of the numeric libraries: the services leave computing to Triton.
 LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -78,7 +78,7 @@ class Process:
         self._set(State.STOPPED, Health(False, "stopped"))
 
     async def stop(self, drain_seconds: float) -> None:
-        """Ask it to end; kill it where it has not within `drain_seconds`. It is not started again."""
+        """Ask it to end; kill it where it has not within `drain_seconds` or its own limit. It is not started again."""
         self._stopping = True
         self._stop_waiting.set()
         child = self._child
@@ -88,7 +88,7 @@ class Process:
         self._set(State.STOPPING, Health(False, "draining"))
         self._wards.signal(child, signal.SIGTERM)
         try:
-            await asyncio.wait_for(asyncio.shield(child.exited), drain_seconds)
+            await asyncio.wait_for(asyncio.shield(child.exited), min(drain_seconds, self.spec.drain))
         except TimeoutError:
             self._wards.signal(child, signal.SIGKILL)
             await child.exited

@@ -1,5 +1,6 @@
 """What a process of the mesh is, as values: nothing here touches the machine."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -39,7 +40,9 @@ class Spec:
 
     `ports` names what it listens at, the first being its address; `given` holds those that are not picked.
     `command` makes its command line from the ports. It starts when every process of the services in `after` is
-    ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first.
+    ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first;
+    `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
+    with `sweep` are what it leaves behind when it is killed.
     """
 
     name: str
@@ -51,3 +54,5 @@ class Spec:
     after: tuple[str, ...] = ()
     published: bool = True
     rank: int = 0
+    drain: float = math.inf
+    sweep: str = ""

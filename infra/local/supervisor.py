@@ -64,7 +64,7 @@ class Supervisor:
         self._phase = "starting"
         self._started = time.time()
         self._seconds_to_ready: float | None = None
-        self._wards = Wards(keep_open)
+        self._wards = Wards(keep_open, tuple(spec.sweep for spec in specs if spec.sweep))
         self._dirty = asyncio.Event()
         book = book or PortBook()
         self.processes = [

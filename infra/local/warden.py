@@ -162,10 +162,22 @@ def _tell(event: dict[str, object]) -> None:
         os.write(1, json.dumps(event).encode() + b"\n")
 
 
+def _sweep(start: str) -> None:
+    """Remove the files whose paths begin with `start`: shared memory that a killed process could not give back."""
+    folder, name = os.path.split(start)
+    for entry in os.listdir(folder):  # noqa: PTH208 (pathlib is not worth its import here)
+        if name and entry.startswith(name):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, entry))  # noqa: PTH108, PTH118 (likewise)
+
+
 def main() -> None:
-    """Serve until standard input ends. Arguments: file descriptors to hold open, and to let no child inherit."""
-    for fd in sys.argv[1:]:
-        os.set_inheritable(int(fd), False)
+    """Serve until standard input ends. Arguments: file descriptors to hold open, and to let no child inherit; and
+    beginnings of the paths of files to remove at the end."""
+    fds = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+    sweeps = [argument for argument in sys.argv[1:] if not argument.isdigit()]
+    for fd in fds:
+        os.set_inheritable(fd, False)
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -177,6 +189,8 @@ def main() -> None:
         warden.serve(read)
     finally:
         warden.end()
+        for start in sweeps:
+            _sweep(start)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,15 @@ class Child:
 
 
 class Wards:
-    """Starts processes through a warden and hears of their ends. Enter it to start the warden."""
+    """Starts processes through a warden and hears of their ends. Enter it to start the warden.
 
-    def __init__(self, keep_open: tuple[int, ...] = ()) -> None:
+    The warden holds the file descriptors in `keep_open` for as long as it lives, and removes in the end the files
+    whose paths begin with one of `sweep`.
+    """
+
+    def __init__(self, keep_open: tuple[int, ...] = (), sweep: tuple[str, ...] = ()) -> None:
         self._keep_open = keep_open
+        self._sweep = sweep
         self._warden: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._starting: dict[int, asyncio.Future[int]] = {}
@@ -43,7 +48,7 @@ class Wards:
 
     async def __aenter__(self) -> "Wards":
         self._warden = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-E", str(WARDEN), *map(str, self._keep_open),
+            sys.executable, "-I", "-S", "-E", str(WARDEN), *map(str, self._keep_open), *self._sweep,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT,
             pass_fds=self._keep_open, start_new_session=True,
         )  # fmt: skip

@@ -76,7 +76,7 @@ def test_what_the_python_services_are_told(tmp_path: Path) -> None:
     assert dict(control.given) == {"grpc": 20_001}
     assert (control.published, control.after) == (False, ())
     assert (retrieval.published, retrieval.after) == (True, ("control",))
-    assert control.rank < retrieval.rank < second.rank < gateway.rank
+    assert control.rank == retrieval.rank < second.rank < gateway.rank
     command = second.command({"grpc": 5, "metrics": 6})
     assert command.argv[1:] == ["-P", "-m", "services.orchestrator"]
     assert command.env["KEPT"] == "1"
