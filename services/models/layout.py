@@ -3,12 +3,14 @@
 import re
 import shutil
 import sys
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from services.models.settings import ModelsSettings
 
 REPOSITORY = Path(__file__).parent / "repository"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file
 STUB = "triton_python_backend_stub"
 
 
@@ -28,10 +30,15 @@ def site_packages() -> Path:
     return Path(spec.origin).parents[1]
 
 
+def python_version() -> str:
+    """The running Python's version, as 3.11."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def lay_out_backend(target: Path) -> Path:
     """Writes TARGET/python with the stub of the running Python; returns TARGET. Raises TritonNotFound."""
     triton = site_packages() / "pytriton" / "tritonserver"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = python_version()
     stub = triton / "python_backend_stubs" / version / STUB
     if not stub.is_file():
         raise TritonNotFound(f"nvidia-pytriton carries no stub for Python {version}")
@@ -61,6 +68,17 @@ def render_embed(config: str, settings: ModelsSettings) -> str:
 def render_extract(config: str, settings: ModelsSettings) -> str:
     """The `extract` model's configuration under these settings. Raises ConfigMismatch."""
     return _set_parameter(config, "answer_threshold", repr(settings.answer_threshold))
+
+
+def shared_memory_prefix(data: Path) -> str:
+    """How the names of this data directory's shared memory begin."""
+    return f"headworks_{zlib.crc32(str(data.resolve()).encode()):08x}_"
+
+
+def clear_shared_memory(prefix: str) -> None:
+    """Removes what a killed tritonserver left behind: a mebibyte per model instance."""
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        region.unlink(missing_ok=True)
 
 
 def _set_field(config: str, name: str, value: int) -> str:

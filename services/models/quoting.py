@@ -1,6 +1,6 @@
 """Between the `extract` model's tensors and `services.models.extraction`, free of Triton's types."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,14 +46,12 @@ def _check(question: Question) -> None:
         raise InvalidRequest("MAX_SENTENCES must be positive")
 
 
-def write_answer(answer: Answer) -> Iterator[dict[str, Array]]:
-    """One set of output tensors per sentence to quote; a single one with SENTENCE -1 when there is no answer."""
-    confidence = np.array([answer.confidence], dtype=np.float32)
-    tokens = np.array([answer.tokens_read, answer.tokens_written], dtype=np.int32)
-    for sentence, score in answer.chosen or [(DECLINED, 0.0)]:
-        yield {
-            "SENTENCE": np.array([sentence], dtype=np.int32),
-            "SCORE": np.array([score], dtype=np.float32),
-            "CONFIDENCE": confidence,
-            "TOKENS": tokens,
-        }
+def write_answer(answer: Answer) -> dict[str, Array]:
+    """The output tensors; SENTENCE is -1 alone when there is no answer."""
+    chosen = answer.chosen or [(DECLINED, 0.0)]
+    return {
+        "SENTENCE": np.array([sentence for sentence, _ in chosen], dtype=np.int32),
+        "SCORE": np.array([score for _, score in chosen], dtype=np.float32),
+        "CONFIDENCE": np.array([answer.confidence], dtype=np.float32),
+        "TOKENS": np.array([answer.tokens_read, answer.tokens_written], dtype=np.int32),
+    }

@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import os
-import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,14 @@ from pathlib import Path
 
 import grpc
 
-from services.models.layout import lay_out_backend, lay_out_repository, site_packages
+from services.models.layout import (
+    clear_shared_memory,
+    lay_out_backend,
+    lay_out_repository,
+    python_version,
+    shared_memory_prefix,
+    site_packages,
+)
 from services.models.settings import ModelsSettings
 from services.runtime.triton import TritonClient
 
@@ -52,12 +58,16 @@ def prepare(data: Path, ports: Ports, settings: ModelsSettings, env: Mapping[str
     Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton.
     """
     check_libpython()
+    shared_memory = shared_memory_prefix(data)
+    clear_shared_memory(shared_memory)
     backends = lay_out_backend(data / "backends")
     repository = lay_out_repository(data / "repository", settings)
-    return Command(_argv(backends, repository, ports, settings), _env(os.environ if env is None else env))
+    return Command(
+        _argv(backends, repository, ports, shared_memory, settings), _env(os.environ if env is None else env)
+    )
 
 
-def _argv(backends: Path, repository: Path, ports: Ports, settings: ModelsSettings) -> list[str]:
+def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, settings: ModelsSettings) -> list[str]:
     flags = {
         "model-repository": repository,
         "backend-directory": backends,
@@ -75,11 +85,16 @@ def _argv(backends: Path, repository: Path, ports: Ports, settings: ModelsSettin
         "pinned-memory-pool-byte-size": 0,
         "log-verbose": settings.log_verbose,
         "log-info": str(settings.log_verbose > 0).lower(),
-        "backend-config": "python,shm-default-byte-size=1048576",
     }
+    python = {"shm-default-byte-size": 1 << 20, "shm-region-prefix-name": shared_memory}
     # Completing a configuration would start each stub twice.
     binary = site_packages() / "pytriton/tritonserver/bin/tritonserver"
-    return [str(binary), "--disable-auto-complete-config", *(f"--{name}={value}" for name, value in flags.items())]
+    return [
+        str(binary),
+        "--disable-auto-complete-config",
+        *(f"--{name}={value}" for name, value in flags.items()),
+        *(f"--backend-config=python,{name}={value}" for name, value in python.items()),
+    ]
 
 
 def _env(base: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +115,7 @@ def _libdir() -> Path:
 
 def check_libpython() -> None:
     """Raises LibpythonNotFound, naming the Debian package, unless the dynamic linker can find the shared libpython."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = python_version()
     name = f"libpython{version}.so.1.0"
     if (_libdir() / name).is_file():
         return

@@ -5,7 +5,7 @@ and because building the messages by hand costs a tenth of the time.
 """
 
 import struct
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,12 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 WIDTH = 384
-FINAL = "triton_final_response"
 DECLINED = -1
 READY_SECONDS = 2.0
 
 
 class TritonError(Exception):
-    """A model refused or failed one request of a stream; the message is the model's."""
+    """A model refused a request that should have been right; the message is the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,9 @@ class TritonClient:
 
     async def embed(self, texts: Sequence[str], *, timeout: float, priority: int = 1) -> Embeddings:
         """Embeds at most 128 texts; priority 1 goes before 2. Raises grpc.aio.AioRpcError (UNAVAILABLE: queue full)."""
-        request = pb.ModelInferRequest(model_name="embed")
-        _add(request, "TEXT", "BYTES", [len(texts), 1], _strings([text.encode() for text in texts]))
+        if not texts:
+            return Embeddings(np.empty((0, WIDTH), dtype=np.float32), 0)
+        request = _embed_request(texts)
         outputs = await self._infer(request, timeout, priority)
         return Embeddings(_vectors(outputs), _total(outputs))
 
@@ -97,8 +97,9 @@ class TritonClient:
 
         Raises grpc.aio.AioRpcError. A query that arrives meanwhile waits for the running batch: keep to 8 or so.
         """
-        request = pb.ModelInferRequest(model_name="embed")
-        _add(request, "TEXT", "BYTES", [len(texts), 1], _strings([text.encode() for text in texts]))
+        if not texts:
+            return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
+        request = _embed_request(texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
         _add(request, "SPANS", "BYTES", [len(spans), 1], _strings(packed))
         outputs = await self._infer(request, timeout, priority=2)
@@ -106,21 +107,15 @@ class TritonClient:
         return PassageEmbeddings(_vectors(outputs), _total(outputs), sentences)
 
     async def extract(self, request: ExtractRequest, *, timeout: float) -> AsyncGenerator[Extracted, None]:
-        """The sentences to quote, in order; closing the iterator cancels the work.
-
-        Raises TritonError for a refusal by the model, grpc.aio.AioRpcError otherwise.
-        """
-        call = self._stub.ModelStreamInfer(iter([_extract_request(request)]), timeout=timeout)
+        """The sentences to quote, in order. Raises TritonError if the model refuses, otherwise grpc.aio.AioRpcError."""
         try:
-            async for message in call:
-                if message.error_message:
-                    raise TritonError(message.error_message)
-                if message.infer_response.raw_output_contents:
-                    yield _extracted(message.infer_response)
-                if message.infer_response.parameters[FINAL].bool_param:
-                    break
-        finally:
-            call.cancel()
+            response = await self._stub.ModelInfer(_extract_request(request), timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise TritonError(error.details()) from error
+            raise
+        for extracted in _extracted(response):
+            yield extracted
 
     async def ready(self, models: Iterable[str]) -> bool:
         """Whether the server and these models are loaded and serving; False also when it cannot be reached."""
@@ -148,11 +143,16 @@ def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: byt
     request.raw_input_contents.append(data)
 
 
+def _embed_request(texts: Sequence[str]) -> Any:
+    request = pb.ModelInferRequest(model_name="embed")
+    _add(request, "TEXT", "BYTES", [len(texts), 1], _strings(text.encode() for text in texts))
+    return request
+
+
 def _extract_request(request: ExtractRequest) -> Any:
     vector = np.empty(0, dtype=np.float32) if request.query_vector is None else request.query_vector
     count = len(request.sentences)
     message = pb.ModelInferRequest(model_name="extract")
-    message.parameters["triton_enable_empty_final_response"].bool_param = True
     _add(message, "QUESTION", "BYTES", [1], _strings([request.question.encode()]))
     _add(message, "QUERY_VECTOR", "FP32", [len(vector)], _raw(vector, "<f4"))
     _add(message, "SENTENCES", "BYTES", [count], _strings([sentence.encode() for sentence in request.sentences]))
@@ -163,13 +163,13 @@ def _extract_request(request: ExtractRequest) -> Any:
     return message
 
 
-def _extracted(response: Any) -> Extracted:
+def _extracted(response: Any) -> Iterator[Extracted]:
     outputs = _outputs(response)
-    (sentence,) = struct.unpack("<i", outputs["SENTENCE"])
-    (score,) = struct.unpack("<f", outputs["SCORE"])
     (confidence,) = struct.unpack("<f", outputs["CONFIDENCE"])
     read, written = struct.unpack("<ii", outputs["TOKENS"])
-    return Extracted(None if sentence == DECLINED else sentence, score, confidence, read, written)
+    numbers, scores = np.frombuffer(outputs["SENTENCE"], "<i4"), np.frombuffer(outputs["SCORE"], "<f4")
+    for sentence, score in zip(numbers.tolist(), scores.tolist(), strict=True):
+        yield Extracted(None if sentence == DECLINED else sentence, score, confidence, read, written)
 
 
 def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:

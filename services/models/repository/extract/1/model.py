@@ -17,7 +17,7 @@ import json  # noqa: E402
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # noqa: E402 - only Triton's stub has it
 
 from services.models.errors import InvalidRequest  # noqa: E402
-from services.models.extraction import Answer, extract  # noqa: E402
+from services.models.extraction import extract  # noqa: E402
 from services.models.quoting import INPUTS, read_question, write_answer  # noqa: E402
 
 
@@ -29,25 +29,14 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         self._threshold = float(parameters["answer_threshold"]["string_value"])
 
-    def execute(self, requests: list[pb.InferenceRequest]) -> None:
-        """Answers each request with a stream of its own; an unreadable one with an error."""
-        for request in requests:
-            sender = request.get_response_sender()
-            try:
-                question = read_question(
-                    {name: pb.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS}
-                )
-            except InvalidRequest as error:
-                refusal = pb.InferenceResponse(error=pb.TritonError(str(error), pb.TritonError.INVALID_ARG))
-                sender.send(refusal, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-            else:
-                _send(sender, extract(question, self._threshold))
+    def execute(self, requests: list[pb.InferenceRequest]) -> list[pb.InferenceResponse]:
+        """Answers each request; an unreadable one with an error of its own."""
+        return [self._answer(request) for request in requests]
 
-
-def _send(sender: pb.InferenceResponseSender, answer: Answer) -> None:
-    """Sends until the caller leaves."""
-    for tensors in write_answer(answer):
-        if sender.is_cancelled():
-            break
-        sender.send(pb.InferenceResponse([pb.Tensor(name, value) for name, value in tensors.items()]))
-    sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    def _answer(self, request: pb.InferenceRequest) -> pb.InferenceResponse:
+        try:
+            question = read_question({name: pb.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS})
+        except InvalidRequest as error:
+            return pb.InferenceResponse(error=pb.TritonError(str(error), pb.TritonError.INVALID_ARG))
+        tensors = write_answer(extract(question, self._threshold))
+        return pb.InferenceResponse([pb.Tensor(name, value) for name, value in tensors.items()])

@@ -1,0 +1,98 @@
+"""What tritonserver is given to read, and how it is started."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.models import layout, triton
+from services.models.layout import ConfigMismatch, lay_out_backend, lay_out_repository, render_embed
+from services.models.settings import ModelsSettings
+
+PORTS = triton.Ports(grpc=7001, http=7002, metrics=7003)
+SETTINGS = ModelsSettings(
+    threads=3, embed_instances=2, embed_queue_size=17, embed_queue_delay=250, answer_threshold=0.25
+)
+
+
+def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
+    repository = lay_out_repository(tmp_path / "models", SETTINGS)
+    embed = (repository / "embed/config.pbtxt").read_text()
+    assert 'key: "threads" value: { string_value: "3" }' in embed
+    assert "count: 2" in embed
+    assert "max_queue_size: 17" in embed
+    assert "max_queue_delay_microseconds: 250" in embed
+    assert 'string_value: "0.25"' in (repository / "extract/config.pbtxt").read_text()
+    assert (repository / "extract/1/model.py").is_file()
+
+
+def test_the_checked_in_configuration_is_the_default(tmp_path: Path) -> None:
+    repository = lay_out_repository(tmp_path, ModelsSettings())
+    for model in triton.MODELS:
+        name = f"{model}/config.pbtxt"
+        assert (repository / name).read_text() == (layout.REPOSITORY / name).read_text()
+
+
+def test_laying_out_again_removes_what_is_old(tmp_path: Path) -> None:
+    lay_out_repository(tmp_path / "models", SETTINGS)
+    stale = tmp_path / "models/gone/config.pbtxt"
+    stale.parent.mkdir()
+    stale.touch()
+    lay_out_repository(tmp_path / "models", SETTINGS)
+    assert not stale.exists()
+
+
+def test_a_configuration_without_the_field_is_an_error() -> None:
+    with pytest.raises(ConfigMismatch, match="count"):
+        render_embed("max_queue_size: 1", ModelsSettings())
+
+
+def test_the_backend_has_the_stub_of_this_python(tmp_path: Path) -> None:
+    lay_out_backend(tmp_path)
+    assert os.access(tmp_path / "python" / layout.STUB, os.X_OK)
+    assert (tmp_path / "python/libtriton_python.so").is_file()
+    assert (tmp_path / "python/triton_python_backend_utils.py").is_file()
+
+
+def test_an_unknown_python_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "python_version", lambda: "3.99")
+    with pytest.raises(layout.TritonNotFound, match=r"3\.99"):
+        lay_out_backend(tmp_path)
+
+
+def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
+    command = triton.prepare(tmp_path, PORTS, ModelsSettings(), {"HOME": "/home"})
+    assert Path(command.argv[0]).is_file()
+    addresses = [argument for argument in command.argv if "-address=" in argument]
+    assert addresses == [f"--{name}-address=127.0.0.1" for name in ("grpc", "http", "metrics")]
+    assert {"--grpc-port=7001", "--http-port=7002", "--metrics-port=7003"} <= set(command.argv)
+    assert command.env["HOME"] == "/home"
+    assert str(triton.PROJECT) in command.env["PYTHONPATH"].split(os.pathsep)
+
+
+def test_libpython_is_there() -> None:
+    triton.check_libpython()
+
+
+def test_a_missing_libpython_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton, "python_version", lambda: "3.99")
+    with pytest.raises(triton.LibpythonNotFound, match=r"apt install libpython3\.99"):
+        triton.check_libpython()
+
+
+@pytest.mark.parametrize("changes", [{"threads": 0}, {"answer_threshold": 1.5}, {"embed_queue_size": 0}])
+def test_settings_out_of_range_are_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        ModelsSettings.model_validate(changes)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWORKS_MODELS_THREADS", "2")
+    assert ModelsSettings().threads == 2
+    assert all(field.description for field in ModelsSettings.model_fields.values())
+
+
+def test_the_running_version_is_named() -> None:
+    assert layout.python_version() == f"{sys.version_info.major}.{sys.version_info.minor}"
