@@ -1,0 +1,40 @@
+"""A service in a process of its own: `python -m tests.fakes.slow_service`. Its one method takes as long as it is told."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar
+
+import grpc
+
+from services.runtime.server import App, run, serve
+from services.runtime.settings import ServerSettings
+
+log = logging.getLogger("slow")
+
+
+class SlowSettings(ServerSettings):
+    service: ClassVar[str] = "slow"
+
+
+async def hold(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    """Answer at once, and again after `request` seconds."""
+    yield b"begun"
+    try:
+        await asyncio.sleep(float(request))
+    finally:
+        log.info("handler left")
+    yield b"done"
+
+
+async def wire() -> App:
+    resources = AsyncExitStack()
+    resources.callback(log.info, "resources closed")
+    handlers = grpc.method_handlers_generic_handler("test.Slow", {"Hold": grpc.unary_stream_rpc_method_handler(hold)})
+    return App(lambda server: server.add_generic_rpc_handlers((handlers,)), ["test.Slow"], resources=resources)
+
+
+if __name__ == "__main__":
+    settings = SlowSettings()
+    run(settings, serve(settings, wire))
