@@ -23,6 +23,8 @@ async def keep_up(options: Options, as_json: bool) -> int:
         raise CliError(str(error)) from None
     except StartFailed as error:
         raise CliError(describe(error)) from None
+    if not as_json:
+        print("Stopped.")
     return 0
 
 

@@ -11,17 +11,8 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.table import mesh_table
+from cli.welcome import welcome
 from infra.local.state import MeshState, ProcessState, to_json
-
-COMMANDS = (
-    'curl -s {edge}/v1/chat/completions -H "Authorization: Bearer $(cat {key})" '
-    '-H \'Content-Type: application/json\' -d \'{{"model": "rag", '
-    '"messages": [{{"role": "user", "content": "What is Headworks?"}}]}}\'',
-    'headworks ask "What is Headworks?"',
-    "python -c \"from openai import OpenAI; print(OpenAI(base_url='{edge}/v1', api_key=open('{key}').read().strip())"
-    ".chat.completions.create(model='rag', messages=[{{'role': 'user', 'content': 'What is Headworks?'}}])"
-    '.choices[0].message.content)"',
-)
 
 
 class Screen(Protocol):
@@ -60,8 +51,7 @@ class Plain:
                 self._changed(state, process)
 
     def ready(self, key: Path, state: MeshState) -> None:
-        for line in welcome(key, state):
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print("\n".join(welcome(key, state)), soft_wrap=True, highlight=False, markup=False)
 
     def _changed(self, state: MeshState, process: ProcessState) -> None:
         reason = "" if process.reason == process.state else process.reason
@@ -89,7 +79,7 @@ class _Table:
     def __init__(self, console: Console) -> None:
         self._state: MeshState | None = None
         self._lock = threading.Lock()
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=False)
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -102,8 +92,9 @@ class _Table:
         self._state = state
 
     def ready(self, key: Path, state: MeshState) -> None:
-        for line in welcome(key, state):
-            self._live.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._state = state
+        text = "\n".join(welcome(key, state))
+        self._live.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _render(self) -> Table | str:
         return mesh_table(self._state) if self._state else ""
@@ -114,10 +105,3 @@ def make_screen(as_json: bool) -> Screen:
     if as_json:
         return _JsonLines(console)
     return _Table(console) if console.is_terminal else Plain(console)
-
-
-def welcome(key: Path, state: MeshState) -> list[str]:
-    """The lines printed when the mesh is ready: where it is, where the key is, what to try."""
-    seconds = f" in {state.seconds_to_ready:.1f} s" if state.seconds_to_ready else ""
-    lines = ["", f"Ready{seconds}.", f"  edge             {state.edge}", f"  development key  {key}", "", "Try:"]
-    return [*lines, *(f"  {command.format(edge=state.edge, key=key)}" for command in COMMANDS), ""]

@@ -1,0 +1,128 @@
+"""The command line: help, usage, where the mesh is found, what failures look like."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from cli import main
+from cli.errors import CliError
+from cli.find import Edge, find_data, find_edge, normal_url
+from infra.local import state
+from infra.local.layout import Layout
+from infra.local.lock import DirectoryLock
+from infra.local.private import write_private
+from infra.local.state import MeshState
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HEADWORKS_DATA", "HEADWORKS_EDGE", "HEADWORKS_KEY", "HEADWORKS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def a_mesh(folder: Path) -> DirectoryLock:
+    layout = Layout(folder)
+    layout.make()
+    write_private(layout.dev_key, "hw_key\n")
+    state.write(layout.state, MeshState(1, "running", "http://127.0.0.1:8123", time.time(), True))
+    lock = DirectoryLock(layout.lock)
+    lock.take()
+    return lock
+
+
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in main.VERBS), ["collections", "delete"], ["runs", "watch"]])
+def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: headworks" in text
+    assert "Example" in text or not verb
+    assert "--json" in text or verb in ([], ["runs"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frob"], ["ask"], ["ask", "a", "b"], ["ask", "x", "--max-passages", "99"], ["up", "--edge-port", "0"],
+        ["up", "--replicas", "triton=2"], ["up", "--replicas", "retrieval=2"], ["up", "--config", "none.toml"],
+        ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ask", "x", "--edge", "ftp://a"],
+        ["config", "nope"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(arguments) == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["ask", "x"], ["search", "x"], ["collections"], ["runs", "list"]])
+def test_without_a_mesh_it_says_how_to_start_one(
+    nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(arguments) == 1
+    assert "headworks up" in capsys.readouterr().err
+
+
+def test_an_edge_that_nobody_serves(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["ask", "x", "--edge", "http://127.0.0.1:1", "--key", "hw_x", "--timeout", "5"]) == 1
+    error = capsys.readouterr().err
+    assert "http://127.0.0.1:1" in error
+    assert "Traceback" not in error
+
+
+def test_status_when_nothing_runs(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["status", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["running"] is False
+
+
+def test_status_of_a_running_mesh(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = a_mesh(nowhere / ".headworks")
+    assert main.run(["status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["running"], told["edge"]) == (True, "http://127.0.0.1:8123")
+    assert main.run(["status"]) == 0
+    lock.release()
+
+
+def test_the_data_directory_is_found_from_below(nowhere: Path) -> None:
+    lock = a_mesh(nowhere / ".headworks")
+    below = nowhere / "a" / "b"
+    below.mkdir(parents=True)
+    assert find_data(None, below) == nowhere / ".headworks"
+    assert find_data(Path("other"), below) == nowhere / "other"
+    assert find_edge(nowhere / ".headworks", None, None) == Edge("http://127.0.0.1:8123", "hw_key")
+    lock.release()
+    with pytest.raises(CliError, match="no mesh is running"):
+        find_edge(nowhere / ".headworks", None, None)
+
+
+def test_what_is_given_goes_before_what_is_found(nowhere: Path) -> None:
+    assert find_edge(None, "example.org:1234", "hw_mine") == Edge("http://example.org:1234", "hw_mine")
+    with pytest.raises(CliError, match="--key"):
+        find_edge(None, "example.org:1234", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("localhost", "http://localhost:80"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("https://mesh.example/", "https://mesh.example:443"),
+        ("http://[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_addresses(given: str, url: str) -> None:
+    assert normal_url(given) == url
+
+
+@pytest.mark.parametrize("given", ["", "http://", "ftp://a", "http://a:b", "http://a:99999"])
+def test_what_is_no_address(given: str) -> None:
+    with pytest.raises(CliError):
+        normal_url(given)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["grpcio"]
