@@ -29,6 +29,7 @@ def envoy_argv(bootstrap: Path, *, concurrency: int = 1, log_level: str = "warni
         "--config-path", str(bootstrap),
         "--concurrency", str(concurrency),
         "--disable-hot-restart",
+        "--file-flush-interval-msec", "1000",
         "--log-level", log_level,
         "--log-format", LOG_FORMAT,
         "--drain-time-s", "5",

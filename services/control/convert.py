@@ -7,14 +7,14 @@ from headworks.control.v1 import topology_pb2
 
 from services.control.ads import Request, Response
 from services.control.plane import ENVOY, GRPC
-from services.control.topology import Endpoint, Topology
+from services.control.topology import SERVICES, Endpoint, Topology
 
 
 def topology_to_pb(topology: Topology) -> topology_pb2.Topology:
     """Services and replicas in the order of their names."""
     services = [
         topology_pb2.ServiceEndpoints(service=name, endpoints=[endpoint_to_pb(one) for one in topology.endpoints(name)])
-        for name in sorted(topology.services)
+        for name in sorted(SERVICES)
     ]
     return topology_pb2.Topology(services=services, version=topology.version)
 

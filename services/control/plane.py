@@ -9,7 +9,7 @@ from services.control import metrics, state
 from services.control.edge import Edge
 from services.control.resources import Resource, edge_resources, mesh_resources
 from services.control.snapshot import Cache, Inconsistent, Snapshot
-from services.control.topology import Endpoint, Topology
+from services.control.topology import SERVICES, Endpoint, Topology
 from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ class ControlPlane:
 
     def _snapshots(self, topology: Topology) -> dict[str, Snapshot]:
         try:
-            return {kind: Snapshot(resources) for kind, resources in self._build(topology).items()}
+            awaited = SERVICES - topology.services.keys()
+            return {kind: Snapshot(resources, awaited) for kind, resources in self._build(topology).items()}
         except Inconsistent as error:
             metrics.REFUSED.inc()
             log.exception("snapshot refused", extra={"version": topology.version})
@@ -69,7 +70,7 @@ class ControlPlane:
         self.topology = topology
         self._cache.set(snapshots)
         metrics.VERSION.set(topology.version)
-        for service, endpoints in topology.services.items():
-            metrics.REPLICAS.labels(service).set(len(endpoints))
+        for service in SERVICES:
+            metrics.REPLICAS.labels(service).set(len(topology.endpoints(service)))
         for changed in self._changed:
             changed.set()

@@ -1,6 +1,6 @@
 """An immutable, checked set of resources, and the place where the newest one of each kind of client is kept."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -15,16 +15,16 @@ class Snapshot:
     """Resources by type and name. `versions` follow from the content: equal content, equal version, in any process.
 
     Raises Inconsistent unless every name is unique within its type, every reference leads to a resource of the set,
-    and every route configuration and assignment is referred to.
+    and every route configuration and assignment is referred to. Only the endpoints named in `awaited` may be missing.
     """
 
-    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+    def __init__(self, resources: Iterable[Resource] = (), awaited: Set[str] = frozenset()) -> None:
         found: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
         for one in resources:
             if one.name in found[one.type]:
                 raise Inconsistent(f"{one.name!r} is there twice among {one.type}")
             found[one.type][one.name] = one
-        check(found)
+        check(found, awaited)
         self._resources = MappingProxyType({key: MappingProxyType(value) for key, value in found.items()})
         self.versions: Mapping[str, str] = MappingProxyType(
             {key: digest(sorted((one.name, one.version) for one in value.values())) for key, value in found.items()}
@@ -35,10 +35,11 @@ class Snapshot:
         return self._resources.get(type_url, MappingProxyType({}))
 
 
-def check(resources: Mapping[str, Mapping[str, Resource]]) -> None:
+def check(resources: Mapping[str, Mapping[str, Resource]], awaited: Set[str]) -> None:
     """Raise Inconsistent for a reference to nothing, or for routes or endpoints that nothing refers to."""
     referred = {reference for of_type in resources.values() for one in of_type.values() for reference in one.refers}
-    missing = sorted((kind, name) for kind, name in referred if name not in resources[kind])
+    allowed = {(EDS, name) for name in awaited}
+    missing = sorted((kind, name) for kind, name in referred - allowed if name not in resources[kind])
     if missing:
         raise Inconsistent(f"references lead to nothing: {missing}")
     idle = sorted((kind, name) for kind in (RDS, EDS) for name in resources[kind] if (kind, name) not in referred)

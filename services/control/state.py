@@ -47,8 +47,8 @@ def decode(text: str) -> Topology:
     """The topology in `text`; services no longer known are left out. An error of some kind where it is not one."""
     stored = json.loads(text)
     topology = Topology()
-    for service in SERVICES:
-        replicas = stored["services"].get(service, [])
+    for service in SERVICES & stored["services"].keys():
+        replicas = stored["services"][service]
         endpoints = [Endpoint(one["replica"], one["host"], int(one["port"])) for one in replicas]
         topology = topology.with_endpoints(service, endpoints)
     return Topology(int(stored["version"]), topology.services)

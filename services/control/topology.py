@@ -11,7 +11,7 @@ GATEWAY = "gateway"
 ORCHESTRATOR = "orchestrator"
 RETRIEVAL = "retrieval"
 TRITON = "triton"
-SERVICES = (GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON)
+SERVICES = frozenset({GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON})
 MAX_REPLICAS = 1000
 _REPLICA = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?")
 
@@ -31,10 +31,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The replicas of every service, each list ordered by name. `version` grows with each change."""
+    """The replicas of the services that were told of, each list ordered by name. `version` grows with each change.
+
+    A service that nobody told of yet is not one without replicas: who has some, from before, may go on using them.
+    """
 
     version: int = 0
-    services: dict[str, tuple[Endpoint, ...]] = field(default_factory=lambda: dict.fromkeys(SERVICES, ()))
+    services: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+
+    def known(self, service: str) -> bool:
+        """Whether its replicas, or that it has none, were told."""
+        return service in self.services
 
     def endpoints(self, service: str) -> tuple[Endpoint, ...]:
         return self.services.get(service, ())
@@ -46,10 +53,12 @@ class Topology:
         is no IP address and a port out of range.
         """
         if service not in SERVICES:
-            raise InvalidArgument(f"the mesh has no service {service!r}; it has {', '.join(SERVICES)}", service=service)
+            raise InvalidArgument(
+                f"the mesh has no service {service!r}; it has {', '.join(sorted(SERVICES))}", service=service
+            )
         ordered = tuple(sorted(endpoints))
         check(ordered)
-        if ordered == self.endpoints(service):
+        if self.services.get(service) == ordered:
             return self
         return replace(self, version=self.version + 1, services={**self.services, service: ordered})
 

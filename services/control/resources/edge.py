@@ -11,10 +11,12 @@ from services.control.topology import GATEWAY, Topology
 
 
 def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
-    """All that an Envoy at the edge needs."""
+    """All that an Envoy at the edge needs. Endpoints nobody told of yet are left out, as in the mesh; an Envoy that has
+    none listens without them after a moment."""
+    replicas = [assignment(GATEWAY, topology.endpoints(GATEWAY))] if topology.known(GATEWAY) else []
     return [
         resource(CDS, cluster(edge)),
-        assignment(GATEWAY, topology.endpoints(GATEWAY)),
+        *replicas,
         resource(LDS, listener(edge)),
         resource(RDS, routes(edge)),
     ]
@@ -30,7 +32,7 @@ def cluster(edge: Edge) -> Data:
     return {
         "name": GATEWAY,
         "type": "EDS",
-        "eds_cluster_config": {"eds_config": ADS},
+        "eds_cluster_config": {"eds_config": ADS | {"initial_fetch_timeout": "1s"}},
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
@@ -72,13 +74,12 @@ def _health_check(edge: Edge) -> Data:
 
 
 def _outliers(edge: Edge) -> Data:
-    """A replica that cannot be reached, or keeps resetting, is left out. What it answers is kept apart from that: an
-    UNAVAILABLE is most often a service further down, and leaving a gateway out would not bring that back."""
+    """A replica that only answers that it is unavailable is left out for a while, up to half of them: what ails all is
+    further down. One that cannot be reached is the affair of the health checks, which notice its return at once."""
     return {
         "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": 3,
-        "enforcing_consecutive_local_origin_failure": 100,
-        "consecutive_gateway_failure": 20,
+        "enforcing_consecutive_local_origin_failure": 0,
+        "consecutive_gateway_failure": 10,
         "enforcing_consecutive_gateway_failure": 100,
         "enforcing_consecutive_5xx": 0,
         "enforcing_success_rate": 0,
@@ -87,6 +88,7 @@ def _outliers(edge: Edge) -> Data:
         "base_ejection_time": seconds(edge.ejection_seconds),
         "max_ejection_time": seconds(edge.ejection_seconds * 12),
         "max_ejection_percent": 50,
+        "successful_active_health_check_uneject_host": False,
     }
 
 

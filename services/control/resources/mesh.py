@@ -11,7 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from services.control.resources.endpoints import assignment
 from services.control.resources.retries import GRPC_CLIENT, retry_policy, retryable
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, typed
-from services.control.topology import Endpoint, Topology
+from services.control.topology import SERVICES, Endpoint, Topology
 
 REPLICA_KEY = "x-headworks-replica"
 OUTLIERS: Data = {
@@ -29,19 +29,22 @@ OUTLIERS: Data = {
 
 
 def mesh_resources(topology: Topology) -> list[Resource]:
-    """The resources of every service in the topology."""
-    return [one for service, endpoints in topology.services.items() for one in _service(service, endpoints)]
+    """The resources of every service. Of one that nobody told of yet the endpoints are left out: clients wait for them,
+    or keep those they have."""
+    return [one for service in sorted(SERVICES) for one in _service(service, topology)]
 
 
 def replica_cluster(service: str, replica: str) -> str:
     return f"{service}/{replica}"
 
 
-def _service(service: str, endpoints: tuple[Endpoint, ...]) -> Iterator[Resource]:
+def _service(service: str, topology: Topology) -> Iterator[Resource]:
+    endpoints = topology.endpoints(service)
     yield resource(LDS, _listener(service))
     yield resource(RDS, _routes(service, endpoints))
     yield resource(CDS, _cluster(service))
-    yield assignment(service, endpoints)
+    if topology.known(service):
+        yield assignment(service, endpoints)
     for one in endpoints:
         name = replica_cluster(service, one.replica)
         yield resource(CDS, _cluster(name))

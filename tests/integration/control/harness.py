@@ -215,6 +215,17 @@ class Gateway(pb_grpc.OpenAIServiceServicer):
         return json_body({"model": request.model})
 
 
+class Broken(Gateway):
+    """Is well, by its health, and unavailable, by its answers."""
+
+    async def CreateChatCompletion(
+        self, request: httpbody_pb2.HttpBody, context: Context
+    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
+        self._note(context)
+        await fail(context, "UNAVAILABLE")
+        yield json_body({})
+
+
 class Flaky(Gateway):
     """Answers UNAVAILABLE, before any message, as often as it is told."""
 

@@ -149,6 +149,23 @@ async def test_traffic_goes_on_without_control_and_through_its_return(tmp_path: 
                 assert b"[DONE]" in b"".join([chunk async for chunk in chunks])
 
 
+async def test_a_control_that_lost_its_memory_takes_nothing_away(tmp_path: Path) -> None:
+    mesh = Mesh(tmp_path)
+    one = Gateway("gateway-0")
+    async with serving(one) as port, httpx.AsyncClient(base_url=mesh.url) as http:
+        with mesh.control() as process_of_control, mesh.envoy():
+            await mesh.set_endpoints("gateway", {"gateway-0": port})
+            await mesh.healthy(port)
+            kill9(process_of_control)
+            (tmp_path / "topology.json").unlink()
+            before = await stats(mesh)
+            with mesh.control():
+                await until_more(mesh, "http.edge.rds.edge.update_success", before)
+                assert [(await http.get("/v1/models")).status_code for _ in range(50)] == [200] * 50
+                await mesh.set_endpoints("gateway", {})
+                await mesh.healthy()
+
+
 async def test_control_stops_at_once_and_cleanly_though_clients_are_there(tmp_path: Path) -> None:
     mesh = Mesh(tmp_path)
     with mesh.control() as process_of_control, mesh.envoy():

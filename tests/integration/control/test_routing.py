@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from tests.integration.control.harness import Flaky, Gateway, Mesh, free_port, serving, until_async
+from tests.integration.control.harness import Broken, Flaky, Gateway, Mesh, free_port, serving, until_async
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +100,7 @@ async def test_a_replica_nobody_listens_on_is_passed_over(mesh: Mesh, http: http
         await mesh.set_endpoints("gateway", {"gateway-0": first, "gateway-1": second})
         await mesh.healthy(first, second)
         await dying.__aexit__(None, None, None)
-        answers = [await http.post("/v1/chat/completions", json={}) for _ in range(20)]
+        answers = [await http.post("/v1/chat/completions", json={}) for _ in range(60)]
         assert {one.status_code for one in answers} == {200}
         await mesh.healthy(first)
 
@@ -132,3 +132,21 @@ async def test_unavailable_is_not_tried_again_where_it_does_not(mesh: Mesh, http
     async with replicas(mesh, one):
         response = await http.post("/v1/chat/completions", json={"do": "fail", "status": "UNAVAILABLE"})
     assert (response.status_code, one.served) == (503, 1)
+
+
+async def test_a_replica_that_only_fails_is_left_out(mesh: Mesh, http: httpx.AsyncClient) -> None:
+    good, broken = Gateway("gateway-0"), Broken("gateway-1")
+    async with replicas(mesh, good, broken), asyncio.timeout(20):
+        while broken.served < 10:
+            await http.post("/v1/chat/completions", json={})
+        answers = [await http.post("/v1/chat/completions", json={}) for _ in range(40)]
+    assert {one.status_code for one in answers} == {200}
+    assert broken.served == 10
+
+
+async def test_the_only_replica_is_never_left_out(mesh: Mesh, http: httpx.AsyncClient) -> None:
+    broken = Broken("gateway-0")
+    async with replicas(mesh, broken):
+        for _ in range(30):
+            await http.post("/v1/chat/completions", json={})
+    assert broken.served == 30

@@ -7,14 +7,17 @@ import pytest
 from services.control.ads import MAX_NAMES, Request, Response, Stream
 from services.control.resources import CDS, EDS, LDS, RDS, mesh_resources
 from services.control.snapshot import Snapshot
-from services.control.topology import Endpoint, Topology
+from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("retrieval-0", "127.0.0.1", 9000)
 ONE = Endpoint("retrieval-1", "127.0.0.1", 9001)
 
 
 def snapshot(*endpoints: Endpoint) -> Snapshot:
-    return Snapshot(mesh_resources(Topology().with_endpoints("retrieval", endpoints)))
+    topology = Topology()
+    for service in SERVICES:
+        topology = topology.with_endpoints(service, endpoints if service == "retrieval" else [])
+    return Snapshot(mesh_resources(topology))
 
 
 def ask(stream: Stream, kind: str, names: Iterable[str] = (), to: Response | None = None) -> Response:

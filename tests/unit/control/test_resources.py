@@ -21,7 +21,7 @@ from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
 ONE = Endpoint("orchestrator-1", "::1", 9001)
-TOPOLOGY = Topology().with_endpoints("orchestrator", [ZERO, ONE])
+TOPOLOGY = Topology().with_endpoints("orchestrator", [ZERO, ONE]).with_endpoints("triton", [])
 MESSAGES = {
     CDS: cluster_pb2.Cluster,
     EDS: endpoint_pb2.ClusterLoadAssignment,
@@ -62,7 +62,7 @@ def matches(match: route_components_pb2.RouteMatch, path: str, headers: dict[str
     return fits
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", sorted(SERVICES))
 def test_every_service_can_be_dialled(service: str) -> None:
     resources = mesh_resources(TOPOLOGY)
     assert found(resources, LDS, service).HasField("api_listener")
@@ -85,6 +85,7 @@ def test_endpoints_are_all_replicas_or_the_one() -> None:
     assert addresses("orchestrator") == [("127.0.0.1", 9000), ("::1", 9001)]
     assert addresses("orchestrator/orchestrator-1") == [("::1", 9001)]
     assert addresses("triton") == []
+    assert not [one for one in resources if (one.type, one.name) == (EDS, "gateway")]
 
 
 RUN = "/headworks.orchestrator.v1.OrchestratorService/Run"

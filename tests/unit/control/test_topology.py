@@ -13,7 +13,15 @@ TWO = Endpoint("gateway-1", "127.0.0.1", 9001)
 
 
 def test_begins_empty_and_knows_its_services() -> None:
-    assert Topology() == Topology(0, dict.fromkeys(SERVICES, ()))
+    for service in SERVICES:
+        assert Topology().endpoints(service) == ()
+        assert not Topology().known(service)
+
+
+def test_a_service_without_replicas_is_known() -> None:
+    topology = Topology().with_endpoints("gateway", [])
+    assert (topology.version, topology.known("gateway"), topology.known("triton")) == (1, True, False)
+    assert state.decode(state.encode(topology)) == topology
 
 
 def test_each_change_makes_the_version_grow_and_the_order_is_by_name() -> None:
