@@ -1,5 +1,7 @@
 """Protobuf and domain, each way. Pure."""
 
+import math
+import re
 from collections.abc import Sequence
 
 from google.protobuf.duration_pb2 import Duration
@@ -27,13 +29,15 @@ from services.runtime.errors import InvalidArgument
 QUESTION_LIMIT = 8192
 MOST_PASSAGES = 20
 MOST_SENTENCES = 10
+_COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PAGE = re.compile(r"([0-9.e+-]+)/([A-Za-z0-9_.-]+)")
 
 
 def ask(request: service_pb.RunRequest) -> Ask:
     """What a run is to answer. Raises InvalidArgument."""
     return Ask(
         question=_question(request.messages),
-        collection=request.collection or "default",
+        collection=_collection(request.collection or "default"),
         max_passages=_bounded("max_passages", request.max_passages or 3, MOST_PASSAGES),
         max_sentences=_bounded("max_sentences", request.max_sentences or 2, MOST_SENTENCES),
     )
@@ -50,6 +54,16 @@ def _question(messages: Sequence[run_pb.Message]) -> str:
             f"the question has {len(question)} characters; the most is {QUESTION_LIMIT}", field="messages"
         )
     return question
+
+
+def _collection(name: str) -> str:
+    """The name, if retrieval could know it: what goes into the record of runs is not just anything."""
+    if not _COLLECTION.fullmatch(name):
+        raise InvalidArgument(
+            "a collection's name is 1 to 64 of a-z, 0-9, '-' and '_' and begins with a letter or a digit",
+            field="collection",
+        )
+    return name
 
 
 def _bounded(field: str, value: int, most: int) -> int:
@@ -152,8 +166,11 @@ def page_start(token: str) -> tuple[float, str] | None:
     """What `page_token` made; None for the first page. Raises InvalidArgument for anything else."""
     if not token:
         return None
-    time, _, run_id = token.partition("/")
+    found = _PAGE.fullmatch(token)
     try:
-        return float(time), run_id
-    except ValueError as error:
-        raise InvalidArgument("page_token must be a next_page_token of this method", field="page_token") from error
+        time = float(found[1]) if found else math.nan
+    except ValueError:
+        time = math.nan
+    if found is None or not math.isfinite(time):
+        raise InvalidArgument("page_token must be a next_page_token of this method", field="page_token")
+    return time, found[2]

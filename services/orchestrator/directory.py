@@ -15,18 +15,13 @@ class Directory:
         self._executor = executor
         self._records = records
 
-    async def get(self, tenant: str, run_id: str) -> RunInfo:
-        """A run as it is known here: the memory of another replica may know better while it is under way.
-
-        Raises RunNotFound.
-        """
+    async def get(self, tenant: str, run_id: str) -> RunInfo | None:
+        """A run as it is known here, if it is: the memory of another replica may know better while it is under way,
+        and alone knows it in its first moments."""
         run = self._executor.find(tenant, run_id)
         if run is not None:
             return run.info
-        info = await asyncio.to_thread(self._records.get, tenant, run_id)
-        if info is None:
-            raise RunNotFound(run_id)
-        return info
+        return await asyncio.to_thread(self._records.get, tenant, run_id)
 
     async def events(self, tenant: str, run_id: str, after: int) -> AsyncIterator[Event] | None:
         """The events after a sequence number; None where neither memory nor record has them."""

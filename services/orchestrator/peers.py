@@ -1,6 +1,6 @@
 """The other replicas: a run that one of them has in memory is reached by the name in the run's id."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -25,9 +25,14 @@ class Peers:
         passed_on = REPLICA_KEY in current().metadata
         return owner if owner and owner != self._replica and not passed_on else None
 
-    async def attach(self, owner: str, request: pb.AttachRequest) -> AsyncIterator[pb.AttachResponse]:
-        async for response in self._stub.Attach(request, **_to(owner, current())):
-            yield response
+    async def attach(self, owner: str, request: pb.AttachRequest) -> AsyncGenerator[pb.AttachResponse, None]:
+        """Closing the iterator cancels the call."""
+        call = self._stub.Attach(request, **_to(owner, current()))
+        try:
+            async for response in call:
+                yield response
+        finally:
+            call.cancel()
 
     async def cancel(self, owner: str, request: pb.CancelRequest) -> pb.CancelResponse:
         return await self._stub.Cancel(request, **_to(owner, current()))

@@ -1,6 +1,9 @@
 """OrchestratorService: validate, convert, one domain call, convert back."""
 
+import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
@@ -10,7 +13,7 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.events import Finished
 from services.orchestrator.runs.executor import Executor
-from services.runtime.call import current
+from services.runtime.call import current, enter
 from services.runtime.errors import InvalidArgument, Kind, UpstreamError
 from services.runtime.interceptors.pipeline import Context
 
@@ -32,6 +35,9 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         ask = convert.ask(request)
         # A little less than the caller waits, so that it still gets the `finished` event.
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
+        if request.detached:
+            # What it calls has until its own deadline, not until that of a caller who may be gone.
+            enter(replace(call, deadline=time.monotonic() + seconds))
         run = self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
         try:
             async for event in run.follow():
@@ -54,25 +60,30 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             owner = self._peers.owner(request.run_id)
             if owner is None:
                 raise self._directory.missing(request.run_id)
-            async for response in self._peers.attach(owner, request):
-                yield response
+            async with aclosing(self._peers.attach(owner, request)) as responses:
+                async for response in responses:
+                    yield response
 
     async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
         run = self._executor.find(current().tenant, request.run_id)
         if run is not None:
             await self._executor.cancel(run)
             return pb.CancelResponse(run=convert.run(run.info))
-        owner = self._peers.owner(request.run_id)
         info = await self._directory.get(current().tenant, request.run_id)
-        if owner is not None and info.finish_reason is None:
+        owner = self._peers.owner(request.run_id)
+        if owner is not None and (info is None or info.finish_reason is None):
             return await self._peers.cancel(owner, request)
+        if info is None:
+            raise self._directory.missing(request.run_id)
         return pb.CancelResponse(run=convert.run(info))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         info = await self._directory.get(current().tenant, request.run_id)
         owner = self._peers.owner(request.run_id)
-        if owner is not None and info.finish_reason is None:
+        if owner is not None and (info is None or info.finish_reason is None):
             return await self._peers.get_run(owner, request)
+        if info is None:
+            raise self._directory.missing(request.run_id)
         return pb.GetRunResponse(run=convert.run(info))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:

@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import grpc
 import numpy as np
 
 from services.orchestrator import metrics
 from services.orchestrator.generate.generator import Context, NoAnswer, Piece, Tokens
 from services.orchestrator.rag.retriever import Passage
 from services.orchestrator.runs.events import Citation, Span
+from services.runtime import statuses
 from services.runtime.call import current
 from services.runtime.errors import DomainError, Kind
 from services.runtime.triton import Extracted, ExtractRequest, TritonClient, TritonError
@@ -65,6 +67,8 @@ class ExtractiveGenerator:
                         yield Piece(chosen.text, chosen.citation)
         except TritonError as error:
             raise ExtractionFailed("the extract model failed on this question") from error
+        except grpc.aio.AioRpcError as error:
+            raise statuses.from_rpc_error(error) from error
         if last is None:
             raise ExtractionFailed("the extract model answered nothing")
         metrics.CONFIDENCE.observe(last.confidence)

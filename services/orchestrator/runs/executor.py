@@ -40,11 +40,11 @@ class Executor:
             raise TooManyRuns(self._limit)
         run = Run(new_id(self._replica), tenant, model, ask.collection)
         self._runs[run.id] = run
-        self._forget()
         self._records.put(run.info, run.events)
         task = asyncio.create_task(self._execute(run, agent, ask, seconds), name=run.id)
         self._tasks[run.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+        task.add_done_callback(lambda _: self._left(run))
+        self._forget()
         return run
 
     def find(self, tenant: str, run_id: str) -> Run | None:
@@ -71,7 +71,7 @@ class Executor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _forget(self) -> None:
-        while len(self._runs) > self._kept + self._limit:
+        while len(self._runs) - len(self._tasks) > self._kept:
             oldest = next((run for run in self._runs.values() if run.finished), None)
             if oldest is None:
                 return
@@ -81,18 +81,26 @@ class Executor:
         started = time.monotonic()
         with metrics.running(run.model):
             finished = await self._outcome(run, agent, ask, seconds)
-            took = Timing("orchestrator", time.monotonic() - started)
-            run.append(replace(finished, timings=(took, *finished.timings)))
+            self._finish(run, finished, time.monotonic() - started)
+
+    def _left(self, run: Run) -> None:
+        """The run's task is over. One that was cancelled before its first step has not ended its run."""
+        del self._tasks[run.id]
+        if run.finished is None:
+            self._finish(run, Finished(FinishReason.CANCELLED), 0.0)
+
+    def _finish(self, run: Run, finished: Finished, seconds: float) -> None:
+        took = Timing("orchestrator", seconds)
+        run.append(replace(finished, timings=(took, *finished.timings)))
         metrics.finished(run.model, finished.reason.name, took.seconds, run.usage)
         self._records.put(run.info, run.events)
 
     async def _outcome(self, run: Run, agent: Agent, ask: Ask, seconds: float) -> Finished:
         """Run the agent to its end, whatever that is."""
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 return await self._drive(run, agent, ask)
-        except TimeoutError:
-            return _late(seconds)
         except asyncio.CancelledError:
             return Finished(FinishReason.CANCELLED)
         except DomainError as error:
@@ -100,6 +108,8 @@ class Executor:
                 return _late(seconds)
             return Finished(FinishReason.ERROR, error.reason, error.message, int(error.kind))
         except Exception:
+            if limit.expired():
+                return _late(seconds)
             log.exception("run failed", extra={"run_id": run.id})
             return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(Kind.INTERNAL))
 

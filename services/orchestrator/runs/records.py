@@ -7,6 +7,7 @@ database. Where the writer cannot keep up, records of runs under way are dropped
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import (
@@ -80,7 +81,7 @@ class Records:
     def open(self) -> None:
         """Make the table, end the runs that this replica left under way when it died, start the writer. Blocks."""
         _metadata.create_all(self._engine)
-        lost = {"state": int(State.FAILED), "finish_reason": int(FinishReason.ERROR)}
+        lost = {"state": int(State.FAILED), "finish_reason": int(FinishReason.ERROR), "end_time": time.time()}
         with self._engine.begin() as connection:
             connection.execute(
                 update(_runs)
@@ -124,8 +125,8 @@ class Records:
         """The tenant's runs, newest first, from the one after (create time, id) `before`. Blocks."""
         query = select(*_INFO).where(_runs.c.tenant == tenant)
         if before is not None:
-            time, run_id = before
-            older = (_runs.c.create_time < time) | ((_runs.c.create_time == time) & (_runs.c.id < run_id))
+            created, run_id = before
+            older = (_runs.c.create_time < created) | ((_runs.c.create_time == created) & (_runs.c.id < run_id))
             query = query.where(older)
         query = query.order_by(_runs.c.create_time.desc(), _runs.c.id.desc()).limit(limit)
         with self._engine.connect() as connection:
@@ -150,7 +151,11 @@ class Records:
         self._closing.wait(LINGER_SECONDS)
         while item is not None:
             info, events = item
-            batch[info.id] = self._row(info, events)
+            try:
+                batch[info.id] = self._row(info, events)
+            except (TypeError, ValueError):
+                log.exception("record not encoded", extra={"run_id": info.id})
+                metrics.RECORDS_DROPPED.inc()
             if len(batch) >= BATCH:
                 return batch, False
             try:

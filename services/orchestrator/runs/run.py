@@ -1,6 +1,7 @@
 """A run as a state machine: events go in, its state follows from them, readers follow along."""
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -28,6 +29,10 @@ _STATE_OF = {
 }
 
 
+# The replica's name becomes a header, so that it may not be just anything that a caller writes.
+_ID = re.compile(r"run_([A-Za-z0-9_.-]*[A-Za-z0-9.-])_[A-Za-z0-9]+")
+
+
 class RunOver(Exception):
     """An event was to be added to a run that is over."""
 
@@ -39,8 +44,8 @@ def new_id(replica: str) -> str:
 
 def replica_of(run_id: str) -> str | None:
     """The replica that a run's id names; None for what is no run id."""
-    parts = run_id.split("_")
-    return "_".join(parts[1:-1]) if len(parts) > 2 and parts[0] == "run" else None
+    found = _ID.fullmatch(run_id)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""Agents, retrievers and generators that do as they are told."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from services.orchestrator.generate.generator import Context, NoAnswer, Piece, Tokens
+from services.orchestrator.rag.retriever import Found
+from services.orchestrator.runs.agent import Ask, Outcome
+from services.orchestrator.runs.events import Body, TextDelta
+
+SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(True))
+
+
+@dataclass
+class FakeAgent:
+    """Yields `says`, holding before the one numbered `hold` until `release` is set, and then raises `error`, if any."""
+
+    says: Sequence[Body | Outcome] = SAYS
+    hold: int | None = None
+    error: Exception | None = None
+    description: str = "Does as it is told."
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: int = 0
+    asked: list[Ask] = field(default_factory=list)
+
+    async def run(self, ask: Ask) -> AsyncGenerator[Body | Outcome, None]:
+        self.asked.append(ask)
+        try:
+            for number, body in enumerate(self.says):
+                await asyncio.sleep(0)
+                if number == self.hold:
+                    self.held.set()
+                    await self.release.wait()
+                yield body
+            if self.error:
+                raise self.error
+        finally:
+            self.closed += 1
+
+
+@dataclass
+class FakeRetriever:
+    """Finds what it is told, or fails with `error`."""
+
+    found: Found = Found(())
+    error: Exception | None = None
+    asked: list[tuple[str, str, int]] = field(default_factory=list)
+
+    async def search(self, collection: str, question: str, limit: int) -> Found:
+        self.asked.append((collection, question, limit))
+        if self.error:
+            raise self.error
+        return self.found
+
+
+@dataclass
+class FakeGenerator:
+    """Writes what it is told."""
+
+    pieces: Sequence[Piece | NoAnswer | Tokens] = ()
+    error: Exception | None = None
+    name: str = "fake"
+    closed: int = 0
+    contexts: list[Context] = field(default_factory=list)
+
+    async def generate(self, context: Context) -> AsyncGenerator[Piece | NoAnswer | Tokens, None]:
+        self.contexts.append(context)
+        try:
+            for piece in self.pieces:
+                await asyncio.sleep(0)
+                yield piece
+            if self.error:
+                raise self.error
+        finally:
+            self.closed += 1

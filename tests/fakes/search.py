@@ -1,0 +1,58 @@
+"""A retrieval service that answers Search with what it is told."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
+from headworks.type.v1 import span_pb2
+
+from services.runtime import call as calls
+from services.runtime.errors import CollectionNotFound
+
+WIDTH = 384
+
+
+def hit(number: int, *sentences: str, start: int = 0) -> pb.Hit:
+    """A passage of these sentences, one space between them, that begins at `start` of its document."""
+    spans, at = [], 0
+    for sentence in sentences:
+        spans.append(span_pb2.CharSpan(start=at, end=at + len(sentence)))
+        at += len(sentence) + 1
+    made = pb.Hit(score=1 / number)
+    text = " ".join(sentences)
+    made.passage.id, made.passage.document_id, made.passage.title = f"d{number}/p", f"d{number}", f"Title {number}"
+    made.passage.uri, made.passage.text, made.passage.index = f"file:///d{number}", text, number
+    made.passage.span.start, made.passage.span.end = start, start + len(text)
+    made.signals.add(signal="dense", score=0.5, rank=number)
+    made.sentences.spans.extend(spans)
+    made.sentences.vectors = np.full((len(spans), WIDTH), number, np.int8).tobytes()
+    return made
+
+
+class FakeRetrieval(pb_grpc.RetrievalServiceServicer):
+    """Holds the collections in `hits`; waits for ever where `hold` is set."""
+
+    def __init__(self, hits: dict[str, list[pb.Hit]] | None = None, *, hold: bool = False) -> None:
+        self.hits = hits or {}
+        self.hold = hold
+        self.held = asyncio.Event()
+        self.left = asyncio.Event()
+        self.calls: list[calls.Call] = []
+        self.requests: list[pb.SearchRequest] = []
+
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802 (as in the proto)
+        self.calls.append(calls.current())
+        self.requests.append(request)
+        if self.hold:
+            self.held.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left.set()
+        if request.collection not in self.hits:
+            raise CollectionNotFound(request.collection)
+        response = pb.SearchResponse(hits=self.hits[request.collection], query_vector=[0.5] * WIDTH)
+        response.timings.add(hop="embed").duration.nanos = 2_000_000
+        return response

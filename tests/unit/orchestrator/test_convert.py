@@ -1,0 +1,138 @@
+"""Protobuf and domain, as tables."""
+
+import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
+
+from services.orchestrator import convert
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.events import (
+    Citation,
+    CitationAdded,
+    Event,
+    Finished,
+    FinishReason,
+    PassageReference,
+    PassagesRetrieved,
+    Span,
+    Started,
+    TextDelta,
+    Timing,
+    UsageReported,
+)
+from services.orchestrator.runs.run import RunInfo, State
+from services.runtime.errors import InvalidArgument
+
+USER, SYSTEM, ASSISTANT = run_pb2.Message.ROLE_USER, run_pb2.Message.ROLE_SYSTEM, run_pb2.Message.ROLE_ASSISTANT
+
+
+def message(content: str = "why?", role: run_pb2.Message.Role = USER) -> run_pb2.Message:
+    return run_pb2.Message(role=role, content=content)
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    assert convert.ask(pb.RunRequest(messages=[message()])) == Ask("why?", "default", 3, 2)
+
+
+def test_the_question_is_the_last_message() -> None:
+    request = pb.RunRequest(
+        messages=[message("be kind", SYSTEM), message("a"), message("b", ASSISTANT), message(" c \n")],
+        collection="cats", max_passages=20, max_sentences=10,
+    )  # fmt: skip
+    assert convert.ask(request) == Ask("c", "cats", 20, 10)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.RunRequest(), "messages"),
+        (pb.RunRequest(messages=[message(role=ASSISTANT)]), "messages"),
+        (pb.RunRequest(messages=[message(role=run_pb2.Message.ROLE_UNSPECIFIED)]), "messages"),
+        (pb.RunRequest(messages=[message("")]), "messages"),
+        (pb.RunRequest(messages=[message(" \n\t")]), "messages"),
+        (pb.RunRequest(messages=[message("x" * 8193)]), "messages"),
+        (pb.RunRequest(messages=[message("x" * 200_000)]), "messages"),
+        (pb.RunRequest(messages=[message()], max_passages=21), "max_passages"),
+        (pb.RunRequest(messages=[message()], max_passages=-1), "max_passages"),
+        (pb.RunRequest(messages=[message()], max_sentences=11), "max_sentences"),
+        (pb.RunRequest(messages=[message()], max_sentences=-1), "max_sentences"),
+        (pb.RunRequest(messages=[message()], collection="x" * 65), "collection"),
+        (pb.RunRequest(messages=[message()], collection="a\x00b"), "collection"),
+        (pb.RunRequest(messages=[message()], collection="../etc"), "collection"),
+    ],
+)
+def test_what_is_malformed_is_refused_by_name(request_: pb.RunRequest, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        convert.ask(request_)
+    assert caught.value.details["field"] == field
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("length", [1, 8192])
+def test_the_longest_question(length: int) -> None:
+    assert len(convert.ask(pb.RunRequest(messages=[message("語" * length)])).question) == length
+
+
+CITATION = Citation("d", "T", "u", "p", Span(10, 14), "cats")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (Started("rag", "c"), "started"),
+        (PassagesRetrieved(()), "passages"),
+        (PassagesRetrieved((PassageReference("p", "d", "T", 0.5),)), "passages"),
+        (TextDelta(""), "text"),
+        (CitationAdded(CITATION, Span(0, 4)), "citation"),
+        (UsageReported(1, 2), "usage"),
+        (Finished(FinishReason.STOP), "finished"),
+    ],
+)
+def test_every_kind_of_event(body: object, kind: str) -> None:
+    event = convert.event("run_x_1", Event(7, body, 12.25))  # type: ignore[arg-type]  # each is one of them
+    assert (event.run_id, event.sequence, event.WhichOneof("event")) == ("run_x_1", 7, kind)
+    assert (event.create_time.seconds, event.create_time.nanos) == (12, 250_000_000)
+
+
+def test_a_citation_in_full() -> None:
+    added = convert.event("r", Event(1, CitationAdded(CITATION, Span(3, 7)))).citation
+    citation = added.citation
+    assert (added.answer_span.start, added.answer_span.end) == (3, 7)
+    assert (citation.document_id, citation.title, citation.uri, citation.passage_id) == ("d", "T", "u", "p")
+    assert (citation.span.start, citation.span.end, citation.quote) == (10, 14, "cats")
+
+
+def test_an_end_in_full() -> None:
+    body = Finished(FinishReason.ERROR, "WHY", "so", 5, (Timing("hop", 1.5),))
+    finished = convert.event("r", Event(1, body)).finished
+    assert (finished.reason, finished.error_reason) == (run_pb2.FINISH_REASON_ERROR, "WHY")
+    assert (finished.error_message, finished.error_code) == ("so", 5)
+    assert finished.timings[0].duration.ToTimedelta().total_seconds() == 1.5
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_run(over: bool) -> None:
+    info = RunInfo("r", "acme", "rag", "c", create_time=5.5)
+    if over:
+        info = RunInfo("r", "acme", "rag", "c", State.SUCCEEDED, FinishReason.STOP, 4, 5.5, 6.5, 1, 2)
+    made = convert.run(info)
+    assert made.HasField("end_time") is over
+    assert (made.state, made.finish_reason) == ((2, 1) if over else (1, 0))
+    assert (made.usage.prompt_tokens, made.usage.completion_tokens) == ((1, 2) if over else (0, 0))
+
+
+@pytest.mark.parametrize("time", [0.0, 1700000000.123456, 1e-9])
+def test_a_page_token_comes_back(time: float) -> None:
+    assert convert.page_start(convert.page_token(RunInfo("run_a_1", "t", "m", "c", create_time=time))) == (
+        time,
+        "run_a_1",
+    )
+    assert convert.page_start("") is None
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "/", "x/run_a_1", "12", "12/", "nan/run_a_1", "inf/run_a_1", "\x00", "1/2/3\x00"]
+)
+def test_any_other_page_token_is_refused(token: str) -> None:
+    with pytest.raises(InvalidArgument, match="page_token"):
+        convert.page_start(token)

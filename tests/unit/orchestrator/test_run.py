@@ -1,0 +1,133 @@
+"""A run as a state machine."""
+
+import asyncio
+
+import pytest
+
+from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta, UsageReported
+from services.orchestrator.runs.run import Run, RunOver, State, new_id, replica_of
+
+
+def run_of(*texts: str, over: bool = False) -> Run:
+    run = Run(new_id("orchestrator-0"), "acme", "rag", "default")
+    for text in texts:
+        run.append(TextDelta(text))
+    if over:
+        run.append(Finished(FinishReason.STOP))
+    return run
+
+
+async def read(run: Run, after: int = 0) -> list[int]:
+    return [event.sequence async for event in run.follow(after)]
+
+
+def test_the_first_event_says_that_it_started() -> None:
+    assert run_of().events[0].body == Started("rag", "default")
+
+
+def test_sequence_numbers_count_from_one_without_a_gap() -> None:
+    run = run_of("a", "b", over=True)
+    assert [event.sequence for event in run.events] == [1, 2, 3, 4]
+    assert sorted(event.time for event in run.events) == [event.time for event in run.events]
+
+
+def test_nothing_follows_the_end() -> None:
+    run = run_of(over=True)
+    for body in (TextDelta("more"), Finished(FinishReason.ERROR)):
+        with pytest.raises(RunOver):
+            run.append(body)
+    assert run.info.finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (FinishReason.STOP, State.SUCCEEDED),
+        (FinishReason.NO_ANSWER, State.SUCCEEDED),
+        (FinishReason.CANCELLED, State.CANCELLED),
+        (FinishReason.DEADLINE_EXCEEDED, State.CANCELLED),
+        (FinishReason.ERROR, State.FAILED),
+    ],
+)
+def test_the_state_follows_from_the_end(reason: FinishReason, state: State) -> None:
+    run = run_of("a")
+    assert (run.info.state, run.info.end_time) == (State.RUNNING, None)
+    run.append(UsageReported(3, 4))
+    end = run.append(Finished(reason))
+    info = run.info
+    assert (info.state, info.finish_reason, info.last_sequence, info.end_time) == (state, reason, 4, end.time)
+    assert (info.prompt_tokens, info.completion_tokens) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [(0, [1, 2, 3, 4]), (1, [2, 3, 4]), (3, [4]), (4, []), (9, []), (-5, [1, 2, 3, 4]), (1 << 62, [])],
+)
+async def test_a_late_follower_begins_anywhere(after: int, expected: list[int]) -> None:
+    assert await read(run_of("a", "b", over=True), after) == expected
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 6, 7, 50])
+async def test_a_follower_from_any_point_sees_each_event_once(after: int) -> None:
+    run = run_of("a")
+    reader = asyncio.create_task(read(run, after))
+    for text in "bcd":
+        await asyncio.sleep(0)
+        run.append(TextDelta(text))
+    run.append(Finished(FinishReason.STOP))
+    assert await reader == [number for number in range(1, 7) if number > after]
+
+
+async def test_many_followers_see_the_same() -> None:
+    run = run_of()
+    readers = [asyncio.create_task(read(run)) for _ in range(50)]
+    for number in range(200):
+        run.append(TextDelta(str(number)))
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    run.append(Finished(FinishReason.STOP))
+    assert all(found == list(range(1, 203)) for found in await asyncio.gather(*readers))
+
+
+async def test_a_follower_sees_what_is_added_while_it_looks_at_another() -> None:
+    run = run_of("a")
+    seen: list[Event] = []
+    async for event in run.follow():
+        seen.append(event)
+        if event.sequence == 2:
+            run.append(TextDelta("b"))
+            run.append(Finished(FinishReason.STOP))
+    assert [event.sequence for event in seen] == [1, 2, 3, 4]
+
+
+async def test_a_follower_who_leaves_disturbs_nobody() -> None:
+    run = run_of()
+    stays, leaves = asyncio.create_task(read(run)), asyncio.create_task(read(run))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    run.append(Finished(FinishReason.STOP))
+    assert await stays == [1, 2]
+
+
+async def test_over_waits_for_the_end() -> None:
+    run = run_of()
+    waiting = asyncio.create_task(run.over())
+    run.append(TextDelta("a"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    run.append(Finished(FinishReason.STOP))
+    await asyncio.wait_for(waiting, 1)
+    await run.over()
+
+
+@pytest.mark.parametrize("replica", ["orchestrator-0", "a_b", "x"])
+def test_an_id_names_its_replica(replica: str) -> None:
+    assert replica_of(new_id(replica)) == replica
+    assert new_id(replica) != new_id(replica)
+
+
+@pytest.mark.parametrize(
+    "run_id", ["", "run", "run_", "run__", "run_x", "ran_x_1", "run_x\n_1", "run_é_1", "run_x_", "run_a b_1", "語" * 99]
+)
+def test_what_is_no_id_names_none(run_id: str) -> None:
+    assert replica_of(run_id) is None
