@@ -18,7 +18,7 @@ from gateway.openai import chat_request, embeddings
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
 from gateway.openai.errors import body as error_body
-from services.runtime import statuses
+from services.runtime import clients, statuses
 from services.runtime.call import Call, current, outgoing
 from services.runtime.errors import ModelNotFound
 from services.runtime.interceptors.pipeline import Context
@@ -72,17 +72,15 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
 
     async def _models(self) -> list[dict[str, Any]]:
         request = orchestrator_service_pb2.ListModelsRequest()
-        answered = await self._orchestrator.ListModels(request, **outgoing(current().remaining))
+        answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(current().remaining)))
         names = [model.id for model in answered.models] + [embeddings.MODEL]
         return [{"id": name, "object": "model", "created": 0, "owned_by": OWNER} for name in names]
 
     async def _events(self, chat: ChatRequest, call: Call) -> AsyncGenerator[run_event_pb2.RunEvent, None]:
-        stream = self._orchestrator.Run(chat.run, **outgoing(call.remaining, call))
-        try:
-            async for response in stream:
+        run = self._orchestrator.Run(chat.run, **outgoing(call.remaining, call))
+        async with aclosing(clients.stream(run)) as responses:
+            async for response in responses:
                 yield response.event
-        finally:
-            stream.cancel()
 
 
 async def _stream(

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from services.runtime import clients
 from services.runtime.call import current, outgoing
 from services.runtime.contract import path
 from services.runtime.interceptors.pipeline import Context, Handler
@@ -33,7 +35,7 @@ def _handler(method: MethodDescriptor, channel: grpc.aio.Channel) -> Handler:
 
 def _unary(method: Any) -> Any:
     async def forward(request: Any, context: Context) -> Any:
-        response = await method(request, **outgoing(current().remaining))
+        response = await clients.unary(method(request, **outgoing(current().remaining)))
         _set_timing(context)
         return response
 
@@ -42,12 +44,9 @@ def _unary(method: Any) -> Any:
 
 def _streaming(method: Any) -> Any:
     async def forward(request: Any, context: Context) -> AsyncIterator[Any]:
-        call = method(request, **outgoing(current().remaining))
-        try:
-            async for response in call:
+        async with aclosing(clients.stream(method(request, **outgoing(current().remaining)))) as responses:
+            async for response in responses:
                 yield response
-        finally:
-            call.cancel()
         _set_timing(context)
 
     return forward

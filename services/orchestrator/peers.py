@@ -1,12 +1,14 @@
 """The other replicas: a run that one of them has in memory is reached by the name in the run's id."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.runs.run import replica_of
+from services.runtime import clients
 from services.runtime.call import Call, Outgoing, current, outgoing
 
 REPLICA_KEY = "x-headworks-replica"
@@ -28,17 +30,15 @@ class Peers:
     async def attach(self, owner: str, request: pb.AttachRequest) -> AsyncGenerator[pb.AttachResponse, None]:
         """Closing the iterator cancels the call."""
         call = self._stub.Attach(request, **_to(owner, current()))
-        try:
-            async for response in call:
+        async with aclosing(clients.stream(call)) as responses:
+            async for response in responses:
                 yield response
-        finally:
-            call.cancel()
 
     async def cancel(self, owner: str, request: pb.CancelRequest) -> pb.CancelResponse:
-        return await self._stub.Cancel(request, **_to(owner, current()))
+        return await clients.unary(self._stub.Cancel(request, **_to(owner, current())))
 
     async def get_run(self, owner: str, request: pb.GetRunRequest) -> pb.GetRunResponse:
-        return await self._stub.GetRun(request, **_to(owner, current()))
+        return await clients.unary(self._stub.GetRun(request, **_to(owner, current())))
 
 
 def _to(owner: str, call: Call) -> Outgoing:

@@ -6,7 +6,7 @@ from headworks.retrieval.v1 import passage_pb2, retrieval_service_pb2, retrieval
 
 from services.orchestrator.rag.retriever import WIDTH, Found, Passage
 from services.orchestrator.runs.events import Span, Timing
-from services.runtime import statuses
+from services.runtime import clients, statuses
 from services.runtime.call import outgoing
 
 NAN = float("nan")
@@ -25,7 +25,7 @@ class RetrievalClient:
             collection=collection, query=question, limit=limit, include_embeddings=True
         )
         try:
-            response = await self._stub.Search(request, **outgoing(self._timeout))
+            response = await clients.unary(self._stub.Search(request, **outgoing(self._timeout)))
         except grpc.aio.AioRpcError as error:
             raise statuses.from_rpc_error(error) from error
         return Found(

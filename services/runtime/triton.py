@@ -109,7 +109,7 @@ class TritonClient:
     async def extract(self, request: ExtractRequest, *, timeout: float) -> AsyncGenerator[Extracted, None]:
         """The sentences to quote, in order. Raises TritonError if the model refuses, otherwise grpc.aio.AioRpcError."""
         try:
-            response = await self._stub.ModelInfer(_extract_request(request), timeout=timeout)
+            response = await clients.unary(self._stub.ModelInfer(_extract_request(request), timeout=timeout))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise TritonError(error.details()) from error
@@ -134,7 +134,7 @@ class TritonClient:
 
     async def _infer(self, request: Any, timeout: float, priority: int) -> dict[str, bytes]:
         request.parameters["priority"].uint64_param = priority
-        response = await self._stub.ModelInfer(request, timeout=timeout)
+        response = await clients.unary(self._stub.ModelInfer(request, timeout=timeout))
         return _outputs(response)
 
 

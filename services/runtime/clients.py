@@ -1,0 +1,53 @@
+"""Awaiting calls to other services so that a cancelled waiter leaks nothing.
+
+grpc.aio frees what an operation holds only when the task that awaits it sees the operation end (grpc issue 43360), and
+its own `cancel()` cancels that task. So the waiting tasks here are never cancelled: the call is cancelled in gRPC's
+core instead, which ends its operations, and the tasks with them, at once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar
+
+import grpc
+
+T = TypeVar("T")
+
+
+async def unary(call: "grpc.aio.UnaryUnaryCall[Any, T] | grpc.aio.StreamUnaryCall[Any, T]") -> T:
+    """The response of a call. Cancelled with its waiter. Raises grpc.aio.AioRpcError."""
+    waiting = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        _abandon(call, waiting)
+        raise
+
+
+async def stream(
+    call: "grpc.aio.UnaryStreamCall[Any, T] | grpc.aio.StreamStreamCall[Any, T]",
+) -> AsyncGenerator[T, None]:
+    """The responses of a call. Close the generator to cancel it. Raises grpc.aio.AioRpcError."""
+    reading: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            reading = asyncio.ensure_future(call.read())
+            message = await asyncio.shield(reading)
+            if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
+                return
+            yield message
+    finally:
+        if not call.done():
+            _abandon(call, reading)
+
+
+def _abandon(call: Any, waiting: "asyncio.Future[Any] | None") -> None:
+    """Cancel the call in gRPC's core, and let its waiting task end unheard."""
+    call._cython_call.cancel("the caller left")
+    if waiting is not None:
+        waiting.add_done_callback(_hear)
+
+
+def _hear(waiting: "asyncio.Future[Any]") -> None:
+    if not waiting.cancelled():
+        waiting.exception()
