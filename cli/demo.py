@@ -4,7 +4,7 @@ import click
 
 from cli.options import json_option
 
-QUESTION = "What is Headworks?"
+QUESTION = "What does Headworks do with an API key?"
 
 
 @click.command()

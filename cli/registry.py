@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from cli.errors import CliError
-from services.runtime.settings import CONFIG_FILE_VARIABLE, toml_table
+from cli.errors import USAGE, CliError
+from services.runtime.settings import CONFIG_FILE_VARIABLE, Settings, toml_table
 
 CLASSES = {
     "gateway": "gateway.settings:GatewaySettings",
@@ -52,8 +52,8 @@ def settings_of(service: str, told: Mapping[str, str] | None = None) -> list[Set
     kind = settings_class(service)
     told = told or {}
     try:
-        effective = kind()
         table = toml_table(service)
+        effective = _load(kind, table)
     except (ValidationError, ValueError) as error:
         raise CliError(f"the settings of {service} are not valid: {_reasons(error)}") from None
     prefix = str(kind.model_config.get("env_prefix", ""))
@@ -67,6 +67,27 @@ def settings_of(service: str, told: Mapping[str, str] | None = None) -> list[Set
             Setting(service, name, variable, masked(name, value), shown(default), source, field.description or "")
         )
     return found
+
+
+def _load(kind: type[BaseSettings], table: Mapping[str, Any]) -> BaseSettings:
+    """The settings as the service would have them; those that read no file themselves get its table here."""
+    if issubclass(kind, Settings):
+        return kind()
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    return kind(**{name: value for name, value in table.items() if not os.environ.get(f"{prefix}{name}".upper())})
+
+
+def check_settings(tables: Mapping[str, Any]) -> None:
+    """Refuse what a service would not start with, before anything is started. `tables` are the configuration file's.
+
+    Raises CliError.
+    """
+    for table in tables:
+        if table not in CLASSES:
+            known = ", ".join(CLASSES)
+            raise CliError(f"the configuration file has a table for {table!r}, which is no service: {known}", USAGE)
+    for service in CLASSES:
+        settings_of(service)
 
 
 def _source(name: str, variable: str, table: Mapping[str, Any], told: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from cli.http import Asked, ask_over_http
 from cli.ingest import ingest_found, summary
 from cli.mesh import describe
 from cli.output import print_citations, print_json, print_timings
+from cli.registry import check_settings
 from cli.screen import Plain, make_screen
 from infra.local import ports
 from infra.local.layout import Layout
@@ -35,6 +36,7 @@ Say = Callable[[str], None]
 async def show_everything(question: str, as_json: bool) -> int:
     """Run the demo; 0 when it went well. Raises CliError. Nothing is left running or on disk either way."""
     found = documentation()
+    check_settings({})
     say = (lambda _: None) if as_json else _say
     with tempfile.TemporaryDirectory(prefix="headworks-demo-") as folder:
         options = make_options(Path(folder), ports.pick(), {}, None, os.environ)

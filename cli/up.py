@@ -34,10 +34,15 @@ def up(data: Path, edge_port: int | None, replicas: str, config: Path | None, as
       headworks up --data /srv/other --edge-port 8081
     """
     from cli.mesh import keep_up
+    from cli.registry import check_settings
     from infra.local.options import BadOptions, make_options, parse_replicas
+    from services.runtime.settings import CONFIG_FILE_VARIABLE
 
     try:
         options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ)
     except BadOptions as error:
         raise CliError(str(error), USAGE) from None
+    if CONFIG_FILE_VARIABLE in options.env:
+        os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
+    check_settings(options.tables)
     return asyncio.run(keep_up(options, as_json))

@@ -26,7 +26,7 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
 
     def command(ports: Ports) -> Command:
         listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
-        made = triton.prepare(layout.of("triton"), listen, ModelsSettings(), options.env)
+        made = triton.prepare(layout.of("triton"), listen, _models_settings(options), options.env)
         for left in SHARED_MEMORY.glob(f"{name}*"):
             left.unlink(missing_ok=True)
         return Command([*made.argv, f"--backend-config=python,shm-region-prefix-name={name}"], made.env)
@@ -41,6 +41,12 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         drain=TRITON_DRAIN_SECONDS,
         sweep=str(sweep),
     )
+
+
+def _models_settings(options: Options) -> ModelsSettings:
+    """From the environment and the configuration file alike."""
+    given = {name: options.given("models", name) for name in ModelsSettings.model_fields}
+    return ModelsSettings.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, rank: int) -> Spec:

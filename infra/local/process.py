@@ -13,7 +13,7 @@ from infra.local.backoff import Backoff
 from infra.local.ports import PortBook, is_free
 from infra.local.probes import answers
 from infra.local.spec import Health, Spec
-from infra.local.wards import Child, SpawnFailed, Wards
+from infra.local.wards import Child, WardenGone, Wards
 
 STARTING_POLL = 0.1
 RUNNING_POLL = 1.0
@@ -43,6 +43,7 @@ class Process:
         self.health = Health(False, "not started")
         self.ports = {name: spec.given.get(name) or book.take() for name in spec.ports}
         self.listening = False
+        self.ending = ""
         self.restarts = 0
         self.deaths_before_ready = 0
         self._wards = wards
@@ -65,7 +66,7 @@ class Process:
         self._set(State.WAITING, Health(False, f"waits for {', '.join(self.spec.after)}" if self.spec.after else ""))
         await may_start
         while not self._stopping:
-            reason = await self._live()
+            reason = self.ending = await self._live()
             if self._stopping:
                 break
             healthy_for = time.monotonic() - self._ready_since if self._ready_since else 0.0
@@ -96,11 +97,14 @@ class Process:
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""
         self._was_ready, self._ready_since = False, 0.0
-        self._renew_ports()
         self._set(State.STARTING, Health(False, "starting"))
         try:
-            self._child = child = await self._wards.start(self.spec.command(self.ports), self._cwd, self.log)
-        except SpawnFailed as error:
+            self._renew_ports()
+            command = self.spec.command(self.ports)
+            self._child = child = await self._wards.start(command, self._cwd, self.log)
+        except WardenGone:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a program needs and lacks, it is tried again and told)
             return f"cannot be started: {error}"
         if self._stopping:
             self._wards.signal(child, signal.SIGTERM)

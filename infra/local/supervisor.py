@@ -1,6 +1,7 @@
 """Keeps a mesh: starts its processes in order, restarts them, tells control and the state file, and stops them all."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -15,7 +16,7 @@ from infra.local.backoff import Backoff
 from infra.local.endpoints import Publisher, wanted
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
-from infra.local.process import Process
+from infra.local.process import Process, State
 from infra.local.spec import Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.wards import WardenGone, Wards
@@ -123,13 +124,13 @@ class Supervisor:
 
     async def keep(self) -> None:
         """Return when told to stop. Raises WardenGone."""
-        gone = asyncio.create_task(self._wards.gone.wait())
         stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((gone, stop), return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
+        gone = asyncio.create_task(self._wards.gone.wait())
+        await asyncio.wait((stop, gone, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if self._wards.gone.is_set() and not self._killed:
-            raise WardenGone("the process that owns the mesh's processes was killed, and they with it")
+        gone.cancel()
+        if not self._killed:
+            self._raise_if_broken()
 
     def state(self) -> MeshState:
         """The mesh as it stands."""
@@ -143,15 +144,19 @@ class Supervisor:
             processes=tuple(_process_state(process) for process in self.processes),
         )
 
-    def _raise_if_failed(self, late: bool) -> None:
+    def _raise_if_broken(self) -> None:
         if self._wards.gone.is_set():
             raise WardenGone("the process that owns the mesh's processes was killed, and they with it")
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()):
                 raise error
+
+    def _raise_if_failed(self, late: bool) -> None:
+        self._raise_if_broken()
         for process in sorted(self.processes, key=lambda process: process.spec.rank):
             if process.deaths_before_ready >= DEATHS_AT_START or (late and not process.ready.is_set()):
-                reason = process.health.reason or f"not ready after {self._limits.ready:g} s"
+                unready = f"{process.health.reason or 'not ready'} after {self._limits.ready:g} s"
+                reason = process.ending if process.state == State.RESTARTING else unready
                 raise StartFailed(process.spec.name, reason, process.last_lines(), process.log)
 
     async def _may_start(self, spec: Spec) -> None:
@@ -183,7 +188,8 @@ class Supervisor:
 
     def _tell(self) -> None:
         now = self.state()
-        state.write(self._layout.state, now)
+        with contextlib.suppress(OSError):  # a full disk must not take the mesh down
+            state.write(self._layout.state, now)
         self._observe(now)
 
     async def _housekeep(self) -> None:

@@ -122,7 +122,7 @@ async def test_a_start_that_fails_names_the_process_and_shows_its_log(layout: La
             await supervisor.start()
         pid = supervisor.processes[0].pid
     assert caught.value.name == "bad"
-    assert "exited with code 3" in caught.value.reason
+    assert caught.value.reason == "exited with code 3"
     assert caught.value.lines[-1] == "cannot go on"
     assert not lives(pid)
 

@@ -156,3 +156,13 @@ def test_the_reference_has_every_setting() -> None:
     page = reference([(service, settings_of(service)) for service in CLASSES])
     assert "| `HEADWORKS_RETRIEVAL_STORE` | `store` | `edge` |" in page
     assert page.count("\n| `HEADWORKS_") == sum(len(settings_of(service)) for service in CLASSES)
+
+
+def test_the_file_speaks_to_the_models_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "mesh.toml"
+    file.write_text("[models]\nthreads = 3\nembed_instances = 2\n")
+    monkeypatch.setenv("HEADWORKS_CONFIG", str(file))
+    monkeypatch.setenv("HEADWORKS_MODELS_THREADS", "4")
+    found = {one.name: (one.value, one.source) for one in settings_of("models")}
+    assert found["threads"] == ("4", "HEADWORKS_MODELS_THREADS")
+    assert found["embed_instances"] == ("2", str(file))
