@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from bench.load import Plan, UnexpectedAnswer, generate
 
@@ -114,3 +115,11 @@ async def test_nobody_there() -> None:
         pass
     with pytest.raises(UnexpectedAnswer, match="no connection"):
         await generate(plan(url))
+
+
+def test_on_the_loop_that_the_benchmarks_use() -> None:
+    async def both() -> int:
+        async with serving(Server(whole)) as url:
+            return (await generate(plan(url))).total
+
+    assert uvloop.run(both()) > 0
