@@ -15,6 +15,8 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
+from services.runtime import clients
+
 WIDTH = 384
 DECLINED = -1
 READY_SECONDS = 2.0
