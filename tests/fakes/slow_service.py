@@ -1,4 +1,4 @@
-"""A service in a process of its own: `python -m tests.fakes.slow_service`. Its one method takes as long as it is told."""
+"""`python -m tests.fakes.slow_service`: a service in a process of its own, whose method takes as long as it is told."""
 
 import asyncio
 import logging

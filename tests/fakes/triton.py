@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -18,14 +16,6 @@ from tritonclient.grpc import service_pb2_grpc as pb_grpc  # type: ignore[import
 WIDTH = 384
 
 
-@dataclass(frozen=True)
-class Quote:
-    """One response of `extract`: the number of a sentence, or -1."""
-
-    sentence: int
-    confidence: float = 0.9
-
-
 def vector_of(text: str) -> npt.NDArray[np.float32]:
     """The same unit vector for the same text."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
@@ -34,16 +24,20 @@ def vector_of(text: str) -> npt.NDArray[np.float32]:
 
 
 class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped
-    """`quotes` is what extract answers; `hold` holds it up after the first, `error` is what the model says instead."""
+    """`quotes` are the numbers of the sentences that `extract` chooses, -1 where it declines. Fails with `code`, or
+    waits for ever where `hold` is set."""
 
-    def __init__(self, quotes: Sequence[Quote] = (), *, error: str = "", hold: bool = False) -> None:
+    def __init__(
+        self, *quotes: int, confidence: float = 0.875, code: grpc.StatusCode | None = None, hold: bool = False
+    ) -> None:
         self.quotes = quotes
-        self.error = error
+        self.confidence = confidence
+        self.code = code
         self.hold = hold
-        self.code: grpc.StatusCode | None = None
+        self.held = asyncio.Event()
+        self.left = asyncio.Event()
         self.requests: list[Any] = []
         self.timeouts: list[float] = []
-        self.cancelled = 0
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802 (named as in the proto)
         return pb.ServerReadyResponse(ready=True)
@@ -52,39 +46,39 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
         return pb.ModelReadyResponse(ready=request.name in ("embed", "extract"))
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._begin(request, context)
-        texts = strings(request.raw_input_contents[0])
-        response = pb.ModelInferResponse(model_name="embed")
-        vectors = np.array([vector_of(text) for text in texts], "<f4")
-        tokens = np.array([len(text.split()) for text in texts], "<i4")
-        for name, array in (("EMBEDDING", vectors), ("TOKENS", tokens)):
-            response.outputs.add(name=name, shape=array.shape)
-            response.raw_output_contents.append(array.tobytes())
-        return response
-
-    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        request = await anext(requests)
-        await self._begin(request, context)
-        if self.error:
-            yield pb.ModelStreamInferResponse(error_message=self.error)
-            return
-        try:
-            for number, quote in enumerate(self.quotes):
-                if self.hold and number:
-                    await asyncio.Event().wait()
-                yield _answer(quote)
-            final = pb.ModelStreamInferResponse()
-            final.infer_response.parameters["triton_final_response"].bool_param = True
-            yield final
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-
-    async def _begin(self, request: Any, context: Any) -> None:
         self.requests.append(request)
         self.timeouts.append(context.time_remaining())
         if self.code is not None:
             await context.abort(self.code, "said by Triton")
+        if self.hold:
+            self.held.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left.set()
+        return _response(self._extract() if request.model_name == "extract" else _embed(request))
+
+    def _extract(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "SENTENCE": np.array(self.quotes, "<i4"),
+            "SCORE": np.full(len(self.quotes), 0.5, "<f4"),
+            "CONFIDENCE": np.array([self.confidence], "<f4"),
+            "TOKENS": np.array([40, 7], "<i4"),
+        }
+
+
+def _embed(request: Any) -> dict[str, npt.NDArray[Any]]:
+    texts = strings(tensor(request, "TEXT"))
+    vectors = np.array([vector_of(text) for text in texts], "<f4")
+    return {"EMBEDDING": vectors, "TOKENS": np.array([len(text.split()) for text in texts], "<i4")}
+
+
+def _response(outputs: dict[str, npt.NDArray[Any]]) -> Any:
+    response = pb.ModelInferResponse()
+    for name, array in outputs.items():
+        response.outputs.add(name=name, shape=array.shape)
+        response.raw_output_contents.append(array.tobytes())
+    return response
 
 
 def tensor(request: Any, name: str) -> bytes:
@@ -101,18 +95,3 @@ def strings(data: bytes) -> list[str]:
         items.append(data[at + 4 : at + 4 + length].decode())
         at += 4 + length
     return items
-
-
-def _answer(quote: Quote) -> Any:
-    message = pb.ModelStreamInferResponse()
-    values = {
-        "SENTENCE": struct.pack("<i", quote.sentence),
-        "SCORE": struct.pack("<f", 0.5),
-        "CONFIDENCE": struct.pack("<f", quote.confidence),
-        "TOKENS": struct.pack("<ii", 40, 7),
-    }
-    for name, value in values.items():
-        message.infer_response.outputs.add(name=name, shape=[1])
-        message.infer_response.raw_output_contents.append(value)
-    message.infer_response.parameters["triton_final_response"].bool_param = False
-    return message

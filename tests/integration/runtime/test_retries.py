@@ -10,8 +10,8 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.app import NAME
 from services.runtime.errors import DomainError, InvalidArgument, Unavailable
-from tests.fakes.serving import app_of, channel_for
 from services.runtime.interceptors import layers
+from tests.fakes.serving import app_of, channel_for
 
 
 class Flaky(pb_grpc.OrchestratorServiceServicer):
@@ -25,17 +25,17 @@ class Flaky(pb_grpc.OrchestratorServiceServicer):
         if self.calls <= self._fails:
             raise self._error
 
-    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
+    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:  # noqa: N802 (as in the proto)
         self.calls += 1
         self._maybe_fail()
         return pb.GetRunResponse()
 
-    async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:
+    async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:  # noqa: N802 (as in the proto)
         self.calls += 1
         self._maybe_fail()
         yield pb.RunResponse()
 
-    async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:
+    async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:  # noqa: N802 (as in the proto)
         self.calls += 1
         if self._begun:
             yield pb.AttachResponse()
