@@ -77,7 +77,7 @@ def _key(tenant: str, name: str) -> Key:
 
 
 def _page(ordered: Sequence[str], size: int, token: str) -> Page[str]:
-    """What follows the last name of the page before, which is what a token holds: it stays right as names come and go."""
+    """What follows the last name of the page before. A token holds that name: it stays right as names come and go."""
     after = _decode(token)
     rest = [name for name in ordered if name > after] if after else ordered
     items = rest[:size]

@@ -7,20 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import numpy as np
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from services.retrieval.app import assemble, open_engine
+from services.retrieval.embedder import Embedder
 from services.retrieval.model import WIDTH, Sentences, Span, Vector
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.points import PointStore
-from services.runtime.channels import MAX_MESSAGE
-from services.runtime.health import Readiness
-from services.runtime.identity import IDENTITY_KEY, Identity, TokenSigner, TokenVerifier, write_key_pair
-from services.runtime.server import build
+from tests.fakes.identity import Keys
+from tests.fakes.serving import channel_for
 
 
 def vector_of(text: str) -> Vector:
@@ -36,7 +34,7 @@ def vector_of(text: str) -> Vector:
 
 
 class FakeEmbedder:
-    """An Embedder that hashes words. `delay` seconds a call; `failures` calls fail first; `gate` holds calls back."""
+    """An Embedder that hashes words. A call for passages waits for `gate`, then `delay` seconds; `error` is raised."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
@@ -83,13 +81,11 @@ def _sentence_vectors(sentences: Sequence[str]) -> bytes:
 class Served:
     """A retrieval service, and a client of it in the tenant "acme"."""
 
-    stub: pb_grpc.RetrievalServiceStub
-    channel: grpc.aio.Channel
-    embedder: FakeEmbedder
-    signer: TokenSigner
+    stub: "pb_grpc.RetrievalServiceAsyncStub"
+    keys: Keys
 
     def identity(self, tenant: str = "acme") -> tuple[tuple[str, str], ...]:
-        return ((IDENTITY_KEY, self.signer.token(Identity(tenant, "tester"))),)
+        return self.keys.metadata(tenant)
 
     async def ingest(
         self,
@@ -139,23 +135,12 @@ def chunks(data: bytes, size: int = 1 << 20) -> Iterable[bytes]:
 
 @asynccontextmanager
 async def served(
-    folder: Path, embedder: FakeEmbedder | None = None, store: VectorStore | None = None, **fields: object
+    folder: Path, embedder: Embedder | None = None, store: VectorStore | None = None, **fields: object
 ) -> AsyncIterator[Served]:
-    """The service as it is served, on a real port, with a fake embedder."""
+    """The service as it is served, on a real port, with a fake embedder unless another is given."""
     settings = RetrievalSettings(data_dir=folder / "data", **fields)  # type: ignore[arg-type]
-    embedder = embedder or FakeEmbedder()
-    private, public = folder / "private.pem", folder / "public.pem"
-    write_key_pair(private, public)
-    app = await assemble(settings, store or PointStore(open_engine(settings)), embedder, AsyncExitStack())
-    async with app.resources:
-        readiness = Readiness(app.names, app.checks)
-        server = build(settings, app, readiness, TokenVerifier(public.read_bytes()))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        options = [("grpc.max_receive_message_length", MAX_MESSAGE)]
-        try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-                stub = pb_grpc.RetrievalServiceStub(channel)
-                yield Served(stub, channel, embedder, TokenSigner(private.read_bytes()))
-        finally:
-            await server.stop(0)
+    keys = Keys()
+    store = store or PointStore(open_engine(settings))
+    app = await assemble(settings, store, embedder or FakeEmbedder(), AsyncExitStack())
+    async with channel_for(app, verifier=keys.verifier, settings=settings) as channel:
+        yield Served(pb_grpc.RetrievalServiceStub(channel), keys)

@@ -7,10 +7,15 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from services.retrieval.ingest.split import Heading
 from services.retrieval.ingest.text import Extract, decode
 
-_HIDDEN = frozenset("script style noscript template head svg iframe object".split())
-_INLINE = frozenset(
-    "a abbr b bdi bdo cite code data dfn em font i kbd label mark q s samp small span strong sub sup time tt u var wbr".split()
-)
+_HIDDEN_TAGS = """
+    script style noscript template head svg iframe object
+"""
+_HIDDEN = frozenset(_HIDDEN_TAGS.split())
+_INLINE_TAGS = """
+    a abbr b bdi bdo cite code data dfn em font i kbd label mark q s samp small span strong sub sup time tt u var
+    wbr
+"""
+_INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _SPACE = re.compile(r"\s+")
 _TEXT = "-text"
@@ -67,7 +72,7 @@ def read_html(data: bytes) -> Extract:
     headings: list[Heading] = []
     opened: list[tuple[int, int, int]] = []
     node = tree.body
-    top = node
+    top = node.mem_id if node is not None else 0  # comparing nodes would compare all of their text
     preformatted = 0
     while node is not None:
         tag = node.tag or ""
@@ -85,11 +90,11 @@ def read_html(data: bytes) -> Extract:
                 node = node.child
                 continue
             preformatted -= _leave(node, writer, opened, headings)
-        while node is not None and node != top and node.next is None:
+        while node is not None and node.mem_id != top and node.next is None:
             node = node.parent
             if node is not None:
                 preformatted -= _leave(node, writer, opened, headings)
-        node = None if node is None or node == top else node.next
+        node = None if node is None or node.mem_id == top else node.next
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
     text = writer.text()

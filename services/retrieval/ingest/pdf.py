@@ -20,11 +20,7 @@ def read_pdf(data: bytes) -> Extract:
     if b"%PDF-" not in data[:1024]:
         raise DocumentUnreadable("it does not begin as a PDF does")
     try:
-        reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise DocumentUnreadable("the PDF needs a password")
-        title = str((reader.metadata and reader.metadata.title) or "")
-        return Extract(_clean(title).strip(), _pages(reader), [])
+        return _read(PdfReader(io.BytesIO(data)))
     except DocumentUnreadable:
         raise
     except (MemoryError, RecursionError) as error:
@@ -33,6 +29,13 @@ def read_pdf(data: bytes) -> Extract:
         raise DocumentUnreadable(f"the PDF is broken: {str(error)[:200]}") from error
     except Exception as error:
         raise DocumentUnreadable(f"the PDF is broken ({type(error).__name__})") from error
+
+
+def _read(reader: PdfReader) -> Extract:
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise DocumentUnreadable("the PDF needs a password")
+    title = str((reader.metadata and reader.metadata.title) or "")
+    return Extract(_clean(title).strip(), _pages(reader), [])
 
 
 def _pages(reader: PdfReader) -> str:

@@ -1,7 +1,6 @@
 """Which script a text is written in."""
 
 import re
-import unicodedata
 from enum import Enum
 
 # Han, kana and their marks, hangul: scripts written without reliable spaces between words.
@@ -34,10 +33,16 @@ def script_of(text: str) -> Script:
     return Script.LATIN if latin >= _LATIN_SHARE * len(letters) else Script.OTHER
 
 
-def is_cjk(character: str) -> bool:
-    """Whether the character is CJK."""
-    return _CJK.match(character) is not None
+def latin_share(text: str) -> float:
+    """Which part of the letters is Latin; 1 where there are none."""
+    letters = [character for character in text if character.isalpha()]
+    return sum(1 for character in letters if _is_latin(character)) / len(letters) if letters else 1.0
+
+
+def has_cjk(text: str) -> bool:
+    """Whether any character is CJK."""
+    return _CJK.search(text) is not None
 
 
 def _is_latin(character: str) -> bool:
-    return character.isascii() or unicodedata.name(character, "").startswith("LATIN")
+    return character < "\u0250" or "\u1e00" <= character <= "\u1eff"

@@ -4,11 +4,12 @@ import re
 
 from services.retrieval.model import Span
 
-ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof rev fr sr jr st mt ft gen col lt capt sgt cmdr maj gov sen rep hon pres "
-    "vs cf eg ie aka viz no nos vol vols pp fig figs eq ed eds al approx ca est inc ltd co corp dept univ "
-    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
-)
+_ABBREVIATED = """
+    mr mrs ms dr prof rev fr sr jr st mt ft gen col lt capt sgt cmdr maj gov sen rep hon pres vs cf eg ie aka viz no
+    nos vol vols pp fig figs eq ed eds al approx ca est inc ltd co corp dept univ jan feb mar apr jun jul aug sep
+    sept oct nov dec
+"""
+ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 _END = re.compile(
     r"""(?P<wide>[。！？；｡]++[”’"'」』）》】]*+)          # ideographic stops need no space behind them
       | (?<![.!?…])(?P<stop>[.!?…]++)[”’"'»)\]]*+(?:\[\d{1,4}\])*+(?=\s)    # Latin ones do; footnote marks go along
@@ -17,8 +18,7 @@ _END = re.compile(
     re.VERBOSE,
 )
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[“\"'‘])([^\W\d_]+(?:\.[^\W\d_]+)*)$")
-_LOOK_AHEAD = 64
-_LOOK_BACK = 24
+_LOOK = 24  # characters beside a stop that decide whether it ends a sentence
 
 
 def sentences(text: str) -> list[Span]:
@@ -35,18 +35,17 @@ def sentences(text: str) -> list[Span]:
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    after = text[match.end() : match.end() + _LOOK_AHEAD].lstrip()[:2]
-    opener = after.lstrip("“‘\"'«([")[:1] or after[:1]
-    if opener.islower():
+    after = text[match.end() : match.end() + _LOOK].lstrip().lstrip("“‘\"'«([")
+    if after[:1].islower():
         return False
     if match["stop"] != ".":
         return True
     stop = match.start("stop")
-    before = _WORD_BEFORE.search(text[max(start, stop - _LOOK_BACK) : stop])
+    before = _WORD_BEFORE.search(text[max(start, stop - _LOOK) : stop])
     if before is None:
         return True
     word = before[1]
-    initial = len(word) == 1 and word.isupper() and word != "I"
+    initial = len(word.split(".")[-1]) == 1 and word.isupper() and word != "I"
     return not initial and word.lower().replace(".", "") not in ABBREVIATIONS
 
 

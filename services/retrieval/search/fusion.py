@@ -6,44 +6,60 @@ better the first is than the second.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from services.retrieval.model import Candidates, Signal, SignalScore
 
 Weights = Mapping[Signal, float]
+Ranked = tuple[str, float]
 
 
-def fuse(candidates: Candidates, weights: Weights) -> list[tuple[str, float, list[SignalScore]]]:
-    """The candidates by fused score (0 to 1), best first, each with its score taken apart.
+class Fused:
+    """The candidates by fused score, 0 to 1, best first in `ranked`.
 
-    The weights of the signals that were used count as shares of one. A signal of weight 0 only finds candidates.
+    The weights of the signals that were used count as shares of one. A candidate that one signal found and the other
+    could not score gets nothing from the other.
     """
-    used = [signal for signal in Signal if signal in candidates.found]
-    total = sum(weights[signal] for signal in used) or 1.0
-    tables = {signal: _Table(signal, candidates, weights[signal] / total) for signal in used}
-    ids = dict.fromkeys(found for signal in used for found, _ in candidates.found[signal])
-    fused = []
-    for passage_id in ids:
-        parts = [part for signal in used if (part := tables[signal].part(passage_id))]
-        fused.append((passage_id, sum(part.contribution for part in parts), parts))
-    fused.sort(key=lambda each: (-each[1], each[0]))
-    return fused
+
+    def __init__(self, candidates: Candidates, weights: Weights) -> None:
+        used = list(candidates.found)
+        total = sum(weights[signal] for signal in used) or 1.0
+        self._tables = [_Table.of(signal, candidates, weights[signal] / total) for signal in used]
+        scores: dict[str, float] = {}
+        for table in self._tables:
+            for passage_id, score in table.scores.items():
+                scores[passage_id] = scores.get(passage_id, 0.0) + table.contribution(score)
+        self.ranked: list[Ranked] = sorted(scores.items(), key=lambda each: (-each[1], each[0]))
+
+    def signals(self, passage_id: str) -> list[SignalScore]:
+        """A candidate's score, taken apart."""
+        return [
+            SignalScore(table.signal, score, table.ranks.get(passage_id, 0), table.contribution(score))
+            for table in self._tables
+            if (score := table.scores.get(passage_id)) is not None
+        ]
 
 
+@dataclass(frozen=True)
 class _Table:
-    """One signal's scores, by passage."""
+    """One signal's scores. `scale` makes a score's contribution of it."""
 
-    def __init__(self, signal: Signal, candidates: Candidates, weight: float) -> None:
-        found = candidates.found[signal]
-        self._signal = signal
-        self._ranks = {passage_id: rank for rank, (passage_id, _) in enumerate(found, 1)}
-        self._scores = {**candidates.also.get(signal, {}), **dict(found)}
-        best = max(self._scores.values(), default=0.0)
-        self._scale = weight if signal is Signal.DENSE else (weight / best if best > 0 else 0.0)
+    signal: Signal
+    found: list[Ranked]
+    scores: Mapping[str, float]
+    scale: float
 
-    def part(self, passage_id: str) -> SignalScore | None:
-        """What this signal says of the passage; None where it knows nothing of it."""
-        score = self._scores.get(passage_id)
-        if score is None:
-            return None
-        contribution = self._scale * min(max(score, 0.0), 1.0 if self._signal is Signal.DENSE else score)
-        return SignalScore(self._signal, score, self._ranks.get(passage_id, 0), max(contribution, 0.0))
+    @classmethod
+    def of(cls, signal: Signal, candidates: Candidates, weight: float) -> "_Table":
+        found = list(candidates.found[signal])
+        scores = {**candidates.also.get(signal, {}), **dict(found)}
+        best = 1.0 if signal is Signal.DENSE else max(scores.values(), default=0.0)
+        return cls(signal, found, scores, weight / best if best > 0 else 0.0)
+
+    @cached_property
+    def ranks(self) -> Mapping[str, int]:
+        return {passage_id: rank for rank, (passage_id, _) in enumerate(self.found, 1)}
+
+    def contribution(self, score: float) -> float:
+        return self.scale * score if score > 0 else 0.0

@@ -6,7 +6,7 @@ from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
 from services.retrieval.model import Candidates, Hit, Key, Probe, SearchRequest, SearchResult, Signal, Vector
 from services.retrieval.names import collection_name
-from services.retrieval.search.fusion import fuse
+from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import Plan, plan
 from services.retrieval.store.base import VectorStore
 
@@ -52,11 +52,12 @@ class Search:
     ) -> tuple[list[Hit], Candidates]:
         probe = Probe(vector, planned.lexical, planned.filter, planned.candidates)
         candidates = await self._store.candidates(key, probe)
-        best = fuse(candidates, planned.weights)[: planned.limit]
-        fetched = await self._store.fetch(key, [passage_id for passage_id, _, _ in best], with_sentences)
+        fused = Fused(candidates, planned.weights)
+        best = fused.ranked[: planned.limit]
+        fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
         hits = [
-            Hit(fetched[passage_id][0], score, signals, fetched[passage_id][1])
-            for passage_id, score, signals in best
+            Hit(fetched[passage_id][0], score, fused.signals(passage_id), fetched[passage_id][1])
+            for passage_id, score in best
             if passage_id in fetched
         ]
         return hits, candidates

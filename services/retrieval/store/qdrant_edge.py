@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +30,22 @@ SEARCH_THREADS = 2
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
 
+@dataclass(slots=True)
+class _Open:
+    """A shard that is loaded. The engine can close it only while nobody uses it."""
+
+    shard: edge.EdgeShard
+    about: About
+    users: int = 0
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class EdgeEngine:
     """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it."""
 
     def __init__(self, root: Path, threads: int) -> None:
         self._folders = Folders(root)
-        self._shards: dict[Key, edge.EdgeShard] = {}
-        self._abouts: dict[Key, About] = {}
+        self._shards: dict[Key, _Open] = {}
         self._opening = asyncio.Lock()
         self._resting: dict[Key, asyncio.Task[None]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
@@ -43,13 +53,12 @@ class EdgeEngine:
     async def create(self, key: Key, about: About) -> None:
         async with self._opening:
             folder = self._folders.make(key)
-            self._shards[key] = await self._run(lambda: _create(folder))
+            shard = await self._run(lambda: _create(folder))
             self._folders.mark(key, about)
-            self._abouts[key] = about
+            self._shards[key] = _Open(shard, about)
 
     async def about(self, key: Key) -> About:
-        await self._shard(key)
-        return self._abouts[key]
+        return (await self._open(key)).about
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
@@ -64,10 +73,7 @@ class EdgeEngine:
             resting = self._resting.pop(key, None)
             if resting:
                 await asyncio.gather(resting, return_exceptions=True)
-            shard = self._shards.pop(key, None)
-            self._abouts.pop(key, None)
-            if shard:
-                await self._run(shard.close)
+            await self._close(key)
             await self._run(lambda: self._folders.remove(key))
 
     async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
@@ -110,9 +116,8 @@ class EdgeEngine:
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._resting.values(), return_exceptions=True)
-        for shard in self._shards.values():
-            await self._run(shard.close)
-        self._shards.clear()
+        for key in tuple(self._shards):
+            await self._close(key)
         self._pool.shutdown()
         self._folders.release()
 
@@ -124,31 +129,52 @@ class EdgeEngine:
         except (CollectionNotFound, StoreUnavailable):
             log.warning("indexes could not be brought up to date", extra={"collection": key.collection})
 
-    async def _shard(self, key: Key) -> edge.EdgeShard:
-        shard = self._shards.get(key)
-        if shard is not None:
-            return shard
+    async def _open(self, key: Key) -> _Open:
+        opened = self._shards.get(key)
+        if opened is not None:
+            return opened
         async with self._opening:
             if key not in self._shards:
-                self._abouts[key], folder = self._folders.find(key)
-                self._shards[key] = await self._run(lambda: edge.EdgeShard.load(str(folder)))
+                about, folder = self._folders.find(key)
+                self._shards[key] = _Open(await self._run(lambda: edge.EdgeShard.load(str(folder))), about)
             return self._shards[key]
 
+    async def _close(self, key: Key) -> None:
+        """Let nobody begin, wait for those who have begun, close."""
+        opened = self._shards.pop(key, None)
+        if opened is None:
+            return
+        while opened.users:
+            opened.free.clear()
+            await opened.free.wait()
+        await self._run(opened.shard.close)
+
     async def _call(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
-        shard = await self._shard(key)
+        opened = await self._open(key)
+        opened.users += 1
+        running = asyncio.get_running_loop().run_in_executor(self._pool, work, opened.shard)
+        running.add_done_callback(lambda _: _leave(opened))
         try:
-            return await self._run(lambda: work(shard))
-        except StoreUnavailable:
-            if self._shards.get(key) is not shard:
-                raise CollectionNotFound(key.collection) from None
-            raise
+            return await asyncio.shield(running)
+        except Exception as error:
+            raise _failure() from error
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except Exception as error:
-            log.exception("the store failed")
-            raise StoreUnavailable("the store failed to carry out the request") from error
+            raise _failure() from error
+
+
+def _failure() -> StoreUnavailable:
+    """Called while an error of the engine is handled: logs it, gives what the caller may know."""
+    log.exception("the store failed")
+    return StoreUnavailable("the store failed to carry out the request")
+
+
+def _leave(opened: _Open) -> None:
+    opened.users -= 1
+    opened.free.set()
 
 
 def _create(folder: Path) -> edge.EdgeShard:

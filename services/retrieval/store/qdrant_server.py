@@ -1,0 +1,238 @@
+"""A Qdrant server over gRPC. The only module that knows `qdrant_client`.
+
+A tenant's collection is named TENANT__COLLECTION there. Replicas of this service may share a server: the last one to
+commit a document wins, and its commit deletes what the others wrote.
+"""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from services.retrieval.errors import CollectionExists, StoreUnavailable
+from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
+from services.retrieval.store import codec
+from services.retrieval.store.engine import About, Amend, Found, Operation, Payload, Point, Remove, Upsert, Where
+from services.runtime.errors import CollectionNotFound
+
+T = TypeVar("T")
+
+PAGE = 1024
+SECONDS = 30
+BETWEEN = "__"
+ABOUT_ID = "00000000-0000-5000-8000-000000000001"
+ABOUT = "collection"
+
+
+class ServerEngine:
+    """An Engine at a server."""
+
+    def __init__(self, client: AsyncQdrantClient) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, url: str, api_key: str) -> "ServerEngine":
+        """Does not wait for the server; `ready` tells of it."""
+        host, _, port = url.partition("://")[2].rpartition(":")
+        client = AsyncQdrantClient(
+            host=host,
+            grpc_port=int(port),
+            prefer_grpc=True,
+            https=url.startswith("https:"),
+            api_key=api_key or None,
+            timeout=SECONDS,
+            check_compatibility=False,
+        )
+        return cls(client)
+
+    async def create(self, key: Key, about: About) -> None:
+        name = _name(key)
+        if await self._guard(key, self._client.collection_exists(name)):
+            raise CollectionExists(key.collection)
+        await self._guard(
+            key,
+            self._client.create_collection(
+                name,
+                vectors_config={codec.DENSE: models.VectorParams(size=WIDTH, distance=models.Distance.COSINE)},
+                sparse_vectors_config={codec.LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            ),
+        )
+        for field in codec.INDEXED:
+            await self._guard(key, self._index(name, field))
+        payload = {"kind": ABOUT, "max_chars": about.max_chars, "create_time": about.create_time}
+        await self.apply(key, [Upsert([Point(ABOUT_ID, payload)])])
+
+    async def about(self, key: Key) -> About:
+        found = await self.retrieve(key, [ABOUT_ID])
+        if not found:
+            raise CollectionNotFound(key.collection)
+        return About(found[0][1]["max_chars"], found[0][1]["create_time"])
+
+    async def names(self, tenant: str) -> Sequence[str]:
+        prefix = codec.tenant_name(tenant) + BETWEEN
+        found = await self._guard(None, self._client.get_collections())
+        return sorted(each.name.removeprefix(prefix) for each in found.collections if each.name.startswith(prefix))
+
+    def owned(self) -> Sequence[Key]:
+        """None: another replica may be writing to any of them. What it left is deleted by the next commit."""
+        return ()
+
+    async def drop(self, key: Key) -> None:
+        if not await self._guard(key, self._client.collection_exists(_name(key))):
+            raise CollectionNotFound(key.collection)
+        await self._guard(key, self._client.delete_collection(_name(key)))
+
+    async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            await self._apply(key, operation)
+
+    async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
+        if not ids:
+            return []
+        selected = models.PayloadSelectorExclude(exclude=list(without)) if without else True
+        found = await self._guard(
+            key, self._client.retrieve(_name(key), list(ids), with_payload=selected, with_vectors=False)
+        )
+        return [(str(record.id), record.payload or {}) for record in found]
+
+    async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
+        selected: Any = models.PayloadSelectorExclude(exclude=list(without)) if without else (list(only) or True)
+        found: list[tuple[str, Payload]] = []
+        offset: Any = None
+        while True:
+            records, offset = await self._guard(key, self._page(key, where, selected, offset))
+            found.extend((str(record.id), record.payload or {}) for record in records)
+            if offset is None:
+                return found
+
+    async def count(self, key: Key, where: Where) -> int:
+        found = await self._guard(key, self._client.count(_name(key), count_filter=_filter(where), exact=True))
+        return found.count
+
+    async def query(self, key: Key, probe: Probe) -> Candidates:
+        signals, requests = _requests(probe)
+        if not requests:
+            return Candidates({})
+        answers = await self._guard(key, self._client.query_batch_points(_name(key), requests))
+        scored = [[(str(point.id), point.score) for point in answer.points] for answer in answers]
+        found = dict(zip(signals, scored, strict=False))
+        also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
+        return Candidates(found, also)
+
+    async def rest(self, key: Key) -> None:
+        """A server does so by itself."""
+
+    async def ready(self) -> bool:
+        try:
+            await self._client.get_collections()
+        except (grpc.aio.AioRpcError, ApiException, ResponseHandlingException):
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _index(self, name: str, field: str) -> None:
+        await self._client.create_payload_index(name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True)
+
+    async def _apply(self, key: Key, operation: Operation) -> None:
+        name = _name(key)
+        match operation:
+            case Upsert(points):
+                written = [_point(point) for point in points]
+                await self._guard(key, self._client.upsert(name, written, wait=True))
+            case Remove(ids, where):
+                for chosen in _selectors(ids, where):
+                    await self._guard(key, self._client.delete(name, chosen, wait=True))
+            case Amend(payload, ids, where):
+                for chosen in _selectors(ids, where):
+                    await self._guard(key, self._client.set_payload(name, payload, points=chosen, wait=True))
+
+    def _page(self, key: Key, where: Where, selected: Any, offset: Any) -> Awaitable[Any]:
+        return self._client.scroll(
+            _name(key),
+            scroll_filter=_filter(where),
+            limit=PAGE,
+            offset=offset,
+            with_payload=selected,
+            with_vectors=False,
+        )
+
+    async def _guard(self, key: Key | None, work: Awaitable[T]) -> T:
+        """The engine's errors as the domain's."""
+        try:
+            return await work
+        except (grpc.aio.AioRpcError, ApiException, ResponseHandlingException, ValueError) as error:
+            if key and _says_missing(error):
+                raise CollectionNotFound(key.collection) from error
+            if key and _says_taken(error):
+                raise CollectionExists(key.collection) from error
+            raise StoreUnavailable("the store does not answer") from error
+
+
+def _name(key: Key) -> str:
+    return f"{codec.tenant_name(key.tenant)}{BETWEEN}{key.collection}"
+
+
+def _says_missing(error: Exception) -> bool:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() == grpc.StatusCode.NOT_FOUND
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code == 404
+    return isinstance(error, ValueError) and "not found" in str(error)
+
+
+def _says_taken(error: Exception) -> bool:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() == grpc.StatusCode.ALREADY_EXISTS
+    return isinstance(error, ValueError) and "already exists" in str(error)
+
+
+def _selectors(ids: Sequence[str], where: Where | None) -> list[Any]:
+    by_id: list[Any] = [models.PointIdsList(points=list(ids))] if ids else []
+    return [*by_id, *([models.FilterSelector(filter=_filter(where))] if where else [])]
+
+
+def _point(point: Point) -> models.PointStruct:
+    vectors: Any = {}
+    if point.dense is not None:
+        vectors[codec.DENSE] = point.dense.tolist()
+    if point.lexical is not None and point.lexical.indices:
+        vectors[codec.LEXICAL] = _sparse(point.lexical)
+    return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
+
+
+def _sparse(vector: Sparse) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+def _filter(where: Where) -> models.Filter:
+    return models.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
+
+
+def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
+    return [models.FieldCondition(key=name, match=models.MatchAny(any=list(values))) for name, values in fields] or None
+
+
+def _requests(probe: Probe) -> tuple[list[Signal], list[models.QueryRequest]]:
+    """One query for each signal; and where there are two, one more each, to score what the other one found."""
+    queries: dict[Signal, tuple[str, Any]] = {}
+    if probe.dense is not None:
+        queries[Signal.DENSE] = (codec.DENSE, probe.dense.tolist())
+    if probe.lexical is not None and probe.lexical.indices:
+        queries[Signal.LEXICAL] = (codec.LEXICAL, _sparse(probe.lexical))
+    where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
+
+    def request(signal: Signal, **fields: Any) -> models.QueryRequest:
+        using, query = queries[signal]
+        return models.QueryRequest(query=query, using=using, limit=probe.limit, with_payload=False, **fields)
+
+    requests = [request(signal, filter=where) for signal in queries]
+    if len(queries) == 2:
+        for signal, other in ((Signal.DENSE, Signal.LEXICAL), (Signal.LEXICAL, Signal.DENSE)):
+            using, query = queries[other]
+            prefetch = models.Prefetch(query=query, using=using, filter=where, limit=probe.limit)
+            requests.append(request(signal, prefetch=[prefetch]))
+    return list(queries), requests

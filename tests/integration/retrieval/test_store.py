@@ -1,0 +1,402 @@
+"""What every store must do, whichever engine is below it.
+
+The server's part runs against the client's own local mode, and against a server where HEADWORKS_TEST_QDRANT_URL names
+one.
+"""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from services.retrieval.errors import CollectionExists, StoreLocked
+from services.retrieval.language.words import passage_vector, query_vector
+from services.retrieval.model import Condition, Document, Entry, Filter, Key, Passage, Probe, Sentences, Signal
+from services.retrieval.store import codec
+from services.retrieval.store.base import VectorStore
+from services.retrieval.store.points import PointStore
+from services.retrieval.store.qdrant_edge import EdgeEngine
+from services.retrieval.store.qdrant_server import ServerEngine
+from services.runtime.errors import CollectionNotFound
+from tests.fakes.retrieval import vector_of
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+]
+
+SERVER = os.environ.get("HEADWORKS_TEST_QDRANT_URL", "")
+TENANT = f"acme-{uuid.uuid4().hex[:8]}"
+KEY = Key(TENANT, "docs")
+ALL = Filter()
+
+
+@pytest.fixture(params=["edge", "local", *(["server"] if SERVER else [])])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
+    match request.param:
+        case "edge":
+            engine: EdgeEngine | ServerEngine = EdgeEngine(tmp_path, threads=2)
+        case "local":
+            engine = ServerEngine(AsyncQdrantClient(":memory:"))
+        case _:
+            engine = ServerEngine.connect(SERVER, "")
+    store = PointStore(engine)
+    await store.create(KEY, 1200)
+    yield store
+    for tenant in (TENANT, "other"):
+        for name in await store.collections(tenant):
+            await store.drop(Key(tenant, name))
+    await store.aclose()
+
+
+def document(document_id: str, passages: int, content_hash: str = "1", **fields: object) -> Document:
+    record = Document(
+        id=document_id,
+        uri=f"file:///{document_id}",
+        title=document_id.upper(),
+        media_type="text/plain",
+        content_hash=content_hash,
+        size_bytes=10,
+        passage_count=passages,
+        update_time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        metadata={},
+    )
+    return replace(record, **fields)  # type: ignore[arg-type]
+
+
+def entries(of: Document, texts: Sequence[str], first: int = 0) -> list[Entry]:
+    return [
+        Entry(
+            passage=Passage(
+                id=codec.passage_id(of.id, of.version, index),
+                document_id=of.id,
+                title=of.title,
+                uri=of.uri,
+                headings=["Top", "Sub"],
+                index=index,
+                span=(index * 100, index * 100 + len(text)),
+                text=text,
+            ),
+            dense=vector_of(text),
+            lexical=passage_vector(text),
+            sentences=Sentences([(0, len(text))], bytes(range(256)) + bytes(128)),
+        )
+        for index, text in enumerate(texts, first)
+    ]
+
+
+async def put(store: VectorStore, document_id: str, *texts: str, content_hash: str = "1", **fields: object) -> Document:
+    record = document(document_id, len(texts), content_hash, **fields)
+    await store.commit(KEY, record, entries(record, texts))
+    return record
+
+
+def probe(query: str, given: Filter = ALL, limit: int = 10, *, dense: bool = True, lexical: bool = True) -> Probe:
+    return Probe(vector_of(query) if dense else None, query_vector(query) if lexical else None, given, limit)
+
+
+async def found(store: VectorStore, asked: Probe) -> set[str]:
+    candidates = await store.candidates(KEY, asked)
+    ids = [passage_id for scored in candidates.found.values() for passage_id, _ in scored]
+    return {passage.document_id for passage, _ in (await store.fetch(KEY, ids, False)).values()}
+
+
+async def texts_of(store: VectorStore, document_id: str) -> list[str]:
+    return [passage.text for passage in await store.passages(KEY, document_id)]
+
+
+class TestCollections:
+    async def test_are_created_listed_and_dropped(self, store: VectorStore) -> None:
+        created = await store.create(Key(TENANT, "alpha"), 300)
+        assert await store.collections(TENANT) == ["alpha", "docs"]
+        described = await store.describe(Key(TENANT, "alpha"))
+        assert described == created
+        assert await store.max_chars(Key(TENANT, "alpha")) == 300
+        await store.drop(Key(TENANT, "alpha"))
+        assert await store.collections(TENANT) == ["docs"]
+
+    async def test_cannot_be_created_twice(self, store: VectorStore) -> None:
+        with pytest.raises(CollectionExists):
+            await store.create(KEY, 500)
+        assert await store.max_chars(KEY) == 1200
+
+    async def test_count_what_they_hold(self, store: VectorStore) -> None:
+        await put(store, "a", "one", "two")
+        await put(store, "b", "three")
+        described = await store.describe(KEY)
+        assert (described.document_count, described.passage_count) == (2, 3)
+
+    async def test_start_empty_after_a_drop(self, store: VectorStore) -> None:
+        await put(store, "a", "water")
+        await store.drop(KEY)
+        await store.create(KEY, 1200)
+        assert (await store.describe(KEY)).passage_count == 0
+        assert await found(store, probe("water")) == set()
+
+    async def test_of_tenants_are_apart(self, store: VectorStore) -> None:
+        other = Key("other", "docs")
+        await store.create(other, 1200)
+        await put(store, "a", "water")
+        assert await store.document(other, "a") is None
+        assert (await store.describe(other)).document_count == 0
+        assert await store.collections("other") == ["docs"]
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda store, key: store.describe(key),
+            lambda store, key: store.max_chars(key),
+            lambda store, key: store.drop(key),
+            lambda store, key: store.document(key, "a"),
+            lambda store, key: store.document_ids(key),
+            lambda store, key: store.candidates(key, probe("water")),
+            lambda store, key: store.commit(key, document("a", 0), []),
+            lambda store, key: store.delete(key, ["a"]),
+        ],
+    )
+    async def test_that_are_not_there_are_not_found(self, store: VectorStore, call) -> None:  # type: ignore[no-untyped-def]
+        with pytest.raises(CollectionNotFound):
+            await call(store, Key(TENANT, "nowhere"))
+
+
+class TestDocuments:
+    async def test_come_back_as_they_were(self, store: VectorStore) -> None:
+        record = await put(store, "a/ü.txt", "one", "two", metadata={"lang": "en", 'k."[0]': "ä"})
+        assert await store.document(KEY, "a/ü.txt") == record
+        assert await store.document(KEY, "b") is None
+
+    async def test_are_listed_in_the_order_of_their_ids(self, store: VectorStore) -> None:
+        for name in ("b", "a/2", "ä", "a/10", "B"):
+            await put(store, name, "text")
+        ids = await store.document_ids(KEY)
+        assert ids == sorted(ids) == ["B", "a/10", "a/2", "b", "ä"]
+        records = await store.documents(KEY, ["ä", "gone", "B"])
+        assert [record.id for record in records] == ["ä", "B"]
+
+    async def test_have_their_passages_in_order(self, store: VectorStore) -> None:
+        texts = [f"passage {number}" for number in range(40)]
+        await put(store, "a", *texts)
+        await put(store, "b", "other")
+        passages = await store.passages(KEY, "a")
+        assert [passage.text for passage in passages] == texts
+        assert (passages[3].index, passages[3].span, passages[3].headings) == (3, (300, 309), ["Top", "Sub"])
+
+    async def test_are_deleted_with_their_passages(self, store: VectorStore) -> None:
+        await put(store, "a", "water")
+        await put(store, "b", "water")
+        await store.delete(KEY, ["a"])
+        assert await store.document_ids(KEY) == ["b"]
+        assert await texts_of(store, "a") == []
+        assert await found(store, probe("water")) == {"b"}
+
+    async def test_are_replaced(self, store: VectorStore) -> None:
+        await put(store, "a", "old water", "old land", "old sky")
+        await put(store, "a", "new water", "new land", content_hash="2")
+        assert await texts_of(store, "a") == ["new water", "new land"]
+        described = await store.describe(KEY)
+        assert (described.document_count, described.passage_count) == (1, 2)
+
+    async def test_keep_passages_when_the_type_alone_changes(self, store: VectorStore) -> None:
+        await put(store, "a", "water", "land", "sky")
+        await put(store, "a", "water and land", media_type="text/markdown")
+        assert await texts_of(store, "a") == ["water and land"]
+
+    async def test_get_new_labels_without_new_passages(self, store: VectorStore) -> None:
+        record = await put(store, "a", "water", metadata={"lang": "en"})
+        labelled = replace(record, title="New", uri="u", metadata={"lang": "de"})
+        await store.relabel(KEY, labelled)
+        assert await store.document(KEY, "a") == labelled
+        (passage,) = await store.passages(KEY, "a")
+        assert (passage.title, passage.uri) == ("New", "u")
+        assert await found(store, probe("water", Filter([Condition("metadata.lang", ["de"])]))) == {"a"}
+        assert await found(store, probe("water", Filter([Condition("metadata.lang", ["en"])]))) == set()
+
+
+class TestWritingInParts:
+    async def test_shows_the_old_version_until_the_commit(self, store: VectorStore) -> None:
+        await put(store, "a", "old")
+        newer = document("a", 2, "2")
+        await store.begin(KEY, "a")
+        await store.write(KEY, newer, entries(newer, ["first"]))
+        assert await texts_of(store, "a") == ["old"]
+        record = await store.document(KEY, "a")
+        assert record
+        assert record.content_hash == "1"
+        await store.commit(KEY, newer, entries(newer, ["second"], 1))
+        assert await texts_of(store, "a") == ["first", "second"]
+        assert (await store.describe(KEY)).passage_count == 2
+
+    async def test_leaves_the_old_version_when_broken_off(self, store: VectorStore) -> None:
+        await put(store, "a", "old")
+        newer = document("a", 2, "2")
+        await store.begin(KEY, "a")
+        await store.write(KEY, newer, entries(newer, ["first"]))
+        await store.settle(KEY, "a")
+        assert await texts_of(store, "a") == ["old"]
+        assert (await store.describe(KEY)).passage_count == 1
+
+    async def test_leaves_nothing_of_a_new_document_when_broken_off(self, store: VectorStore) -> None:
+        newer = document("a", 2)
+        await store.begin(KEY, "a")
+        await store.write(KEY, newer, entries(newer, ["first"]))
+        await store.settle(KEY, "a")
+        assert (await store.describe(KEY)).passage_count == 0
+        assert await store.document(KEY, "a") is None
+
+
+class TestQueries:
+    async def test_score_each_signal_by_itself(self, store: VectorStore) -> None:
+        await put(store, "a", "the gate opens upward")
+        await put(store, "b", "bread is baked in ovens")
+        candidates = await store.candidates(KEY, probe("gate opens"))
+        dense, lexical = candidates.found[Signal.DENSE], candidates.found[Signal.LEXICAL]
+        best = codec.passage_id("a", document("a", 1).version, 0)
+        assert dense[0][0] == best
+        assert dense[0][1] == pytest.approx(float(vector_of("gate opens") @ vector_of("the gate opens upward")))
+        assert [passage_id for passage_id, _ in lexical] == [best]
+        assert lexical[0][1] > 0
+        assert len(dense) == 2
+
+    async def test_score_what_the_other_signal_found(self, store: VectorStore) -> None:
+        await put(store, "a", "gate gate gate")
+        await put(store, "b", "a gate and much else besides that nobody asked for")
+        candidates = await store.candidates(KEY, probe("gate", limit=1))
+        ids = {passage_id for scored in candidates.found.values() for passage_id, _ in scored}
+        for signal in Signal:
+            assert ids <= {*dict(candidates.found[signal]), *candidates.also[signal]}
+
+    async def test_weigh_rare_words_more(self, store: VectorStore) -> None:
+        for number in range(8):
+            await put(store, f"w{number}", "water everywhere")
+        await put(store, "rare", "turbine everywhere")
+        candidates = await store.candidates(KEY, probe("water turbine", dense=False))
+        fetched = await store.fetch(KEY, [candidates.found[Signal.LEXICAL][0][0]], False)
+        assert [passage.document_id for passage, _ in fetched.values()] == ["rare"]
+
+    async def test_use_only_the_signals_given(self, store: VectorStore) -> None:
+        await put(store, "a", "water")
+        assert set((await store.candidates(KEY, probe("water", lexical=False))).found) == {Signal.DENSE}
+        assert set((await store.candidates(KEY, probe("water", dense=False))).found) == {Signal.LEXICAL}
+        assert (await store.candidates(KEY, probe("the of", dense=False))).found == {}
+
+    async def test_give_at_most_the_limit(self, store: VectorStore) -> None:
+        await put(store, "a", *(f"water {number}" for number in range(20)))
+        candidates = await store.candidates(KEY, probe("water", limit=7))
+        assert [len(scored) for scored in candidates.found.values()] == [7, 7]
+
+    async def test_find_nothing_in_an_empty_collection(self, store: VectorStore) -> None:
+        assert await found(store, probe("water")) == set()
+
+    async def test_fetch_sentences_when_asked(self, store: VectorStore) -> None:
+        await put(store, "a", "water")
+        passage_id = codec.passage_id("a", document("a", 1).version, 0)
+        fetched = await store.fetch(KEY, [passage_id, codec.passage_id("b", "", 0)], True)
+        assert list(fetched) == [passage_id]
+        assert fetched[passage_id][1] == Sentences([(0, 5)], bytes(range(256)) + bytes(128))
+        assert (await store.fetch(KEY, [passage_id], False))[passage_id][1] is None
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (Filter(), {"a", "b", "c"}),
+            (Filter([Condition("document_id", ["a", "c"])]), {"a", "c"}),
+            (Filter([Condition("media_type", ["text/html"])]), {"c"}),
+            (Filter([Condition("metadata.lang", ["en"])]), {"a", "b"}),
+            (Filter([Condition("metadata.lang", ["en"]), Condition("metadata.x.y", ["1"])]), {"b"}),
+            (Filter((), [Condition("metadata.lang", ["en"])]), {"c"}),
+            (Filter((), [Condition("document_id", ["a"]), Condition("document_id", ["b"])]), {"c"}),
+            (Filter([Condition("metadata.lang", ["en"])], [Condition("document_id", ["a"])]), {"b"}),
+            (Filter([Condition("metadata.nothing", ["en"])]), set()),
+        ],
+    )
+    async def test_filter(self, store: VectorStore, given: Filter, expected: set[str]) -> None:
+        await put(store, "a", "water", metadata={"lang": "en"})
+        await put(store, "b", "water", metadata={"lang": "en", "x.y": "1"})
+        await put(store, "c", "water", metadata={"lang": "de"}, media_type="text/html")
+        assert await found(store, probe("water", given)) == expected
+        assert await found(store, probe("water", given, dense=False)) == expected
+
+
+class TestEdge:
+    """What the engine in this process does besides."""
+
+    async def test_keeps_everything_over_a_restart(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=1))
+        await store.create(KEY, 700)
+        record = await put(store, "a", "water")
+        await store.aclose()
+        again = PointStore(EdgeEngine(tmp_path, threads=1))
+        assert await again.document(KEY, "a") == record
+        assert await again.max_chars(KEY) == 700
+        assert await found(again, probe("water")) == {"a"}
+        await again.aclose()
+
+    async def test_refuses_a_folder_in_use(self, tmp_path: Path) -> None:
+        engine = EdgeEngine(tmp_path, threads=1)
+        with pytest.raises(StoreLocked, match="another process"):
+            EdgeEngine(tmp_path, threads=1)
+        await engine.aclose()
+        await EdgeEngine(tmp_path, threads=1).aclose()
+
+    async def test_settles_at_its_start_what_was_broken_off(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=1))
+        await store.create(KEY, 700)
+        await put(store, "a", "old")
+        newer = document("a", 2, "2")
+        await store.begin(KEY, "a")
+        await store.write(KEY, newer, entries(newer, ["half"]))
+        await store.aclose()
+        again = PointStore(EdgeEngine(tmp_path, threads=1))
+        await again.recover()
+        assert (await again.describe(KEY)).passage_count == 1
+        assert await texts_of(again, "a") == ["old"]
+        await again.aclose()
+
+    async def test_ignores_a_folder_half_made(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=1))
+        (tmp_path / codec.tenant_name(TENANT) / "half" / "shard").mkdir(parents=True)
+        assert await store.collections(TENANT) == []
+        await store.create(Key(TENANT, "half"), 500)
+        assert await store.collections(TENANT) == ["half"]
+        await store.aclose()
+
+    async def test_brings_indexes_up_to_date(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=2))
+        await store.create(KEY, 700)
+        await put(store, "a", "water")
+        await store.rest(KEY)
+        await store.rest(KEY)
+        assert await found(store, probe("water")) == {"a"}
+        await store.aclose()
+
+    async def test_drops_while_others_read(self, tmp_path: Path) -> None:
+        import asyncio
+
+        store = PointStore(EdgeEngine(tmp_path, threads=4))
+        await store.create(KEY, 700)
+        await put(store, "a", *(f"water {number}" for number in range(300)))
+        reads = [asyncio.create_task(found(store, probe("water"))) for _ in range(50)]
+        await asyncio.sleep(0.002)
+        await store.drop(KEY)
+        for outcome in await asyncio.gather(*reads, return_exceptions=True):
+            assert outcome == {"a"} or outcome == set() or isinstance(outcome, CollectionNotFound)
+        await store.aclose()
+
+
+@pytest.mark.parametrize("tenant", ["a__b", "a_", "../x", "A", "", "x" * 70, "a/b", "~" + "0" * 40])
+def test_odd_tenants_get_names_of_their_own(tenant: str) -> None:
+    name = codec.tenant_name(tenant)
+    assert name != tenant
+    assert "__" not in name
+    assert "/" not in name
+    assert not name.endswith("_")
+
+
+@pytest.mark.parametrize("tenant", ["acme", "a-b_c", "0", "x" * 64])
+def test_plain_tenants_keep_their_names(tenant: str) -> None:
+    assert codec.tenant_name(tenant) == tenant
