@@ -8,16 +8,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench import rpc, xquad
 from bench.command import Say, execute, parser, positive
+from bench.costs import Costs, cost_table
 from bench.errors import BenchError
 from bench.goals import Bound, Goal
 from bench.harness import Case, Figures, Results, Side, alternate
 from bench.load import LoadGenerator, Plan
+from bench.machine import Meter
 from bench.mesh import Mesh, running
 from bench.report import Extra, Report
 from bench.resources import memory, processor, spent
@@ -28,29 +30,20 @@ from bench.worker import Worker
 COLLECTION = "bench-asks"
 PATH = "/v1/chat/completions"
 SEED = 1
-RATE, P50, P90, P99, FIRST, LOADER = "asks/s", "p50 ms", "p90 ms", "p99 ms", "first byte p50 ms", "cores of load"
+RATE, P50, P90, P99, FIRST, LOADER, OTHERS = (
+    "asks/s",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "first byte p50 ms",
+    "cores of load",
+    "cores of others",
+)
 MESH, STREAM, SINGLE, TUNED = "mesh", "mesh, streamed", "one process", "one process, tuned"
 EXAMPLES = """\
   python -m bench.asks
   python -m bench.asks --connections 16 --rounds 5 --json asks.json
   python -m bench.asks --mesh .headworks --seconds 10"""
-
-
-@dataclass
-class Costs:
-    """Processor time of the mesh's processes, in seconds, over all rounds of one case; and for how many asks."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    asks: int = 0
-
-    def add(self, seconds: dict[str, float], asks: int) -> None:
-        for name, value in seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + value
-        self.asks += asks
-
-    def per_ask(self) -> dict[str, float]:
-        """Milliseconds by process."""
-        return {name: value / self.asks * 1000 for name, value in self.seconds.items()} if self.asks else {}
 
 
 class MeshSide:
@@ -65,13 +58,19 @@ class MeshSide:
 
     def run(self, connections: int, stream: bool) -> Figures:
         plan = self._plan(connections, stream)
-        before = processor(self._mesh.state)
+        before, meter = processor(self._mesh.state), Meter()
         load = self._loader.call(LoadGenerator.run, plan)
         took = spent(before, processor(self._mesh.state))
+        others = meter.others(sum(took.values())) - load.processor
         if not stream:
             self.costs.setdefault(connections, Costs()).add(took, load.total)
         figures = {RATE: load.rate, P50: load.latency.p50, P90: load.latency.p90, P99: load.latency.p99}
-        return {**figures, LOADER: load.processor, **({FIRST: load.first.p50} if stream else {})}
+        return {
+            **figures,
+            LOADER: load.processor,
+            OTHERS: max(others, 0.0),
+            **({FIRST: load.first.p50} if stream else {}),
+        }
 
     def _plan(self, connections: int, stream: bool) -> Plan:
         return Plan(
@@ -99,9 +98,10 @@ def _body(question: str, stream: bool) -> bytes:
 
 
 def _ask_single(single: Worker[Single], questions: Sequence[str], times: Times, threads: int) -> Figures:
+    meter = Meter()
     asked = single.call(Single.load, questions, threads, times.seconds, times.warm_up)
     figures = {RATE: asked.rate, P50: asked.latency.p50, P90: asked.latency.p90, P99: asked.latency.p99}
-    return {**figures, "cores of its own": asked.processor}
+    return {**figures, OTHERS: meter.others(asked.processor)}
 
 
 async def prepare(mesh: Mesh, corpus: xquad.Corpus) -> None:
@@ -174,8 +174,12 @@ def _report(
         results=results,
         goals=goals,
         rounds=rounds,
-        extras=[_cost_table(costs), _memory_table(memories)],
+        extras=[
+            cost_table("processor ms per ask, not streamed", {_case(key): cost for key, cost in costs.items()}),
+            _memory_table(memories),
+        ],
         notes=[
+            "cores of others: what everything but the side itself used of the machine meanwhile; the less, the truer.",
             "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and "
             "the same choice of sentences, called in process from as many threads as there are connections.",
             "one process, tuned: the same with bfloat16 weights and one torch thread.",
@@ -206,15 +210,6 @@ def _goals(results: Results) -> list[Goal]:
 def _median(figures: dict[str, Summary] | object, name: str) -> float:
     assert isinstance(figures, dict)
     return float(figures[name].median)
-
-
-def _cost_table(costs: dict[int, Costs]) -> Extra:
-    """Processor milliseconds per ask, by process and number of connections."""
-    by_case = [costs[connections].per_ask() for connections in costs]
-    names = sorted({name for case in by_case for name in case}, key=lambda name: -by_case[-1].get(name, 0.0))
-    rows = [(name, [case.get(name, 0.0) for case in by_case]) for name in names]
-    rows.append(("all", [sum(case.values()) for case in by_case]))
-    return Extra("processor ms per ask, not streamed", ["process", *map(_case, costs)], rows)
 
 
 def _memory(mesh: Mesh) -> dict[str, tuple[float, float]]:

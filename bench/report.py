@@ -91,19 +91,26 @@ def _case_json(case: Case, results: Results) -> dict[str, Any]:
 
 def _figures(report: Report) -> Table:
     """A row per case and figure, a column per side, and how the first side stands to each peer."""
-    sides = report.cases[0].sides
-    peers = [side.name for side in sides if side.peer]
-    table = Table(title=f"{report.title}: median (min–max) of {report.rounds}", title_justify="left")
-    for heading in ("case", "figure", *(side.name for side in sides), *(f"{sides[0].name} ÷ {name}" for name in peers)):
-        table.add_column(heading, justify="left" if heading in ("case", "figure") else "right")
+    sides = list({side.name: side for case in report.cases for side in case.sides}.values())
+    first, peers = sides[0].name, [side.name for side in sides if side.peer]
+    table = Table(title=_title(report), title_justify="left")
+    for heading in ("case", "figure"):
+        table.add_column(heading)
+    for heading in (*(side.name for side in sides), *(f"{first} ÷ {peer}" for peer in peers)):
+        table.add_column(heading, justify="right")
     for case in report.cases:
         own = report.results[case.name]
-        for place, name in enumerate(_names(case.sides, report.results, case.name)):
-            found = [own[side.name].get(name) for side in case.sides]
-            ratios = [_ratio(found[0], own[peer].get(name)) for peer in peers]
-            last = place == len(_names(case.sides, report.results, case.name)) - 1
-            table.add_row("" if place else case.name, name, *map(_cell, found), *ratios, end_section=last)
+        names = _names(case.sides, report.results, case.name)
+        for place, name in enumerate(names):
+            found = {side.name: own.get(side.name, {}).get(name) for side in sides}
+            ratios = [_ratio(found[first], found[peer]) for peer in peers]
+            cells = ("" if place else case.name, name, *map(_cell, found.values()), *ratios)
+            table.add_row(*cells, end_section=name == names[-1])
     return table
+
+
+def _title(report: Report) -> str:
+    return report.title if report.rounds == 1 else f"{report.title}: median (min–max) of {report.rounds} rounds"
 
 
 def _cell(summary: Summary | None) -> str:

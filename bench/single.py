@@ -61,7 +61,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a load of questions came to. `processor` is the share of one core that the process used."""
+    """What a load of questions came to. `processor` is the seconds of one core that the process used."""
 
     answered: int
     seconds: float
@@ -89,10 +89,12 @@ class Single:
         self._threshold = ModelsSettings().answer_threshold
         self._passages: dict[str, Passage] = {}
         self._shards = 0
+        self._processor = 0.0
         self.clear()
 
     def clear(self) -> None:
         """Begin with an empty store."""
+        self.processor()
         self._shards += 1
         folder = self._folder / str(self._shards)
         folder.mkdir(parents=True)
@@ -111,6 +113,11 @@ class Single:
             self._write({document: passages[document] for document in documents[first : first + BATCH]}, with_sentences)
         self._shard.flush()
         return time.perf_counter() - started
+
+    def processor(self) -> float:
+        """Seconds of one core used since this was last asked."""
+        before, self._processor = self._processor, time.process_time()
+        return self._processor - before
 
     def ask(self, question: str) -> list[Quote]:
         """The sentences that answer, best first; none where nothing does."""
@@ -143,13 +150,12 @@ class Single:
             threading.Thread(target=self._ask_until, args=(turn, begin, begin + seconds, latencies))
             for _ in range(threads)
         ]
-        started, processor = time.perf_counter(), time.process_time()
+        processor = time.process_time()
         for asker in askers:
             asker.start()
         for asker in askers:
             asker.join()
-        share = (time.process_time() - processor) / (time.perf_counter() - started)
-        return Asked(len(latencies), seconds, Latencies.of(latencies), share)
+        return Asked(len(latencies), seconds, Latencies.of(latencies), time.process_time() - processor)
 
     def _ask_until(self, turn: Iterator[str], begin: float, end: float, latencies: list[float]) -> None:
         while (started := time.perf_counter()) < end:
