@@ -14,7 +14,9 @@ class ModelsSettings(BaseSettings):
 
     threads: Annotated[int, Ge(1)] = Field(default=1, description="Threads that one embedding instance computes with.")
     embed_instances: Annotated[int, Ge(1)] = Field(
-        default=1, description="Instances of the embedding model; each is a process with its own copy of the weights."
+        default=2,
+        description="Instances of the embedding model; each is a process with its own copy of the weights (0.3 GiB). "
+        "With one, requests at times wait half a second for Triton's batcher.",
     )
     embed_queue_size: Annotated[int, Gt(0)] = Field(
         default=256, description="Embedding requests that may wait; one more is refused with UNAVAILABLE."

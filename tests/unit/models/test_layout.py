@@ -13,7 +13,7 @@ from services.models.settings import ModelsSettings
 
 PORTS = triton.Ports(grpc=7001, http=7002, metrics=7003)
 SETTINGS = ModelsSettings(
-    threads=3, embed_instances=2, embed_queue_size=17, embed_queue_delay=250, answer_threshold=0.25
+    threads=3, embed_instances=5, embed_queue_size=17, embed_queue_delay=250, answer_threshold=0.25
 )
 
 
@@ -21,7 +21,7 @@ def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
     repository = lay_out_repository(tmp_path / "models", SETTINGS)
     embed = (repository / "embed/config.pbtxt").read_text()
     assert 'key: "threads" value: { string_value: "3" }' in embed
-    assert "count: 2" in embed
+    assert "count: 5" in embed
     assert "max_queue_size: 17" in embed
     assert "max_queue_delay_microseconds: 250" in embed
     assert 'string_value: "0.25"' in (repository / "extract/config.pbtxt").read_text()
