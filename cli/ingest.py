@@ -52,9 +52,9 @@ def ingest(
     started = time.monotonic()
     with calling(find_edge(data, edge, key)) as client:
         outcome = ingest_found(client, found, utf8(collection, "the collection"), delete_missing, timeout, as_json)
-    outcome.failures += [(name, "FILE_UNREADABLE", reason) for name, reason in found.unreadable]
+    outcome.unreadable |= dict(found.unreadable)
     _report(collection, found, outcome, time.monotonic() - started, as_json)
-    return FAILURE if outcome.failures else 0
+    return FAILURE if outcome.failures() else 0
 
 
 def ingest_found(
@@ -63,12 +63,11 @@ def ingest_found(
     """Send the files with progress shown, unless `quiet`. Raises grpc.RpcError."""
     from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
-    from cli.sending import Requests, send, stored_hashes
+    from cli.sending import send_all
 
     opened = pb.IngestOpen(collection=collection, create_collection=True, delete_missing=delete_missing)
-    requests = Requests(opened, found.files, stored_hashes(client, collection, timeout))
     with _progress(len(found.files), quiet) as told:
-        return send(client, requests, timeout, told)
+        return send_all(client, opened, found.files, timeout, told)
 
 
 @contextmanager
@@ -79,16 +78,17 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda _: None
+        yield lambda *_: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=total)
 
-        def told(response: Any) -> None:
+        def told(response: Any, outcome: "Outcome") -> None:
             kind = response.WhichOneof("message")
             if kind == "result":
-                progress.update(task, advance=1, description=response.result.document_id)
+                done = len(outcome.results)
+                progress.update(task, completed=done, description=response.result.document_id)
             elif kind == "progress":
                 now = response.progress
                 text = f"{now.document_id}: {now.passages_done} of {now.passages_total} passages"
@@ -100,23 +100,24 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
 def _report(collection: str, found: "Found", outcome: "Outcome", seconds: float, as_json: bool) -> None:
     from cli.output import print_json, table, wide
 
+    failures = outcome.failures()
     if as_json:
-        failures = [{"document_id": name, "reason": reason, "message": message}
-                    for name, reason, message in outcome.failures]  # fmt: skip
-        counts = outcome.counts | {"failed": len(outcome.failures)}
+        listed = [{"document_id": name, "reason": reason, "message": message} for name, reason, message in failures]
+        counts = {**outcome.counts(), "failed": len(failures)}
         print_json({"collection": collection, **counts, "skipped": found.skipped,
-                    "failures": failures, "seconds": round(seconds, 2)})  # fmt: skip
+                    "failures": listed, "seconds": round(seconds, 2)})  # fmt: skip
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
     if found.skipped:
         click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())))
-    if outcome.failures:
-        click.echo(f"failed: {len(outcome.failures)}", err=True)
-        wide().print(table(("document", "reason", "message"), outcome.failures[:SHOWN_FAILURES]))
+    if failures:
+        click.echo(f"failed: {len(failures)}", err=True)
+        wide().print(table(("document", "reason", "message"), failures[:SHOWN_FAILURES]))
 
 
 def summary(outcome: "Outcome") -> str:
     """ "3 created, 1 replaced, 40 passages"."""
     shown = ("created", "replaced", "unchanged", "deleted", "passages")
-    parts = [f"{outcome.counts[name]} {name}" for name in shown if outcome.counts.get(name)]
+    counts = outcome.counts()
+    parts = [f"{counts[name]} {name}" for name in shown if counts[name]]
     return ", ".join(parts) or "nothing to do"

@@ -1,7 +1,8 @@
 """The client's side of an ingestion stream."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +14,53 @@ from cli.files import LocalFile
 
 CHUNK = 1 << 20
 PAGE = 1000
+RESUMABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+RESUME_SECONDS = 1.0
+MOST_IDLE = 15
+UNCHANGED = pb.DocumentResult.OUTCOME_UNCHANGED
+WRITTEN = (pb.DocumentResult.OUTCOME_CREATED, pb.DocumentResult.OUTCOME_REPLACED)
+COUNTED = {
+    "created": pb.DocumentResult.OUTCOME_CREATED,
+    "replaced": pb.DocumentResult.OUTCOME_REPLACED,
+    "unchanged": pb.DocumentResult.OUTCOME_UNCHANGED,
+}
 
 
 @dataclass
 class Outcome:
-    """How an ingestion ended, as the server counted it, and each document that failed: id, reason, message."""
+    """How an ingestion ended: each document's result, by id, and how many were deleted.
 
-    counts: dict[str, int] = field(default_factory=dict)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    Where the stream had to be resumed, what happened to a document first is what counts.
+    """
+
+    results: dict[str, pb.DocumentResult] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    deleted: int = 0
+
+    def take(self, response: pb.IngestResponse) -> None:
+        """Take in a message of the server."""
+        kind = response.WhichOneof("message")
+        if kind == "result":
+            result = response.result
+            if result.document_id not in self.results or result.outcome != UNCHANGED:
+                self.results[result.document_id] = result
+        elif kind == "summary":
+            self.deleted = response.summary.deleted
+
+    def counts(self) -> dict[str, int]:
+        """Documents by outcome, and the passages written."""
+        found = {
+            name: sum(one.outcome == outcome for one in self.results.values()) for name, outcome in COUNTED.items()
+        }
+        written = (one.passage_count for one in self.results.values() if one.outcome in WRITTEN)
+        return {**found, "deleted": self.deleted, "passages": sum(written)}
+
+    def failures(self) -> list[tuple[str, str, str]]:
+        """Each document that failed: its id, the reason, the message."""
+        failed = [one for one in self.results.values() if one.outcome == pb.DocumentResult.OUTCOME_FAILED]
+        there = [(one.document_id, one.error_reason, one.error_message) for one in failed
+                 if one.document_id not in self.unreadable]  # fmt: skip
+        return there + [(name, "FILE_UNREADABLE", reason) for name, reason in self.unreadable.items()]
 
 
 class Requests:
@@ -72,28 +112,37 @@ def stored_hashes(client: Client, collection: str, timeout: float) -> dict[str, 
         request.page_token = page.next_page_token
 
 
-def send(
-    client: Client, requests: Requests, timeout: float, told: Callable[[pb.IngestResponse], None]
+def send_all(
+    client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
+    told: Callable[[pb.IngestResponse, Outcome], None],
 ) -> Outcome:  # fmt: skip
-    """Send everything, telling `told` each message of the server. Raises grpc.RpcError where the stream breaks."""
-    outcome = Outcome()
+    """Send the files, telling `told` each message of the server. A stream that breaks after some progress is resumed:
+    what is stored by then is not sent again. Raises grpc.RpcError."""
+    outcome, until, idle = Outcome(), time.monotonic() + timeout, 0
+    while True:
+        before = len(outcome.results)
+        try:
+            limit = max(0.1, until - time.monotonic())
+            requests = Requests(opened, files, stored_hashes(client, opened.collection, limit))
+            _send(client, requests, limit, outcome, told)
+            return outcome
+        except grpc.RpcError as error:
+            idle = 0 if len(outcome.results) > before else idle + 1
+            late = time.monotonic() + RESUME_SECONDS >= until
+            if error.code() not in RESUMABLE or not outcome.results or idle > MOST_IDLE or late:
+                raise
+            time.sleep(RESUME_SECONDS)
+
+
+def _send(
+    client: Client, requests: Requests, timeout: float, outcome: Outcome,
+    told: Callable[[pb.IngestResponse, Outcome], None],
+) -> None:  # fmt: skip
     call: Any = client.retrieval.Ingest(iter(requests), timeout=timeout, metadata=client.metadata)
     try:
         for response in call:
-            told(response)
-            kind = response.WhichOneof("message")
-            if kind == "result" and response.result.outcome == pb.DocumentResult.OUTCOME_FAILED:
-                outcome.failures.append(_failure(response.result, requests.unreadable))
-            elif kind == "summary":
-                outcome.counts = {name.name: getattr(response.summary, name.name)
-                                  for name in pb.IngestSummary.DESCRIPTOR.fields}  # fmt: skip
+            outcome.take(response)
+            told(response, outcome)
     finally:
         call.cancel()
-    return outcome
-
-
-def _failure(result: pb.DocumentResult, unreadable: Mapping[str, str]) -> tuple[str, str, str]:
-    here = unreadable.get(result.document_id)
-    if here:
-        return result.document_id, "FILE_UNREADABLE", here
-    return result.document_id, result.error_reason, result.error_message
+        outcome.unreadable |= requests.unreadable

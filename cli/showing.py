@@ -90,7 +90,7 @@ def _talk(edge: Edge, found: Found, question: str, say: Say) -> Asked:
     with Client(edge) as client:
         outcome = ingest_found(client, found, COLLECTION, False, INGEST_SECONDS, quiet=True)
     say(f"    {summary(outcome)}")
-    for name, reason, message in outcome.failures:
+    for name, reason, message in outcome.failures():
         say(f"    {name} failed: {reason} {message}")
     say(f"==> asking: {question}\n")
     asked = ask_over_http(edge, question, COLLECTION, lambda text: _piece(text, say))
