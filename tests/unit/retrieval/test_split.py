@@ -1,0 +1,131 @@
+"""Passages: what they cover, how long they are, where they are cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.retrieval.ingest.split import Heading, split
+from services.retrieval.ingest.text import read_markdown
+
+PARTS = st.sampled_from(
+    [
+        "word",
+        " ",
+        "\n",
+        "\n\n",
+        ". ",
+        "。",
+        "水坝",
+        "# Title\n",
+        "## Sub\n\n",
+        "```\n",
+        "x" * 50,
+        "\u3000",
+        "- item\n",
+        "é",
+    ]
+)
+TEXTS = st.one_of(st.lists(PARTS, max_size=120).map("".join), st.text(max_size=400))
+
+
+@given(TEXTS, st.integers(20, 200))
+def test_every_character_is_in_one_passage_and_none_is_too_long(text: str, limit: int) -> None:
+    pieces = split(text, read_markdown_headings(text), limit)
+    end = 0
+    for piece in pieces:
+        start, stop = piece.span
+        assert start >= end
+        assert not text[end:start].strip()
+        assert 0 < stop - start <= limit
+        assert text[start:stop] == text[start:stop].strip()
+        end = stop
+    assert not text[end:].strip()
+
+
+@given(TEXTS, st.integers(20, 200))
+def test_sentences_are_ranges_of_their_passage_in_order(text: str, limit: int) -> None:
+    for piece in split(text, read_markdown_headings(text), limit):
+        length = piece.span[1] - piece.span[0]
+        end = 0
+        assert piece.sentences
+        for start, stop in piece.sentences:
+            assert end <= start < stop <= length
+            end = stop
+
+
+def read_markdown_headings(text: str) -> list[Heading]:
+    """Headings at lines that begin with a number sign; the text stays as it is, line ends included."""
+    found = []
+    at = 0
+    for line in text.split("\n"):
+        if line.startswith("#") and line.strip("# "):
+            found.append(Heading(at, len(line) - len(line.lstrip("#")), line.strip("# ")))
+        at += len(line) + 1
+    return found
+
+
+def texts(markdown: str, limit: int = 1200) -> list[tuple[tuple[str, ...], str]]:
+    extract = read_markdown(markdown.encode())
+    return [
+        (piece.headings, extract.text[slice(*piece.span)]) for piece in split(extract.text, extract.headings, limit)
+    ]
+
+
+def test_headings_make_the_path() -> None:
+    assert texts("intro\n\n# A\n\none\n\n## B\n\ntwo\n\n### C\n\nthree\n\n## D\n\nfour\n\n# E\n\nfive\n") == [
+        ((), "intro"),
+        (("A",), "# A\n\none"),
+        (("A", "B"), "## B\n\ntwo"),
+        (("A", "B", "C"), "### C\n\nthree"),
+        (("A", "D"), "## D\n\nfour"),
+        (("E",), "# E\n\nfive"),
+    ]
+
+
+def test_a_heading_with_nothing_of_its_own_goes_with_what_follows() -> None:
+    assert texts("# A\n\n## B\n\ntext\n") == [(("A", "B"), "# A\n\n## B\n\ntext")]
+
+
+def test_underlined_headings_count() -> None:
+    assert texts("Top\n===\n\none\n\nSub\n---\n\ntwo\n") == [
+        (("Top",), "Top\n===\n\none"),
+        (("Top", "Sub"), "Sub\n---\n\ntwo"),
+    ]
+
+
+def test_a_fence_hides_what_looks_like_a_heading() -> None:
+    assert [headings for headings, _ in texts("# A\n\n```\n# not\n```\n\ntext")] == [("A",)]
+
+
+def test_small_paragraphs_share_a_passage() -> None:
+    assert [text for _, text in texts("one\n\ntwo\n\nthree")] == ["one\n\ntwo\n\nthree"]
+
+
+def test_paragraphs_are_kept_whole_where_they_fit() -> None:
+    first, second = "a " * 60, "b " * 60
+    assert [text for _, text in texts(f"{first}\n\n{second}", 200)] == [first.strip(), second.strip()]
+
+
+def test_a_long_paragraph_is_cut_between_sentences() -> None:
+    sentence = "This is a sentence of some length. "
+    cut = [text for _, text in texts(sentence * 20, 200)]
+    assert len(cut) == 4
+    assert all(text.endswith("length.") for text in cut)
+
+
+def test_a_long_paragraph_is_cut_into_parts_of_like_length() -> None:
+    lengths = [len(text) for _, text in texts("A short sentence. " * 70, 1200)]
+    assert len(lengths) == 2
+    assert min(lengths) > 0.8 * max(lengths)
+
+
+def test_chinese_is_cut_between_sentences() -> None:
+    cut = [text for _, text in texts("水坝拦住了水。闸门向上打开。" * 20, 60)]
+    assert all(text.endswith("。") for text in cut)
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "水" * 5000, "." * 5000])
+def test_a_word_without_end_is_cut_anyway(text: str) -> None:
+    cut = [text for _, text in texts(text, 1000)]
+    assert "".join(cut) == text
+    assert len(cut) == 5
