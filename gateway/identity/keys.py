@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
@@ -30,6 +30,25 @@ class StoredKey:
     prefix: str
     sha256: str
     identity: Identity
+
+
+class _Entry(BaseModel):
+    """A key in the file."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    id: str
+    prefix: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    tenant: str = Field(min_length=1)
+    subject: str
+    scopes: list[str]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    keys: list[_Entry]
 
 
 class KeyRing:
@@ -62,7 +81,7 @@ class KeyRing:
         try:
             if self._stat() != self._stamp:
                 self._load()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             log.exception("API keys not read; the last good ones stay in force", extra={"file": str(self._path)})
 
     def _stat(self) -> tuple[int, int]:
@@ -72,8 +91,8 @@ class KeyRing:
     def _load(self) -> None:
         stamp = self._stat()
         keys: dict[str, list[StoredKey]] = {}
-        for entry in orjson.loads(self._path.read_bytes())["keys"]:
-            identity = Identity(entry["tenant"], entry["subject"], frozenset(entry["scopes"]))
-            stored = StoredKey(entry["id"], entry["prefix"], entry["sha256"], identity)
+        for entry in _File.model_validate_json(self._path.read_bytes()).keys:
+            identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes))
+            stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)
         self._keys, self._stamp = keys, stamp

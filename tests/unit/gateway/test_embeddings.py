@@ -1,0 +1,89 @@
+"""The embeddings' body and answer."""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from openai.types import CreateEmbeddingResponse
+
+from gateway.openai import embeddings
+from gateway.openai.errors import BadRequest
+from services.runtime.errors import ModelNotFound
+
+
+def body(**changes: Any) -> bytes:
+    fine = {"model": embeddings.MODEL, "input": "a"}
+    return json.dumps({name: value for name, value in (fine | changes).items() if value != "absent"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "texts", "as_base64"),
+    [
+        (body(), ["a"], False),
+        (body(input=["a", "語"]), ["a", "語"], False),
+        (body(encoding_format="base64", dimensions=384), ["a"], True),
+        (body(encoding_format=None, dimensions=None, user="u"), ["a"], False),
+        (body(input=["x"] * 2048), ["x"] * 2048, False),
+        (body(input="x" * 32_768), ["x" * 32_768], False),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_read(data: bytes, texts: list[str], as_base64: bool) -> None:
+    asked = embeddings.parse(data)
+    assert (asked.texts, asked.base64) == (texts, as_base64)
+
+
+@pytest.mark.parametrize(
+    ("data", "param"),
+    [
+        (b"{", ""),
+        (b"[]", ""),
+        (body(model="absent"), "model"),
+        (body(model=7), "model"),
+        (body(input="absent"), "input"),
+        (body(input=""), "input"),
+        (body(input=[]), "input"),
+        (body(input=["a", ""]), "input"),
+        (body(input=["a", None]), "input"),
+        (body(input=7), "input"),
+        (body(input=[1, 2, 3]), "input"),
+        (body(input=[[1, 2]]), "input"),
+        (body(input={"a": 1}), "input"),
+        (body(input=["x"] * 2049), "input"),
+        (body(input=["x" * 32_769]), "input"),
+        (body(dimensions=256), "dimensions"),
+        (body(dimensions="384"), "dimensions"),
+        (body(encoding_format="hex"), "encoding_format"),
+        (body(encoding_format=["float"]), "encoding_format"),
+        (body(encoding_format={"a": 1}), "encoding_format"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_wrong_is_named(data: bytes, param: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        embeddings.parse(data)
+    assert caught.value.details["param"] == param
+
+
+def test_another_model_is_unknown() -> None:
+    with pytest.raises(ModelNotFound):
+        embeddings.parse(body(model="text-embedding-3-small"))
+
+
+@pytest.mark.parametrize("as_base64", [False, True])
+def test_the_answer(as_base64: bool) -> None:
+    vectors = np.random.default_rng(7).standard_normal((3, 384)).astype(np.float32)
+    answer = embeddings.response(vectors, 12, as_base64)
+    read = CreateEmbeddingResponse.model_validate(json.loads(json.dumps(answer)) if not as_base64 else plain(answer))
+    assert [one.index for one in read.data] == [0, 1, 2]
+    assert (read.model, read.usage.prompt_tokens, read.usage.total_tokens) == (embeddings.MODEL, 12, 12)
+    assert np.array_equal(np.array([one.embedding for one in read.data], np.float32), vectors)
+
+
+def plain(answer: dict[str, Any]) -> dict[str, Any]:
+    """As OpenAI's client reads base64: little-endian float32."""
+    for one in answer["data"]:
+        one["embedding"] = np.frombuffer(base64.b64decode(one["embedding"]), "<f4").tolist()
+    return answer
