@@ -52,7 +52,6 @@ class Subscription:
     nonce: str = ""
     sent: dict[str, str] | None = None
     acked: str = ""
-    rejected: str = ""
 
     def narrow(self, names: frozenset[str]) -> None:
         """Take over the names of a request. Once names were given, none means nothing rather than everything."""
@@ -108,7 +107,6 @@ class Stream:
 
     def _note(self, subscription: Subscription, request: Request) -> Verdict:
         if request.error is not None:
-            subscription.rejected = request.version
             return "nack"
         subscription.acked = request.version
         return "ack"

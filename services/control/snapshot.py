@@ -47,8 +47,8 @@ def check(resources: Mapping[str, Mapping[str, Resource]], awaited: Set[str]) ->
         raise Inconsistent(f"nothing refers to {idle}")
 
 
-class Listener(Protocol):
-    """Told, without arguments, that there is something new."""
+class Waker(Protocol):
+    """Told that there is something new; an asyncio.Event will do."""
 
     def set(self) -> None: ...
 
@@ -58,20 +58,20 @@ class Cache:
 
     def __init__(self) -> None:
         self._snapshots: dict[str, Snapshot] = {}
-        self._listeners: set[Listener] = set()
+        self._wakers: set[Waker] = set()
 
     def snapshot(self, kind: str) -> Snapshot:
         """The newest; an empty one for a kind that nothing was set for."""
         return self._snapshots.get(kind) or Snapshot()
 
     def set(self, snapshots: Mapping[str, Snapshot]) -> None:
-        """Replace them all in one step, then tell the listeners."""
+        """Replace them all in one step, then wake who listens."""
         self._snapshots = dict(snapshots)
-        for listener in self._listeners:
-            listener.set()
+        for waker in self._wakers:
+            waker.set()
 
-    def listen(self, listener: Listener) -> None:
-        self._listeners.add(listener)
+    def listen(self, waker: Waker) -> None:
+        self._wakers.add(waker)
 
-    def forget(self, listener: Listener) -> None:
-        self._listeners.discard(listener)
+    def forget(self, waker: Waker) -> None:
+        self._wakers.discard(waker)

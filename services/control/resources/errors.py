@@ -59,6 +59,25 @@ function envoy_on_response(handle)
 end
 """
 
+_WANTS_JSON: Data = {
+    # What came as JSON looks like gRPC once it was transcoded, but for the header that the transcoder leaves.
+    "or_filter": {
+        "filters": [
+            {
+                "header_filter": {
+                    "header": {
+                        "name": "content-type",
+                        "string_match": {"prefix": "application/grpc"},
+                        "invert_match": True,
+                        "treat_missing_header_as_empty": True,
+                    }
+                }
+            },
+            {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
+        ]
+    }
+}
+
 
 def error_json(message: str, kind: str, code: str) -> Data:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
@@ -89,23 +108,3 @@ def _mapper(status: int, row: tuple[str, str, str]) -> Data:
         "filter": {"and_filter": {"filters": [{"status_code_filter": has_status}, _WANTS_JSON]}},
         "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
     }
-
-
-_WANTS_JSON: Data = {
-    # What came as JSON looks like gRPC once it was transcoded, but for the header that the transcoder leaves.
-    "or_filter": {
-        "filters": [
-            {
-                "header_filter": {
-                    "header": {
-                        "name": "content-type",
-                        "string_match": {"prefix": "application/grpc"},
-                        "invert_match": True,
-                        "treat_missing_header_as_empty": True,
-                    }
-                }
-            },
-            {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
-        ]
-    }
-}
