@@ -92,6 +92,8 @@ def _talk(edge: Edge, found: Found, question: str, say: Say) -> Asked:
     say(f"    {summary(outcome)}")
     for name, reason, message in outcome.failures():
         say(f"    {name} failed: {reason} {message}")
+    if not outcome.counts()["created"]:
+        raise CliError("none of the documents could be ingested")
     say(f"==> asking: {question}\n")
     asked = ask_over_http(edge, question, COLLECTION, lambda text: _piece(text, say))
     if say is _say:

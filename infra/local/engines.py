@@ -66,5 +66,6 @@ def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, ra
         given={"edge": options.edge_port},
         after=("control",),
         published=False,
+        metrics=("admin", "/stats/prometheus"),
         rank=rank,
     )

@@ -41,6 +41,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def targets(self) -> Path:
+        """What Prometheus reads to find the processes."""
+        return self.root / "prometheus" / "targets.json"
+
+    @property
     def xds(self) -> Path:
         return self.root / "xds"
 
@@ -54,6 +59,6 @@ class Layout:
 
     def make(self) -> None:
         """Make the directory and its folders, readable by their owner alone."""
-        for folder in (self.root, self.identity_private_key.parent, self.logs, self.xds):
+        for folder in (self.root, self.identity_private_key.parent, self.logs, self.xds, self.targets.parent):
             folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         self.root.chmod(PRIVATE)

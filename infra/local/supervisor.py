@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from infra.local import logs, state
+from infra.local import logs, state, targets
 from infra.local.backoff import Backoff
 from infra.local.endpoints import Publisher, wanted
 from infra.local.layout import Layout
@@ -78,6 +78,7 @@ class Supervisor:
         self._stack = AsyncExitStack()
         self._stop = asyncio.Event()
         self._killed = False
+        self._targets = ""
 
     async def __aenter__(self) -> "Supervisor":
         await self._stack.enter_async_context(self._wards)
@@ -94,7 +95,9 @@ class Supervisor:
             for process in self.processes:
                 await process.spec.probe.aclose()
             self._phase = "stopped"
-            self._layout.state.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._layout.state.unlink(missing_ok=True)
+                targets.write(self._layout.targets, [], "")
 
     def interrupt(self) -> None:
         """Stop; a second time: kill. For signal handlers."""
@@ -190,6 +193,7 @@ class Supervisor:
         now = self.state()
         with contextlib.suppress(OSError):  # a full disk must not take the mesh down
             state.write(self._layout.state, now)
+            self._targets = targets.write(self._layout.targets, self.processes, self._targets)
         self._observe(now)
 
     async def _housekeep(self) -> None:
@@ -203,7 +207,7 @@ class Supervisor:
 
 
 def _process_state(process: Process) -> ProcessState:
-    metrics = process.ports.get("metrics")
+    metrics = process.ports.get(process.spec.metrics[0])
     return ProcessState(
         name=process.spec.name,
         service=process.spec.service,

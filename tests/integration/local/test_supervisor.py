@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -79,6 +80,7 @@ async def test_starts_in_order_and_says_so(layout: Layout) -> None:
         assert (first.state, first.ready, first.restarts) == ("running", True, 0)
         assert psutil.Process(first.pid).create_time() <= psutil.Process(second.pid).create_time()
         assert f"stand-in {first.pid}" in layout.log("first").read_text()
+        assert json.loads(layout.targets.read_text()) == []
         pids = [first.pid, second.pid]
     assert not any(map(lives, pids))
     assert not layout.state.exists()
