@@ -97,18 +97,20 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
         mesh = stack.enter_context(running(options.mesh, say))
-        say("one process: loading sentence-transformers")
-        single = stack.enter_context(Worker(partial(Single, folder, "float32", 0)))
-        single.call(Single.clear)
+        peers: list[Side] = []
+        if options.peers:
+            say("one process: loading sentence-transformers")
+            single = stack.enter_context(Worker(partial(Single, folder, "float32", 0)))
+            single.call(Single.clear)
+            peers = [
+                Side(name, partial(_ingest_single, single, few, len(texts), with_sentences), peer=True)
+                for name, with_sentences in ((SINGLE, True), (BARE, False))
+            ][: options.peers]
         side = MeshSide(mesh, texts)
         cases = [
             Case(
                 _case(per_document),
-                [
-                    Side(MESH, partial(side.run, per_document)),
-                    Side(SINGLE, partial(_ingest_single, single, few, len(texts), True), peer=True),
-                    Side(BARE, partial(_ingest_single, single, few, len(texts), False), peer=True),
-                ],
+                [Side(MESH, partial(side.run, per_document)), *peers],
             )
             for per_document in options.per_document
         ]
@@ -126,7 +128,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
             extras=[cost_table("processor ms per passage", {_case(key): costs for key, costs in side.costs.items()})],
             notes=[
                 f"passages: {sum(map(len, texts)) / len(texts):.0f} characters on average, each different.",
-                "one process: sentence-transformers (float32) embeds passages and their sentences, as the mesh does, and "
+                "one process: sentence-transformers (float32) embeds passages and their sentences, as the mesh does; "
                 f"qdrant_edge stores them; {len(few)} passages, scaled. No sentences: answers could not be quoted.",
                 *([f"restarted meanwhile: {dict(mesh.restarts)}"] if mesh.restarts else []),
             ],
@@ -145,8 +147,9 @@ def _options() -> argparse.Namespace:
         "--per-document", type=positive, nargs="+", default=[1, 10], metavar="N", help="passages of a document (1 10)"
     )
     made.add_argument(
-        "--peer-passages", type=positive, default=500, metavar="N", help="how many the single process takes (500)"
+        "--peer-passages", type=positive, default=200, metavar="N", help="how many the single process takes (200)"
     )
+    made.add_argument("--peers", type=int, choices=(0, 1, 2), default=2, help="how many of the single processes (2)")
     return made.parse_args()
 
 

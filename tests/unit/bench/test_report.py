@@ -38,7 +38,7 @@ def test_it_shows_medians_ratios_costs_and_goals() -> None:
     assert "300 (300–300)" in text
     assert "mesh ÷ one" in text
     assert "3.00" in text
-    assert text.index("envoy") < text.index("gateway") < text.index("all")
+    assert text.index("envoy") < text.index("gateway") < text.index("│ all")
     assert "met" in text
     assert "MISSED" in shown(report(limit=3.0))
 
