@@ -124,8 +124,6 @@ class EdgeEngine:
     async def _rest(self, key: Key) -> None:
         try:
             await self._call(key, lambda shard: shard.flush())
-            if await self._call(key, lambda shard: shard.optimize()):
-                await self._call(key, lambda shard: shard.flush())
         except (CollectionNotFound, StoreUnavailable):
             log.warning("indexes could not be brought up to date", extra={"collection": key.collection})
 

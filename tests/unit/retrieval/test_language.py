@@ -60,7 +60,8 @@ def test_queries_meet_passages(query: str, passage: str, shared: int) -> None:
     ("word", "root"),
     [
         ("cities", "city"), ("boxes", "box"), ("dams", "dam"), ("glass", "glass"), ("stopped", "stop"),
-        ("running", "run"), ("making", "mak"), ("make", "make"), ("house", "hous"), ("houses", "hous"), ("ring", "ring"), ("über", "über"),
+        ("running", "run"), ("making", "mak"), ("make", "make"), ("house", "hous"), ("houses", "hous"),
+        ("ring", "ring"), ("über", "über"),
         ("b52s", "b52s"), ("is", "is"), ("status", "status"),
     ],
 )  # fmt: skip

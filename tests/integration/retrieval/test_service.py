@@ -1,0 +1,215 @@
+"""Collections, documents and searches over a channel."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1.collection_pb2 import PassageSettings
+
+from services.retrieval.errors import EmbedderUnavailable
+from tests.fakes.retrieval import FakeEmbedder, Served, served, vector_of
+
+pytestmark = pytest.mark.integration
+
+DOCUMENTS = {
+    "dams.md": "# Dams\n\nA dam holds water back. It was built in 1907.\n\n## Gates\n\nA gate opens upward.",
+    "bread.txt": "Bread is baked in a stone oven.",
+    "水坝.txt": "水坝拦住了河水。闸门向上打开。",
+}
+
+
+@pytest.fixture
+async def filled(service: Served) -> Served:
+    await service.ingest(DOCUMENTS)
+    return service
+
+
+async def failed(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), caught.value.details() or ""
+
+
+class TestSearch:
+    async def test_finds_the_passage(self, filled: Served) -> None:
+        response = await filled.search("which gate opens?")
+        hit = response.hits[0]
+        assert (hit.passage.document_id, hit.passage.title) == ("dams.md", "Dams")
+        assert list(hit.passage.headings) == ["Dams", "Gates"]
+        whole = DOCUMENTS["dams.md"]
+        assert whole[hit.passage.span.start : hit.passage.span.end] == hit.passage.text
+        assert response.query_script == "latin"
+        assert {timing.hop for timing in response.timings} == {"embed", "store"}
+        assert not response.query_vector
+        assert not hit.HasField("sentences")
+
+    async def test_explains_its_scores(self, filled: Served) -> None:
+        for hit in (await filled.search("water in 1907")).hits:
+            assert hit.score == pytest.approx(sum(part.contribution for part in hit.signals), abs=1e-6)
+            assert {part.signal for part in hit.signals} <= {"dense", "lexical"}
+        assert {part.rank for part in (await filled.search("water 1907")).hits[0].signals} == {1}
+
+    async def test_returns_embeddings_when_asked(self, filled: Served) -> None:
+        response = await filled.search("built in 1907", include_embeddings=True)
+        assert list(response.query_vector) == pytest.approx(vector_of("built in 1907").tolist())
+        hit = response.hits[0]
+        texts = [hit.passage.text[span.start : span.end] for span in hit.sentences.spans]
+        assert texts == ["# Dams", "A dam holds water back.", "It was built in 1907."]
+        vectors = np.frombuffer(hit.sentences.vectors, dtype=np.int8).reshape(len(texts), 384)
+        assert (vectors[2] == np.rint(vector_of(texts[2]) * 127)).all()
+
+    async def test_does_not_embed_what_the_model_cannot_read(self, filled: Served, embedder: FakeEmbedder) -> None:
+        response = await filled.search("闸门怎么打开？", include_embeddings=True)
+        assert response.hits[0].passage.document_id == "水坝.txt"
+        assert response.query_script == "cjk"
+        assert not response.query_vector
+        assert embedder.queries == []
+
+    @pytest.mark.parametrize(
+        ("mode", "signals"),
+        [
+            (pb.SEARCH_MODE_UNSPECIFIED, {"dense", "lexical"}),
+            (pb.SEARCH_MODE_HYBRID, {"dense", "lexical"}),
+            (pb.SEARCH_MODE_DENSE, {"dense"}),
+            (pb.SEARCH_MODE_LEXICAL, {"lexical"}),
+        ],
+    )
+    async def test_keeps_to_its_mode(self, filled: Served, mode: int, signals: set[str]) -> None:
+        response = await filled.search("stone oven", mode=mode)
+        assert {part.signal for part in response.hits[0].signals} == signals
+
+    async def test_filters(self, filled: Served) -> None:
+        wanted = pb.Filter(must_not=[pb.Condition(field="document_id", any_of=["dams.md"])])
+        hits = (await filled.search("gate water oven", filter=wanted)).hits
+        assert {hit.passage.document_id for hit in hits} == {"bread.txt", "水坝.txt"}
+
+    async def test_gives_at_most_the_limit(self, filled: Served) -> None:
+        assert len((await filled.search("water", limit=1)).hits) == 1
+
+    async def test_finds_nothing_in_an_empty_collection(self, service: Served) -> None:
+        await service.ingest({})
+        assert (await service.search("water")).hits == []
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"query": ""},
+            {"query": "x" * 200_000},
+            {"query": "x", "limit": 101},
+            {"query": "x", "limit": -1},
+            {"query": "x", "mode": 9},
+            {"query": "x", "collection": "No Such Name"},
+            {"query": "x", "filter": pb.Filter(must=[pb.Condition(field="text", any_of=["x"])])},
+        ],
+    )
+    async def test_refuses_what_is_malformed(self, filled: Served, fields: dict[str, Any]) -> None:
+        code, message = await failed(filled.search(**fields))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+        assert message
+
+    async def test_a_missing_collection_is_not_found(self, service: Served) -> None:
+        code, message = await failed(service.search("water", "nowhere"))
+        assert (code, message) == (grpc.StatusCode.NOT_FOUND, "there is no collection 'nowhere'")
+
+    async def test_a_missing_model_is_unavailable(self, filled: Served, embedder: FakeEmbedder) -> None:
+        embedder.error = EmbedderUnavailable("the embedding model does not answer")
+        code, _ = await failed(filled.search("water"))
+        assert code == grpc.StatusCode.UNAVAILABLE
+        assert (await filled.search("水坝")).hits
+
+
+class TestCatalog:
+    async def test_collections_come_and_go(self, service: Served) -> None:
+        identity = service.identity()
+        request = pb.CreateCollectionRequest(name="docs", passage_settings=PassageSettings(max_chars=300))
+        created = await service.stub.CreateCollection(request, metadata=identity)
+        assert created.collection.passage_settings.max_chars == 300
+        code, _ = await failed(service.stub.CreateCollection(request, metadata=identity))
+        assert code == grpc.StatusCode.ALREADY_EXISTS
+        await service.ingest({"a.txt": "word " * 200})
+        listed = await service.stub.ListCollections(pb.ListCollectionsRequest(), metadata=identity)
+        assert [(each.name, each.document_count) for each in listed.collections] == [("docs", 1)]
+        assert listed.collections[0].passage_count >= 4
+        drop = pb.DeleteCollectionRequest(name="docs")
+        await service.stub.DeleteCollection(drop, metadata=identity)
+        code, _ = await failed(service.search("word"))
+        assert code == grpc.StatusCode.NOT_FOUND
+        code, _ = await failed(
+            service.stub.DeleteCollection(pb.DeleteCollectionRequest(name="docs"), metadata=identity)
+        )
+        assert code == grpc.StatusCode.NOT_FOUND
+
+    @pytest.mark.parametrize("name", ["", "A", "a b", "../a", "-a", "_a", "x" * 65, "ä"])
+    async def test_names_are_checked(self, service: Served, name: str) -> None:
+        request = pb.CreateCollectionRequest(name=name)
+        code, _ = await failed(service.stub.CreateCollection(request, metadata=service.identity()))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+    @pytest.mark.parametrize("max_chars", [-1, 199, 8001])
+    async def test_settings_are_checked(self, service: Served, max_chars: int) -> None:
+        request = pb.CreateCollectionRequest(name="docs", passage_settings=PassageSettings(max_chars=max_chars))
+        code, _ = await failed(service.stub.CreateCollection(request, metadata=service.identity()))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+    async def test_documents_are_listed_by_pages(self, service: Served) -> None:
+        ids = sorted(f"{number}/ä.txt" for number in range(25))
+        await service.ingest(dict.fromkeys(ids, "text"))
+        found: list[str] = []
+        token = ""
+        for _ in range(3):
+            request = pb.ListDocumentsRequest(collection="docs", page_size=10, page_token=token)
+            page = await service.stub.ListDocuments(request, metadata=service.identity())
+            found += [document.id for document in page.documents]
+            token = page.next_page_token
+        assert found == ids
+        assert token == ""
+
+    async def test_collections_are_listed_by_pages(self, service: Served) -> None:
+        for name in ("c", "a", "b"):
+            await service.ingest({}, name)
+        request = pb.ListCollectionsRequest(page_size=2)
+        first = await service.stub.ListCollections(request, metadata=service.identity())
+        request.page_token = first.next_page_token
+        second = await service.stub.ListCollections(request, metadata=service.identity())
+        assert [each.name for each in (*first.collections, *second.collections)] == ["a", "b", "c"]
+
+    @pytest.mark.parametrize(
+        "fields", [{"page_size": -1}, {"page_size": 1001}, {"page_token": "%%"}, {"page_token": "w"}]
+    )
+    async def test_pages_are_checked(self, filled: Served, fields: dict[str, Any]) -> None:
+        request = pb.ListDocumentsRequest(collection="docs", **fields)
+        code, _ = await failed(filled.stub.ListDocuments(request, metadata=filled.identity()))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+    async def test_documents_are_deleted(self, filled: Served) -> None:
+        request = pb.DeleteDocumentRequest(collection="docs", document_id="dams.md")
+        await filled.stub.DeleteDocument(request, metadata=filled.identity())
+        assert "dams.md" not in {hit.passage.document_id for hit in (await filled.search("gate")).hits}
+        code, _ = await failed(filled.stub.DeleteDocument(request, metadata=filled.identity()))
+        assert code == grpc.StatusCode.NOT_FOUND
+        wanted = pb.GetDocumentRequest(collection="docs", document_id="dams.md")
+        code, _ = await failed(filled.stub.GetDocument(wanted, metadata=filled.identity()))
+        assert code == grpc.StatusCode.NOT_FOUND
+
+    async def test_tenants_do_not_see_each_other(self, filled: Served) -> None:
+        other = filled.identity("rival")
+        listed = await filled.stub.ListCollections(pb.ListCollectionsRequest(), metadata=other)
+        assert listed.collections == []
+        request = pb.SearchRequest(collection="docs", query="water")
+        code, _ = await failed(filled.stub.Search(request, metadata=other))
+        assert code == grpc.StatusCode.NOT_FOUND
+        drop = pb.DeleteCollectionRequest(name="docs")
+        code, _ = await failed(filled.stub.DeleteCollection(drop, metadata=other))
+        assert code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with served(tmp_path) as service:
+        await service.ingest(DOCUMENTS)
+    async with served(tmp_path) as service:
+        _, summary = await service.ingest(DOCUMENTS)
+        assert summary.unchanged == 3
+        assert (await service.search("stone oven")).hits[0].passage.document_id == "bread.txt"
