@@ -132,6 +132,19 @@ class Mesh:
                 found = _well((await admin.get("/clusters?format=json")).json())
                 await asyncio.sleep(0.02)
 
+    async def stats(self) -> dict[str, int]:
+        """Envoy's counters and gauges."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}") as admin:
+            text = (await admin.get("/stats")).text
+        pairs = (line.rpartition(": ") for line in text.splitlines())
+        return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+    async def until_more(self, name: str, before: dict[str, int], more: int = 1) -> None:
+        """Wait until Envoy has counted so many more of it than before."""
+        async with asyncio.timeout(LIMIT):
+            while (await self.stats())[name] < before[name] + more:
+                await asyncio.sleep(0.05)
+
     def access_log(self) -> list[dict[str, Any]]:
         """The lines of Envoy's access log so far."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]

@@ -135,12 +135,12 @@ async def test_traffic_goes_on_without_control_and_through_its_return(tmp_path: 
                 assert await anext(chunks) == b"data: first\n\n"
                 kill9(process_of_control)
                 assert [(await http.get("/v1/models")).status_code for _ in range(50)] == [200] * 50
-                before = await stats(mesh)
+                before = await mesh.stats()
                 with mesh.control():
-                    await until_more(mesh, "http.edge.rds.edge.update_success", before)
+                    await mesh.until_more("http.edge.rds.edge.update_success", before)
                     assert (await mesh.set_endpoints("gateway", {"gateway-0": first})).version == topology.version
                     assert [(await http.get("/v1/models")).status_code for _ in range(50)] == [200] * 50
-                    after = await stats(mesh)
+                    after = await mesh.stats()
                     assert {name: after[name] for name in MOVED} == {name: before[name] for name in MOVED}
                     await mesh.set_endpoints("gateway", {"gateway-1": second})
                     await mesh.healthy(second)
@@ -158,9 +158,9 @@ async def test_a_control_that_lost_its_memory_takes_nothing_away(tmp_path: Path)
             await mesh.healthy(port)
             kill9(process_of_control)
             (tmp_path / "topology.json").unlink()
-            before = await stats(mesh)
+            before = await mesh.stats()
             with mesh.control():
-                await until_more(mesh, "http.edge.rds.edge.update_success", before)
+                await mesh.until_more("http.edge.rds.edge.update_success", before)
                 assert [(await http.get("/v1/models")).status_code for _ in range(50)] == [200] * 50
                 await mesh.set_endpoints("gateway", {})
                 await mesh.healthy()
@@ -247,19 +247,5 @@ async def until_ok(http: httpx.AsyncClient) -> None:
 async def closed(mesh: Mesh) -> None:
     """Wait until nobody is connected to the edge."""
     async with asyncio.timeout(20):
-        while (await stats(mesh)).get("connection_limit.edge.active_connections", 0):
-            await asyncio.sleep(0.05)
-
-
-async def stats(mesh: Mesh) -> dict[str, int]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{mesh.admin_port}") as admin:
-        text = (await admin.get("/stats")).text
-    pairs = (line.rpartition(": ") for line in text.splitlines())
-    return {name: int(value) for name, _, value in pairs if value.isdigit()}
-
-
-async def until_more(mesh: Mesh, name: str, before: dict[str, int]) -> None:
-    """Wait until Envoy has counted more of it than before."""
-    async with asyncio.timeout(20):
-        while (await stats(mesh))[name] <= before[name]:
+        while (await mesh.stats()).get("connection_limit.edge.active_connections", 0):
             await asyncio.sleep(0.05)

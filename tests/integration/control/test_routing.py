@@ -139,6 +139,7 @@ async def test_a_replica_that_only_fails_is_left_out(mesh: Mesh, http: httpx.Asy
     async with replicas(mesh, good, broken), asyncio.timeout(20):
         while broken.served < 10:
             await http.post("/v1/chat/completions", json={})
+        await mesh.until_more("cluster.gateway.health_check.success", await mesh.stats(), 4)
         answers = [await http.post("/v1/chat/completions", json={}) for _ in range(40)]
     assert {one.status_code for one in answers} == {200}
     assert broken.served == 10

@@ -151,6 +151,15 @@ def test_edge_retries(path: str, retry_on: str) -> None:
     assert len(route.route.retry_policy.retry_host_predicate) == 1
 
 
+def test_json_has_a_time_limit_and_grpc_only_its_callers() -> None:
+    for route in edge_routes(Edge(request_timeout=7)):
+        limits, is_json = route.route.max_stream_duration, "/v1" in (route.match.path + route.match.prefix)[:3]
+        assert limits.grpc_timeout_header_max.ToSeconds() == limits.max_stream_duration.ToSeconds() == 7 * is_json
+        assert [one.header.value for one in route.request_headers_to_add] == ["7000m"] * is_json
+        assert ("openai_errors" in route.typed_per_filter_config) is not is_json
+        assert route.route.idle_timeout.ToSeconds() == 300
+
+
 def test_exact_paths_stand_before_prefixes() -> None:
     kinds = [bool(route.match.prefix) for route in edge_routes() if route.match.path.startswith("/v1") or
              route.match.prefix.startswith("/v1")]  # fmt: skip
