@@ -11,6 +11,11 @@ from services.runtime.settings import ServerSettings
 class GatewaySettings(ServerSettings):
     service: ClassVar[str] = "gateway"
 
+    max_message_bytes: int = Field(
+        16 << 20,
+        gt=0,
+        description="Longest single gRPC message, in bytes; the most embeddings in one answer need 10 MiB.",
+    )
     identity_private_key: Path = Field(
         Path(".headworks/identity/private.pem"),
         description="PEM file of the Ed25519 private key that identity tokens are signed with.",

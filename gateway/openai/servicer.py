@@ -109,7 +109,7 @@ async def _stream(
 
 
 def _json(value: dict[str, Any]) -> HttpBody:
-    return HttpBody(content_type=JSON, data=orjson.dumps(value))
+    return HttpBody(content_type=JSON, data=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _event(value: dict[str, Any]) -> HttpBody:

@@ -44,7 +44,7 @@ class FakeAgent:
 class FakeRetriever:
     """Finds what it is told, or fails with `error`."""
 
-    found: Found = Found(())
+    found: Found = field(default_factory=lambda: Found(()))
     error: Exception | None = None
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 

@@ -64,8 +64,11 @@ async def channel_for(
     settings: ServerSettings | None = None,
     readiness: Readiness | None = None,
     services: list[ServiceDescriptor] | None = None,
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to an App or a servicer that is served as long as the block lasts."""
+) -> AsyncIterator[Any]:
+    """A channel to an App or a servicer that is served as long as the block lasts.
+
+    Its type is not told: the stubs want serializers, which messages of bytes do without.
+    """
     async with (
         serving(served, verifier=verifier, settings=settings, readiness=readiness) as address,
         open_channel(address, services) as channel,

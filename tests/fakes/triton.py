@@ -8,10 +8,8 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
-
-# tritonclient ships neither annotations nor stubs
-from tritonclient.grpc import service_pb2 as pb  # type: ignore[import-untyped]
-from tritonclient.grpc import service_pb2_grpc as pb_grpc  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 WIDTH = 384
 

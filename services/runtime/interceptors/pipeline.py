@@ -4,6 +4,7 @@ A layer is an async context manager around the call. Responses are written with 
 leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 else:  # generic in the stubs only
     Handler = grpc.RpcMethodHandler
+CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
@@ -102,6 +104,9 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
 
 async def _counted(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
+    """The requests. To a reader a stream that was cut ends like one that was closed, and the handler's cancellation
+    follows at once: it is waited for, so that nobody takes the one for the other, here or further down."""
     async for request in requests:
         call.received += 1
         yield request
+    await asyncio.sleep(CUT_SECONDS)

@@ -48,10 +48,10 @@ class Replica:
     stub: Stub
 
 
-def router(targets: dict[str, grpc.aio.Channel], seen: list[str]) -> App:
+def router(targets: dict[str, Any], seen: list[str]) -> App:
     """What xDS does for the services: a call goes to the replica that its header names."""
 
-    def pick(context: Any) -> grpc.aio.Channel:
+    def pick(context: Any) -> Any:
         metadata = dict(context.invocation_metadata())
         seen.append(metadata[REPLICA_KEY])
         return targets[metadata[REPLICA_KEY]]
@@ -89,7 +89,7 @@ async def replicas(
     keys: Keys, database: str, *agents: Agent, limit: int = 100, kept: int = 100, seen: list[str] | None = None
 ) -> AsyncIterator[list[Replica]]:
     """One replica for each agent, with one record, each reached by its name through a router."""
-    targets: dict[str, grpc.aio.Channel] = {}
+    targets: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
         routed = await stack.enter_async_context(serving(router(targets, seen if seen is not None else [])))
         peers = await stack.enter_async_context(open_channel(routed))
@@ -118,7 +118,7 @@ async def drain(stream: Any) -> tuple[list[run_event_pb2.RunEvent], grpc.aio.Aio
     """All events of a stream, and the error that ended it."""
     events = []
     try:
-        while (response := await stream.read()) is not grpc.aio.EOF:
+        while (response := await stream.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
             events.append(response.event)
     except grpc.aio.AioRpcError as error:
         return events, error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -31,7 +32,7 @@ class Dependency:
 
 
 @asynccontextmanager
-async def ready(**dependencies: Dependency) -> AsyncIterator[tuple[Readiness, grpc.aio.Channel]]:
+async def ready(**dependencies: Dependency) -> AsyncIterator[tuple[Readiness, Any]]:
     readiness = Readiness([NAME], {name: dependency.check for name, dependency in dependencies.items()})
     async with channel_for(generic("test.Service", {}), readiness=readiness) as channel:
         watch = asyncio.create_task(readiness.watch())
@@ -42,13 +43,13 @@ async def ready(**dependencies: Dependency) -> AsyncIterator[tuple[Readiness, gr
             await asyncio.gather(watch, return_exceptions=True)
 
 
-async def status(channel: grpc.aio.Channel, service: str) -> str:
+async def status(channel: Any, service: str) -> str:
     stub = health_pb2_grpc.HealthStub(channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
-    return Status.ServingStatus.Name(answer.status)
+    return str(Status.ServingStatus.Name(answer.status))
 
 
-async def becomes(channel: grpc.aio.Channel, service: str, expected: str) -> None:
+async def becomes(channel: Any, service: str, expected: str) -> None:
     async def is_so() -> bool:
         return await status(channel, service) == expected
 

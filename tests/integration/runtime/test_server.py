@@ -48,7 +48,7 @@ class Process:
 
 
 @asynccontextmanager
-async def slow_service(**settings: object) -> AsyncIterator[tuple[Process, grpc.aio.Channel]]:
+async def slow_service(**settings: object) -> AsyncIterator[tuple[Process, Any]]:
     variables = {f"HEADWORKS_SLOW_{name.upper()}": str(value) for name, value in settings.items()}
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.fakes.slow_service", env=os.environ | variables, stderr=asyncio.subprocess.PIPE
@@ -66,7 +66,7 @@ async def slow_service(**settings: object) -> AsyncIterator[tuple[Process, grpc.
         await reader
 
 
-def hold(channel: grpc.aio.Channel, seconds: float) -> Any:
+def hold(channel: Any, seconds: float) -> Any:
     return channel.unary_stream("/test.Slow/Hold")(str(seconds).encode())
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from openai.types import CreateEmbeddingResponse
 
@@ -76,14 +77,16 @@ def test_another_model_is_unknown() -> None:
 def test_the_answer(as_base64: bool) -> None:
     vectors = np.random.default_rng(7).standard_normal((3, 384)).astype(np.float32)
     answer = embeddings.response(vectors, 12, as_base64)
-    read = CreateEmbeddingResponse.model_validate(json.loads(json.dumps(answer)) if not as_base64 else plain(answer))
+    read = CreateEmbeddingResponse.model_validate(plain(answer))
     assert [one.index for one in read.data] == [0, 1, 2]
     assert (read.model, read.usage.prompt_tokens, read.usage.total_tokens) == (embeddings.MODEL, 12, 12)
     assert np.array_equal(np.array([one.embedding for one in read.data], np.float32), vectors)
 
 
 def plain(answer: dict[str, Any]) -> dict[str, Any]:
-    """As OpenAI's client reads base64: little-endian float32."""
-    for one in answer["data"]:
-        one["embedding"] = np.frombuffer(base64.b64decode(one["embedding"]), "<f4").tolist()
-    return answer
+    """The answer as it goes out, read as OpenAI's client does: base64 is little-endian float32."""
+    read: dict[str, Any] = orjson.loads(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+    for one in read["data"]:
+        if isinstance(one["embedding"], str):
+            one["embedding"] = np.frombuffer(base64.b64decode(one["embedding"]), "<f4").tolist()
+    return read

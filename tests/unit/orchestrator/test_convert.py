@@ -26,7 +26,7 @@ from services.runtime.errors import InvalidArgument
 USER, SYSTEM, ASSISTANT = run_pb2.Message.ROLE_USER, run_pb2.Message.ROLE_SYSTEM, run_pb2.Message.ROLE_ASSISTANT
 
 
-def message(content: str = "why?", role: run_pb2.Message.Role = USER) -> run_pb2.Message:
+def message(content: str = "why?", role: run_pb2.Message.Role.ValueType = USER) -> run_pb2.Message:
     return run_pb2.Message(role=role, content=content)
 
 

@@ -14,7 +14,7 @@ def answered(
     code: grpc.StatusCode, error: DomainError | None = None, text: str = "its own words"
 ) -> grpc.aio.AioRpcError:
     trailing = Metadata(*statuses.details(error)) if error else Metadata(("server", "someone"))
-    return grpc.aio.AioRpcError(code, Metadata(), trailing, error.message if error else text)
+    return grpc.aio.AioRpcError(code, Metadata(), trailing, error.message if error else text, None)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -49,7 +49,7 @@ def test_details_may_be_called_anything(name: str) -> None:
     info.Pack(error_details_pb2.ErrorInfo(reason="WHY", metadata={name: "value"}))
     status = status_pb2.Status(code=5, details=[info])
     trailing = Metadata((statuses.DETAILS_KEY, status.SerializeToString()))
-    error = statuses.from_rpc_error(grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, Metadata(), trailing, "gone"))
+    error = statuses.from_rpc_error(grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, Metadata(), trailing, "gone", None))
     assert (error.kind, error.reason, error.message, error.details) == (Kind.NOT_FOUND, "WHY", "gone", {name: "value"})
 
 
@@ -72,7 +72,7 @@ def test_words_that_came_without_an_error_info_are_not_passed_on(code: grpc.Stat
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b""])
 def test_a_garbled_status_is_no_error_info(garbage: bytes) -> None:
     trailing = Metadata((statuses.DETAILS_KEY, garbage))
-    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, Metadata(), trailing, "x")
+    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, Metadata(), trailing, "x", None)
     assert statuses.error_info(error) is None
     assert statuses.from_rpc_error(error).kind is Kind.INTERNAL
 

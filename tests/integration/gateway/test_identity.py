@@ -1,0 +1,97 @@
+"""Who is let in, and as whom."""
+
+import asyncio
+import json
+from typing import Any
+
+import grpc
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+
+from services.runtime.identity import IDENTITY_KEY
+from tests.fakes.identity import Keys
+from tests.integration.gateway.conftest import BEARER, KEY, MakeGateway
+
+pytestmark = pytest.mark.integration
+
+STRANGERS = [
+    (),
+    (("authorization", ""),),
+    (("authorization", KEY),),
+    (("authorization", "Bearer"),),
+    (("authorization", "Bearer "),),
+    (("authorization", f"Basic {KEY}"),),
+    (("authorization", f"Bearer {KEY[:-1]}"),),
+    (("authorization", f"Bearer {KEY}b"),),
+    (("authorization", f"Bearer {KEY} {KEY}"),),
+    (("authorization", "Bearer hw_" + "b" * 40),),
+    (("authorization", "Bearer sk-" + "a" * 40),),
+    (("x-api-key", KEY),),
+    (("x-headworks-identity", "x.y.z"),),
+]
+
+
+@pytest.mark.parametrize("metadata", STRANGERS, ids=str)
+@pytest.mark.parametrize("face", ["openai", "native"])
+async def test_strangers_are_refused(make_gateway: MakeGateway, face: str, metadata: Any) -> None:
+    gateway = await make_gateway()
+    if face == "openai":
+        call: Any = gateway.openai.CreateEmbedding(HttpBody(), metadata=metadata)
+    else:
+        call = pb_grpc.OrchestratorServiceStub(gateway.channel).GetRun(pb.GetRunRequest(), metadata=metadata)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    trailing: dict[str, Any] = dict(caught.value.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
+    assert ("x-headworks-error" in trailing) == (face == "openai")
+    if face == "openai":
+        error = json.loads(trailing["x-headworks-error"])["error"]
+        assert (error["code"], error["type"]) == ("invalid_api_key", "authentication_error")
+    assert gateway.orchestrator.calls == []
+
+
+@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER {KEY} "])
+async def test_a_key_is_let_in(make_gateway: MakeGateway, header: str) -> None:
+    gateway = await make_gateway()
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    await stub.GetRun(pb.GetRunRequest(), metadata=(("authorization", header),))
+    assert gateway.orchestrator.calls[0].tenant == "acme"
+
+
+async def test_an_identity_that_a_caller_claims_is_replaced(make_gateway: MakeGateway, keys: Keys) -> None:
+    """Even one that the gateway itself has signed, for somebody else."""
+    gateway = await make_gateway()
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    claimed = keys.metadata("other")
+    for metadata in ((*BEARER, *claimed), (*claimed, *BEARER), (*claimed, *BEARER, *claimed)):
+        await stub.GetRun(pb.GetRunRequest(), metadata=metadata)
+    assert [call.tenant for call in gateway.orchestrator.calls] == ["acme"] * 3
+    assert all(call.token != claimed[0][1] for call in gateway.orchestrator.calls)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetRun(pb.GetRunRequest(), metadata=claimed)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_the_key_itself_goes_no_further(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    await pb_grpc.OrchestratorServiceStub(gateway.channel).GetRun(pb.GetRunRequest(), metadata=BEARER)
+    behind = gateway.orchestrator.calls[0].metadata
+    assert "authorization" not in behind
+    assert KEY not in str(behind)
+    assert IDENTITY_KEY in behind
+
+
+async def test_health_is_open_to_all(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    await health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest())
+
+
+async def test_callers_at_once_keep_their_own_request_ids(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    ids = {f"req_{number}" for number in range(50)}
+    await asyncio.gather(*(stub.GetRun(pb.GetRunRequest(), metadata=(*BEARER, ("x-request-id", one))) for one in ids))
+    assert {call.request_id for call in gateway.orchestrator.calls} == ids

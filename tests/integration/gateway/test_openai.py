@@ -1,0 +1,209 @@
+"""The OpenAI face over a channel."""
+
+import json
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from headworks.gateway.v1 import openai_service_pb2 as pb
+from openai.types import CreateEmbeddingResponse, Model
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from services.runtime import statuses
+from services.runtime.errors import CollectionNotFound, DomainError, InvalidArgument, ModelNotFound, Unavailable
+from tests.fakes.orchestrator import FakeOrchestrator, events
+from tests.fakes.serving import until
+from tests.fakes.triton import FakeTriton, vector_of
+from tests.integration.gateway.conftest import BEARER, MakeGateway
+
+pytestmark = pytest.mark.integration
+
+TEXTS = ("Cats sleep.", "猫は寝る。")
+ERROR_KEY = "x-headworks-error"
+EMBED = {"model": "all-minilm-l6-v2"}
+
+
+async def read(call: Any) -> list[HttpBody]:
+    return [message async for message in call]
+
+
+def data_of(messages: list[HttpBody]) -> list[str]:
+    """The data of server-sent events, their framing checked."""
+    assert {message.content_type for message in messages} == {"text/event-stream"}
+    stream = b"".join(message.data for message in messages).decode()
+    assert stream.endswith("\n\n")
+    found = []
+    for event in stream.removesuffix("\n\n").split("\n\n"):
+        assert event.startswith("data: ")
+        assert "\n" not in event
+        found.append(event.removeprefix("data: "))
+    return found
+
+
+async def failure(call: Any) -> tuple[grpc.StatusCode, str, dict[str, Any]]:
+    """The status of a call that fails, the reason in its ErrorInfo, and OpenAI's form of it."""
+    try:
+        if hasattr(call, "__aiter__"):
+            await read(call)
+        else:
+            await call
+    except grpc.aio.AioRpcError as error:
+        info = statuses.error_info(error)
+        trailing: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
+        return error.code(), info.reason if info else "", json.loads(trailing[ERROR_KEY])["error"]
+    raise AssertionError("the call succeeded")
+
+
+async def test_a_completion(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS)))
+    (answer,) = await read(gateway.chat(metadata={"collection": "cats"}))
+    assert answer.content_type == "application/json"
+    whole = ChatCompletion.model_validate_json(answer.data)
+    assert whole.choices[0].message.content == " ".join(TEXTS)
+    (run,), (call,) = gateway.orchestrator.runs, gateway.orchestrator.calls
+    assert (run.model, run.collection, run.detached, run.messages[0].content) == ("rag", "cats", False, "why?")
+    assert (call.tenant, call.identity and call.identity.subject) == ("acme", "dev")
+
+
+@pytest.mark.parametrize("include_usage", [False, True])
+async def test_a_streamed_completion(make_gateway: MakeGateway, include_usage: bool) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS)))
+    *chunks, done = data_of(await read(gateway.chat(stream=True, stream_options={"include_usage": include_usage})))
+    parsed = [ChatCompletionChunk.model_validate_json(chunk) for chunk in chunks]
+    assert done == "[DONE]"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in parsed if chunk.choices) == " ".join(TEXTS)
+    last = parsed[-2] if include_usage else parsed[-1]
+    assert last.choices[0].finish_reason == "stop"
+    assert [chunk.usage is not None for chunk in parsed].count(True) == include_usage
+    if include_usage:
+        assert parsed[-1].choices == []
+
+
+async def test_each_piece_goes_out_as_it_comes(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), hold=2))
+    call = gateway.chat(stream=True)
+    (first,) = data_of([await call.read()])
+    assert ChatCompletionChunk.model_validate_json(first).choices[0].delta.content == TEXTS[0]
+    await gateway.orchestrator.held.wait()
+    call.cancel()
+    await until(gateway.orchestrator.left.is_set)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("hold", [0, 2])
+async def test_a_caller_who_leaves_ends_the_run(make_gateway: MakeGateway, stream: bool, hold: int) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), hold=hold))
+    call = gateway.chat(stream=stream)
+    await gateway.orchestrator.held.wait()
+    assert not gateway.orchestrator.left.is_set()
+    call.cancel()
+    await until(gateway.orchestrator.left.is_set, 2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code", "reason", "kind", "word"),
+    [
+        (CollectionNotFound("cats"), "NOT_FOUND", "COLLECTION_NOT_FOUND", "invalid_request_error", None),
+        (ModelNotFound("gpt-4"), "NOT_FOUND", "MODEL_NOT_FOUND", "invalid_request_error", None),
+        (ModelNotFound("模" * 100_000), "NOT_FOUND", "MODEL_NOT_FOUND", "invalid_request_error", None),
+        (InvalidArgument("x", field="f"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "invalid_request_error", "f"),
+        (Unavailable("gone"), "UNAVAILABLE", "UNAVAILABLE", "server_error", None),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+async def test_an_error_before_the_first_text_is_the_status(
+    make_gateway: MakeGateway, stream: bool, error: DomainError, code: str, reason: str, kind: str, word: str | None
+) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events()[:1], error=error))
+    status, why, told = await failure(gateway.chat(stream=stream))
+    assert (status.name, why) == (code, reason)
+    assert (told["code"], told["type"], told["param"]) == (reason.lower(), kind, word)
+    assert told["message"]
+
+
+async def test_an_error_after_the_first_text_is_an_event_of_its_own(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS)[:2], error=Unavailable("gone")))
+    call = gateway.chat(stream=True)
+    text, error, done = data_of(await read(call))
+    assert ChatCompletionChunk.model_validate_json(text).choices[0].delta.content == TEXTS[0]
+    assert json.loads(error)["error"] == {
+        "message": "gone", "type": "server_error", "param": None, "code": "unavailable",
+    }  # fmt: skip
+    assert done == "[DONE]"
+    assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_an_error_after_the_first_text_of_a_whole_answer_is_the_status(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS)[:2], error=Unavailable("gone")))
+    assert (await failure(gateway.chat()))[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"model": "\xff"}', b"[" * 100_000, b'{"model": "rag"}', b'{"model": "rag", "n": 2}'],
+    ids=lambda body: str(body[:20]),
+)
+async def test_a_malformed_body(make_gateway: MakeGateway, body: bytes) -> None:
+    gateway = await make_gateway()
+    status, _, told = await failure(gateway.chat(body))
+    assert (status, told["type"]) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid_request_error")
+    assert gateway.orchestrator.runs == []
+
+
+async def test_a_deadline_reaches_the_run(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), hold=0), max_deadline_seconds=0.3)
+    status, _, told = await failure(gateway.chat(timeout=None))
+    assert (status, told["type"]) == (grpc.StatusCode.DEADLINE_EXCEEDED, "timeout_error")
+    await until(gateway.orchestrator.left.is_set)
+
+
+async def test_the_models(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    answer = json.loads((await gateway.openai.ListModels(pb.ListModelsRequest(), metadata=BEARER)).data)
+    assert answer["object"] == "list"
+    assert [Model.model_validate(one, strict=True).id for one in answer["data"]] == ["rag", "all-minilm-l6-v2"]
+    one = await gateway.openai.GetModel(pb.GetModelRequest(model="rag"), metadata=BEARER)
+    assert Model.model_validate_json(one.data).id == "rag"
+
+
+@pytest.mark.parametrize("name", ["", "gpt-4", "語", "x" * 100_000])
+async def test_an_unknown_model(make_gateway: MakeGateway, name: str) -> None:
+    gateway = await make_gateway()
+    status, reason, told = await failure(gateway.openai.GetModel(pb.GetModelRequest(model=name), metadata=BEARER))
+    assert (status, reason, told["code"]) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", "model_not_found")
+
+
+async def test_embeddings(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    texts = [f"text number {number}" for number in range(150)]
+    read_ = CreateEmbeddingResponse.model_validate(await gateway.embed(**EMBED, input=texts))
+    assert [one.index for one in read_.data] == list(range(150))
+    expected = np.array([vector_of(text) for text in texts])
+    assert np.array_equal(np.array([one.embedding for one in read_.data], np.float32), expected)
+    assert read_.usage.prompt_tokens == 3 * 150
+    assert [len(request.raw_input_contents[0]) > 0 for request in gateway.triton.requests] == [True] * 3
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+async def test_the_most_embeddings(make_gateway: MakeGateway, encoding: str) -> None:
+    gateway = await make_gateway()
+    answer = await gateway.embed(**EMBED, input=["語"] * 2048, encoding_format=encoding)
+    assert len(answer["data"]) == 2048
+
+
+async def test_embeddings_of_an_unknown_model(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    request = HttpBody(data=b'{"model": "other", "input": "x"}')
+    status, reason, _ = await failure(gateway.openai.CreateEmbedding(request, metadata=BEARER))
+    assert (status, reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+
+
+async def test_embeddings_without_triton(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(triton=FakeTriton(code=grpc.StatusCode.UNAVAILABLE))
+    request = HttpBody(data=json.dumps(EMBED | {"input": "x"}).encode())
+    status, _, told = await failure(gateway.openai.CreateEmbedding(request, metadata=BEARER))
+    assert (status, told["type"]) == (grpc.StatusCode.UNAVAILABLE, "server_error")
+    assert "said by Triton" not in told["message"]
