@@ -70,34 +70,44 @@ class Norm:
 class Padding:
     """Where the real tokens lie in a padded batch: only the attention pays for padding.
 
-    at: their places in [batch * length], or None when all are real. mask: added to the attention's scores.
+    rows: tokens that the linear maps see, the real ones first. at: each row's place in [batch * length]; rows beyond
+    the real tokens repeat the first. mask: added to the attention's scores, None when all places are real.
     """
 
     batch: int
     length: int
-    at: torch.Tensor | None
+    tokens: int
+    at: torch.Tensor
     mask: torch.Tensor | None
 
     @classmethod
     def of(cls, lengths: Sequence[int], dtype: torch.dtype) -> "Padding":
         """The padding of texts of these lengths."""
-        batch, length = len(lengths), max(lengths)
-        if min(lengths) == length:
-            return cls(batch, length, None, None)
+        batch, length, tokens = len(lengths), max(lengths), sum(lengths)
         real = torch.arange(length) < torch.tensor(lengths)[:, None]
+        at = fn.pad(real.flatten().nonzero().squeeze(1), (0, rounded(tokens) - tokens))
+        if tokens == batch * length:
+            return cls(batch, length, tokens, at, None)
         mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, float("-inf"))
-        return cls(batch, length, real.flatten().nonzero().squeeze(1), mask[:, None, None, :])
+        return cls(batch, length, tokens, at, mask[:, None, None, :])
 
     def pad(self, flat: torch.Tensor) -> torch.Tensor:
-        """[tokens, width] to [batch, length, width]."""
-        if self.at is None:
-            return flat.view(self.batch, self.length, -1)
+        """[rows, width] to [batch, length, width]."""
+        real = flat[: self.tokens]
+        if self.mask is None:
+            return real.view(self.batch, self.length, -1)
         padded = flat.new_zeros(self.batch * self.length, flat.shape[1])
-        return padded.index_copy_(0, self.at, flat).view(self.batch, self.length, -1)
+        return padded.index_copy_(0, self.at[: self.tokens], real).view(self.batch, self.length, -1)
 
     def strip(self, padded: torch.Tensor) -> torch.Tensor:
-        """[batch * length, width] to [tokens, width]."""
-        return padded if self.at is None else padded.index_select(0, self.at)
+        """[batch * length, width] to [rows, width]."""
+        return padded if len(self.at) == len(padded) and self.mask is None else padded.index_select(0, self.at)
+
+
+def rounded(tokens: int) -> int:
+    """The next of the few sizes that linear maps run at: oneDNN keeps a compiled kernel for each size it ever saw."""
+    step = 16 if tokens <= 64 else 64
+    return -(-tokens // step) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +177,10 @@ class Bert:
         """The states float32 [tokens, 384] of each text's ids, one forward pass for all."""
         lengths = [len(text) for text in texts]
         padding = Padding.of(lengths, self._dtype)
-        ids = torch.tensor([token for text in texts for token in text])
-        places = torch.cat([self._positions[:length] for length in lengths])
+        spare = len(padding.at) - padding.tokens
+        ids = torch.tensor([token for text in texts for token in text] + [0] * spare)
+        places = torch.cat([self._positions[:length] for length in (*lengths, *[1] * spare)])
         x = self._norm(fn.embedding(ids, self._words) + places)
         for layer in self._layers:
             x = layer(x, padding)
-        return list(torch.split(x.float(), lengths))
+        return list(torch.split(x[: padding.tokens].float(), lengths))
