@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -19,6 +20,15 @@ from services.runtime.errors import CollectionNotFound
 
 MARKER = "collection.json"
 SHARD = "shard"
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A collection's marker: what was said of it, its shard's folder, the points that its index was built for."""
+
+    about: About
+    folder: Path
+    indexed: int
 
 
 class Folders:
@@ -47,26 +57,42 @@ class Folders:
         (folder / SHARD).mkdir(parents=True)
         return folder / SHARD
 
-    def mark(self, key: Key, about: About) -> None:
-        """From here on the collection is there."""
+    def mark(self, key: Key, marked: Marked) -> None:
+        """From here on the collection is there, and its shard is in that folder."""
         marker = self._folder(key) / MARKER
+        said = {
+            "tenant": key.tenant,
+            "max_chars": marked.about.max_chars,
+            "create_time": marked.about.create_time,
+            "shard": marked.folder.name,
+            "indexed": marked.indexed,
+        }
         fresh = marker.with_suffix(".new")
         with fresh.open("wb") as file:
-            file.write(
-                orjson.dumps({"tenant": key.tenant, "max_chars": about.max_chars, "create_time": about.create_time})
-            )
+            file.write(orjson.dumps(said))
             file.flush()
             os.fsync(file.fileno())
         fresh.rename(marker)
 
-    def find(self, key: Key) -> tuple[About, Path]:
-        """What was said of the collection, and its shard's folder. Raises CollectionNotFound."""
+    def find(self, key: Key) -> Marked:
+        """The collection's marker. Removes copies of its shard that came to nothing. Raises CollectionNotFound."""
         folder = self._folder(key)
         try:
             said = orjson.loads((folder / MARKER).read_bytes())
         except FileNotFoundError:
             raise CollectionNotFound(key.collection) from None
-        return About(said["max_chars"], said["create_time"]), folder / SHARD
+        for each in folder.iterdir():
+            if each.is_dir() and each.name != said["shard"]:
+                shutil.rmtree(each, ignore_errors=True)
+        return Marked(About(said["max_chars"], said["create_time"]), folder / said["shard"], said["indexed"])
+
+    def copy(self, shard: Path) -> Path:
+        """A copy of a shard's folder, beside it."""
+        number = int(shard.name.removeprefix(SHARD) or 0) + 1
+        spare = shard.with_name(f"{SHARD}{number}")
+        shutil.rmtree(spare, ignore_errors=True)
+        shutil.copytree(shard, spare)
+        return spare
 
     def unmark(self, key: Key) -> None:
         """From here on the collection is gone. Raises CollectionNotFound."""

@@ -2,10 +2,17 @@
 
 Its calls release the GIL and may run side by side, so they go to a small pool of threads. An update is in the shard's
 write-ahead log when the call returns; `flush` shortens what the next start replays.
+
+Only `optimize`, which builds the HNSW index, keeps the GIL, for a minute where there is much. So a process of its own,
+python -m services.retrieval.store.qdrant_edge FOLDER, does that to a copy, which takes the shard's place unless there
+was a write meanwhile. Until then the vectors that are not indexed are compared one by one.
 """
 
 import asyncio
 import logging
+import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +25,7 @@ from services.retrieval.errors import StoreUnavailable
 from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
-from services.retrieval.store.folders import Folders
+from services.retrieval.store.folders import Folders, Marked
 from services.runtime.errors import CollectionNotFound
 
 log = logging.getLogger(__name__)
@@ -27,6 +34,9 @@ T = TypeVar("T")
 
 PAGE = 4096
 SEARCH_THREADS = 2
+INDEX_FROM = 20_000
+GROWTH = 1.3
+POLL_SECONDS = 0.5
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
 
@@ -35,15 +45,21 @@ class _Open:
     """A shard that is loaded. The engine can close it only while nobody uses it."""
 
     shard: edge.EdgeShard
-    about: About
+    marked: Marked
     users: int = 0
+    writes: int = 0
+    writing: int = 0
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class EdgeEngine:
-    """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it."""
+    """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it.
 
-    def __init__(self, root: Path, threads: int) -> None:
+    A collection of `index_from` points or more is indexed after an ingestion.
+    """
+
+    def __init__(self, root: Path, threads: int, index_from: int = INDEX_FROM) -> None:
+        self._index_from = index_from
         self._folders = Folders(root)
         self._shards: dict[Key, _Open] = {}
         self._opening = asyncio.Lock()
@@ -54,11 +70,12 @@ class EdgeEngine:
         async with self._opening:
             folder = self._folders.make(key)
             shard = await self._run(lambda: _create(folder))
-            self._folders.mark(key, about)
-            self._shards[key] = _Open(shard, about)
+            marked = Marked(about, folder, 0)
+            self._folders.mark(key, marked)
+            self._shards[key] = _Open(shard, marked)
 
     async def about(self, key: Key) -> About:
-        return (await self._open(key)).about
+        return (await self._open(key)).marked.about
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
@@ -70,15 +87,19 @@ class EdgeEngine:
     async def drop(self, key: Key) -> None:
         async with self._opening:
             self._folders.unmark(key)
-            resting = self._resting.pop(key, None)
-            if resting:
-                await asyncio.gather(resting, return_exceptions=True)
+            await self._stop_resting(key)
             await self._close(key)
             await self._run(lambda: self._folders.remove(key))
 
     async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
         updates = [update for operation in operations for update in _updates(operation)]
-        await self._call(key, lambda shard: _apply(shard, updates))
+        opened = await self._open(key)
+        opened.writes += 1
+        opened.writing += 1
+        try:
+            await self._call(key, lambda shard: _apply(shard, updates))
+        finally:
+            opened.writing -= 1
 
     async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         selected = edge.PayloadSelector.Exclude(list(without)) if without else True
@@ -115,7 +136,8 @@ class EdgeEngine:
         return self._folders.owned
 
     async def aclose(self) -> None:
-        await asyncio.gather(*self._resting.values(), return_exceptions=True)
+        for key in tuple(self._resting):
+            await self._stop_resting(key)
         for key in tuple(self._shards):
             await self._close(key)
         self._pool.shutdown()
@@ -124,8 +146,43 @@ class EdgeEngine:
     async def _rest(self, key: Key) -> None:
         try:
             await self._call(key, lambda shard: shard.flush())
+            opened = await self._open(key)
+            points = await self._call(key, lambda shard: shard.info().points_count)
+            if points >= max(self._index_from, GROWTH * opened.marked.indexed):
+                await self._reindex(key, opened, points)
         except (CollectionNotFound, StoreUnavailable):
             log.warning("indexes could not be brought up to date", extra={"collection": key.collection})
+
+    async def _reindex(self, key: Key, opened: _Open, points: int) -> None:
+        """Put an indexed copy in the shard's place, unless somebody writes to the shard before it is there."""
+        writes = opened.writes
+        old = opened.marked
+
+        def still() -> bool:
+            return self._shards.get(key) is opened and opened.writes == writes and not opened.writing
+
+        spare = await self._run(lambda: self._folders.copy(old.folder))
+        try:
+            if not await _optimized(spare, still):
+                return
+            fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points))
+            if still():
+                self._folders.mark(key, fresh.marked)
+                self._shards[key], fresh = fresh, opened
+            while fresh.users:
+                fresh.free.clear()
+                await fresh.free.wait()
+            await self._run(fresh.shard.close)
+        finally:
+            current = self._shards.get(key)
+            unused = old.folder if current and current.marked.folder == spare else spare
+            await self._run(lambda: shutil.rmtree(unused, ignore_errors=True))
+
+    async def _stop_resting(self, key: Key) -> None:
+        resting = self._resting.pop(key, None)
+        if resting:
+            resting.cancel()
+            await asyncio.gather(resting, return_exceptions=True)
 
     async def _open(self, key: Key) -> _Open:
         opened = self._shards.get(key)
@@ -133,8 +190,8 @@ class EdgeEngine:
             return opened
         async with self._opening:
             if key not in self._shards:
-                about, folder = self._folders.find(key)
-                self._shards[key] = _Open(await self._run(lambda: edge.EdgeShard.load(str(folder))), about)
+                marked = self._folders.find(key)
+                self._shards[key] = _Open(await self._run(lambda: _load(marked.folder)), marked)
             return self._shards[key]
 
     async def _close(self, key: Key) -> None:
@@ -173,6 +230,24 @@ def _failure() -> StoreUnavailable:
 def _leave(opened: _Open) -> None:
     opened.users -= 1
     opened.free.set()
+
+
+async def _optimized(folder: Path, still: Callable[[], bool]) -> bool:
+    """Index the shard in `folder` in another process; False where it fails, or is no longer wanted."""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, str(folder))
+    ended = asyncio.create_task(child.wait())
+    try:
+        while not ended.done() and still():
+            await asyncio.wait([ended], timeout=POLL_SECONDS)
+        return child.returncode == 0
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await ended
+
+
+def _load(folder: Path) -> edge.EdgeShard:
+    return edge.EdgeShard.load(str(folder))
 
 
 def _create(folder: Path) -> edge.EdgeShard:
@@ -256,3 +331,16 @@ def _scroll(shard: edge.EdgeShard, where: edge.Filter, selected: Any) -> list[tu
         found.extend((str(record.id), record.payload or {}) for record in records)
         if offset is None:
             return found
+
+
+def optimize(folder: Path) -> None:
+    """Index the shard in `folder`, giving way to everything else on the machine."""
+    os.nice(10)
+    shard = _load(folder)
+    shard.optimize()
+    shard.flush()
+    shard.close()
+
+
+if __name__ == "__main__":
+    optimize(Path(sys.argv[1]))

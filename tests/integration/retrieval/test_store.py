@@ -24,6 +24,7 @@ from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
 from services.runtime.errors import CollectionNotFound
 from tests.fakes.retrieval import vector_of
+from tests.fakes.serving import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -365,14 +366,43 @@ class TestEdge:
         assert await store.collections(TENANT) == ["half"]
         await store.aclose()
 
-    async def test_brings_indexes_up_to_date(self, tmp_path: Path) -> None:
-        store = PointStore(EdgeEngine(tmp_path, threads=2))
+    async def test_indexes_a_copy_and_puts_it_in_place(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=2, index_from=1))
         await store.create(KEY, 700)
         await put(store, "a", "water")
         await store.rest(KEY)
         await store.rest(KEY)
+        folder = tmp_path / codec.tenant_name(TENANT) / "docs"
+        await until(lambda: (folder / "shard1").exists() and not (folder / "shard").exists(), 20)
         assert await found(store, probe("water")) == {"a"}
+        await put(store, "b", "water")
         await store.aclose()
+        again = PointStore(EdgeEngine(tmp_path, threads=2))
+        assert await found(again, probe("water")) == {"a", "b"}
+        await again.aclose()
+
+    async def test_drops_the_copy_when_there_is_a_write(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=2, index_from=1))
+        await store.create(KEY, 700)
+        await put(store, "a", "water")
+        await store.rest(KEY)
+        folder = tmp_path / codec.tenant_name(TENANT) / "docs"
+        await until((folder / "shard1").exists)
+        await put(store, "b", "water")
+        await until(lambda: not (folder / "shard1").exists(), 20)
+        assert await found(store, probe("water")) == {"a", "b"}
+        await store.aclose()
+
+    async def test_ends_while_it_indexes(self, tmp_path: Path) -> None:
+        store = PointStore(EdgeEngine(tmp_path, threads=2, index_from=1))
+        await store.create(KEY, 700)
+        await put(store, "a", "water")
+        await store.rest(KEY)
+        await until((tmp_path / codec.tenant_name(TENANT) / "docs" / "shard1").exists)
+        await store.aclose()
+        again = PointStore(EdgeEngine(tmp_path, threads=2))
+        assert await found(again, probe("water")) == {"a"}
+        await again.aclose()
 
     async def test_drops_while_others_read(self, tmp_path: Path) -> None:
         import asyncio
