@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings
 
 from cli.errors import USAGE, CliError
 from services.runtime.settings import CONFIG_FILE_VARIABLE, Settings, toml_table
@@ -41,9 +40,9 @@ class Setting:
     description: str
 
 
-def settings_class(service: str) -> type[BaseSettings]:
+def settings_class(service: str) -> type[Settings]:
     module, _, name = CLASSES[service].partition(":")
-    found: type[BaseSettings] = getattr(importlib.import_module(module), name)
+    found: type[Settings] = getattr(importlib.import_module(module), name)
     return found
 
 
@@ -53,7 +52,7 @@ def settings_of(service: str, told: Mapping[str, str] | None = None) -> list[Set
     told = told or {}
     try:
         table = toml_table(service)
-        effective = _load(kind, table)
+        effective = kind()
     except (ValidationError, ValueError) as error:
         raise CliError(f"the settings of {service} are not valid: {_reasons(error)}") from None
     prefix = str(kind.model_config.get("env_prefix", ""))
@@ -67,14 +66,6 @@ def settings_of(service: str, told: Mapping[str, str] | None = None) -> list[Set
             Setting(service, name, variable, masked(name, value), shown(default), source, field.description or "")
         )
     return found
-
-
-def _load(kind: type[BaseSettings], table: Mapping[str, Any]) -> BaseSettings:
-    """The settings as the service would have them; those that read no file themselves get its table here."""
-    if issubclass(kind, Settings):
-        return kind()
-    prefix = str(kind.model_config.get("env_prefix", ""))
-    return kind(**{name: value for name, value in table.items() if not os.environ.get(f"{prefix}{name}".upper())})
 
 
 def check_settings(tables: Mapping[str, Any]) -> None:

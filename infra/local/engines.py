@@ -1,8 +1,5 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
-import hashlib
-from pathlib import Path
-
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
@@ -11,25 +8,22 @@ from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
+from services.models.layout import SHARED_MEMORY, shared_memory_prefix
 from services.models.settings import ModelsSettings
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where POSIX shared memory is, on Linux)
 
 
 def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
     """Triton, its data directory laid out anew at each start. Its shared memory is named after the directory, so that
     what a killed Triton left can be removed."""
-    name = f"headworks_{hashlib.sha256(str(layout.root).encode()).hexdigest()[:12]}_"
-    sweep = SHARED_MEMORY / name
+    data = layout.of("triton")
 
     def command(ports: Ports) -> Command:
         listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
-        made = triton.prepare(layout.of("triton"), listen, _models_settings(options), options.env)
-        for left in SHARED_MEMORY.glob(f"{name}*"):
-            left.unlink(missing_ok=True)
-        return Command([*made.argv, f"--backend-config=python,shm-region-prefix-name={name}"], made.env)
+        made = triton.prepare(data, listen, _models_settings(options), options.env)
+        return Command(made.argv, made.env)
 
     return Spec(
         "triton-0",
@@ -39,7 +33,7 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         ports=("grpc", "http", "metrics"),
         rank=rank,
         drain=TRITON_DRAIN_SECONDS,
-        sweep=str(sweep),
+        sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
 
 

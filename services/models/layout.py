@@ -60,7 +60,6 @@ def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
 def render_embed(config: str, settings: ModelsSettings) -> str:
     """The `embed` model's configuration under these settings. Raises ConfigMismatch."""
     config = _set_field(config, "count", settings.embed_instances)
-    config = _set_field(config, "max_queue_size", settings.embed_queue_size)
     config = _set_field(config, "max_queue_delay_microseconds", settings.embed_queue_delay)
     return _set_parameter(config, "threads", str(settings.threads))
 

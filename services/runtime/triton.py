@@ -12,14 +12,28 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
+from opentelemetry.trace import SpanKind
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
-from services.runtime import clients
+from services.runtime import clients, tracing
+from services.runtime.errors import DomainError, Kind
 
 WIDTH = 384
 DECLINED = -1
 READY_SECONDS = 2.0
+
+
+class TooManyInferences(DomainError):
+    """One request too many is under way; trying again in a moment may help."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_INFERENCES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} requests to the models are under way, which is the limit; try again", limit=str(limit)
+        )
 
 
 class TritonError(Exception):
@@ -79,39 +93,44 @@ class Extracted:
 
 
 class TritonClient:
-    """The models of a Triton server. Safe for concurrent use; the channel stays the caller's to close."""
+    """The models of a Triton server, at most `limit` requests at once, as Triton's own queue has no bound.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    Safe for concurrent use; the channel stays the caller's to close.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, limit: int = 512) -> None:
         self._stub = pb_grpc.GRPCInferenceServiceStub(channel)
+        self._limit = limit
+        self._under_way = 0
 
-    async def embed(self, texts: Sequence[str], *, timeout: float, priority: int = 1) -> Embeddings:
-        """Embeds at most 128 texts; priority 1 goes before 2. Raises grpc.aio.AioRpcError (UNAVAILABLE: queue full)."""
+    async def embed(self, texts: Sequence[str], *, timeout: float) -> Embeddings:
+        """Embeds at most 128 texts. Raises grpc.aio.AioRpcError or TooManyInferences."""
         if not texts:
             return Embeddings(np.empty((0, WIDTH), dtype=np.float32), 0)
         request = _embed_request(texts)
-        outputs = await self._infer(request, timeout, priority)
+        outputs = _outputs(await self._infer(request, timeout))
         return Embeddings(_vectors(outputs), _total(outputs))
 
     async def embed_passages(
         self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, timeout: float
     ) -> PassageEmbeddings:
-        """Embeds at most 128 passages and their sentences (character ranges), behind any waiting `embed`.
+        """Embeds at most 128 passages and their sentences (character ranges).
 
-        Raises grpc.aio.AioRpcError. A query that arrives meanwhile waits for the running batch: keep to 8 or so.
+        Raises grpc.aio.AioRpcError or TooManyInferences. Keep to 8 or so: a query may have to wait for them.
         """
         if not texts:
             return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
         request = _embed_request(texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
         _add(request, "SPANS", "BYTES", [len(spans), 1], _strings(packed))
-        outputs = await self._infer(request, timeout, priority=2)
+        outputs = _outputs(await self._infer(request, timeout))
         sentences = [np.frombuffer(item, dtype=np.int8).reshape(-1, WIDTH) for item in _split(outputs["SENTENCES"])]
         return PassageEmbeddings(_vectors(outputs), _total(outputs), sentences)
 
     async def extract(self, request: ExtractRequest, *, timeout: float) -> AsyncGenerator[Extracted, None]:
         """The sentences to quote, in order. Raises TritonError if the model refuses, otherwise grpc.aio.AioRpcError."""
         try:
-            response = await clients.unary(self._stub.ModelInfer(_extract_request(request), timeout=timeout))
+            response = await self._infer(_extract_request(request), timeout)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise TritonError(error.details()) from error
@@ -134,10 +153,16 @@ class TritonClient:
             raise
         return True
 
-    async def _infer(self, request: Any, timeout: float, priority: int) -> dict[str, bytes]:
-        request.parameters["priority"].uint64_param = priority
-        response = await clients.unary(self._stub.ModelInfer(request, timeout=timeout))
-        return _outputs(response)
+    async def _infer(self, request: Any, timeout: float) -> Any:
+        if self._under_way >= self._limit:
+            raise TooManyInferences(self._limit)
+        self._under_way += 1
+        try:
+            with tracing.span(f"triton/{request.model_name}", SpanKind.CLIENT):
+                metadata = tuple(tracing.inject())
+                return await clients.unary(self._stub.ModelInfer(request, timeout=timeout, metadata=metadata))
+        finally:
+            self._under_way -= 1
 
 
 def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: bytes) -> None:

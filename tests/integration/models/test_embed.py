@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from services.models.encoder import Vectors
-from services.models.settings import ModelsSettings
-from services.runtime.triton import TritonClient
-from tests.integration.models.conftest import Server, running
+from services.runtime.triton import TooManyInferences, TritonClient
+from tests.integration.models.conftest import Server
 
 pytestmark = pytest.mark.integration
 
@@ -121,15 +120,11 @@ async def test_readiness(client: TritonClient) -> None:
         assert not await TritonClient(channel).ready(["embed"])
 
 
-def test_a_full_queue_refuses(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async def crowd(server: Server) -> list[object]:
-        async with grpc.aio.insecure_channel(server.target) as channel:
-            client = TritonClient(channel)
-            asks = [client.embed(["a long text " * 40] * 16, timeout=60) for _ in range(8)]
-            return list(await asyncio.gather(*asks, return_exceptions=True))
-
-    with running(tmp_path_factory.mktemp("small"), ModelsSettings(embed_queue_size=1)) as server:
-        results = asyncio.run(crowd(server))
-    refused = [result for result in results if isinstance(result, grpc.aio.AioRpcError)]
-    assert 0 < len(refused) < len(results)
-    assert {error.code() for error in refused} == {grpc.StatusCode.UNAVAILABLE}
+async def test_more_calls_than_the_limit_are_refused_at_once(triton: Server) -> None:
+    async with grpc.aio.insecure_channel(triton.target) as channel:
+        client = TritonClient(channel, limit=4)
+        asks = [client.embed(["a long text " * 40] * 16, timeout=60) for _ in range(8)]
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, TooManyInferences)]
+        assert len(refused) == 4
+        assert len((await client.embed(["after it"], timeout=60)).vectors) == 1

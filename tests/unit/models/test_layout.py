@@ -12,9 +12,7 @@ from services.models.layout import ConfigMismatch, lay_out_backend, lay_out_repo
 from services.models.settings import ModelsSettings
 
 PORTS = triton.Ports(grpc=7001, http=7002, metrics=7003)
-SETTINGS = ModelsSettings(
-    threads=3, embed_instances=5, embed_queue_size=17, embed_queue_delay=250, answer_threshold=0.25
-)
+SETTINGS = ModelsSettings(threads=3, embed_instances=5, embed_queue_delay=250, answer_threshold=0.25)
 
 
 def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
@@ -22,7 +20,6 @@ def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
     embed = (repository / "embed/config.pbtxt").read_text()
     assert 'key: "threads" value: { string_value: "3" }' in embed
     assert "count: 5" in embed
-    assert "max_queue_size: 17" in embed
     assert "max_queue_delay_microseconds: 250" in embed
     assert 'string_value: "0.25"' in (repository / "extract/config.pbtxt").read_text()
     assert (repository / "extract/1/model.py").is_file()
@@ -46,7 +43,7 @@ def test_laying_out_again_removes_what_is_old(tmp_path: Path) -> None:
 
 def test_a_configuration_without_the_field_is_an_error() -> None:
     with pytest.raises(ConfigMismatch, match="count"):
-        render_embed("max_queue_size: 1", ModelsSettings())
+        render_embed("max_queue_delay_microseconds: 1", ModelsSettings())
 
 
 def test_the_backend_has_the_stub_of_this_python(tmp_path: Path) -> None:
@@ -82,7 +79,7 @@ def test_a_missing_libpython_names_the_package(tmp_path: Path, monkeypatch: pyte
         triton.check_libpython()
 
 
-@pytest.mark.parametrize("changes", [{"threads": 0}, {"answer_threshold": 1.5}, {"embed_queue_size": 0}])
+@pytest.mark.parametrize("changes", [{"threads": 0}, {"answer_threshold": 1.5}, {"embed_instances": 0}])
 def test_settings_out_of_range_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         ModelsSettings.model_validate(changes)
