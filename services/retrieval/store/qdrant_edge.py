@@ -35,6 +35,7 @@ T = TypeVar("T")
 PAGE = 4096
 SEARCH_THREADS = 2
 INDEX_FROM = 20_000
+QUICK_POINTS = 5_000
 GROWTH = 1.3
 POLL_SECONDS = 0.5
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
@@ -49,6 +50,13 @@ class _Open:
     users: int = 0
     writes: int = 0
     writing: int = 0
+    points: int = 0
+
+    @property
+    def quick(self) -> bool:
+        """Whether reading a few points takes less than handing the work to a thread: little to search, no lock held."""
+        return self.points < QUICK_POINTS and not self.writing
+
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -96,6 +104,7 @@ class EdgeEngine:
         opened = await self._open(key)
         opened.writes += 1
         opened.writing += 1
+        opened.points += sum(len(each.points) for each in operations if isinstance(each, Upsert))
         try:
             await self._call(key, lambda shard: _apply(shard, updates))
         finally:
@@ -103,7 +112,7 @@ class EdgeEngine:
 
     async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         selected = edge.PayloadSelector.Exclude(list(without)) if without else True
-        found = await self._call(key, lambda shard: shard.retrieve(list(ids), selected, False))
+        found = await self._read(key, lambda shard: shard.retrieve(list(ids), selected, False))
         return [(str(record.id), record.payload or {}) for record in found]
 
     async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
@@ -119,7 +128,7 @@ class EdgeEngine:
         if not requests:
             return Candidates({})
         batch = edge.QueryBatchRequest(requests)
-        answers = await self._call(key, lambda shard: shard.query_batch(batch))
+        answers = await self._read(key, lambda shard: shard.query_batch(batch))
         scored = [[(str(point.id), point.score) for point in answer] for answer in answers]
         found = dict(zip(signals, scored, strict=False))
         also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
@@ -165,7 +174,7 @@ class EdgeEngine:
         try:
             if not await _optimized(spare, still):
                 return
-            fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points))
+            fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
             if still():
                 self._folders.mark(key, fresh.marked)
                 self._shards[key], fresh = fresh, opened
@@ -191,7 +200,8 @@ class EdgeEngine:
         async with self._opening:
             if key not in self._shards:
                 marked = self._folders.find(key)
-                self._shards[key] = _Open(await self._run(lambda: _load(marked.folder)), marked)
+                shard = await self._run(lambda: _load(marked.folder))
+                self._shards[key] = _Open(shard, marked, points=shard.info().points_count)
             return self._shards[key]
 
     async def _close(self, key: Key) -> None:
@@ -203,6 +213,15 @@ class EdgeEngine:
             opened.free.clear()
             await opened.free.wait()
         await self._run(opened.shard.close)
+
+    async def _read(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
+        opened = await self._open(key)
+        if not opened.quick:
+            return await self._call(key, work)
+        try:
+            return work(opened.shard)
+        except Exception as error:
+            raise _failure() from error
 
     async def _call(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
         opened = await self._open(key)
