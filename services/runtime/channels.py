@@ -41,7 +41,7 @@ def open_channel(target: str, services: list[ServiceDescriptor] | None = None) -
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 5_000),  # in truth how long one attempt to connect may take
         ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
     if not target.startswith("xds:"):

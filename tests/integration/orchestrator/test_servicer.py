@@ -188,7 +188,7 @@ async def test_an_error_comes_as_the_last_event_and_then_as_the_status(
 async def test_a_deadline_comes_as_the_last_event_too(keys: Keys, database: str) -> None:
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
-        events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata(), timeout=0.5))
+        events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata(), timeout=1.5))
         assert agent.closed == 1
     assert kinds(events) == ["started", "text", "finished"]
     assert events[-1].finished.reason == run_pb2.FINISH_REASON_DEADLINE_EXCEEDED
@@ -424,6 +424,16 @@ async def test_a_run_that_is_not_recorded_yet_is_found_with_its_owner(
         cancelled = await other.stub.Cancel(pb.CancelRequest(run_id=run_id), metadata=keys.metadata())
         assert cancelled.run.state == run_pb2.Run.STATE_CANCELLED
         await drain(stream)
+
+
+@pytest.mark.parametrize("method", ["Attach", "Cancel", "GetRun"])
+async def test_a_call_is_passed_on_once_only(keys: Keys, database: str, method: str) -> None:
+    seen: list[str] = []
+    request_ = getattr(pb, f"{method}Request")(run_id=new_id("orchestrator-9"))
+    metadata = (*keys.metadata(), (REPLICA_KEY, "orchestrator-9"))
+    async with replicas(keys, database, FakeAgent(), seen=seen) as (replica,):
+        assert await getattr(replica.stub, method)(request_, metadata=metadata).code() is grpc.StatusCode.NOT_FOUND
+    assert seen == []
 
 
 async def test_what_is_over_is_told_from_the_record_by_any_replica(keys: Keys, database: str) -> None:

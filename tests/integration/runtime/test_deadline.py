@@ -84,3 +84,16 @@ async def test_a_deadline_that_has_passed_reaches_nobody() -> None:
             await channel.unary_unary("/test.D/Do")(b"", timeout=-1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert seen == []
+
+
+async def test_uploads_have_a_limit_of_their_own() -> None:
+    seen: list[float] = []
+
+    async def upload(requests: AsyncIterator[bytes], _: Context) -> bytes:
+        seen.append(current().remaining)
+        return b"".join([request async for request in requests])
+
+    handlers = {"Up": grpc.stream_unary_rpc_method_handler(upload)}
+    async with channel_for(generic("test.U", handlers, layers=layers(None, 5, 500))) as channel:
+        assert await channel.stream_unary("/test.U/Up")(iter([b"a", b"b"])) == b"ab"
+    assert 400 < seen[0] <= 500

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.identity.keys import PREFIX_LENGTH, KeyRing
+from infra.local.keys import api_key_entry
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from tests.fakes.serving import until
@@ -30,6 +31,13 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "keys.json"
     path.write_text(json.dumps({"keys": [entry()]}))
     return path
+
+
+def test_the_supervisor_writes_what_the_gateway_reads(tmp_path: Path) -> None:
+    written = tmp_path / "keys.json"
+    written.write_text(json.dumps({"keys": [api_key_entry(KEY)]}))
+    assert KeyRing(written).identify(KEY).tenant
+    assert api_key_entry(KEY)["prefix"] == KEY[:PREFIX_LENGTH]
 
 
 def replace(path: Path, content: str) -> None:
