@@ -37,7 +37,7 @@ def layers(settings: GatewaySettings) -> list[Layer]:
         AccessLog(),
         Metrics(),
         OpenAIErrors(),
-        Deadline(settings.max_deadline_seconds),
+        Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         Authenticate(keys, signer),
     ]
 

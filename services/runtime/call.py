@@ -19,6 +19,7 @@ class Call:
     """One RPC being served.
 
     `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`.
+    `uploads` says that the caller streams its requests.
     """
 
     method: str
@@ -27,6 +28,7 @@ class Call:
     deadline: float = float("inf")
     identity: Identity | None = None
     token: str = ""
+    uploads: bool = False
     started: float = field(default_factory=time.monotonic)
     first_sent: float | None = None
     sent: int = 0

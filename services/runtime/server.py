@@ -41,7 +41,11 @@ class App:
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
     """The server with everything on it, not yet started and not yet bound."""
-    around = app.layers if app.layers is not None else layers(verifier, settings.max_deadline_seconds)
+    around = (
+        app.layers
+        if app.layers is not None
+        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
+    )
     server = grpc.aio.server(
         interceptors=[Pipeline(around)],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,

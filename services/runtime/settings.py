@@ -94,6 +94,9 @@ class ServerSettings(Settings):
     max_deadline_seconds: float = Field(
         120, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."
     )
+    max_upload_seconds: float = Field(
+        3600, gt=0, description="The same for calls that stream their requests, such as an ingestion."
+    )
     max_concurrent_rpcs: int = Field(
         2000, gt=0, description="Calls served at once; more are refused with RESOURCE_EXHAUSTED."
     )

@@ -12,7 +12,7 @@ from services.runtime.interceptors.tracing import Trace
 __all__ = ["Layer", "Pipeline", "layers"]
 
 
-def layers(verifier: TokenVerifier | None, max_deadline: float) -> list[Layer]:
+def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:
     """The layers of a service, outermost first. Without a verifier callers are not identified: the gateway, which
     identifies them itself, and control, which no caller from outside reaches."""
     return [
@@ -20,6 +20,6 @@ def layers(verifier: TokenVerifier | None, max_deadline: float) -> list[Layer]:
         AccessLog(),
         Metrics(),
         Errors(),
-        Deadline(max_deadline),
+        Deadline(max_deadline, max_upload or max_deadline),
         *([Identify(verifier)] if verifier else []),
     ]

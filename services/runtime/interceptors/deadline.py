@@ -11,15 +11,18 @@ from services.runtime.interceptors.pipeline import Context
 
 
 class Deadline:
-    """The caller's deadline, or `longest` seconds where that is sooner or the caller set none."""
+    """The caller's deadline, or `longest` seconds where that is sooner or the caller set none; for a call that streams
+    its requests, `longest_upload`."""
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, longest_upload: float) -> None:
         self._longest = longest
+        self._longest_upload = longest_upload
 
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
         remaining = context.time_remaining()
-        seconds = self._longest if remaining is None else min(remaining, self._longest)
+        longest = self._longest_upload if call.uploads else self._longest
+        seconds = longest if remaining is None else min(remaining, longest)
         call.deadline = time.monotonic() + seconds
         limit = asyncio.timeout(seconds)
         try:

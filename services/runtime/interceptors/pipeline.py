@@ -71,10 +71,8 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         serve = self._serve_stream if streams_out else self._serve_unary
 
         async def wrapped(request: Any, context: Context) -> Any:
-            call = Call(
-                method, {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
-            )
-            call.received = 0 if streams_in else 1
+            metadata = {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
+            call = Call(method, metadata, uploads=streams_in, received=0 if streams_in else 1)
             source = _counted(request, call) if streams_in else request
             return await serve(inner, call, source, context)
 

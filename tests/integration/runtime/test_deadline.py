@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -89,8 +90,8 @@ async def test_a_deadline_that_has_passed_reaches_nobody() -> None:
 async def test_uploads_have_a_limit_of_their_own() -> None:
     seen: list[float] = []
 
-    async def upload(requests: AsyncIterator[bytes], _: Context) -> bytes:
-        seen.append(current().remaining)
+    async def upload(requests: AsyncIterator[bytes], _: Any) -> bytes:
+        seen.append(calls.current().remaining)
         return b"".join([request async for request in requests])
 
     handlers = {"Up": grpc.stream_unary_rpc_method_handler(upload)}
