@@ -49,8 +49,9 @@ async def assemble(
         documents_in_flight=settings.max_documents_in_flight,
         ingests=settings.max_ingests,
     )
-    ingestion = Ingestion(store, Writer(store, batches, readers), limits)
-    servicer = RetrievalServicer(Catalog(store), ingestion, Search(store, embedder))
+    writer = Writer(store, batches, readers)
+    ingestion = Ingestion(store, writer, limits)
+    servicer = RetrievalServicer(Catalog(store, writer), ingestion, Search(store, embedder))
 
     def add(server: grpc.aio.Server) -> None:
         pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)

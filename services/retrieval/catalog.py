@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from services.retrieval import names
 from services.retrieval.errors import DocumentNotFound
+from services.retrieval.ingest.writer import Writer
 from services.retrieval.model import Collection, Document, Key, Passage
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
@@ -24,10 +25,14 @@ class Page(Generic[T]):
 
 
 class Catalog:
-    """Serves everything but search and ingestion. All of it is within the caller's tenant."""
+    """Serves everything but search and ingestion. All of it is within the caller's tenant.
 
-    def __init__(self, store: VectorStore) -> None:
+    Documents are deleted through the writer, so that none is deleted while it is written.
+    """
+
+    def __init__(self, store: VectorStore, writer: Writer) -> None:
         self._store = store
+        self._writer = writer
 
     async def create(self, tenant: str, name: str, max_chars: int) -> Collection:
         """An empty collection. Raises CollectionExists, InvalidArgument."""
@@ -63,7 +68,7 @@ class Catalog:
         key = _key(tenant, name)
         if await self._store.document(key, document_id) is None:
             raise DocumentNotFound(document_id)
-        await self._store.delete(key, [document_id])
+        await self._writer.delete(key, document_id)
 
     async def list_documents(self, tenant: str, name: str, page_size: int, token: str) -> Page[Document]:
         """Documents by id. Raises CollectionNotFound."""
