@@ -17,7 +17,7 @@ from bench.command import Say, execute, parser, positive
 from bench.costs import Costs, cost_table
 from bench.errors import BenchError
 from bench.goals import Bound, Goal
-from bench.harness import Case, Figures, Results, Side, alternate
+from bench.harness import OTHERS, Case, Figures, Results, Side, alternate
 from bench.load import LoadGenerator, Plan
 from bench.machine import Meter
 from bench.mesh import Mesh, running
@@ -30,7 +30,7 @@ from bench.worker import Worker
 COLLECTION = "bench-asks"
 PATH = "/v1/chat/completions"
 SEED = 1
-RATE, P50, P90, P99, FIRST, LOADER, OTHERS = (
+RATE, P50, P90, P99, FIRST, LOADER = (
     "asks/s",
     "p50 ms",
     "p90 ms",
@@ -179,7 +179,7 @@ def _report(
             _memory_table(memories),
         ],
         notes=[
-            "cores of others: what everything but the side itself used of the machine meanwhile; the less, the truer.",
+            f"{OTHERS}: what everything but the side itself used of the machine meanwhile; the less, the truer.",
             "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and "
             "the same choice of sentences, called in process from as many threads as there are connections.",
             "one process, tuned: the same with bfloat16 weights and one torch thread.",

@@ -11,6 +11,9 @@ Figures: TypeAlias = Mapping[str, float]
 # By case, side and figure.
 Results: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Summary]]]
 
+# What everything but the measured side used of the machine meanwhile: no merit of a side.
+OTHERS = "cores of others"
+
 
 @dataclass(frozen=True, slots=True)
 class Side:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.goals import Goal
-from bench.harness import Case, Results, Side, number
+from bench.harness import OTHERS, Case, Results, Side, number
 from bench.machine import machine
 from bench.statistics import Summary, ratio
 
@@ -80,7 +80,7 @@ def _case_json(case: Case, results: Results) -> dict[str, Any]:
         side.name: {
             name: ratio(own[first][name].median, summary.median)
             for name, summary in own[side.name].items()
-            if name in own[first]
+            if name in own[first] and name != OTHERS
         }
         for side in case.sides
         if side.peer
@@ -103,7 +103,7 @@ def _figures(report: Report) -> Table:
         names = _names(case.sides, report.results, case.name)
         for place, name in enumerate(names):
             found = {side.name: own.get(side.name, {}).get(name) for side in sides}
-            ratios = [_ratio(found[first], found[peer]) for peer in peers]
+            ratios = ["" if name == OTHERS else _ratio(found[first], found[peer]) for peer in peers]
             cells = ("" if place else case.name, name, *map(_cell, found.values()), *ratios)
             table.add_row(*cells, end_section=name == names[-1])
     return table
