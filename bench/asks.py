@@ -31,14 +31,6 @@ COLLECTION = "bench-asks"
 PATH = "/v1/chat/completions"
 SEED = 1
 RATE, P50, P90, P99, FIRST, LOADER = "asks/s", "p50 ms", "p90 ms", "p99 ms", "first byte p50 ms", "cores of load"
-    "asks/s",
-    "p50 ms",
-    "p90 ms",
-    "p99 ms",
-    "first byte p50 ms",
-    "cores of load",
-    "cores of others",
-)
 MESH, STREAM, SINGLE, TUNED = "mesh", "mesh, streamed", "one process", "one process, tuned"
 EXAMPLES = """\
   python -m bench.asks
