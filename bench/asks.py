@@ -32,6 +32,11 @@ PATH = "/v1/chat/completions"
 SEED = 1
 RATE, P50, P90, P99, FIRST, LOADER = "asks/s", "p50 ms", "p90 ms", "p99 ms", "first byte p50 ms", "cores of load"
 MESH, STREAM, SINGLE, TUNED = "mesh", "mesh, streamed", "one process", "one process, tuned"
+NOTES = {
+    SINGLE: "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and the "
+    "same choice of sentences, called in process from as many threads as there are connections.",
+    TUNED: "one process, tuned: the same with bfloat16 weights and one torch thread.",
+}
 EXAMPLES = """\
   python -m bench.asks
   python -m bench.asks --connections 16 --rounds 5 --json asks.json
@@ -172,9 +177,7 @@ def _report(
         ],
         notes=[
             f"{OTHERS}: what everything but the side itself used of the machine meanwhile; the less, the truer.",
-            "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and "
-            "the same choice of sentences, called in process from as many threads as there are connections.",
-            "one process, tuned: the same with bfloat16 weights and one torch thread.",
+            *(note for name, note in NOTES.items() if name in results[cases[0].name]),
             *([f"restarted meanwhile: {dict(mesh.restarts)}"] if mesh.restarts else []),
         ],
         facts={"seconds_to_ready": seconds, "restarts": dict(mesh.restarts)},

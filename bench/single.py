@@ -23,12 +23,12 @@ from bench.statistics import Latencies
 from services.models.extraction import Question, extract
 from services.models.settings import ModelsSettings
 from services.models.weights import minilm_folder
-from services.retrieval.language.script import script_of
 from services.retrieval.language.sentences import sentences
 from services.retrieval.language.words import passage_vector, query_vector
 from services.retrieval.model import Candidates, Signal
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import WEIGHTS
+from services.runtime.language.script import script_of
 
 DENSE, LEXICAL = "dense", "lexical"
 WIDTH = 384
