@@ -33,8 +33,8 @@ SEED = 1
 RATE, P50, P90, P99, FIRST, LOADER = "asks/s", "p50 ms", "p90 ms", "p99 ms", "first byte p50 ms", "cores of load"
 MESH, STREAM, SINGLE, TUNED = "mesh", "mesh, streamed", "one process", "one process, tuned"
 NOTES = {
-    SINGLE: "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and the "
-    "same choice of sentences, called in process from as many threads as there are connections.",
+    SINGLE: "one process: sentence-transformers as it comes (float32, torch's own number of threads), qdrant_edge and "
+    "the same choice of sentences, called in process from as many threads as there are connections.",
     TUNED: "one process, tuned: the same with bfloat16 weights and one torch thread.",
 }
 EXAMPLES = """\
