@@ -1,7 +1,7 @@
 """Answers quoted from passages: which sentences to quote, in which order, and whether to answer at all.
 
 A sentence speaks for itself by its cosine and its share of the question's terms; the sentence before it and its
-passage's rank add a little. The constants were fitted on one half of XQuAD's articles and hold on the other.
+passage's rank add a little. The constants were fitted on XQuAD, with the articles left out in turn for the threshold.
 """
 
 import math
@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from services.models.terms import latin_share, question_terms, terms
+from services.runtime.language.script import latin_share
+from services.runtime.language.terms import question_terms, terms
 
 Floats = npt.NDArray[np.float32]
 

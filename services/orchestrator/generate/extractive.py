@@ -24,14 +24,14 @@ class ExtractionFailed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of a passage; `span` is in the passage's text."""
+    """A sentence of a passage; `span` is in the passage's text. Its own text has its lines joined."""
 
     passage: Passage
     span: Span
 
     @property
     def text(self) -> str:
-        return self.passage.text[self.span.start : self.span.end]
+        return " ".join(self.passage.text[self.span.start : self.span.end].split())
 
     @property
     def citation(self) -> Citation:

@@ -23,7 +23,7 @@ class Digest:
 def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
     """Raises DocumentUnreadable, or DocumentEmpty where there is no text."""
     extract = _reader(media_type)(data)
-    pieces = split(extract.text, extract.headings, max_chars)
+    pieces = split(extract.text, extract.headings, max_chars, extract.apart)
     if not pieces:
         raise DocumentEmpty
     return Digest(extract.title[:LONGEST_TITLE], extract.text, pieces)

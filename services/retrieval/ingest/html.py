@@ -6,6 +6,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from services.retrieval.ingest.split import Heading
 from services.retrieval.ingest.text import Extract, decode
+from services.retrieval.model import Span
 
 _HIDDEN_TAGS = """
     script style noscript template head svg iframe object
@@ -43,15 +44,17 @@ class _Writer:
         """What was written, from the part `since` on."""
         return "".join(self._parts[since:])
 
-    def write(self, raw: str, preformatted: bool) -> None:
+    def write(self, raw: str, preformatted: bool) -> list[Span]:
+        """Write a run of text; its range, where it is preformatted."""
         body = raw.strip("\n") if preformatted else _SPACE.sub(" ", raw).strip()
         if not body:
             self._gap = self._gap or " "
-            return
+            return []
         if not self._gap and raw[:1].isspace():
             self._gap = " "
         self._put((self._gap if self._length else "") + body)
         self._gap = " " if raw[-1:].isspace() else ""
+        return [(self._length - len(body), self._length)] if preformatted else []
 
     def close_block(self) -> None:
         self._gap = "\n\n"
@@ -70,6 +73,7 @@ def read_html(data: bytes) -> Extract:
     tree = LexborHTMLParser(decode(data))
     writer = _Writer()
     headings: list[Heading] = []
+    code: list[Span] = []
     opened: list[tuple[int, int, int]] = []
     node = tree.body
     top = node.mem_id if node is not None else 0  # comparing nodes would compare all of their text
@@ -77,7 +81,7 @@ def read_html(data: bytes) -> Extract:
     while node is not None:
         tag = node.tag or ""
         if tag == _TEXT:
-            writer.write(node.text_content or "", preformatted > 0)
+            code += writer.write(node.text_content or "", preformatted > 0)
         elif tag == "br":
             writer.close_line()
         elif tag not in _HIDDEN:
@@ -97,8 +101,8 @@ def read_html(data: bytes) -> Extract:
         node = None if node is None or node.mem_id == top else node.next
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
-    text = writer.text()
-    return Extract(named or (headings[0].title if headings else ""), text, headings)
+    apart = sorted([*code, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
+    return Extract(named or (headings[0].title if headings else ""), writer.text(), headings, apart)
 
 
 def _leave(node: LexborNode, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]) -> bool:

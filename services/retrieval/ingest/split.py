@@ -3,13 +3,17 @@
 Every character but white space is in exactly one passage, and a passage is exactly its span of the text.
 """
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from services.retrieval.language.sentences import sentences
 from services.retrieval.model import Span
 
 MAX_SENTENCES = 64
+_ITEM = re.compile(r"(?:[-*•]|\d{1,3}[.)])[ \t]+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A passage to be: its span in the text, the headings above it, its sentences' spans within it."""
+    """A passage to be: its span in the text, the headings above it, its sentences' spans within it (none where it is
+    code alone)."""
 
     span: Span
     headings: tuple[str, ...]
@@ -36,10 +41,11 @@ class _Section:
     headings: tuple[str, ...]
 
 
-def split(text: str, headings: Sequence[Heading], max_chars: int) -> list[Piece]:
-    """The passages of `text` in order, none longer than `max_chars`. `headings` are in order of their start."""
+def split(text: str, headings: Sequence[Heading], max_chars: int, apart: Sequence[Span] = ()) -> list[Piece]:
+    """The passages of `text` in order, none longer than `max_chars`. `headings` are in order of their start; what is
+    `apart` (ranges in order) belongs to passages but to no sentence."""
     return [
-        Piece(span, section.headings, tuple(sentences(text[slice(*span)])[:MAX_SENTENCES]))
+        Piece(span, section.headings, tuple(_sentences(text, span, apart)[:MAX_SENTENCES]))
         for section in _sections(text, headings)
         for span in _pack(_paragraphs(text, section.span), text, max_chars)
     ]
@@ -62,6 +68,26 @@ def _sections(text: str, headings: Sequence[Heading]) -> Iterator[_Section]:
         start = end
     if not headings:
         yield _Section((0, len(text)), ())
+
+
+def _sentences(text: str, span: Span, apart: Sequence[Span]) -> list[Span]:
+    """The sentences of a passage, as ranges of it, around what is apart."""
+    start, end = span
+    found: list[Span] = []
+    at = start
+    for low, high in [*apart[bisect_right(apart, start, key=itemgetter(1)) :], (end, end)]:
+        stop = max(min(low, end), at)
+        found += [_unmarked(text, at + first, at + last, start) for first, last in sentences(text[at:stop])]
+        if low >= end:
+            break
+        at = min(high, end)
+    return found
+
+
+def _unmarked(text: str, first: int, last: int, start: int) -> Span:
+    """A sentence's range from `start` on, without the mark of a list's item before it."""
+    mark = _ITEM.match(text, first, last)
+    return ((mark.end() if mark else first) - start, last - start)
 
 
 def _paragraphs(text: str, span: Span) -> Iterator[Span]:

@@ -2,10 +2,11 @@
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest.split import Heading
+from services.retrieval.model import Span
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -13,16 +14,21 @@ _CONTROL_SHARE = 0.02
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+_RULE = re.compile(r"[ \t|:=*_-]*[-=*_]{2,}[ \t|:=*_-]*")
 _LONGEST_HEADING = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a reader found: the title ("" for none), the text, the headings in it."""
+    """What a reader found: the title ("" for none), the text, the headings in it.
+
+    `apart`: ranges that nobody would quote as a sentence, in order: headings, code, rules.
+    """
 
     title: str
     text: str
     headings: list[Heading]
+    apart: list[Span] = field(default_factory=list)
 
 
 def decode(data: bytes) -> str:
@@ -48,27 +54,34 @@ def read_plain(data: bytes) -> Extract:
 
 def read_markdown(data: bytes) -> Extract:
     text = decode(data)
-    headings = _markdown_headings(text)
-    return Extract(headings[0].title if headings else "", text, headings)
+    headings, apart = _markdown_blocks(text)
+    return Extract(headings[0].title if headings else "", text, headings, apart)
 
 
-def _markdown_headings(text: str) -> list[Heading]:
-    """ATX and underlined headings outside of code fences."""
-    found: list[Heading] = []
-    fence = ""
+def _markdown_blocks(text: str) -> tuple[list[Heading], list[Span]]:
+    """ATX and underlined headings outside of code fences; and the ranges of headings, fenced code and rules."""
+    headings: list[Heading] = []
+    apart: list[Span] = []
+    fence, fence_start = "", 0
     before, before_start, at = "", 0, 0
     for line in text.split("\n"):
-        if len(line) <= _LONGEST_HEADING:
-            opening = _FENCE.match(line)
-            if opening and not fence:
-                fence = opening[1]
-            elif opening and opening[1].startswith(fence):
-                fence = ""
-            elif not fence:
-                found.extend(_heading(line, at, before, before_start))
+        end = at + len(line)
+        opening = _FENCE.match(line[:_LONGEST_HEADING])
+        if opening and not fence:
+            fence, fence_start = opening[1], at
+        elif opening and opening[1].startswith(fence):
+            fence = ""
+            apart.append((fence_start, end))
+        elif not fence and len(line) <= _LONGEST_HEADING:
+            found = _heading(line, at, before, before_start)
+            headings.extend(found)
+            if found or _RULE.fullmatch(line):
+                apart.append((found[0].start if found else at, end))
         before, before_start = line, at
-        at += len(line) + 1
-    return found
+        at = end + 1
+    if fence:
+        apart.append((fence_start, len(text)))
+    return headings, apart
 
 
 def _heading(line: str, start: int, before: str, before_start: int) -> list[Heading]:

@@ -18,11 +18,12 @@ _END = re.compile(
     re.VERBOSE,
 )
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[“\"'‘])([^\W\d_]+(?:\.[^\W\d_]+)*)$")
+_NUMBER = re.compile(r"\s*\d{1,3}")  # of a list's item
 _LOOK = 24  # characters beside a stop that decide whether it ends a sentence
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences in order, without the white space around them; nothing but white space is left out."""
+    """The sentences in order; without the white space around them; nothing but white space is left out."""
     spans: list[Span] = []
     start = 0
     for match in _END.finditer(text):
@@ -41,6 +42,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if match["stop"] != ".":
         return True
     stop = match.start("stop")
+    if _NUMBER.fullmatch(text, start, stop):
+        return False
     before = _WORD_BEFORE.search(text[max(start, stop - _LOOK) : stop])
     if before is None:
         return True

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.retrieval.language.script import Script, script_of
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, Filter, Mode, SearchRequest, Signal, Sparse
 from services.runtime.errors import InvalidArgument
+from services.runtime.language.script import Script, script_of
 
 MAX_QUERY = 8192
 MAX_LIMIT = 100

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from services.models.extraction import Question, cosines, extract
-from services.models.terms import latin_share, question_terms, stem, terms
+from services.runtime.language.script import latin_share
+from services.runtime.language.terms import question_terms, stem, terms
 
 SENTENCES = [
     "The headworks stand at the river's mouth.",

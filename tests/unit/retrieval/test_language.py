@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.retrieval.language.script import Script, script_of
 from services.retrieval.language.sentences import sentences
-from services.retrieval.language.words import WORD_AMONG_CJK, passage_vector, query_vector, stem
+from services.retrieval.language.words import WORD_AMONG_CJK, passage_vector, query_vector
+from services.runtime.language.script import Script, script_of
+from services.runtime.language.terms import stem
 
 
 @pytest.mark.parametrize(

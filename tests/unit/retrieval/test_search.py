@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.retrieval.language.script import Script
 from services.retrieval.model import Candidates, Condition, Filter, Mode, SearchRequest, Signal
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import plan
 from services.runtime.errors import InvalidArgument
+from services.runtime.language.script import Script
 
 EVEN = {Signal.DENSE: 1.0, Signal.LEXICAL: 1.0}
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.retrieval.ingest.html import read_html
 from services.retrieval.ingest.split import Heading, split
 from services.retrieval.ingest.text import read_markdown
 
@@ -129,3 +130,56 @@ def test_a_word_without_end_is_cut_anyway(text: str) -> None:
     cut = [text for _, text in texts(text, 1000)]
     assert "".join(cut) == text
     assert len(cut) == 5
+
+
+MARKDOWN = """# Pumps
+
+Pumps move water. They need power.
+
+```
+pump --start  # starts it
+```
+
+1. Open the valve.
+2. Close
+   the drain.
+
+| part | price |
+| --- | --- |
+| seal | two crowns |
+
+Underlined
+==========
+The end.
+"""
+
+
+def test_headings_code_and_rules_are_no_sentences() -> None:
+    extract = read_markdown(MARKDOWN.encode())
+    pieces = split(extract.text, extract.headings, 2000, extract.apart)
+    assert [piece.headings for piece in pieces] == [("Pumps",), ("Underlined",)]
+    quoted = [
+        extract.text[piece.span[0] + start : piece.span[0] + stop]
+        for piece in pieces
+        for start, stop in piece.sentences
+    ]
+    assert quoted == [
+        "Pumps move water.",
+        "They need power.",
+        "Open the valve.",
+        "Close\n   the drain.",
+        "| part | price |",
+        "| seal | two crowns |",
+        "The end.",
+    ]
+
+
+def test_a_passage_of_code_alone_has_no_sentence() -> None:
+    extract = read_markdown(b"```\nx = 1\ny = 2\n")
+    assert [piece.sentences for piece in split(extract.text, extract.headings, 200, extract.apart)] == [()]
+
+
+def test_html_headings_and_code_are_no_sentences() -> None:
+    extract = read_html(b"<h1>Pumps</h1><p>They need power.</p><pre>pump --start</pre><p>The end.</p>")
+    (piece,) = split(extract.text, extract.headings, 2000, extract.apart)
+    assert [extract.text[slice(*span)] for span in piece.sentences] == ["They need power.", "The end."]

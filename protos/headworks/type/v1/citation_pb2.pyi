@@ -38,7 +38,7 @@ class Citation(_message.Message):
     passage_id: _builtins.str
     """The passage of the document that holds the quote."""
     quote: _builtins.str
-    """The quoted text itself."""
+    """The quoted text itself, each run of white space in it as one space."""
     @_builtins.property
     def span(self) -> _span_pb2.CharSpan:
         """The range of the quote in the document's extracted text."""

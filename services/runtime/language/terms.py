@@ -4,21 +4,14 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# fmt: off
-STOPWORDS = frozenset(
-    (
-        "a", "an", "the", "of", "in", "on", "at", "to", "for", "from", "by", "with", "and", "or", "is", "are", "was",
-        "were", "be", "been", "did", "do", "does", "has", "have", "had", "it", "its", "this", "that", "which",
-        "what", "who", "whom", "whose", "when", "where", "why", "how", "as", "not",
-    )
-)
-# fmt: on
-# Han, kana and hangul: scripts in which white space does not (reliably) part words.
-_CJK = (
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff"
-)
-_RUN = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?:(?![{_CJK}])\w)+")
-_CJK_CHARACTER = re.compile(f"[{_CJK}]")
+from services.runtime.language.script import CJK, has_cjk
+
+_STOP = """
+    a an the of in on at to for from by with and or is are was were be been did do does has have had it its this
+    that which what who whom whose when where why how as not
+"""
+STOPWORDS = frozenset(_STOP.split())
+_RUN = re.compile(rf"(?P<cjk>[{CJK}]+)|(?:(?![{CJK}])\w)+")
 # What a Chinese question asks with; a passage that answers it does not say it.
 _CJK_QUESTION = re.compile(
     "为什么|為什麼|什么|什麼|哪一?[个個些种種位年里裡家项項支]?|谁|誰|多少|如何|怎[么麼样樣]*|几[个個种種]?|何时|何時|何地|何种|何種|"
@@ -46,16 +39,8 @@ def terms(text: str) -> list[str]:
 
 def question_terms(text: str) -> list[str]:
     """The terms of a question, each once."""
-    plain = _CJK_QUESTION.sub(" ", text) if _CJK_CHARACTER.search(text) else text
+    plain = _CJK_QUESTION.sub(" ", text) if has_cjk(text) else text
     return list(dict.fromkeys(terms(plain)))
-
-
-def latin_share(text: str) -> float:
-    """0..1, which part of the letters is Latin: how far an English embedder can be trusted with the text."""
-    letters = [letter for letter in text if letter.isalpha()]
-    if not letters:
-        return 1.0
-    return sum(letter < "\u0250" or "\u1e00" <= letter <= "\u1eff" for letter in letters) / len(letters)
 
 
 @lru_cache(maxsize=65536)

@@ -34,7 +34,10 @@ def script_of(text: str) -> Script:
 
 
 def latin_share(text: str) -> float:
-    """Which part of the letters is Latin; 1 where there are none."""
+    """0 to 1, which part of the letters is Latin: how far an English embedder can be trusted with the text.
+
+    A text without letters has 1.
+    """
     letters = [character for character in text if character.isalpha()]
     return sum(1 for character in letters if _is_latin(character)) / len(letters) if letters else 1.0
 
