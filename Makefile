@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check format generate googleapis bench bench-quality bench-ingest clean
+.PHONY: help setup demo up test check breaking format generate googleapis bench bench-quality bench-ingest clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,25 +43,37 @@ check: setup googleapis ## format, lint, types, protos, generated code
 	@$(BIN)/mypy
 	@$(BIN)/buf lint
 	@$(BIN)/buf format --diff --exit-code protos
-	@if git rev-parse -q --verify HEAD:protos >/dev/null; then $(BIN)/buf breaking --against '.git#branch=$(BREAKING_AGAINST)'; fi
+	@$(MAKE) -s breaking
 	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/headworks config --markdown | diff -u docs/configuration.md - || { echo "run \`make generate\`"; exit 1; }
+	@$(BIN)/python -m pytest -q tests/unit/test_architecture.py
 	@echo "check: clean"
+
+breaking: googleapis # the protos against the latest release, or the last commit where there is none yet
+	@base=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || git rev-parse HEAD); \
+	old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; \
+	git archive "$$base" buf.yaml protos | tar -x -C "$$old" && mkdir "$$old/$(VENV)" && \
+	cp -r $(VENV)/googleapis "$$old/$(VENV)/" && $(BIN)/buf breaking --against "$$old"
 
 format: setup ## format code and protos
 	@$(BIN)/ruff format -q .
 	@$(BIN)/ruff check -q --fix .
 	@$(BIN)/buf format -w protos
 
-generate: setup ## compile the protos to Python
+generate: setup ## compile the protos to Python, and write the reference of settings
 	@$(BIN)/python protos/generate.py
+	@$(BIN)/headworks config --markdown > docs/configuration.md
 
 googleapis: setup # buf reads google.api from here
 	@mkdir -p $(VENV)/googleapis/google/api
 	@cd "$$($(BIN)/python -c 'import google.api.http_pb2 as m, os; print(os.path.dirname(m.__file__))')" && \
 		cp annotations.proto http.proto httpbody.proto $(CURDIR)/$(VENV)/googleapis/google/api/
 
-bench: setup ## asks per second and ingestion, beside one process
+bench: setup ## asks per second and latency, beside one process
 	@$(BIN)/python -m bench.asks
+
+bench-ingest: setup ## ingestion, beside one process
+	@$(BIN)/python -m bench.ingest
 
 bench-quality: setup ## the quality table
 	@$(BIN)/python -m bench.quality

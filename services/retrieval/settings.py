@@ -13,9 +13,6 @@ class RetrievalSettings(ServerSettings):
 
     service: ClassVar[str] = "retrieval"
 
-    max_deadline_seconds: float = Field(
-        3600, gt=0, description="Longest time a call may take; an ingestion of many documents is one call."
-    )
     store: Literal["edge", "qdrant"] = Field(
         "edge", description="Where passages are kept: edge (in this process, under data_dir) or qdrant (a server)."
     )

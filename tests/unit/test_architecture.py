@@ -10,8 +10,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "services")
 DOMAIN = (
     "services/orchestrator/runs", "services/orchestrator/rag", "services/retrieval/ingest", "services/retrieval/search",
-    "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
+    "services/runtime/language", "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
 )  # fmt: skip
+# The parts of the runtime that know nothing of the wire.
+PURE = ("services.runtime.errors", "services.runtime.language")
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton.py", "qdrant_edge": None, "qdrant_client": None}
 ENVIRONMENT = (
@@ -54,12 +56,12 @@ def wrong_directions(root: Path) -> Iterator[str]:
 
 
 def wires_in_domain(root: Path) -> Iterator[str]:
-    """Imports of gRPC, of protobuf, or of a part of the runtime other than its errors, by a domain module."""
+    """Imports of gRPC, of protobuf, or of a part of the runtime other than the PURE ones, by a domain module."""
     for name, tree in modules(root):
         if name.startswith(DOMAIN):
             for imported in imports(name, tree):
                 wire = within(imported, "grpc", "google.protobuf", "headworks") or "_pb2" in imported
-                runtime = within(imported, "services.runtime") and not within(imported, "services.runtime.errors")
+                runtime = within(imported, "services.runtime") and not within(imported, *PURE)
                 if wire or (runtime and imported != "services.runtime"):
                     yield f"{name} imports {imported}"
 
