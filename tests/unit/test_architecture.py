@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "services")
 DOMAIN = (
     "services/orchestrator/runs", "services/orchestrator/rag", "services/retrieval/ingest", "services/retrieval/search",
-    "services/runtime/language", "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
+    "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
+    "services/runtime/language",
 )  # fmt: skip
 # The parts of the runtime that know nothing of the wire.
 PURE = ("services.runtime.errors", "services.runtime.language")
