@@ -18,7 +18,7 @@ Spans = npt.NDArray[np.int32]
 MAX_TOKENS = 512
 # No more characters than this are tokenised: 512 wordpieces seldom span a quarter of them.
 MAX_CHARACTERS = 16_384
-# Tokens of one forward pass, padding included.
+# Tokens of one forward pass.
 TOKEN_BUDGET = 2048
 INT8_SCALE = 127.0
 
@@ -65,13 +65,15 @@ class Encoder:
 
 
 def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
-    """The texts' numbers by rising length, in groups whose padded size stays within the budget."""
+    """The texts' numbers by rising length, in groups of no more tokens than the budget."""
     batch: list[int] = []
+    tokens = 0
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[number] > budget:
+        if batch and tokens + lengths[number] > budget:
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(number)
+        tokens += lengths[number]
     if batch:
         yield batch
 
