@@ -76,14 +76,15 @@ class Norm:
 class Group:
     """Texts whose attention is computed together, padded to one length; the rows from `start` on are theirs.
 
-    at: the rows' places in [batch * length]. mask: [batch, 1, 1, length], added to the attention's scores.
+    at: the rows' places in [batch * length], None for a single text. mask: [batch, 1, 1, length], added to the
+    attention's scores.
     """
 
     start: int
     tokens: int
     batch: int
     length: int
-    at: torch.Tensor
+    at: torch.Tensor | None
     mask: torch.Tensor
 
     @classmethod
@@ -92,15 +93,21 @@ class Group:
         length = -(-max(lengths) // STEP) * STEP
         real = torch.arange(length) < torch.tensor(lengths)[:, None]
         mask = torch.zeros(real.shape).masked_fill_(~real, float("-inf"))
-        at = real.flatten().nonzero().squeeze(1)
+        at = real.flatten().nonzero().squeeze(1) if len(lengths) > 1 else None
         return cls(start, sum(lengths), len(lengths), length, at, mask[:, None, None, :])
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """The attention of the group's rows [tokens, 3 * width]: [tokens, width]."""
-        padded = qkv.new_zeros(self.batch * self.length, qkv.shape[1]).index_copy_(0, self.at, qkv)
-        heads = padded.view(self.batch, self.length, 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
+        heads = self._pad(qkv).view(self.batch, self.length, 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
         attended = attention(heads, self.mask) if self.length > PADDED else short_attention(heads, self.mask)
-        return attended.transpose(1, 2).reshape(-1, WIDTH).index_select(0, self.at)
+        flat = attended.transpose(1, 2).reshape(-1, WIDTH)
+        return flat[: self.tokens] if self.at is None else flat.index_select(0, self.at)
+
+    def _pad(self, rows: torch.Tensor) -> torch.Tensor:
+        places = self.batch * self.length
+        if self.at is None:
+            return fn.pad(rows, (0, 0, 0, places - self.tokens))
+        return rows.new_zeros(places, rows.shape[1]).index_copy_(0, self.at, rows)
 
 
 def groups(lengths: Sequence[int]) -> list[Group]:
