@@ -92,11 +92,12 @@ class Client:
         quotes: list[str] = []
         reason = run_pb2.FINISH_REASON_UNSPECIFIED
         async for response in self._orchestrator.Run(request, timeout=CALL_SECONDS, **self._call):
-            match response.event.WhichOneof("event"):
-                case "citation":
-                    quotes.append(response.event.citation.citation.quote)
-                case "finished":
-                    reason = response.event.finished.reason
+            for event in response.events:
+                match event.WhichOneof("event"):
+                    case "citation":
+                        quotes.append(event.citation.citation.quote)
+                    case "finished":
+                        reason = event.finished.reason
         if reason not in (run_pb2.FINISH_REASON_STOP, run_pb2.FINISH_REASON_NO_ANSWER):
             raise BenchError(f"a run ended with {run_pb2.FinishReason.Name(reason)}: {question}")
         return Run(tuple(quotes), reason == run_pb2.FINISH_REASON_NO_ANSWER)

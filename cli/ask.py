@@ -57,7 +57,7 @@ def _events(call: Any) -> Iterator[Any]:
     """The events of the run; leaving early cancels it."""
     try:
         for response in call:
-            yield response.event
+            yield from response.events
     finally:
         call.cancel()
 

@@ -100,8 +100,9 @@ def watch(
         call: Any = client.orchestrator.Attach(request, timeout=timeout, metadata=client.metadata)
         try:
             for response in call:
-                event = MessageToDict(response.event, preserving_proto_field_name=True)
-                click.echo(json.dumps(event, ensure_ascii=False) if as_json else _line(response.event, event))
+                for event in response.events:
+                    shown = MessageToDict(event, preserving_proto_field_name=True)
+                    click.echo(json.dumps(shown, ensure_ascii=False) if as_json else _line(event, shown))
         finally:
             call.cancel()
 

@@ -1,9 +1,9 @@
 """OpenAIService: JSON in, runs and embeddings below, JSON or server-sent events out."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import numpy as np
@@ -29,6 +29,8 @@ EVENTS = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 OWNER = "headworks"
 
+Events: TypeAlias = Sequence[run_event_pb2.RunEvent]
+
 
 class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
     def __init__(self, orchestrator: grpc.aio.Channel, triton: TritonClient, embed_seconds: float) -> None:
@@ -46,8 +48,9 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
                     async for message in messages:
                         yield message
             else:
-                async for event in events:
-                    completion.take(event)
+                async for batch in events:
+                    for event in batch:
+                        completion.take(event)
                 yield _json(completion.whole(time.monotonic() - call.started))
         metrics.COMPLETIONS.labels(chat.run.model, str(chat.stream).lower()).inc()
 
@@ -76,25 +79,25 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
         names = [model.id for model in answered.models] + [embeddings.MODEL]
         return [{"id": name, "object": "model", "created": 0, "owned_by": OWNER} for name in names]
 
-    async def _events(self, chat: ChatRequest, call: Call) -> AsyncGenerator[run_event_pb2.RunEvent, None]:
+    async def _events(self, chat: ChatRequest, call: Call) -> AsyncGenerator[Events, None]:
         run = self._orchestrator.Run(chat.run, **outgoing(call.remaining, call))
         async with aclosing(clients.stream(run)) as responses:
             async for response in responses:
-                yield response.event
+                yield response.events
 
 
 async def _stream(
-    events: AsyncIterator[run_event_pb2.RunEvent], chat: ChatRequest, completion: Completion, call: Call
+    events: AsyncIterator[Events], chat: ChatRequest, completion: Completion, call: Call
 ) -> AsyncGenerator[HttpBody, None]:
     """Chunks as server-sent events. An error before the first is raised; one after it is an event of its own, for
     the status has gone out."""
     begun = False
     try:
-        async for event in events:
-            delta = completion.take(event)
-            if delta is not None:
+        async for batch in events:
+            deltas = [delta for event in batch if (delta := completion.take(event)) is not None]
+            if deltas:
                 begun = True
-                yield _event(completion.chunk(delta))
+                yield _events(*(completion.chunk(delta) for delta in deltas))
     except grpc.aio.AioRpcError as error:
         if not begun:
             raise
@@ -102,15 +105,15 @@ async def _stream(
         call.code, call.reason = int(failed.kind), failed.reason
         yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(failed).encode() + b"\n\n" + DONE)
         return
-    yield _event(completion.last_chunk(time.monotonic() - call.started))
-    if chat.include_usage:
-        yield _event(completion.usage_chunk())
-    yield HttpBody(content_type=EVENTS, data=DONE)
+    usage = [completion.usage_chunk()] if chat.include_usage else []
+    last = _events(completion.last_chunk(time.monotonic() - call.started), *usage)
+    yield HttpBody(content_type=EVENTS, data=last.data + DONE)
 
 
 def _json(value: dict[str, Any]) -> HttpBody:
     return HttpBody(content_type=JSON, data=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def _event(value: dict[str, Any]) -> HttpBody:
-    return HttpBody(content_type=EVENTS, data=b"data: " + orjson.dumps(value) + b"\n\n")
+def _events(*values: dict[str, Any]) -> HttpBody:
+    data = b"".join(b"data: " + orjson.dumps(value) + b"\n\n" for value in values)
+    return HttpBody(content_type=EVENTS, data=data)

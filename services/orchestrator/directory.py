@@ -1,13 +1,13 @@
 """Where runs are found: in this replica's memory, then in the record that all replicas share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from services.orchestrator.runs.errors import RunNotFound
 from services.orchestrator.runs.events import Event
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import RunInfo
+from services.orchestrator.runs.run import MOST_AT_ONCE, RunInfo
 
 
 class Directory:
@@ -23,7 +23,7 @@ class Directory:
             return run.info
         return await asyncio.to_thread(self._records.get, tenant, run_id)
 
-    async def events(self, tenant: str, run_id: str, after: int) -> AsyncIterator[Event] | None:
+    async def events(self, tenant: str, run_id: str, after: int) -> AsyncIterator[Sequence[Event]] | None:
         """The events after a sequence number; None where neither memory nor record has them."""
         run = self._executor.find(tenant, run_id)
         if run is not None:
@@ -49,6 +49,6 @@ def _key(info: RunInfo) -> tuple[float, str]:
     return info.create_time, info.id
 
 
-async def _replay(events: list[Event], after: int) -> AsyncIterator[Event]:
-    for event in events[max(after, 0) :]:
-        yield event
+async def _replay(events: list[Event], after: int) -> AsyncIterator[Sequence[Event]]:
+    for start in range(max(after, 0), len(events), MOST_AT_ONCE):
+        yield events[start : start + MOST_AT_ONCE]

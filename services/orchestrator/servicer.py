@@ -40,8 +40,8 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             enter(replace(call, deadline=time.monotonic() + seconds))
         run = self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
         try:
-            async for event in run.follow():
-                yield pb.RunResponse(event=convert.event(run.id, event))
+            async for batch in run.follow():
+                yield pb.RunResponse(events=[convert.event(run.id, event) for event in batch])
         finally:
             if not request.detached:
                 await self._executor.cancel(run)
@@ -52,10 +52,10 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         if request.after_sequence < 0:
             raise InvalidArgument("after_sequence must not be negative", field="after_sequence")
         tenant = current().tenant
-        events = await self._directory.events(tenant, request.run_id, request.after_sequence)
-        if events is not None:
-            async for event in events:
-                yield pb.AttachResponse(event=convert.event(request.run_id, event))
+        batches = await self._directory.events(tenant, request.run_id, request.after_sequence)
+        if batches is not None:
+            async for batch in batches:
+                yield pb.AttachResponse(events=[convert.event(request.run_id, event) for event in batch])
         else:
             owner = self._peers.owner(request.run_id)
             if owner is None:

@@ -30,7 +30,9 @@ def request(text: str = "How long does a worker bee live in summer?", **fields: 
 
 async def test_a_run_is_one_numbered_stream_of_events(mesh: Mesh, channel: grpc.aio.Channel) -> None:
     stub = pb_grpc.OrchestratorServiceStub(channel)
-    events = [response.event async for response in stub.Run(request(), timeout=30, metadata=mesh.metadata)]
+    events = [
+        event async for response in stub.Run(request(), timeout=30, metadata=mesh.metadata) for event in response.events
+    ]
     kinds = [event.WhichOneof("event") for event in events]
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert kinds[:2] == ["started", "passages"]
@@ -42,7 +44,7 @@ async def test_a_run_is_one_numbered_stream_of_events(mesh: Mesh, channel: grpc.
 
     run_id = events[0].run_id
     again = stub.Attach(pb.AttachRequest(run_id=run_id, after_sequence=2), timeout=10, metadata=mesh.metadata)
-    assert [response.event async for response in again] == events[2:]
+    assert [event async for response in again for event in response.events] == events[2:]
     run = (await stub.GetRun(pb.GetRunRequest(run_id=run_id), timeout=10, metadata=mesh.metadata)).run
     assert run.state == run_pb2.Run.STATE_SUCCEEDED
     listed = await stub.ListRuns(pb.ListRunsRequest(page_size=1000), timeout=10, metadata=mesh.metadata)
@@ -101,6 +103,8 @@ async def test_a_stream_cut_by_the_client_ends_the_run(mesh: Mesh, channel: grpc
     call.cancel()
     async with asyncio.timeout(10):
         while True:
-            found = await stub.GetRun(pb.GetRunRequest(run_id=first.event.run_id), timeout=10, metadata=mesh.metadata)
+            found = await stub.GetRun(
+                pb.GetRunRequest(run_id=first.events[0].run_id), timeout=10, metadata=mesh.metadata
+            )
             if found.run.state != run_pb2.Run.STATE_RUNNING:
                 return

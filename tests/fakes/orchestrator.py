@@ -65,7 +65,7 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
                     self.held.set()
                     await asyncio.Event().wait()
                 event.run_id, event.sequence = RUN_ID, number + 1
-                yield pb.RunResponse(event=event)
+                yield pb.RunResponse(events=[event])
             if self.error:
                 raise self.error
         finally:

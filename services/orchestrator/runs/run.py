@@ -4,11 +4,13 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from services.orchestrator.runs.events import Body, Event, Finished, FinishReason, Started, UsageReported
+
+MOST_AT_ONCE = 256
 
 
 class State(IntEnum):
@@ -96,14 +98,15 @@ class Run:
         self._changed = asyncio.Event()
         return event
 
-    async def follow(self, after: int = 0) -> AsyncIterator[Event]:
-        """The events with a sequence number over `after`, then live ones, up to and with `Finished`."""
+    async def follow(self, after: int = 0) -> AsyncIterator[Sequence[Event]]:
+        """The events with a sequence number over `after`, then live ones, up to and with `Finished`; each time all
+        that happened since the last, MOST_AT_ONCE at most."""
         position = max(after, 0)
         while True:
             changed = self._changed
-            for event in self.events[position:]:
-                position = event.sequence
-                yield event
+            while batch := self.events[position : position + MOST_AT_ONCE]:
+                position = batch[-1].sequence
+                yield batch
             if self.finished is not None and position >= len(self.events):
                 return
             if changed is self._changed:

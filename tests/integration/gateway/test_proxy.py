@@ -217,7 +217,7 @@ async def test_the_orchestrator_behind_the_gateway(make_gateway: MakeGateway) ->
     gateway = await make_gateway(FakeOrchestrator(events("Cats sleep.")))
     stub: Any = orchestrator_grpc.OrchestratorServiceStub(gateway.channel)
     ask = orchestrator_pb.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="why?")])
-    got = [response.event.WhichOneof("event") async for response in stub.Run(ask, metadata=BEARER)]
+    got = [event.WhichOneof("event") async for response in stub.Run(ask, metadata=BEARER) for event in response.events]
     assert got == ["started", "text", "citation", "usage", "finished"]
     assert gateway.orchestrator.calls[0].tenant == "acme"
     assert gateway.orchestrator.runs == [ask]

@@ -119,7 +119,7 @@ async def drain(stream: Any) -> tuple[list[run_event_pb2.RunEvent], grpc.aio.Aio
     events = []
     try:
         while (response := await stream.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
-            events.append(response.event)
+            events += response.events
     except grpc.aio.AioRpcError as error:
         return events, error
     return events, None
@@ -235,7 +235,7 @@ async def test_a_detached_run_survives_its_caller(keys: Keys, database: str) -> 
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
         stream = replica.stub.Run(ask(detached=True), metadata=keys.metadata())
-        first = (await stream.read()).event
+        first = (await stream.read()).events[0]
         await agent.held.wait()
         stream.cancel()
         await until(lambda: not [task for task in asyncio.all_tasks() if "_serve_stream" in repr(task.get_coro())])
@@ -285,12 +285,12 @@ async def test_attach_follows_live_and_leaving_it_does_not_touch_the_run(keys: K
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
         stays = replica.stub.Attach(pb.AttachRequest(run_id=run_id), metadata=keys.metadata())
         leaves = replica.stub.Attach(pb.AttachRequest(run_id=run_id), metadata=keys.metadata())
         for reader in (stays, leaves):
-            assert (await reader.read()).event.sequence == 1
+            assert (await reader.read()).events[0].sequence == 1
         leaves.cancel()
         agent.release.set()
         assert kinds((await drain(stays))[0])[-1] == "finished"
@@ -301,7 +301,7 @@ async def test_cancel(keys: Keys, database: str) -> None:
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
         cancelled = await replica.stub.Cancel(pb.CancelRequest(run_id=run_id), metadata=keys.metadata())
         events, error = await drain(stream)
@@ -316,7 +316,7 @@ async def test_get_run_while_it_lasts_and_after(keys: Keys, database: str) -> No
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
         stream = replica.stub.Run(ask(collection="cats"), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
         during = (await replica.stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=keys.metadata())).run
         agent.release.set()
@@ -377,7 +377,7 @@ async def test_tenants_do_not_see_each_others_runs(keys: Keys, database: str) ->
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent, FakeAgent()) as (first, second):
         stream = first.stub.Run(ask(), metadata=keys.metadata("acme"))
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await until(lambda: first.records.get("acme", run_id))
         for replica in (first, second):
             for method in ("Attach", "Cancel", "GetRun"):
@@ -395,10 +395,10 @@ async def test_another_replica_passes_calls_on_to_the_owner(keys: Keys, database
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent, FakeAgent(), seen=seen) as (owner, other):
         stream = owner.stub.Run(ask(), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
         attached = other.stub.Attach(pb.AttachRequest(run_id=run_id, after_sequence=1), metadata=keys.metadata())
-        assert (await attached.read()).event.sequence == 2
+        assert (await attached.read()).events[0].sequence == 2
         got = await other.stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=keys.metadata())
         assert (got.run.state, got.run.last_sequence) == (1, 2)
         cancelled = await other.stub.Cancel(pb.CancelRequest(run_id=run_id), metadata=keys.metadata())
@@ -414,7 +414,7 @@ async def test_a_run_that_is_not_recorded_yet_is_found_with_its_owner(
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent, FakeAgent()) as (owner, other):
         stream = owner.stub.Run(ask(), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await until(lambda: owner.records.get("acme", run_id))
         with sqlite3.connect(f"{tmp_path}/runs.db") as connection:
             connection.execute("DELETE FROM runs")
@@ -452,7 +452,7 @@ async def test_who_leaves_a_passed_on_stream_leaves_the_owner_too(keys: Keys, da
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent, FakeAgent()) as (owner, other):
         stream = owner.stub.Run(ask(), metadata=keys.metadata())
-        run_id = (await stream.read()).event.run_id
+        run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
         attached = other.stub.Attach(pb.AttachRequest(run_id=run_id), metadata=keys.metadata())
         await attached.read()

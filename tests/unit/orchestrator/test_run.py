@@ -18,7 +18,7 @@ def run_of(*texts: str, over: bool = False) -> Run:
 
 
 async def read(run: Run, after: int = 0) -> list[int]:
-    return [event.sequence async for event in run.follow(after)]
+    return [event.sequence async for batch in run.follow(after) for event in batch]
 
 
 def test_the_first_event_says_that_it_started() -> None:
@@ -92,9 +92,9 @@ async def test_many_followers_see_the_same() -> None:
 async def test_a_follower_sees_what_is_added_while_it_looks_at_another() -> None:
     run = run_of("a")
     seen: list[Event] = []
-    async for event in run.follow():
-        seen.append(event)
-        if event.sequence == 2:
+    async for batch in run.follow():
+        seen += batch
+        if batch[-1].sequence == 2:
             run.append(TextDelta("b"))
             run.append(Finished(FinishReason.STOP))
     assert [event.sequence for event in seen] == [1, 2, 3, 4]

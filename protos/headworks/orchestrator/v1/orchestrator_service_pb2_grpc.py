@@ -80,7 +80,7 @@ class OrchestratorServiceServicer:
     """
 
     def Run(self, request, context):
-        """Starts a run and streams its events until it is over. A run that ends with an error sends its
+        """Starts a run and streams its events until it is over; events that happen together come in one message. A run that ends with an error sends its
         `finished` event first and then ends the stream with that error's status. When the caller leaves,
         or its deadline passes, the run is cancelled, unless it was started detached.
         """

@@ -39,7 +39,7 @@ class OrchestratorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrchestratorServiceAsyncStub: ...
     Run: _grpc.UnaryStreamMultiCallable[_orchestrator_service_pb2.RunRequest, _orchestrator_service_pb2.RunResponse]
-    """Starts a run and streams its events until it is over. A run that ends with an error sends its
+    """Starts a run and streams its events until it is over; events that happen together come in one message. A run that ends with an error sends its
     `finished` event first and then ends the stream with that error's status. When the caller leaves,
     or its deadline passes, the run is cancelled, unless it was started detached.
     """
@@ -67,7 +67,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Run: _aio.UnaryStreamMultiCallable[_orchestrator_service_pb2.RunRequest, _orchestrator_service_pb2.RunResponse]  # type: ignore[assignment]
-    """Starts a run and streams its events until it is over. A run that ends with an error sends its
+    """Starts a run and streams its events until it is over; events that happen together come in one message. A run that ends with an error sends its
     `finished` event first and then ends the stream with that error's status. When the caller leaves,
     or its deadline passes, the run is cancelled, unless it was started detached.
     """
@@ -98,7 +98,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.RunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_orchestrator_service_pb2.RunResponse], _abc.AsyncIterator[_orchestrator_service_pb2.RunResponse]]:
-        """Starts a run and streams its events until it is over. A run that ends with an error sends its
+        """Starts a run and streams its events until it is over; events that happen together come in one message. A run that ends with an error sends its
         `finished` event first and then ends the stream with that error's status. When the caller leaves,
         or its deadline passes, the run is cancelled, unless it was started detached.
         """
