@@ -51,9 +51,9 @@ def lay_out_backend(target: Path) -> Path:
 def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
     """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
     _replace(REPOSITORY, target)
-    embed, extract = target / "embed" / "config.pbtxt", target / "extract" / "config.pbtxt"
-    embed.write_text(render_embed(embed.read_text(), settings))
-    extract.write_text(render_extract(extract.read_text(), settings))
+    for model, render in RENDER.items():
+        config = target / model / "config.pbtxt"
+        config.write_text(render(config.read_text(), settings))
     return target
 
 
@@ -64,9 +64,18 @@ def render_embed(config: str, settings: ModelsSettings) -> str:
     return _set_parameter(config, "threads", str(settings.threads))
 
 
+def render_embed_passages(config: str, settings: ModelsSettings) -> str:
+    """The `embed_passages` model's configuration under these settings. Raises ConfigMismatch."""
+    config = _set_field(config, "count", settings.passage_instances)
+    return _set_parameter(config, "threads", str(settings.threads))
+
+
 def render_extract(config: str, settings: ModelsSettings) -> str:
     """The `extract` model's configuration under these settings. Raises ConfigMismatch."""
     return _set_parameter(config, "answer_threshold", repr(settings.answer_threshold))
+
+
+RENDER = {"embed": render_embed, "embed_passages": render_embed_passages, "extract": render_extract}
 
 
 def shared_memory_prefix(data: Path) -> str:

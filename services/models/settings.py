@@ -14,9 +14,10 @@ class ModelsSettings(Settings):
 
     threads: int = Field(1, ge=1, description="Threads that one embedding instance computes with.")
     embed_instances: int = Field(
-        2,
-        ge=1,
-        description="Instances of the embedding model; each is a process with its own copy of the weights (0.35 GiB).",
+        1, ge=1, description="Instances of `embed`; each is a process with its own copy of the weights (0.35 GiB)."
+    )
+    passage_instances: int = Field(
+        2, ge=1, description="Instances of `embed_passages`, likewise; one a core makes ingestion fastest."
     )
     embed_queue_delay: int = Field(
         0, ge=0, description="Microseconds that an embedding request may wait for others to share its batch."

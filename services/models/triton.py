@@ -21,7 +21,7 @@ from services.models.layout import (
 from services.models.settings import ModelsSettings
 from services.runtime.triton import TritonClient
 
-MODELS = ("embed", "extract")
+MODELS = ("embed", "embed_passages", "extract")
 HOST = "127.0.0.1"
 PROJECT = Path(__file__).parents[2]
 POLL_SECONDS = 0.05

@@ -24,10 +24,8 @@ class RetrievalSettings(ServerSettings):
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")
     store_threads: int = Field(4, gt=0, description="Threads that run the edge store's calls.")
     embed_seconds: float = Field(30, gt=0, description="Longest time one call of the embedding model may take.")
-    embed_batch: int = Field(
-        8, gt=0, le=128, description="Passages per call of the embedding model. A query waits for the batch before it."
-    )
-    embed_calls: int = Field(3, gt=0, description="Calls of the embedding model that ingestion has open at once.")
+    embed_batch: int = Field(16, gt=0, le=128, description="Passages per call of the embedding model.")
+    embed_calls: int = Field(4, gt=0, description="Such calls that are open at once; two an instance keep it busy.")
     max_document_bytes: int = Field(32 << 20, gt=0, description="Longest document, in bytes.")
     max_bytes_in_flight: int = Field(
         96 << 20, gt=0, description="Bytes of documents held at once, all ingestions together; reading waits beyond."

@@ -1,4 +1,4 @@
-"""The embedder behind Triton's model "embed"."""
+"""The embedder behind Triton's models "embed" and "embed_passages"."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MODEL = "embed"
+MODELS = ("embed", "embed_passages")
 PASSAGE_TRIES = 6
 FIRST_PAUSE = 0.1
 
@@ -55,7 +55,7 @@ class TritonEmbedder:
         ]
 
     async def ready(self) -> bool:
-        return await self._client.ready([MODEL])
+        return await self._client.ready(MODELS)
 
 
 async def _translated(call: Callable[[], Awaitable[T]]) -> T:

@@ -107,7 +107,7 @@ class TritonClient:
         """Embeds at most 128 texts. Raises grpc.aio.AioRpcError or TooManyInferences."""
         if not texts:
             return Embeddings(np.empty((0, WIDTH), dtype=np.float32), 0)
-        request = _embed_request(texts)
+        request = _embed_request("embed", texts)
         outputs = _outputs(await self._infer(request, timeout))
         return Embeddings(_vectors(outputs), _total(outputs))
 
@@ -116,11 +116,11 @@ class TritonClient:
     ) -> PassageEmbeddings:
         """Embeds at most 128 passages and their sentences (character ranges).
 
-        Raises grpc.aio.AioRpcError or TooManyInferences. Keep to 8 or so: a query may have to wait for them.
+        Raises grpc.aio.AioRpcError or TooManyInferences.
         """
         if not texts:
             return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
-        request = _embed_request(texts)
+        request = _embed_request("embed_passages", texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
         _add(request, "SPANS", "BYTES", [len(spans), 1], _strings(packed))
         outputs = _outputs(await self._infer(request, timeout))
@@ -170,8 +170,8 @@ def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: byt
     request.raw_input_contents.append(data)
 
 
-def _embed_request(texts: Sequence[str]) -> Any:
-    request = pb.ModelInferRequest(model_name="embed")
+def _embed_request(model: str, texts: Sequence[str]) -> Any:
+    request = pb.ModelInferRequest(model_name=model)
     _add(request, "TEXT", "BYTES", [len(texts), 1], _strings(text.encode() for text in texts))
     return request
 
