@@ -1,6 +1,7 @@
 """Build a service's gRPC server, serve, and drain when told to stop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -22,6 +23,7 @@ from services.runtime.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 KEEPALIVE_FLOOR_MS = 10_000
+GC_THRESHOLD = 20_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
     app = await wire()
+    _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks)
         server = build(settings, app, readiness, verifier)
@@ -100,6 +103,14 @@ def verifier_of(settings: ServerSettings) -> TokenVerifier:
             f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
         )
     return TokenVerifier(settings.identity_public_key.read_bytes())
+
+
+def _settle_memory() -> None:
+    """Take what was loaded at the start out of the garbage collector's sight and let it look less often: at Python's
+    defaults it took an eighth of a busy service's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
 def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
