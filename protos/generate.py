@@ -9,10 +9,12 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-KINDS = ("--python_out", "--grpc_python_out", "--mypy_out", "--mypy_grpc_out")
+MESSAGES = ("--python_out", "--mypy_out")
+SERVICES = ("--grpc_python_out", "--mypy_grpc_out")
 
 
 def googleapis() -> Path:
@@ -25,16 +27,23 @@ def googleapis() -> Path:
 
 def compile_to(out: Path) -> None:
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("headworks/**/*.proto"))
+    _protoc(out, MESSAGES, sources)
+    _protoc(out, SERVICES, [source for source in sources if source.endswith("_service.proto")])
+
+
+def _protoc(out: Path, kinds: Sequence[str], sources: Sequence[str]) -> None:
     plugins = Path(sys.executable).parent
     subprocess.run(
         [
             *(sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}", f"-I{googleapis()}"),
             *(f"--plugin={plugins / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
-            *(f"{kind}={out}" for kind in KINDS),
+            *(f"{kind}={out}" for kind in kinds),
             *sources,
         ],
         check=True,
         cwd=ROOT,
+        stderr=subprocess.PIPE,  # the plugins name each file they write there; it is shown where protoc fails
+        text=True,
     )
 
 
@@ -59,7 +68,10 @@ def main() -> int:
         if differing:
             print("run `make generate` and commit what it writes", file=sys.stderr)
         return 1 if differing else 0
-    compile_to(ROOT)
+    try:
+        compile_to(ROOT)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(error.stderr) from error
     return 0
 
 

@@ -1,6 +1,5 @@
 """RetrievalService: proto in, one call of the domain, proto out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -14,8 +13,6 @@ from services.retrieval.ingest.service import Ingestion
 from services.retrieval.search.service import Search
 from services.runtime.call import current
 from services.runtime.interceptors.pipeline import Context
-
-CUT_SECONDS = 0.05
 
 
 class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
@@ -76,8 +73,5 @@ class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
 
 
 async def _messages(requests: AsyncIterator[pb.IngestRequest]) -> AsyncIterator[Message]:
-    """The client's messages. Reading a stream that was cut ends like one that was closed; the cancellation follows a
-    moment later, and is waited for, since a close may be followed by deletions."""
     async for request in requests:
         yield convert.ingest_message(request)
-    await asyncio.sleep(CUT_SECONDS)

@@ -27,7 +27,7 @@ class Topology(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Grows with each change; the version of the xDS snapshot made from it."""
+    """Grows with each change. The xDS resources made from it have versions of their own, by their content."""
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceEndpoints]:
         """The services, ordered by name."""
