@@ -111,6 +111,6 @@ def running(data: Path, *options: str) -> Iterator[Mesh]:
 def _ready(mesh: Mesh, up: "subprocess.Popen[bytes]") -> bool:
     assert up.poll() is None, f"`headworks up` ended with {up.returncode}"
     try:
-        return bool(mesh.state()["ready"])
+        return bool(mesh.state()["seconds_to_ready"])
     except (OSError, ValueError):
         return False

@@ -10,6 +10,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from services.control.resources.retries import OPENAI
 from services.control.resources.wire import Data, typed
 
+# The most embeddings in one answer, as JSON numbers, need 10 MiB.
+MAX_RESPONSE = 16 << 20
+
 
 def transcoder(max_body_bytes: int) -> Data:
     """The filter. A JSON path it does not know is answered 404; what is gRPC already passes untouched."""
@@ -23,6 +26,7 @@ def transcoder(max_body_bytes: int) -> Data:
             ignore_unknown_query_parameters=True,
             request_validation_options={"reject_unknown_method": True},
             max_request_body_size=max_body_bytes,
+            max_response_body_size=MAX_RESPONSE,
         ),
     }
 
