@@ -94,7 +94,7 @@ def extract(question: Question, threshold: float) -> Answer:
     credit = _credits(asked, sentences)
     weights = _weights(asked, sentences)
     own = trust * cosines(question.vector, question.sentence_vectors[read]) + credit @ weights
-    confidence = _confidence(trust, own, credit)
+    confidence = _confidence(trust, own, _coverage(credit, passage))
     if confidence < threshold:
         return Answer([], confidence, tokens, 0)
     scores = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
@@ -114,8 +114,14 @@ def cosines(vector: Floats, sentence_vectors: npt.NDArray[np.int8]) -> Floats:
     return products
 
 
-def _confidence(trust: float, own: Floats, credit: Floats) -> float:
-    coverage = float(credit.mean(axis=1).max()) if credit.size else 0.0
+def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:
+    """0..1, the largest share of the question's terms that one passage has in all its sentences."""
+    if not credit.size:
+        return 0.0
+    return max(float(credit[passage == one].max(axis=0).mean()) for one in np.unique(passage))
+
+
+def _confidence(trust: float, own: Floats, coverage: float) -> float:
     excess = trust * (float(own.max()) - LATIN_EVIDENCE) + (1 - trust) * (coverage - OTHER_COVERAGE)
     return 1 / (1 + math.exp(-STEEPNESS * excess))
 

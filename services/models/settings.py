@@ -23,7 +23,7 @@ class ModelsSettings(Settings):
         0, ge=0, description="Microseconds that an embedding request may wait for others to share its batch."
     )
     answer_threshold: float = Field(
-        0.5,
+        0.4,
         ge=0,
         le=1,
         description="Confidence (0 to 1) below which `extract` finds no answer.",

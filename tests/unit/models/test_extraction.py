@@ -92,6 +92,18 @@ def test_chinese_is_answered_by_its_characters_alone() -> None:
     assert numbers(chinese)[0] == 1
 
 
+def test_a_passage_may_cover_a_chinese_question_with_several_sentences() -> None:
+    """Each sentence has half of it; in one passage that is an answer, in two it is none."""
+    sentences = ["长城东起虎山。", "它的长度是八千公里。"]
+    asked = Question(
+        "长城长度多少公里？", np.zeros(0, np.float32), sentences, np.zeros((2, 384), np.int8),
+        np.array([0, 0], np.int32), np.array([[np.nan, 5.0], [np.nan, 4.0]], np.float32), 2,
+    )  # fmt: skip
+    together = extract(asked, 0.0).confidence
+    apart = extract(replace(asked, passage=np.array([0, 1], np.int32)), 0.0).confidence
+    assert together > apart
+
+
 def test_a_question_of_stop_words_is_no_error() -> None:
     assert extract(question("what is it", [0.0] * 4), 0.5).chosen == []
     assert extract(question("", [0.0] * 4), 0.5).chosen == []
