@@ -4,7 +4,7 @@ import click
 
 from cli.options import json_option
 
-QUESTION = "What does Headworks do with an API key?"
+QUESTION = "What happens when control dies?"
 
 
 @click.command()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +80,14 @@ def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[]
 
 
 @contextmanager
-def running(data: Path, *options: str) -> Iterator[Mesh]:
+def running(data: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Mesh]:
     """A mesh that is ready; stopped, with all its processes, at the end, whatever happens."""
     port = pick()
     log = data.parent / f"{data.name}.log"
     with log.open("w") as output:
         up = subprocess.Popen(
             [HEADWORKS, "up", "--data", str(data), "--edge-port", str(port), "--json", *options],
-            stdout=output, stderr=subprocess.STDOUT,
+            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
         )  # fmt: skip
     family: list[psutil.Process] = []
     try:
