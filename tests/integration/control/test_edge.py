@@ -191,7 +191,7 @@ async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.
     assert first is not None
     assert second is not None
     assert 18 < first <= 20
-    assert 3 < second <= 5
+    assert 3 < second <= 5.1  # gRPC rounds a timeout up
 
 
 async def test_what_takes_too_long_is_504(gateway: Gateway, http: httpx.AsyncClient) -> None:

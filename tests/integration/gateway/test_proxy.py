@@ -179,7 +179,7 @@ async def test_the_deadline_goes_along(kind: str, callers: float | None, longest
     async with proxied(four, longest) as channel:
         await answer(call(channel, kind, b"x", timeout=callers), kind)
     # What it was when the call was made behind, less what has gone since.
-    assert 0 < four.calls[0].deadline - four.calls[0].started <= 5.1
+    assert 0 < four.calls[0].deadline - four.calls[0].started <= 5.5
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,7 +33,7 @@ async def test_the_sooner_deadline_holds(longest: float, callers: float | None, 
     async with channel_for(asks(longest, seen)) as channel:
         await channel.unary_unary("/test.D/Do")(b"", timeout=callers)
     assert seen == [pytest.approx(expected, abs=1)]
-    assert seen[0] <= expected
+    assert seen[0] <= expected + 0.1  # gRPC rounds a timeout up
 
 
 @pytest.mark.parametrize("callers", [0.1, None])
