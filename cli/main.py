@@ -1,6 +1,7 @@
 """The `headworks` command."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -54,6 +55,8 @@ def headworks() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: run the verb, turn failures into a line on standard error and an exit code."""
+    # gRPC's own log would put lines of its own between ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
