@@ -18,7 +18,8 @@ def welcome(key: Path, state: MeshState) -> list[str]:
     return [
         f"\nReady{seconds}. Ctrl-C stops it.",
         f"  edge             {state.edge}",
-        f"  development key  {key}",
+        f"  development key  {key.read_text().strip()}",
+        f"                   (the one line of {key})",
         "\nGive it something to read:",
         f"  headworks ingest README.md docs{data}",
         "\nThen try:",

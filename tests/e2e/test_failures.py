@@ -5,9 +5,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_pb2
 
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import Mesh, running, wait_for
@@ -70,6 +75,27 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[M
         ingested = mesh.command("ingest", ".", "--collection", COLLECTION, "--json", cwd=handbook)
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         yield mesh
+
+
+async def test_any_replica_knows_a_run_that_another_has(mesh: Mesh) -> None:
+    """The runs' own replica is reached by xDS, before any record of them is written."""
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="Where does the Rhine end?")
+    request = pb.RunRequest(messages=[message], collection=COLLECTION, detached=True)
+    options: Any = {"timeout": 30, "metadata": mesh.metadata}
+    owners: set[str] = set()
+    async with grpc.aio.insecure_channel(mesh.target) as channel:
+        stub = pb_grpc.OrchestratorServiceStub(channel)
+        for _ in range(40):
+            run_id = (await anext(aiter(stub.Run(request, **options)))).events[0].run_id
+            owners.add(run_id.split("_")[1])
+            for follower in [stub.Attach(pb.AttachRequest(run_id=run_id), **options) for _ in range(4)]:
+                events = [event async for response in follower for event in response.events]
+                assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+                assert events[-1].HasField("finished")
+            for _ in range(3):
+                found = await stub.GetRun(pb.GetRunRequest(run_id=run_id), **options)
+                assert found.run.state == run_pb2.Run.STATE_SUCCEEDED
+    assert owners == {"orchestrator-0", "orchestrator-1"}
 
 
 @pytest.mark.parametrize("name", ["control-0", "gateway-0", "orchestrator-0", "retrieval-0", "triton-0", "envoy-0"])
