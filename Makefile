@@ -19,8 +19,8 @@ setup: $(STAMP) ## make .venv and install everything
 
 $(STAMP): pyproject.toml protos/pyproject.toml
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "Headworks needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "Headworks needs Python 3.11 or 3.12; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "==> installing torch (the largest part)"
 	@$(BIN)/pip install -q torch==2.13.0
