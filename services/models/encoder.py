@@ -91,13 +91,14 @@ def _pool(states: Vectors, encoding: Encoding, spans: Spans | None) -> Encoded:
 
 
 def _pool_sentences(states: Vectors, offsets: Sequence[tuple[int, int]], spans: Spans) -> Sentences:
-    """The mean of the wordpieces that start within each span, by differences of running sums."""
-    starts = np.array([start for start, _ in offsets], dtype=np.int32)
+    """The mean of the wordpieces that start within each span; only its direction counts, so their sum."""
+    starts = np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets))
     first = np.searchsorted(starts, spans[:, 0])
-    last = np.maximum(np.searchsorted(starts, spans[:, 1]), first)
-    sums = np.zeros((len(starts) + 1, WIDTH), dtype=np.float32)
-    np.cumsum(states, axis=0, out=sums[1:])
-    return to_int8(sums[last] - sums[first])
+    last = np.searchsorted(starts, spans[:, 1])
+    sums = np.zeros((len(spans), WIDTH), dtype=np.float32)
+    for row, begin, end in zip(sums, first, last, strict=True):
+        states[begin:end].sum(axis=0, out=row)
+    return to_int8(sums)
 
 
 def to_int8(vectors: Vectors) -> Sentences:

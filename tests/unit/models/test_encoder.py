@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from services.models import bert
 from services.models.encoder import Encoder, Spans, Vectors, batches, to_int8
 from services.models.weights import minilm_folder
 
@@ -119,3 +120,27 @@ def test_int8_uses_the_whole_range_and_keeps_zero() -> None:
 )
 def test_batches_keep_to_the_budget(lengths: list[int], budget: int, expected: list[list[int]]) -> None:
     assert list(batches(lengths, budget)) == expected
+
+
+def heads_of(scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries, keys and values of a text of 89 tokens, padded to 96; and their mask."""
+    torch.manual_seed(5)
+    heads = torch.randn(3, 1, bert.HEADS, 96, bert.HEAD_WIDTH).mul(scale).to(torch.bfloat16)
+    mask = torch.zeros(1, 1, 1, 96)
+    mask[..., -7:] = float("-inf")
+    return heads, mask
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_attention_is_softmax_of_the_scores(scale: float) -> None:
+    heads, mask = heads_of(scale)
+    q, k, v = heads.unbind(0)
+    expected = torch.softmax(q @ k.transpose(-1, -2) + mask.to(q.dtype), -1) @ v
+    assert torch.allclose(bert.attention(heads, mask), expected, atol=0.03 * scale, rtol=0.03)
+
+
+def test_scores_beyond_the_exponentials_range_are_no_matter() -> None:
+    heads, mask = heads_of(12.0)
+    found = bert.attention(heads, mask)
+    assert found.isfinite().all()
+    assert torch.equal(found, bert.short_attention(heads, mask))
