@@ -131,16 +131,9 @@ def heads_of(scale: float) -> tuple[torch.Tensor, torch.Tensor]:
     return heads, mask
 
 
-@pytest.mark.parametrize("scale", [0.3, 1.0])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 12.0], ids=["flat", "usual", "beyond the exponential's range"])
 def test_attention_is_softmax_of_the_scores(scale: float) -> None:
     heads, mask = heads_of(scale)
     q, k, v = heads.unbind(0)
     expected = torch.softmax(q @ k.transpose(-1, -2) + mask.to(q.dtype), -1) @ v
     assert torch.allclose(bert.attention(heads, mask), expected, atol=0.03 * scale, rtol=0.03)
-
-
-def test_scores_beyond_the_exponentials_range_are_no_matter() -> None:
-    heads, mask = heads_of(12.0)
-    found = bert.attention(heads, mask)
-    assert found.isfinite().all()
-    assert torch.equal(found, bert.short_attention(heads, mask))
