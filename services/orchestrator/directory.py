@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from services.orchestrator.runs.errors import RunNotFound
 from services.orchestrator.runs.events import Event
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records
@@ -40,9 +39,6 @@ class Directory:
         found |= {info.id: info for info in self._executor.infos(tenant) if before is None or _key(info) < before}
         newest = sorted(found.values(), key=_key, reverse=True)
         return newest[:limit], len(newest) > limit
-
-    def missing(self, run_id: str) -> RunNotFound:
-        return RunNotFound(run_id)
 
 
 def _key(info: RunInfo) -> tuple[float, str]:

@@ -9,9 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.runs.run import replica_of
 from services.runtime import clients
-from services.runtime.call import Call, Outgoing, current, outgoing
-
-REPLICA_KEY = "x-headworks-replica"
+from services.runtime.call import REPLICA_KEY, Call, Outgoing, current, outgoing
 
 
 class Peers:

@@ -11,6 +11,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from services.orchestrator import convert
 from services.orchestrator.directory import Directory
 from services.orchestrator.peers import Peers
+from services.orchestrator.runs.errors import RunNotFound
 from services.orchestrator.runs.events import Finished
 from services.orchestrator.runs.executor import Executor
 from services.runtime.call import current, enter
@@ -59,7 +60,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         else:
             owner = self._peers.owner(request.run_id)
             if owner is None:
-                raise self._directory.missing(request.run_id)
+                raise RunNotFound(request.run_id)
             async with aclosing(self._peers.attach(owner, request)) as responses:
                 async for response in responses:
                     yield response
@@ -74,7 +75,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         if owner is not None and (info is None or info.finish_reason is None):
             return await self._peers.cancel(owner, request)
         if info is None:
-            raise self._directory.missing(request.run_id)
+            raise RunNotFound(request.run_id)
         return pb.CancelResponse(run=convert.run(info))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
@@ -83,7 +84,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         if owner is not None and (info is None or info.finish_reason is None):
             return await self._peers.get_run(owner, request)
         if info is None:
-            raise self._directory.missing(request.run_id)
+            raise RunNotFound(request.run_id)
         return pb.GetRunResponse(run=convert.run(info))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:

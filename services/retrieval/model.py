@@ -68,7 +68,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """A passage's sentences: their ranges in its text, and int8 unit vectors times 127, row by row."""
+    """A passage's sentences: their ranges in its text; int8 vectors, row by row, of which only the direction counts."""
 
     spans: Sequence[Span]
     vectors: bytes

@@ -12,6 +12,8 @@ from services.runtime.identity import IDENTITY_KEY, Identity
 from services.runtime.tracing import inject
 
 REQUEST_ID_KEY = "x-request-id"
+# Names the replica that a call is for; control's routes go by it.
+REPLICA_KEY = "x-headworks-replica"
 
 
 @dataclass(slots=True)

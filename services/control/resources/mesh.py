@@ -12,8 +12,8 @@ from services.control.resources.endpoints import assignment
 from services.control.resources.retries import GRPC_CLIENT, retry_policy, retryable
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, typed
 from services.control.topology import SERVICES, Endpoint, Topology
+from services.runtime.call import REPLICA_KEY
 
-REPLICA_KEY = "x-headworks-replica"
 OUTLIERS: Data = {
     # A replica that fails nearly everything is left out; one answer in a while that is an error is its callers' affair.
     "interval": "2s",

@@ -53,14 +53,15 @@ def _json(edge: Edge, method: MethodDescriptor) -> Data:
 
 
 def _grpc(edge: Edge, match: Data, retry_on: str) -> Data:
-    """Native gRPC and gRPC-Web. The caller's own grpc-timeout is the limit; without one only silence ends a stream."""
+    """Native gRPC and gRPC-Web. The gateway keeps to the caller's grpc-timeout: a second timer here would break off
+    with INTERNAL what the gateway is about to end with DEADLINE_EXCEEDED. Otherwise only silence ends a stream."""
     return {
         "match": match,
         "route": {
             "cluster": GATEWAY,
             "timeout": "0s",
             "idle_timeout": seconds(edge.idle_timeout),
-            "max_stream_duration": {"max_stream_duration": "0s", "grpc_timeout_header_max": "0s"},
+            "max_stream_duration": {"max_stream_duration": "0s"},
             "retry_policy": elsewhere(retry_on),
         },
         "typed_per_filter_config": {FILTER: no_error_script()},

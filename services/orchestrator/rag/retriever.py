@@ -16,8 +16,8 @@ class Passage:
     """A passage found.
 
     `start` is the place of its text in its document. `sentences` are ranges in `text`; `vectors` int8
-    [sentences, 384], unit vectors times 127. `dense` is a cosine, `lexical` a BM25 score; NaN where a signal did not
-    find the passage.
+    [sentences, 384], of which only the direction counts. `dense` is a cosine, `lexical` a BM25 score; NaN where a
+    signal did not find the passage.
     """
 
     id: str

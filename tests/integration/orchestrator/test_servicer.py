@@ -16,7 +16,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.orchestrator.directory import Directory
-from services.orchestrator.peers import REPLICA_KEY, Peers
+from services.orchestrator.peers import Peers
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records
@@ -24,6 +24,7 @@ from services.orchestrator.runs.run import new_id
 from services.orchestrator.servicer import OrchestratorServicer
 from services.runtime import call as calls
 from services.runtime import statuses
+from services.runtime.call import REPLICA_KEY
 from services.runtime.channels import open_channel
 from services.runtime.errors import CollectionNotFound, Unavailable
 from services.runtime.interceptors import layers

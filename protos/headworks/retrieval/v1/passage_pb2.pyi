@@ -82,7 +82,8 @@ class SentenceEmbeddings(_message.Message):
     SPANS_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     vectors: _builtins.bytes
-    """One vector a sentence, row by row: int8, each a unit vector times 127, rounded. The length is
+    """One vector a sentence, row by row: int8, each by a scale of its own, so that only its direction
+    counts; zeros for a sentence that was not read. The length is
     the number of spans times the embedding's dimension (384).
     """
     @_builtins.property
