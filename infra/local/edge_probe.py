@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 from infra.local.ports import HOST
 from infra.local.spec import Health, Ports
 
 LIMIT = 3.0
+READ_AT_MOST = 1 << 20
+SERVER = "headworks"
+"""What the edge calls itself in the header `server`: control names it so in the listener."""
 
 
 class EdgeReady:
-    """Ready when Envoy says so and a request with the development key gets through.
+    """Ready when this mesh's Envoy says so, holds the edge port, and a request with the development key gets through.
 
     The request is made until it has succeeded, then Envoy's own word is enough: the processes behind it are watched
-    one by one.
+    one by one. Envoy lives on where another program has the edge port, and such a program may answer anything with
+    200: hence its list of listeners and the name in the answer.
     """
 
     def __init__(self, key: str) -> None:
@@ -21,24 +26,45 @@ class EdgeReady:
         self._passed_at = 0
 
     async def check(self, ports: Ports) -> Health:
-        live = await get(ports["admin"], "/ready")
-        if live != 200:
-            self._passed_at = 0
-            return Health(False, "waits for control" if live else "not answering yet")
-        if self._passed_at == ports["edge"]:
-            return Health(True)
-        status = await get(ports["edge"], "/v1/models", {"authorization": f"Bearer {self._key}"})
-        if status != 200:
-            return Health(False, f"a request through it gets {status}" if status else "waits for its listener")
-        self._passed_at = ports["edge"]
-        return Health(True)
+        health = await self._check(ports["admin"], ports["edge"])
+        self._passed_at = ports["edge"] if health.ready else 0
+        return health
 
     async def aclose(self) -> None:
         pass
 
+    async def _check(self, admin: int, edge: int) -> Health:
+        live = await get(admin, "/ready")
+        if live.status != 200:
+            return Health(False, "waits for control" if live.status else "not answering yet")
+        if not _listens((await get(admin, "/listeners")).body, edge):
+            return Health(False, f"has no listener at port {edge} (yet, or because another program has the port)")
+        if self._passed_at == edge:
+            return Health(True)
+        found = await get(edge, "/v1/models", {"authorization": f"Bearer {self._key}"})
+        if found.status and found.server != SERVER:
+            return Health(False, f"another program answers at port {edge}")
+        if found.status != 200:
+            return Health(False, f"a request through it gets {found.status or 'no answer'}")
+        return Health(True)
 
-async def get(port: int, path: str, headers: dict[str, str] | None = None, host: str = HOST) -> int:
-    """The HTTP status of a GET; 0 where there was no answer."""
+
+def _listens(listeners: str, port: int) -> bool:
+    """Whether Envoy's list of listeners, lines of NAME::ADDRESS:PORT, has the port."""
+    return any("::" in line and line.endswith(f":{port}") for line in listeners.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To a GET; the body with what framing it came in. `status` is 0 where there was none."""
+
+    status: int = 0
+    server: str = ""
+    body: str = ""
+
+
+async def get(port: int, path: str, headers: dict[str, str] | None = None, host: str = HOST) -> Answer:
+    """Never raises."""
     lines = [f"GET {path} HTTP/1.1", f"host: {host}:{port}", "connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     try:
@@ -46,12 +72,29 @@ async def get(port: int, path: str, headers: dict[str, str] | None = None, host:
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-                status = await reader.readline()
+                return _parse(await _read(reader))
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-    except (OSError, TimeoutError, ValueError):
-        return 0
-    parts = status.split()
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    except (OSError, TimeoutError):
+        return Answer()
+
+
+async def _read(reader: asyncio.StreamReader) -> str:
+    """What comes until the other side closes, as far as anyone here looks."""
+    found = b""
+    while len(found) < READ_AT_MOST and (more := await reader.read(1 << 16)):
+        found += more
+    return found.decode("latin-1")
+
+
+def _parse(text: str) -> Answer:
+    head, _, body = text.partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    parts = first.split()
+    if len(parts) < 2 or not parts[1].isdigit():
+        return Answer()
+    named = (field.partition(":") for field in fields)
+    server = next((value.strip() for name, _, value in named if name.lower() == "server"), "")
+    return Answer(int(parts[1]), server, body)

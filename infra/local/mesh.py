@@ -55,6 +55,13 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int, con
     )
 
 
+def given_ports(options: Options) -> set[int]:
+    """Every port of the mesh that the user chose."""
+    pairs = [(service, index) for service in NEEDS for index in range(options.count(service))]
+    chosen = {port for service, index in pairs for port in _given_ports(options, service, index).values()}
+    return {options.edge_port, *chosen}
+
+
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
     """Ports that the user's settings name; a further replica takes the next one."""
     found = {"grpc": options.given(service, "port"), "metrics": options.given(service, "metrics_port")}

@@ -9,7 +9,7 @@ from infra.local import ports, state
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
-from infra.local.mesh import mesh_specs
+from infra.local.mesh import given_ports, mesh_specs
 from infra.local.options import Options
 from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
@@ -36,17 +36,19 @@ async def mesh(
     except OSError as error:
         reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
         raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
+    book = PortBook()
     try:
-        check_edge_port(options.edge_port)
+        claim_edge_port(book, options.edge_port)
+        book.claim_all(given_ports(options))
         key = make_keys(layout)
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
-        book = PortBook()
         specs = mesh_specs(options, layout, key, book.take())
         edge = f"http://{HOST}:{options.edge_port}"
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe, limits=limits,
                               keep_open=(lock.fd,), book=book) as supervisor:  # fmt: skip
             yield supervisor
     finally:
+        book.close()
         lock.release()
 
 
@@ -65,7 +67,7 @@ def take(lock: DirectoryLock, layout: Layout) -> None:
         ) from None
 
 
-def check_edge_port(port: int) -> None:
-    """Raises Refused where another program listens at the port."""
-    if not ports.is_free(port):
+def claim_edge_port(book: PortBook, port: int) -> None:
+    """Raises Refused where another program listens at the port, or another mesh is about to."""
+    if not book.claim(port) or not ports.is_free(port):
         raise Refused(f"port {port} is taken by another program: choose another one with --edge-port")

@@ -68,6 +68,8 @@ class Supervisor:
         self._wards = Wards(keep_open, tuple(spec.sweep for spec in specs if spec.sweep))
         self._dirty = asyncio.Event()
         book = book or PortBook()
+        for spec in specs:
+            book.claim_all(spec.given.values())  # before any is picked
         self.processes = [
             Process(spec, self._wards, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
         ]

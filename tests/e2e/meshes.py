@@ -15,10 +15,12 @@ from typing import Any
 import httpx
 import psutil
 
-from infra.local.ports import pick
+from infra.local.ports import LAST, PortBook
 
 HEADWORKS = Path(sys.executable).with_name("headworks")
 READY_SECONDS = 90.0
+# Tests keep their edge ports from each other; no mesh picks from this range for its other ports.
+EDGES = (LAST, LAST + 700)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[]
 @contextmanager
 def running(data: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Mesh]:
     """A mesh that is ready; stopped, with all its processes, at the end, whatever happens."""
-    port = pick()
+    book = PortBook(*EDGES, scope="headworks-tests")
+    port = book.take()
     log = data.parent / f"{data.name}.log"
     with log.open("w") as output:
         up = subprocess.Popen(
@@ -105,6 +108,7 @@ def running(data: Path, *options: str, env: Mapping[str, str] | None = None) -> 
         _, left = psutil.wait_procs(family, timeout=10)
         for process in left:
             process.kill()
+        book.close()
         assert not left, f"left behind: {left}"
 
 

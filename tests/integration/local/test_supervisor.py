@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,9 @@ import pytest
 from infra.local import state
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, is_locked
+from infra.local.ports import PortBook, is_free
 from infra.local.process import State
-from infra.local.session import Refused, check_edge_port, take
+from infra.local.session import Refused, claim_edge_port, take
 from infra.local.spec import Spec
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
@@ -266,4 +268,35 @@ async def test_an_edge_port_that_is_taken_is_refused() -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(Refused, match=f"port {port} .*--edge-port"):
-            check_edge_port(port)
+            claim_edge_port(PortBook(), port)
+
+
+def test_an_edge_port_that_another_mesh_will_use_is_refused() -> None:
+    other = PortBook()
+    port = other.take()
+    with pytest.raises(Refused, match=f"port {port} .*--edge-port"):
+        claim_edge_port(PortBook(), port)
+    other.close()
+    claim_edge_port(PortBook(), port)
+
+
+async def test_no_process_is_given_a_port_that_another_was_promised(layout: Layout) -> None:
+    """The one that has a port given comes last, as Envoy does, in a range with room for just these two."""
+    book = next(book for book in map(_book_of_two, range(32_100, 32_700, 2)) if book)
+    promised = book.take()
+    book.give_back(promised)
+    last = replace(stand_in("last", after=("first",)), given={"grpc": promised})
+    for _ in range(8):  # a pick without regard to the promise is right in half of all cases
+        supervisor = Supervisor(
+            layout, [stand_in("first"), last], "http://127.0.0.1:1", layout.root, observe=lambda _: None, book=book
+        )
+        first = supervisor.processes[0].ports["grpc"]
+        assert first != promised
+        book.give_back(first)
+        book.give_back(promised)
+    book.close()
+
+
+def _book_of_two(first: int) -> PortBook | None:
+    """A book with two ports, both free; None where they are not."""
+    return PortBook(first, first + 2) if is_free(first) and is_free(first + 1) else None

@@ -9,9 +9,9 @@ import pytest
 from infra.local.backoff import Backoff
 from infra.local.endpoints import changes
 from infra.local.layout import Layout
-from infra.local.mesh import python_specs
+from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
-from infra.local.ports import PortBook, is_free, pick
+from infra.local.ports import NoFreePort, PortBook, is_free, pick
 
 
 def options(tmp_path: Path, **more: object) -> Options:
@@ -112,6 +112,37 @@ def test_ports_are_free_and_handed_out_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not is_free(server.getsockname()[1])
     assert is_free(pick())
+
+
+def test_a_port_is_another_books_once_it_is_given_back() -> None:
+    mine, other = PortBook(), PortBook()
+    port = mine.take()
+    assert mine.claim(port)
+    assert not other.claim(port)
+    mine.give_back(port)
+    assert other.claim(port)
+    assert not mine.claim(port)
+    other.close()
+    assert mine.claim(port)
+    assert PortBook(scope="elsewhere").claim(port)
+
+
+def test_ports_that_others_claimed_or_listen_at_are_not_handed_out() -> None:
+    first = next(first for first in range(32_100, 32_700, 3) if all(map(is_free, range(first, first + 3))))
+    other = PortBook()
+    assert other.claim(first)
+    with socket.create_server(("127.0.0.1", first + 1)):
+        assert [PortBook(first, first + 3).take() for _ in range(8)] == [first + 2] * 8
+        book = PortBook(first, first + 3)
+        book.take()
+        with pytest.raises(NoFreePort):
+            book.take()
+
+
+def test_ports_of_the_users_are_known_before_any_is_picked(tmp_path: Path) -> None:
+    environ = {"HEADWORKS_GATEWAY_PORT": "7000", "HEADWORKS_CONTROL_METRICS_PORT": "7005"}
+    made = options(tmp_path, environ=environ, replicas={"gateway": 2})
+    assert given_ports(made) == {made.edge_port, 7000, 7001, 7005}
 
 
 def test_back_off_doubles_to_its_most_and_begins_anew() -> None:
