@@ -11,6 +11,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2 as run_pb
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
+from services.orchestrator.conversation import Message, Role
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import (
     CitationAdded,
@@ -35,8 +36,9 @@ _PAGE = re.compile(r"([0-9.e+-]+)/([A-Za-z0-9_.-]+)")
 
 def ask(request: service_pb.RunRequest) -> Ask:
     """What a run is to answer. Raises InvalidArgument."""
+    _question(request.messages)
     return Ask(
-        question=_question(request.messages),
+        messages=tuple(Message(Role(message.role), message.content) for message in request.messages),
         collection=_collection(request.collection or "default"),
         max_passages=_bounded("max_passages", request.max_passages or 3, MOST_PASSAGES),
         max_sentences=_bounded("max_sentences", request.max_sentences or 2, MOST_SENTENCES),

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from services.orchestrator.generate.generator import Context, NoAnswer, Piece, Tokens
+from services.orchestrator.conversation import Message
+from services.orchestrator.generate.generator import Calls, Ended, Generation, Piece
 from services.orchestrator.rag.retriever import Found
-from services.orchestrator.runs.agent import Ask, Outcome
-from services.orchestrator.runs.events import Body, TextDelta
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.events import Body, FinishReason, TextDelta
+from services.orchestrator.tools.tool import Declaration
 
-SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(True))
+SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(FinishReason.STOP))
 
 
 @dataclass
@@ -19,13 +21,15 @@ class FakeAgent:
     says: Sequence[Body | Outcome] = SAYS
     hold: int | None = None
     error: Exception | None = None
+    name: str = "fake"
+    version: int = 1
     description: str = "Does as it is told."
     held: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     closed: int = 0
     asked: list[Ask] = field(default_factory=list)
 
-    async def run(self, ask: Ask) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
         self.asked.append(ask)
         try:
             for number, body in enumerate(self.says):
@@ -59,14 +63,17 @@ class FakeRetriever:
 class FakeGenerator:
     """Writes what it is told."""
 
-    pieces: Sequence[Piece | NoAnswer | Tokens] = ()
+    pieces: Sequence[Piece | Calls | Ended] = ()
     error: Exception | None = None
     name: str = "fake"
     closed: int = 0
-    contexts: list[Context] = field(default_factory=list)
+    asked: list[Generation] = field(default_factory=list)
 
-    async def generate(self, context: Context) -> AsyncGenerator[Piece | NoAnswer | Tokens, None]:
-        self.contexts.append(context)
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        self.asked.append(generation)
         try:
             for piece in self.pieces:
                 await asyncio.sleep(0)

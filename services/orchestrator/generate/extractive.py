@@ -1,6 +1,6 @@
 """The extractive generator: answers with sentences quoted from the passages, chosen by Triton's `extract` model."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -8,9 +8,11 @@ import grpc
 import numpy as np
 
 from services.orchestrator import metrics
-from services.orchestrator.generate.generator import Context, NoAnswer, Piece, Tokens
-from services.orchestrator.rag.retriever import Passage
+from services.orchestrator.conversation import Message
+from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import Citation, Span
+from services.orchestrator.tools.tool import Declaration
 from services.runtime import statuses
 from services.runtime.call import current
 from services.runtime.errors import DomainError, Kind
@@ -40,8 +42,11 @@ class Sentence:
         return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, self.text)
 
 
+SEPARATOR = " "
+
+
 class ExtractiveGenerator:
-    """Quotes. Each piece is one sentence with its citation."""
+    """Quotes what was found. Each piece is one sentence with its citation, a space before all but the first."""
 
     name = "extractive"
 
@@ -49,22 +54,27 @@ class ExtractiveGenerator:
         self._triton = triton
         self._timeout = timeout
 
-    async def generate(self, context: Context) -> AsyncGenerator[Piece | NoAnswer | Tokens, None]:
-        sentences = [Sentence(passage, span) for passage in context.found.passages for span in passage.sentences]
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        """An estimate: it reads sentences, not prompts."""
+        return sum(len(message.content) for message in messages) // 4
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        found = generation.found or Found(())
+        sentences = [Sentence(passage, span) for passage in found.passages for span in passage.sentences]
         if not sentences:
-            yield NoAnswer(0.0)
+            yield Ended(Finish.NO_ANSWER, Tokens(), 0.0)
             return
-        request = _request(context, sentences)
         timeout = min(self._timeout, current().remaining)
         last: Extracted | None = None
+        separator = ""
         try:
+            request = _request(generation, found, sentences)
             async with aclosing(self._triton.extract(request, timeout=timeout)) as extracted:
                 async for last in extracted:
-                    if last.sentence is None:
-                        yield NoAnswer(last.confidence)
-                    else:
+                    if last.sentence is not None:
                         chosen = sentences[last.sentence]
-                        yield Piece(chosen.text, chosen.citation)
+                        yield Piece(separator + chosen.text, chosen.citation)
+                        separator = SEPARATOR
         except TritonError as error:
             raise ExtractionFailed("the extract model failed on this question") from error
         except grpc.aio.AioRpcError as error:
@@ -72,17 +82,18 @@ class ExtractiveGenerator:
         if last is None:
             raise ExtractionFailed("the extract model answered nothing")
         metrics.CONFIDENCE.observe(last.confidence)
-        yield Tokens(last.tokens_read, last.tokens_written)
+        finish = Finish.STOP if separator else Finish.NO_ANSWER
+        yield Ended(finish, Tokens(last.tokens_read, last.tokens_written), last.confidence)
 
 
-def _request(context: Context, sentences: list[Sentence]) -> ExtractRequest:
-    passages = context.found.passages
+def _request(generation: Generation, found: Found, sentences: list[Sentence]) -> ExtractRequest:
+    passages = found.passages
     return ExtractRequest(
-        question=context.question,
-        query_vector=context.found.query_vector,
+        question=generation.messages[-1].content.strip(),
+        query_vector=found.query_vector,
         sentences=[sentence.text for sentence in sentences],
         sentence_vectors=np.concatenate([passage.vectors for passage in passages]),
         passage=np.repeat(np.arange(len(passages), dtype=np.int32), [len(passage.sentences) for passage in passages]),
         passage_scores=np.array([(passage.dense, passage.lexical) for passage in passages], dtype=np.float32),
-        max_sentences=context.max_sentences,
+        max_sentences=generation.max_sentences,
     )

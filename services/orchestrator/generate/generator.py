@@ -1,48 +1,88 @@
-"""What the pipeline needs of a generator."""
+"""What a run needs of a model, whichever engine serves it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
+from services.orchestrator.conversation import Message, Priority, ResponseFormat, Sampling, ToolChoice
 from services.orchestrator.rag.retriever import Found
 from services.orchestrator.runs.events import Citation
+from services.orchestrator.tools.tool import Declaration, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What an answer is made from."""
+class Generation:
+    """What a model is asked for. `found` is what the extractive generator quotes from, `max_sentences` at most; a
+    language model reads the passages from `messages`. `confidence` asks how sure the model is."""
 
-    question: str
-    found: Found
-    max_sentences: int
+    messages: tuple[Message, ...]
+    tools: tuple[Declaration, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    serial_tool_calls: bool = False
+    response_format: ResponseFormat = ResponseFormat()
+    sampling: Sampling = Sampling()
+    priority: Priority = Priority.INTERACTIVE
+    confidence: bool = False
+    found: Found | None = None
+    max_sentences: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next piece of the answer, and its source if it has one."""
+    """The next piece of the answer, which goes on right after the last, and its source if it has one."""
 
     text: str
     citation: Citation | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The context does not answer the question; the only thing a generator yields then, but for Tokens."""
+class Calls:
+    """Tools that the model calls; their results are to come in the next Generation."""
 
-    confidence: float
+    calls: tuple[ToolCall, ...]
+
+
+class Finish(StrEnum):
+    """Why a model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    NO_ANSWER = "no_answer"  # the extractive generator: the passages do not answer the question
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens read and written by the whole answer."""
+    """Tokens of one generation; `cached` of those read were in the model's prefix cache."""
 
-    read: int
-    written: int
+    read: int = 0
+    written: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last thing a generator yields. `confidence`: 0 to 1, None where it was not asked for or is not known."""
+
+    finish: Finish
+    tokens: Tokens
+    confidence: float | None = None
 
 
 class Generator(Protocol):
-    """Writes an answer, piece by piece. Closing the iterator stops the work. Raises DomainErrors."""
+    """A model behind one engine."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The hop's name in timings."""
+        ...
 
-    def generate(self, context: Context) -> AsyncGenerator[Piece | NoAnswer | Tokens, None]: ...
+    def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        """Pieces and calls as they come, then Ended. Closing the iterator stops the engine's work. Raises
+        DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine is full."""
+        ...
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        """Tokens of a prompt; an estimate where the engine cannot count. Raises DomainErrors."""
+        ...

@@ -114,11 +114,10 @@ class Executor:
             return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(Kind.INTERNAL))
 
     async def _drive(self, run: Run, agent: Agent, ask: Ask) -> Finished:
-        async with aclosing(agent.run(ask)) as bodies:
+        async with aclosing(agent.run(ask, run)) as bodies:
             async for body in bodies:
                 if isinstance(body, Outcome):
-                    reason = FinishReason.STOP if body.answered else FinishReason.NO_ANSWER
-                    return Finished(reason, timings=body.timings)
+                    return Finished(body.reason, timings=body.timings, limit=body.limit)
                 run.append(body)
         raise RuntimeError(f"agent {run.model} ended without an outcome")
 

@@ -20,6 +20,7 @@ class State(IntEnum):
     SUCCEEDED = 2
     FAILED = 3
     CANCELLED = 4
+    WAITING = 5
 
 
 _STATE_OF = {
@@ -28,6 +29,10 @@ _STATE_OF = {
     FinishReason.CANCELLED: State.CANCELLED,
     FinishReason.DEADLINE_EXCEEDED: State.CANCELLED,
     FinishReason.ERROR: State.FAILED,
+    FinishReason.LENGTH: State.SUCCEEDED,
+    FinishReason.TOOL_CALLS: State.SUCCEEDED,
+    FinishReason.LIMIT: State.SUCCEEDED,
+    FinishReason.REJECTED: State.CANCELLED,
 }
 
 

@@ -21,6 +21,9 @@ class Reason(StrEnum):
     INVALID_RESULT = "INVALID_RESULT"  # what came back is not what the tool promises
     FAILED = "FAILED"  # the tool ran and says that it failed
     INTERNAL = "INTERNAL"  # the tool broke; the log has the error under the id that the result names
+    REFUSED = "REFUSED"  # a person said no
+    LIMIT = "LIMIT"  # the agent may not call it again in this run
+    INTERRUPTED = "INTERRUPTED"  # the process died during the call: whether it took effect is not known
 
 
 @dataclass(frozen=True, slots=True)

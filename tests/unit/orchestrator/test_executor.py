@@ -36,7 +36,7 @@ async def ended(run: Run) -> Finished:
 
 
 async def test_a_run_from_start_to_end(records: Records) -> None:
-    agent = FakeAgent([TextDelta("a"), Outcome(True, (Timing("hop", 1.0),))])
+    agent = FakeAgent([TextDelta("a"), Outcome(FinishReason.STOP, (Timing("hop", 1.0),))])
     run = start(executor_of(agent, records))
     finished = await ended(run)
     assert [type(event.body).__name__ for event in run.events] == ["Started", "TextDelta", "Finished"]
@@ -46,7 +46,7 @@ async def test_a_run_from_start_to_end(records: Records) -> None:
 
 
 async def test_nothing_found_is_no_error(records: Records) -> None:
-    finished = await ended(start(executor_of(FakeAgent([Outcome(False)]), records)))
+    finished = await ended(start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
     assert (finished.reason, finished.error_code) == (FinishReason.NO_ANSWER, 0)
 
 
@@ -87,7 +87,7 @@ async def test_an_agent_without_an_outcome_has_failed(records: Records) -> None:
 
 
 async def test_what_an_agent_says_after_its_outcome_is_not_heard(records: Records) -> None:
-    agent = FakeAgent([Outcome(True), TextDelta("more")])
+    agent = FakeAgent([Outcome(FinishReason.STOP), TextDelta("more")])
     run = start(executor_of(agent, records))
     await ended(run)
     assert (len(run.events), agent.closed) == (2, 1)
@@ -207,7 +207,7 @@ async def test_closing_ends_all_runs(records: Records) -> None:
 async def test_outcomes_are_counted(records: Records) -> None:
     labels = {"model": "rag", "finish_reason": "NO_ANSWER"}
     before = REGISTRY.get_sample_value("headworks_runs_total", labels) or 0
-    await ended(start(executor_of(FakeAgent([Outcome(False)]), records)))
+    await ended(start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
     assert REGISTRY.get_sample_value("headworks_runs_total", labels) == before + 1
     assert REGISTRY.get_sample_value("headworks_runs_running", {"model": "rag"}) == 0
 

@@ -7,8 +7,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from headworks.orchestrator.v1 import generation_pb2 as _generation_pb2
 from headworks.orchestrator.v1 import run_event_pb2 as _run_event_pb2
 from headworks.orchestrator.v1 import run_pb2 as _run_pb2
+from headworks.orchestrator.v1 import tool_pb2 as _tool_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -32,8 +34,17 @@ class RunRequest(_message.Message):
     MAX_PASSAGES_FIELD_NUMBER: _builtins.int
     MAX_SENTENCES_FIELD_NUMBER: _builtins.int
     DETACHED_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    TOOL_CHOICE_FIELD_NUMBER: _builtins.int
+    RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    SERIAL_TOOL_CALLS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The agent, by its model name; empty means "rag"."""
+    """An agent's name, "name@version" for a version that is not its latest, or a model of the catalogue; empty means
+    "rag".
+    """
     collection: _builtins.str
     """The collection to read; empty means "default"."""
     max_passages: _builtins.int
@@ -42,11 +53,35 @@ class RunRequest(_message.Message):
     """How many sentences to quote; 0 means 2, and 10 is the most."""
     detached: _builtins.bool
     """Let the run go on when the caller leaves; Attach takes it up again."""
+    session_id: _builtins.str
+    """The session to go on with: `messages` are what is new in it. 1 to 64 letters, digits, "_" and "-"; it is made
+    where there is none of that name. Empty for a run on its own.
+    """
+    priority: _generation_pb2.Priority.ValueType
+    """Who is served first where the model is busy."""
+    serial_tool_calls: _builtins.bool
+    """Let the model call one tool a step at most."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Message]:
-        """The conversation; its last message is the question and must be the user's. The question may have
-        at most 8192 characters.
+        """The conversation; its last message is the question and must be the user's, or the result of a tool of the
+        caller's. For an agent that retrieves with the question, that may have at most 8192 characters.
         """
+
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_tool_pb2.Tool]:
+        """Tools that the caller runs itself, beside the agent's own; 128 at most."""
+
+    @_builtins.property
+    def tool_choice(self) -> _tool_pb2.ToolChoice:
+        """Which tools the model may or must call."""
+
+    @_builtins.property
+    def response_format(self) -> _generation_pb2.ResponseFormat:
+        """The form of the answer; unset for the agent's own."""
+
+    @_builtins.property
+    def sampling(self) -> _generation_pb2.Sampling:
+        """How tokens are picked."""
 
     def __init__(
         self,
@@ -57,10 +92,17 @@ class RunRequest(_message.Message):
         max_passages: _builtins.int = ...,
         max_sentences: _builtins.int = ...,
         detached: _builtins.bool = ...,
+        tools: _abc.Iterable[_tool_pb2.Tool] | None = ...,
+        tool_choice: _tool_pb2.ToolChoice | None = ...,
+        response_format: _generation_pb2.ResponseFormat | None = ...,
+        sampling: _generation_pb2.Sampling | None = ...,
+        session_id: _builtins.str = ...,
+        priority: _generation_pb2.Priority.ValueType = ...,
+        serial_tool_calls: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response_format", b"response_format", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model", "priority", b"priority", "response_format", b"response_format", "sampling", b"sampling", "serial_tool_calls", b"serial_tool_calls", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,6 +229,68 @@ class CancelResponse(_message.Message):
 Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
 
 @_typing.final
+class DecideRequest(_message.Message):
+    """Decides an approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    approval_id: _builtins.str
+    """The approval."""
+    approved: _builtins.bool
+    """Yes or no."""
+    comment: _builtins.str
+    """Why; the model reads it with a refusal. At most 2000 characters."""
+    replacement: _builtins.str
+    """For an answer: what to say instead of the draft, with approved set."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        approval_id: _builtins.str = ...,
+        approved: _builtins.bool = ...,
+        comment: _builtins.str = ...,
+        replacement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "approved", b"approved", "comment", b"comment", "replacement", b"replacement", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideRequest: _TypeAlias = DecideRequest  # noqa: Y015
+
+@_typing.final
+class DecideResponse(_message.Message):
+    """The approval is decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> _run_event_pb2.ApprovalDecided:
+        """As it was decided."""
+
+    def __init__(
+        self,
+        *,
+        decision: _run_event_pb2.ApprovalDecided | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideResponse: _TypeAlias = DecideResponse  # noqa: Y015
+
+@_typing.final
 class GetRunRequest(_message.Message):
     """Asks for a run."""
 
@@ -240,19 +344,27 @@ class ListRunsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most; 0 means 50, and 1000 is the most."""
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first page."""
+    state: _run_pb2.Run.State.ValueType
+    """Only runs in this state; unspecified for all."""
+    session_id: _builtins.str
+    """Only runs of this session; empty for all."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: _run_pb2.Run.State.ValueType = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,19 +447,41 @@ class Model(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    INPUT_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    OUTPUT_PRICE_NANOS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name."""
     description: _builtins.str
     """What it does, in a sentence."""
+    agent_version: _builtins.int
+    """It is an agent, of this version; 0 for a bare model of the catalogue."""
+    context_length: _builtins.int
+    """Tokens that its model can read and write in sum; 0 where that has no limit or is not known."""
+    input_price_nanos: _builtins.int
+    """Price of a million tokens read, in billionths of the catalogue's currency."""
+    output_price_nanos: _builtins.int
+    """Price of a million tokens written, likewise."""
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What its model can do: "tools", "json_schema", "logprobs"."""
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         description: _builtins.str = ...,
+        agent_version: _builtins.int = ...,
+        context_length: _builtins.int = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        input_price_nanos: _builtins.int = ...,
+        output_price_nanos: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "capabilities", b"capabilities", "context_length", b"context_length", "description", b"description", "id", b"id", "input_price_nanos", b"input_price_nanos", "output_price_nanos", b"output_price_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,6 +54,11 @@ class OrchestratorServiceStub:
                 request_serializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRequest.SerializeToString,
                 response_deserializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelResponse.FromString,
                 _registered_method=True)
+        self.Decide = channel.unary_unary(
+                '/headworks.orchestrator.v1.OrchestratorService/Decide',
+                request_serializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideRequest.SerializeToString,
+                response_deserializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideResponse.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/headworks.orchestrator.v1.OrchestratorService/GetRun',
                 request_serializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetRunRequest.SerializeToString,
@@ -103,6 +108,14 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Decide(self, request, context):
+        """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
+        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRun(self, request, context):
         """Returns one run.
         """
@@ -118,7 +131,7 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models that Run accepts, ordered by id.
+        """Lists the models that Run accepts, agents and bare models, ordered by id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +154,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRequest.FromString,
                     response_serializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelResponse.SerializeToString,
+            ),
+            'Decide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decide,
+                    request_deserializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideRequest.FromString,
+                    response_serializer=headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideResponse.SerializeToString,
             ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
@@ -244,6 +262,33 @@ class OrchestratorService:
             '/headworks.orchestrator.v1.OrchestratorService/Cancel',
             headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRequest.SerializeToString,
             headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headworks.orchestrator.v1.OrchestratorService/Decide',
+            headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideRequest.SerializeToString,
+            headworks_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DecideResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,12 +49,16 @@ class OrchestratorServiceStub:
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRequest, _orchestrator_service_pb2.CancelResponse]
     """Ends a run. Returns when it is over; a run that was over already is left as it is."""
+    Decide: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DecideRequest, _orchestrator_service_pb2.DecideResponse]
+    """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
+    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+    """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Returns one run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]
     """Lists the tenant's runs, the newest first."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListModelsRequest, _orchestrator_service_pb2.ListModelsResponse]
-    """Lists the models that Run accepts, ordered by id."""
+    """Lists the models that Run accepts, agents and bare models, ordered by id."""
 
 @_typing.type_check_only
 class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
@@ -77,12 +81,16 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRequest, _orchestrator_service_pb2.CancelResponse]  # type: ignore[assignment]
     """Ends a run. Returns when it is over; a run that was over already is left as it is."""
+    Decide: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DecideRequest, _orchestrator_service_pb2.DecideResponse]  # type: ignore[assignment]
+    """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
+    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+    """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns one run."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists the tenant's runs, the newest first."""
     ListModels: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListModelsRequest, _orchestrator_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models that Run accepts, ordered by id."""
+    """Lists the models that Run accepts, agents and bare models, ordered by id."""
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs agents.
@@ -122,6 +130,16 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a run. Returns when it is over; a run that was over already is left as it is."""
 
     @_abc_1.abstractmethod
+    def Decide(
+        self,
+        request: _orchestrator_service_pb2.DecideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.DecideResponse, _abc.Awaitable[_orchestrator_service_pb2.DecideResponse]]:
+        """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
+        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+        """
+
+    @_abc_1.abstractmethod
     def GetRun(
         self,
         request: _orchestrator_service_pb2.GetRunRequest,
@@ -143,6 +161,6 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.ListModelsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListModelsResponse]]:
-        """Lists the models that Run accepts, ordered by id."""
+        """Lists the models that Run accepts, agents and bare models, ordered by id."""
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

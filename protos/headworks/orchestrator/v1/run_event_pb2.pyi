@@ -5,10 +5,13 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headworks.orchestrator.v1 import run_pb2 as _run_pb2
+from headworks.orchestrator.v1 import tool_pb2 as _tool_pb2
 from headworks.type.v1 import citation_pb2 as _citation_pb2
 from headworks.type.v1 import span_pb2 as _span_pb2
 from headworks.type.v1 import timing_pb2 as _timing_pb2
@@ -23,6 +26,46 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _StepKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STEP_KIND_UNSPECIFIED: _StepKind.ValueType  # 0
+    """Never sent."""
+    STEP_KIND_RETRIEVE: _StepKind.ValueType  # 1
+    """Searches collections."""
+    STEP_KIND_GENERATE: _StepKind.ValueType  # 2
+    """Asks the model: it answers or calls tools."""
+    STEP_KIND_TOOLS: _StepKind.ValueType  # 3
+    """Runs the tools that the model called."""
+    STEP_KIND_GRADE: _StepKind.ValueType  # 4
+    """Judges the answer."""
+    STEP_KIND_REPAIR: _StepKind.ValueType  # 5
+    """Asks the model again, with what was wrong with its answer."""
+    STEP_KIND_SUMMARISE: _StepKind.ValueType  # 6
+    """Sums up the older part of the session."""
+
+class StepKind(_StepKind, metaclass=_StepKindEnumTypeWrapper):
+    """What a step does."""
+
+STEP_KIND_UNSPECIFIED: StepKind.ValueType  # 0
+"""Never sent."""
+STEP_KIND_RETRIEVE: StepKind.ValueType  # 1
+"""Searches collections."""
+STEP_KIND_GENERATE: StepKind.ValueType  # 2
+"""Asks the model: it answers or calls tools."""
+STEP_KIND_TOOLS: StepKind.ValueType  # 3
+"""Runs the tools that the model called."""
+STEP_KIND_GRADE: StepKind.ValueType  # 4
+"""Judges the answer."""
+STEP_KIND_REPAIR: StepKind.ValueType  # 5
+"""Asks the model again, with what was wrong with its answer."""
+STEP_KIND_SUMMARISE: StepKind.ValueType  # 6
+"""Sums up the older part of the session."""
+Global___StepKind: _TypeAlias = StepKind  # noqa: Y015
 
 @_typing.final
 class RunEvent(_message.Message):
@@ -41,6 +84,13 @@ class RunEvent(_message.Message):
     CITATION_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    STEP_STARTED_FIELD_NUMBER: _builtins.int
+    STEP_FINISHED_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_FIELD_NUMBER: _builtins.int
+    TOOL_RESULT_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    APPROVAL_REQUEST_FIELD_NUMBER: _builtins.int
+    APPROVAL_DECISION_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run."""
     sequence: _builtins.int
@@ -73,6 +123,34 @@ class RunEvent(_message.Message):
     def finished(self) -> Global___RunFinished:
         """The run is over."""
 
+    @_builtins.property
+    def step_started(self) -> Global___StepStarted:
+        """A step has begun."""
+
+    @_builtins.property
+    def step_finished(self) -> Global___StepFinished:
+        """A step is over."""
+
+    @_builtins.property
+    def tool_call(self) -> Global___ToolCallRequested:
+        """The model called a tool."""
+
+    @_builtins.property
+    def tool_result(self) -> Global___ToolResultReceived:
+        """A tool's result is there."""
+
+    @_builtins.property
+    def verdict(self) -> Global___VerdictGiven:
+        """A grader has judged the answer."""
+
+    @_builtins.property
+    def approval_request(self) -> Global___ApprovalRequested:
+        """The run waits for a person."""
+
+    @_builtins.property
+    def approval_decision(self) -> Global___ApprovalDecided:
+        """A person has decided."""
+
     def __init__(
         self,
         *,
@@ -85,12 +163,19 @@ class RunEvent(_message.Message):
         citation: Global___CitationAdded | None = ...,
         usage: Global___UsageReported | None = ...,
         finished: Global___RunFinished | None = ...,
+        step_started: Global___StepStarted | None = ...,
+        step_finished: Global___StepFinished | None = ...,
+        tool_call: Global___ToolCallRequested | None = ...,
+        tool_result: Global___ToolResultReceived | None = ...,
+        verdict: Global___VerdictGiven | None = ...,
+        approval_request: Global___ApprovalRequested | None = ...,
+        approval_decision: Global___ApprovalDecided | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "started", b"started", "text", b"text", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "text", b"text", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -104,19 +189,27 @@ class RunStarted(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The agent, by its model name."""
     collection: _builtins.str
-    """The collection it reads."""
+    """The collection it reads; empty for an agent that reads none."""
+    agent_version: _builtins.int
+    """The agent's version; 0 for a bare model."""
+    session_id: _builtins.str
+    """The session it belongs to; empty where it belongs to none."""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         collection: _builtins.str = ...,
+        agent_version: _builtins.int = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "collection", b"collection", "model", b"model", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +360,7 @@ class RunFinished(_message.Message):
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
     reason: _run_pb2.FinishReason.ValueType
     """Why."""
     error_reason: _builtins.str
@@ -275,6 +369,8 @@ class RunFinished(_message.Message):
     """The same for people."""
     error_code: _builtins.int
     """The gRPC status code of that error; 0 otherwise."""
+    limit: _builtins.str
+    """For FINISH_REASON_LIMIT: "steps", "seconds", "tokens", "cost", "tool_calls", "calls:<tool>" or "repetition"."""
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[_timing_pb2.HopTiming]:
         """What each hop took."""
@@ -287,11 +383,346 @@ class RunFinished(_message.Message):
         error_message: _builtins.str = ...,
         error_code: _builtins.int = ...,
         timings: _abc.Iterable[_timing_pb2.HopTiming] | None = ...,
+        limit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_message", b"error_message", "error_reason", b"error_reason", "reason", b"reason", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_message", b"error_message", "error_reason", b"error_reason", "limit", b"limit", "reason", b"reason", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunFinished: _TypeAlias = RunFinished  # noqa: Y015
+
+@_typing.final
+class StepStarted(_message.Message):
+    """A step has begun. Steps of a run follow one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step's number, from 1."""
+    kind: Global___StepKind.ValueType
+    """What it does."""
+    model: _builtins.str
+    """The model that it asks, by its catalogue name; empty for a step without one."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        kind: Global___StepKind.ValueType = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "model", b"model", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepStarted: _TypeAlias = StepStarted  # noqa: Y015
+
+@_typing.final
+class StepFinished(_message.Message):
+    """A step is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    WAITED_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    FINISH_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step's number."""
+    kind: Global___StepKind.ValueType
+    """What it did."""
+    model: _builtins.str
+    """The model that it asked."""
+    text: _builtins.str
+    """What the model wrote in this step, whether or not it is part of the answer."""
+    finish: _builtins.str
+    """Why the model stopped: "stop", "length", "tool_calls"; empty for a step without one."""
+    confidence: _builtins.float
+    """How sure the model was, 0 to 1; unset where that was not asked for."""
+    @_builtins.property
+    def usage(self) -> _usage_pb2.Usage:
+        """What this step alone consumed."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """Wall time of the step."""
+
+    @_builtins.property
+    def waited(self) -> _duration_pb2.Duration:
+        """Of that, waiting for the model or the tools; the rest is the loop's own."""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        kind: Global___StepKind.ValueType = ...,
+        model: _builtins.str = ...,
+        usage: _usage_pb2.Usage | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        waited: _duration_pb2.Duration | None = ...,
+        text: _builtins.str = ...,
+        finish: _builtins.str = ...,
+        confidence: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "duration", b"duration", "usage", b"usage", "waited", b"waited"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "duration", b"duration", "finish", b"finish", "kind", b"kind", "model", b"model", "step", b"step", "text", b"text", "usage", b"usage", "waited", b"waited"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+
+Global___StepFinished: _TypeAlias = StepFinished  # noqa: Y015
+
+@_typing.final
+class ToolCallRequested(_message.Message):
+    """The model called a tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step in which it was called."""
+    callers: _builtins.bool
+    """The tool is the caller's own: the run ends with FINISH_REASON_TOOL_CALLS, and the caller runs it."""
+    @_builtins.property
+    def call(self) -> _tool_pb2.ToolCall:
+        """The call."""
+
+    def __init__(
+        self,
+        *,
+        call: _tool_pb2.ToolCall | None = ...,
+        step: _builtins.int = ...,
+        callers: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "callers", b"callers", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCallRequested: _TypeAlias = ToolCallRequested  # noqa: Y015
+
+@_typing.final
+class ToolResultReceived(_message.Message):
+    """A tool's result is there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    IS_ERROR_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """The call."""
+    name: _builtins.str
+    """The tool's name."""
+    content: _builtins.str
+    """The result, as the model reads it."""
+    is_error: _builtins.bool
+    """It failed; `content` says how."""
+    error_reason: _builtins.str
+    """For a failure: UNKNOWN_TOOL, INVALID_JSON, INVALID_ARGUMENTS, NOT_ALLOWED, TIMEOUT, UNAVAILABLE, INVALID_RESULT,
+    FAILED, INTERNAL; REFUSED by a person; LIMIT where the agent may not call it again; INTERRUPTED where the process
+    died during the call.
+    """
+    attempts: _builtins.int
+    """How often it was tried."""
+    truncated: _builtins.bool
+    """The result was longer than allowed and was cut."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """Wall time, with all attempts."""
+
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        content: _builtins.str = ...,
+        is_error: _builtins.bool = ...,
+        error_reason: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        attempts: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "call_id", b"call_id", "content", b"content", "duration", b"duration", "error_reason", b"error_reason", "is_error", b"is_error", "name", b"name", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolResultReceived: _TypeAlias = ToolResultReceived  # noqa: Y015
+
+@_typing.final
+class VerdictGiven(_message.Message):
+    """A grader has judged the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRADER_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SENTENCES_FIELD_NUMBER: _builtins.int
+    grader: _builtins.str
+    """The grader: "grounded", "answers" or "schema"."""
+    passed: _builtins.bool
+    """The answer is good enough."""
+    score: _builtins.float
+    """From 0, bad, to 1, good."""
+    reason: _builtins.str
+    """Why, for people."""
+    attempt: _builtins.int
+    """Which answer was judged: 1 for the first, 2 for the one after a retry."""
+    @_builtins.property
+    def sentences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sentences that the grader found fault with."""
+
+    def __init__(
+        self,
+        *,
+        grader: _builtins.str = ...,
+        passed: _builtins.bool = ...,
+        score: _builtins.float = ...,
+        reason: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        sentences: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grader", b"grader", "passed", b"passed", "reason", b"reason", "score", b"score", "sentences", b"sentences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerdictGiven: _TypeAlias = VerdictGiven  # noqa: Y015
+
+@_typing.final
+class ApprovalRequested(_message.Message):
+    """The run waits for a person: see OrchestratorService.Decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ApprovalRequested._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: ApprovalRequested._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_TOOL_CALL: ApprovalRequested._Kind.ValueType  # 1
+        """A tool call."""
+        KIND_RUN: ApprovalRequested._Kind.ValueType  # 2
+        """The run as a whole, before its first step."""
+        KIND_ANSWER: ApprovalRequested._Kind.ValueType  # 3
+        """The answer, of which the model is not sure enough."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is to be approved."""
+
+    KIND_UNSPECIFIED: ApprovalRequested.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_TOOL_CALL: ApprovalRequested.Kind.ValueType  # 1
+    """A tool call."""
+    KIND_RUN: ApprovalRequested.Kind.ValueType  # 2
+    """The run as a whole, before its first step."""
+    KIND_ANSWER: ApprovalRequested.Kind.ValueType  # 3
+    """The answer, of which the model is not sure enough."""
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.str
+    """The approval's id, unique in its run."""
+    kind: Global___ApprovalRequested.Kind.ValueType
+    """What is to be approved."""
+    reason: _builtins.str
+    """Why a person is asked."""
+    draft: _builtins.str
+    """For KIND_ANSWER: the answer in question."""
+    @_builtins.property
+    def call(self) -> _tool_pb2.ToolCall:
+        """For KIND_TOOL_CALL: the call."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Without a decision by then the answer is no; unset where it may wait for ever."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.str = ...,
+        kind: Global___ApprovalRequested.Kind.ValueType = ...,
+        reason: _builtins.str = ...,
+        call: _tool_pb2.ToolCall | None = ...,
+        draft: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "call", b"call", "draft", b"draft", "expire_time", b"expire_time", "kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalRequested: _TypeAlias = ApprovalRequested  # noqa: Y015
+
+@_typing.final
+class ApprovalDecided(_message.Message):
+    """A person has decided; or nobody did in time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.str
+    """The approval."""
+    approved: _builtins.bool
+    """Yes or no."""
+    decided_by: _builtins.str
+    """Who decided: the subject of the call; empty where the time ran out."""
+    comment: _builtins.str
+    """What they said; the model reads it with a refusal."""
+    replacement: _builtins.str
+    """For KIND_ANSWER: the answer to give instead of the draft; empty to give the draft."""
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.str = ...,
+        approved: _builtins.bool = ...,
+        decided_by: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        replacement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "approved", b"approved", "comment", b"comment", "decided_by", b"decided_by", "replacement", b"replacement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalDecided: _TypeAlias = ApprovalDecided  # noqa: Y015

@@ -3,10 +3,13 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from headworks.orchestrator.v1 import tool_pb2 as _tool_pb2
 from headworks.type.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -37,6 +40,14 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """Its deadline passed."""
     FINISH_REASON_ERROR: _FinishReason.ValueType  # 5
     """An error ended it."""
+    FINISH_REASON_LENGTH: _FinishReason.ValueType  # 6
+    """The answer reached its largest number of tokens."""
+    FINISH_REASON_TOOL_CALLS: _FinishReason.ValueType  # 7
+    """The model calls tools of the caller's, who runs them and asks again with their results."""
+    FINISH_REASON_LIMIT: _FinishReason.ValueType  # 8
+    """A limit of the agent's was reached; the answer is the best so far, and RunFinished.limit names the limit."""
+    FINISH_REASON_REJECTED: _FinishReason.ValueType  # 9
+    """A person refused the run or its answer."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why a run ended."""
@@ -53,6 +64,14 @@ FINISH_REASON_DEADLINE_EXCEEDED: FinishReason.ValueType  # 4
 """Its deadline passed."""
 FINISH_REASON_ERROR: FinishReason.ValueType  # 5
 """An error ended it."""
+FINISH_REASON_LENGTH: FinishReason.ValueType  # 6
+"""The answer reached its largest number of tokens."""
+FINISH_REASON_TOOL_CALLS: FinishReason.ValueType  # 7
+"""The model calls tools of the caller's, who runs them and asks again with their results."""
+FINISH_REASON_LIMIT: FinishReason.ValueType  # 8
+"""A limit of the agent's was reached; the answer is the best so far, and RunFinished.limit names the limit."""
+FINISH_REASON_REJECTED: FinishReason.ValueType  # 9
+"""A person refused the run or its answer."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
@@ -77,6 +96,8 @@ class Run(_message.Message):
         """Ended by an error."""
         STATE_CANCELLED: Run._State.ValueType  # 4
         """Ended by Cancel, by its caller leaving or by its deadline."""
+        STATE_WAITING: Run._State.ValueType  # 5
+        """Under way, and waiting for a person's decision."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a run stands. It moves forward only."""
@@ -91,6 +112,8 @@ class Run(_message.Message):
     """Ended by an error."""
     STATE_CANCELLED: Run.State.ValueType  # 4
     """Ended by Cancel, by its caller leaving or by its deadline."""
+    STATE_WAITING: Run.State.ValueType  # 5
+    """Under way, and waiting for a person's decision."""
 
     ID_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
@@ -101,6 +124,9 @@ class Run(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    PENDING_APPROVALS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The run's id, beginning with "run_"."""
     model: _builtins.str
@@ -113,6 +139,10 @@ class Run(_message.Message):
     """Why it ended; unspecified while it is under way."""
     last_sequence: _builtins.int
     """The sequence number of its latest event."""
+    agent_version: _builtins.int
+    """The version of the agent; 0 for a bare model."""
+    session_id: _builtins.str
+    """The session it belongs to; empty where it belongs to none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it started."""
@@ -124,6 +154,10 @@ class Run(_message.Message):
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What it consumed so far."""
+
+    @_builtins.property
+    def pending_approvals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The approvals it waits for, by id; see ApprovalRequested."""
 
     def __init__(
         self,
@@ -137,10 +171,13 @@ class Run(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         usage: _usage_pb2.Usage | None = ...,
+        agent_version: _builtins.int = ...,
+        session_id: _builtins.str = ...,
+        pending_approvals: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "end_time", b"end_time", "finish_reason", b"finish_reason", "id", b"id", "last_sequence", b"last_sequence", "model", b"model", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "collection", b"collection", "create_time", b"create_time", "end_time", b"end_time", "finish_reason", b"finish_reason", "id", b"id", "last_sequence", b"last_sequence", "model", b"model", "pending_approvals", b"pending_approvals", "session_id", b"session_id", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -166,6 +203,8 @@ class Message(_message.Message):
         """The person who asks."""
         ROLE_ASSISTANT: Message._Role.ValueType  # 3
         """The agent."""
+        ROLE_TOOL: Message._Role.ValueType  # 4
+        """The result of a tool call."""
 
     class Role(_Role, metaclass=_RoleEnumTypeWrapper):
         """Who speaks."""
@@ -178,22 +217,38 @@ class Message(_message.Message):
     """The person who asks."""
     ROLE_ASSISTANT: Message.Role.ValueType  # 3
     """The agent."""
+    ROLE_TOOL: Message.Role.ValueType  # 4
+    """The result of a tool call."""
 
     ROLE_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     role: Global___Message.Role.ValueType
     """Who speaks."""
     content: _builtins.str
-    """What is said."""
+    """What is said; for ROLE_TOOL the result. May be empty beside tool calls."""
+    tool_call_id: _builtins.str
+    """For ROLE_TOOL: the call that this is the result of."""
+    name: _builtins.str
+    """Who speaks, by name, or the tool's name; may be empty."""
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_tool_pb2.ToolCall]:
+        """For ROLE_ASSISTANT: the tools it called."""
+
     def __init__(
         self,
         *,
         role: Global___Message.Role.ValueType = ...,
         content: _builtins.str = ...,
+        tool_calls: _abc.Iterable[_tool_pb2.ToolCall] | None = ...,
+        tool_call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,86 @@
+"""A conversation, and what a model is asked to make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from services.orchestrator.tools.tool import ToolCall
+
+
+class Role(IntEnum):
+    """Who speaks; the values are the contract's."""
+
+    SYSTEM = 1
+    USER = 2
+    ASSISTANT = 3
+    TOOL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`tool_calls` go with ASSISTANT, `tool_call_id` with TOOL, whose `content` is the result."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    name: str = ""
+
+
+class Choice(IntEnum):
+    """How free the model is to call tools; the values are the contract's."""
+
+    AUTO = 1
+    NONE = 2
+    REQUIRED = 3
+    FUNCTION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """`function` names the tool for Choice.FUNCTION."""
+
+    choice: Choice = Choice.AUTO
+    function: str = ""
+
+
+class Form(IntEnum):
+    """The form of an answer; the values are the contract's."""
+
+    TEXT = 1
+    JSON_OBJECT = 2
+    JSON_SCHEMA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """`schema` is the JSON schema for Form.JSON_SCHEMA."""
+
+    form: Form = Form.TEXT
+    name: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are picked; None leaves it to the agent, then to the model."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    ignore_eos: bool = False
+
+
+class Priority(IntEnum):
+    """Who is served first; the values are the contract's."""
+
+    INTERACTIVE = 1
+    BATCH = 2
