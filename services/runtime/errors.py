@@ -5,7 +5,7 @@ google.rpc.ErrorInfo, whose reason is the word that programs may rely on.
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Kind(IntEnum):
@@ -27,16 +27,23 @@ class Kind(IntEnum):
 class DomainError(Exception):
     """A failure with a stable reason and a message that is safe to show to the caller.
 
-    `details` are further facts for programs, such as the limit that was passed.
+    `details` are further facts for programs, such as the limit that was passed. `retry_after`: seconds after which
+    trying again may help, where that is known.
     """
 
     kind: ClassVar[Kind] = Kind.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
+    retry_after: float | None = None
 
     def __init__(self, message: str, /, **details: str) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+
+    def retry_in(self, seconds: float | None) -> Self:
+        """This error, with the seconds after which trying again may help."""
+        self.retry_after = seconds
+        return self
 
 
 class InvalidArgument(DomainError):

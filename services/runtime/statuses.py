@@ -1,15 +1,17 @@
 """DomainError to gRPC status and back."""
 
 from collections.abc import Iterable
-from typing import cast
+from contextlib import suppress
+from typing import TypeVar, cast
 
 import grpc
 from google.protobuf import any_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.errors import DomainError, Kind, UpstreamError
 
+D = TypeVar("D", bound=Message)
 DOMAIN = "headworks"
 DETAILS_KEY = "grpc-status-details-bin"
 # In bytes. Metadata as a whole is limited to 8 KiB by default in every gRPC implementation, and a message goes out
@@ -38,6 +40,10 @@ def details(error: DomainError) -> tuple[tuple[str, bytes], ...]:
     metadata = {key: cut(value, VALUE_LIMIT) for key, value in error.details.items()}
     info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     status = status_pb2.Status(code=int(error.kind), message=cut(error.message), details=[info])
+    if error.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(max(error.retry_after, 0) * 1e9))
+        status.details.add().Pack(retry)
     return ((DETAILS_KEY, status.SerializeToString()),)
 
 
@@ -48,29 +54,32 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> DomainError:
     """
     code = error.code().value[0]
     kind = Kind(code) if code in _KINDS else Kind.INTERNAL
-    info = error_info(error)
+    status = _status(error)
+    info = _detail(status, error_details_pb2.ErrorInfo())
     if info is None:
         name = error.code().name
         return UpstreamError(kind, name, "a service behind this one is unavailable" if kind == Kind.UNAVAILABLE
                              else f"a service behind this one answered {name}")  # fmt: skip
-    return UpstreamError(kind, info.reason, error.details() or "", **dict(info.metadata))
+    retry = _detail(status, error_details_pb2.RetryInfo())
+    delay = None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9
+    return UpstreamError(kind, info.reason, error.details() or "", **dict(info.metadata)).retry_in(delay)
 
 
 def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
     """The ErrorInfo of a failed call, if it came with one."""
+    return _detail(_status(error), error_details_pb2.ErrorInfo())
+
+
+def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """The google.rpc.Status of a failed call; an empty one where it came without, or with a garbled one."""
     trailing = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
     for key, value in trailing:
         if key == DETAILS_KEY and isinstance(value, bytes):
-            try:
-                return _info(status_pb2.Status.FromString(value))
-            except DecodeError:
-                return None
-    return None
+            with suppress(DecodeError):
+                return status_pb2.Status.FromString(value)
+    return status_pb2.Status()
 
 
-def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return info
-    return None
+def _detail(status: status_pb2.Status, form: D) -> D | None:
+    """The status's detail of that form, if it has one."""
+    return next((form for detail in status.details if detail.Unpack(form)), None)

@@ -1,0 +1,76 @@
+"""An entry of the model catalogue: a model name, the engine behind it, its price and its limits."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.orchestrator.conversation import Priority, Sampling
+from services.orchestrator.generate.generator import Tokens
+
+MILLION = 1_000_000
+
+
+class Engine(StrEnum):
+    """What generates the text; the words are those of the catalogue's file."""
+
+    TRITON = "triton"  # the model `llm` in the mesh's own Triton
+    OPENAI = "openai"  # an upstream that speaks OpenAI's chat completions
+    EXTRACTIVE = "extractive"  # quotes from passages, no language model
+
+
+class Capability(StrEnum):
+    """What a model can do beyond text; the words are parts of the API."""
+
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+
+
+ALL = frozenset(Capability)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Of a million tokens, in billionths of the catalogue's currency."""
+
+    input_nanos: int = 0
+    output_nanos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model that can be asked by `name`.
+
+    `model` is its name at the upstream, `lora` an adapter of Triton's model. `api_key_env` names the variable with the
+    upstream's key, `api_key_file` a file with it. `context_length`: tokens read and written in sum, 0 for unknown.
+    `sampling` holds where the caller says nothing; `priority`, if any, holds always. `timeout`: seconds for one
+    generation. `concurrency` generations at once, `queue` more may wait, `queue_seconds` at most. `connections` is the
+    size of the pool to an upstream, `connect_seconds`, `first_byte_seconds` and `idle_seconds` what it may take to
+    connect, to begin the answer, and between two parts of it.
+    """
+
+    name: str
+    engine: Engine
+    description: str = ""
+    model: str = ""
+    lora: str = ""
+    base_url: str = ""
+    api_key_env: str = ""
+    api_key_file: str = ""
+    price: Price = Price()
+    context_length: int = 0
+    capabilities: frozenset[Capability] = field(default=frozenset())
+    sampling: Sampling = Sampling()
+    priority: Priority | None = None
+    timeout: float = 600
+    concurrency: int = 256
+    queue: int = 256
+    queue_seconds: float = 30
+    connections: int = 64
+    connect_seconds: float = 5
+    first_byte_seconds: float = 120
+    idle_seconds: float = 60
+
+    def cost_nanos(self, tokens: Tokens) -> int:
+        """What the tokens cost, in billionths of the catalogue's currency, rounded up."""
+        total = tokens.read * self.price.input_nanos + tokens.written * self.price.output_nanos
+        return -(-total // MILLION)

@@ -1,0 +1,70 @@
+"""Conversations, tools and forms of answers as OpenAI's API writes them; pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.orchestrator.conversation import Choice, Form, Message, ResponseFormat, Role, Sampling, ToolChoice
+from services.orchestrator.tools.tool import Declaration, ToolCall
+
+_ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "tool"}
+_CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
+_NUMBERS = (
+    "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
+    "repetition_penalty",
+)  # fmt: skip
+
+
+def messages(given: Sequence[Message]) -> list[dict[str, Any]]:
+    return [message(one) for one in given]
+
+
+def message(given: Message) -> dict[str, Any]:
+    made: dict[str, Any] = {"role": _ROLES[given.role], "content": given.content}
+    if given.name:
+        made["name"] = given.name
+    if given.tool_calls:
+        made["tool_calls"] = [_call(call) for call in given.tool_calls]
+    if given.role is Role.TOOL:
+        made["tool_call_id"] = given.tool_call_id
+    return made
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
+    }
+
+
+def tools(given: Sequence[Declaration]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "function",
+            "function": {"name": one.name, "description": one.description, "parameters": dict(one.parameters)},
+        }
+        for one in given
+    ]
+
+
+def tool_choice(given: ToolChoice) -> Any:
+    if given.choice is Choice.FUNCTION:
+        return {"type": "function", "function": {"name": given.function}}
+    return _CHOICES[given.choice]
+
+
+def response_format(given: ResponseFormat) -> dict[str, Any]:
+    if given.form is Form.JSON_SCHEMA:
+        schema = {"name": given.name or "answer", "schema": dict(given.schema), "strict": True}
+        return {"type": "json_schema", "json_schema": schema}
+    return {"type": "json_object" if given.form is Form.JSON_OBJECT else "text"}
+
+
+def sampling(given: Sampling) -> dict[str, Any]:
+    """What is set, by OpenAI's names and those that vLLM adds."""
+    made = {name: value for name in _NUMBERS if (value := getattr(given, name)) is not None}
+    if given.stop:
+        made["stop"] = list(given.stop)
+    if given.ignore_eos:
+        made["ignore_eos"] = True
+    return made
