@@ -18,8 +18,8 @@ WIDTH = 160
 Say = Callable[[str], None]
 
 
-def parser(name: str, description: str, examples: str, rounds: int) -> argparse.ArgumentParser:
-    """A parser with the options that all share."""
+def parser(name: str, description: str, examples: str, rounds: int, xquad: bool = True) -> argparse.ArgumentParser:
+    """A parser with the options that all share; `xquad` for those that measure on it."""
     made = argparse.ArgumentParser(
         prog=f"python -m bench.{name}",
         description=description,
@@ -28,10 +28,11 @@ def parser(name: str, description: str, examples: str, rounds: int) -> argparse.
     )
     made.add_argument("--json", type=Path, metavar="PATH", help="write the figures there too, with versions and cores")
     made.add_argument("--rounds", type=positive, default=rounds, help=f"rounds to take the median of ({rounds})")
-    made.add_argument(
-        "--data", type=Path, default=ROOT / DATA_DEFAULT,
-        help=f"folder with XQuAD ({DATA_DEFAULT}, from the repository's root)",
-    )  # fmt: skip
+    if xquad:
+        made.add_argument(
+            "--data", type=Path, default=ROOT / DATA_DEFAULT,
+            help=f"folder with XQuAD ({DATA_DEFAULT}, from the repository's root)",
+        )  # fmt: skip
     made.add_argument("--mesh", type=Path, metavar="DIR", help="use the mesh that runs on DIR; by default start one")
     made.add_argument("--strict", action="store_true", help="exit with 1 where a goal is missed")
     return made

@@ -46,6 +46,17 @@ class ResponseReader:
         self._reset()
         return response
 
+    def take(self) -> bytes:
+        """What has come of the present response's body since this was last asked; its Response will lack it."""
+        taken = bytes(self._body)
+        self._body.clear()
+        return taken
+
+    @property
+    def status(self) -> int:
+        """Of the response whose body is being read; 0 before its head has come."""
+        return self._status
+
     def _reset(self) -> None:
         self._in_body = False
         self._status = 0

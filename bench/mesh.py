@@ -2,20 +2,20 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import BenchError
 from infra.local import state
 from infra.local.layout import Layout
+from infra.local.ports import pick
 from infra.local.private import read_dev_key
 from infra.local.state import MeshState
 
@@ -57,8 +57,19 @@ class Mesh:
         return {process.name: process.restarts for process in self.state.processes if process.restarts}
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a new mesh is to be: further options of `headworks up`, and settings by their variables' names."""
+
+    options: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = Wishes()
+
+
 @contextmanager
-def running(data: Path | None, say: Callable[[str], None]) -> Iterator[Mesh]:
+def running(data: Path | None, say: Callable[[str], None], wishes: Wishes = PLAIN) -> Iterator[Mesh]:
     """The mesh that runs on `data`, left running; or a new one on a temporary directory, stopped at the end.
 
     Raises BenchError where it does not start, with what it said.
@@ -68,20 +79,20 @@ def running(data: Path | None, say: Callable[[str], None]) -> Iterator[Mesh]:
         _require_ready(mesh.state)
         yield mesh
         return
-    with tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder, _started(Path(folder), say) as mesh:
+    with tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder, _started(Path(folder), say, wishes) as mesh:
         yield mesh
 
 
 @contextmanager
-def _started(folder: Path, say: Callable[[str], None]) -> Iterator[Mesh]:
+def _started(folder: Path, say: Callable[[str], None], wishes: Wishes) -> Iterator[Mesh]:
     layout = Layout(folder / "data")
     said = folder / "up.log"
     say("starting the mesh")
     with said.open("wb") as log:
         process = subprocess.Popen(
-            [_headworks(), "up", "--data", layout.root, "--edge-port", str(_free_port()), "--json"],
+            [_headworks(), "up", "--data", layout.root, "--edge-port", str(pick()), "--json", *wishes.options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("HEADWORKS_DATA")},
+            env={**_inherited(), **wishes.settings},
         )  # fmt: skip
     try:
         _wait_ready(process, layout, said)
@@ -127,11 +138,8 @@ def _headworks() -> str:
     return str(command)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEADWORKS_DATA")}
 
 
 def _end(file: Path) -> str:

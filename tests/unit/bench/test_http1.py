@@ -64,3 +64,13 @@ def test_a_request_on_the_wire() -> None:
         "content-length: 2",
         "authorization: Bearer k",
     ]
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_a_body_can_be_taken_as_it_comes(step: int) -> None:
+    reader = ResponseReader()
+    found = b""
+    for at in range(0, len(CHUNKS), step):
+        response = reader.feed(CHUNKS[at : at + step])
+        found += response.body if response else reader.take()
+    assert found == b"hello world"
