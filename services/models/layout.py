@@ -1,5 +1,6 @@
 """Lays out what tritonserver reads at its start: the Python backend and the rendered model repository."""
 
+import json
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ from services.models.settings import ModelsSettings
 REPOSITORY = Path(__file__).parent / "repository"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file
 STUB = "triton_python_backend_stub"
+LLM = "llm"
 
 
 class TritonNotFound(Exception):
@@ -51,7 +53,11 @@ def lay_out_backend(target: Path) -> Path:
 def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
     """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
     _replace(REPOSITORY, target)
+    if not settings.llm:
+        shutil.rmtree(target / LLM)
     for model, render in RENDER.items():
+        if not (target / model).is_dir():
+            continue
         config = target / model / "config.pbtxt"
         config.write_text(render(config.read_text(), settings))
     return target
@@ -75,7 +81,19 @@ def render_extract(config: str, settings: ModelsSettings) -> str:
     return _set_parameter(config, "answer_threshold", repr(settings.answer_threshold))
 
 
-RENDER = {"embed": render_embed, "embed_passages": render_embed_passages, "extract": render_extract}
+def render_llm(config: str, settings: ModelsSettings) -> str:
+    """The `llm` model's configuration: all settings as one JSON parameter. Raises ConfigMismatch."""
+    # A string of the text format is escaped as JSON escapes one, where both are ASCII.
+    escaped = json.dumps(json.dumps(settings.model_dump(mode="json")))
+    return _set_parameter(config, "settings", escaped[1:-1])
+
+
+RENDER = {
+    "embed": render_embed,
+    "embed_passages": render_embed_passages,
+    "extract": render_extract,
+    LLM: render_llm,
+}
 
 
 def shared_memory_prefix(data: Path) -> str:
@@ -90,15 +108,16 @@ def clear_shared_memory(prefix: str) -> None:
 
 
 def _set_field(config: str, name: str, value: int) -> str:
-    return _substitute(config, rf"(\b{name}: )\d+", rf"\g<1>{value}", name)
+    return _substitute(config, rf"(\b{name}: )\d+", str(value), name)
 
 
 def _set_parameter(config: str, name: str, value: str) -> str:
-    return _substitute(config, rf'(key: "{name}" value: {{ string_value: ")[^"]*', rf"\g<1>{value}", name)
+    return _substitute(config, rf'(key: "{name}" value: {{ string_value: ")[^"]*', value, name)
 
 
-def _substitute(config: str, pattern: str, replacement: str, name: str) -> str:
-    changed, count = re.subn(pattern, replacement, config)
+def _substitute(config: str, pattern: str, value: str, name: str) -> str:
+    """Puts the value behind what the pattern's first group matches, in place of the rest of the match."""
+    changed, count = re.subn(pattern, lambda match: match[1] + value, config)
     if count != 1:
         raise ConfigMismatch(f"{name} occurs {count} times, not once")
     return changed

@@ -1,8 +1,9 @@
 """The settings of the model server."""
 
-from typing import ClassVar
+import json
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.runtime.settings import Settings
 
@@ -29,3 +30,98 @@ class ModelsSettings(Settings):
         description="Confidence (0 to 1) below which `extract` finds no answer.",
     )
     log_verbose: int = Field(0, ge=0, description="Triton's verbosity; 0 logs warnings and errors.")
+
+    llm: str = Field(
+        "", description="Folder of a language model in Hugging Face form, or its name on the hub; empty serves none."
+    )
+    llm_dtype: str = Field("auto", description="Type of the model's weights: auto, bfloat16, float16, float32.")
+    llm_max_model_len: int = Field(
+        0, ge=0, description="Longest context in tokens, prompt and answer together; 0 takes the model's own."
+    )
+    llm_kv_cache_gib: float = Field(
+        0,
+        ge=0,
+        description="GiB for the KV cache; 0 takes 1 on a CPU, on a GPU what its share leaves.",
+    )
+    llm_gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="Share of a GPU's memory for weights and KV cache together."
+    )
+    llm_tensor_parallel: int = Field(1, ge=1, description="Devices that each layer is split across.")
+    llm_max_sequences: int = Field(0, ge=0, description="Sequences generated at once; 0 takes the engine's own number.")
+    llm_max_batched_tokens: int = Field(
+        0, ge=0, description="Tokens computed in one step, prompts included; 0 takes the engine's own number."
+    )
+    llm_prefix_caching: bool = Field(True, description="Whether prompts with the same beginning share its KV cache.")
+    llm_quantization: str = Field(
+        "",
+        description="How to quantise weights, in vLLM's words such as fp8; empty goes by the model's files.",
+    )
+    llm_lora: str = Field("", description="LoRA adapters to serve beside the model: NAME=FOLDER,NAME=FOLDER.")
+    llm_lora_rank: int = Field(16, ge=1, description="Highest rank of the LoRA adapters.")
+    llm_speculative: str = Field(
+        "", description="Speculative decoding, as vLLM's JSON object; empty decodes token by token."
+    )
+    llm_structured_backend: str = Field(
+        "auto", description="What enforces structured output: auto, xgrammar, guidance, outlines, lm-format-enforcer."
+    )
+    llm_tool_parser: str = Field(
+        "hermes", description="The format of the model's tool calls, as vLLM names it; empty offers the model no tools."
+    )
+    llm_chat_template: str = Field("", description="File with a chat template to use instead of the model's own.")
+    llm_seed: int = Field(0, ge=0, description="Seed of sampling where a request gives none.")
+    llm_enforce_eager: bool = Field(False, description="Start sooner, without compiling the model.")
+    llm_engine_args: str = Field(
+        "",
+        description="Further arguments of vLLM's AsyncEngineArgs as a JSON object; they win over these settings.",
+    )
+    llm_chunk_milliseconds: float = Field(
+        10, ge=0, description="Text goes out at most this often; what comes sooner joins the next chunk."
+    )
+    llm_chunk_tokens: int = Field(16, ge=1, description="A chunk with this many tokens goes out without waiting.")
+    llm_max_queue: int = Field(64, ge=0, description="Requests that may wait beyond those being generated.")
+    llm_batch_share: float = Field(
+        0.5, ge=0, le=1, description="Share of that queue that requests of the batch class may fill."
+    )
+    llm_health_seconds: float = Field(
+        30, gt=0, description="A health check generates a token where nothing was generated for this many seconds."
+    )
+    llm_start_seconds: float = Field(
+        600, gt=0, description="How long the language model may take to load, compile and warm up."
+    )
+    llm_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of the language model's Prometheus endpoint /metrics; 0 turns it off."
+    )
+
+    @field_validator("llm_speculative", "llm_engine_args")
+    @classmethod
+    def _is_an_object(cls, value: str) -> str:
+        if value:
+            json_object(value)
+        return value
+
+    @field_validator("llm_lora")
+    @classmethod
+    def _names_adapters(cls, value: str) -> str:
+        adapters(value)
+        return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in a setting; empty for an empty one. Raises ValueError."""
+    if not text:
+        return {}
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("must be a JSON object")
+    return found
+
+
+def adapters(text: str) -> dict[str, str]:
+    """Folders by name, of NAME=FOLDER,NAME=FOLDER. Raises ValueError."""
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, folder = part.partition("=")
+        if not name or not folder or name in found:
+            raise ValueError(f"{part!r}: write NAME=FOLDER, each name once")
+        found[name] = folder
+    return found

@@ -4,13 +4,14 @@ import asyncio
 import ctypes
 import os
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from services.models.layout import (
+    LLM,
     clear_shared_memory,
     lay_out_backend,
     lay_out_repository,
@@ -23,6 +24,8 @@ from services.runtime.triton import TritonClient
 
 MODELS = ("embed", "embed_passages", "extract")
 HOST = "127.0.0.1"
+# vLLM is to send nobody figures of its use.
+LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
 POLL_SECONDS = 0.05
 
@@ -62,9 +65,8 @@ def prepare(data: Path, ports: Ports, settings: ModelsSettings, env: Mapping[str
     clear_shared_memory(shared_memory)
     backends = lay_out_backend(data / "backends")
     repository = lay_out_repository(data / "repository", settings)
-    return Command(
-        _argv(backends, repository, ports, shared_memory, settings), _env(os.environ if env is None else env)
-    )
+    argv = _argv(backends, repository, ports, shared_memory, settings)
+    return Command(argv, {**_env(os.environ if env is None else env), **(LLM_ENV if settings.llm else {})})
 
 
 def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, settings: ModelsSettings) -> list[str]:
@@ -87,6 +89,8 @@ def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, se
         "log-info": str(settings.log_verbose > 0).lower(),
     }
     python = {"shm-default-byte-size": 1 << 20, "shm-region-prefix-name": shared_memory}
+    if settings.llm:
+        python["stub-timeout-seconds"] = int(settings.llm_start_seconds)
     # Completing a configuration would start each stub twice.
     binary = site_packages() / "pytriton/tritonserver/bin/tritonserver"
     return [
@@ -128,13 +132,18 @@ def check_libpython() -> None:
         raise LibpythonNotFound(message) from error
 
 
-async def wait_ready(target: str, timeout: float) -> None:
-    """Returns once the server at this gRPC target and all models are ready; raises NotReady after `timeout` seconds."""
+def models(settings: ModelsSettings) -> tuple[str, ...]:
+    """The models that are served under these settings."""
+    return (*MODELS, LLM) if settings.llm else MODELS
+
+
+async def wait_ready(target: str, timeout: float, models: Sequence[str] = MODELS) -> None:
+    """Returns once the server at this gRPC target and its models are ready; raises NotReady after `timeout` seconds."""
     async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
         client = TritonClient(channel)
         try:
             async with asyncio.timeout(timeout):
-                while not await client.ready(MODELS):
+                while not await client.ready(models):
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise NotReady(f"Triton at {target} was not ready within {timeout:g} s") from error

@@ -16,7 +16,7 @@ DOMAIN = (
 # The parts of the runtime that know nothing of the wire.
 PURE = ("services.runtime.errors", "services.runtime.language")
 # The one module that may know each engine's library; None where any one may.
-ADAPTERS = {"tritonclient": "services/runtime/triton.py", "qdrant_edge": None, "qdrant_client": None}
+ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}
 ENVIRONMENT = (
     "settings.py",
     "services/models/triton.py",  # hands its own on to the Triton that it starts
@@ -133,7 +133,7 @@ GOOD = [
     ("gateway/app.py", "from gateway.openai import fields\nfrom services.runtime import call\nimport headworks.x_pb2"),
     ("services/orchestrator/runs/run.py", "from services.runtime.errors import DomainError\nfrom . import codec"),
     ("services/orchestrator/servicer.py", "import grpc\nfrom services.runtime.triton import TritonClient"),
-    ("services/runtime/triton.py", "from tritonclient.grpc import service_pb2"),
+    ("services/runtime/triton/wire.py", "from tritonclient.grpc import service_pb2"),
     ("services/retrieval/store/a.py", "import qdrant_edge"),
     ("services/retrieval/store/b.py", "from qdrant_client import models"),
     ("services/control/settings.py", "import os\nos.environ['X']"),

@@ -1,8 +1,4 @@
-"""Triton's inference protocol (KServe v2) over a channel of ours; the only module that knows `tritonclient`.
-
-Its generated stubs are used rather than its client, so that our interceptors, deadlines and `xds:///` targets apply,
-and because building the messages by hand costs a tenth of the time.
-"""
+"""Triton's models of single answers: `embed`, `embed_passages` and `extract`."""
 
 import struct
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -13,11 +9,10 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 from opentelemetry.trace import SpanKind
-from tritonclient.grpc import service_pb2 as pb
-from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from services.runtime import clients, tracing
 from services.runtime.errors import DomainError, Kind
+from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 WIDTH = 384
 DECLINED = -1
@@ -122,9 +117,9 @@ class TritonClient:
             return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
         request = _embed_request("embed_passages", texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
-        _add(request, "SPANS", "BYTES", [len(spans), 1], _strings(packed))
+        _add(request, "SPANS", "BYTES", [len(spans), 1], strings(packed))
         outputs = _outputs(await self._infer(request, timeout))
-        sentences = [np.frombuffer(item, dtype=np.int8).reshape(-1, WIDTH) for item in _split(outputs["SENTENCES"])]
+        sentences = [np.frombuffer(item, dtype=np.int8).reshape(-1, WIDTH) for item in split(outputs["SENTENCES"])]
         return PassageEmbeddings(_vectors(outputs), _total(outputs), sentences)
 
     async def extract(self, request: ExtractRequest, *, timeout: float) -> AsyncGenerator[Extracted, None]:
@@ -172,7 +167,7 @@ def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: byt
 
 def _embed_request(model: str, texts: Sequence[str]) -> Any:
     request = pb.ModelInferRequest(model_name=model)
-    _add(request, "TEXT", "BYTES", [len(texts), 1], _strings(text.encode() for text in texts))
+    _add(request, "TEXT", "BYTES", [len(texts), 1], strings(text.encode() for text in texts))
     return request
 
 
@@ -180,9 +175,9 @@ def _extract_request(request: ExtractRequest) -> Any:
     vector = np.empty(0, dtype=np.float32) if request.query_vector is None else request.query_vector
     count = len(request.sentences)
     message = pb.ModelInferRequest(model_name="extract")
-    _add(message, "QUESTION", "BYTES", [1], _strings([request.question.encode()]))
+    _add(message, "QUESTION", "BYTES", [1], strings([request.question.encode()]))
     _add(message, "QUERY_VECTOR", "FP32", [len(vector)], _raw(vector, "<f4"))
-    _add(message, "SENTENCES", "BYTES", [count], _strings([sentence.encode() for sentence in request.sentences]))
+    _add(message, "SENTENCES", "BYTES", [count], strings([sentence.encode() for sentence in request.sentences]))
     _add(message, "SENTENCE_VECTORS", "INT8", [count, WIDTH], _raw(request.sentence_vectors, "i1"))
     _add(message, "PASSAGE", "INT32", [count], _raw(request.passage, "<i4"))
     _add(message, "PASSAGE_SCORES", "FP32", [len(request.passage_scores), 2], _raw(request.passage_scores, "<f4"))
@@ -213,19 +208,3 @@ def _vectors(outputs: dict[str, bytes]) -> npt.NDArray[np.float32]:
 
 def _total(outputs: dict[str, bytes]) -> int:
     return int(np.frombuffer(outputs["TOKENS"], dtype="<i4").sum())
-
-
-def _strings(items: Iterable[bytes]) -> bytes:
-    """Triton's form of a string tensor: each item behind its length."""
-    return b"".join(struct.pack("<I", len(item)) + item for item in items)
-
-
-def _split(data: bytes) -> list[bytes]:
-    """The items of a string tensor."""
-    items: list[bytes] = []
-    at = 0
-    while at < len(data):
-        (length,) = struct.unpack_from("<I", data, at)
-        items.append(data[at + 4 : at + 4 + length])
-        at += 4 + length
-    return items

@@ -1,0 +1,71 @@
+"""What a generation answers with, and when.
+
+    {"text": …, "tokens": n}                                           the answer grew
+    {"tool_calls": [{"id", "name", "arguments"}]}                      complete calls; arguments are a JSON string
+    {"finish": "stop" | "length" | "tool_calls" | "cancelled", "usage": {"prompt", "completion", "cached"},
+     "confidence": 0..1 or null, "queue_seconds": …, "ttft_seconds": …}
+    {"error": {"kind", "reason", "message", "metadata", "retry_after"}}
+
+Exactly one of the last two ends it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from services.runtime.errors import DomainError
+
+Chunk = Mapping[str, Any]
+
+
+def encode(chunks: Sequence[Chunk]) -> bytes:
+    """As JSON; nothing for no chunks."""
+    return orjson.dumps(chunks) if chunks else b""
+
+
+def failure(error: DomainError) -> Chunk:
+    """The chunk that tells of an error."""
+    told: dict[str, Any] = {
+        "kind": error.kind.name, "reason": error.reason, "message": error.message, "metadata": error.details,
+    }  # fmt: skip
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        told["retry_after"] = retry_after
+    return {"error": told}
+
+
+class Coalescer:
+    """Decides when text goes out. All times are in seconds on one clock.
+
+    The first piece goes at once, a later one when `window` seconds have passed since the last or `tokens` tokens wait.
+    So where the engine's steps take longer than the window, nothing waits.
+    """
+
+    __slots__ = ("_last", "_pieces", "_tokens", "_window", "waiting")
+
+    def __init__(self, window: float, tokens: int) -> None:
+        self._window = window
+        self._tokens = tokens
+        self._last = float("-inf")
+        self._pieces: list[str] = []
+        self.waiting = 0
+
+    @property
+    def due(self) -> float:
+        """When what waits has to go out."""
+        return self._last + self._window
+
+    def add(self, text: str, tokens: int, now: float) -> bool:
+        """Take a piece in; whether what waits is to go out now."""
+        self._pieces.append(text)
+        self.waiting += tokens
+        return now >= self.due or self.waiting >= self._tokens
+
+    def take(self, now: float) -> tuple[str, int]:
+        """All that waits, and its tokens."""
+        text, tokens = "".join(self._pieces), self.waiting
+        self._pieces.clear()
+        self.waiting = 0
+        self._last = now
+        return text, tokens

@@ -1,0 +1,69 @@
+"""What the language model refuses, and why."""
+
+from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+
+
+class BadRequest(InvalidArgument):
+    """The request cannot be read."""
+
+    reason = "BAD_LLM_REQUEST"
+
+
+class ContextTooLong(InvalidArgument):
+    """Prompt and answer do not fit into the model's context."""
+
+    reason = "CONTEXT_TOO_LONG"
+
+    def __init__(self, prompt_tokens: int, max_tokens: int, context_length: int) -> None:
+        super().__init__(
+            f"the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}, which is more than the "
+            f"model's context of {context_length}",
+            prompt_tokens=str(prompt_tokens),
+            max_tokens=str(max_tokens),
+            context_length=str(context_length),
+        )
+
+
+class SchemaNotEnforceable(InvalidArgument):
+    """The engine cannot hold an answer to this schema."""
+
+    reason = "SCHEMA_NOT_ENFORCEABLE"
+
+
+class TemplateRefused(InvalidArgument):
+    """The model's chat template does not take these messages."""
+
+    reason = "CHAT_TEMPLATE_REFUSED"
+
+
+class ToolsNotSupported(InvalidArgument):
+    """Tools were given, and the model has no format for calling them."""
+
+    reason = "TOOLS_NOT_SUPPORTED"
+
+
+class AdapterNotFound(DomainError):
+    """No LoRA adapter of that name is served."""
+
+    kind = Kind.NOT_FOUND
+    reason = "LORA_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no LoRA adapter {name!r}", lora=name)
+
+
+class Overloaded(DomainError):
+    """The queue is full. `retry_after` seconds from now there should be room."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "LLM_OVERLOADED"
+
+    def __init__(self, queued: int, retry_after: float) -> None:
+        super().__init__(f"{queued} requests wait for the language model; try again later", queued=str(queued))
+        self.retry_after = retry_after
+
+
+class EngineFailed(Unavailable):
+    """The engine is gone, or lost this request."""
+
+    reason = "LLM_ENGINE_FAILED"

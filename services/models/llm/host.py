@@ -1,0 +1,86 @@
+"""The thread that the engine lives on, started and stopped from Triton's."""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Future
+
+import uvloop
+
+from services.models.llm import metrics
+from services.models.llm.generation import Reply
+from services.models.settings import ModelsSettings
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+
+
+class StartFailed(Exception):
+    """The language model could not be started; the message says why."""
+
+
+class Host:
+    """An engine and its service on a loop of their own."""
+
+    def __init__(self, settings: ModelsSettings) -> None:
+        self._settings = settings
+        self._started: Future[None] = Future()
+        self._loop = uvloop.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="llm", daemon=True)
+
+    @classmethod
+    def start(cls, settings: ModelsSettings) -> "Host":
+        """Returns once text has been generated. Raises StartFailed."""
+        host = cls(settings)
+        began = time.monotonic()
+        host._thread.start()
+        try:
+            host._started.result(settings.llm_start_seconds)
+        except TimeoutError:
+            raise StartFailed(f"{settings.llm} was not ready within {settings.llm_start_seconds:g} s") from None
+        except Exception as error:
+            raise StartFailed(f"{settings.llm} cannot be served: {error}") from error
+        log.warning("%s is ready after %.1f s", settings.llm, time.monotonic() - began)
+        return host
+
+    def submit(self, body: bytes, reply: Reply) -> None:
+        """Serve a request. From any thread."""
+        self._loop.call_soon_threadsafe(self._service.handle, body, reply)
+
+    def stop(self) -> None:
+        """End the engine and its processes."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._live())
+
+    async def _live(self) -> None:
+        try:
+            await self._begin()
+        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        watch = asyncio.create_task(self._service.watch())
+        await self._stop.wait()
+        watch.cancel()
+        self._engine.stop()
+
+    async def _begin(self) -> None:
+        # Importing the engine takes seconds, of which Triton's thread is to be told too.
+        from services.models.llm.admission import Admission
+        from services.models.llm.engine import Engine
+        from services.models.llm.service import Service
+        from services.models.llm.warmup import warm_up
+
+        settings = self._settings
+        metrics.serve(HOST, settings.llm_metrics_port)
+        self._engine = Engine(settings, lambda waiting: setattr(admission, "waiting_in_engine", waiting))
+        admission = Admission(self._engine.max_sequences, settings.llm_max_queue, settings.llm_batch_share)
+        self._service = Service(self._engine, admission, settings)
+        await warm_up(self._service, self._engine)
