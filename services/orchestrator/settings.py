@@ -1,5 +1,7 @@
 """The orchestrator's settings, HEADWORKS_ORCHESTRATOR_…"""
 
+import os
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -17,6 +19,15 @@ class OrchestratorSettings(ServerSettings):
     )
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")
+    catalogue_file: Path | None = Field(
+        None, description="YAML file of the model catalogue; without one there are the mesh's own models."
+    )
+    llm: str = Field("", description="Name under which Triton's language model is served; empty where there is none.")
+    llm_adapters: str = Field("", description="Names of its LoRA adapters, each a model too: NAME,NAME.")
+    llm_context_length: int = Field(
+        0, ge=0, description="Tokens that the language model can read and write in sum; 0 for unknown."
+    )
+    llm_streams: int = Field(2, ge=1, description="Streams that carry all generations to Triton.")
     detached_run_seconds: float = Field(600, gt=0, description="Longest time a detached run may take.")
     max_runs: int = Field(1000, gt=0, description="Runs under way at once on a replica; more are refused.")
     kept_runs: int = Field(1000, ge=0, description="Finished runs that a replica keeps in memory.")
@@ -25,3 +36,8 @@ class OrchestratorSettings(ServerSettings):
         description="SQLAlchemy URL of the database with the record of runs; shared by all replicas.",
     )
     retained_runs: int = Field(10_000, gt=0, description="Finished runs that a replica keeps in the database.")
+
+
+def secret(variable: str) -> str | None:
+    """A key that the environment holds under a name of the user's choice; None where it does not."""
+    return os.environ.get(variable) or None
