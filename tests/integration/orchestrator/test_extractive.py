@@ -10,8 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
+from services.orchestrator.conversation import Message, Role
 from services.orchestrator.generate.extractive import ExtractionFailed, ExtractiveGenerator
-from services.orchestrator.generate.generator import Context, NoAnswer, Piece, Tokens
+from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.rag.retriever import Found
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.events import Span, Timing
@@ -52,9 +53,13 @@ async def generator_of(triton: FakeTriton, timeout: float = 5) -> AsyncIterator[
         yield ExtractiveGenerator(TritonClient(channel), timeout)
 
 
-async def generated(triton: FakeTriton, found: Found, timeout: float = 5) -> list[Piece | NoAnswer | Tokens]:
+def asked(question: str, found: Found) -> Generation:
+    return Generation((Message(Role.SYSTEM, "Quote."), Message(Role.USER, question)), found=found, max_sentences=2)
+
+
+async def generated(triton: FakeTriton, found: Found, timeout: float = 5) -> list[Piece | Calls | Ended]:
     async with generator_of(triton, timeout) as generator:
-        return [piece async for piece in generator.generate(Context("who sleeps?", found, 2))]
+        return [piece async for piece in generator.generate(asked("who sleeps?", found))]
 
 
 async def test_what_was_found_is_read_in_full(keys: Keys, as_caller: Callable[..., None]) -> None:
@@ -89,10 +94,11 @@ async def test_quotes_with_citations_into_the_document(as_caller: Callable[..., 
     as_caller()
     triton = FakeTriton(2, 1)
     got = await generated(triton, await found_in())
-    first, second, tokens = got
+    first, second, ended = got
     assert isinstance(first, Piece)
     assert isinstance(second, Piece)
-    assert (first.text, second.text, tokens) == ("猫は寝る。", "Dogs run.", Tokens(40, 7))
+    assert (first.text, second.text) == ("猫は寝る。", " Dogs run.")
+    assert ended == Ended(Finish.STOP, Tokens(40, 7), 0.875)
     assert first.citation is not None
     assert second.citation is not None
     assert (first.citation.document_id, first.citation.span, first.citation.quote) == ("d2", Span(7, 12), "猫は寝る。")
@@ -125,13 +131,14 @@ async def test_a_question_that_was_not_embedded(as_caller: Callable[..., None]) 
 
 async def test_the_model_may_decline(as_caller: Callable[..., None]) -> None:
     as_caller()
-    assert await generated(FakeTriton(-1, confidence=0.125), await found_in()) == [NoAnswer(0.125), Tokens(40, 7)]
+    declined = Ended(Finish.NO_ANSWER, Tokens(40, 7), 0.125)
+    assert await generated(FakeTriton(-1, confidence=0.125), await found_in()) == [declined]
 
 
 async def test_without_sentences_the_model_is_not_asked(as_caller: Callable[..., None]) -> None:
     as_caller()
     triton = FakeTriton(0)
-    assert await generated(triton, Found(())) == [NoAnswer(0.0)]
+    assert await generated(triton, Found(())) == [Ended(Finish.NO_ANSWER, Tokens(), 0.0)]
     assert triton.requests == []
 
 
@@ -174,7 +181,7 @@ async def test_the_model_gets_what_remains(as_caller: Callable[..., None], limit
 async def test_who_leaves_cancels_the_work(as_caller: Callable[..., None]) -> None:
     as_caller()
     triton, found = FakeTriton(0, hold=True), await found_in()
-    async with generator_of(triton) as generator, aclosing(generator.generate(Context("x", found, 2))) as pieces:
+    async with generator_of(triton) as generator, aclosing(generator.generate(asked("x", found))) as pieces:
         first = asyncio.ensure_future(anext(pieces))
         await triton.held.wait()
         first.cancel()
