@@ -27,3 +27,8 @@ class GatewaySettings(ServerSettings):
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")
     embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
+    heartbeat_seconds: float = Field(
+        10,
+        gt=0,
+        description="How often a streamed answer that waits for a person's approval sends a comment, in seconds.",
+    )

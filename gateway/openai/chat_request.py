@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
-from headworks.orchestrator.v1 import run_pb2
 
-from gateway.openai import fields
+from gateway.openai import fields, messages, sampling, tools
 from gateway.openai.errors import BadRequest
 from gateway.openai.fields import Json
 
-ROLES = {
-    "system": run_pb2.Message.ROLE_SYSTEM,
-    "developer": run_pb2.Message.ROLE_SYSTEM,
-    "user": run_pb2.Message.ROLE_USER,
-    "assistant": run_pb2.Message.ROLE_ASSISTANT,
+# What would change the answer if it were obeyed and cannot be: why, and what to write instead.
+REFUSED = {
+    "functions": "is OpenAI's old form: write tools",
+    "function_call": "is OpenAI's old form: write tool_choice",
+    "logprobs": "is not supported",
+    "top_logprobs": "is not supported",
+    "logit_bias": "is not supported",
+    "audio": "is not supported",
+    "web_search_options": "is not supported: use an agent with a search tool",
 }
-MOST_MESSAGES = 1000
-# What would change the answer's form if it were obeyed. Sampling parameters have no meaning for quotes and are ignored.
-REFUSED = ("tools", "functions", "response_format", "audio", "logprobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,18 @@ def parse(data: bytes) -> ChatRequest:
     body = fields.parse(data)
     _refuse(body)
     metadata = fields.mapping(body, "metadata")
-    collection = metadata.get("collection", "")
-    if not isinstance(collection, str):
-        raise BadRequest("metadata.collection must be a string", "metadata.collection")
-    run = pb.RunRequest(model=fields.text(body, "model"), messages=_messages(body), collection=collection)
+    run = pb.RunRequest(
+        model=fields.text(body, "model"),
+        messages=messages.parse(body),
+        collection=_of(metadata, "collection"),
+        session_id=_of(metadata, "session_id"),
+        tools=tools.parse(body),
+        tool_choice=tools.choice(body),
+        serial_tool_calls=not fields.flag(body, "parallel_tool_calls", default=True),
+        response_format=tools.response_format(body),
+        sampling=sampling.parse(body),
+        priority=sampling.priority(body),
+    )
     options = fields.mapping(body, "stream_options")
     return ChatRequest(run, fields.flag(body, "stream"), fields.flag(options, "include_usage", "stream_options."))
 
@@ -45,37 +53,13 @@ def parse(data: bytes) -> ChatRequest:
 def _refuse(body: Json) -> None:
     if body.get("n") not in (None, 1):
         raise BadRequest("n must be 1", "n")
-    for name in REFUSED:
-        value = body.get(name)
-        if value and value != {"type": "text"}:
-            raise BadRequest(f"{name} is not supported by this model", name)
+    for name, why in REFUSED.items():
+        if body.get(name):
+            raise BadRequest(f"{name} {why}", name)
 
 
-def _messages(body: Json) -> list[run_pb2.Message]:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("messages must be a list that is not empty", "messages")
-    if len(messages) > MOST_MESSAGES:
-        raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
-
-
-def _message(message: object, path: str) -> run_pb2.Message:
-    if not isinstance(message, dict):
-        raise BadRequest(f"{path} must be an object", path)
-    role = message.get("role")
-    if not isinstance(role, str) or role not in ROLES:
-        raise BadRequest(f"{path}.role must be one of {', '.join(ROLES)}", f"{path}.role")
-    return run_pb2.Message(role=ROLES[role], content=_content(message.get("content"), f"{path}.content"))
-
-
-def _content(content: object, path: str) -> str:
-    """A string, or a list of text parts."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise BadRequest(f"{path} must be a string or a list of text parts", path)
-    parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
-    if not all(isinstance(part, str) for part in parts):
-        raise BadRequest(f"{path} may hold parts of type text only", path)
-    return "\n".join(str(part) for part in parts)
+def _of(metadata: Json, name: str) -> str:
+    value = metadata.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest(f"metadata.{name} must be a string", f"metadata.{name}")
+    return value

@@ -12,6 +12,9 @@ from services.runtime.statuses import cut
 ERROR_KEY = "x-headworks-error"
 PREFIX = f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/"
 
+# Details that go into the JSON too, beside OpenAI's own fields.
+BEYOND = ("run_id", "approval_id")
+
 _TYPES = {
     Kind.INVALID_ARGUMENT: "invalid_request_error",
     Kind.NOT_FOUND: "invalid_request_error",
@@ -39,7 +42,8 @@ def body(error: DomainError) -> str:
         "param": error.details.get("param") or error.details.get("field"),
         "code": code,
     }
-    return json.dumps({"error": fields})
+    beyond = {name: error.details[name] for name in BEYOND if name in error.details}
+    return json.dumps({"error": fields | beyond})
 
 
 class OpenAIErrors(Errors):

@@ -20,27 +20,66 @@ def parse(data: bytes) -> Json:
     return value
 
 
-def text(body: Json, name: str) -> str:
+def text(body: Json, name: str, path: str = "") -> str:
     """A string that must be there."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"{name} must be a string that is not empty", name)
+        raise BadRequest(f"{path}{name} must be a string that is not empty", f"{path}{name}")
     return value
 
 
-def flag(body: Json, name: str, path: str = "") -> bool:
-    """A boolean; absent and null are false."""
+def maybe_text(body: Json, name: str, path: str = "") -> str:
+    """A string; absent and null are empty."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{path}{name} must be a string", f"{path}{name}")
+    return value or ""
+
+
+def flag(body: Json, name: str, path: str = "", default: bool = False) -> bool:
+    """A boolean; absent and null are `default`."""
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
         raise BadRequest(f"{path}{name} must be true or false", f"{path}{name}")
-    return bool(value)
+    return default if value is None else value
 
 
-def mapping(body: Json, name: str) -> Json:
+def mapping(body: Json, name: str, path: str = "") -> Json:
     """An object; absent and null are empty."""
     value = body.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadRequest(f"{name} must be an object", name)
+        raise BadRequest(f"{path}{name} must be an object", f"{path}{name}")
+    return value
+
+
+def entries(body: Json, name: str, path: str = "") -> list[Any]:
+    """A list; absent and null are empty."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadRequest(f"{path}{name} must be a list", f"{path}{name}")
+    return value
+
+
+def number(body: Json, name: str, least: float, most: float, *, over: bool = False) -> float | None:
+    """A number from `least`, which it must be over if `over` says so, to `most`; None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not fits or (over and value == least):
+        raise BadRequest(f"{name} must be a number {'over' if over else 'from'} {least:g}, {most:g} at most", name)
+    return float(value)
+
+
+def integer(body: Json, name: str, least: int, most: int) -> int | None:
+    """A whole number from `least` to `most`; None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadRequest(f"{name} must be a whole number from {least} to {most}", name)
     return value

@@ -35,11 +35,30 @@ def events(*texts: str, answered: bool = True) -> list[run_event_pb2.RunEvent]:
     return [*made, usage, finished]
 
 
+def tool_call(name: str, arguments: str, *, callers: bool = True) -> run_event_pb2.RunEvent:
+    """The model calls a tool; `callers` for one of the caller's own."""
+    event = run_event_pb2.RunEvent(tool_call=run_event_pb2.ToolCallRequested(callers=callers, step=1))
+    event.tool_call.call.id, event.tool_call.call.name = f"call_{name}", name
+    event.tool_call.call.arguments = arguments
+    return event
+
+
+def approval(approval_id: str) -> run_event_pb2.RunEvent:
+    """The run waits until a person approves a call of the tool `pay`."""
+    kind = run_event_pb2.ApprovalRequested.KIND_TOOL_CALL
+    event = run_event_pb2.RunEvent(
+        approval_request=run_event_pb2.ApprovalRequested(approval_id=approval_id, kind=kind, reason="It pays.")
+    )
+    event.approval_request.call.name, event.approval_request.call.arguments = "pay", "{}"
+    return event
+
+
 Base: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody calls
 
 
 class FakeOrchestrator(Base):  # type: ignore[misc]
-    """`says` is what a run does; it holds before the event numbered `hold`, and ends with `error`, if any."""
+    """`says` is what a run does; it holds before the event numbered `hold`
+    until `resume` is set, and ends with `error`, if any."""
 
     def __init__(
         self,
@@ -52,6 +71,7 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.hold = hold
         self.error = error
         self.held = asyncio.Event()
+        self.resume = asyncio.Event()
         self.left = asyncio.Event()
         self.runs: list[pb.RunRequest] = []
         self.calls: list[calls.Call] = []
@@ -63,9 +83,12 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
             for number, event in enumerate(self.says):
                 if number == self.hold:
                     self.held.set()
-                    await asyncio.Event().wait()
+                    await self.resume.wait()
                 event.run_id, event.sequence = RUN_ID, number + 1
                 yield pb.RunResponse(events=[event])
+            if self.hold == len(self.says):
+                self.held.set()
+                await self.resume.wait()
             if self.error:
                 raise self.error
         finally:
@@ -81,4 +104,12 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.calls.append(calls.current())
         if self.error:
             raise self.error
-        return pb.ListModelsResponse(models=[pb.Model(id="rag", description="Answers.")])
+        agent = pb.Model(id="rag", description="Answers.", agent_version=2)
+        bare = pb.Model(
+            id="bare",
+            context_length=2048,
+            capabilities=["tools"],
+            input_price_nanos=500_000_000,
+            output_price_nanos=1_500_000_000,
+        )
+        return pb.ListModelsResponse(models=[agent, bare])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from headworks.gateway.v1 import openai_service_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
 from openai.types import CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from services.runtime import statuses
 from services.runtime.errors import CollectionNotFound, DomainError, InvalidArgument, ModelNotFound, Unavailable
-from tests.fakes.orchestrator import FakeOrchestrator, events
+from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events, tool_call
 from tests.fakes.serving import until
 from tests.fakes.triton import FakeTriton, vector_of
 from tests.integration.gateway.conftest import BEARER, MakeGateway
@@ -160,11 +161,86 @@ async def test_a_deadline_reaches_the_run(make_gateway: MakeGateway) -> None:
     await until(gateway.orchestrator.left.is_set)
 
 
+async def comments_and_data(call: Any) -> tuple[list[str], list[str]]:
+    stream = b"".join([message.data for message in await read(call)]).decode()
+    parts = stream.removesuffix("\n\n").split("\n\n")
+    return [part for part in parts if part.startswith(":")], [part[6:] for part in parts if part.startswith("data: ")]
+
+
+async def test_a_stream_that_waits_for_approval_is_kept_open(make_gateway: MakeGateway) -> None:
+    says = [*events()[:1], approval("apr_1"), *events(*TEXTS)[1:]]
+    fake = FakeOrchestrator(says, hold=2)
+    gateway = await make_gateway(fake, heartbeat_seconds=0.05)
+    call = gateway.chat(stream=True)
+    pending, *comments = [(await call.read()).data.decode().removeprefix("data: ") for _ in range(3)]
+    fake.resume.set()
+    more, (*said, done) = await comments_and_data(call)
+    assert {one.strip() for one in [*comments, *more]} == {f": run {RUN_ID} is waiting for approval apr_1"}
+    assert json.loads(pending)["headworks"]["pending_approvals"][0]["approval_id"] == "apr_1"
+    assert "".join(json.loads(one)["choices"][0]["delta"].get("content") or "" for one in said) == " ".join(TEXTS)
+    assert done == "[DONE]"
+
+
+@pytest.mark.parametrize("timeout", [0.6, None])
+async def test_an_approval_that_does_not_come_in_time(make_gateway: MakeGateway, timeout: float | None) -> None:
+    fake = FakeOrchestrator([*events()[:1], approval("apr_1")], hold=2)
+    gateway = await make_gateway(fake, max_deadline_seconds=0.6)
+    status, reason, told = await failure(gateway.chat(timeout=timeout))
+    assert (status, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "APPROVAL_PENDING")
+    assert (told["code"], told["type"]) == ("approval_pending", "timeout_error")
+    assert (told["run_id"], told["approval_id"]) == (RUN_ID, "apr_1")
+    assert "apr_1" in told["message"]
+    await until(fake.left.is_set)
+
+
+async def test_an_approval_that_does_not_come_in_time_for_a_stream(make_gateway: MakeGateway) -> None:
+    fake = FakeOrchestrator([*events()[:1], approval("apr_1")], hold=2)
+    gateway = await make_gateway(fake, max_deadline_seconds=0.6)
+    _, (_, error, done) = await comments_and_data(gateway.chat(stream=True))
+    assert (json.loads(error)["error"]["code"], done) == ("approval_pending", "[DONE]")
+    await until(fake.left.is_set)
+
+
+async def test_a_caller_who_leaves_a_waiting_run(make_gateway: MakeGateway) -> None:
+    fake = FakeOrchestrator([*events()[:1], approval("apr_1")], hold=2)
+    gateway = await make_gateway(fake, heartbeat_seconds=0.01)
+    call = gateway.chat(stream=True)
+    for _ in range(3):
+        await call.read()
+    call.cancel()
+    await until(fake.left.is_set, 2)
+
+
+async def test_calls_of_the_caller_s_tools(make_gateway: MakeGateway) -> None:
+    says = [*events()[:1], tool_call("weather", '{"city": "Oslo"}'), *events()[-2:]]
+    says[-1].finished.reason = run_pb2.FINISH_REASON_TOOL_CALLS
+    gateway = await make_gateway(FakeOrchestrator(says))
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    (answer,) = await read(gateway.chat(tools=tools, tool_choice="required"))
+    choice = ChatCompletion.model_validate_json(answer.data).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert [call.id for call in choice.message.tool_calls or ()] == ["call_weather"]
+    (run,) = gateway.orchestrator.runs
+    assert ([tool.name for tool in run.tools], run.tool_choice.mode) == (["weather"], 3)
+
+
 async def test_the_models(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
     answer = json.loads((await gateway.openai.ListModels(pb.ListModelsRequest(), metadata=BEARER)).data)
     assert answer["object"] == "list"
-    assert [Model.model_validate(one, strict=True).id for one in answer["data"]] == ["rag", "all-minilm-l6-v2"]
+    ids = [Model.model_validate(one, strict=True).id for one in answer["data"]]
+    assert ids == ["rag", "bare", "all-minilm-l6-v2"]
+    assert {one["owned_by"] for one in answer["data"]} == {"headworks"}
+    agent, bare, embedder = (one["headworks"] for one in answer["data"])
+    assert agent == {
+        "kind": "agent", "version": 2, "description": "Answers.", "capabilities": [],
+        "prices": {"input": 0.0, "output": 0.0},
+    }  # fmt: skip
+    assert bare == {
+        "kind": "model", "description": "", "context_length": 2048, "capabilities": ["tools"],
+        "prices": {"input": 0.5, "output": 1.5},
+    }  # fmt: skip
+    assert embedder["kind"] == "embedder"
     one = await gateway.openai.GetModel(pb.GetModelRequest(model="rag"), metadata=BEARER)
     assert Model.model_validate_json(one.data).id == "rag"
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +16,14 @@ ASK: dict[str, Any] = {"model": "rag", "messages": [{"role": "user", "content": 
 
 def body(**changes: Any) -> bytes:
     return json.dumps(ASK | changes).encode()
+
+
+def tool(name: Any, **function: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **function}}
+
+
+def assistant(*calls: Any, **fields: Any) -> bytes:
+    return body(messages=[{"role": "assistant", "content": None, "tool_calls": list(calls), **fields}])
 
 
 def content(value: Any) -> bytes:
@@ -39,6 +47,78 @@ def test_the_most() -> None:
     )  # fmt: skip
     assert (chat.stream, chat.include_usage, chat.run.collection) == (True, True, "cats")
     assert [message.role for message in chat.run.messages] == [1, 1, 2, 3]
+    sampling = chat.run.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed) == (0.5, 1, 5, 1)
+    assert (list(sampling.stop), sampling.HasField("presence_penalty"), sampling.HasField("top_k")) == (
+        ["x"], True, False,
+    )  # fmt: skip
+    assert chat.run.response_format.kind == generation_pb2.ResponseFormat.KIND_TEXT
+
+
+def test_what_is_left_out_is_left_to_the_agent() -> None:
+    run = chat_request.parse(body()).run
+    left = ("sampling", "response_format", "tool_choice")
+    assert not any(run.HasField(name) for name in left)  # type: ignore[arg-type]  # names of fields
+    assert (run.priority, run.serial_tool_calls, run.session_id) == (0, False, "")
+
+
+def test_what_vllm_adds() -> None:
+    run = chat_request.parse(
+        body(
+            top_k=-1, min_p=0.25, repetition_penalty=1.5, ignore_eos=True, priority=3, max_tokens=9,
+            max_completion_tokens=7, frequency_penalty=-2, stop="end", metadata={"session_id": "s-1"},
+            parallel_tool_calls=False,
+        )
+    ).run  # fmt: skip
+    assert run.sampling == generation_pb2.Sampling(
+        top_k=0, min_p=0.25, repetition_penalty=1.5, ignore_eos=True, max_tokens=7, frequency_penalty=-2, stop=["end"]
+    )
+    assert (run.priority, run.session_id, run.serial_tool_calls) == (generation_pb2.PRIORITY_BATCH, "s-1", True)
+
+
+@pytest.mark.parametrize(("value", "priority"), [("interactive", 1), ("batch", 2), (0, 1), (-5, 1), (1, 2)])
+def test_priorities(value: Any, priority: int) -> None:
+    assert chat_request.parse(body(priority=value)).run.priority == priority
+
+
+def test_tools() -> None:
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
+    run = chat_request.parse(
+        body(
+            tools=[tool("weather", description="Tells.", parameters=parameters, strict=True), tool("now")],
+            tool_choice={"type": "function", "function": {"name": "weather"}},
+        )
+    ).run
+    assert [(one.name, one.description) for one in run.tools] == [("weather", "Tells."), ("now", "")]
+    assert (json.loads(run.tools[0].parameters), run.tools[1].parameters) == (parameters, "")
+    assert (run.tool_choice.mode, run.tool_choice.function) == (tool_pb2.ToolChoice.MODE_FUNCTION, "weather")
+
+
+@pytest.mark.parametrize(("value", "mode"), [("auto", 1), ("none", 2), ("required", 3)])
+def test_tool_choices(value: str, mode: int) -> None:
+    assert chat_request.parse(body(tool_choice=value)).run.tool_choice.mode == mode
+
+
+def test_calls_and_their_results() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{"}}
+    messages = [
+        *ASK["messages"],
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "noon"}], "name": "now"},
+    ]
+    _, asked, result = chat_request.parse(body(messages=messages)).run.messages
+    assert (asked.content, list(asked.tool_calls)) == (
+        "", [tool_pb2.ToolCall(id="call_1", name="now", arguments="{")],
+    )  # fmt: skip
+    assert (result.role, result.tool_call_id, result.content, result.name) == (4, "call_1", "noon", "now")
+
+
+def test_an_answer_by_schema() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    given = {"type": "json_schema", "json_schema": {"name": "number", "schema": schema, "strict": True}}
+    made = chat_request.parse(body(response_format=given)).run.response_format
+    assert (made.kind, made.name, json.loads(made.schema)) == (3, "number", schema)
+    assert chat_request.parse(body(response_format={"type": "json_object"})).run.response_format.kind == 2
 
 
 @pytest.mark.parametrize(
@@ -56,7 +136,22 @@ def test_content(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["stream", "stream_options", "metadata", "n", "tools", "response_format", "logprobs", "temperature"]
+    "name",
+    [
+        "stream",
+        "stream_options",
+        "metadata",
+        "n",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "logprobs",
+        "temperature",
+        "stop",
+        "seed",
+        "priority",
+        "parallel_tool_calls",
+    ],
 )
 def test_null_is_absent(name: str) -> None:
     chat_request.parse(body(**{name: None}))
@@ -93,7 +188,23 @@ def test_null_is_absent(name: str) -> None:
         (body(messages=[None]), "messages[0]"),
         (body(messages=[{}]), "messages[0].role"),
         (body(messages=[{"role": "king", "content": "x"}]), "messages[0].role"),
-        (body(messages=[{"role": "tool", "content": "x"}]), "messages[0].role"),
+        (body(messages=[{"role": "function", "content": "x"}]), "messages[0].role"),
+        (body(messages=[{"role": "tool", "content": "x"}]), "messages[0].tool_call_id"),
+        (body(messages=[{"role": "tool", "tool_call_id": "c"}]), "messages[0].content"),
+        (body(messages=[{"role": "user", "content": "x", "name": 1}]), "messages[0].name"),
+        (body(messages=[{"role": "user", "content": "x", "tool_calls": [{}]}]), "messages[0].tool_calls"),
+        (assistant(function_call={"name": "f"}), "messages[0].function_call"),
+        (assistant(), "messages[0].content"),
+        (assistant(tool_calls={}), "messages[0].tool_calls"),
+        (assistant("x"), "messages[0].tool_calls[0]"),
+        (assistant({"type": "custom"}), "messages[0].tool_calls[0].type"),
+        (assistant({"function": {"name": "f"}}), "messages[0].tool_calls[0].id"),
+        (assistant({"id": "c"}), "messages[0].tool_calls[0].function.name"),
+        (
+            assistant({"id": "c", "function": {"name": "f", "arguments": {}}}),
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        (assistant(*[{"id": "c", "function": {"name": "f"}}] * 129), "messages[0].tool_calls"),
         (body(messages=[{"role": 1, "content": "x"}]), "messages[0].role"),
         (body(messages=[{"role": [], "content": "x"}]), "messages[0].role"),
         (body(messages=[*ASK["messages"], {"role": "user"}]), "messages[1].content"),
@@ -114,11 +225,67 @@ def test_null_is_absent(name: str) -> None:
         (body(n=2), "n"),
         (body(n="1"), "n"),
         (body(n=0), "n"),
-        (body(tools=[{"type": "function"}]), "tools"),
+        (body(metadata={"session_id": 7}), "metadata.session_id"),
+        (body(tools={}), "tools"),
+        (body(tools=[tool(f"t{number}") for number in range(129)]), "tools"),
+        (body(tools=["x"]), "tools[0]"),
+        (body(tools=[{}]), "tools[0].type"),
+        (body(tools=[{"type": "custom", "custom": {"name": "f"}}]), "tools[0].type"),
+        (body(tools=[{"type": "function"}]), "tools[0].function.name"),
+        (body(tools=[tool("two words")]), "tools[0].function.name"),
+        (body(tools=[tool("x" * 65)]), "tools[0].function.name"),
+        (body(tools=[tool(7)]), "tools[0].function.name"),
+        (body(tools=[tool("f", description=7)]), "tools[0].function.description"),
+        (body(tools=[tool("f", parameters=[])]), "tools[0].function.parameters"),
+        (body(tools=[tool("f"), tool("f")]), "tools[1].function.name"),
+        (body(tool_choice="f"), "tool_choice"),
+        (body(tool_choice=7), "tool_choice"),
+        (body(tool_choice={"type": "allowed_tools"}), "tool_choice"),
+        (body(tool_choice={"type": "function"}), "tool_choice.function.name"),
+        (body(parallel_tool_calls="no"), "parallel_tool_calls"),
         (body(functions=[{"name": "f"}]), "functions"),
-        (body(response_format={"type": "json_object"}), "response_format"),
+        (body(function_call="auto"), "function_call"),
+        (body(response_format="json"), "response_format"),
+        (body(response_format={"type": "xml"}), "response_format.type"),
+        (body(response_format={"type": []}), "response_format.type"),
+        (body(response_format={"type": "json_schema"}), "response_format.json_schema.name"),
+        (
+            body(response_format={"type": "json_schema", "json_schema": {"name": "a b"}}),
+            "response_format.json_schema.name",
+        ),
+        (
+            body(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": "x"}}),
+            "response_format.json_schema.schema",
+        ),
         (body(audio={"voice": "x"}), "audio"),
         (body(logprobs=True), "logprobs"),
+        (body(top_logprobs=2), "top_logprobs"),
+        (body(logit_bias={"1": 2}), "logit_bias"),
+        (body(temperature=2.1), "temperature"),
+        (body(temperature="hot"), "temperature"),
+        (body(temperature=True), "temperature"),
+        (body(top_p=0), "top_p"),
+        (body(top_p=1.5), "top_p"),
+        (body(top_k=-2), "top_k"),
+        (body(top_k=1.5), "top_k"),
+        (body(min_p=-0.1), "min_p"),
+        (body(max_tokens=0), "max_tokens"),
+        (body(max_tokens=1 << 31), "max_tokens"),
+        (body(max_completion_tokens="many"), "max_completion_tokens"),
+        (body(seed=1 << 63), "seed"),
+        (body(seed=1.5), "seed"),
+        (body(presence_penalty=-2.1), "presence_penalty"),
+        (body(frequency_penalty=3), "frequency_penalty"),
+        (body(repetition_penalty=0), "repetition_penalty"),
+        (body(ignore_eos="yes"), "ignore_eos"),
+        (body(stop=7), "stop"),
+        (body(stop=["a"] * 5), "stop"),
+        (body(stop=[""]), "stop"),
+        (body(stop=""), "stop"),
+        (body(stop=[1]), "stop"),
+        (body(priority="urgent"), "priority"),
+        (body(priority=1.5), "priority"),
+        (body(priority=True), "priority"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -147,7 +314,25 @@ json_values = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["model", "messages", "stream", "metadata", "n", "tools", "stream_options"]), json_values
+        st.sampled_from(
+            [
+                "model",
+                "messages",
+                "stream",
+                "metadata",
+                "n",
+                "tools",
+                "stream_options",
+                "tool_choice",
+                "stop",
+                "seed",
+                "response_format",
+                "temperature",
+                "priority",
+                "max_tokens",
+            ]
+        ),
+        json_values,
     )
 )
 def test_any_json_is_read_or_refused(value: dict[str, Any]) -> None:

@@ -1,30 +1,61 @@
 """A run's events in OpenAI's form, as its own package reads it."""
 
+import json
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
+from headworks.orchestrator.v1 import run_pb2
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.openai.chat_response import Completion
-from tests.fakes.orchestrator import RUN_ID, events
+from gateway.openai.chunks import Chunks
+from gateway.openai.seen import Seen
+from tests.fakes.orchestrator import RUN_ID, approval, events, tool_call
+
+Events = list[event_pb.RunEvent]
 
 
-def completion_of(*texts: str, answered: bool = True) -> tuple[Completion, list[ChatCompletionChunk]]:
-    completion, chunks = Completion("rag"), []
-    for event in events(*texts, answered=answered):
-        event.run_id = RUN_ID
-        delta = completion.take(event)
-        if delta is not None:
-            chunks.append(ChatCompletionChunk.model_validate(completion.chunk(delta), strict=True))
-    return completion, chunks
+def numbered(made: Iterable[event_pb.RunEvent]) -> Events:
+    found = list(made)
+    for number, event in enumerate(found):
+        event.run_id, event.sequence = RUN_ID, number + 1
+    return found
+
+
+def whole_of(made: Iterable[event_pb.RunEvent]) -> dict[str, Any]:
+    completion = Completion(Seen("rag"))
+    completion.take(numbered(made))
+    return completion.json(0.0025)
+
+
+def stream_of(made: Iterable[event_pb.RunEvent], *, together: bool = False, usage: bool = True) -> list[dict[str, Any]]:
+    """The data of each server-sent event but the last, which is the mark of the end."""
+    chunks, all_ = Chunks(Seen("rag")), numbered(made)
+    sent = [chunks.take(all_)] if together else [chunks.take([event]) for event in all_]
+    told = b"".join([*sent, chunks.last(0.001, usage)]).decode().removesuffix("\n\n").split("\n\n")
+    assert told[-1] == "data: [DONE]"
+    return [json.loads(one.removeprefix("data: ")) for one in told[:-1]]
+
+
+def parsed(chunks: list[dict[str, Any]]) -> list[ChatCompletionChunk]:
+    return [ChatCompletionChunk.model_validate(chunk, strict=True) for chunk in chunks]
+
+
+def ended(reason: run_pb2.FinishReason.ValueType, limit: str = "") -> Events:
+    event = event_pb.RunEvent()
+    event.finished.reason, event.finished.limit = reason, limit
+    return [*events()[:1], event]
 
 
 @pytest.mark.parametrize("texts", [[], ["Cats sleep."], ["Cats sleep.", "猫は寝る。", "😀"]])
 def test_the_whole(texts: list[str]) -> None:
-    completion, _ = completion_of(*texts)
-    whole = ChatCompletion.model_validate(completion.whole(0.0025), strict=True)
+    whole = ChatCompletion.model_validate(whole_of(events(*texts)), strict=True)
     message = whole.choices[0].message
     assert (whole.object, whole.model, whole.id) == ("chat.completion", "rag", f"chatcmpl-{RUN_ID}")
     assert (message.role, message.content, message.refusal) == ("assistant", " ".join(texts), None)
-    assert whole.choices[0].finish_reason == "stop"
+    assert (whole.choices[0].finish_reason, message.tool_calls) == ("stop", None)
     assert whole.usage is not None
     assert (whole.usage.prompt_tokens, whole.usage.completion_tokens, whole.usage.total_tokens) == (40, 7, 47)
     assert message.annotations is not None
@@ -35,8 +66,7 @@ def test_the_whole(texts: list[str]) -> None:
 
 
 def test_what_openai_has_no_place_for() -> None:
-    completion, _ = completion_of("Cats sleep.", answered=False)
-    whole = completion.whole(0.0025)
+    whole = whole_of(events("Cats sleep.", answered=False))
     assert whole["headworks"] == {
         "run_id": RUN_ID, "finish_reason": "no_answer", "timings_ms": {"gateway": 2.5, "orchestrator": 1.5},
     }  # fmt: skip
@@ -48,16 +78,100 @@ def test_what_openai_has_no_place_for() -> None:
     )
 
 
-def test_chunks() -> None:
-    completion, chunks = completion_of("Cats sleep.", "Dogs run.")
-    deltas = [chunk.choices[0].delta for chunk in chunks]
-    assert [delta.role for delta in deltas if delta.content] == ["assistant", None]
-    assert "".join(delta.content or "" for delta in deltas) == "Cats sleep. Dogs run."
-    assert {chunk.choices[0].finish_reason for chunk in chunks} == {None}
+def test_what_an_agent_adds_to_that() -> None:
+    started, usage, verdict = event_pb.RunEvent(), event_pb.RunEvent(), event_pb.RunEvent()
+    started.started.session_id, started.started.agent_version = "s", 3
+    usage.usage.usage.prompt_tokens, usage.usage.usage.cached_tokens, usage.usage.usage.cost_nanos = 9, 8, 2_500_000
+    verdict.verdict.grader, verdict.verdict.passed, verdict.verdict.score = "grounded", True, 0.5
+    whole = whole_of([started, usage, verdict, *ended(run_pb2.FINISH_REASON_LIMIT, "steps")[1:]])
+    assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 8}
+    assert whole["headworks"] == {
+        "run_id": RUN_ID, "finish_reason": "limit", "timings_ms": {"gateway": 2.5}, "session_id": "s",
+        "agent_version": 3, "limit": "steps", "cost": 0.0025,
+        "verdicts": [{"grader": "grounded", "passed": True, "score": 0.5, "reason": "", "attempt": 0,
+                      "sentences": []}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit", "word"),
+    [
+        (run_pb2.FINISH_REASON_STOP, "", "stop"),
+        (run_pb2.FINISH_REASON_NO_ANSWER, "", "stop"),
+        (run_pb2.FINISH_REASON_REJECTED, "", "stop"),
+        (run_pb2.FINISH_REASON_LENGTH, "", "length"),
+        (run_pb2.FINISH_REASON_LIMIT, "tokens", "length"),
+        (run_pb2.FINISH_REASON_LIMIT, "steps", "stop"),
+        (run_pb2.FINISH_REASON_LIMIT, "calls:search", "stop"),
+        (run_pb2.FINISH_REASON_TOOL_CALLS, "", "tool_calls"),
+    ],
+)
+def test_why_it_ended(reason: run_pb2.FinishReason.ValueType, limit: str, word: str) -> None:
+    assert whole_of(ended(reason, limit))["choices"][0]["finish_reason"] == word
+    assert parsed(stream_of(ended(reason, limit)))[-2].choices[0].finish_reason == word
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_chunks(together: bool) -> None:
+    chunks = parsed(stream_of(events('Cats "sleep".\n', "猫は寝る。😀"), together=together))
+    *said, last, usage = chunks
+    deltas = [chunk.choices[0].delta for chunk in said]
+    assert [delta.role for delta in deltas] == ["assistant", *[None] * (len(deltas) - 1)]
+    assert "".join(delta.content or "" for delta in deltas) == 'Cats "sleep".\n 猫は寝る。😀'
+    assert [bool(delta.content) for delta in deltas] == [True, False, True, False]
+    assert {chunk.choices[0].finish_reason for chunk in said} == {None}
     assert {chunk.id for chunk in chunks} == {f"chatcmpl-{RUN_ID}"}
-    last = ChatCompletionChunk.model_validate(completion.last_chunk(0.001), strict=True)
+    assert len({chunk.created for chunk in chunks}) == 1
     assert (last.choices[0].finish_reason, last.choices[0].delta.content) == ("stop", None)
-    usage = ChatCompletionChunk.model_validate(completion.usage_chunk(), strict=True)
     assert usage.choices == []
     assert usage.usage is not None
     assert usage.usage.total_tokens == 47
+
+
+def test_texts_that_come_together_are_one_chunk() -> None:
+    texts = [event_pb.RunEvent(text=event_pb.TextDelta(text=text)) for text in ("a", "b", "c")]
+    made = [*events()[:1], *texts, *events()[1:]]
+    assert [chunk["choices"][0]["delta"].get("content") for chunk in stream_of(made, together=True, usage=False)] == [
+        "abc", None,
+    ]  # fmt: skip
+
+
+def test_without_a_word_there_is_a_message_all_the_same() -> None:
+    (chunk,) = stream_of(events(), usage=False)
+    assert chunk["choices"][0] == {
+        "index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": "stop",
+    }  # fmt: skip
+
+
+def test_the_caller_s_tools_are_called_and_nobody_else_s() -> None:
+    made = [tool_call("mine", '{"a": 1}'), tool_call("own", "{}", callers=False), tool_call("other", "{")]
+    made = [*events()[:1], *made, *ended(run_pb2.FINISH_REASON_TOOL_CALLS)[1:]]
+    whole = ChatCompletion.model_validate(whole_of(made), strict=True)
+    calls = whole.choices[0].message.tool_calls or []
+    told = [(call.id, call.type, call.function.name, call.function.arguments) for call in calls]  # type: ignore[union-attr]
+    assert told == [("call_mine", "function", "mine", '{"a": 1}'), ("call_other", "function", "other", "{")]
+    assert whole.choices[0].message.content is None
+    first, second, last = parsed(stream_of(made, usage=False))
+    deltas = [delta.choices[0].delta.tool_calls for delta in (first, second)]
+    assert [[(call.index, call.id) for call in calls or ()] for calls in deltas] == [
+        [(0, "call_mine")], [(1, "call_other")],
+    ]  # fmt: skip
+    assert (first.choices[0].delta.role, second.choices[0].delta.role) == ("assistant", None)
+    assert last.choices[0].finish_reason == "tool_calls"
+
+
+def test_an_approval_is_told_and_taken_back() -> None:
+    decided = event_pb.RunEvent()
+    decided.approval_decision.approval_id = "apr_1"
+    first, second, *_ = stream_of([*events()[:1], approval("apr_1"), decided, *events("x")[1:]])
+    (pending,) = first["headworks"]["pending_approvals"]
+    assert (pending["approval_id"], pending["kind"], pending["call"]["name"]) == ("apr_1", "tool_call", "pay")
+    assert second["headworks"] == {"run_id": RUN_ID, "pending_approvals": []}
+
+
+def test_kinds_of_events_that_nobody_knows_yet_are_skipped() -> None:
+    unknown = event_pb.RunEvent.FromString(b"\x9a\x06\x02\x08\x01")  # field 99
+    assert unknown.WhichOneof("event") is None
+    made = events("Cats sleep.")
+    assert stream_of([made[0], unknown, *made[1:]])[0]["choices"][0]["delta"]["content"] == "Cats sleep."
+    assert whole_of([made[0], unknown, *made[1:]])["choices"][0]["message"]["content"] == "Cats sleep."

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from headworks.control.v1 import control_service_pb2
 from headworks.gateway.v1 import openai_service_pb2
-from headworks.orchestrator.v1 import orchestrator_service_pb2
+from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.runtime.channels import service_config
@@ -14,6 +14,8 @@ from services.runtime.contract import may_retry, path, retryable_paths
 
 SERVICES = [
     orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"],
+    agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"],
+    session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
     retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],
     control_service_pb2.DESCRIPTOR.services_by_name["ControlService"],
     openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"],
@@ -24,6 +26,8 @@ SERVICES = [
     ("name", "retried"),
     [
         ("OrchestratorService", {"Attach", "Cancel", "GetRun", "ListRuns", "ListModels"}),
+        ("AgentService", {"ApplyAgent", "GetAgent", "ListAgents", "DeleteAgent"}),
+        ("SessionService", {"GetSession", "ListSessions", "DeleteSession"}),
         ("RetrievalService", {"Search", "GetDocument", "ListDocuments", "ListCollections"}),
         ("ControlService", {"GetTopology", "WatchTopology", "SetEndpoints"}),
         ("OpenAIService", {"ListModels", "GetModel"}),

@@ -1,0 +1,81 @@
+"""The conversation in a chat completion's body."""
+
+from headworks.orchestrator.v1 import run_pb2, tool_pb2
+
+from gateway.openai import fields
+from gateway.openai.errors import BadRequest
+from gateway.openai.fields import Json
+
+ROLES = {
+    "system": run_pb2.Message.ROLE_SYSTEM,
+    "developer": run_pb2.Message.ROLE_SYSTEM,
+    "user": run_pb2.Message.ROLE_USER,
+    "assistant": run_pb2.Message.ROLE_ASSISTANT,
+    "tool": run_pb2.Message.ROLE_TOOL,
+}
+MOST_MESSAGES = 1000
+MOST_CALLS = 128
+
+
+def parse(body: Json) -> list[run_pb2.Message]:
+    """The messages, one at least. Raises BadRequest, naming the field."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("messages must be a list that is not empty", "messages")
+    if len(messages) > MOST_MESSAGES:
+        raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _message(message: object, path: str) -> run_pb2.Message:
+    if not isinstance(message, dict):
+        raise BadRequest(f"{path} must be an object", path)
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise BadRequest(f"{path}.role must be one of {', '.join(ROLES)}", f"{path}.role")
+    if message.get("function_call"):
+        raise BadRequest(f"{path}.function_call is OpenAI's old form: write tool_calls", f"{path}.function_call")
+    calls = _calls(message, role, path)
+    made = run_pb2.Message(role=ROLES[role], tool_calls=calls, name=fields.maybe_text(message, "name", f"{path}."))
+    content = message.get("content")
+    if content is not None or not calls:  # what an assistant says beside its calls may be null
+        made.content = _content(content, f"{path}.content")
+    if role == "tool":
+        made.tool_call_id = fields.text(message, "tool_call_id", f"{path}.")
+    return made
+
+
+def _content(content: object, path: str) -> str:
+    """A string, or a list of text parts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise BadRequest(f"{path} must be a string or a list of text parts", path)
+    parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
+    if not all(isinstance(part, str) for part in parts):
+        raise BadRequest(f"{path} may hold parts of type text only", path)
+    return "\n".join(str(part) for part in parts)
+
+
+def _calls(message: Json, role: str, path: str) -> list[tool_pb2.ToolCall]:
+    """The tools that an assistant called. Their arguments may be malformed: a model wrote them."""
+    calls = fields.entries(message, "tool_calls", f"{path}.")
+    where = f"{path}.tool_calls"
+    if calls and role != "assistant":
+        raise BadRequest(f"{where} goes with the role assistant only", where)
+    if len(calls) > MOST_CALLS:
+        raise BadRequest(f"{where} has {len(calls)} entries; the most is {MOST_CALLS}", where)
+    return [_call(call, f"{where}[{index}]") for index, call in enumerate(calls)]
+
+
+def _call(call: object, path: str) -> tool_pb2.ToolCall:
+    if not isinstance(call, dict):
+        raise BadRequest(f"{path} must be an object", path)
+    if call.get("type", "function") != "function":
+        raise BadRequest(f"{path}.type must be function", f"{path}.type")
+    function = fields.mapping(call, "function", f"{path}.")
+    return tool_pb2.ToolCall(
+        id=fields.text(call, "id", f"{path}."),
+        name=fields.text(function, "name", f"{path}.function."),
+        arguments=fields.maybe_text(function, "arguments", f"{path}.function."),
+    )

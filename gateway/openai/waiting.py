@@ -1,0 +1,79 @@
+"""Waiting for a run that may itself be waiting for a person."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+
+import grpc
+from headworks.orchestrator.v1 import run_event_pb2
+
+from gateway.openai.seen import Seen
+from services.runtime.call import Call
+from services.runtime.errors import DomainError, Kind
+
+Events = Sequence[run_event_pb2.RunEvent]
+# So long before the deadline a caller is told what the run waits for; after it nothing can be told.
+NOTICE_SECONDS = 0.25
+
+
+class ApprovalPending(DomainError):
+    """The deadline passed while the run waited for a person."""
+
+    kind = Kind.DEADLINE_EXCEEDED
+    reason = "APPROVAL_PENDING"
+
+    def __init__(self, run_id: str, approval_id: str) -> None:
+        message = f"the run {run_id} was still waiting for a person to decide the approval {approval_id}"
+        super().__init__(message, run_id=run_id, approval_id=approval_id)
+
+
+async def patiently(
+    events: AsyncGenerator[Events, None], seen: Seen, call: Call, heartbeat: float
+) -> AsyncGenerator[Events, None]:
+    """The events as they come; none, every `heartbeat` seconds while `seen` knows of an approval that the run waits
+    for. Raises ApprovalPending where the deadline comes while it does, and what `events` raises."""
+    waiting: asyncio.Task[Events | None] | None = None
+    try:
+        while True:
+            if not seen.approvals:
+                yield await anext(events)
+                continue
+            waiting = waiting or asyncio.create_task(_next(events))
+            await asyncio.wait({waiting}, timeout=_patience(seen, call, heartbeat))
+            if not waiting.done():
+                yield ()
+                continue
+            batch, waiting = waiting.result(), None
+            if batch is None:
+                return
+            yield batch
+    except StopAsyncIteration:
+        return
+    except grpc.aio.AioRpcError as error:
+        if seen.approvals and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise _pending(seen) from error
+        raise
+    finally:
+        await _end(waiting)
+
+
+def _patience(seen: Seen, call: Call, heartbeat: float) -> float:
+    left = call.remaining - NOTICE_SECONDS
+    if left <= 0:
+        raise _pending(seen)
+    return min(left, heartbeat)
+
+
+async def _end(waiting: "asyncio.Task[Events | None] | None") -> None:
+    if waiting is not None and not waiting.done():
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+
+async def _next(events: AsyncGenerator[Events, None]) -> Events | None:
+    return await anext(events, None)
+
+
+def _pending(seen: Seen) -> ApprovalPending:
+    return ApprovalPending(seen.run_id, next(iter(seen.approvals)))
