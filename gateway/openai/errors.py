@@ -1,6 +1,7 @@
 """Errors in OpenAI's JSON form, beside the gRPC status."""
 
 import json
+import math
 
 from headworks.gateway.v1 import openai_service_pb2
 
@@ -10,6 +11,7 @@ from services.runtime.interceptors.errors import Errors
 from services.runtime.statuses import cut
 
 ERROR_KEY = "x-headworks-error"
+RETRY_KEY = "retry-after"
 PREFIX = f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/"
 
 # Details that go into the JSON too, beside OpenAI's own fields.
@@ -51,4 +53,9 @@ class OpenAIErrors(Errors):
 
     def trailers(self, call: Call, error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
         trailers = super().trailers(call, error)
-        return (*trailers, (ERROR_KEY, body(error))) if call.method.startswith(PREFIX) else trailers
+        if not call.method.startswith(PREFIX):
+            return trailers
+        wait = error.retry_after
+        # Envoy turns trailers into headers; this one is in whole seconds.
+        retry = () if wait is None else ((RETRY_KEY, str(max(1, math.ceil(wait)))),)
+        return (*trailers, (ERROR_KEY, body(error)), *retry)

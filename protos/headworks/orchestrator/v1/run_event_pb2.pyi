@@ -355,12 +355,34 @@ class RunFinished(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ErrorDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     REASON_FIELD_NUMBER: _builtins.int
     ERROR_REASON_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    ERROR_DETAILS_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
     reason: _run_pb2.FinishReason.ValueType
     """Why."""
     error_reason: _builtins.str
@@ -375,6 +397,14 @@ class RunFinished(_message.Message):
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[_timing_pb2.HopTiming]:
         """What each hop took."""
 
+    @_builtins.property
+    def error_details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For an error: further facts for programs, such as context_length."""
+
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """For an error: when trying again may help; unset where that is not known."""
+
     def __init__(
         self,
         *,
@@ -384,10 +414,12 @@ class RunFinished(_message.Message):
         error_code: _builtins.int = ...,
         timings: _abc.Iterable[_timing_pb2.HopTiming] | None = ...,
         limit: _builtins.str = ...,
+        error_details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_message", b"error_message", "error_reason", b"error_reason", "limit", b"limit", "reason", b"reason", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error_code", b"error_code", "error_details", b"error_details", "error_message", b"error_message", "error_reason", b"error_reason", "limit", b"limit", "reason", b"reason", "retry_after", b"retry_after", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
