@@ -172,9 +172,11 @@ async def test_a_stream_that_waits_for_approval_is_kept_open(make_gateway: MakeG
     fake = FakeOrchestrator(says, hold=2)
     gateway = await make_gateway(fake, heartbeat_seconds=0.05)
     call = gateway.chat(stream=True)
-    pending, *comments = [(await call.read()).data.decode().removeprefix("data: ") for _ in range(3)]
+    sent = aiter(call)
+    pending, *comments = [(await anext(sent)).data.decode() for _ in range(3)]
+    pending = pending.removeprefix("data: ")
     fake.resume.set()
-    more, (*said, done) = await comments_and_data(call)
+    more, (*said, done) = await comments_and_data(sent)
     assert {one.strip() for one in [*comments, *more]} == {f": run {RUN_ID} is waiting for approval apr_1"}
     assert json.loads(pending)["headworks"]["pending_approvals"][0]["approval_id"] == "apr_1"
     assert "".join(json.loads(one)["choices"][0]["delta"].get("content") or "" for one in said) == " ".join(TEXTS)
