@@ -1,0 +1,285 @@
+"""MCP servers, over stdio and streamable HTTP: one session with each, whose tools become tools of agents."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+import mcp_types as types
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import ValidationError
+
+from services.orchestrator.tools.arguments import Schema
+from services.orchestrator.tools.mcp_results import text_of
+from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 30.0
+LISTED_SECONDS = 300.0
+CLOSE_SECONDS = 10.0
+MAX_PAGES = 20
+MAX_TOOLS = 200
+# So many calls in a row without an answer, and the session is opened anew.
+MAX_UNHEARD = 3
+MAX_DESCRIPTION = 2000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class McpConfig:
+    """A server, from the operator's settings: a command with its arguments and what is added to the few variables of
+    the environment that it gets, or a URL with headers. `concurrency`: calls at once."""
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+    url: str = ""
+    headers: Mapping[str, str] | None = None
+    start_seconds: float = 20.0
+    concurrency: int = 8
+
+
+class ServerGone(Exception):
+    """The server cannot be reached now; the message is safe to show."""
+
+
+class _Session:
+    """A session, opened and closed by a task of its own: its cancel scopes belong to that task, while calls come from
+    any."""
+
+    def __init__(self, config: McpConfig) -> None:
+        self._leave = asyncio.Event()
+        self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        # In a context of its own: it outlives the call that opens it.
+        self._task = asyncio.create_task(self._own(config), context=Context())
+        self._calls = 0
+        self._broken = False
+        self._unheard = 0
+
+    async def client(self) -> Client:
+        """Raises ServerGone."""
+        return await asyncio.shield(self._ready)
+
+    @property
+    def over(self) -> bool:
+        """Whether no more calls should be made in it."""
+        return self._broken or self._task.done()
+
+    @property
+    def closed(self) -> bool:
+        return self._task.done()
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Around a call: one that is not answered in time counts against the session."""
+        self._calls += 1
+        try:
+            yield
+            self._unheard = 0
+        except asyncio.CancelledError:
+            self._unheard += 1
+            if self._unheard >= MAX_UNHEARD:
+                self.give_up()
+            raise
+        finally:
+            self._calls -= 1
+            self._leave_if_unused()
+
+    def give_up(self) -> None:
+        """Make no more calls; close when those under way are over."""
+        self._broken = True
+        self._leave_if_unused()
+
+    def _leave_if_unused(self) -> None:
+        if self._broken and self._calls == 0:
+            self._leave.set()
+
+    async def aclose(self) -> None:
+        """End the session, and the server's process with it; by force where it does not go."""
+        self._leave.set()
+        if not self._ready.done():
+            self._task.cancel()
+        await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+
+    async def _own(self, config: McpConfig) -> None:
+        try:
+            async with _connected(config) as client:
+                if not self._ready.done():
+                    self._ready.set_result(client)
+                await self._leave.wait()
+        except (Exception, asyncio.CancelledError) as error:
+            if not isinstance(error, asyncio.CancelledError):
+                log.warning("an MCP session failed", exc_info=error)
+            if not self._ready.done():
+                self._ready.set_exception(ServerGone("the server did not start"))
+                self._ready.exception()  # heard, whether or not somebody waits
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+
+@asynccontextmanager
+async def _connected(config: McpConfig) -> AsyncIterator[Client]:
+    """A client whose handshake is done, within `start_seconds`."""
+    limit = anyio.CancelScope(deadline=anyio.current_time() + config.start_seconds)
+    if config.command:
+        server = StdioServerParameters(
+            command=config.command[0], args=list(config.command[1:]), env=dict(config.env or {}), cwd=config.cwd
+        )
+        with limit:
+            async with Client(server, cache=None) as client:
+                limit.deadline = float("inf")
+                yield client
+    else:
+        timeout = httpx2.Timeout(config.start_seconds, read=None)
+        async with httpx2.AsyncClient(headers=dict(config.headers or {}), timeout=timeout, trust_env=False) as http:
+            with limit:
+                async with Client(streamable_http_client(config.url, http_client=http), cache=None) as client:
+                    limit.deadline = float("inf")
+                    yield client
+    if limit.cancelled_caught:
+        raise TimeoutError(f"the handshake took longer than {config.start_seconds:g} seconds")
+
+
+class McpServer:
+    """One server. Its session is opened at the first use, and again, with growing pauses, where it has ended."""
+
+    def __init__(self, name: str, config: McpConfig) -> None:
+        self.name = name
+        self._config = config
+        self._sessions: list[_Session] = []  # the last is in use, the others are closing
+        self._opening = asyncio.Lock()
+        self._slots = asyncio.Semaphore(config.concurrency)
+        self._failures = 0
+        self._not_before = 0.0
+        self._listed: tuple[types.Tool, ...] = ()
+        self._listed_at = float("-inf")
+
+    async def tools(self, allow: Sequence[str] = ()) -> list["McpTool"]:
+        """The server's tools, or those in `allow`. A server that is gone for now still has the tools that it last told
+        of. Raises ServerGone, and ValueError for a tool that is not there or has no schema."""
+        listed = {tool.name: tool for tool in await self._list()}
+        missing = [name for name in allow if name not in listed]
+        if missing:
+            raise ValueError(f"the server has no tool {missing[0]!r}; it has: {', '.join(listed) or 'none'}")
+        return [McpTool(self, listed[name]) for name in allow or listed]
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        """Raises ServerGone, MCPError, and what a broken answer gives."""
+        async with self._slots:
+            session = await self._open()
+            client = await session.client()
+            with session.calling():
+                try:
+                    return await client.call_tool(name, dict(arguments))
+                except MCPError as error:
+                    if error.code == types.CONNECTION_CLOSED:
+                        session.give_up()
+                        raise ServerGone(f"the server {self.name} died during the call") from error
+                    if self._config.url:
+                        # A lost HTTP session is told by an error like any other; a new one is cheap.
+                        session.give_up()
+                    raise
+                except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError) as error:
+                    session.give_up()
+                    raise ServerGone(f"the server {self.name} died during the call") from error
+
+    async def aclose(self) -> None:
+        async with self._opening:
+            sessions, self._sessions = self._sessions, []
+            await asyncio.gather(*(session.aclose() for session in sessions))
+
+    async def _open(self) -> _Session:
+        """The session, opened where there is none. Raises ServerGone."""
+        async with self._opening:
+            self._sessions = [session for session in self._sessions if not session.closed]
+            if self._sessions and not self._sessions[-1].over:
+                return self._sessions[-1]
+            wait = self._not_before - time.monotonic()
+            if wait > 0:
+                raise ServerGone(f"the server {self.name} is down; it is tried again in {wait:.1f} seconds")
+            session = _Session(self._config)
+            try:
+                await session.client()
+            except asyncio.CancelledError:
+                await session.aclose()
+                raise
+            except ServerGone as error:
+                await session.aclose()
+                self._failures += 1
+                pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self._failures - 1))
+                self._not_before = time.monotonic() + pause
+                raise ServerGone(f"the server {self.name} does not start") from error
+            self._failures = 0
+            self._sessions.append(session)
+            return session
+
+    async def _list(self) -> tuple[types.Tool, ...]:
+        if time.monotonic() - self._listed_at < LISTED_SECONDS:
+            return self._listed
+        try:
+            async with asyncio.timeout(self._config.start_seconds):
+                session = await self._open()
+                client = await session.client()
+                self._listed = await _all_tools(client)
+                self._listed_at = time.monotonic()
+        except (ServerGone, MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError) as error:
+            if not self._listed:
+                raise ServerGone(f"the server {self.name} does not tell its tools") from error
+        return self._listed
+
+
+async def _all_tools(client: Client) -> tuple[types.Tool, ...]:
+    tools: list[types.Tool] = []
+    cursor = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
+        cursor = page.next_cursor
+        if cursor is None or len(tools) >= MAX_TOOLS:
+            break
+    return tuple(tools[:MAX_TOOLS])
+
+
+class McpTool:
+    """A tool of a server, as SERVER_TOOL. Whether it may be called again is what the server says of it."""
+
+    def __init__(self, server: McpServer, tool: types.Tool) -> None:
+        """Raises ValueError for a schema that is none."""
+        schema = dict(tool.input_schema)
+        try:
+            Schema(schema)
+        except ValueError as error:
+            raise ValueError(f"the tool {tool.name!r} of the server {server.name!r}: {error}") from error
+        self._server = server
+        self._tool = tool.name
+        name = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server.name}_{tool.name}")[:64]
+        self.declaration = Declaration(name, (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema)
+        hints = tool.annotations
+        self.idempotent = bool(hints and (hints.read_only_hint or hints.idempotent_hint))
+
+    async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
+        try:
+            result = await self._server.call(self._tool, arguments)
+        except ServerGone as error:
+            raise ToolFailed(str(error), retryable=True, reason=Reason.UNAVAILABLE) from error
+        except MCPError as error:
+            raise ToolFailed(f"the server answered: {error.message[:MAX_DESCRIPTION]}") from error
+        except (ValidationError, RuntimeError) as error:
+            log.warning("a broken answer of the MCP server %s", self._server.name, exc_info=error)
+            raise ToolFailed("the server's answer is not what it promises", reason=Reason.INVALID_RESULT) from error
+        text = text_of(result)
+        if result.is_error:
+            raise ToolFailed(text or "the tool failed and says no more")
+        return text
