@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,24 +10,26 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from bench import llm_goals
+from bench import canned, llm_goals, llm_peer, llm_steps, llm_triton
 from bench.command import Say, execute, parser, positive
 from bench.costs import Costs, cost_table
 from bench.errors import BenchError
 from bench.harness import OTHERS, Case, Figures, Side, alternate
+from bench.llm_engine import Engine
 from bench.llm_figures import CHUNKS, EACH_P99, FIRST, FIRST_MOST, GAP, GAP_P99, LOADER, PROMPT, RATE, case_name
 from bench.llm_memory import OPEN, StreamMemory, measure_memory
-from bench.llm_peer import Engine, Peer, serving
+from bench.llm_triton import TritonLoad
 from bench.machine import Meter
 from bench.mesh import Mesh, Wishes, running
 from bench.prompts import body, prompts
 from bench.report import Extra, Report
 from bench.resources import processor, spent
-from bench.streams import Plan, StreamLoad
+from bench.streams import Plan, StreamLoad, Streams
 from bench.worker import Worker
+from services.runtime.settings import prefix
 
 PATH = "/v1/chat/completions"
-MESH, PEER, AGAIN = "mesh", "vllm serve", "vllm serve, again"
+MESH, TRITON, PEER, AGAIN = "mesh", "Triton alone", "vllm serve", "vllm serve, again"
 LEAST_ANSWERS, LEAST_WAVES = 4, 2
 NOTES = (
     f"{FIRST}: from the request to the first chunk with text, the median of all streams of a wave that began together.",
@@ -38,7 +41,8 @@ EXAMPLES = """\
   python -m bench.llm
   python -m bench.llm --streams 1 32 --rounds 3 --json llm.json
   python -m bench.llm --model ~/models/some-llama --mesh .headworks
-  python -m bench.llm --baseline        # vLLM's server against itself: the noise of this machine"""
+  python -m bench.llm --side triton     # the mesh's Triton without the rest
+  python -m bench.llm --side again      # vLLM's server against itself: the noise of this machine"""
 
 
 @dataclass
@@ -50,7 +54,7 @@ class StreamSide:
 
     url: str
     model: str
-    loader: Worker[StreamLoad]
+    load: Callable[[Plan], Streams]
     texts: Iterator[str]
     tokens: int
     used: Callable[[], Mapping[str, float]]
@@ -60,7 +64,7 @@ class StreamSide:
     def run(self, streams: int) -> Figures:
         waves = max(LEAST_WAVES, LEAST_ANSWERS // streams)
         before, meter = self.used(), Meter()
-        load = self.loader.call(StreamLoad.run, self.plan([streams] * waves))
+        load = self.load(self.plan([streams] * waves))
         took = spent(before, self.used())
         others = meter.others(sum(took.values())) - load.processor
         self.costs.setdefault(streams, Costs()).add(took, streams * waves * self.tokens)
@@ -72,7 +76,7 @@ class StreamSide:
 
     def plan(self, waves: list[int]) -> Plan:
         bodies = [[body(self.model, text, self.tokens) for text in islice(self.texts, streams)] for streams in waves]
-        return Plan(self.url + PATH, bodies, self.tokens, self.headers)
+        return Plan(self.url, bodies, self.tokens, self.headers)
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
@@ -81,17 +85,14 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         raise BenchError(f"{options.model} is not a model's folder in Hugging Face form")
     engine = Engine(options.model.absolute(), sequences=options.sequences, threads=options.threads)
     with ExitStack() as stack:
-        loader = stack.enter_context(Worker(StreamLoad))
-        make = partial(StreamSide, loader=loader, tokens=options.tokens)
-        sides = {PEER: _peer_side(stack, engine, make, options, say)}
+        start = Start(stack, engine, options, say, stack.enter_context(Worker(StreamLoad)))
+        sides = {PEER: start.peer()}
         mesh = None
-        if options.baseline:
-            sides = {**sides, AGAIN: _peer_side(stack, engine, make, options, say)}
+        if options.side == "mesh":
+            mesh = stack.enter_context(running(options.mesh, say, _wishes(stack, engine, options)))
+            sides = {MESH: start.mesh(mesh), **sides}
         else:
-            mesh = stack.enter_context(
-                running(options.mesh, say, Wishes(("--llm", str(engine.model)), engine.settings))
-            )
-            sides = {MESH: _mesh_side(mesh, make, options), **sides}
+            sides = {AGAIN: start.peer(), **sides} if options.side == "again" else {TRITON: start.triton(), **sides}
         for name, side in sides.items():
             for streams in options.streams:
                 say(f"warm-up, {case_name(streams)}, {name}")
@@ -100,21 +101,46 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         return _measured(sides, mesh, options, say)
 
 
-def _peer_side(
-    stack: ExitStack, engine: Engine, make: Callable[..., StreamSide], options: argparse.Namespace, say: Say
-) -> StreamSide:
-    peer: Peer = stack.enter_context(serving(engine, say))
-    return make(url=peer.url, model=peer.name, texts=prompts(options.model, options.prompt), used=peer.processor)
+def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> Wishes:
+    """A mesh with the model, and with an upstream for agents."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
+    upstream = stack.enter_context(canned.serving(llm_steps.CALLS))
+    file = llm_steps.catalogue(folder, upstream, options.name)
+    return Wishes(settings={**engine.variables, f"{prefix('orchestrator')}CATALOGUE_FILE": str(file)})
 
 
-def _mesh_side(mesh: Mesh, make: Callable[..., StreamSide], options: argparse.Namespace) -> StreamSide:
-    return make(
-        url=mesh.url,
-        model=options.name,
-        texts=prompts(options.model, options.prompt),
-        used=lambda: processor(mesh.state),
-        headers={"authorization": f"Bearer {mesh.key}"},
-    )
+@dataclass(frozen=True)
+class Start:
+    """Starts sides, which end with the stack."""
+
+    stack: ExitStack
+    engine: Engine
+    options: argparse.Namespace
+    say: Say
+    loader: Worker[StreamLoad]
+
+    def peer(self) -> StreamSide:
+        peer = self.stack.enter_context(llm_peer.serving(self.engine, self.say))
+        return self._side(f"{peer.url}{PATH}", peer.name, peer.processor)
+
+    def triton(self) -> StreamSide:
+        served = self.stack.enter_context(llm_triton.serving(self.engine, self.say))
+        loader = self.stack.enter_context(Worker(TritonLoad))
+        return self._side(served.url, "", served.processor, lambda plan: loader.call(TritonLoad.run, plan))
+
+    def mesh(self, mesh: Mesh) -> StreamSide:
+        headers = {"authorization": f"Bearer {mesh.key}"}
+        return self._side(f"{mesh.url}{PATH}", self.options.name, lambda: processor(mesh.state), headers=headers)
+
+    def _side(
+        self, url: str, model: str, used: Callable[[], Mapping[str, float]],
+        load: Callable[[Plan], Streams] | None = None, headers: Mapping[str, str] | None = None,
+    ) -> StreamSide:  # fmt: skip
+        texts = prompts(self.options.model, self.options.prompt)
+        return StreamSide(url, model, load or self._load, texts, self.options.tokens, used, dict(headers or {}))
+
+    def _load(self, plan: Plan) -> Streams:
+        return self.loader.call(StreamLoad.run, plan)
 
 
 def _measured(sides: dict[str, StreamSide], mesh: Mesh | None, options: argparse.Namespace, say: Say) -> Report:
@@ -135,17 +161,25 @@ def _measured(sides: dict[str, StreamSide], mesh: Mesh | None, options: argparse
         for name, side in sides.items()
     ]
     facts: dict[str, object] = {"tokens": options.tokens, "model": options.model.name}
+    notes = list(NOTES)
+    if mesh is not None and options.mesh is None:
+        say("running agents")
+        steps = llm_steps.measure_steps(mesh)
+        extras.append(steps.table())
+        goals = [*goals, llm_goals.steps(steps)]
+        notes.append(llm_steps.NOTE)
     if mesh is not None and options.open:
         say(f"opening {options.open} streams at once")
-        held: StreamMemory = measure_memory(mesh, sides[MESH].loader, sides[MESH].plan([options.open]), options.open)
+        held: StreamMemory = measure_memory(mesh, sides[MESH].load, sides[MESH].plan([options.open]), options.open)
         extras.append(held.table())
         goals = [*goals, llm_goals.memory(held)]
+        notes.append(OPEN)
     if mesh is not None:
         facts["restarts"] = dict(mesh.restarts)
     return Report(
         title=f"{options.tokens} tokens for {options.prompt}: {first} beside {peer}",
         cases=cases, results=results, goals=goals, rounds=options.rounds, extras=extras,
-        notes=[*NOTES, *([OPEN] if mesh is not None and options.open else [])], facts=facts,
+        notes=notes, facts=facts,
     )  # fmt: skip
 
 
@@ -159,7 +193,10 @@ def _options() -> argparse.Namespace:
     made.add_argument("--open", type=int, default=200, metavar="N", help="streams to weigh; 0 skips that (200)")
     made.add_argument("--sequences", type=positive, default=256, help="that an engine generates at once (256)")
     made.add_argument("--threads", default="auto", metavar="BIND", help="VLLM_CPU_OMP_THREADS_BIND of both (auto)")
-    made.add_argument("--baseline", action="store_true", help="a second server of vLLM's instead of the mesh")
+    made.add_argument(
+        "--side", choices=("mesh", "triton", "again"), default="mesh",
+        help="what is held against vLLM's server: the whole mesh (default), Triton alone, or a second such server",
+    )  # fmt: skip
     return made.parse_args()
 
 

@@ -7,6 +7,7 @@ from bench.goals import Bound, Goal
 from bench.harness import Results
 from bench.llm_figures import FIRST, GAP_P99, RATE, case_name
 from bench.llm_memory import StreamMemory
+from bench.llm_steps import Steps
 from bench.statistics import Summary, ratio
 
 LEAST_RATE = 0.95
@@ -14,6 +15,7 @@ FIRST_OVER_MS = 8.0
 FIRST_RATIO = 1.1
 GAP_RATIO = 1.2
 MEMORY_KIB = 300.0
+STEP_MS = 3.0
 ALONE, MANY = case_name(1), case_name(32)
 
 
@@ -34,6 +36,10 @@ def speed(results: Results, first: str, peer: str) -> list[Goal]:
 
 def memory(held: StreamMemory) -> Goal:
     return Goal(f"{held.streams} open streams, KiB of orchestrator each", held.each_kib, Bound.UNDER, MEMORY_KIB)
+
+
+def steps(found: Steps) -> Goal:
+    return Goal("an agent's step, own ms, p50", found.own.p50, Bound.UNDER, STEP_MS)
 
 
 def paired(

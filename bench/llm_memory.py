@@ -10,8 +10,7 @@ import psutil
 from bench.errors import BenchError
 from bench.mesh import Mesh
 from bench.report import Extra
-from bench.streams import Plan, StreamLoad
-from bench.worker import Worker
+from bench.streams import Plan, Streams
 
 SERVICE = "orchestrator"
 EVERY_SECONDS = 0.25
@@ -51,12 +50,12 @@ class StreamMemory:
         return Extra(f"orchestrator with {self.streams} open streams, MiB", ["", "PSS", "USS"], rows)
 
 
-def measure_memory(mesh: Mesh, loader: Worker[StreamLoad], plan: Plan, streams: int) -> StreamMemory:
+def measure_memory(mesh: Mesh, load: Callable[[Plan], Streams], plan: Plan, streams: int) -> StreamMemory:
     """Carry the plan out once beforehand, so that what stays is there already; then again and watch."""
-    loader.call(StreamLoad.run, plan)
+    load(plan)
     before = _held(mesh)
     with _watched(lambda: _held(mesh)) as seen:
-        loader.call(StreamLoad.run, plan)
+        load(plan)
     most = Held(max(held.pss for held in seen), max(held.uss for held in seen))
     return StreamMemory(streams, before, most, _held(mesh))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import BenchError
+from bench.family import end
 from infra.local import state
 from infra.local.layout import Layout
 from infra.local.ports import pick
@@ -21,7 +22,6 @@ from infra.local.state import MeshState
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 45.0
-SHOWN_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path) 
         if now is not None and now.ready and now.phase == "running" and now.seconds_to_ready:
             return
         if process.poll() is not None:
-            raise BenchError(f"the mesh did not start (exit code {process.returncode}); it said:\n{_end(said)}")
+            raise BenchError(f"the mesh did not start (exit code {process.returncode}); it said:\n{end(said)}")
         time.sleep(0.05)
-    raise BenchError(f"the mesh was not ready after {READY_SECONDS:g} s; it said:\n{_end(said)}")
+    raise BenchError(f"the mesh was not ready after {READY_SECONDS:g} s; it said:\n{end(said)}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -140,8 +140,3 @@ def _headworks() -> str:
 
 def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HEADWORKS_DATA")}
-
-
-def _end(file: Path) -> str:
-    lines = file.read_text("utf-8", "replace").splitlines()[-SHOWN_LINES:]
-    return "\n".join(f"  | {line}" for line in lines)

@@ -46,6 +46,19 @@ def processor(state: MeshState) -> dict[str, float]:
     return found
 
 
+def tree_processor(pid: int) -> dict[str, float]:
+    """Seconds of one core used by a process and its descendants, by their names."""
+    found: dict[str, float] = {}
+    root = psutil.Process(pid)
+    for process in (root, *root.children(recursive=True)):
+        try:
+            times, name = process.cpu_times(), process.name()
+        except psutil.Error:
+            continue
+        found[name] = found.get(name, 0.0) + times.user + times.system
+    return found
+
+
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """Seconds by process between two readings."""
     return {name: max(seconds - before.get(name, 0.0), 0.0) for name, seconds in after.items()}

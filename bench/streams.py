@@ -6,7 +6,7 @@ processor up beside what it measured.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -60,6 +60,16 @@ class Streams:
     processor: float
 
 
+@dataclass
+class Trace:
+    """An answer as it came: when it was asked for, when chunks with text came, how much text they had."""
+
+    started: float = field(default_factory=time.perf_counter)
+    times: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
 class Stream(asyncio.Protocol):
     """A connection, kept alive, with one streamed answer at a time."""
 
@@ -71,10 +81,7 @@ class Stream(asyncio.Protocol):
     def _begin(self) -> None:
         self._reader = ResponseReader()
         self._events = sse.Events()
-        self.started = time.perf_counter()
-        self.times: list[float] = []
-        self.sizes: list[int] = []
-        self.usage: dict[str, int] = {}
+        self.trace = Trace()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
@@ -113,10 +120,10 @@ class Stream(asyncio.Protocol):
             size += sse.text_size(event)
             if sse.is_error(event):
                 raise UnexpectedStream(f"the stream says: {event[:SHOWN].decode(errors='replace')}")
-            self.usage = sse.usage_of(event) or self.usage
+            self.trace.usage = sse.usage_of(event) or self.trace.usage
         if size:
-            self.times.append(now)
-            self.sizes.append(size)
+            self.trace.times.append(now)
+            self.trace.sizes.append(size)
 
     def _end(self, response: Response) -> None:
         if response.status != OK:
@@ -142,21 +149,21 @@ class Tally:
     gaps: list[float] = field(default_factory=list)
     each: list[float] = field(default_factory=list)
 
-    def add(self, stream: Stream) -> None:
+    def add(self, trace: Trace) -> None:
         """Raises UnexpectedStream for an answer that is not as long as was asked."""
-        wrote = stream.usage.get("completion_tokens", 0)
-        if wrote != self.tokens or len(stream.times) < 2:
+        wrote = trace.usage.get("completion_tokens", 0)
+        if wrote != self.tokens or len(trace.times) < 2:
             raise UnexpectedStream(
-                f"an answer has {wrote} tokens in {len(stream.times)} chunks with text instead of {self.tokens} tokens"
+                f"an answer has {wrote} tokens in {len(trace.times)} chunks with text instead of {self.tokens} tokens"
             )
         self.answers += 1
-        self.prompt += stream.usage.get("prompt_tokens", 0)
-        self.chunks += len(stream.times)
-        self.first.append(stream.times[0] - stream.started)
-        gaps = [after - before for before, after in zip(stream.times, stream.times[1:], strict=False)]
+        self.prompt += trace.usage.get("prompt_tokens", 0)
+        self.chunks += len(trace.times)
+        self.first.append(trace.times[0] - trace.started)
+        gaps = [after - before for before, after in zip(trace.times, trace.times[1:], strict=False)]
         self.gaps += gaps
-        each = sum(stream.sizes) / wrote
-        shares = (max(round(size / each), 1) for size in stream.sizes[1:])
+        each = sum(trace.sizes) / wrote
+        shares = (max(round(size / each), 1) for size in trace.sizes[1:])
         self.each += [gap / share for gap, share in zip(gaps, shares, strict=True)]
 
     def total(self, processor: float) -> Streams:
@@ -193,7 +200,7 @@ async def generate(plan: Plan) -> Streams:
                 await asyncio.gather(*(stream.ask(data) for stream, data in zip(streams, wire, strict=False)))
             tally.seconds += time.perf_counter() - started
             for stream in streams[: len(wave)]:
-                tally.add(stream)
+                tally.add(stream.trace)
     except TimeoutError:
         raise UnexpectedStream(f"a wave of answers did not end within {WAVE_SECONDS:g} s") from None
     finally:
