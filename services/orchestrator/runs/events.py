@@ -1,6 +1,7 @@
 """What a run can do, one dataclass a kind of event."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -196,7 +197,7 @@ class ApprovalDecided:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The last event. `error_code` is a gRPC status code, 0 where there was no error; `limit` names the agent's limit
-    that ended the run."""
+    that ended the run. `error_details` and `retry_after`, in seconds, are a DomainError's."""
 
     reason: FinishReason
     error_reason: str = ""
@@ -204,6 +205,8 @@ class Finished:
     error_code: int = 0
     timings: tuple[Timing, ...] = ()
     limit: str = ""
+    error_details: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
 
 
 Body: TypeAlias = (
