@@ -19,17 +19,24 @@ from cli.options import DATA_DEFAULT, json_option
     "--edge-port", type=click.IntRange(1, 65535),
     help="Port of the edge; 8080 by default. The other ports are picked free unless settings name them.",
 )  # fmt: skip
+@click.option(
+    "--llm", metavar="PATH_OR_NAME", envvar="HEADWORKS_MODELS_LLM",
+    help="Language model to serve: a folder in Hugging Face form, or a name on its hub (ORGANISATION/NAME).",
+)  # fmt: skip
 @click.option("--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator and retrieval.")
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings, a table per service."
 )
 @json_option
-def up(data: Path, edge_port: int | None, replicas: str, config: Path | None, as_json: bool) -> int:
+def up(
+    data: Path, edge_port: int | None, llm: str | None, replicas: str, config: Path | None, as_json: bool
+) -> int:  # fmt: skip
     """Start the mesh and keep it running until Ctrl-C.
 
     \b
     Examples:
       headworks up
+      headworks up --llm ~/models/qwen3-0.6b
       headworks up --replicas orchestrator=2,gateway=2
       headworks up --data /srv/other --edge-port 8081
     """
@@ -38,6 +45,8 @@ def up(data: Path, edge_port: int | None, replicas: str, config: Path | None, as
     from infra.local.options import BadOptions, make_options, parse_replicas
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
+    if llm:
+        os.environ["HEADWORKS_MODELS_LLM"] = llm
     try:
         options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ)
     except BadOptions as error:

@@ -19,10 +19,12 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
     """Triton, its data directory laid out anew at each start. Its shared memory is named after the directory, so that
     what a killed Triton left can be removed."""
     data = layout.of("triton")
+    llm = bool(models_settings(options).llm)
 
     def command(ports: Ports) -> Command:
         listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
-        made = triton.prepare(data, listen, _models_settings(options), options.env)
+        settings = models_settings(options).model_copy(update={"llm_metrics_port": ports.get("llm", 0)})
+        made = triton.prepare(data, listen, settings, options.env)
         return Command(made.argv, made.env)
 
     return Spec(
@@ -30,14 +32,22 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         "triton",
         command,
         GrpcHealth(),
-        ports=("grpc", "http", "metrics"),
+        ports=("grpc", "http", "metrics", *(("llm",) if llm else ())),
+        given=given_llm_port(options),
+        more_metrics=(("llm", "/metrics"),) if llm else (),
         rank=rank,
         drain=TRITON_DRAIN_SECONDS,
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
 
 
-def _models_settings(options: Options) -> ModelsSettings:
+def given_llm_port(options: Options) -> dict[str, int]:
+    """The port of the language model's metrics where the user's settings name it."""
+    settings = models_settings(options)
+    return {"llm": settings.llm_metrics_port} if settings.llm and settings.llm_metrics_port else {}
+
+
+def models_settings(options: Options) -> ModelsSettings:
     """From the environment and the configuration file alike."""
     given = {name: options.given("models", name) for name in ModelsSettings.model_fields}
     return ModelsSettings.model_validate({name: value for name, value in given.items() if value is not None})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.envoy import grpc_bootstrap, write_json
-from infra.local.engines import envoy_spec, triton_spec
+from infra.local.engines import envoy_spec, given_llm_port, triton_spec
 from infra.local.layout import Layout
 from infra.local.options import Options
 from infra.local.ports import HOST
@@ -59,7 +59,7 @@ def given_ports(options: Options) -> set[int]:
     """Every port of the mesh that the user chose."""
     pairs = [(service, index) for service in NEEDS for index in range(options.count(service))]
     chosen = {port for service, index in pairs for port in _given_ports(options, service, index).values()}
-    return {options.edge_port, *chosen}
+    return {options.edge_port, *chosen, *given_llm_port(options).values()}
 
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:

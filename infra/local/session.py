@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import ports, state
+from infra.local import llm, ports, state
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
 from infra.local.mesh import given_ports, mesh_specs
-from infra.local.options import Options
+from infra.local.options import BadOptions, Options
 from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
@@ -28,6 +28,10 @@ async def mesh(
     options: Options, observe: Callable[[MeshState], None], limits: Limits = DEFAULT_LIMITS
 ) -> AsyncIterator[Supervisor]:
     """A supervisor for the mesh that `options` describe, entered but not yet started. Raises Refused."""
+    try:
+        options = llm.check(options)
+    except BadOptions as error:
+        raise Refused(str(error)) from error
     layout = Layout(options.data)
     lock = DirectoryLock(layout.lock)
     try:
@@ -44,7 +48,8 @@ async def mesh(
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
         specs = mesh_specs(options, layout, key, book.take())
         edge = f"http://{HOST}:{options.edge_port}"
-        async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe, limits=limits,
+        async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
+                              limits=llm.limits(options, limits),
                               keep_open=(lock.fd,), book=book) as supervisor:  # fmt: skip
             yield supervisor
     finally:

@@ -17,7 +17,7 @@ def targets(processes: Iterable[Process]) -> list[dict[str, Any]]:
             "labels": {"service": process.spec.service, "replica": process.spec.name, "__metrics_path__": path},
         }
         for process in processes
-        for port, path in [process.spec.metrics]
+        for port, path in (process.spec.metrics, *process.spec.more_metrics)
         if port in process.ports
     ]
 
