@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -24,6 +24,7 @@ from services.runtime.errors import DomainError
 ATTEMPTS = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 KEPT_SECONDS = 30.0
+DRAIN_SECONDS = 0.1
 ERROR_BYTES = 64 << 10
 DONE = b"[DONE]"
 
@@ -85,6 +86,12 @@ class OpenAiUpstream:
         if not answer.finish:
             raise self._broken("broke off")
 
+    async def _drain(self, portions: AsyncIterator[bytes]) -> None:
+        """Read on to the end, which is near: only so can the connection be used again."""
+        with suppress(UpstreamTimeout, UpstreamBroken):
+            while await self._portion(portions, DRAIN_SECONDS) is not None:
+                pass
+
     def _take(self, answer: Answer, event: bytes) -> Piece | None:
         try:
             chunk = orjson.loads(event)
@@ -106,6 +113,10 @@ class OpenAiUpstream:
             while (portion := await self._portion(portions, limit)) is not None:
                 limit = self._entry.idle_seconds
                 for event in reader.feed(portion):
+                    if event == DONE:
+                        await self._drain(portions)
+                        yield event
+                        return
                     yield event
             for event in reader.end():
                 yield event

@@ -1,0 +1,369 @@
+"""The generator over an upstream with OpenAI's API, over real sockets."""
+
+import asyncio
+import json
+import math
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.orchestrator.conversation import (
+    Choice,
+    Form,
+    Message,
+    ResponseFormat,
+    Role,
+    Sampling,
+    ToolChoice,
+)
+from services.orchestrator.generate.entry import Engine, Entry
+from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.generate.metrics import ModelMetrics
+from services.orchestrator.generate.openai_upstream import OpenAiUpstream
+from services.orchestrator.tools.tool import Declaration, ToolCall
+from services.runtime import call as calls
+from services.runtime.call import Call
+from services.runtime.errors import DomainError, Kind
+from tests.fakes.openai_upstream import (
+    Behaviour,
+    Exchange,
+    FakeOpenAi,
+    delta,
+    event,
+    fails,
+    hangs_up,
+    raw,
+    streams,
+    usage,
+)
+from tests.fakes.serving import until
+
+pytestmark = pytest.mark.integration
+
+ENTRY = Entry(
+    "small", Engine.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
+    first_byte_seconds=5, idle_seconds=5, connections=2,
+)  # fmt: skip
+ASKED = Generation((Message(Role.USER, "why?"),))
+TOOL = Declaration("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+HELLO = [delta(role="assistant", content=""), delta(content="Hel"), delta(content="lo"), delta("stop")]
+
+
+@asynccontextmanager
+async def upstream_of(fake: FakeOpenAi, key: str = "secret", **changes: Any) -> AsyncIterator[OpenAiUpstream]:
+    async with fake.serving():
+        upstream = OpenAiUpstream(replace(ENTRY, base_url=fake.url, **changes), key, ModelMetrics("small"))
+        try:
+            yield upstream
+        finally:
+            await upstream.aclose()
+
+
+async def generated(fake: FakeOpenAi, generation: Generation = ASKED, **changes: Any) -> list[Piece | Calls | Ended]:
+    async with upstream_of(fake, **changes) as upstream:
+        return [piece async for piece in upstream.generate(generation)]
+
+
+async def failure(fake: FakeOpenAi, **changes: Any) -> DomainError:
+    with pytest.raises(DomainError) as caught:
+        await generated(fake, **changes)
+    return caught.value
+
+
+async def test_a_streamed_answer() -> None:
+    fake = FakeOpenAi(streams(*HELLO, usage(12, 2, 8)))
+    assert await generated(fake) == [Piece("Hel"), Piece("lo"), Ended(Finish.STOP, Tokens(12, 2, 8))]
+    (exchange,) = fake.exchanges
+    assert (exchange.headers[":path"], exchange.headers["authorization"]) == ("/v1/chat/completions", "Bearer secret")
+    assert exchange.body == {
+        "model": "small-2026", "messages": [{"role": "user", "content": "why?"}], "stream": True,
+        "stream_options": {"include_usage": True},
+    }  # fmt: skip
+
+
+async def test_everything_asked_for_is_passed_on() -> None:
+    fake = FakeOpenAi(streams(*HELLO))
+    call = ToolCall("c1", "add", "")
+    schema = {"type": "object"}
+    await generated(
+        fake,
+        Generation(
+            (
+                Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "why?", name="ann"),
+                Message(Role.ASSISTANT, "", (call,)), Message(Role.TOOL, "3", tool_call_id="c1", name="add"),
+            ),
+            (TOOL,), ToolChoice(Choice.FUNCTION, "add"), True, ResponseFormat(Form.JSON_SCHEMA, "", schema),
+            Sampling(temperature=0, max_tokens=5, stop=("x",), seed=7, ignore_eos=True), confidence=True,
+        ),
+        key="",
+    )  # fmt: skip
+    (exchange,) = fake.exchanges
+    assert "authorization" not in exchange.headers
+    body = exchange.body
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "why?", "name": "ann"},
+        {
+            "role": "assistant", "content": "",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}],
+        },
+        {"role": "tool", "content": "3", "tool_call_id": "c1", "name": "add"},
+    ]  # fmt: skip
+    assert body["tools"][0]["function"] == {"name": "add", "description": "Adds.", "parameters": TOOL.parameters}
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert body["parallel_tool_calls"] is False
+    assert body["response_format"]["json_schema"] == {"name": "answer", "schema": schema, "strict": True}
+    assert (body["temperature"], body["max_tokens"], body["stop"], body["seed"]) == (0, 5, ["x"], 7)
+    assert (body["ignore_eos"], body["logprobs"]) == (True, True)
+
+
+def part(index: int | None, id_: str | None = None, name: str | None = None, arguments: Any = "") -> Any:
+    made: dict[str, Any] = {"function": {"name": name, "arguments": arguments}}
+    return {**made, **({} if index is None else {"index": index}), **({"id": id_} if id_ else {})}
+
+
+@pytest.mark.parametrize(
+    ("parts", "finish"),
+    [
+        (
+            [[part(0, "c1", "add", "")], [part(0, None, None, '{"a"')], [part(1, "c2", "sub", "{}")],
+             [part(0, None, None, ": 1}")]],
+            "tool_calls",
+        ),
+        ([[part(0, "c1", "add", '{"a": 1}')], [part(0, "c2", "sub", "{}")]], "stop"),
+        ([[part(None, "c1", "add", {"a": 1}), part(None, "c2", "sub", {})]], "stop"),
+    ],
+    ids=["in parts", "whole, all of one index", "whole, without an index, as objects"],
+)  # fmt: skip
+async def test_tool_calls_are_put_together(parts: list[Any], finish: str) -> None:
+    fake = FakeOpenAi(streams(*(delta(tool_calls=some) for some in parts), delta(finish), usage(9, 9)))
+    got, ended = await generated(fake, replace(ASKED, tools=(TOOL,)))
+    assert isinstance(got, Calls)
+    assert [(call.id, call.name, json.loads(call.arguments_json or "{}")) for call in got.calls] == [
+        ("c1", "add", {"a": 1}), ("c2", "sub", {}),
+    ]  # fmt: skip
+    assert ended == Ended(Finish.TOOL_CALLS, Tokens(9, 9))
+
+
+async def test_a_call_without_an_id_gets_one() -> None:
+    got, _ = await generated(FakeOpenAi(streams(delta("tool_calls", tool_calls=[part(0, None, "add", "{}")]))))
+    assert isinstance(got, Calls)
+    assert got.calls[0].id.startswith("call_")
+
+
+async def test_confidence_is_the_mean_of_the_tokens() -> None:
+    first, second = ({"content": [{"token": "a", "logprob": value}]} for value in (-0.1, -0.3))
+    chunks = [delta(content="a"), delta("stop", content="b")]
+    for chunk, logprobs in zip(chunks, (first, second), strict=True):
+        chunk["choices"][0]["logprobs"] = logprobs
+    *_, ended = await generated(FakeOpenAi(streams(*chunks)))
+    assert isinstance(ended, Ended)
+    assert ended.confidence == pytest.approx(math.exp(-0.2))
+
+
+async def test_without_usage_there_is_an_estimate() -> None:
+    *_, ended = await generated(FakeOpenAi(streams(delta("length", content="x" * 10))))
+    assert isinstance(ended, Ended)
+    assert (ended.finish, ended.tokens.written) == (Finish.LENGTH, 3)
+    assert 5 < ended.tokens.read < 20
+
+
+QUIRKS: dict[str, Behaviour] = {
+    "in single bytes": raw(*(bytes([one]) for one in b"".join(map(event, HELLO)) + event("[DONE]"))),
+    "with carriage returns": raw(*(event(one).replace(b"\n", b"\r\n") for one in HELLO)),
+    "without the last empty line": raw(*map(event, HELLO[:-1]), event(HELLO[-1]).rstrip()),
+    "with comments and other fields": raw(b": ping\n\n", b"event: x\nid: 1\n", *map(event, HELLO), b"retry: 5\n\n"),
+    "without a space": raw(*(event(one).replace(b"data: ", b"data:") for one in HELLO)),
+    "without [DONE]": streams(*HELLO, done=False),
+    "without a finish": streams(*HELLO[:-1]),
+    "with empty choices": streams({"choices": []}, {"choices": None}, {}, *HELLO),
+    "with an empty delta": streams({"choices": [{"delta": None}]}, *HELLO),
+    "as one JSON": raw(
+        json.dumps({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}).encode(),
+        kind="application/json; charset=utf-8",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("behaviour", QUIRKS.values(), ids=QUIRKS)
+async def test_the_ways_of_other_servers(behaviour: Behaviour) -> None:
+    *pieces, ended = await generated(FakeOpenAi(behaviour))
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == "Hello"
+    assert isinstance(ended, Ended)
+    assert ended.finish is Finish.STOP
+
+
+BROKEN: dict[str, Behaviour] = {
+    "not JSON": raw(event("{")),
+    "no object": raw(event("[1]")),
+    "content is no text": streams(delta(content={"a": 1})),
+    "choices are no list": streams({"choices": {"a": 1}}),
+    "HTML": raw(b"<html>secret page</html>", kind="text/html"),
+    "nothing": raw(),
+    "no end": streams(*HELLO[:-1], done=False),
+    "an endless line": raw(b"data: ", *(b"x" * (1 << 20) for _ in range(5))),
+    "an endless JSON": raw(*(b" " * (1 << 20) for _ in range(5)), kind="application/json"),
+}
+
+
+@pytest.mark.parametrize("behaviour", BROKEN.values(), ids=BROKEN)
+async def test_an_answer_that_is_none(behaviour: Behaviour) -> None:
+    fake = FakeOpenAi(behaviour)
+    error = await failure(fake)
+    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "UPSTREAM_BROKEN")
+    assert "secret page" not in error.message
+    assert len(fake.exchanges) == 1
+
+
+async def test_a_connection_that_breaks_in_the_midst_is_not_tried_again() -> None:
+    async def breaks(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(event(HELLO[1]))
+        exchange._writer.transport.abort()
+
+    fake = FakeOpenAi(breaks)
+    got: list[Any] = []
+    async with upstream_of(fake) as upstream, aclosing(upstream.generate(ASKED)) as pieces:
+        got.append(await anext(pieces))
+        with pytest.raises(DomainError) as caught:
+            await anext(pieces)
+    assert (got, caught.value.reason, len(fake.exchanges)) == ([Piece("Hel")], "UPSTREAM_BROKEN", 1)
+
+
+ERRORS = [
+    (fails(401, "bad key secret"), Kind.FAILED_PRECONDITION, "UPSTREAM_MISCONFIGURED", "the key named SMALL_KEY"),
+    (fails(403), Kind.FAILED_PRECONDITION, "UPSTREAM_MISCONFIGURED", "SMALL_KEY"),
+    (fails(404, "no model"), Kind.FAILED_PRECONDITION, "UPSTREAM_MISCONFIGURED", "'small-2026'"),
+    (fails(302), Kind.FAILED_PRECONDITION, "UPSTREAM_MISCONFIGURED", "redirects"),
+    (fails(400, "top_k is odd"), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "top_k is odd"),
+    (raw(b"<html>", kind="text/html", status=422), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "422"),
+    (fails(413), Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
+    (fails(400, "x", "context_length_exceeded"), Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
+    (fails(429), Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", "limits"),
+    (streams({"error": {"message": "odd", "code": 400}}), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "odd"),
+    (streams({"error": {"message": "odd", "code": "rate_limit_exceeded"}}), Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY",
+     "limits"),
+    (streams({"error": "gone"}), Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "500"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("behaviour", "kind", "reason", "words"), ERRORS)
+async def test_what_an_upstream_refuses(behaviour: Behaviour, kind: Kind, reason: str, words: str) -> None:
+    fake = FakeOpenAi(behaviour)
+    error = await failure(fake)
+    assert (error.kind, error.reason) == (kind, reason)
+    assert words in error.message
+    assert "secret" not in error.message
+    assert len(fake.exchanges) == 1
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("1.5", 1.5), ("-3", 0), ("99999999", 3600), ("soon", None)])
+async def test_when_to_come_back(header: str, seconds: float | None) -> None:
+    assert (await failure(FakeOpenAi(fails(429, retry_after=header)))).retry_after == seconds
+
+
+@pytest.mark.parametrize("first", [fails(503), fails(500), fails(408), hangs_up], ids=["503", "500", "408", "hangs up"])
+async def test_what_may_pass_is_tried_again(first: Behaviour) -> None:
+    fake = FakeOpenAi(first, streams(*HELLO))
+    assert len(await generated(fake)) == 3
+    assert len(fake.exchanges) == 2
+
+
+async def test_it_is_tried_three_times() -> None:
+    fake = FakeOpenAi(fails(503, retry_after="0.1"))
+    error = await failure(fake)
+    assert (error.kind, error.reason, error.retry_after) == (Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", 0.1)
+    assert len(fake.exchanges) == 3
+
+
+async def test_nothing_is_tried_beyond_the_deadline() -> None:
+    fake = FakeOpenAi(fails(503))
+    async with upstream_of(fake) as upstream:
+        calls.enter(Call("/test", deadline=time.monotonic() + 0.09))  # less than any pause
+        with pytest.raises(DomainError) as caught:
+            await anext(upstream.generate(ASKED))
+    assert caught.value.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
+    assert len(fake.exchanges) == 1
+
+
+async def test_a_long_wait_is_left_to_the_caller() -> None:
+    fake = FakeOpenAi(fails(503, retry_after="60"))
+    assert (await failure(fake)).retry_after == 60
+    assert len(fake.exchanges) == 1
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
+    upstream = OpenAiUpstream(replace(ENTRY, base_url=url), "", ModelMetrics("small"))
+    with pytest.raises(DomainError) as caught:
+        await anext(upstream.generate(ASKED))
+    await upstream.aclose()
+    assert (caught.value.kind, caught.value.reason) == (Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+
+
+async def silent(exchange: Exchange) -> None:
+    await exchange.gone()
+
+
+async def headers_only(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.gone()
+
+
+async def stalls(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.send(event(HELLO[1]))
+    await exchange.gone()
+
+
+@pytest.mark.parametrize("behaviour", [silent, headers_only, stalls])
+async def test_silence_has_limits(behaviour: Behaviour) -> None:
+    fake = FakeOpenAi(behaviour)
+    limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
+    error = await failure(fake, **limits)
+    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert len(fake.exchanges) == 1
+
+
+async def test_who_leaves_closes_the_connection_and_the_pool_goes_on() -> None:
+    left: list[Exchange] = []
+
+    async def holds(exchange: Exchange) -> None:
+        await stalls(exchange)
+        left.append(exchange)
+
+    fake = FakeOpenAi(*[holds] * 6, streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        for number in range(6):  # three times as many as the pool has connections
+            async with aclosing(upstream.generate(ASKED)) as pieces:
+                assert await anext(pieces) == Piece("Hel")
+                if number % 2:
+                    waiting = asyncio.ensure_future(anext(pieces))
+                    await asyncio.sleep(0)
+                    waiting.cancel()
+                    await asyncio.gather(waiting, return_exceptions=True)
+            await until(lambda number=number: len(left) == number + 1)
+        assert len([piece async for piece in upstream.generate(ASKED)]) == 3
+
+
+async def test_connections_are_kept() -> None:
+    fake = FakeOpenAi(streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        for _ in range(5):
+            assert len([piece async for piece in upstream.generate(ASKED)]) == 3
+    assert fake.connections == 1
+
+
+async def test_counting_is_an_estimate() -> None:
+    async with upstream_of(FakeOpenAi(hangs_up)) as upstream:
+        few = await upstream.count([Message(Role.USER, "x" * 400)])
+        more = await upstream.count([Message(Role.USER, "x" * 400)], [TOOL])
+    assert 100 <= few < 120
+    assert few < more < few + 60
