@@ -10,6 +10,7 @@ from infra.local.layout import Layout
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
+from infra.local.served import served
 from infra.local.spec import Command, Ports, Spec
 from services.runtime.settings import prefix
 
@@ -88,6 +89,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+            **served(options),
         },
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),

@@ -158,3 +158,34 @@ def test_control_is_told_what_changed() -> None:
     assert changes(told, told) == {}
     assert changes({"a": (("a-0", 1),), "b": ()}, told) == {"b": ()}
     assert changes(told, {}) == told
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "told"),
+    [
+        ('{"max_position_embeddings": 2048}', {}, ("tiny", "2048", None)),
+        ('{"text_config": {"max_position_embeddings": 99}}', {}, ("tiny", "99", None)),
+        ("{", {"HEADWORKS_MODELS_LLM_LORA": "a=/a,b=/b"}, ("tiny", None, "a,b")),
+        ("{}", {"HEADWORKS_MODELS_LLM_MAX_MODEL_LEN": "512"}, ("tiny", "512", None)),
+        ("{}", {"HEADWORKS_ORCHESTRATOR_LLM": "mine"}, ("mine", None, None)),
+    ],
+)
+def test_the_orchestrator_is_told_of_the_language_model(
+    tmp_path: Path, config: str, environ: dict[str, str], told: tuple[str, str | None, str | None]
+) -> None:
+    model = tmp_path / "models" / "tiny"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(config)
+    made = python_specs(
+        options(tmp_path, environ={"HEADWORKS_MODELS_LLM": str(model), **environ}), Layout(tmp_path), 20_001
+    )
+    env = next(spec for spec in made if spec.service == "orchestrator").command({"grpc": 5, "metrics": 6}).env
+    assert (
+        tuple(env.get(f"HEADWORKS_ORCHESTRATOR_{name}") for name in ("LLM", "LLM_CONTEXT_LENGTH", "LLM_ADAPTERS"))
+        == told
+    )
+
+
+def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> None:
+    for spec in python_specs(options(tmp_path), Layout(tmp_path), 20_001):
+        assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
