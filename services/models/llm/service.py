@@ -67,8 +67,8 @@ class Service:
             reply.send(encode([failure(error)]), final=True)
 
     async def watch(self) -> None:
-        """End what nobody waits for any more, for ever."""
-        while True:
+        """End what nobody waits for any more, until the engine fails."""
+        while not self._engine.failed:
             await asyncio.sleep(POLL_SECONDS)
             for group in self._groups():
                 if group[0].reply.is_cancelled():
