@@ -64,8 +64,8 @@ class LlmClient:
         """The chunks of a generation as they come, those that have come together in one list; the last list ends with
         the one that has `finish`. `payload` is the model's request without op, id, remaining and stream.
 
-        Close the generator to end the generation. Raises UpstreamError for what the model refuses (`retry_after` in
-        its details where it says when to come back), DeadlineExceeded, LlmUnavailable or TooManyGenerations.
+        Close the generator to end the generation. Raises UpstreamError for what the model refuses (with
+        `retry_after` where it says when to come back), DeadlineExceeded, LlmUnavailable or TooManyGenerations.
         """
         if self._under_way >= self._limit:
             raise TooManyGenerations(self._limit)
@@ -283,6 +283,5 @@ class _Stream:
 
 def _error(told: Mapping[str, Any]) -> DomainError:
     details = {str(name): str(value) for name, value in told.get("metadata", {}).items()}
-    if "retry_after" in told:
-        details["retry_after"] = str(told["retry_after"])
-    return UpstreamError(Kind[told["kind"]], told["reason"], told["message"], **details)
+    error = UpstreamError(Kind[told["kind"]], told["reason"], told["message"], **details)
+    return error.retry_in(told.get("retry_after"))
