@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import canned, llm_goals, llm_peer, llm_steps, llm_triton
+from bench.checkpoint import bench_llm
 from bench.command import Say, execute, parser, positive
 from bench.costs import Costs, cost_table
 from bench.errors import BenchError
@@ -31,6 +32,7 @@ from services.runtime.settings import prefix
 PATH = "/v1/chat/completions"
 MESH, TRITON, PEER, AGAIN = "mesh", "Triton alone", "vllm serve", "vllm serve, again"
 LEAST_ANSWERS, LEAST_WAVES = 4, 2
+READY_SECONDS = 600.0
 NOTES = (
     f"{FIRST}: from the request to the first chunk with text, the median of all streams of a wave that began together.",
     f"{GAP}, {GAP_P99}: between successive chunks with text, whatever number of tokens they carry; this is what the "
@@ -81,9 +83,10 @@ class StreamSide:
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
     """Start everything, measure, stop everything. Raises BenchError."""
-    if not (options.model / "config.json").is_file():
-        raise BenchError(f"{options.model} is not a model's folder in Hugging Face form")
-    engine = Engine(options.model.absolute(), sequences=options.sequences, threads=options.threads)
+    model = options.model.absolute() if options.model else bench_llm()
+    if not (model / "config.json").is_file():
+        raise BenchError(f"{model} is not a model's folder in Hugging Face form")
+    engine = Engine(model, sequences=options.sequences, threads=options.threads)
     with ExitStack() as stack:
         start = Start(stack, engine, options, say, stack.enter_context(Worker(StreamLoad)))
         sides = {PEER: start.peer()}
@@ -106,7 +109,11 @@ def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> Wi
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
     upstream = stack.enter_context(canned.serving(llm_steps.CALLS))
     file = llm_steps.catalogue(folder, upstream, options.name)
-    return Wishes(settings={**engine.variables, f"{prefix('orchestrator')}CATALOGUE_FILE": str(file)})
+    return Wishes(
+        ("--llm", str(engine.model)),
+        seconds=READY_SECONDS,
+        settings={**engine.variables, f"{prefix('orchestrator')}CATALOGUE_FILE": str(file)},
+    )
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ class Start:
         self, url: str, model: str, used: Callable[[], Mapping[str, float]],
         load: Callable[[Plan], Streams] | None = None, headers: Mapping[str, str] | None = None,
     ) -> StreamSide:  # fmt: skip
-        texts = prompts(self.options.model, self.options.prompt)
+        texts = prompts(self.engine.model, self.options.prompt)
         return StreamSide(url, model, load or self._load, texts, self.options.tokens, used, dict(headers or {}))
 
     def _load(self, plan: Plan) -> Streams:
@@ -160,7 +167,7 @@ def _measured(sides: dict[str, StreamSide], mesh: Mesh | None, options: argparse
         )
         for name, side in sides.items()
     ]
-    facts: dict[str, object] = {"tokens": options.tokens, "model": options.model.name}
+    facts: dict[str, object] = {"tokens": options.tokens}
     notes = list(NOTES)
     if mesh is not None and options.mesh is None:
         say("running agents")
@@ -185,7 +192,7 @@ def _measured(sides: dict[str, StreamSide], mesh: Mesh | None, options: argparse
 
 def _options() -> argparse.Namespace:
     made = parser("llm", __doc__ or "", EXAMPLES, rounds=5, xquad=False)
-    made.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of the model")
+    made.add_argument("--model", type=Path, metavar="DIR", help="folder of the model; by default one is made")
     made.add_argument("--name", default="llm", help="the model's name in the mesh (llm)")
     made.add_argument("--streams", type=positive, nargs="+", default=[1, 8, 32], metavar="N", help="1 8 32")
     made.add_argument("--tokens", type=positive, default=128, help="of each answer (128)")

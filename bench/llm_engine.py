@@ -26,9 +26,8 @@ class Engine:
 
     @property
     def models(self) -> dict[str, str]:
-        """The settings of the mesh's model server."""
+        """The settings of the mesh's model server, the model itself apart."""
         return {
-            "llm": str(self.model),
             "llm_dtype": "bfloat16",
             "llm_max_model_len": str(self.context),
             "llm_max_sequences": str(self.sequences),

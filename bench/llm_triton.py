@@ -97,7 +97,7 @@ def serving(engine: Engine, say: Callable[[str], None]) -> Iterator[Triton]:
         (Path(folder) / "triton.log").open("wb") as log,
     ):
         ports = triton.Ports(grpc=book.take(), http=book.take(), metrics=book.take())
-        settings = ModelsSettings.model_validate(engine.models)
+        settings = ModelsSettings.model_validate({"llm": str(engine.model), **engine.models})
         command = triton.prepare(Path(folder) / "data", ports, settings)
         say(f"starting Triton at port {ports.grpc}")
         process = subprocess.Popen(

@@ -59,10 +59,12 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How a new mesh is to be: further options of `headworks up`, and settings by their variables' names."""
+    """How a new mesh is to be: further options of `headworks up`, settings by their variables' names, and the seconds
+    that it may take until it is ready."""
 
     options: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = READY_SECONDS
 
 
 PLAIN = Wishes()
@@ -95,7 +97,7 @@ def _started(folder: Path, say: Callable[[str], None], wishes: Wishes) -> Iterat
             env={**_inherited(), **wishes.settings},
         )  # fmt: skip
     try:
-        _wait_ready(process, layout, said)
+        _wait_ready(process, layout, said, wishes.seconds)
         mesh = Mesh(layout)
         say(f"the mesh is ready at {mesh.url} after {mesh.state.seconds_to_ready:.1f} s")
         yield mesh
@@ -103,8 +105,8 @@ def _started(folder: Path, say: Callable[[str], None], wishes: Wishes) -> Iterat
         _stop(process)
 
 
-def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
+def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         now = state.read(layout.state)
         if now is not None and now.ready and now.phase == "running" and now.seconds_to_ready:
@@ -112,7 +114,7 @@ def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path) 
         if process.poll() is not None:
             raise BenchError(f"the mesh did not start (exit code {process.returncode}); it said:\n{end(said)}")
         time.sleep(0.05)
-    raise BenchError(f"the mesh was not ready after {READY_SECONDS:g} s; it said:\n{end(said)}")
+    raise BenchError(f"the mesh was not ready after {seconds:g} s; it said:\n{end(said)}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
