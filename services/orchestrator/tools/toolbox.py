@@ -73,6 +73,10 @@ class Toolbox:
         """KeyError for a tool that is not there."""
         return self._entries[name].policy
 
+    def idempotent(self, name: str) -> bool:
+        """A call of the tool that may have been made can be made again. KeyError for a tool that is not there."""
+        return self._entries[name].tool.idempotent
+
     def check(self, call: ToolCall) -> ToolResult | None:
         """The error result of a call that can be known to be wrong without making it; None for a good one."""
         try:

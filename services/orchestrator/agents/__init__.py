@@ -1,0 +1,1 @@
+"""Agents: declarative specs, the loop that runs them, and where they are kept."""

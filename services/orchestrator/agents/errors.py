@@ -1,0 +1,61 @@
+"""What can be wrong with an agent."""
+
+from dataclasses import dataclass
+
+from services.runtime.errors import DomainError, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a spec. `line` counts from 1; 0 where it is not known. `field` is its path."""
+
+    field: str
+    message: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+
+class BadAgent(DomainError):
+    """A spec that is not valid; the message names every problem that was found."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "BAD_AGENT"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        first = problems[0]
+        super().__init__("; ".join(map(str, problems)), field=first.field, line=str(first.line))
+        self.problems = problems
+
+
+class AgentNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "AGENT_NOT_FOUND"
+
+    def __init__(self, name: str, version: int = 0) -> None:
+        which = f"version {version} of the agent {name!r}" if version else f"agent {name!r}"
+        super().__init__(f"there is no {which}", agent=name, version=str(version))
+
+
+class ShippedAgent(DomainError):
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SHIPPED_AGENT"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the agent {name!r} comes with Headworks and cannot be deleted", agent=name)
+
+
+class ModelUnavailable(DomainError):
+    """The agent cannot run now, because of its model."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "MODEL_UNAVAILABLE"
+
+
+class OutputInvalid(DomainError):
+    """The model did not write what the response format asks for, not even when told what was wrong."""
+
+    kind = Kind.INTERNAL
+    reason = "OUTPUT_INVALID"

@@ -1,0 +1,1 @@
+"""Graders: judges of an answer, which an agent may switch on."""

@@ -1,0 +1,39 @@
+"""What a grader is asked, and what it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.orchestrator.agents.structured import Checker
+from services.orchestrator.rag.retriever import Passage
+from services.orchestrator.runs.events import UsageReported
+
+NOTHING = UsageReported(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An answer to be judged. `evidence`: the texts that it may rest on."""
+
+    question: str
+    answer: str
+    passages: Sequence[Passage] = ()
+    evidence: tuple[str, ...] = ()
+    checker: Checker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """`score` from 0, bad, to 1, good; `sentences` those found fault with."""
+
+    passed: bool
+    score: float
+    reason: str
+    sentences: tuple[str, ...] = ()
+    usage: UsageReported = NOTHING
+
+
+class Grader(Protocol):
+    async def grade(self, question: Question) -> Grade:
+        """Raises DomainErrors: those of the model that judges."""
+        ...

@@ -1,0 +1,225 @@
+"""Finds agents: the tenant's own, then those that come with Headworks, then the catalogue's bare models."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.orchestrator.agents.bare import BareModel
+from services.orchestrator.agents.errors import ModelUnavailable
+from services.orchestrator.agents.loop import SpecAgent
+from services.orchestrator.agents.shipped import shipped
+from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.validation import parse
+from services.orchestrator.agents.work import Kit, tool_entries
+from services.orchestrator.generate.catalogue import DEFAULT, Served
+from services.orchestrator.generate.entry import Capability, Engine, Entry
+from services.orchestrator.runs.agent import Agent, Listed
+from services.runtime.errors import ModelNotFound, Unavailable
+
+# Another replica's apply is seen within the longer of these; what is older than the shorter is looked up again beside.
+FRESH_SECONDS = 0.4
+STALE_SECONDS = 0.9
+MOST_TENANTS = 4096
+MOST_SPECS = 512
+SHIPPED_VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Names:
+    """A tenant's own agents by name, with their latest versions; `at`: when that was read, on the monotonic clock."""
+
+    latest: dict[str, int]
+    at: float
+    refresh: asyncio.Task[dict[str, int]] | None = None
+
+
+class Registry:
+    """The agents of all tenants. Compiled specs are kept; `rag_model` is the model that the shipped `rag` asks."""
+
+    def __init__(self, store: AgentStore, kit: Kit, rag_model: str = "") -> None:
+        self._store = store
+        self._kit = kit
+        self._rag_model = rag_model
+        self._names: OrderedDict[str, _Names] = OrderedDict()
+        self._specs: OrderedDict[tuple[str, str, int], Spec] = OrderedDict()
+        self._shipped = {name: self._shipped_spec(name, text) for name, text in shipped().items()}
+        self._made: dict[str, Agent] = {}
+
+    async def find(self, tenant: str, model: str) -> Agent:
+        """By "name" or "name@version". Raises ModelNotFound; ModelUnavailable where its model is not served."""
+        name, _, wanted = model.partition("@")
+        if wanted and not wanted.isdecimal():
+            raise ModelNotFound(model)
+        latest = (await self._latest(tenant)).get(name)
+        if latest is not None:
+            spec = await self._own(tenant, name, int(wanted or latest))
+            if spec is None:
+                raise ModelNotFound(model)
+            return self._agent(spec, int(wanted or latest))
+        if wanted not in ("", str(SHIPPED_VERSION)):
+            raise ModelNotFound(model)
+        made = self._made.get(name)
+        if made is None:
+            made = self._common(name, model)
+            self._made[name] = made
+        return made
+
+    async def models(self, tenant: str) -> Sequence[Listed]:
+        """All that can run now, ordered by id."""
+        listed: dict[str, Listed] = {}
+        for entry in self._kit.models.entries:
+            if entry.engine is not Engine.EXTRACTIVE:
+                listed[entry.name] = _listed(entry.name, entry.description, 0, entry)
+        for name, spec in self._shipped.items():
+            self._list(listed, name, spec, SHIPPED_VERSION)
+        for name, version in (await self._latest(tenant)).items():
+            spec_or_none = await self._own(tenant, name, version)
+            if spec_or_none is not None:
+                self._list(listed, name, spec_or_none, version)
+        return [listed[name] for name in sorted(listed)]
+
+    def unavailable(self, spec: Spec) -> str:
+        """Why an agent cannot run now; empty where it can."""
+        try:
+            self._served(spec)
+        except ModelUnavailable as error:
+            return error.message
+        return ""
+
+    def shipped_spec(self, name: str) -> Spec | None:
+        """An agent that comes with Headworks."""
+        return self._shipped.get(name)
+
+    def shipped_names(self) -> list[str]:
+        return sorted(self._shipped)
+
+    def changed(self, tenant: str) -> None:
+        """The tenant's agents have changed here: look again at once."""
+        self._names.pop(tenant, None)
+
+    def _list(self, listed: dict[str, Listed], name: str, spec: Spec, version: int) -> None:
+        """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
+        listed.pop(name, None)
+        try:
+            listed[name] = _listed(name, spec.description, version, self._served(spec).entry)
+        except ModelUnavailable:
+            return
+
+    def _common(self, name: str, model: str) -> Agent:
+        """An agent that is the same for all tenants."""
+        spec = self._shipped.get(name)
+        if spec is not None:
+            return self._agent(spec, SHIPPED_VERSION)
+        if "@" in model:
+            raise ModelNotFound(model)
+        served = self._kit.models.find(name)
+        if served.entry.engine is Engine.EXTRACTIVE:
+            raise ModelNotFound(model)
+        return BareModel(served, SpecAgent(_bare_spec(name), 0, served, self._kit))
+
+    def _agent(self, spec: Spec, version: int) -> SpecAgent:
+        return SpecAgent(spec, version, self._served(spec), self._kit)
+
+    def _served(self, spec: Spec) -> Served:
+        """The model of an agent. Raises ModelUnavailable."""
+        try:
+            served = self._kit.models.find(spec.model)
+        except ModelNotFound as error:
+            which = "the catalogue has no default model" if spec.model == DEFAULT else f"no model {spec.model!r}"
+            raise ModelUnavailable(
+                f"the agent {spec.name!r} cannot run: {which} is served; start the mesh with --llm, or put the model "
+                "into the catalogue",
+                agent=spec.name,
+                model=spec.model,
+            ) from error
+        if served.entry.engine is Engine.EXTRACTIVE and spec.retrieval.mode != "always":
+            raise ModelUnavailable(
+                f"the agent {spec.name!r} cannot run: the model {served.entry.name!r} only quotes from passages, and "
+                "the agent retrieves none; start the mesh with --llm, or put a language model into the catalogue",
+                agent=spec.name,
+                model=spec.model,
+            )
+        if tool_entries(spec) and Capability.TOOLS not in served.entry.capabilities:
+            raise ModelUnavailable(
+                f"the agent {spec.name!r} cannot run: its model {served.entry.name!r} cannot call tools",
+                agent=spec.name,
+                model=spec.model,
+            )
+        return served
+
+    def _shipped_spec(self, name: str, text: str) -> Spec:
+        spec = parse(text)
+        return spec.model_copy(update={"model": self._rag_model}) if name == "rag" and self._rag_model else spec
+
+    async def _own(self, tenant: str, name: str, version: int) -> Spec | None:
+        """A version of the tenant's; None where there is none."""
+        key = (tenant, name, version)
+        spec = self._specs.get(key)
+        if spec is not None:
+            self._specs.move_to_end(key)
+            return spec
+        stored = await asyncio.to_thread(self._store.get, tenant, name, version)
+        if stored is None:
+            return None
+        spec = parse(stored.spec)
+        self._specs[key] = spec
+        if len(self._specs) > MOST_SPECS:
+            self._specs.popitem(last=False)
+        return spec
+
+    async def _latest(self, tenant: str) -> dict[str, int]:
+        """The tenant's own agents, as they were STALE_SECONDS ago at most."""
+        names, now = self._names.get(tenant), time.monotonic()
+        if names is not None and now - names.at < FRESH_SECONDS:
+            return names.latest
+        if names is None:
+            names = self._names[tenant] = _Names({}, float("-inf"))
+            if len(self._names) > MOST_TENANTS:
+                self._names.popitem(last=False)
+        if names.refresh is None or names.refresh.done():
+            names.refresh = asyncio.create_task(asyncio.to_thread(self._store.latest, tenant))
+            names.refresh.add_done_callback(lambda done: _refreshed(names, done, now))
+        if now - names.at < STALE_SECONDS:
+            return names.latest
+        try:
+            return await asyncio.shield(names.refresh)
+        except SQLAlchemyError as error:
+            if names.at > float("-inf"):
+                return names.latest
+            raise Unavailable("the agents cannot be read now") from error
+
+
+def _refreshed(names: _Names, done: "asyncio.Task[dict[str, int]]", asked: float) -> None:
+    """Take in what was read. `asked`: when the reading began."""
+    names.refresh = None
+    if done.cancelled():
+        return
+    if (error := done.exception()) is not None:
+        log.warning("agents not read: %s", type(error).__name__)
+        return
+    names.latest, names.at = done.result(), asked
+
+
+def _listed(name: str, description: str, version: int, entry: Entry) -> Listed:
+    return Listed(
+        name,
+        description,
+        version,
+        entry.context_length,
+        tuple(sorted(entry.capabilities)),
+        entry.price.input_nanos,
+        entry.price.output_nanos,
+    )
+
+
+def _bare_spec(name: str) -> Spec:
+    """What a bare model is where it needs the loop: for a session, or an answer that must have a form."""
+    return parse(f"name: bare\nmodel: {name!r}\nlimits: {{seconds: null, tool_calls: 0}}\n")

@@ -1,0 +1,74 @@
+"""The step that searches with the question, before the model is asked."""
+
+import asyncio
+import time
+
+from services.orchestrator.agents.work import Bodies, Work
+from services.orchestrator.conversation import Role
+from services.orchestrator.rag.retriever import Found
+from services.orchestrator.runs.events import (
+    PassageReference,
+    PassagesRetrieved,
+    StepFinished,
+    StepKind,
+    StepStarted,
+)
+from services.runtime.errors import InvalidArgument
+
+QUESTION_LIMIT = 8192
+
+
+def question_of(work: Work) -> str:
+    """What the person asks: the last thing that they said."""
+    for message in reversed(work.ask.messages):
+        if message.role is Role.USER:
+            return message.content.strip()
+    return work.ask.question
+
+
+async def retrieve(work: Work) -> Bodies:
+    """Search, and tell what was found."""
+    state = work.state
+    number = state.open.number if state.open else state.steps + 1
+    if state.open is None:
+        yield StepStarted(number, StepKind.RETRIEVE)
+    started = time.monotonic()
+    if state.passages is None:
+        work.found = await search(work)
+        yield references(work.found)
+    took = time.monotonic() - started
+    yield StepFinished(number, StepKind.RETRIEVE, seconds=took, waited=work.hops["retrieval"])
+
+
+async def search(work: Work) -> Found:
+    """The passages for the question, of all collections that the run reads."""
+    question = question_of(work)
+    if len(question) > QUESTION_LIMIT:
+        raise InvalidArgument(
+            f"the question has {len(question)} characters; the most is {QUESTION_LIMIT}", field="messages"
+        )
+    if not question:
+        raise InvalidArgument("the question is empty", field="messages")
+    started = time.monotonic()
+    limit = work.ask.max_passages or work.spec.retrieval.max_passages
+    retriever, names = work.kit.retriever, work.collections
+    if len(names) == 1:
+        found = await retriever.search(names[0], question, limit)
+    else:
+        found = _merged(await asyncio.gather(*(retriever.search(name, question, limit) for name in names)), limit)
+    work.hops["retrieval"] += time.monotonic() - started
+    for timing in found.timings:
+        work.hops[timing.hop] += timing.seconds
+    return found
+
+
+def references(found: Found) -> PassagesRetrieved:
+    return PassagesRetrieved(
+        tuple(PassageReference(one.id, one.document_id, one.title, one.score) for one in found.passages)
+    )
+
+
+def _merged(each: list[Found], limit: int) -> Found:
+    """The best of several collections."""
+    passages = sorted((one for found in each for one in found.passages), key=lambda one: -one.score)
+    return Found(tuple(passages[:limit]), each[0].query_vector, each[0].timings)

@@ -1,0 +1,132 @@
+"""An agent's spec: what may stand in its YAML, with the defaults."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Collection = Annotated[str, Field(pattern=NAME)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Retrieval(Part):
+    """`mode`: "always" searches with the question before the model is asked, "tool" gives the model the tool `search`.
+    `required`: without a passage the agent says that it found nothing and does not ask the model."""
+
+    mode: Literal["always", "tool", "never"] = "never"
+    collections: tuple[Collection, ...] = Field(("default",), min_length=1, max_length=8)
+    max_passages: int = Field(3, ge=1, le=20)
+    max_sentences: int = Field(2, ge=1, le=10)
+    caller_may_choose: bool = True
+    required: bool = False
+    citations: bool = True
+
+
+class Output(Part):
+    """`schema`: the JSON schema of every answer, where the caller asks for no form of its own. `repair`: how often the
+    model is told what is wrong with its answer."""
+
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    name: str = Field("answer", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    repair: int = Field(1, ge=0, le=1)
+
+
+class Limits(Part):
+    """What a run may use up; None is no limit of its own. `steps`: times that the model is asked. `seconds`: without
+    those spent waiting for a person. `cost`: in the catalogue's currency. `calls`: by tool. `repetitions`: the same
+    call with the same result, this many times."""
+
+    steps: int = Field(8, ge=1, le=100)
+    seconds: float | None = Field(120, gt=0, le=86_400)
+    tokens: int | None = Field(None, ge=1)
+    cost: float | None = Field(None, gt=0)
+    tool_calls: int = Field(20, ge=0, le=1000)
+    calls: dict[str, Annotated[int, Field(ge=0, le=1000)]] = Field(default_factory=dict)
+    repetitions: int = Field(3, ge=2, le=100)
+    parallel_tools: int = Field(4, ge=1, le=64)
+
+
+class Approval(Part):
+    """What a person must approve. `answer_below`: an answer that the model is less sure of, 0 to 1. `expires`: seconds
+    until the answer is no; None waits for ever. `tools`: these, beside those whose own setting says so."""
+
+    run: bool = False
+    answer_below: float | None = Field(None, gt=0, le=1)
+    expires: float | None = Field(86_400, gt=0)
+    tools: tuple[str, ...] = ()
+
+
+class Memory(Part):
+    """How much of a session the model reads. `summary`: what is beyond is summed up, rather than left out."""
+
+    window_tokens: int = Field(2000, ge=100)
+    summary: bool = True
+
+
+class Sampling(Part):
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    stop: tuple[str, ...] = Field((), max_length=4)
+    seed: int | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0)
+
+
+class GraderSpec(Part):
+    """`judge`: the model that judges; empty for the agent's own where it is a language model, "embeddings" for none."""
+
+    grader: Literal["grounded", "answers", "schema"]
+    threshold: float | None = Field(None, ge=0, le=1)
+    judge: str = ""
+
+
+def _grader(given: object) -> object:
+    """`answers` or `{grounded: {threshold: 0.6}}` as a GraderSpec's fields."""
+    if isinstance(given, str):
+        return {"grader": given}
+    if isinstance(given, dict) and len(given) == 1 and "grader" not in given:
+        ((name, settings),) = given.items()
+        if settings is None or isinstance(settings, dict):
+            return {"grader": name, **(settings or {})}
+    return given
+
+
+class Spec(Part):
+    """An agent."""
+
+    name: str = Field(pattern=NAME)
+    description: str = Field("", max_length=1000)
+    model: str = Field("default", min_length=1, max_length=128)
+    instructions: str = ""
+    prompt: str = ""
+    retrieval: Retrieval = Retrieval()
+    tools: tuple[Any, ...] = Field((), max_length=64)
+    tool_choice: str = Field("auto", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    output: Output = Output()
+    limits: Limits = Limits()
+    approval: Approval = Approval()
+    graders: tuple[Annotated[GraderSpec, BeforeValidator(_grader)], ...] = Field((), max_length=8)
+    memory: Memory = Memory()
+    sampling: Sampling = Sampling()
+    guards: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("guards")
+    @classmethod
+    def _known_guards(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given:
+            raise ValueError(f"there is no guard {next(iter(given))!r}")
+        return given
+
+    @model_validator(mode="after")
+    def _graders_once(self) -> "Spec":
+        names = [each.grader for each in self.graders]
+        if len(set(names)) < len(names):
+            raise ValueError("graders: one of them is there twice")
+        return self

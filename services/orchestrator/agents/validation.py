@@ -1,0 +1,90 @@
+"""From YAML to a checked spec: all that is wrong is told at once, by line and field."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from services.orchestrator.agents.errors import BadAgent, Problem
+from services.orchestrator.agents.source import Path, Source, dotted, read
+from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.structured import BadSchema, Checker
+from services.orchestrator.agents.template import BadTemplate, Template
+
+# Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
+ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
+
+SAMPLE: Mapping[str, Any] = {
+    "question": "What is this?",
+    "passages": [{"number": 1, "title": "A title", "text": "A text.", "uri": "", "id": "p1", "document_id": "d1"}],
+    "now": datetime(2024, 2, 29, 12, tzinfo=UTC),
+    "tenant": "tenant",
+    "collection": "default",
+    "collections": ["default"],
+    "agent": "agent",
+    "nothing_found": "I found no answer to that.",
+}
+_ALIASES = {"schema_": "schema"}
+_MOST = 20
+
+
+def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
+    """The spec in a YAML text. Raises BadAgent."""
+    source = read(text)
+    problems: list[Problem] = []
+    spec = _spec(source, problems)
+    raw = source.data
+    for field in ("instructions", "prompt"):
+        if isinstance(raw.get(field), str):
+            problems += _template(field, raw[field], source)
+    if spec is not None:
+        problems += _schema(spec, source)
+        if check_tools is not None:
+            found = check_tools(spec.tools)
+            problems += [_problem(source, ("tools", *path), message) for path, message in found]
+    if problems:
+        raise BadAgent(sorted(problems, key=lambda each: each.line)[:_MOST])
+    assert spec is not None  # noqa: S101 (there would be a problem)
+    return spec
+
+
+def digest(spec: Spec) -> str:
+    """SHA-256 of what the spec means, in hexadecimal."""
+    return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _spec(source: Source, problems: list[Problem]) -> Spec | None:
+    try:
+        return Spec.model_validate(source.data)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_context=False):
+            path = tuple(_ALIASES.get(str(part), part) for part in each["loc"])
+            message = "there is no such field" if each["type"] == "extra_forbidden" else each["msg"]
+            problems.append(_problem(source, path, message.removeprefix("Value error, ")))
+        return None
+
+
+def _problem(source: Source, path: Path, message: str) -> Problem:
+    return Problem(dotted(path), message, source.line(path))
+
+
+def _template(field: str, text: str, source: Source) -> list[Problem]:
+    try:
+        Template(text).render(SAMPLE)
+    except BadTemplate as error:
+        line = source.line((field,)) + max(error.line, 1) - 1
+        return [Problem(field, f"the template is broken in its line {error.line}: {error.message}", line)]
+    return []
+
+
+def _schema(spec: Spec, source: Source) -> list[Problem]:
+    if spec.output.schema_ is None:
+        return []
+    try:
+        Checker(spec.output.schema_)
+    except BadSchema as error:
+        return [_problem(source, ("output", "schema"), str(error))]
+    return []
