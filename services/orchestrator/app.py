@@ -5,24 +5,37 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
-from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
+from headworks.orchestrator.v1 import (
+    agent_service_pb2,
+    agent_service_pb2_grpc,
+    orchestrator_service_pb2,
+    orchestrator_service_pb2_grpc,
+)
 from headworks.retrieval.v1 import retrieval_service_pb2
 from sqlalchemy.engine import make_url
 
+from services.orchestrator.agent_servicer import AgentServicer
+from services.orchestrator.agents.registry import Registry
+from services.orchestrator.agents.service import AgentKeeper
+from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.work import Kit
 from services.orchestrator.directory import Directory
-from services.orchestrator.generate.extractive import ExtractiveGenerator
+from services.orchestrator.generate.engines import Engines, open_catalogue
 from services.orchestrator.peers import Peers
-from services.orchestrator.rag.pipeline import RagAgent
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records
 from services.orchestrator.servicer import OrchestratorServicer
-from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.settings import OrchestratorSettings, environment, secret
+from services.orchestrator.tools.config import ToolSettings, load
+from services.orchestrator.tools.factory import ToolFactory
+from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.health import Check, serving
 from services.runtime.server import App
-from services.runtime.triton import TritonClient
+from services.runtime.triton import LlmClient, TritonClient
 
+AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
@@ -34,12 +47,20 @@ async def wire(settings: OrchestratorSettings) -> App:
     triton_channel = await resources.enter_async_context(open_channel(settings.triton_target))
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME]))
     triton = TritonClient(triton_channel)
+    llm = LlmClient(triton_channel, streams=settings.llm_streams)
+    resources.push_async_callback(llm.aclose)
+    catalogue = open_catalogue(settings, Engines(triton, llm, resources, secret))
     records = await asyncio.to_thread(_open_records, settings)
     resources.push_async_callback(asyncio.to_thread, records.close)
-    agent = RagAgent(
-        RetrievalClient(retrieval, settings.search_seconds), ExtractiveGenerator(triton, settings.generate_seconds)
-    )
-    executor = Executor({"rag": agent}, records, settings.replica_name, settings.max_runs, settings.kept_runs)
+    retriever = RetrievalClient(retrieval, settings.search_seconds)
+    toolboxes = ToolFactory(retriever, _tool_settings(settings), {"retrieval": settings.retrieval_target})
+    resources.push_async_callback(toolboxes.aclose)
+    store = await asyncio.to_thread(_open_agents, settings)
+    resources.push_async_callback(asyncio.to_thread, store.close)
+    kit = Kit(catalogue, retriever, toolboxes, embedder=TritonEmbedder(triton, settings.search_seconds))
+    registry = Registry(store, kit, settings.rag_model)
+    agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
+    executor = Executor(registry, records, settings.replica_name, settings.max_runs, settings.kept_runs)
     resources.push_async_callback(executor.aclose)
     servicer = OrchestratorServicer(
         executor, Directory(executor, records), Peers(peers, settings.replica_name), settings.detached_run_seconds
@@ -47,8 +68,9 @@ async def wire(settings: OrchestratorSettings) -> App:
 
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+        agent_service_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
 
-    return App(add, [NAME.full_name], _checks(retrieval, triton), resources)
+    return App(add, [NAME.full_name, AGENTS.full_name], _checks(retrieval, triton), resources)
 
 
 def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:
@@ -56,6 +78,17 @@ def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Chec
         return await triton.ready(["extract"])
 
     return {"retrieval": serving(retrieval, RETRIEVAL.full_name), "triton": extract_ready}
+
+
+def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:
+    """Raises BadToolSettings."""
+    return load(settings.tools_file, environment()) if settings.tools_file else ToolSettings()
+
+
+def _open_agents(settings: OrchestratorSettings) -> AgentStore:
+    store = AgentStore(settings.records_url)
+    store.open()
+    return store
 
 
 def _open_records(settings: OrchestratorSettings) -> Records:

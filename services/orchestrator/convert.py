@@ -2,76 +2,42 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as service_pb
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2 as run_pb
+from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
-from services.orchestrator.conversation import Message, Role
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.conversation import Message
+from services.orchestrator.runs.agent import Listed
 from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CitationAdded,
     Event,
     Finished,
     PassagesRetrieved,
     Span,
     Started,
+    StepFinished,
+    StepStarted,
     TextDelta,
     Timing,
+    ToolCallRequested,
+    ToolResultReceived,
     UsageReported,
+    VerdictGiven,
 )
 from services.orchestrator.runs.run import RunInfo
+from services.orchestrator.tools.tool import ToolCall
 from services.runtime.errors import InvalidArgument
 
-QUESTION_LIMIT = 8192
-MOST_PASSAGES = 20
-MOST_SENTENCES = 10
-_COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PAGE = re.compile(r"([0-9.e+-]+)/([A-Za-z0-9_.-]+)")
-
-
-def ask(request: service_pb.RunRequest) -> Ask:
-    """What a run is to answer. Raises InvalidArgument."""
-    _question(request.messages)
-    return Ask(
-        messages=tuple(Message(Role(message.role), message.content) for message in request.messages),
-        collection=_collection(request.collection or "default"),
-        max_passages=_bounded("max_passages", request.max_passages or 3, MOST_PASSAGES),
-        max_sentences=_bounded("max_sentences", request.max_sentences or 2, MOST_SENTENCES),
-    )
-
-
-def _question(messages: Sequence[run_pb.Message]) -> str:
-    if not messages or messages[-1].role != run_pb.Message.ROLE_USER:
-        raise InvalidArgument("messages must end with a user message: the question", field="messages")
-    question = messages[-1].content.strip()
-    if not question:
-        raise InvalidArgument("the question is empty", field="messages")
-    if len(question) > QUESTION_LIMIT:
-        raise InvalidArgument(
-            f"the question has {len(question)} characters; the most is {QUESTION_LIMIT}", field="messages"
-        )
-    return question
-
-
-def _collection(name: str) -> str:
-    """The name, if retrieval could know it: what goes into the record of runs is not just anything."""
-    if not _COLLECTION.fullmatch(name):
-        raise InvalidArgument(
-            "a collection's name is 1 to 64 of a-z, 0-9, '-' and '_' and begins with a letter or a digit",
-            field="collection",
-        )
-    return name
-
-
-def _bounded(field: str, value: int, most: int) -> int:
-    if not 1 <= value <= most:
-        raise InvalidArgument(f"{field} must be from 1 to {most}, or 0 for the default", field=field)
-    return value
 
 
 def timestamp(seconds: float) -> Timestamp:
@@ -86,43 +52,155 @@ def duration(seconds: float) -> Duration:
 
 def event(run_id: str, of: Event) -> event_pb.RunEvent:
     """An event of the run."""
-    message = event_pb.RunEvent(run_id=run_id, sequence=of.sequence, create_time=timestamp(of.time))
-    match of.body:
-        case Started(model, collection):
-            message.started.model = model
-            message.started.collection = collection
-        case PassagesRetrieved(passages):
-            message.passages.SetInParent()
-            for passage in passages:
-                message.passages.passages.add(
-                    passage_id=passage.passage_id,
-                    document_id=passage.document_id,
-                    title=passage.title,
-                    score=passage.score,
-                )
-        case TextDelta(text):
-            message.text.text = text
-        case CitationAdded() as body:
-            message.citation.CopyFrom(_citation(body))
-        case UsageReported(read, written):
-            message.usage.usage.CopyFrom(usage_pb2.Usage(prompt_tokens=read, completion_tokens=written))
-        case Finished() as body:
-            message.finished.CopyFrom(_finished(body))
+    message = event_pb.RunEvent(run_id=run_id, sequence=of.sequence)
+    # Set field by field, which costs half of what a constructor does: a stream of text is many events.
+    message.create_time.seconds = whole = int(of.time)
+    message.create_time.nanos = int((of.time - whole) * 1e9)
+    body = of.body
+    if type(body) is TextDelta:
+        message.text.text = body.text
+    else:
+        _FILL[type(body)](message, body)
     return message
 
 
-def _citation(body: CitationAdded) -> event_pb.CitationAdded:
+def _started(message: event_pb.RunEvent, body: Started) -> None:
+    message.started.CopyFrom(
+        event_pb.RunStarted(
+            model=body.model,
+            collection=body.collection,
+            agent_version=body.agent_version,
+            session_id=body.session_id,
+        )
+    )
+
+
+def _passages(message: event_pb.RunEvent, body: PassagesRetrieved) -> None:
+    message.passages.SetInParent()
+    for passage in body.passages:
+        message.passages.passages.add(
+            passage_id=passage.passage_id,
+            document_id=passage.document_id,
+            title=passage.title,
+            score=passage.score,
+        )
+
+
+def _usage(message: event_pb.RunEvent, body: UsageReported) -> None:
+    message.usage.usage.CopyFrom(usage(body))
+
+
+def usage(of: UsageReported) -> usage_pb2.Usage:
+    return usage_pb2.Usage(
+        prompt_tokens=of.prompt_tokens,
+        completion_tokens=of.completion_tokens,
+        cached_tokens=of.cached_tokens,
+        cost_nanos=of.cost_nanos,
+    )
+
+
+def _step_started(message: event_pb.RunEvent, body: StepStarted) -> None:
+    message.step_started.CopyFrom(
+        event_pb.StepStarted(step=body.step, kind=int(body.kind), model=body.model)  # type: ignore[arg-type]
+    )
+
+
+def _step_finished(message: event_pb.RunEvent, body: StepFinished) -> None:
+    message.step_finished.CopyFrom(
+        event_pb.StepFinished(
+            step=body.step,
+            kind=int(body.kind),  # type: ignore[arg-type]  # the values are the contract's
+            model=body.model,
+            usage=usage(body.usage),
+            duration=duration(body.seconds),
+            waited=duration(body.waited),
+            text=body.text,
+            finish=body.finish,
+            confidence=body.confidence,
+        )
+    )
+
+
+def tool_call(call: ToolCall) -> tool_pb2.ToolCall:
+    return tool_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments_json)
+
+
+def _tool_called(message: event_pb.RunEvent, body: ToolCallRequested) -> None:
+    message.tool_call.CopyFrom(
+        event_pb.ToolCallRequested(call=tool_call(body.call), step=body.step, callers=body.callers)
+    )
+
+
+def _tool_result(message: event_pb.RunEvent, body: ToolResultReceived) -> None:
+    result = body.result
+    message.tool_result.CopyFrom(
+        event_pb.ToolResultReceived(
+            call_id=result.call_id,
+            name=result.name,
+            content=result.content,
+            is_error=result.is_error,
+            error_reason=result.error_reason or "",
+            duration=duration(result.seconds),
+            attempts=result.attempts,
+            truncated=result.truncated,
+        )
+    )
+
+
+def _verdict(message: event_pb.RunEvent, body: VerdictGiven) -> None:
+    message.verdict.CopyFrom(
+        event_pb.VerdictGiven(
+            grader=body.grader,
+            passed=body.passed,
+            score=body.score,
+            reason=body.reason,
+            attempt=body.attempt,
+            sentences=body.sentences,
+        )
+    )
+
+
+def _approval_requested(message: event_pb.RunEvent, body: ApprovalRequested) -> None:
+    message.approval_request.CopyFrom(
+        event_pb.ApprovalRequested(
+            approval_id=body.approval_id,
+            kind=int(body.kind),  # type: ignore[arg-type]  # the values are the contract's
+            reason=body.reason,
+            call=tool_call(body.call) if body.call else None,
+            draft=body.draft,
+            expire_time=timestamp(body.expires) if body.expires is not None else None,
+        )
+    )
+
+
+def _approval_decided(message: event_pb.RunEvent, body: ApprovalDecided) -> None:
+    message.approval_decision.CopyFrom(decision(body))
+
+
+def decision(body: ApprovalDecided) -> event_pb.ApprovalDecided:
+    return event_pb.ApprovalDecided(
+        approval_id=body.approval_id,
+        approved=body.approved,
+        decided_by=body.decided_by,
+        comment=body.comment,
+        replacement=body.replacement,
+    )
+
+
+def _citation(message: event_pb.RunEvent, body: CitationAdded) -> None:
     citation = body.citation
-    return event_pb.CitationAdded(
-        citation=citation_pb2.Citation(
-            document_id=citation.document_id,
-            title=citation.title,
-            uri=citation.uri,
-            passage_id=citation.passage_id,
-            span=_span(citation.span),
-            quote=citation.quote,
-        ),
-        answer_span=_span(body.answer_span),
+    message.citation.CopyFrom(
+        event_pb.CitationAdded(
+            citation=citation_pb2.Citation(
+                document_id=citation.document_id,
+                title=citation.title,
+                uri=citation.uri,
+                passage_id=citation.passage_id,
+                span=_span(citation.span),
+                quote=citation.quote,
+            ),
+            answer_span=_span(body.answer_span),
+        )
     )
 
 
@@ -130,18 +208,50 @@ def _span(span: Span) -> span_pb2.CharSpan:
     return span_pb2.CharSpan(start=span.start, end=span.end)
 
 
-def _finished(body: Finished) -> event_pb.RunFinished:
-    return event_pb.RunFinished(
-        reason=int(body.reason),  # type: ignore[arg-type]  # the values are the contract's
-        error_reason=body.error_reason,
-        error_message=body.error_message,
-        error_code=body.error_code,
-        timings=[_timing(timing) for timing in body.timings],
+def _finished(message: event_pb.RunEvent, body: Finished) -> None:
+    message.finished.CopyFrom(
+        event_pb.RunFinished(
+            reason=int(body.reason),  # type: ignore[arg-type]  # the values are the contract's
+            error_reason=body.error_reason,
+            error_message=body.error_message,
+            error_code=body.error_code,
+            timings=[_timing(timing) for timing in body.timings],
+            limit=body.limit,
+            error_details=body.error_details,
+            retry_after=None if body.retry_after is None else duration(body.retry_after),
+        )
     )
 
 
 def _timing(timing: Timing) -> timing_pb2.HopTiming:
     return timing_pb2.HopTiming(hop=timing.hop, duration=duration(timing.seconds))
+
+
+_FILL: dict[type, Callable[[event_pb.RunEvent, Any], None]] = {
+    Started: _started,
+    PassagesRetrieved: _passages,
+    CitationAdded: _citation,
+    UsageReported: _usage,
+    StepStarted: _step_started,
+    StepFinished: _step_finished,
+    ToolCallRequested: _tool_called,
+    ToolResultReceived: _tool_result,
+    VerdictGiven: _verdict,
+    ApprovalRequested: _approval_requested,
+    ApprovalDecided: _approval_decided,
+    Finished: _finished,
+}
+
+
+def message(of: Message) -> run_pb.Message:
+    """A message of a conversation."""
+    return run_pb.Message(
+        role=int(of.role),  # type: ignore[arg-type]  # the values are the contract's
+        content=of.content,
+        tool_calls=[tool_call(call) for call in of.tool_calls],
+        tool_call_id=of.tool_call_id,
+        name=of.name,
+    )
 
 
 def run(info: RunInfo) -> run_pb.Run:
@@ -155,7 +265,23 @@ def run(info: RunInfo) -> run_pb.Run:
         last_sequence=info.last_sequence,
         create_time=timestamp(info.create_time),
         end_time=timestamp(info.end_time) if info.end_time is not None else None,
-        usage=usage_pb2.Usage(prompt_tokens=info.prompt_tokens, completion_tokens=info.completion_tokens),
+        usage=usage(info.usage),
+        agent_version=info.agent_version,
+        session_id=info.session_id,
+        pending_approvals=info.pending,
+    )
+
+
+def model(listed: Listed) -> service_pb.Model:
+    """A name that Run accepts."""
+    return service_pb.Model(
+        id=listed.id,
+        description=listed.description,
+        agent_version=listed.agent_version,
+        context_length=listed.context_length,
+        capabilities=listed.capabilities,
+        input_price_nanos=listed.input_price_nanos,
+        output_price_nanos=listed.output_price_nanos,
     )
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from services.orchestrator import convert
+from services.orchestrator import convert, requests
 from services.orchestrator.directory import Directory
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.errors import RunNotFound
-from services.orchestrator.runs.events import Finished
+from services.orchestrator.runs.events import ApprovalDecided, Finished
 from services.orchestrator.runs.executor import Executor
 from services.runtime.call import current, enter
 from services.runtime.errors import InvalidArgument, Kind, UpstreamError
@@ -33,13 +33,13 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
 
     async def Run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
         call = current()
-        ask = convert.ask(request)
+        ask = requests.ask(request)
         # A little less than the caller waits, so that it still gets the `finished` event.
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
         if request.detached:
             # What it calls has until its own deadline, not until that of a caller who may be gone.
             enter(replace(call, deadline=time.monotonic() + seconds))
-        run = self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
+        run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
         try:
             async for batch in run.follow():
                 yield pb.RunResponse(events=[convert.event(run.id, event) for event in batch])
@@ -78,6 +78,16 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             raise RunNotFound(request.run_id)
         return pb.CancelResponse(run=convert.run(info))
 
+    async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+        call = current()
+        run = self._executor.find(call.tenant, request.run_id)
+        if run is None:
+            raise RunNotFound(request.run_id)
+        subject = call.identity.subject if call.identity else ""
+        decision = ApprovalDecided(request.approval_id, request.approved, subject, request.comment, request.replacement)
+        run.decide(decision)
+        return pb.DecideResponse(decision=convert.decision(decision))
+
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         info = await self._directory.get(current().tenant, request.run_id)
         owner = self._peers.owner(request.run_id)
@@ -96,13 +106,14 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         return pb.ListRunsResponse(runs=[convert.run(info) for info in runs], next_page_token=token)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        agents = sorted(self._executor.agents.items())
-        return pb.ListModelsResponse(
-            models=[pb.Model(id=name, description=agent.description) for name, agent in agents]
-        )
+        listed = await self._executor.agents.models(current().tenant)
+        return pb.ListModelsResponse(models=[convert.model(each) for each in listed])
 
 
 def _raise_error(finished: Finished) -> None:
     """End the stream with the run's own error, if it ended by one."""
     if finished.error_code:
-        raise UpstreamError(Kind(finished.error_code), finished.error_reason, finished.error_message)
+        error = UpstreamError(
+            Kind(finished.error_code), finished.error_reason, finished.error_message, **finished.error_details
+        )
+        raise error.retry_in(finished.retry_after)

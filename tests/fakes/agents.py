@@ -21,7 +21,7 @@ class FakeAgent:
     says: Sequence[Body | Outcome] = SAYS
     hold: int | None = None
     error: Exception | None = None
-    name: str = "fake"
+    name: str = "rag"
     version: int = 1
     description: str = "Does as it is told."
     held: asyncio.Event = field(default_factory=asyncio.Event)

@@ -61,17 +61,23 @@ class Journal(Protocol):
 
     @property
     def events(self) -> Sequence[Event]:
-        """All that has happened so far. For a run that is picked up after its process died, that is where the agent
-        goes on: from the end of what is recorded."""
+        """What had happened when the agent was started: `Started` alone for a new run. A run that is picked up after
+        its process died goes on from the end of them."""
         ...
 
     async def decision(self, approval_id: str) -> ApprovalDecided:
-        """Wait for the decision on an ApprovalRequested that was yielded; it is an event by then."""
+        """Wait for the decision on an ApprovalRequested that was yielded; it is an event by then. The time it takes
+        does not count: the deadline moves by as much."""
         ...
 
 
 class Agent(Protocol):
-    """Something that answers. `run` yields events as they happen and an Outcome last."""
+    """Something that answers. `run` yields events as they happen and an Outcome last.
+
+    What is yielded is stored before anybody sees it; after a ToolCallRequested of the agent's own or an
+    ApprovalRequested the agent goes on only once that is stored. An agent may have `resumable = True`: it goes on from
+    `journal.events` after its process died. A run of any other agent is then ended as failed.
+    """
 
     @property
     def name(self) -> str: ...
@@ -87,9 +93,27 @@ class Agent(Protocol):
     def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A name that a run may be started with. `agent_version` is 0 for a bare model; `context_length`, in tokens, 0
+    where that is not known. Prices of a million tokens, in billionths of the catalogue's currency."""
+
+    id: str
+    description: str = ""
+    agent_version: int = 0
+    context_length: int = 0
+    capabilities: tuple[str, ...] = ()
+    input_price_nanos: int = 0
+    output_price_nanos: int = 0
+
+
 class Agents(Protocol):
     """The agents that a tenant may run, its own, the shipped ones and the catalogue's bare models."""
 
     async def find(self, tenant: str, model: str) -> Agent:
         """By "name" or "name@version". Raises ModelNotFound, or a FAILED_PRECONDITION where it cannot run now."""
+        ...
+
+    async def models(self, tenant: str) -> Sequence[Listed]:
+        """All that `find` knows and that can run now, ordered by id."""
         ...

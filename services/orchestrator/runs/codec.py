@@ -1,32 +1,22 @@
-"""A run's events as bytes, for its record."""
+"""A run's events, and what it was asked, as bytes for its record."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import orjson
+from pydantic import TypeAdapter
 
-from services.orchestrator.runs.events import (
-    Body,
-    Citation,
-    CitationAdded,
-    Event,
-    Finished,
-    FinishReason,
-    PassageReference,
-    PassagesRetrieved,
-    Span,
-    Started,
-    TextDelta,
-    Timing,
-    UsageReported,
-)
+from services.orchestrator.conversation import Message
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.events import Body, Event
 
-_KINDS: dict[str, type[Body]] = {
-    kind.__name__: kind for kind in (Started, PassagesRetrieved, TextDelta, CitationAdded, UsageReported, Finished)
-}
+_KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Body)}
+_ASK = TypeAdapter(Ask)
+_MESSAGE = TypeAdapter(Message)
 
 
-def encode(events: list[Event]) -> bytes:
-    """JSON: a list of [sequence, time, kind, fields]."""
+def encode(events: Iterable[Event]) -> bytes:
+    """JSON: a list of [sequence, time, kind, fields]. TypeError for what JSON cannot hold."""
     return orjson.dumps([(event.sequence, event.time, type(event.body).__name__, event.body) for event in events])
 
 
@@ -36,15 +26,26 @@ def decode(data: bytes) -> list[Event]:
 
 
 def _body(kind: str, fields: dict[str, Any]) -> Body:
-    made = _KINDS.get(kind)
-    if made is None:
+    adapter = _KINDS.get(kind)
+    if adapter is None:
         raise ValueError(f"unknown kind of event {kind!r}")
-    if made is PassagesRetrieved:
-        return PassagesRetrieved(tuple(PassageReference(**passage) for passage in fields["passages"]))
-    if made is CitationAdded:
-        citation = fields["citation"]
-        return CitationAdded(Citation(**{**citation, "span": Span(**citation["span"])}), Span(**fields["answer_span"]))
-    if made is Finished:
-        timings = tuple(Timing(**timing) for timing in fields["timings"])
-        return Finished(**{**fields, "reason": FinishReason(fields["reason"]), "timings": timings})
-    return made(**fields)
+    body: Body = adapter.validate_python(fields)
+    return body
+
+
+def encode_ask(ask: Ask) -> bytes:
+    return orjson.dumps(ask)
+
+
+def decode_ask(data: bytes) -> Ask:
+    """What `encode_ask` made. ValueError for anything else."""
+    return _ASK.validate_json(data)
+
+
+def encode_message(message: Message) -> bytes:
+    return orjson.dumps(message)
+
+
+def decode_message(data: bytes) -> Message:
+    """What `encode_message` made. ValueError for anything else."""
+    return _MESSAGE.validate_json(data)

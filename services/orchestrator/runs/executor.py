@@ -4,17 +4,16 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
 from services.orchestrator import metrics
-from services.orchestrator.runs.agent import Agent, Ask, Outcome
+from services.orchestrator.runs.agent import Agent, Agents, Ask, Outcome
 from services.orchestrator.runs.errors import TooManyRuns
 from services.orchestrator.runs.events import Finished, FinishReason, Timing
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run, RunInfo, new_id
-from services.runtime.errors import DomainError, Kind, ModelNotFound
+from services.runtime.errors import DomainError, Kind
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 class Executor:
     """The runs of one replica: at most `limit` under way, and the last `kept` that are over."""
 
-    def __init__(self, agents: Mapping[str, Agent], records: Records, replica: str, limit: int, kept: int) -> None:
+    def __init__(self, agents: Agents, records: Records, replica: str, limit: int, kept: int) -> None:
         self.agents = agents
         self._records = records
         self._replica = replica
@@ -31,14 +30,20 @@ class Executor:
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, tenant: str, model: str, ask: Ask, seconds: float) -> Run:
+    async def start(self, tenant: str, model: str, ask: Ask, seconds: float) -> Run:
         """Start a run that may take `seconds`. Raises ModelNotFound or TooManyRuns."""
-        agent = self.agents.get(model)
-        if agent is None:
-            raise ModelNotFound(model)
+        agent = await self.agents.find(tenant, model)
         if len(self._tasks) >= self._limit:
             raise TooManyRuns(self._limit)
-        run = Run(new_id(self._replica), tenant, model, ask.collection)
+        run = Run(
+            new_id(self._replica),
+            tenant,
+            model,
+            ask.collection,
+            agent.version,
+            ask.session_id,
+            time.monotonic() + seconds,
+        )
         self._runs[run.id] = run
         self._records.put(run.info, run.events)
         task = asyncio.create_task(self._execute(run, agent, ask, seconds), name=run.id)
@@ -106,7 +111,10 @@ class Executor:
         except DomainError as error:
             if error.kind is Kind.DEADLINE_EXCEEDED:
                 return _late(seconds)
-            return Finished(FinishReason.ERROR, error.reason, error.message, int(error.kind))
+            return Finished(
+                FinishReason.ERROR, error.reason, error.message, int(error.kind),
+                error_details=error.details, retry_after=error.retry_after,
+            )  # fmt: skip
         except Exception:
             if limit.expired():
                 return _late(seconds)

@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.orchestrator import metrics
 from services.orchestrator.runs.codec import decode, encode
-from services.orchestrator.runs.events import Event, FinishReason
+from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
 
 log = logging.getLogger(__name__)
@@ -177,8 +177,8 @@ class Records:
             "last_sequence": info.last_sequence,
             "create_time": info.create_time,
             "end_time": info.end_time,
-            "prompt_tokens": info.prompt_tokens,
-            "completion_tokens": info.completion_tokens,
+            "prompt_tokens": info.usage.prompt_tokens,
+            "completion_tokens": info.usage.completion_tokens,
             "events": encode(list(events)) if over else None,
         }
 
@@ -229,5 +229,6 @@ def _engine(url: str) -> Engine:
 
 def _info(row: dict[str, object]) -> RunInfo:
     reason = row.pop("finish_reason")
+    usage = UsageReported(row.pop("prompt_tokens"), row.pop("completion_tokens"))  # type: ignore[arg-type]
     state = State(int(str(row.pop("state"))))
-    return RunInfo(**row, state=state, finish_reason=FinishReason(reason) if reason else None)  # type: ignore[arg-type]
+    return RunInfo(**row, state=state, usage=usage, finish_reason=FinishReason(reason) if reason else None)  # type: ignore[arg-type]

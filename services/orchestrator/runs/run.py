@@ -8,9 +8,20 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from services.orchestrator.runs.events import Body, Event, Finished, FinishReason, Started, UsageReported
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
+from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Body,
+    Event,
+    Finished,
+    FinishReason,
+    Started,
+    UsageReported,
+)
 
 MOST_AT_ONCE = 256
+NOTHING_USED = UsageReported(0, 0)
 
 
 class State(IntEnum):
@@ -68,8 +79,10 @@ class RunInfo:
     last_sequence: int = 0
     create_time: float = 0
     end_time: float | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    usage: UsageReported = NOTHING_USED
+    agent_version: int = 0
+    session_id: str = ""
+    pending: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,14 +93,36 @@ class Run:
     tenant: str
     model: str
     collection: str
+    agent_version: int = 0
+    session_id: str = ""
+    deadline: float = float("inf")
     create_time: float = field(default_factory=time.time)
     events: list[Event] = field(default_factory=list)
-    usage: UsageReported = field(default_factory=lambda: UsageReported(0, 0))
+    usage: UsageReported = NOTHING_USED
     finished: Finished | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _pending: dict[str, asyncio.Future[ApprovalDecided]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.append(Started(self.model, self.collection))
+        self.append(Started(self.model, self.collection, self.agent_version, self.session_id))
+
+    @property
+    def run_id(self) -> str:
+        return self.id
+
+    async def decision(self, approval_id: str) -> ApprovalDecided:
+        return await self._pending[approval_id]
+
+    def decide(self, decision: ApprovalDecided) -> None:
+        """Decide an approval. Raises ApprovalNotFound, or AlreadyDecided where it was decided before."""
+        pending = self._pending.get(decision.approval_id)
+        if pending is None:
+            raise ApprovalNotFound(self.id, decision.approval_id)
+        if pending.done():
+            before = pending.result()
+            raise AlreadyDecided(before.approval_id, before.approved, before.decided_by)
+        self.append(decision)
+        pending.set_result(decision)
 
     def append(self, body: Body) -> Event:
         """Add the next event and wake the readers. Raises RunOver after `Finished`."""
@@ -95,6 +130,8 @@ class Run:
             raise RunOver(self.id)
         event = Event(len(self.events) + 1, body)
         self.events.append(event)
+        if isinstance(body, ApprovalRequested):
+            self._pending[body.approval_id] = asyncio.get_running_loop().create_future()
         if isinstance(body, UsageReported):
             self.usage = body
         elif isinstance(body, Finished):
@@ -135,6 +172,8 @@ class Run:
             len(self.events),
             self.create_time,
             self.events[-1].time if end else None,
-            self.usage.prompt_tokens,
-            self.usage.completion_tokens,
+            self.usage,
+            self.agent_version,
+            self.session_id,
+            tuple(name for name, pending in self._pending.items() if not pending.done()),
         )

@@ -19,6 +19,7 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import new_id
 from services.orchestrator.servicer import OrchestratorServicer
@@ -100,7 +101,7 @@ async def replicas(
             records = Records(database, name, 1000)
             await asyncio.to_thread(records.open)
             stack.callback(records.close)
-            executor = Executor({"rag": agent}, records, name, limit, kept)
+            executor = Executor(FixedAgents([agent]), records, name, limit, kept)
             stack.push_async_callback(executor.aclose)
             servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), 30)
             address = await stack.enter_async_context(serving(app_of(servicer), verifier=keys.verifier))
@@ -145,7 +146,7 @@ async def test_a_run(keys: Keys, database: str) -> None:
     [
         (pb.RunRequest(), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         (ask(" "), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
-        (ask("x" * 200_000), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        (ask(session_id="x" * 65), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         (ask(max_passages=99), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         (ask(model="gpt-4"), grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
         (ask(model="語" * 100_000), grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
@@ -252,9 +253,9 @@ async def test_a_detached_run_has_a_deadline_of_its_own(keys: Keys, database: st
     remaining: list[float] = []
 
     class Curious(FakeAgent):
-        async def run(self, asked: Any) -> Any:
+        async def run(self, ask: Any, journal: Any) -> Any:
             remaining.append(calls.current().remaining)
-            async for body in super().run(asked):
+            async for body in super().run(ask, journal):
                 yield body
 
     async with replicas(keys, database, Curious()) as (replica,):

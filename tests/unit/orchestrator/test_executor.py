@@ -3,29 +3,32 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 import pytest
 from prometheus_client import REGISTRY
 
+from services.orchestrator.conversation import Message, Role
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.errors import TooManyRuns
 from services.orchestrator.runs.events import Finished, FinishReason, TextDelta, Timing
 from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run, State
 from services.runtime.errors import CollectionNotFound, DeadlineExceeded, Kind, ModelNotFound
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
 
-ASK = Ask("why?", "default", 3, 2)
+ASK = Ask((Message(Role.USER, "why?"),), "default", 3, 2)
 
 
 def executor_of(agent: FakeAgent, records: Records, limit: int = 10, kept: int = 10) -> Executor:
-    return Executor({"rag": agent}, records, "orchestrator-0", limit, kept)
+    return Executor(FixedAgents([agent]), records, "orchestrator-0", limit, kept)
 
 
-def start(executor: Executor, seconds: float = 30) -> Run:
-    return executor.start("acme", "rag", ASK, seconds)
+async def start(executor: Executor, seconds: float = 30) -> Run:
+    return await executor.start("acme", "rag", ASK, seconds)
 
 
 async def ended(run: Run) -> Finished:
@@ -37,7 +40,7 @@ async def ended(run: Run) -> Finished:
 
 async def test_a_run_from_start_to_end(records: Records) -> None:
     agent = FakeAgent([TextDelta("a"), Outcome(FinishReason.STOP, (Timing("hop", 1.0),))])
-    run = start(executor_of(agent, records))
+    run = await start(executor_of(agent, records))
     finished = await ended(run)
     assert [type(event.body).__name__ for event in run.events] == ["Started", "TextDelta", "Finished"]
     assert (finished.reason, finished.error_code) == (FinishReason.STOP, 0)
@@ -46,7 +49,7 @@ async def test_a_run_from_start_to_end(records: Records) -> None:
 
 
 async def test_nothing_found_is_no_error(records: Records) -> None:
-    finished = await ended(start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
+    finished = await ended(await start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
     assert (finished.reason, finished.error_code) == (FinishReason.NO_ANSWER, 0)
 
 
@@ -64,7 +67,7 @@ async def test_an_agents_error_ends_its_run(
     records: Records, error: Exception, reason: FinishReason, word: str, code: Kind
 ) -> None:
     agent = FakeAgent([TextDelta("a")], error=error)
-    finished = await ended(start(executor_of(agent, records)))
+    finished = await ended(await start(executor_of(agent, records)))
     assert (finished.reason, finished.error_reason, finished.error_code) == (reason, word, code)
     assert "hunter2" not in finished.error_message
     assert agent.closed == 1
@@ -73,7 +76,7 @@ async def test_an_agents_error_ends_its_run(
 async def test_the_unexpected_is_in_the_log_under_the_runs_id(
     records: Records, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = start(executor_of(FakeAgent([], error=RuntimeError("hunter2")), records))
+    run = await start(executor_of(FakeAgent([], error=RuntimeError("hunter2")), records))
     finished = await ended(run)
     assert run.id in finished.error_message
     (record,) = [record for record in caplog.records if record.message == "run failed"]
@@ -82,20 +85,20 @@ async def test_the_unexpected_is_in_the_log_under_the_runs_id(
 
 
 async def test_an_agent_without_an_outcome_has_failed(records: Records) -> None:
-    finished = await ended(start(executor_of(FakeAgent([TextDelta("a")]), records)))
+    finished = await ended(await start(executor_of(FakeAgent([TextDelta("a")]), records)))
     assert (finished.reason, finished.error_reason) == (FinishReason.ERROR, "INTERNAL")
 
 
 async def test_what_an_agent_says_after_its_outcome_is_not_heard(records: Records) -> None:
     agent = FakeAgent([Outcome(FinishReason.STOP), TextDelta("more")])
-    run = start(executor_of(agent, records))
+    run = await start(executor_of(agent, records))
     await ended(run)
     assert (len(run.events), agent.closed) == (2, 1)
 
 
 async def test_the_deadline_ends_a_run(records: Records) -> None:
     agent, started = FakeAgent(hold=1), time.monotonic()
-    run = start(executor_of(agent, records), 0.05)
+    run = await start(executor_of(agent, records), 0.05)
     finished = await ended(run)
     assert (finished.reason, finished.error_code) == (FinishReason.DEADLINE_EXCEEDED, Kind.DEADLINE_EXCEEDED)
     assert run.info.state is State.CANCELLED
@@ -106,7 +109,7 @@ async def test_the_deadline_ends_a_run(records: Records) -> None:
 async def test_cancel_ends_a_run_and_its_agent(records: Records) -> None:
     agent = FakeAgent(hold=1)
     executor = executor_of(agent, records)
-    run = start(executor)
+    run = await start(executor)
     await agent.held.wait()
     await executor.cancel(run)
     assert (await ended(run)).reason is FinishReason.CANCELLED
@@ -116,7 +119,7 @@ async def test_cancel_ends_a_run_and_its_agent(records: Records) -> None:
 async def test_cancel_before_the_first_step_ends_a_run_too(records: Records) -> None:
     agent = FakeAgent()
     executor = executor_of(agent, records, limit=1)
-    run = start(executor)
+    run = await start(executor)
     async with asyncio.timeout(5):
         await executor.cancel(run)
     assert (await ended(run)).reason is FinishReason.CANCELLED
@@ -127,7 +130,7 @@ async def test_cancel_before_the_first_step_ends_a_run_too(records: Records) -> 
 async def test_cancel_by_many_and_after_the_end(records: Records) -> None:
     agent = FakeAgent(hold=1)
     executor = executor_of(agent, records)
-    run = start(executor)
+    run = await start(executor)
     await agent.held.wait()
     await asyncio.gather(*(executor.cancel(run) for _ in range(5)))
     await executor.cancel(run)
@@ -136,7 +139,7 @@ async def test_cancel_by_many_and_after_the_end(records: Records) -> None:
 
 async def test_a_run_that_is_over_stays_as_it_is(records: Records) -> None:
     executor = executor_of(FakeAgent(), records)
-    run = start(executor)
+    run = await start(executor)
     await ended(run)
     await executor.cancel(run)
     assert run.info.state is State.SUCCEEDED
@@ -145,24 +148,24 @@ async def test_a_run_that_is_over_stays_as_it_is(records: Records) -> None:
 async def test_the_limit_is_on_runs_under_way(records: Records) -> None:
     agent = FakeAgent(hold=0)
     executor = executor_of(agent, records, limit=2)
-    runs = [start(executor) for _ in range(2)]
+    runs = [await start(executor) for _ in range(2)]
     with pytest.raises(TooManyRuns):
-        start(executor)
+        await start(executor)
     agent.release.set()
     await asyncio.gather(*(ended(run) for run in runs))
     await ended(await until(lambda: _try_start(executor)))
 
 
-def _try_start(executor: Executor) -> Run | None:
+async def _try_start(executor: Executor) -> Run | None:
     try:
-        return start(executor)
+        return await start(executor)
     except TooManyRuns:
         return None
 
 
 async def test_an_unknown_model_starts_nothing(records: Records) -> None:
     with pytest.raises(ModelNotFound):
-        executor_of(FakeAgent(), records).start("acme", "gpt", ASK, 1)
+        await executor_of(FakeAgent(), records).start("acme", "gpt", ASK, 1)
 
 
 @pytest.mark.parametrize(("kept", "remembered"), [(0, 1), (3, 4)])
@@ -170,7 +173,7 @@ async def test_the_oldest_that_are_over_are_forgotten(records: Records, kept: in
     executor = executor_of(FakeAgent(), records, limit=1000, kept=kept)
     runs = []
     for _ in range(8):
-        runs.append(start(executor))
+        runs.append(await start(executor))
         await ended(runs[-1])
         await asyncio.sleep(0)
     found = [run for run in runs if executor.find("acme", run.id)]
@@ -178,18 +181,18 @@ async def test_the_oldest_that_are_over_are_forgotten(records: Records, kept: in
 
 
 async def test_a_run_under_way_is_never_forgotten(records: Records) -> None:
-    slow = FakeAgent(hold=1)
-    executor = Executor({"slow": slow, "rag": FakeAgent()}, records, "orchestrator-0", 10, 0)
-    long = executor.start("acme", "slow", ASK, 30)
+    slow = FakeAgent(hold=1, name="slow")
+    executor = Executor(FixedAgents([slow, FakeAgent()]), records, "orchestrator-0", 10, 0)
+    long = await executor.start("acme", "slow", ASK, 30)
     for _ in range(5):
-        await ended(start(executor))
+        await ended(await start(executor))
     assert executor.find("acme", long.id) is long
     await executor.aclose()
 
 
 async def test_a_tenant_finds_its_own_runs_only(records: Records) -> None:
     executor = executor_of(FakeAgent(), records)
-    run = start(executor)
+    run = await start(executor)
     assert executor.find("acme", run.id) is run
     assert executor.find("other", run.id) is None
     await ended(run)
@@ -198,7 +201,7 @@ async def test_a_tenant_finds_its_own_runs_only(records: Records) -> None:
 async def test_closing_ends_all_runs(records: Records) -> None:
     agent = FakeAgent(hold=0)
     executor = executor_of(agent, records)
-    runs = [start(executor) for _ in range(5)]
+    runs = [await start(executor) for _ in range(5)]
     await agent.held.wait()
     await executor.aclose()
     assert {(await ended(run)).reason for run in runs} == {FinishReason.CANCELLED}
@@ -207,14 +210,14 @@ async def test_closing_ends_all_runs(records: Records) -> None:
 async def test_outcomes_are_counted(records: Records) -> None:
     labels = {"model": "rag", "finish_reason": "NO_ANSWER"}
     before = REGISTRY.get_sample_value("headworks_runs_total", labels) or 0
-    await ended(start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
+    await ended(await start(executor_of(FakeAgent([Outcome(FinishReason.NO_ANSWER)]), records)))
     assert REGISTRY.get_sample_value("headworks_runs_total", labels) == before + 1
     assert REGISTRY.get_sample_value("headworks_runs_running", {"model": "rag"}) == 0
 
 
 async def test_the_end_is_recorded(records: Records) -> None:
-    run = start(executor_of(FakeAgent(), records))
+    run = await start(executor_of(FakeAgent(), records))
     await ended(run)
     info = await until(lambda: (found := records.get("acme", run.id)) and found.end_time and found)
-    assert info == run.info
+    assert info == replace(run.info, agent_version=0)
     assert records.events("acme", run.id) == run.events

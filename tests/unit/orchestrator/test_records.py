@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta
+from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta, UsageReported
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import RunInfo, State
 from tests.fakes.serving import until
@@ -24,7 +24,9 @@ def info(number: int, *, over: bool = True, tenant: str = "acme", time: float | 
     if not over:
         return RunInfo(f"run_x_{number:04}", tenant, "rag", "c", last_sequence=1, create_time=created)
     state, reason = State.SUCCEEDED, FinishReason.STOP
-    return RunInfo(f"run_x_{number:04}", tenant, "rag", "c", state, reason, 3, created, created + 1, 4, 5)
+    return RunInfo(
+        f"run_x_{number:04}", tenant, "rag", "c", state, reason, 3, created, created + 1, UsageReported(4, 5)
+    )
 
 
 async def written(records: Records, of: RunInfo) -> None:

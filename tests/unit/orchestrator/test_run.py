@@ -56,7 +56,7 @@ def test_the_state_follows_from_the_end(reason: FinishReason, state: State) -> N
     end = run.append(Finished(reason))
     info = run.info
     assert (info.state, info.finish_reason, info.last_sequence, info.end_time) == (state, reason, 4, end.time)
-    assert (info.prompt_tokens, info.completion_tokens) == (3, 4)
+    assert info.usage == UsageReported(3, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,174 @@
+"""What a run is to answer, from protobuf. Pure. All that is malformed raises InvalidArgument, which names the field."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+
+from services.orchestrator.conversation import (
+    Choice,
+    Form,
+    Message,
+    Priority,
+    ResponseFormat,
+    Role,
+    Sampling,
+    ToolChoice,
+)
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.tools.tool import NAME, Declaration, ToolCall
+from services.runtime.errors import InvalidArgument
+
+MOST_MESSAGES = 10_000
+MOST_TOOLS = 128
+MOST_PASSAGES = 20
+MOST_SENTENCES = 10
+MOST_STOPS = 4
+COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def ask(request: pb.RunRequest) -> Ask:
+    return Ask(
+        messages=_messages(request.messages),
+        collection=_collection(request.collection),
+        max_passages=_bounded("max_passages", request.max_passages, MOST_PASSAGES),
+        max_sentences=_bounded("max_sentences", request.max_sentences, MOST_SENTENCES),
+        tools=_tools(request.tools),
+        tool_choice=_tool_choice(request.tool_choice),
+        serial_tool_calls=request.serial_tool_calls,
+        response_format=_form(request.response_format) if request.HasField("response_format") else None,
+        sampling=_sampling(request.sampling),
+        session_id=session_id(request.session_id) if request.session_id else "",
+        priority=_priority(request.priority),
+    )
+
+
+def _messages(messages: Sequence[run_pb2.Message]) -> tuple[Message, ...]:
+    if not messages or int(messages[-1].role) not in (Role.USER, Role.TOOL):
+        raise InvalidArgument(
+            "messages must end with a user message, the question, or with a tool's result", field="messages"
+        )
+    if len(messages) > MOST_MESSAGES:
+        raise InvalidArgument(f"{len(messages)} messages are too many; the most is {MOST_MESSAGES}", field="messages")
+    last = messages[-1]
+    if int(last.role) == Role.USER and not last.content.strip():
+        raise InvalidArgument("the question is empty", field="messages")
+    return tuple(_message(number, message) for number, message in enumerate(messages))
+
+
+def _message(number: int, message: run_pb2.Message) -> Message:
+    if int(message.role) not in tuple(Role):
+        raise InvalidArgument(f"message {number} has no role", field="messages")
+    role = Role(message.role)
+    if role is Role.TOOL and not message.tool_call_id:
+        raise InvalidArgument(f"message {number} is a tool's result and names no tool_call_id", field="messages")
+    if message.tool_calls and role is not Role.ASSISTANT:
+        raise InvalidArgument(f"message {number} has tool_calls, which only an assistant has", field="messages")
+    calls = tuple(ToolCall(call.id, call.name, call.arguments) for call in message.tool_calls)
+    return Message(role, message.content, calls, message.tool_call_id, message.name)
+
+
+def _tools(tools: Sequence[tool_pb2.Tool]) -> tuple[Declaration, ...]:
+    if len(tools) > MOST_TOOLS:
+        raise InvalidArgument(f"{len(tools)} tools are too many; the most is {MOST_TOOLS}", field="tools")
+    declared = tuple(_tool(number, tool) for number, tool in enumerate(tools))
+    if len({tool.name for tool in declared}) < len(declared):
+        raise InvalidArgument("two tools have the same name", field="tools")
+    return declared
+
+
+def _tool(number: int, tool: tool_pb2.Tool) -> Declaration:
+    if not NAME.fullmatch(tool.name):
+        raise InvalidArgument(f"the name of tool {number} is not 1 to 64 letters, digits, _ and -", field="tools")
+    parameters = _schema(tool.parameters, "tools") if tool.parameters else NO_PARAMETERS
+    return Declaration(tool.name, tool.description, parameters)
+
+
+def _schema(text: str, field: str) -> dict[str, Any]:
+    try:
+        schema = orjson.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"a schema is not valid JSON: {error}", field=field) from error
+    if not isinstance(schema, dict):
+        raise InvalidArgument("a schema must be a JSON object", field=field)
+    return schema
+
+
+def _tool_choice(choice: tool_pb2.ToolChoice) -> ToolChoice:
+    if choice.mode not in (0, *Choice):
+        raise InvalidArgument("tool_choice has an unknown mode", field="tool_choice")
+    made = ToolChoice(Choice(choice.mode or Choice.AUTO), choice.function)
+    if (made.choice is Choice.FUNCTION) != bool(made.function):
+        raise InvalidArgument("tool_choice names a function with MODE_FUNCTION, and only then", field="tool_choice")
+    return made
+
+
+def _form(form: generation_pb2.ResponseFormat) -> ResponseFormat:
+    if form.kind not in (0, *Form):
+        raise InvalidArgument("response_format has an unknown kind", field="response_format")
+    kind = Form(form.kind or Form.TEXT)
+    schema = _schema(form.schema, "response_format") if kind is Form.JSON_SCHEMA else {}
+    return ResponseFormat(kind, form.name, schema)
+
+
+# (field, least, most); `top_p` and `repetition_penalty` must be over their least.
+_RANGES = (
+    ("temperature", 0.0, 2.0),
+    ("top_p", 0.0, 1.0),
+    ("min_p", 0.0, 1.0),
+    ("presence_penalty", -2.0, 2.0),
+    ("frequency_penalty", -2.0, 2.0),
+    ("repetition_penalty", 0.0, 10.0),
+)
+_OVER = ("top_p", "repetition_penalty")
+
+
+def _sampling(sampling: generation_pb2.Sampling) -> Sampling:
+    given: dict[str, Any] = {field.name: value for field, value in sampling.ListFields()}
+    for name, least, most in _RANGES:
+        value = given.get(name)
+        if value is not None and not (least <= value <= most and (value > least or name not in _OVER)):
+            over = "over" if name in _OVER else "from"
+            raise InvalidArgument(f"{name} must be {over} {least:g} to {most:g}", field=name)
+    if given.get("top_k", 0) < 0:
+        raise InvalidArgument("top_k must not be negative", field="top_k")
+    if given.get("max_tokens", 1) < 1:
+        raise InvalidArgument("max_tokens must be 1 at least", field="max_tokens")
+    stop = tuple(sampling.stop)
+    if len(stop) > MOST_STOPS or not all(stop):
+        raise InvalidArgument(f"stop has {MOST_STOPS} texts at most, none of them empty", field="stop")
+    return Sampling(**{**given, "stop": stop})
+
+
+def _priority(value: int) -> Priority:
+    if value not in (0, *Priority):
+        raise InvalidArgument("priority is unknown", field="priority")
+    return Priority(value or Priority.INTERACTIVE)
+
+
+def session_id(name: str) -> str:
+    """The id, if a session could have it."""
+    if not SESSION.fullmatch(name):
+        raise InvalidArgument("a session's id is 1 to 64 letters, digits, '_' and '-'", field="session_id")
+    return name
+
+
+def _collection(name: str) -> str:
+    """The name, if retrieval could know it: what goes into the record of runs is not just anything."""
+    if name and not COLLECTION.fullmatch(name):
+        raise InvalidArgument(
+            "a collection's name is 1 to 64 of a-z, 0-9, '-' and '_' and begins with a letter or a digit",
+            field="collection",
+        )
+    return name
+
+
+def _bounded(field: str, value: int, most: int) -> int:
+    if not 0 <= value <= most:
+        raise InvalidArgument(f"{field} must be from 1 to {most}, or 0 for the default", field=field)
+    return value
