@@ -12,13 +12,14 @@ from cli.options import collection_option, mesh_options, timeout_option
 @click.command()
 @click.argument("question")
 @collection_option
-@click.option("--model", default="rag", show_default=True, help="The agent that answers.")
+@click.option("--agent", "--model", "model", default="rag", show_default=True, help="The agent or model that answers.")
+@click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--max-passages", type=click.IntRange(0, 20), default=0, help="Passages to read; 0 means 3.")
 @click.option("--max-sentences", type=click.IntRange(0, 10), default=0, help="Sentences to quote; 0 means 2.")
 @timeout_option(60)
 @mesh_options
 def ask(
-    question: str, collection: str, model: str, max_passages: int, max_sentences: int, timeout: float,
+    question: str, collection: str, model: str, session: str, max_passages: int, max_sentences: int, timeout: float,
     data: Path | None, edge: str | None, key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask QUESTION and print the answer as it comes, its sources and what each hop took.
@@ -26,6 +27,7 @@ def ask(
     \b
     Examples:
       headworks ask "What happens when the gateway dies?" --collection docs
+      headworks ask "And who wrote it?" --agent chat --session mine
       headworks ask "Who wrote it?" --json | jq -r .answer
     """
     from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -38,8 +40,8 @@ def ask(
 
     message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=utf8(question, "the question"))
     request = pb.RunRequest(
-        model=model, messages=[message], collection=utf8(collection, "the collection"),
-        max_passages=max_passages, max_sentences=max_sentences,
+        model=utf8(model, "the agent"), messages=[message], collection=utf8(collection, "the collection"),
+        max_passages=max_passages, max_sentences=max_sentences, session_id=utf8(session, "the session"),
     )  # fmt: skip
     with calling(find_edge(data, edge, key)) as client:
         call = client.orchestrator.Run(request, timeout=timeout, metadata=client.metadata)
@@ -57,9 +59,19 @@ def _events(call: Any) -> Iterator[Any]:
     """The events of the run; leaving early cancels it."""
     try:
         for response in call:
-            yield from response.events
+            for event in response.events:
+                if event.HasField("approval_request"):
+                    _tell(event)
+                yield event
     finally:
         call.cancel()
+
+
+def _tell(event: Any) -> None:
+    from cli import wording
+
+    decide = f"headworks run decide {event.run_id} {event.approval_request.approval_id} --yes"
+    click.echo(f"headworks: {wording.approval(event.approval_request)}; decide with `{decide}` or --no", err=True)
 
 
 def _say(text: str) -> None:

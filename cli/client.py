@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
+from headworks.orchestrator.v1.agent_service_pb2_grpc import AgentServiceStub
 from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStub
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
@@ -15,6 +17,13 @@ from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
 LIST_SECONDS = 5.0
+LOOK = {
+    "MODEL_NOT_FOUND": "`headworks models`",
+    "AGENT_NOT_FOUND": "`headworks agents list`",
+    "RUN_NOT_FOUND": "`headworks run list`",
+    "SESSION_NOT_FOUND": "`headworks sessions list`",
+    "APPROVAL_NOT_FOUND": "`headworks run list --state waiting`",
+}
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -35,6 +44,8 @@ class Client:
         )
         self.metadata: Metadata = (("authorization", f"Bearer {edge.key}"),)
         self.orchestrator = OrchestratorServiceStub(self._channel)
+        self.agents = AgentServiceStub(self._channel)
+        self.sessions = SessionServiceStub(self._channel)
         self.retrieval = RetrievalServiceStub(self._channel)
 
     def __enter__(self) -> "Client":
@@ -59,6 +70,8 @@ class Client:
         reason = info.reason if info else ""
         if reason == "COLLECTION_NOT_FOUND":
             return CliError(f"{message}; {_have(self.collections())}")
+        if reason in LOOK:
+            return CliError(f"{message}; see {LOOK[reason]}")
         match code:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")

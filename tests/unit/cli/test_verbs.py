@@ -34,13 +34,20 @@ def a_mesh(folder: Path) -> DirectoryLock:
     return lock
 
 
-@pytest.mark.parametrize("verb", [[], *([verb] for verb in main.VERBS), ["collections", "delete"], ["runs", "watch"]])
+BELOW = [
+    ["collections", "delete"], *(["run", verb] for verb in ("start", "list", "show", "watch", "explain", "decide",
+    "cancel")), *(["agents", verb] for verb in ("apply", "list", "get", "diff", "delete")),
+    *(["sessions", verb] for verb in ("list", "get", "delete")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in main.VERBS), *BELOW])
 def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([*verb, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: headworks" in text
     assert "Example" in text or not verb
-    assert "--json" in text or verb in ([], ["runs"])
+    assert "--json" in text or verb in ([], ["run"], ["agents"], ["sessions"])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,9 @@ def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]
         ["frob"], ["ask"], ["ask", "a", "b"], ["ask", "x", "--max-passages", "99"], ["up", "--edge-port", "0"],
         ["up", "--replicas", "triton=2"], ["up", "--replicas", "retrieval=2"], ["up", "--config", "none.toml"],
         ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ask", "x", "--edge", "ftp://a"],
-        ["config", "nope"],
+        ["config", "nope"], ["run", "list", "--state", "odd"], ["run", "decide", "run_1", "--edge", "h", "--key", "k"],
+        ["run", "decide", "run_1", "--no", "--replacement", "x"], ["agents", "apply"], ["agents", "apply", "nothing"],
+        ["agents", "get", "Not A Name"], ["agents", "get", "rag@0"], ["agents", "delete", "rag@x"],
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +66,7 @@ def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: p
     assert capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["ask", "x"], ["search", "x"], ["collections"], ["runs", "list"]])
+@pytest.mark.parametrize("arguments", [["ask", "x"], ["search", "x"], ["collections"], ["run", "list"]])
 def test_without_a_mesh_it_says_how_to_start_one(
     nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
