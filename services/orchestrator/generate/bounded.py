@@ -96,9 +96,10 @@ def merge(given: Sampling, default: Sampling) -> Sampling:
     """What is given, and the default where nothing is."""
     if default == Sampling():
         return given
-    missing = {
-        field.name: getattr(default, field.name)
-        for field in fields(Sampling)
-        if getattr(given, field.name) in (None, (), False)
-    }
+    missing = {field.name: getattr(default, field.name) for field in fields(Sampling) if _unset(given, field.name)}
     return replace(given, **missing)
+
+
+def _unset(sampling: Sampling, name: str) -> bool:
+    value = getattr(sampling, name)
+    return value is None or value is False or value == ()

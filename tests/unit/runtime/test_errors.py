@@ -43,6 +43,14 @@ def test_an_error_survives_the_way_to_another_service(
     assert (back.kind, back.reason, back.message, back.details) == (kind, reason, error.message, metadata)
 
 
+@pytest.mark.parametrize("seconds", [None, 0.0, 1.5, 3600.0])
+def test_when_to_try_again_survives_the_way_too(seconds: float | None) -> None:
+    error = UpstreamError(Kind.RESOURCE_EXHAUSTED, "FULL", "x", limit="3").retry_in(seconds)
+    back = statuses.from_rpc_error(answered(grpc.StatusCode.RESOURCE_EXHAUSTED, error))
+    again = statuses.from_rpc_error(answered(grpc.StatusCode.RESOURCE_EXHAUSTED, back))
+    assert (back.retry_after, again.retry_after, again.details) == (seconds, seconds, {"limit": "3"})
+
+
 @pytest.mark.parametrize("name", ["kind", "reason", "message", "self"])
 def test_details_may_be_called_anything(name: str) -> None:
     info = any_pb2.Any()

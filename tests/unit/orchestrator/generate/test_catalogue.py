@@ -1,0 +1,107 @@
+"""The catalogue: what is found under which name, and what it costs."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from services.orchestrator.generate.catalogue import Catalogue, Served
+from services.orchestrator.generate.catalogue_file import BadCatalogue
+from services.orchestrator.generate.engines import Engines, open_catalogue
+from services.orchestrator.generate.entry import Engine, Entry, Price
+from services.orchestrator.generate.generator import Tokens
+from services.orchestrator.settings import OrchestratorSettings
+from services.runtime.errors import ModelNotFound
+from services.runtime.triton import LlmClient, TritonClient
+from tests.fakes.agents import FakeGenerator
+
+
+def served(name: str) -> Served:
+    return Served(Entry(name, Engine.TRITON), FakeGenerator())
+
+
+@pytest.mark.parametrize(("name", "found"), [("a", "a"), ("b", "b"), ("", "b"), ("default", "b")])
+def test_names(name: str, found: str) -> None:
+    assert Catalogue([served("a"), served("b")], "b").find(name).entry.name == found
+
+
+@pytest.mark.parametrize("name", ["c", "", "default"])
+def test_a_name_that_is_not_there(name: str) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        Catalogue([served("a")]).find(name)
+    assert caught.value.details == {"model": name or "default"}
+
+
+def test_the_default_must_be_there() -> None:
+    with pytest.raises(ValueError, match="'b'"):
+        Catalogue([served("a")], "b")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cost"), [(Tokens(), 0), (Tokens(1_000_000, 1_000_000), 7_000), (Tokens(1, 0), 1), (Tokens(1000, 1), 3)]
+)
+def test_cost_is_rounded_up(tokens: Tokens, cost: int) -> None:
+    assert Entry("a", Engine.TRITON, price=Price(2_000, 5_000)).cost_nanos(tokens) == cost
+
+
+async def opened(secrets: dict[str, str] | None = None, **settings: Any) -> Catalogue:
+    async with AsyncExitStack() as resources:
+        channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
+        llm = LlmClient(channel)
+        resources.push_async_callback(llm.aclose)
+        engines = Engines(TritonClient(channel), llm, resources, (secrets or {}).get)
+        return open_catalogue(OrchestratorSettings(**settings), engines)
+
+
+async def test_without_a_language_model_there_are_only_quotes() -> None:
+    catalogue = await opened()
+    assert [entry.name for entry in catalogue.entries] == ["extractive"]
+    with pytest.raises(ModelNotFound):
+        catalogue.find("default")
+
+
+async def test_the_meshs_own_language_model_is_the_default() -> None:
+    catalogue = await opened(llm="tiny", llm_adapters="legal, medical", llm_context_length=2048)
+    assert [entry.name for entry in catalogue.entries] == ["tiny", "legal", "medical", "extractive"]
+    assert [entry.lora for entry in catalogue.entries] == ["", "legal", "medical", ""]
+    assert catalogue.find("").entry.name == "tiny"
+    assert catalogue.find("legal").entry.context_length == 2048
+    assert catalogue.find("tiny").generator.name == "llm"
+
+
+FILE = """
+default: far
+models:
+  - {name: far, generator: openai, base_url: "http://127.0.0.1:1/v1", api_key_env: FAR_KEY}
+  - {name: tiny, generator: triton, price: {output: 1}}
+"""
+
+
+async def test_a_file_adds_to_them_and_wins(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(FILE)
+    catalogue = await opened({"FAR_KEY": "secret"}, catalogue_file=path, llm="tiny")
+    assert [entry.name for entry in catalogue.entries] == ["far", "tiny", "extractive"]
+    assert catalogue.find("default").entry.name == "far"
+    assert catalogue.find("tiny").entry.price.output_nanos == 10**9
+    assert catalogue.find("far").generator.name == "upstream"
+
+
+@pytest.mark.parametrize("secrets", [{}, {"FAR_KEY": ""}, {"FAR_KEY": "ключ"}, {"FAR_KEY": "a\nb"}])
+async def test_a_key_that_is_none(tmp_path: Path, secrets: dict[str, str]) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(FILE)
+    with pytest.raises(BadCatalogue, match="'far'") as caught:
+        await opened(secrets, catalogue_file=path)
+    assert not [key for key in secrets.values() if key and key in str(caught.value)]
+
+
+async def test_a_key_in_a_file(tmp_path: Path) -> None:
+    path, key = tmp_path / "models.yaml", tmp_path / "key"
+    path.write_text(FILE.replace("api_key_env: FAR_KEY", f"api_key_file: {key}"))
+    with pytest.raises(BadCatalogue, match="cannot be read"):
+        await opened(catalogue_file=path)
+    key.write_text("secret\n")
+    assert (await opened(catalogue_file=path)).find("far").entry.api_key_file == str(key)
