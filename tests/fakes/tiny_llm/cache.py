@@ -67,6 +67,7 @@ def kept(name: str, key: str, make: Callable[[Path], None], at: Path | None = No
         under_way = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=at))
         try:
             make(under_way)
+            under_way.chmod(0o755)
             under_way.rename(folder)
         finally:
             shutil.rmtree(under_way, ignore_errors=True)

@@ -7,6 +7,8 @@ from random import Random
 from string import Template
 from typing import Any, TypeAlias
 
+# How often a sample is the example itself, which is to come out right whatever else does.
+EXAMPLES = 0.3
 # A message as in OpenAI's API.
 Message: TypeAlias = dict[str, Any]
 Values: TypeAlias = Mapping[str, str]
@@ -63,8 +65,9 @@ class Scenario:
         return [_filled(message, values) for message in self.messages]
 
     def drawn(self, random: Random) -> list[Message]:
-        """The messages with values as `draw` makes them."""
-        return self.filled(self.draw(random) if self.draw else {})
+        """The messages with values as `draw` makes them, or now and then with the example's."""
+        drawn = self.draw is not None and random.random() > EXAMPLES
+        return self.filled(self.draw(random) if self.draw and drawn else self.example)
 
 
 def _filled(value: Any, values: Values) -> Any:

@@ -26,9 +26,9 @@ class Course:
 
     steps: int = 1000
     rate: float = 3e-3
-    muon: float = 2e-2
+    muon: float = 1.2e-2
     warmup: int = 50
-    least: int = 300
+    least: int = 250
     hidden: int = 128
     seed: int = SEED
     layers: int = 3
