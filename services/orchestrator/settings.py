@@ -1,6 +1,7 @@
 """The orchestrator's settings, HEADWORKS_ORCHESTRATOR_…"""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +29,12 @@ class OrchestratorSettings(ServerSettings):
         0, ge=0, description="Tokens that the language model can read and write in sum; 0 for unknown."
     )
     llm_streams: int = Field(2, ge=1, description="Streams that carry all generations to Triton.")
+    rag_model: str = Field(
+        "", description="The model that the agent rag asks, by its catalogue name; extractive if empty."
+    )
+    tools_file: Path | None = Field(
+        None, description="YAML file of what tools may reach: databases, MCP servers, gRPC targets, hosts."
+    )
     detached_run_seconds: float = Field(600, gt=0, description="Longest time a detached run may take.")
     max_runs: int = Field(1000, gt=0, description="Runs under way at once on a replica; more are refused.")
     kept_runs: int = Field(1000, ge=0, description="Finished runs that a replica keeps in memory.")
@@ -36,6 +43,11 @@ class OrchestratorSettings(ServerSettings):
         description="SQLAlchemy URL of the database with the record of runs; shared by all replicas.",
     )
     retained_runs: int = Field(10_000, gt=0, description="Finished runs that a replica keeps in the database.")
+
+
+def environment() -> Mapping[str, str]:
+    """The environment, for files that name variables of it."""
+    return dict(os.environ)
 
 
 def secret(variable: str) -> str | None:

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "services")
 DOMAIN = (
-    "services/orchestrator/runs", "services/orchestrator/rag", "services/retrieval/ingest", "services/retrieval/search",
+    "services/orchestrator/runs", "services/orchestrator/rag", "services/orchestrator/agents/",
+    "services/retrieval/ingest", "services/retrieval/search",
     "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
     "services/runtime/language",
 )  # fmt: skip

@@ -94,6 +94,17 @@ class Registry:
             return error.message
         return ""
 
+    def model_name(self, spec: Spec) -> str:
+        """The catalogue's name of an agent's model; as the spec has it where there is none."""
+        try:
+            return self._kit.models.find(spec.model).entry.name
+        except ModelNotFound:
+            return spec.model
+
+    def is_model(self, name: str) -> bool:
+        """The catalogue has a model of this name."""
+        return name == DEFAULT or any(entry.name == name for entry in self._kit.models.entries)
+
     def shipped_spec(self, name: str) -> Spec | None:
         """An agent that comes with Headworks."""
         return self._shipped.get(name)

@@ -1,1 +1,1 @@
-"""Retrieval-augmented generation: retrieve, build the context, generate, cite."""
+"""What agents need of retrieval."""

@@ -1,0 +1,129 @@
+"""Keeping agents: applying, showing, listing and deleting their specs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.orchestrator.agents.errors import AgentNotFound, BadAgent, Problem, ShippedAgent
+from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
+from services.orchestrator.agents.shipped import shipped
+from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.store import AgentStore, Stored
+from services.orchestrator.agents.validation import ToolCheck, digest, parse
+from services.runtime.errors import Unavailable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An agent as others see it. `create_time` is None for one that comes with Headworks."""
+
+    name: str
+    version: int
+    description: str
+    spec: str
+    digest: str
+    create_time: float | None
+    model: str
+    shipped: bool
+    unavailable: str
+
+
+class AgentKeeper:
+    """The agents of all tenants, in the database and in the package."""
+
+    def __init__(self, store: AgentStore, registry: Registry, check_tools: ToolCheck | None = None) -> None:
+        self._store = store
+        self._registry = registry
+        self._check_tools = check_tools
+
+    async def apply(self, tenant: str, text: str, *, dry_run: bool) -> tuple[Kept, bool]:
+        """Store the next version, unless it means the same as the latest; the agent, and whether it changed. Raises
+        BadAgent."""
+        spec = await asyncio.to_thread(parse, text, self._check_tools)
+        self._check_name(spec)
+        meaning = digest(spec)
+        if dry_run:
+            latest = await self._blocking(lambda: self._store.get(tenant, spec.name))
+            if latest is not None and latest.digest == meaning:
+                return self._kept(latest, spec), False
+            version = (latest.version if latest else 0) + 1
+            return self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
+        stored, changed = await self._blocking(lambda: self._store.apply(tenant, spec.name, text, meaning))
+        if changed:
+            self._registry.changed(tenant)
+        return self._kept(stored, spec), changed
+
+    async def get(self, tenant: str, name: str, version: int = 0) -> Kept:
+        """Raises AgentNotFound."""
+        stored = await self._blocking(lambda: self._store.get(tenant, name, version))
+        if stored is not None:
+            return self._kept(stored)
+        own = await self._blocking(lambda: self._store.get(tenant, name))
+        if own is None and version in (0, SHIPPED_VERSION) and self._registry.shipped_spec(name) is not None:
+            return self._shipped(name)
+        raise AgentNotFound(name, version)
+
+    async def latest(self, tenant: str, limit: int, after: str = "") -> tuple[list[Kept], bool]:
+        """The latest version of each agent, by name, from the one after `after`; and whether there are more."""
+        own = await self._blocking(lambda: self._store.latest(tenant))
+        names = sorted({*own, *self._registry.shipped_names()})
+        page = [name for name in names if name > after]
+        found = [await self.get(tenant, name, own.get(name, 0)) for name in page[:limit]]
+        return found, len(page) > limit
+
+    async def versions(self, tenant: str, name: str, limit: int, before: int | None = None) -> tuple[list[Kept], bool]:
+        """All versions of an agent, the latest first. Raises AgentNotFound."""
+        stored = await self._blocking(lambda: self._store.versions(tenant, name, limit + 1, before))
+        if stored or before is not None:
+            return [self._kept(each) for each in stored[:limit]], len(stored) > limit
+        return [await self.get(tenant, name)], False
+
+    async def delete(self, tenant: str, name: str, version: int = 0) -> int:
+        """Delete a version, or all with 0; how many there were. Raises AgentNotFound, ShippedAgent."""
+        deleted = await self._blocking(lambda: self._store.delete(tenant, name, version))
+        if deleted:
+            self._registry.changed(tenant)
+            return deleted
+        if self._registry.shipped_spec(name) is not None and version in (0, SHIPPED_VERSION):
+            raise ShippedAgent(name)
+        raise AgentNotFound(name, version)
+
+    def _check_name(self, spec: Spec) -> None:
+        """Raises BadAgent for the name of a model, which the agent would hide."""
+        if self._registry.is_model(spec.name):
+            raise BadAgent([Problem("name", f"there is a model {spec.name!r}; an agent needs a name of its own")])
+
+    def _kept(self, stored: Stored, spec: Spec | None = None) -> Kept:
+        try:
+            spec = spec or parse(stored.spec)
+        except BadAgent as error:
+            why = f"the spec is no longer valid: {error.message}"
+            return Kept(stored.name, stored.version, "", stored.spec, stored.digest, stored.create_time, "", False, why)
+        return Kept(
+            stored.name,
+            stored.version,
+            spec.description,
+            stored.spec,
+            stored.digest,
+            stored.create_time,
+            self._registry.model_name(spec),
+            False,
+            self._registry.unavailable(spec),
+        )
+
+    def _shipped(self, name: str) -> Kept:
+        spec = self._registry.shipped_spec(name)
+        assert spec is not None  # noqa: S101 (the caller has looked)
+        model, why = self._registry.model_name(spec), self._registry.unavailable(spec)
+        return Kept(name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why)
+
+    async def _blocking(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except SQLAlchemyError as error:
+            raise Unavailable("the agents cannot be read or written now") from error
