@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import llm, ports, state
+from infra.local import catalogue, llm, ports, state
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -30,6 +30,7 @@ async def mesh(
     """A supervisor for the mesh that `options` describe, entered but not yet started. Raises Refused."""
     try:
         options = llm.check(options)
+        catalogue.check(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)

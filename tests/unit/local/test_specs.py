@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local import catalogue
 from infra.local.backoff import Backoff
 from infra.local.endpoints import changes
 from infra.local.layout import Layout
@@ -189,3 +190,16 @@ def test_the_orchestrator_is_told_of_the_language_model(
 def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> None:
     for spec in python_specs(options(tmp_path), Layout(tmp_path), 20_001):
         assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
+
+
+def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    made = options(tmp_path, environ={"HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(file)})
+    with pytest.raises(BadOptions, match="cannot be read"):
+        catalogue.check(made)
+    file.write_text("models:\n  - name: a\n    generator: magic\n")
+    with pytest.raises(BadOptions, match=r"models.yaml, line 3: models.0.generator"):
+        catalogue.check(made)
+    file.write_text("models: []")
+    catalogue.check(made)
+    catalogue.check(options(tmp_path))
