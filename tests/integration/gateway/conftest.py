@@ -15,6 +15,7 @@ from headworks.gateway.v1 import openai_service_pb2_grpc
 
 from gateway.app import wire
 from gateway.settings import GatewaySettings
+from services.runtime.server import App
 from tests.fakes.identity import Keys
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fakes.search import FakeRetrieval
@@ -56,7 +57,7 @@ MakeGateway = Callable[..., Awaitable[Gateway]]
 
 @pytest.fixture
 async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]:
-    """Starts a gateway before the fakes that it is given."""
+    """Starts a gateway before the fakes that it is given; `behind` stands in for the orchestrator as a whole."""
     (tmp_path / "private.pem").write_bytes(keys.private_pem)
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "dev", "scopes": ["*"]}
@@ -69,13 +70,15 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
             *,
             retrieval: FakeRetrieval | None = None,
             triton: FakeTriton | None = None,
+            behind: App | None = None,
             **settings: Any,
         ) -> Gateway:
-            behind = orchestrator or FakeOrchestrator(), retrieval or FakeRetrieval(), triton or FakeTriton()
+            fakes = orchestrator or FakeOrchestrator(), retrieval or FakeRetrieval(), triton or FakeTriton()
+            served: tuple[object, ...] = (behind or fakes[0], *fakes[1:])
             verifiers = keys.verifier, keys.verifier, None
             targets = [
                 await stack.enter_async_context(serving(fake, verifier=verifier))
-                for fake, verifier in zip(behind, verifiers, strict=True)
+                for fake, verifier in zip(served, verifiers, strict=True)
             ]
             configured = GatewaySettings(
                 identity_private_key=tmp_path / "private.pem",
@@ -87,6 +90,6 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
             )
             app = await wire(configured)
             channel = await stack.enter_async_context(channel_for(app, settings=configured))
-            return Gateway(channel, *behind)
+            return Gateway(channel, *fakes)
 
         yield make

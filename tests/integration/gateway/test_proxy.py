@@ -10,9 +10,13 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
+from headworks.orchestrator.v1 import agent_service_pb2 as agent_pb
+from headworks.orchestrator.v1 import agent_service_pb2_grpc as agent_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as orchestrator_pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as orchestrator_grpc
 from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import session_service_pb2 as session_pb
+from headworks.orchestrator.v1 import session_service_pb2_grpc as session_grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as retrieval_grpc
 
@@ -23,6 +27,8 @@ from services.runtime.call import Call
 from services.runtime.errors import CollectionNotFound, Kind, UpstreamError
 from services.runtime.interceptors import layers
 from services.runtime.server import App
+from tests.fakes.agent_keeper import FakeAgents, FakeRuns, FakeSessions, app
+from tests.fakes.agent_run import whole_run
 from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.fakes.search import FakeRetrieval, hit
 from tests.fakes.serving import channel_for, generic, until
@@ -221,6 +227,37 @@ async def test_the_orchestrator_behind_the_gateway(make_gateway: MakeGateway) ->
     assert got == ["started", "text", "citation", "usage", "finished"]
     assert gateway.orchestrator.calls[0].tenant == "acme"
     assert gateway.orchestrator.runs == [ask]
+
+
+async def test_agents_and_sessions_behind_the_gateway(make_gateway: MakeGateway) -> None:
+    agents, sessions = FakeAgents(), FakeSessions()
+    sessions.messages["s1"] = []
+    gateway = await make_gateway(behind=app(FakeRuns(whole_run()), agents, sessions))
+    stub: Any = agent_grpc.AgentServiceStub(gateway.channel)
+    applied = await stub.ApplyAgent(agent_pb.ApplyAgentRequest(spec="name: ann\n"), metadata=BEARER)
+    assert (applied.agent.name, applied.changed) == ("ann", True)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetAgent(agent_pb.GetAgentRequest(name="bob"), metadata=BEARER)
+    info = statuses.error_info(caught.value)
+    assert (caught.value.code(), info and info.reason) == (grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND")
+    keeper: Any = session_grpc.SessionServiceStub(gateway.channel)
+    listed = await keeper.ListSessions(session_pb.ListSessionsRequest(), metadata=BEARER)
+    assert [one.id for one in listed.sessions] == ["s1"]
+
+
+@pytest.mark.parametrize("service", [orchestrator_pb, agent_pb, session_pb, retrieval_pb], ids=lambda one: one.__name__)
+async def test_every_method_asks_who_calls(make_gateway: MakeGateway, service: Any) -> None:
+    """A method that was forgotten would answer UNIMPLEMENTED."""
+    gateway = await make_gateway()
+    channel: Any = gateway.channel
+    for described in service.DESCRIPTOR.services_by_name.values():
+        for method in described.methods:
+            kind = (
+                f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+            )
+            called = getattr(channel, kind)(f"/{described.full_name}/{method.name}")
+            code = await called(parts(b"") if method.client_streaming else b"").code()
+            assert code is grpc.StatusCode.UNAUTHENTICATED, method.full_name
 
 
 async def test_retrieval_behind_the_gateway(make_gateway: MakeGateway) -> None:
