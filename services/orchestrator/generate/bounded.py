@@ -33,7 +33,7 @@ class BoundedGenerator:
         self._entry = entry
         self._generator = generator
         self._metrics = metrics
-        self._gate = Gate(entry.name, entry.concurrency, entry.queue, entry.queue_seconds)
+        self._gate = Gate(entry.name, entry.places, entry.queue, entry.queue_seconds)
         metrics.running.set_function(lambda: self._gate.running)
         metrics.waiting.set_function(lambda: self._gate.waiting)
 

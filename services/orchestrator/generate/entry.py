@@ -70,6 +70,11 @@ class Entry:
     first_byte_seconds: float = 120
     idle_seconds: float = 60
 
+    @property
+    def places(self) -> int:
+        """Generations under way at once: each to an upstream has a connection of its own."""
+        return min(self.concurrency, self.connections) if self.engine is Engine.OPENAI else self.concurrency
+
     def cost_nanos(self, tokens: Tokens) -> int:
         """What the tokens cost, in billionths of the catalogue's currency, rounded up."""
         total = tokens.read * self.price.input_nanos + tokens.written * self.price.output_nanos

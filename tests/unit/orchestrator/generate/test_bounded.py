@@ -93,8 +93,13 @@ async def test_its_own_time_limit_is_not_taken_for_the_models() -> None:
         [piece async for piece in bounded(FakeGenerator([], TimeoutError())).generate(ASKED)]
 
 
-async def test_one_too_many_is_turned_away() -> None:
-    one = bounded(Silent(), replace(ENTRY, concurrency=1, queue=0))
+@pytest.mark.parametrize(
+    "entry",
+    [replace(ENTRY, concurrency=1, queue=0), replace(ENTRY, engine=Engine.OPENAI, connections=1, queue=0)],
+    ids=["by its number", "by its connections"],
+)
+async def test_one_too_many_is_turned_away(entry: Entry) -> None:
+    one = bounded(Silent(), entry)
     async with aclosing(one.generate(ASKED)) as pieces:
         await anext(pieces)
         with pytest.raises(ModelBusy):
