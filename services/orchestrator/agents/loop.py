@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.calling import call_tools
-from services.orchestrator.agents.generating import generate, order
+from services.orchestrator.agents.generating import Order, generate, order
 from services.orchestrator.agents.grading import grade
 from services.orchestrator.agents.limits import Clock, reached, recorded, soft
 from services.orchestrator.agents.prompt import Prompt, declined
@@ -121,14 +121,18 @@ async def _ask_model(work: Work) -> Bodies | Outcome:
         return _say(work, declined(work.collections[0]), FinishReason.NO_ANSWER)
     if recalls(work):
         return remember(work)
-    work.limit = work.limit or reached(spec.limits, state, work.clock.elapsed)
-    if not work.limit:
-        made = await order(work, StepKind.GENERATE)
-    else:
-        made = await order(work, StepKind.GENERATE, (CLOSE,), tools=False) if soft(work.limit) else None
+    made = await _order(work)
     if made is not None:
         return generate(work, made)
     return _say(work, "" if work.checker else _stopped(work), FinishReason.LIMIT)
+
+
+async def _order(work: Work) -> Order | None:
+    """What to ask the model next: for its last words where a limit is reached; None where it leaves none."""
+    work.limit = work.limit or reached(work.spec.limits, work.state, work.clock.elapsed)
+    if not work.limit:
+        return await order(work, StepKind.GENERATE)
+    return await order(work, StepKind.GENERATE, (CLOSE,), tools=False) if soft(work.limit) else None
 
 
 async def _again(work: Work) -> Bodies:
@@ -151,8 +155,7 @@ async def _again(work: Work) -> Bodies:
             return remember(work)
         case _:
             await recall(work)
-            limit = reached(work.spec.limits, state, work.clock.elapsed)
-            made = await order(work, StepKind.GENERATE, (CLOSE,) if limit else (), tools=not limit)
+            made = await _order(work)
             return generate(work, made) if made is not None else _close(work, state.text[state.open.start :], "")
 
 

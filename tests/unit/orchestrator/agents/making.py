@@ -1,0 +1,67 @@
+"""Agents for tests: a spec, a script for its model, and fake tools."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from services.orchestrator.agents.loop import SpecAgent
+from services.orchestrator.agents.validation import parse
+from services.orchestrator.agents.work import Embedder, Kit
+from services.orchestrator.conversation import Message, Role
+from services.orchestrator.generate.entry import Engine
+from services.orchestrator.generate.generator import Generation
+from services.orchestrator.rag.retriever import Retriever
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.events import Body, TextDelta, ToolResultReceived
+from services.orchestrator.sessions.memory import Memory
+from services.orchestrator.tools.tool import Policy, ToolResult
+from services.orchestrator.tools.toolbox import Toolbox
+from tests.fakes.agents import FakeRetriever
+from tests.fakes.models import FakeTool, Said, ScriptedGenerator, catalogue
+
+ASK = Ask((Message(Role.USER, "What is 2 + 2?"),))
+
+
+class FakeToolboxes:
+    """The same tools whatever the spec lists."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self.toolbox = toolbox
+
+    def check(self, entries: Sequence[Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        return []
+
+    async def open(self, entries: Sequence[Any]) -> Toolbox:
+        return self.toolbox
+
+
+def agent(
+    answer: Callable[[Generation], Sequence[Said]],
+    spec: str = "",
+    *tools: FakeTool,
+    policies: dict[str, Policy] | None = None,
+    retriever: Retriever | None = None,
+    embedder: Embedder | None = None,
+    memory: Memory | None = None,
+    engine: Engine = Engine.OPENAI,
+) -> tuple[SpecAgent, ScriptedGenerator]:
+    """`spec` follows the name and the list of tools."""
+    listed = "tools: [" + ", ".join(tool.name for tool in tools) + "]\n" if tools else ""
+    generator = ScriptedGenerator(answer)
+    models = catalogue(("small", generator), default="small", engine=engine)
+    toolboxes = FakeToolboxes(Toolbox(tools, policies))
+    kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder)
+    return SpecAgent(parse(f"name: helper\nmodel: small\n{listed}{spec}"), 1, models.find("small"), kit), generator
+
+
+def text(bodies: Sequence[Body]) -> str:
+    """The answer."""
+    return "".join(body.text for body in bodies if isinstance(body, TextDelta))
+
+
+def results(bodies: Sequence[Body]) -> list[ToolResult]:
+    """The tools' results, as they came."""
+    return [body.result for body in bodies if isinstance(body, ToolResultReceived)]
+
+
+def kinds(bodies: Sequence[Body]) -> list[str]:
+    return [type(body).__name__ for body in bodies]

@@ -1,0 +1,227 @@
+"""The loop: what the model is asked, what becomes of what it says."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from services.orchestrator.conversation import (
+    Choice,
+    Form,
+    Message,
+    Priority,
+    ResponseFormat,
+    Role,
+    Sampling,
+    ToolChoice,
+)
+from services.orchestrator.generate.generator import Finish, Tokens
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.events import (
+    FinishReason,
+    StepFinished,
+    StepKind,
+    StepStarted,
+    ToolCallRequested,
+    UsageReported,
+)
+from services.orchestrator.sessions.memory import Count, Summarise, Window
+from services.orchestrator.tools.tool import Declaration, Reason, ToolCall
+from tests.fakes.models import FakeTool, calls, played, says, turns
+from tests.unit.orchestrator.agents.making import ASK, agent, kinds, results, text
+
+CALC = ("calculator", '{"expression":"2+2"}')
+
+
+async def test_an_answer_without_tools() -> None:
+    helper, generator = agent(turns(says("It ", "is 4.")), "instructions: Be brief.\n")
+    got, outcome = await played(helper, ASK)
+    assert kinds(got) == ["StepStarted", "TextDelta", "TextDelta", "StepFinished", "UsageReported"]
+    assert (text(got), outcome.reason, outcome.limit) == ("It is 4.", FinishReason.STOP, "")
+    assert generator.asked[0].messages == (Message(Role.SYSTEM, "Be brief."), *ASK.messages)
+    assert got[-1] == UsageReported(10, 5, 0, 20)
+    assert [timing.hop for timing in outcome.timings] == ["llm"]
+
+
+async def test_tools_are_called_and_their_results_read() -> None:
+    tool = FakeTool("calculator", lambda given: "4")
+    helper, generator = agent(turns(calls(CALC, text="Let me see."), says("It is 4.")), "", tool)
+    got, outcome = await played(helper, ASK)
+    assert kinds(got) == [
+        "StepStarted", "TextDelta", "ToolCallRequested", "StepFinished", "UsageReported",
+        "StepStarted", "ToolResultReceived", "StepFinished",
+        "StepStarted", "TextDelta", "StepFinished", "UsageReported",
+    ]  # fmt: skip
+    assert tool.called == [{"expression": "2+2"}]
+    assert generator.asked[1].messages[1:] == (
+        Message(Role.ASSISTANT, "Let me see.", (ToolCall("c1", *CALC),)),
+        Message(Role.TOOL, "4", tool_call_id="c1", name="calculator"),
+    )
+    assert text(got) == "Let me see.\n\nIt is 4."
+    assert outcome.reason is FinishReason.STOP
+    assert got[-1] == UsageReported(20, 10, 0, 40)
+    assert [body.kind for body in got if isinstance(body, StepStarted)] == [
+        StepKind.GENERATE, StepKind.TOOLS, StepKind.GENERATE,
+    ]  # fmt: skip
+    finished = [body for body in got if isinstance(body, StepFinished)]
+    assert [body.finish for body in finished] == ["tool_calls", "", "stop"]
+    assert [body.step for body in finished] == [1, 2, 3]
+    assert [timing.hop for timing in outcome.timings] == ["llm", "tools"]
+
+
+async def test_calls_of_one_step_run_side_by_side_and_are_read_in_their_order() -> None:
+    both = asyncio.Event()
+    under_way: list[str] = []
+
+    def meet(name: str) -> FakeTool:
+        async def wait() -> str:
+            under_way.append(name)
+            if len(under_way) == 2:
+                both.set()
+            await both.wait()
+            if name == "one":
+                await asyncio.sleep(0.01)
+            return name
+
+        return FakeTool(name, lambda _: wait())
+
+    helper, generator = agent(turns(calls(("one", "{}"), ("two", "{}")), says("done")), "", meet("one"), meet("two"))
+    got, _ = await asyncio.wait_for(played(helper, ASK), 5)
+    assert [result.name for result in results(got)] == ["two", "one"]
+    assert [message.name for message in generator.asked[1].messages if message.role is Role.TOOL] == ["one", "two"]
+
+
+async def test_no_more_tools_at_once_than_the_spec_says() -> None:
+    under_way, most = 0, 0
+
+    async def work() -> str:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return "x"
+
+    tool = FakeTool("t", lambda _: work())
+    script = turns(calls(*[("t", f'{{"n":{n}}}') for n in range(6)]), says("done"))
+    got, _ = await played(agent(script, "limits: {parallel_tools: 2}\n", tool)[0], ASK)
+    assert (len(results(got)), most) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "reason", "words"),
+    [
+        (("nothing", "{}"), Reason.UNKNOWN_TOOL, "there is no tool 'nothing'"),
+        (("calculator", "{"), Reason.INVALID_JSON, "not valid JSON"),
+        (("calculator", "[1]"), Reason.INVALID_JSON, "must be a JSON object"),
+    ],
+)
+async def test_a_wrong_call_is_a_result_that_the_model_reads(call: tuple[str, str], reason: Reason, words: str) -> None:
+    helper, generator = agent(turns(calls(call), says("sorry")), "", FakeTool("calculator"))
+    got, outcome = await played(helper, ASK)
+    (result,) = results(got)
+    assert (result.is_error, result.error_reason) == (True, reason)
+    assert words in generator.asked[1].messages[-1].content
+    assert outcome.reason is FinishReason.STOP
+
+
+async def test_calls_have_ids_of_their_own() -> None:
+    script = turns(calls(("t", '{"n":1}')), calls(("t", '{"n":2}')), says("done"))
+    got, _ = await played(agent(script, "", FakeTool("t"))[0], ASK)
+    ids = [body.call.id for body in got if isinstance(body, ToolCallRequested)]
+    assert len(set(ids)) == 2
+    assert [result.call_id for result in results(got)] == ids
+
+
+async def test_the_callers_tools_come_back_to_it() -> None:
+    own, theirs = FakeTool("own"), Declaration("theirs", "", {"type": "object"})
+    helper, generator = agent(turns(calls(("theirs", '{"a":1}'), ("own", "{}"))), "", own)
+    got, outcome = await played(helper, replace(ASK, tools=(theirs,)))
+    assert [tool.name for tool in generator.asked[0].tools] == ["own", "theirs"]
+    requested = [body for body in got if isinstance(body, ToolCallRequested)]
+    assert [(body.call.name, body.callers) for body in requested] == [("theirs", True), ("own", False)]
+    assert outcome.reason is FinishReason.TOOL_CALLS
+    assert (len(own.called), [result.name for result in results(got)]) == (1, ["own"])
+
+
+async def test_the_caller_goes_on_with_its_tools_results() -> None:
+    helper, generator = agent(turns(says("4")), "prompt: 'Asked: {{ question }}'\n")
+    call = ToolCall("c9", "theirs", "{}")
+    messages = (*ASK.messages, Message(Role.ASSISTANT, "", (call,)), Message(Role.TOOL, "4", tool_call_id="c9"))
+    await played(helper, Ask(messages))
+    assert generator.asked[0].messages == (Message(Role.USER, "Asked: What is 2 + 2?"), *messages[1:])
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "first", "second"),
+    [
+        (ToolChoice(), "auto", Choice.AUTO, Choice.AUTO),
+        (ToolChoice(), "required", Choice.REQUIRED, Choice.AUTO),
+        (ToolChoice(), "calculator", Choice.FUNCTION, Choice.AUTO),
+        (ToolChoice(Choice.REQUIRED), "auto", Choice.REQUIRED, Choice.AUTO),
+        (ToolChoice(Choice.NONE), "required", Choice.NONE, Choice.NONE),
+    ],
+)
+async def test_tool_choice(asked: ToolChoice, own: str, first: Choice, second: Choice) -> None:
+    tool = FakeTool("calculator")
+    helper, generator = agent(turns(calls(CALC), says("4")), f"tool_choice: {own}\n", tool)
+    await played(helper, replace(ASK, tool_choice=asked, serial_tool_calls=True))
+    assert [generation.tool_choice.choice for generation in generator.asked] == [first, second]
+    assert generator.asked[0].serial_tool_calls
+
+
+async def test_the_callers_sampling_goes_over_the_agents() -> None:
+    helper, generator = agent(turns(says("x")), "sampling: {temperature: 0, top_p: 0.5, max_tokens: 64}\n")
+    asked = Sampling(temperature=1, max_tokens=1000, seed=7)
+    await played(helper, replace(ASK, sampling=asked, priority=Priority.BATCH))
+    generation = generator.asked[0]
+    assert generation.sampling == Sampling(temperature=1, top_p=0.5, max_tokens=64, seed=7)
+    assert generation.priority is Priority.BATCH
+
+
+@pytest.mark.parametrize(("finish", "reason"), [(Finish.STOP, FinishReason.STOP), (Finish.LENGTH, FinishReason.LENGTH)])
+async def test_why_it_ended(finish: Finish, reason: FinishReason) -> None:
+    assert (await played(agent(turns(says("x", finish=finish)))[0], ASK))[1].reason is reason
+
+
+async def test_a_template_may_name_what_the_run_knows() -> None:
+    spec = "instructions: '{{ agent }} of {{ tenant }} reads {{ collection }}; {{ now.year > 2000 }}'\n"
+    helper, generator = agent(turns(says("x")), spec)
+    await played(helper, replace(ASK, collection="cats"))
+    assert generator.asked[0].messages[0].content == "helper of acme reads cats; True"
+
+
+class Remembers:
+    """A memory with one message and a summary that it has made."""
+
+    async def window(
+        self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
+    ) -> Window:
+        old = (Message(Role.USER, "I am Ann."),)
+        assert (tenant, session_id, budget) == ("acme", "s1", 100)
+        assert await count(old) == 3
+        summary = await summarise("", old) if summarise else ""
+        return Window(summary, (Message(Role.USER, "Hello."), Message(Role.ASSISTANT, "Hi.")))
+
+
+async def test_a_session_is_remembered_and_summed_up() -> None:
+    def answer(generation: object) -> list[object]:
+        sums = "Sum up" in generation.messages[0].content  # type: ignore[attr-defined]
+        return list(says("She is Ann.", tokens=Tokens(7, 3))) if sums else list(says("You are Ann."))
+
+    helper, generator = agent(answer, "memory: {window_tokens: 100}\n", memory=Remembers())  # type: ignore[arg-type]
+    got, _ = await played(helper, replace(ASK, session_id="s1"))
+    assert [body.kind for body in got if isinstance(body, StepStarted)] == [StepKind.SUMMARISE, StepKind.GENERATE]
+    system, hello, hi, asked = generator.asked[-1].messages
+    assert system.content == "What was said before, in short:\nShe is Ann."
+    assert [hello.content, hi.content, asked.content] == ["Hello.", "Hi.", "What is 2 + 2?"]
+    assert got[-1] == UsageReported(17, 8, 0, 33)
+
+
+async def test_a_form_is_left_to_the_engine_and_checked() -> None:
+    form = ResponseFormat(Form.JSON_OBJECT)
+    helper, generator = agent(turns(says('{"a"', ":1}")))
+    got, _ = await played(helper, replace(ASK, response_format=form))
+    assert generator.asked[0].response_format == form
+    assert kinds(got) == ["StepStarted", "StepFinished", "UsageReported", "TextDelta"]
+    assert text(got) == '{"a":1}'

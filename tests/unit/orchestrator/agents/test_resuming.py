@@ -1,0 +1,223 @@
+"""A run that is picked up after any of its events ends as the one that was never broken off."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from services.orchestrator.agents.bare import BareModel
+from services.orchestrator.agents.transcript import fold
+from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
+from services.orchestrator.generate.entry import Engine
+from services.orchestrator.generate.generator import Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.rag.retriever import Found, Passage
+from services.orchestrator.runs.agent import Agent, Ask, Outcome
+from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Body,
+    Citation,
+    CitationAdded,
+    Event,
+    FinishReason,
+    Span,
+    StepFinished,
+    StepStarted,
+    UsageReported,
+    VerdictGiven,
+)
+from services.orchestrator.tools.tool import Declaration, Policy, Reason
+from tests.fakes.agents import FakeRetriever
+from tests.fakes.models import FakeJournal, FakeTool, Said, ScriptedGenerator, calls, catalogue, played, says, turns
+from tests.unit.orchestrator.agents.making import ASK, agent, results, text
+
+PASSAGE = Passage("p", "d", "T", "u", "Cats sleep. Dogs run.", 0, 0.5, sentences=(Span(0, 11), Span(12, 21)))
+FOUND = FakeRetriever(Found((PASSAGE,)))
+QUOTE = Citation("d", "T", "u", "p", Span(0, 11), "Cats sleep.")
+
+
+class Embeds:
+    """The same vector for all texts but those with an x, which are far from it."""
+
+    async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.array([[0, 1] if "x" in text else [1, 0] for text in texts], np.float32)
+
+
+def yes(request: ApprovalRequested) -> ApprovalDecided:
+    return ApprovalDecided(request.approval_id, True, "ann")
+
+
+def no(request: ApprovalRequested) -> ApprovalDecided:
+    return ApprovalDecided(request.approval_id, False, "ann", "not now")
+
+
+@dataclass
+class Case:
+    make: Callable[[], Agent]
+    ask: Ask = ASK
+    decide: Callable[[ApprovalRequested], ApprovalDecided] | None = None
+
+
+def tools(**given: Policy) -> dict[str, Any]:
+    return {"policies": given}
+
+
+def repaired(generation: Generation) -> list[Any]:
+    return says('{"a": 1}') if "cannot be used" in generation.messages[-1].content else says("no", " json")
+
+
+def regraded(generation: Generation) -> list[Any]:
+    return says("Cats.") if "was checked" in generation.messages[-1].content else says("A fox.")
+
+
+def quoting() -> Agent:
+    pieces: list[Said] = [
+        Piece("Cats sleep.", QUOTE),
+        Piece(" Dogs run.", QUOTE),
+        Ended(Finish.STOP, Tokens(4, 2), 0.3),
+    ]
+    spec = "retrieval: {mode: always}\n"
+    return agent(lambda _: pieces, spec, retriever=FOUND, engine=Engine.EXTRACTIVE)[0]
+
+
+def unsure() -> Agent:
+    pieces: list[Said] = [
+        Piece("Cats sleep.", QUOTE),
+        Piece(" Dogs run.", QUOTE),
+        Ended(Finish.STOP, Tokens(4, 2), 0.3),
+    ]
+    spec = "retrieval: {mode: always}\napproval: {answer_below: 0.5}\n"
+    return agent(lambda _: pieces, spec, retriever=FOUND, engine=Engine.EXTRACTIVE)[0]
+
+
+def bare() -> Agent:
+    models = catalogue(("small", ScriptedGenerator(turns(calls(("a", "{}"), ("b", "{}"), text="Two of them.")))))
+    return BareModel(models.find("small"))
+
+
+TWO = calls(("t", '{"n":1}'), ("t", '{"n":2}'), text="Let me see.")
+GATED = {"t": Policy(approval=True)}
+CASES = {
+    "talk": Case(lambda: agent(turns(says("It ", "is ", "4.")))[0]),
+    "tools": Case(lambda: agent(turns(TWO, calls(("t", "{}")), says("It is ", "4.")), "", FakeTool("t"))[0]),
+    "bare": Case(bare, replace(ASK, tools=(Declaration("a", "", {}), Declaration("b", "", {})))),
+    "rag": Case(lambda: agent(turns(says("Cats sleep [1", "]. Dogs run [1]", ".")), "retrieval: {mode: always}\n",
+                              retriever=FOUND)[0]),
+    "quoting": Case(quoting),
+    "nothing found": Case(lambda: agent(lambda _: [Ended(Finish.NO_ANSWER, Tokens())], "retrieval: {mode: always}\n",
+                                        engine=Engine.EXTRACTIVE)[0]),
+    "required": Case(lambda: agent(turns(says("x")), "retrieval: {mode: always, required: true}\n")[0]),
+    "approved call": Case(lambda: agent(turns(TWO, says("4")), "", FakeTool("t"), policies=GATED)[0], decide=yes),
+    "refused call": Case(lambda: agent(turns(TWO, says("4")), "", FakeTool("t"), policies=GATED)[0], decide=no),
+    "approved run": Case(lambda: agent(turns(says("4")), "approval: {run: true}\n")[0], decide=yes),
+    "refused run": Case(lambda: agent(turns(says("4")), "approval: {run: true}\n")[0], decide=no),
+    "unsure": Case(unsure, decide=yes),
+    "unsure refused": Case(unsure, decide=no),
+    "repair": Case(lambda: agent(repaired)[0], replace(ASK, response_format=ResponseFormat(Form.JSON_OBJECT))),
+    "regrade": Case(lambda: agent(regraded, "retrieval: {mode: always}\ngraders: [grounded: {judge: embeddings}]\n",
+                                  retriever=FOUND, embedder=Embeds())[0]),
+    "uncertain": Case(lambda: agent(turns(says("A fox.")), "graders: [answers: {judge: embeddings}]\n",
+                                    embedder=Embeds())[0]),
+    "steps": Case(lambda: agent(lambda g: calls(("t", f'{{"n":{len(g.messages)}}}')) if g.tools else says("So far: 4"),
+                                "limits: {steps: 2}\n", FakeTool("t"))[0]),
+    "repetition": Case(lambda: agent(lambda g: calls(("t", "{}")) if g.tools else says("The same."),
+                                     "limits: {repetitions: 2}\n", FakeTool("t"))[0]),
+    "calls": Case(lambda: agent(lambda g: [*TWO] if g.tools else says("Once."), "limits: {calls: {t: 1}}\n",
+                                FakeTool("t"))[0]),
+    "callers": Case(lambda: agent(turns(calls(("t", "{}"), ("theirs", "{}"))), "", FakeTool("t"))[0],
+                    replace(ASK, tools=(Declaration("theirs", "", {}),))),
+}  # fmt: skip
+
+
+def told(record: Sequence[Event], outcome: Outcome) -> dict[str, Any]:
+    """What a run comes to: all but times and the order in which tools finish."""
+    bodies = [event.body for event in record]
+    state = fold(record)
+    return {
+        "text": state.text,
+        "messages": [(one.role, one.content, [call.name for call in one.tool_calls]) for one in state.messages],
+        "results": sorted((one.name, one.content) for one in state.results.values()),
+        "calls": len(state.calls),
+        "citations": [(body.citation, body.answer_span) for body in bodies if isinstance(body, CitationAdded)],
+        "verdicts": [body for body in bodies if isinstance(body, VerdictGiven)],
+        "steps": [(body.step, body.kind) for body in bodies if isinstance(body, StepStarted)],
+        "finished": [(one.step, one.kind, one.text, one.finish) for one in bodies if isinstance(one, StepFinished)],
+        "usage": [body for body in bodies if isinstance(body, UsageReported)][-1:],
+        "approvals": [body.approval_id for body in bodies if isinstance(body, ApprovalRequested)],
+        "outcome": (outcome.reason, outcome.limit),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_picked_up_after_any_event(case: Case) -> None:
+    journal = FakeJournal(decide=case.decide)
+    _, outcome = await played(case.make(), case.ask, journal)
+    whole = journal.record
+    for length in range(1, len(whole) + 1):
+        again = FakeJournal(events=whole[:length], decide=case.decide)
+        _, end = await played(case.make(), case.ask, again)
+        assert told(again.record, end) == told(whole, outcome), f"after {whole[length - 1].body}"
+
+
+async def test_a_call_that_must_not_be_made_twice_is_interrupted() -> None:
+    tool = FakeTool("t", idempotent=False)
+    script = turns(calls(("t", '{"n":1}'), ("t", '{"n":2}')), says("sorry"))
+    journal = FakeJournal()
+    await played(agent(script, "", tool)[0], ASK, journal)
+    begun = next(n for n, event in enumerate(journal.record) if type(event.body).__name__ == "ToolResultReceived")
+    again = FakeTool("t", idempotent=False)
+    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=journal.record[: begun + 1]))
+    assert [(one.error_reason, again.called) for one in results(got)] == [(Reason.INTERRUPTED, [])]
+    # Before its step had begun it had not been made.
+    before = journal.record[: begun - 1]
+    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=before))
+    assert [one.error_reason for one in results(got)] == [None, None]
+
+
+async def test_a_call_that_waits_for_a_person_has_not_been_made() -> None:
+    tool = FakeTool("t", idempotent=False)
+    script = turns(calls(("t", "{}")), says("done"))
+    journal = FakeJournal(decide=yes)
+    await played(agent(script, "", tool, policies=GATED)[0], ASK, journal)
+    asked = next(n for n, event in enumerate(journal.record) if isinstance(event.body, ApprovalRequested))
+    for length, reason in ((asked + 1, None), (asked + 2, Reason.INTERRUPTED)):
+        again = FakeJournal(events=journal.record[:length], decide=yes)
+        got, _ = await played(agent(script, "", tool, policies=GATED)[0], ASK, again)
+        assert [one.error_reason for one in results(got)] == [reason]
+
+
+async def test_a_model_that_says_something_else_begins_again_openly() -> None:
+    journal = FakeJournal()
+    await played(agent(turns(says("It is", " four.")))[0], ASK, journal)
+    got, _ = await played(agent(turns(says("It might", " be 4.")))[0], ASK, FakeJournal(events=journal.record[:3]))
+    assert text(got) == "\n\n[The answer was interrupted and begins again.]\n\nIt might be 4."
+
+
+async def test_waiting_is_not_working() -> None:
+    """The time limit leaves out what a person took, also where that was before the process died."""
+    script = turns(calls(("t", "{}")), says("done"))
+    spec = "limits: {seconds: 60}\n"
+    journal = FakeJournal(decide=yes)
+    await played(agent(script, spec, FakeTool("t"), policies=GATED)[0], ASK, journal)
+    shifted: list[Event] = []
+    waited = False
+    for event in journal.record:
+        waited = waited or isinstance(event.body, ApprovalDecided)
+        shifted.append(Event(event.sequence, event.body, event.time - (1 if waited else 3600)))
+    cut = next(n for n, event in enumerate(shifted) if isinstance(event.body, ApprovalDecided)) + 1
+    _, outcome = await played(
+        agent(script, spec, FakeTool("t"), policies=GATED)[0], ASK, FakeJournal(events=shifted[:cut], decide=yes)
+    )
+    assert outcome.reason is FinishReason.STOP
+    old = [Event(1, journal.record[0].body, journal.record[0].time - 3600), *journal.record[1:2]]
+    _, outcome = await played(agent(script, spec, FakeTool("t"), policies=GATED)[0], ASK, FakeJournal(events=old))
+    assert (outcome.reason, outcome.limit) == (FinishReason.LIMIT, "seconds")
+
+
+def test_an_event_that_no_one_folds_changes_nothing() -> None:
+    body: Body = UsageReported(1, 1)
+    assert fold([Event(1, body)]).reported == body
+    assert Message(Role.USER, "x").content == "x"
