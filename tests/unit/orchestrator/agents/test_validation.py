@@ -1,0 +1,119 @@
+"""What may stand in a spec, and how what may not is named."""
+
+import pytest
+
+from services.orchestrator.agents.errors import BadAgent
+from services.orchestrator.agents.shipped import shipped
+from services.orchestrator.agents.spec import GraderSpec
+from services.orchestrator.agents.validation import digest, parse
+
+FULL = """
+name: analyst
+description: Answers questions with tools.
+model: small
+instructions: |
+  You are {{ agent }}.
+prompt: "{{ question }}"
+retrieval: {mode: tool, collections: [default, other], max_passages: 5, max_sentences: 1, caller_may_choose: false}
+tools: [search, calculator]
+tool_choice: auto
+output: {schema: {type: object}, name: facts, repair: 1}
+limits: {steps: 8, seconds: 120, tokens: 20000, cost: 0.10, tool_calls: 20, calls: {search: 5}, repetitions: 3,
+         parallel_tools: 4}
+approval: {run: false, answer_below: 0.5, expires: 86400, tools: [sql]}
+graders: [{grounded: {threshold: 0.7}}, answers, schema]
+memory: {window_tokens: 2000, summary: true}
+sampling: {temperature: 0, max_tokens: 512}
+guards: {}
+"""
+
+
+def test_all_that_a_spec_may_say() -> None:
+    spec = parse(FULL)
+    assert (spec.retrieval.collections, spec.limits.calls, spec.output.schema_) == (
+        ("default", "other"), {"search": 5}, {"type": "object"},
+    )  # fmt: skip
+    assert spec.graders == (
+        GraderSpec(grader="grounded", threshold=0.7), GraderSpec(grader="answers"), GraderSpec(grader="schema"),
+    )  # fmt: skip
+
+
+def test_a_name_is_enough() -> None:
+    spec = parse("name: helper")
+    assert (spec.model, spec.retrieval.mode, spec.limits.steps, spec.tools) == ("default", "never", 8, ())
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_the_shipped_agents_are_valid(name: str) -> None:
+    assert parse(shipped()[name]).name == name
+
+
+BAD = [
+    ("", "line 1: a spec is a mapping"),
+    ("- a", "line 1: a spec is a mapping"),
+    ("name: [", "line 1: not YAML"),
+    ("name: a\nname: b", "line 2, name: this key is there twice"),
+    ("name: a\nmemory:\n  summary: true\n  summary: false", "line 4, memory.summary: this key is there twice"),
+    ("name: &x a\nmodel: *x", "line 2: aliases"),
+    ("name: a\n? [b]\n: c", "line 2: a key must be a word"),
+    ("model: small", "name: Field required"),
+    ("name: Ü", "line 1, name: "),
+    ("name: a\nlimit: {}", "line 2, limit: there is no such field"),
+    ("name: a\nlimits:\n  step: 3", "line 3, limits.step: there is no such field"),
+    ("name: a\nlimits: {steps: 0}", "line 2, limits.steps: "),
+    ("name: a\nlimits:\n  calls:\n    search: many", "line 4, limits.calls.search: "),
+    ("name: a\nretrieval: {mode: sometimes}", "line 2, retrieval.mode: "),
+    ("name: a\nretrieval:\n  collections:\n    - ok\n    - Not OK", "line 5, retrieval.collections[1]: "),
+    ("name: a\ngraders: [truth]", "line 2, graders[0].grader: "),
+    ("name: a\ngraders: [{grounded: {treshold: 1}}]", "graders[0].treshold: there is no such field"),
+    ("name: a\ngraders: [answers, answers]", "one of them is there twice"),
+    ("name: a\nguards: {pii: {}}", "line 2, guards: there is no guard 'pii'"),
+    ("name: a\ninstructions: '{{ question'", "line 2, instructions: the template is broken in its line 1: "),
+    ("name: a\ninstructions: |\n  One.\n  {{ quesion }}", "line 4, instructions: the template is broken in its line 2"),
+    ("name: a\nprompt: |\n  One.\n\n  {% if %}", "line 5, prompt: the template is broken in its line 3: "),
+    ("name: a\nprompt: '{{ question.__class__.__mro__ }}'", "line 2, prompt: the template is broken in its line 1"),
+    ("name: a\nprompt: '{{ \"x\" * 100000000 }}'", "small numbers only"),
+    ("name: a\nprompt: '{% for a in range(10000000) %}x{% endfor %}'", "at most 1000"),
+    ("name: a\nprompt: '{% for a in range(999) %}{% for b in range(999) %}xx{% endfor %}{% endfor %}'", "over 1048576"),
+    ("name: a\noutput:\n  schema:\n    type: thing", "output.schema: not a JSON schema: "),
+    ("name: a\ndescription: " + "x" * 300_000, "at most 256 KiB"),
+    ("name: a\ntools: " + "[" * 200 + "]" * 200, "nested too deeply"),
+    ("name: a\ndescription: !!python/object:os.system x", "not YAML"),
+    ("name: a\nsampling: {temperature: hot}", "line 2, sampling.temperature: "),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD, ids=[words for _, words in BAD])
+def test_what_is_wrong_is_named_by_line_and_field(text: str, words: str) -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse(text)
+    assert words in caught.value.message
+    assert caught.value.details.keys() == {"field", "line"}
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse("name: A\nlimits: {steps: x}\nprompt: '{{ no }}'\ntool: []\n", lambda tools: [])
+    assert [problem.line for problem in caught.value.problems] == [1, 2, 3, 4]
+
+
+def test_the_tools_are_judged_by_who_knows_them() -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse(
+            "name: a\ntools:\n  - search\n  - http_get:\n      hots: [x]\n", lambda _: [((1, "http_get", "hots"), "no")]
+        )
+    assert str(caught.value.problems[0]) == "line 5, tools[1].http_get.hots: no"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("name: a\nmodel: b", "model: 'b' # it\n\nname: a", True),
+        ("name: a", "name: a\nlimits: {steps: 8}", True),
+        ("name: a\ngraders: [answers]", "name: a\ngraders: [{answers: {}}]", True),
+        ("name: a", "name: a\nlimits: {steps: 7}", False),
+        ("name: a", "name: a\ndescription: x", False),
+    ],
+)
+def test_the_digest_is_of_the_meaning(one: str, other: str, same: bool) -> None:
+    assert (digest(parse(one)) == digest(parse(other))) is same
