@@ -13,7 +13,7 @@ from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.errors import ModelUnavailable
 from services.orchestrator.agents.loop import SpecAgent
 from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.spec import Limits, Spec
 from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Kit, tool_entries
@@ -55,8 +55,8 @@ class Registry:
 
     async def find(self, tenant: str, model: str) -> Agent:
         """By "name" or "name@version". Raises ModelNotFound; ModelUnavailable where its model is not served."""
-        name, _, wanted = model.partition("@")
-        if wanted and not wanted.isdecimal():
+        name, at, wanted = model.partition("@")
+        if not name or (at and not (wanted.isdecimal() and len(wanted) < 10)):
             raise ModelNotFound(model)
         latest = (await self._latest(tenant)).get(name)
         if latest is not None:
@@ -129,12 +129,12 @@ class Registry:
         spec = self._shipped.get(name)
         if spec is not None:
             return self._agent(spec, SHIPPED_VERSION)
-        if "@" in model:
+        if name != model:
             raise ModelNotFound(model)
         served = self._kit.models.find(name)
         if served.entry.engine is Engine.EXTRACTIVE:
             raise ModelNotFound(model)
-        return BareModel(served, SpecAgent(_bare_spec(name), 0, served, self._kit))
+        return BareModel(served, SpecAgent(_bare_spec(served.entry.name), 0, served, self._kit))
 
     def _agent(self, spec: Spec, version: int) -> SpecAgent:
         return SpecAgent(spec, version, self._served(spec), self._kit)
@@ -144,7 +144,7 @@ class Registry:
         try:
             served = self._kit.models.find(spec.model)
         except ModelNotFound as error:
-            which = "the catalogue has no default model" if spec.model == DEFAULT else f"no model {spec.model!r}"
+            which = "no language model" if spec.model == DEFAULT else f"no model {spec.model!r}"
             raise ModelUnavailable(
                 f"the agent {spec.name!r} cannot run: {which} is served; start the mesh with --llm, or put the model "
                 "into the catalogue",
@@ -233,4 +233,4 @@ def _listed(name: str, description: str, version: int, entry: Entry) -> Listed:
 
 def _bare_spec(name: str) -> Spec:
     """What a bare model is where it needs the loop: for a session, or an answer that must have a form."""
-    return parse(f"name: bare\nmodel: {name!r}\nlimits: {{seconds: null, tool_calls: 0}}\n")
+    return Spec(name="bare", model=name, limits=Limits(seconds=None, tool_calls=0))
