@@ -1,6 +1,5 @@
-"""What the catalogue adds to every generator: its defaults, its bounds, its time limit, its metrics."""
+"""What the catalogue adds to every generator: its defaults, its bounds, its metrics."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import fields, replace
@@ -13,16 +12,6 @@ from services.orchestrator.generate.generator import Calls, Ended, Generation, G
 from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import DomainError, Kind
-
-
-class ModelTimeout(DomainError):
-    """A generation took longer than the catalogue allows."""
-
-    kind = Kind.DEADLINE_EXCEEDED
-    reason = "MODEL_TIMEOUT"
-
-    def __init__(self, model: str, seconds: float) -> None:
-        super().__init__(f"the model {model!r} did not answer within {seconds:g} seconds", model=model)
 
 
 class BoundedGenerator:
@@ -41,14 +30,23 @@ class BoundedGenerator:
         return await self._generator.count(messages, tools)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
-        started = monotonic()
+        started = last = monotonic()
+        observe = self._metrics.first.observe
+        generation = self._completed(generation)
         end = "left"
         try:
-            async with aclosing(self._bounded(self._completed(generation), started)) as pieces:
+            async with (
+                self._gate.pass_through(generation.priority),
+                aclosing(self._generator.generate(generation)) as pieces,
+            ):
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         end = piece.finish.value
                         self._metrics.used(piece.tokens)
+                    else:
+                        now = monotonic()
+                        observe(now - last)
+                        observe, last = self._metrics.between.observe, now
                     yield piece
         except DomainError as error:
             end = error.kind.name
@@ -59,30 +57,6 @@ class BoundedGenerator:
         finally:
             self._metrics.ended(end)
             self._metrics.seconds.observe(monotonic() - started)
-
-    async def _bounded(self, generation: Generation, started: float) -> AsyncGenerator[Piece | Calls | Ended, None]:
-        deadline = asyncio.get_running_loop().time() + self._entry.timeout
-        observe, last = self._metrics.first.observe, started
-        async with (
-            self._gate.pass_through(generation.priority),
-            aclosing(self._generator.generate(generation)) as pieces,
-        ):
-            while True:
-                limit = asyncio.timeout_at(deadline)
-                try:
-                    async with limit:
-                        piece = await anext(pieces)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    if limit.expired():
-                        raise ModelTimeout(self._entry.name, self._entry.timeout) from error
-                    raise
-                if not isinstance(piece, Ended):
-                    now = monotonic()
-                    observe(now - last)
-                    observe, last = self._metrics.between.observe, now
-                yield piece
 
     def _completed(self, generation: Generation) -> Generation:
         """With the entry's defaults where it says nothing."""

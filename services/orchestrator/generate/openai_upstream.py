@@ -15,7 +15,7 @@ from services.orchestrator.generate.entry import Entry
 from services.orchestrator.generate.generator import Calls, Ended, Generation, Piece
 from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.generate.sse import LONGEST, EventReader, EventTooLong
-from services.orchestrator.generate.time_left import time_left
+from services.orchestrator.generate.time_left import time_left, within
 from services.orchestrator.generate.upstream_answer import CHARACTERS_PER_TOKEN, Answer, Malformed
 from services.orchestrator.generate.upstream_errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from services.orchestrator.tools.tool import Declaration
@@ -60,6 +60,14 @@ class OpenAiUpstream:
         return _estimate(openai_form.messages(messages), openai_form.tools(tools))
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        async with (
+            aclosing(self._answered(generation)) as pieces,
+            aclosing(within(self._entry.timeout, self._entry.name, pieces)) as in_time,
+        ):
+            async for piece in in_time:
+                yield piece
+
+    async def _answered(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         body = self._body(generation)
         answer = Answer(_estimate(body["messages"], body.get("tools", [])))
         async with self._opened(orjson.dumps(body)) as response:

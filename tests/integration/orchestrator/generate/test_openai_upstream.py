@@ -332,6 +332,17 @@ async def test_silence_has_limits(behaviour: Behaviour) -> None:
     assert len(fake.exchanges) == 1
 
 
+async def test_a_generation_has_a_time_limit() -> None:
+    async def dribbles(exchange: Exchange) -> None:
+        await exchange.head()
+        while True:
+            await exchange.send(event(HELLO[1]))
+            await asyncio.sleep(0.01)
+
+    error = await failure(FakeOpenAi(dribbles), timeout=0.2)
+    assert (error.kind, error.reason) == (Kind.DEADLINE_EXCEEDED, "MODEL_TIMEOUT")
+
+
 async def test_who_leaves_closes_the_connection_and_the_pool_goes_on() -> None:
     left: list[Exchange] = []
 

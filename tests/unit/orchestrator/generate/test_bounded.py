@@ -9,13 +9,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.orchestrator.conversation import Message, Priority, Role, Sampling
-from services.orchestrator.generate.bounded import BoundedGenerator, ModelTimeout, merge
+from services.orchestrator.generate.bounded import BoundedGenerator, merge
 from services.orchestrator.generate.entry import Engine, Entry
 from services.orchestrator.generate.gate import ModelBusy
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.tools.tool import Declaration
-from services.runtime.errors import InvalidArgument, Kind
+from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeGenerator
 
 ENTRY = Entry("bounded", Engine.TRITON)
@@ -79,18 +79,6 @@ async def test_who_leaves_stops_the_engine() -> None:
         await anext(pieces)
         assert counted("running") == 1
     assert (fake.closed, counted("running"), counted("generations_total", end="left")) == (1, 0, before + 1)
-
-
-async def test_a_generation_has_a_time_limit() -> None:
-    fake = Silent()
-    with pytest.raises(ModelTimeout) as caught:
-        [piece async for piece in bounded(fake, replace(ENTRY, timeout=0.02)).generate(ASKED)]
-    assert (caught.value.kind, fake.closed) == (Kind.DEADLINE_EXCEEDED, 1)
-
-
-async def test_its_own_time_limit_is_not_taken_for_the_models() -> None:
-    with pytest.raises(TimeoutError):
-        [piece async for piece in bounded(FakeGenerator([], TimeoutError())).generate(ASKED)]
 
 
 @pytest.mark.parametrize(
