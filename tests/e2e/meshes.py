@@ -82,8 +82,10 @@ def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[]
 
 
 @contextmanager
-def running(data: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Mesh]:
-    """A mesh that is ready; stopped, with all its processes, at the end, whatever happens."""
+def running(
+    data: Path, *options: str, env: Mapping[str, str] | None = None, seconds: float = READY_SECONDS
+) -> Iterator[Mesh]:
+    """A mesh that is ready within `seconds`; stopped, with all its processes, at the end, whatever happens."""
     book = PortBook(*EDGES, scope="headworks-tests")
     port = book.take()
     log = data.parent / f"{data.name}.log"
@@ -95,7 +97,7 @@ def running(data: Path, *options: str, env: Mapping[str, str] | None = None) -> 
     family: list[psutil.Process] = []
     try:
         mesh = Mesh(data, psutil.Process(up.pid), f"http://127.0.0.1:{port}")
-        wait_for(lambda: _ready(mesh, up), READY_SECONDS, log.read_text)
+        wait_for(lambda: _ready(mesh, up), seconds, log.read_text)
         family = mesh.supervisor.children(recursive=True)
         yield mesh
     finally:
