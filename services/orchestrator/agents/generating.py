@@ -15,7 +15,7 @@ from services.orchestrator.agents.prompt import variables
 from services.orchestrator.agents.retrieving import question_of
 from services.orchestrator.agents.transcript import canonical
 from services.orchestrator.agents.work import Bodies, Work, sampling_of
-from services.orchestrator.conversation import Choice, Form, Message, ResponseFormat, Role, Sampling, ToolChoice
+from services.orchestrator.conversation import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.runs.events import StepFinished, StepKind, StepStarted, ToolCallRequested, UsageReported
 from services.orchestrator.tools.tool import Declaration, ToolCall
@@ -165,14 +165,15 @@ def _generation(work: Work, extra: Sequence[Message], *, tools: bool) -> Generat
     given = variables(question_of(work), work.passages, work.journal.tenant, work.collections, spec.name)
     messages = (*work.prompt.build(_conversation(work), given), *work.state.messages, *extra)
     offered = _offered(work) if tools else ()
+    choice = _choice(work) if offered else ToolChoice()
     # A grammar for the answer would keep the model from calling tools, so that with tools the answer is checked only.
-    form = ResponseFormat() if offered else work.form
+    free = bool(offered) and choice.choice is not Choice.NONE
     return Generation(
         messages,
         offered,
-        _choice(work) if offered else ToolChoice(),
+        choice,
         ask.serial_tool_calls,
-        form,
+        ResponseFormat() if free else work.form,
         sampling(work),
         ask.priority,
         spec.approval.answer_below is not None,
@@ -229,7 +230,3 @@ def _is_tokens(work: Work, most: int) -> bool:
     limits = work.spec.limits.model_copy(update={"tokens": None})
     by_cost = room(limits, work.state, work.served.entry, 0)
     return work.spec.limits.tokens is not None and (by_cost is None or most < by_cost)
-
-
-def structured(form: ResponseFormat) -> bool:
-    return form.form is not Form.TEXT

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from services.orchestrator.agents import metrics
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.calling import call_tools
 from services.orchestrator.agents.generating import Order, generate, order
@@ -19,8 +20,17 @@ from services.orchestrator.agents.work import Bodies, Kit, Work, tool_entries
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
 from services.orchestrator.generate.catalogue import Served
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.events import ApprovalKind, Body, FinishReason, StepFinished, StepKind, TextDelta
+from services.orchestrator.runs.events import (
+    ApprovalKind,
+    Body,
+    FinishReason,
+    StepFinished,
+    StepKind,
+    TextDelta,
+    VerdictGiven,
+)
 from services.orchestrator.tools.toolbox import Toolbox
+from services.runtime.errors import InvalidArgument
 
 CLOSE = Message(Role.USER, "No more tools may be called. Answer now, with what you have.")
 _NAMES = {"seconds": "time", "cost": "cost", "tokens": "tokens", "steps": "steps", "repetition": "repeated calls"}
@@ -45,11 +55,17 @@ class SpecAgent:
         while True:
             step = await _next(work)
             if isinstance(step, Outcome):
+                if step.limit:
+                    metrics.limit(step.limit)
                 yield step
                 return
             async with aclosing(step) as bodies:
                 async for body in bodies:
                     work.state.apply(body)
+                    if type(body) is StepFinished:
+                        metrics.step(body)
+                    elif type(body) is VerdictGiven:
+                        metrics.verdict(body)
                     yield body
 
     async def _begin(self, ask: Ask, journal: Journal) -> Work:
@@ -58,6 +74,7 @@ class SpecAgent:
         toolbox = Toolbox([])
         if (entries := tool_entries(spec)) and kit.toolboxes is not None:
             toolbox = await kit.toolboxes.open(entries)
+        _check_collection(spec, ask)
         form = _form(spec, ask)
         work = Work(
             spec,
@@ -168,6 +185,14 @@ async def _close(work: Work, text: str, finish: str) -> Bodies:
 
 def _stopped(work: Work) -> str:
     return f"I stopped before I had an answer: the limit on {_NAMES.get(work.limit, 'tool calls')} was reached."
+
+
+def _check_collection(spec: Spec, ask: Ask) -> None:
+    """Raises InvalidArgument for a collection that the caller may not choose."""
+    retrieval = spec.retrieval
+    if ask.collection and not retrieval.caller_may_choose and ask.collection not in retrieval.collections:
+        names = ", ".join(retrieval.collections)
+        raise InvalidArgument(f"the agent {spec.name!r} reads its own collections only: {names}", field="collection")
 
 
 def _form(spec: Spec, ask: Ask) -> ResponseFormat:

@@ -5,12 +5,13 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.errors import ModelUnavailable
+from services.orchestrator.agents.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.loop import SpecAgent
 from services.orchestrator.agents.shipped import shipped
 from services.orchestrator.agents.spec import Limits, Spec
@@ -81,9 +82,11 @@ class Registry:
         for name, spec in self._shipped.items():
             self._list(listed, name, spec, SHIPPED_VERSION)
         for name, version in (await self._latest(tenant)).items():
-            spec_or_none = await self._own(tenant, name, version)
-            if spec_or_none is not None:
-                self._list(listed, name, spec_or_none, version)
+            listed.pop(name, None)
+            with suppress(ModelUnavailable):
+                own = await self._own(tenant, name, version)
+                if own is not None:
+                    self._list(listed, name, own, version)
         return [listed[name] for name in sorted(listed)]
 
     def unavailable(self, spec: Spec) -> str:
@@ -119,10 +122,8 @@ class Registry:
     def _list(self, listed: dict[str, Listed], name: str, spec: Spec, version: int) -> None:
         """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
         listed.pop(name, None)
-        try:
+        with suppress(ModelUnavailable):
             listed[name] = _listed(name, spec.description, version, self._served(spec).entry)
-        except ModelUnavailable:
-            return
 
     def _common(self, name: str, model: str) -> Agent:
         """An agent that is the same for all tenants."""
@@ -180,7 +181,10 @@ class Registry:
         stored = await asyncio.to_thread(self._store.get, tenant, name, version)
         if stored is None:
             return None
-        spec = parse(stored.spec)
+        try:
+            spec = parse(stored.spec)
+        except BadAgent as error:
+            raise ModelUnavailable(f"the agent {name!r} cannot run: {error.message}", agent=name) from error
         self._specs[key] = spec
         if len(self._specs) > MOST_SPECS:
             self._specs.popitem(last=False)

@@ -34,10 +34,10 @@ _REASONS = {
 async def repair(work: Work) -> Bodies | None:
     """The step that mends the draft; None where it is right, or where there is no more trying."""
     draft = work.state.draft
-    if draft is None or draft.finish in ("", Finish.NO_ANSWER) or work.state.repairs:
+    if draft is None or _final(work, draft) or work.state.repairs:
         return None
     wrong = _wrong(work, draft)
-    if not wrong or reached(work.spec.limits, work.state, work.clock.elapsed) not in ("", "steps"):
+    if not wrong or work.quotes or reached(work.spec.limits, work.state, work.clock.elapsed) not in ("", "steps"):
         return None
     told = (Message(Role.ASSISTANT, draft.text), Message(Role.USER, wrong))
     made = await order(work, StepKind.REPAIR, told)
@@ -57,10 +57,17 @@ def _wrong(work: Work, draft: StepFinished) -> str:
     return ""
 
 
+def _final(work: Work, draft: StepFinished) -> bool:
+    """Nothing can be mended: the draft says that nothing was found, or the run's time is over."""
+    if draft.finish in ("", Finish.NO_ANSWER):
+        return True
+    return draft.text.strip() == declined(work.collections[0])
+
+
 def needs_grade(work: Work) -> bool:
     """The draft has graders that have not judged it."""
     draft = work.state.draft
-    if draft is None or draft.finish in ("", Finish.NO_ANSWER) or not graded(work):
+    if draft is None or _final(work, draft) or not graded(work):
         return False
     return not (work.checker is not None and work.checker.fault(draft.text))
 

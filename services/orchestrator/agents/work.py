@@ -95,9 +95,8 @@ class Work:
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """Those that this run reads; the caller's choice first, where it has one."""
-        retrieval = self.spec.retrieval
-        return (self.ask.collection,) if self.ask.collection and retrieval.caller_may_choose else retrieval.collections
+        """Those that this run reads: the one that the caller chose, or the agent's."""
+        return (self.ask.collection,) if self.ask.collection else self.spec.retrieval.collections
 
     @property
     def deadline(self) -> float:

@@ -11,6 +11,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.orchestrator.agents.errors import ModelUnavailable, OutputInvalid
+from services.orchestrator.agents.graders.grader import Question
+from services.orchestrator.agents.graders.similar import SimilarToEvidence, SimilarToQuestion
 from services.orchestrator.agents.settling import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.structured import SchemaRefused
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
@@ -318,3 +320,34 @@ async def test_nothing_is_said_twice_with_citations_held_back() -> None:
     assert sum(isinstance(body, TextDelta) for body in got) == 1
     spans = [body.answer_span for body in got if isinstance(body, CitationAdded)]
     assert [text(got)[span.start : span.end] for span in spans] == ["Cats sleep", "Dogs run"]
+
+
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [
+        ("Cats sleep 16 hours.", True),
+        ("Cats sleep 61 hours.", False),
+        ("Cats sleep 1,600 hours a year.", True),
+        ("猫每天睡觉十六个小时。", True),
+        ("狐狸跳过栅栏。", False),
+        ("...", True),
+    ],
+)
+async def test_numbers_and_other_scripts(said: str, passed: bool) -> None:
+    grader = SimilarToEvidence(Embeds())
+    sources = ("Cats sleep for 16 hours a day, 1600 hours a year. Dogs run.", "猫每天要睡觉十六个小时。狗会跑。")
+    assert (await grader.grade(Question("How long?", said, evidence=sources))).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("question", "said", "passed"),
+    [
+        ("What do cats do?", "Cats sleep.", True),
+        ("What do cats do?", "Dogs run.", False),
+        ("猫睡多久?", "猫每天睡觉十六个小时。", True),
+        ("猫睡多久?", "狐狸跳过栅栏。", False),
+        ("What do cats do?", "", False),
+    ],
+)
+async def test_about_the_question(question: str, said: str, passed: bool) -> None:
+    assert (await SimilarToQuestion(Embeds()).grade(Question(question, said))).passed is passed

@@ -16,9 +16,12 @@ from services.orchestrator.conversation import (
     ToolChoice,
 )
 from services.orchestrator.generate.generator import Finish, Tokens
+from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import (
+    CitationAdded,
     FinishReason,
+    PassagesRetrieved,
     StepFinished,
     StepKind,
     StepStarted,
@@ -27,6 +30,8 @@ from services.orchestrator.runs.events import (
 )
 from services.orchestrator.sessions.memory import Count, Summarise, Window
 from services.orchestrator.tools.tool import Declaration, Reason, ToolCall
+from services.runtime.errors import InvalidArgument
+from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent, kinds, results, text
 
@@ -225,3 +230,36 @@ async def test_a_form_is_left_to_the_engine_and_checked() -> None:
     assert generator.asked[0].response_format == form
     assert kinds(got) == ["StepStarted", "StepFinished", "UsageReported", "TextDelta"]
     assert text(got) == '{"a":1}'
+
+
+async def test_a_collection_that_the_caller_may_not_choose() -> None:
+    spec = "retrieval: {mode: always, collections: [cats, dogs], caller_may_choose: false}\n"
+    retriever = FakeRetriever(Found((Passage("p", "d", "T", "u", "Cats sleep.", 0, 0.5),)))
+    helper, _ = agent(turns(says("x")), spec, retriever=retriever)
+    with pytest.raises(InvalidArgument, match="its own collections only: cats, dogs"):
+        await played(helper, replace(ASK, collection="secrets"))
+    await played(helper, replace(ASK, collection="dogs"))
+    assert [name for name, _, _ in retriever.asked] == ["dogs"]
+
+
+async def test_several_collections_are_read_together() -> None:
+    class Two(FakeRetriever):
+        async def search(self, collection: str, question: str, limit: int) -> Found:
+            await super().search(collection, question, limit)
+            scores = {"cats": (0.9, 0.2), "dogs": (0.5,)}[collection]
+            return Found(tuple(Passage(f"{collection}{s}", "d", "T", "u", "Text.", 0, s) for s in scores))
+
+    retriever = Two()
+    helper, _ = agent(turns(says("x [2]")), "retrieval: {mode: always, collections: [cats, dogs], max_passages: 2}\n",
+                      retriever=retriever)  # fmt: skip
+    got, _ = await played(helper, ASK)
+    (found,) = [body for body in got if isinstance(body, PassagesRetrieved)]
+    assert [one.passage_id for one in found.passages] == ["cats0.9", "dogs0.5"]
+    assert [body.citation.passage_id for body in got if isinstance(body, CitationAdded)] == ["dogs0.5"]
+
+
+async def test_without_tools_to_call_the_form_is_the_engines() -> None:
+    form = ResponseFormat(Form.JSON_OBJECT)
+    helper, generator = agent(turns(says("{}")), "tool_choice: none\n", FakeTool("t"))
+    await played(helper, replace(ASK, response_format=form))
+    assert generator.asked[0].response_format == form
