@@ -64,7 +64,7 @@ class Database:
 
     def describe(self) -> str:
         """The tables and views, one a line: name(column type, …). Raises SQLAlchemyError."""
-        engine = self._engine(self._open_sqlite) if self.dialect == "sqlite" else self._postgres(30.0)
+        engine = self.engine()
         try:
             inspector = inspect(engine)
             names = [*inspector.get_table_names(), *inspector.get_view_names()]
@@ -83,18 +83,18 @@ class Database:
         """A query, to be run in a thread."""
         return Asking(self, query, max_rows, seconds)
 
-    def _engine(self, creator: Any) -> Engine:
-        return create_engine("sqlite://", creator=creator, poolclass=NullPool)
+    def engine(self, seconds: float = 30.0) -> Engine:
+        """An engine whose connections are read-only; each is used once."""
+        if self.dialect == "sqlite":
+            return create_engine("sqlite://", creator=self._open_sqlite, poolclass=NullPool)
+        options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
+        return create_engine(self._url, poolclass=NullPool, connect_args={"options": options})
 
     def _open_sqlite(self) -> sqlite3.Connection:
         path = str(self._url.database).replace("?", "%3f").replace("#", "%23")
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
         connection.execute("PRAGMA query_only = ON")
         return connection
-
-    def _postgres(self, seconds: float) -> Engine:
-        options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
-        return create_engine(self._url, poolclass=NullPool, connect_args={"options": options})
 
 
 class Asking:
@@ -114,10 +114,11 @@ class Asking:
     def run(self) -> Rows:
         """Raises QueryTimeout, QueryRefused."""
         self._check()
-        sqlite = self._database.dialect == "sqlite"
-        engine = self._database._engine(self._open) if sqlite else self._database._postgres(self._seconds)
+        engine = self._database.engine(self._seconds)
         try:
             with engine.connect() as connection:
+                if self._database.dialect == "sqlite":
+                    self._guard(connection)
                 return self._rows(connection)
         except SQLAlchemyError as error:
             if time.monotonic() >= self._deadline or "statement timeout" in str(error):
@@ -144,13 +145,14 @@ class Asking:
         if ";" in self._query:
             raise QueryRefused("one statement is allowed, and no semicolon in it", Reason.NOT_ALLOWED)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = self._database._open_sqlite()
-        connection.set_authorizer(_authorizer(self._database.tables))
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.set_progress_handler(self._over, STEPS)
-        return connection
+    def _guard(self, connection: Connection) -> None:
+        """From here on the connection reads, and nothing else; SQLAlchemy has asked it what it needs to know."""
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type checker)
+        raw.set_authorizer(_authorizer(self._database.tables))
+        raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        raw.set_progress_handler(self._over, STEPS)
 
     def _over(self) -> bool:
         return self._stopped.is_set() or time.monotonic() >= self._deadline

@@ -172,7 +172,7 @@ async def test_an_escape(sandbox: Sandbox, name: str) -> None:
         outcome = await run(sandbox, code)
     assert not any(line.startswith("OUT") for line in outcome.output.splitlines()), outcome.output
     assert outcome.status != 0
-    assert not Path("/tmp/headworks-escape").exists()  # noqa: S108 (what the code tries to write)
+    assert not os.access("/tmp/headworks-escape", os.F_OK)  # noqa: S108 (what the code tries to write)
 
 
 @pytest.mark.parametrize("name", SYSCALLS)
@@ -288,11 +288,11 @@ async def test_a_cancelled_call_leaves_nothing(sandbox: Sandbox) -> None:
 
 async def test_its_folders_are_gone_afterwards(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is below one that only this user may pass
-        Path(folder).chmod(0o755)
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 (the sandbox has another user)
         monkeypatch.setattr("tempfile.tempdir", folder)
         await run(sandbox, "open('a', 'w').write('x')")
         await run(sandbox, "while True: pass", Limits(seconds=0.2))
-        assert list(Path(folder).iterdir()) == []
+        assert os.listdir(folder) == []  # noqa: PTH208 (likewise)
 
 
 async def test_only_so_many_run_at_once() -> None:
