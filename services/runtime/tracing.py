@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
@@ -46,6 +46,25 @@ def span(name: str, kind: SpanKind = SpanKind.INTERNAL, parent: Context | None =
     """A span around a piece of work; an exception marks it as failed and passes."""
     with _tracer.start_as_current_span(name, context=parent, kind=kind) as current:
         yield current
+
+
+@contextmanager
+def detached(name: str, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[list[tuple[str, str]]]:
+    """A span around work that is done in steps of different contexts, as an asynchronous generator's is.
+
+    It is never the present one; gives the metadata that carries it further down.
+    """
+    started = _tracer.start_span(name, kind=kind)
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, context=trace.set_span_in_context(started))
+    try:
+        yield list(carrier.items())
+    except Exception as error:
+        started.record_exception(error)
+        started.set_status(StatusCode.ERROR)
+        raise
+    finally:
+        started.end()
 
 
 def ids() -> tuple[str, str]:

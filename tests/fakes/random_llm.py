@@ -54,3 +54,27 @@ def _write_tokenizer(folder: Path) -> int:
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(about))
     return len(words)
+
+
+def make_adapter(folder: Path, model: Path, *, rank: int = 4, seed: int = 1) -> Path:
+    """Writes a LoRA adapter for a model made here, strong enough to change every answer. Returns the folder."""
+    import torch
+    from safetensors.torch import save_file
+
+    shape = json.loads((model / "config.json").read_text())
+    width, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    torch.manual_seed(seed)
+    weights = {}
+    for layer in range(layers):
+        for name in ("q_proj", "v_proj"):
+            at = f"base_model.model.model.layers.{layer}.self_attn.{name}"
+            weights[f"{at}.lora_A.weight"] = torch.randn(rank, width)
+            weights[f"{at}.lora_B.weight"] = torch.randn(width, rank)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    about = {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 32, "bias": "none",
+        "target_modules": ["q_proj", "v_proj"], "base_model_name_or_path": str(model),
+    }  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(about))
+    return folder

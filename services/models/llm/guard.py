@@ -4,6 +4,7 @@ Run as a program by that process, which holds the other end of its standard inpu
 Arguments: Triton's process id. It uses the standard library alone, to be small and soon there.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,21 +14,15 @@ def main() -> None:
     """Wait for the model's process to end; then kill Triton, and its process group where it leads one."""
     triton = int(sys.argv[1])
     handle = os.pidfd_open(triton)
+    leads = os.getpgrp() == triton
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.read(0, 1):
         return
-    leads = _group(triton) == triton
-    signal.pidfd_send_signal(handle, signal.SIGKILL)
-    # What the engine started has no parent any more, but is still in Triton's group.
-    if leads and os.getpgrp() == triton:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    # What the engine started has no parent any more, but is still in Triton's group, as is this process.
+    if leads:
         os.killpg(triton, signal.SIGKILL)
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return pid
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ class LlmClient:
             raise TooManyGenerations(self._limit)
         self._under_way += 1
         try:
-            with tracing.span(f"triton/{MODEL}", SpanKind.CLIENT):
-                request = {**payload, "op": "generate", "remaining": timeout, **dict(tracing.inject())}
+            with tracing.detached(f"triton/{MODEL}", SpanKind.CLIENT) as carried:
+                request = {**payload, "op": "generate", "remaining": timeout, **dict(carried)}
                 stream = min(self._streams, key=lambda one: one.under_way)
                 exchange = stream.ask(request)
                 try:

@@ -15,10 +15,12 @@ import pytest
 
 from services.models.layout import clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
-from services.models.triton import NotReady, Ports, prepare, wait_ready
-from services.runtime.triton import TritonClient
+from services.models.triton import NotReady, Ports, models, prepare, wait_ready
+from services.runtime.triton import LlmClient, TritonClient
+from tests.fakes.random_llm import make_adapter, make_llm
 
 READY_SECONDS = 60.0
+LLM_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +30,38 @@ class Server:
     process: subprocess.Popen[bytes]
     ports: Ports
     log: Path
+    llm_metrics: int = 0
 
     @property
     def target(self) -> str:
         return f"127.0.0.1:{self.ports.grpc}"
 
 
-def free_ports() -> Ports:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for item in sockets:
             item.bind(("127.0.0.1", 0))
-        return Ports(*(item.getsockname()[1] for item in sockets))
+        return [item.getsockname()[1] for item in sockets]
 
 
 @contextmanager
 def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
     """Triton, ready; with its stubs it is gone at the end, whatever happens in between."""
-    ports, log = free_ports(), folder / "triton.log"
-    command = prepare(folder, ports, settings)
+    *triton_ports, llm_metrics = free_ports(4)
+    ports, log = Ports(*triton_ports), folder / "triton.log"
+    if settings.llm:
+        settings = settings.model_copy(update={"llm_metrics_port": llm_metrics})
+    command = prepare(folder, ports, settings, {**os.environ, "HF_HUB_OFFLINE": "1"})
     with log.open("wb") as output:
         process = subprocess.Popen(
             command.argv, env=command.env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-    server = Server(process, ports, log)
+    server = Server(process, ports, log, settings.llm_metrics_port)
     try:
         try:
-            asyncio.run(wait_ready(server.target, READY_SECONDS))
+            limit = LLM_SECONDS if settings.llm else READY_SECONDS
+            asyncio.run(wait_ready(server.target, limit, models(settings)))
         except NotReady:
             pytest.fail(f"Triton did not start:\n{log.read_text()[-4000:]}")
         yield server
@@ -75,6 +82,33 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With the default settings, shared by all tests: leave it running."""
     with running(tmp_path_factory.mktemp("triton"), ModelsSettings()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def random_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes nonsense."""
+    return make_llm(tmp_path_factory.mktemp("random_llm"))
+
+
+@pytest.fixture(scope="session")
+def llm_server(random_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With a language model that runs four sequences at once and lets four more wait. Shared: leave it running."""
+    adapter = make_adapter(tmp_path_factory.mktemp("adapter"), random_llm)
+    settings = ModelsSettings(
+        llm=str(random_llm), llm_max_sequences=4, llm_max_queue=4, llm_lora=f"other={adapter}", llm_kv_cache_gib=0.25,
+        llm_health_seconds=0.5, passage_instances=1,
+    )  # fmt: skip
+    with running(tmp_path_factory.mktemp("llm"), settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def llm(llm_server: Server) -> AsyncIterator[LlmClient]:
+    """A client of the shared language model."""
+    async with grpc.aio.insecure_channel(llm_server.target) as channel:
+        client = LlmClient(channel)
+        yield client
+        await client.aclose()
 
 
 @pytest.fixture
