@@ -1,5 +1,6 @@
 """The orchestrator's agents and sessions, kept in memory, beside runs that are told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -88,10 +89,14 @@ class FakeSessions(Sessions):  # type: ignore[misc]
 
 
 class FakeRuns(Runs):  # type: ignore[misc]
-    """One run, of `events`. A stream breaks off after each number of them in `breaks`, once each."""
+    """One run, of `events`. A stream breaks off after each number of them in `breaks`, once each; with
+    `hangs` a run stays open after the last of them."""
 
-    def __init__(self, events: list[run_event_pb2.RunEvent], *, breaks: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, events: list[run_event_pb2.RunEvent], *, breaks: tuple[int, ...] = (), hangs: bool = False
+    ) -> None:
         self.events = events
+        self.hangs = hangs
         self.breaks = list(breaks)
         self.run = run_pb2.Run(id=events[0].run_id, model="analyst", last_sequence=len(events))
         self.attached: list[int] = []
@@ -104,6 +109,8 @@ class FakeRuns(Runs):  # type: ignore[misc]
         self.asked.append(request)
         for batch in self._batches(0):
             yield pb.RunResponse(events=batch)
+        if self.hangs:
+            await asyncio.Event().wait()
 
     async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:  # noqa: N802
         if request.run_id != self.run.id:

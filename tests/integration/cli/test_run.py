@@ -1,6 +1,11 @@
 """`headworks run`."""
 
+import asyncio
 import json
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,7 @@ from tests.fakes.agent_run import RUN_ID, until_approval, whole_run
 from tests.integration.cli.conftest import MakeCommand
 
 pytestmark = pytest.mark.integration
+HEADWORKS = Path(sys.executable).with_name("headworks")
 Capture = pytest.CaptureFixture[str]
 
 
@@ -124,3 +130,22 @@ async def test_ask_says_what_it_waits_for(make_command: MakeCommand, capsys: Cap
     assert f"headworks run decide {RUN_ID} apr_1 --yes" in told.err
     (asked,) = command.runs.asked
     assert (asked.model, asked.session_id) == ("analyst", "s")
+
+
+async def test_ctrl_c_cancels_a_run_that_was_started(make_command: MakeCommand) -> None:
+    command = await make_command(FakeRuns(until_approval(), hangs=True))
+    argv = ["run", "start", "analyst", "why?", "--json", "--edge", command.address, "--key", "hw_x"]
+    process = await asyncio.create_subprocess_exec(HEADWORKS, *argv, stdout=PIPE, stderr=PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            for _ in until_approval():
+                await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, error = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert (process.returncode, error.strip()) == (130, b"headworks: interrupted")
+    assert command.runs.cancelled == [RUN_ID]
