@@ -10,7 +10,7 @@ import grpc
 import orjson
 import pytest
 from google.protobuf import empty_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection
@@ -83,7 +83,9 @@ def _build() -> None:
     service = FILE.service.add(name="Shop")
     own, empty = ".shop.v1.Order", ".google.protobuf.Empty"
     service.method.add(name="Buy", input_type=own, output_type=own)
-    service.method.add(name="Look", input_type=own, output_type=own).options.idempotency_level = 1
+    service.method.add(
+        name="Look", input_type=own, output_type=own
+    ).options.idempotency_level = MethodOptions.NO_SIDE_EFFECTS
     service.method.add(name="Watch", input_type=own, output_type=own, server_streaming=True)
     service.method.add(name="Upload", input_type=own, output_type=own, client_streaming=True)
     service.method.add(name="Nothing", input_type=empty, output_type=empty)

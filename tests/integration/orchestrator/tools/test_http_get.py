@@ -15,7 +15,8 @@ from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 
 pytestmark = pytest.mark.integration
-HTML = "<html><head><title>T</title><style>x{}</style></head><body><h1>Head</h1><script>bad()</script><p>One <b>two</b></p>"
+HTML = """<html><head><title>T</title><style>x{}</style></head>
+<body><h1>Head</h1><script>bad()</script><p>One <b>two</b></p>"""
 
 
 class Site:
