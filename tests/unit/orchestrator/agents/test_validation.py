@@ -1,5 +1,8 @@
 """What may stand in a spec, and how what may not is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from services.orchestrator.agents.errors import BadAgent
@@ -7,6 +10,9 @@ from services.orchestrator.agents.shipped import shipped
 from services.orchestrator.agents.spec import GraderSpec
 from services.orchestrator.agents.validation import digest, parse
 
+ROOT = Path(__file__).parents[4]
+EXAMPLES = ROOT / "examples" / "agents"
+DOCS = ROOT / "docs" / "agents.md"
 FULL = """
 name: analyst
 description: Answers questions with tools.
@@ -117,3 +123,13 @@ def test_the_tools_are_judged_by_who_knows_them() -> None:
 )
 def test_the_digest_is_of_the_meaning(one: str, other: str, same: bool) -> None:
     assert (digest(parse(one)) == digest(parse(other))) is same
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_valid(path: Path) -> None:
+    assert parse(path.read_text("utf-8")).name == path.stem
+
+
+def test_the_spec_in_the_documentation_is_valid() -> None:
+    (block,) = re.findall(r"```yaml\n(name: .*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    assert parse(block).name == "helpdesk"
