@@ -11,11 +11,13 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What both engines are told. `threads` is vLLM's VLLM_CPU_OMP_THREADS_BIND."""
+    """What both engines are told. `sequences` at once, `batched` tokens in a step; `threads` is vLLM's
+    VLLM_CPU_OMP_THREADS_BIND."""
 
     model: Path
     context: int = 2048
     sequences: int = 256
+    batched: int = 2048
     cache_gib: int = 2
     threads: str = "auto"
 
@@ -31,6 +33,7 @@ class Engine:
             "llm_dtype": "bfloat16",
             "llm_max_model_len": str(self.context),
             "llm_max_sequences": str(self.sequences),
+            "llm_max_batched_tokens": str(self.batched),
             "llm_kv_cache_gib": str(self.cache_gib),
             "llm_prefix_caching": "true",
             "llm_max_queue": str(self.sequences),
@@ -50,6 +53,7 @@ class Engine:
             "dtype": "bfloat16",
             "max-model-len": self.context,
             "max-num-seqs": self.sequences,
+            "max-num-batched-tokens": self.batched,
             "kv-cache-memory-bytes": self.cache_gib * GIB,
             "host": HOST,
             "port": port,
