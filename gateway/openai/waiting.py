@@ -23,7 +23,7 @@ class ApprovalPending(DomainError):
     reason = "APPROVAL_PENDING"
 
     def __init__(self, run_id: str, approval_id: str) -> None:
-        message = f"the run {run_id} was still waiting for a person to decide the approval {approval_id}"
+        message = f"the run {run_id} is still waiting for a person to decide the approval {approval_id}"
         super().__init__(message, run_id=run_id, approval_id=approval_id)
 
 
