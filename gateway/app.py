@@ -40,7 +40,7 @@ def layers(settings: GatewaySettings) -> list[Layer]:
         Metrics(),
         OpenAIErrors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
-        Authenticate(keys, signer),
+        Authenticate(keys, signer, settings.run_identity_seconds),
     ]
 
 

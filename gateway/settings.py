@@ -23,6 +23,11 @@ class GatewaySettings(ServerSettings):
     api_keys_file: Path = Field(
         Path(".headworks/keys.json"), description="JSON file of the API keys, hashed; read again when it changes."
     )
+    run_identity_seconds: float = Field(
+        86_400,
+        ge=120,
+        description="How long the identity token of a run is good; it waits no longer for an approval.",
+    )
     orchestrator_target: str = Field("xds:///orchestrator", description="gRPC target of the orchestrator.")
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")

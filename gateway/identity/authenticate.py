@@ -7,14 +7,25 @@ from gateway import metrics
 from gateway.identity.keys import PREFIX, KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import TokenSigner
+from services.runtime.identity import LIFETIME, TokenSigner
 from services.runtime.interceptors.pipeline import Context
+
+# A run that these start is stored with its token, so that it can go on under it: see docs/events.md.
+STARTS_RUNS = frozenset(
+    {
+        "/headworks.orchestrator.v1.OrchestratorService/Run",
+        "/headworks.gateway.v1.OpenAIService/CreateChatCompletion",
+    }
+)
 
 
 class Authenticate:
-    def __init__(self, keys: KeyRing, signer: TokenSigner) -> None:
+    """`run_seconds`: how long the token of a run is good, which may outlive its call."""
+
+    def __init__(self, keys: KeyRing, signer: TokenSigner, run_seconds: float = LIFETIME) -> None:
         self._keys = keys
         self._signer = signer
+        self._run_seconds = run_seconds
 
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
@@ -23,7 +34,8 @@ class Authenticate:
         except Unauthenticated:
             metrics.REFUSED.inc()
             raise
-        call.token = self._signer.token(call.identity)
+        lifetime = self._run_seconds if call.method in STARTS_RUNS else LIFETIME
+        call.token = self._signer.token(call.identity, lifetime)
         yield
 
 

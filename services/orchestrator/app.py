@@ -10,6 +10,8 @@ from headworks.orchestrator.v1 import (
     agent_service_pb2_grpc,
     orchestrator_service_pb2,
     orchestrator_service_pb2_grpc,
+    session_service_pb2,
+    session_service_pb2_grpc,
 )
 from headworks.retrieval.v1 import retrieval_service_pb2
 from sqlalchemy.engine import make_url
@@ -24,19 +26,25 @@ from services.orchestrator.generate.engines import Engines, open_catalogue
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
+from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.sessions.servicer import SessionServicer
+from services.orchestrator.sessions.store import SessionStore
+from services.orchestrator.sessions.window import Sessions
 from services.orchestrator.settings import OrchestratorSettings, environment, secret
 from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.health import Check, serving
-from services.runtime.server import App
+from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
+SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
 
@@ -57,11 +65,25 @@ async def wire(settings: OrchestratorSettings) -> App:
     resources.push_async_callback(toolboxes.aclose)
     store = await asyncio.to_thread(_open_agents, settings)
     resources.push_async_callback(asyncio.to_thread, store.close)
-    kit = Kit(catalogue, retriever, toolboxes, embedder=TritonEmbedder(triton, settings.search_seconds))
+    session_store = SessionStore(records.engine)
+    sessions = Sessions(session_store)
+    kit = Kit(
+        catalogue, retriever, toolboxes, memory=sessions, embedder=TritonEmbedder(triton, settings.search_seconds)
+    )
     registry = Registry(store, kit, settings.rag_model)
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
-    executor = Executor(registry, records, settings.replica_name, settings.max_runs, settings.kept_runs)
+    executor = Executor(registry, records, settings.max_runs, sessions)
+    keeper = Keeper(
+        executor,
+        records,
+        identify(verifier_of(settings)),
+        settings.detached_run_seconds,
+        settings.beat_seconds,
+        settings.lease_seconds,
+    )
+    resources.push_async_callback(keeper.aclose)
     resources.push_async_callback(executor.aclose)
+    await keeper.open()
     servicer = OrchestratorServicer(
         executor, Directory(executor, records), Peers(peers, settings.replica_name), settings.detached_run_seconds
     )
@@ -69,8 +91,9 @@ async def wire(settings: OrchestratorSettings) -> App:
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(session_store), server)
 
-    return App(add, [NAME.full_name, AGENTS.full_name], _checks(retrieval, triton), resources)
+    return App(add, [NAME.full_name, AGENTS.full_name, SESSIONS.full_name], _checks(retrieval, triton), resources)
 
 
 def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:

@@ -287,7 +287,11 @@ def model(listed: Listed) -> service_pb.Model:
 
 def page_token(info: RunInfo) -> str:
     """Where the next page begins: after this run."""
-    return f"{info.create_time!r}/{info.id}"
+    return page_after(info.create_time, info.id)
+
+
+def page_after(time: float, name: str) -> str:
+    return f"{time!r}/{name}"
 
 
 def page_start(token: str) -> tuple[float, str] | None:

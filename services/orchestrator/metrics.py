@@ -18,7 +18,13 @@ CONFIDENCE = Histogram(
     "Confidence of the extract model that the passages answer the question.",
     buckets=[tenth / 10 for tenth in range(1, 11)],
 )
-RECORDS_DROPPED = Counter("headworks_run_records_dropped_total", "Run records that could not be written.")
+COMMIT_SECONDS = Histogram(
+    "headworks_event_commit_seconds",
+    "Time a commit of events took.",
+    buckets=[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
+)
+RECORDS_FAILING = Gauge("headworks_run_records_failing", "1 while events cannot be written.")
+PICKED_UP = Counter("headworks_runs_picked_up_total", "Runs of dead processes, taken up or ended.", ["outcome"])
 
 
 @contextmanager

@@ -19,6 +19,9 @@ from services.orchestrator.conversation import (
     ToolChoice,
 )
 from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.events import ApprovalDecided
+from services.orchestrator.runs.records import Filter
+from services.orchestrator.runs.run import State
 from services.orchestrator.tools.tool import NAME, Declaration, ToolCall
 from services.runtime.errors import InvalidArgument
 
@@ -27,6 +30,8 @@ MOST_TOOLS = 128
 MOST_PASSAGES = 20
 MOST_SENTENCES = 10
 MOST_STOPS = 4
+LONGEST_COMMENT = 2000
+LONGEST_REPLACEMENT = 100_000
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
@@ -172,3 +177,25 @@ def _bounded(field: str, value: int, most: int) -> int:
     if not 0 <= value <= most:
         raise InvalidArgument(f"{field} must be from 1 to {most}, or 0 for the default", field=field)
     return value
+
+
+def decision(request: pb.DecideRequest, subject: str) -> ApprovalDecided:
+    """What `subject` decides."""
+    for field, value, most in (
+        ("comment", request.comment, LONGEST_COMMENT),
+        ("replacement", request.replacement, LONGEST_REPLACEMENT),
+    ):
+        if len(value) > most:
+            raise InvalidArgument(f"{field} has {len(value)} characters; the most is {most}", field=field)
+    if request.replacement and not request.approved:
+        raise InvalidArgument("a replacement goes with approved", field="replacement")
+    return ApprovalDecided(request.approval_id, request.approved, subject, request.comment, request.replacement)
+
+
+def run_filter(request: pb.ListRunsRequest) -> Filter:
+    """Which runs are to be listed."""
+    if request.state not in (0, *State):
+        raise InvalidArgument("state is unknown", field="state")
+    return Filter(
+        State(request.state) if request.state else None, session_id(request.session_id) if request.session_id else ""
+    )

@@ -1,27 +1,32 @@
 """OrchestratorService: validate, convert, one domain call, convert back."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
+import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator import convert, requests
 from services.orchestrator.directory import Directory
-from services.orchestrator.peers import Peers
-from services.orchestrator.runs.errors import RunNotFound
+from services.orchestrator.peers import Peers, gone
+from services.orchestrator.reading import Reader
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone, RunNotFound
 from services.orchestrator.runs.events import ApprovalDecided, Finished
+from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
-from services.runtime.call import current, enter
+from services.orchestrator.runs.run import RunInfo
+from services.orchestrator.scopes import scope_of
+from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Kind, UpstreamError
+from services.runtime.identity import expiry
 from services.runtime.interceptors.pipeline import Context
 
 DEFAULT_MODEL = "rag"
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
-DEADLINE_MARGIN = 0.02
+# A little less than the caller waits, so that it still gets the `finished` event.
+DEADLINE_MARGIN = 0.05
 
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
@@ -29,79 +34,101 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         self._executor = executor
         self._directory = directory
         self._peers = peers
+        self._reader = Reader(executor, directory, peers)
         self._detached_seconds = detached_seconds
 
     async def Run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
         call = current()
         ask = requests.ask(request)
-        # A little less than the caller waits, so that it still gets the `finished` event.
+        # What a detached run calls has until its own deadline, not until that of a caller who may be gone.
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
-        if request.detached:
-            # What it calls has until its own deadline, not until that of a caller who may be gone.
-            enter(replace(call, deadline=time.monotonic() + seconds))
-        run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, seconds)
+        terms = Terms(seconds, scope_of(call), call.token, expiry(call.token), request.detached)
+        run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
-            async for batch in run.follow():
+            async for batch in run.follow(0, self._executor.history):
                 yield pb.RunResponse(events=[convert.event(run.id, event) for event in batch])
         finally:
-            if not request.detached:
-                await self._executor.cancel(run)
+            self._executor.left(run, self._detached_seconds)
         if run.finished is not None:
             _raise_error(run.finished)
 
     async def Attach(self, request: pb.AttachRequest, context: Context) -> AsyncIterator[pb.AttachResponse]:
         if request.after_sequence < 0:
             raise InvalidArgument("after_sequence must not be negative", field="after_sequence")
-        tenant = current().tenant
-        batches = await self._directory.events(tenant, request.run_id, request.after_sequence)
-        if batches is not None:
-            async for batch in batches:
-                yield pb.AttachResponse(events=[convert.event(request.run_id, event) for event in batch])
-        else:
-            owner = self._peers.owner(request.run_id)
-            if owner is None:
-                raise RunNotFound(request.run_id)
-            async with aclosing(self._peers.attach(owner, request)) as responses:
-                async for response in responses:
-                    yield response
+        following = self._reader.follow(current().tenant, request.run_id, request.after_sequence)
+        async with aclosing(following) as responses:
+            async for response in responses:
+                yield response
 
     async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
         run = self._executor.find(current().tenant, request.run_id)
         if run is not None:
             await self._executor.cancel(run)
             return pb.CancelResponse(run=convert.run(run.info))
-        info = await self._directory.get(current().tenant, request.run_id)
-        owner = self._peers.owner(request.run_id)
-        if owner is not None and (info is None or info.finish_reason is None):
-            return await self._peers.cancel(owner, request)
-        if info is None:
-            raise RunNotFound(request.run_id)
-        return pb.CancelResponse(run=convert.run(info))
+        info = await self._recorded(request.run_id)
+        if info.finish_reason is not None:
+            return pb.CancelResponse(run=convert.run(info))
+        try:
+            return await self._peers.cancel(self._owner(info), request)
+        except grpc.aio.AioRpcError as error:
+            raise (OwnerGone(info.id) if gone(error) else error) from error
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         call = current()
-        run = self._executor.find(call.tenant, request.run_id)
-        if run is None:
-            raise RunNotFound(request.run_id)
         subject = call.identity.subject if call.identity else ""
-        decision = ApprovalDecided(request.approval_id, request.approved, subject, request.comment, request.replacement)
-        run.decide(decision)
-        return pb.DecideResponse(decision=convert.decision(decision))
+        decision = requests.decision(request, subject)
+        run = self._executor.find(call.tenant, request.run_id)
+        if run is not None:
+            return pb.DecideResponse(decision=convert.decision(await self._executor.decide(run, decision)))
+        info = await self._recorded(request.run_id)
+        if info.finish_reason is not None:
+            raise await self._decided(info, decision)
+        try:
+            return await self._peers.decide(self._owner(info), request)
+        except grpc.aio.AioRpcError as error:
+            raise (OwnerGone(info.id) if gone(error) else error) from error
+
+    async def _decided(self, info: RunInfo, decision: ApprovalDecided) -> AlreadyDecided | ApprovalNotFound:
+        """Why an approval of a run that is over cannot be decided."""
+        after = 0
+        while batch := await self._directory.events(info.id, after):
+            after = batch[-1].sequence
+            for event in batch:
+                body = event.body
+                if isinstance(body, ApprovalDecided) and body.approval_id == decision.approval_id:
+                    return AlreadyDecided(body.approval_id, body.approved, body.decided_by)
+        return ApprovalNotFound(info.id, decision.approval_id)
+
+    def _owner(self, info: RunInfo) -> str:
+        """The other replica that has the run. Raises OwnerGone where it is to be this one, which has not got it yet."""
+        owner = self._peers.owner(info)
+        if owner is None:
+            raise OwnerGone(info.id)
+        return owner
+
+    async def _recorded(self, run_id: str) -> RunInfo:
+        info = await self._directory.get(current().tenant, run_id)
+        if info is None:
+            raise RunNotFound(run_id)
+        return info
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
-        info = await self._directory.get(current().tenant, request.run_id)
-        owner = self._peers.owner(request.run_id)
-        if owner is not None and (info is None or info.finish_reason is None):
-            return await self._peers.get_run(owner, request)
-        if info is None:
-            raise RunNotFound(request.run_id)
+        info = await self._recorded(request.run_id)
+        owner = self._peers.owner(info)
+        if owner is not None and self._executor.find(info.tenant, info.id) is None:
+            try:
+                return await self._peers.get_run(owner, request)
+            except grpc.aio.AioRpcError as error:
+                if not gone(error):
+                    raise
         return pb.GetRunResponse(run=convert.run(info))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         size = request.page_size or DEFAULT_PAGE
         if not 1 <= size <= LARGEST_PAGE:
             raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
-        runs, more = await self._directory.newest(current().tenant, size, convert.page_start(request.page_token))
+        start = convert.page_start(request.page_token)
+        runs, more = await self._directory.newest(current().tenant, size, start, requests.run_filter(request))
         token = convert.page_token(runs[-1]) if more else ""
         return pb.ListRunsResponse(runs=[convert.run(info) for info in runs], next_page_token=token)
 

@@ -37,7 +37,10 @@ class OrchestratorSettings(ServerSettings):
     )
     detached_run_seconds: float = Field(600, gt=0, description="Longest time a detached run may take.")
     max_runs: int = Field(1000, gt=0, description="Runs under way at once on a replica; more are refused.")
-    kept_runs: int = Field(1000, ge=0, description="Finished runs that a replica keeps in memory.")
+    beat_seconds: float = Field(2, gt=0, description="How often a replica tells the others that it lives.")
+    lease_seconds: float = Field(
+        10, gt=0, description="A replica that was silent for this long is dead: another one takes up its runs."
+    )
     records_url: str = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
         description="SQLAlchemy URL of the database with the record of runs; shared by all replicas.",

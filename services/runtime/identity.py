@@ -5,6 +5,7 @@ A JWT signed with Ed25519: the gateway alone has the private key, so that no ser
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import jwt
@@ -17,6 +18,8 @@ IDENTITY_KEY = "x-headworks-identity"
 AUDIENCE = "headworks"
 ISSUER = "gateway"
 LIFETIME = 120.0
+# How long one token is handed out before the next is made.
+SHARED = 60.0
 CACHED = 4096
 
 
@@ -30,16 +33,16 @@ class Identity:
 
 
 class TokenSigner:
-    """Mints tokens. One token serves an identity for half of its lifetime, so that signing is not paid per call."""
+    """Mints tokens. One token serves an identity for SHARED seconds, so that signing is not paid per call."""
 
     def __init__(self, private_key_pem: bytes) -> None:
         self._key = serialization.load_pem_private_key(private_key_pem, password=None)
-        self._minted: dict[Identity, tuple[str, float]] = {}
+        self._minted: dict[tuple[Identity, float], tuple[str, float]] = {}
 
-    def token(self, identity: Identity) -> str:
-        """A token for `identity`, valid for at least LIFETIME / 2 seconds."""
+    def token(self, identity: Identity, lifetime: float = LIFETIME) -> str:
+        """A token for `identity`, valid for at least `lifetime` - SHARED seconds."""
         now = time.time()
-        minted = self._minted.get(identity)
+        minted = self._minted.get((identity, lifetime))
         if minted and minted[1] > now:
             return minted[0]
         claims = {
@@ -49,12 +52,12 @@ class TokenSigner:
             "tenant": identity.tenant,
             "scope": " ".join(sorted(identity.scopes)),
             "iat": int(now),
-            "exp": int(now + LIFETIME),
+            "exp": int(now + lifetime),
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
             self._minted.clear()
-        self._minted[identity] = (token, now + LIFETIME / 2)
+        self._minted[identity, lifetime] = (token, now + min(SHARED, lifetime / 2))
         return token
 
 
@@ -86,6 +89,14 @@ class TokenVerifier:
             self._good.clear()
         self._good[token] = (identity, float(claims["exp"]))
         return identity
+
+
+@lru_cache(CACHED)
+def expiry(token: str) -> float | None:
+    """When a token that was verified ends, in seconds since the epoch; None where there is none."""
+    if not token:
+        return None
+    return float(jwt.decode(token, options={"verify_signature": False})["exp"])
 
 
 def write_key_pair(private: Path, public: Path) -> None:

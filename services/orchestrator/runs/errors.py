@@ -1,6 +1,6 @@
 """What can be wrong with a run that is asked for."""
 
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, Kind, Unavailable
 
 
 class RunNotFound(DomainError):
@@ -46,3 +46,50 @@ class AlreadyDecided(DomainError):
             approved=str(approved).lower(),
             decided_by=decided_by,
         )
+
+
+class RecordsUnavailable(Unavailable):
+    """The database is gone or full. What cannot be stored does not happen."""
+
+    reason = "RECORDS_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the record of runs cannot be written for now; try again")
+
+
+class RunMoved(Unavailable):
+    """This replica was given up by the others; one of them has the run. Attach again, from the last event seen."""
+
+    reason = "RUN_MOVED"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the run {run_id!r} is with another replica now; attach to it again", run_id=run_id)
+
+
+class OwnerGone(Unavailable):
+    """The replica that has the run does not answer; another one takes the run up in some seconds."""
+
+    reason = "OWNER_GONE"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the replica that has the run {run_id!r} is gone; try again in some seconds", run_id=run_id)
+
+
+class SessionBusy(DomainError):
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SESSION_BUSY"
+
+    def __init__(self, session_id: str, run_id: str) -> None:
+        super().__init__(
+            f"the run {run_id!r} of the session {session_id!r} is under way; one at a time",
+            session_id=session_id,
+            run_id=run_id,
+        )
+
+
+class SessionNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "SESSION_NOT_FOUND"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"there is no session {session_id!r}", session_id=session_id)

@@ -1,132 +1,265 @@
-"""Starts runs, each in a task of its own, ends them, and keeps the latest in memory."""
+"""Starts runs, each in a task of its own, ends them, and takes up those that a dead process left."""
 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Protocol
 
 from services.orchestrator import metrics
 from services.orchestrator.runs.agent import Agent, Agents, Ask, Outcome
-from services.orchestrator.runs.errors import TooManyRuns
-from services.orchestrator.runs.events import Finished, FinishReason, Timing
-from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import Run, RunInfo, new_id
+from services.orchestrator.runs.errors import RunMoved, TooManyRuns
+from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Event,
+    Finished,
+    FinishReason,
+    Started,
+    Timing,
+    ToolCallRequested,
+)
+from services.orchestrator.runs.execution import Execution, Scope, Terms
+from services.orchestrator.runs.log import EventLog
+from services.orchestrator.runs.records import Left, Records
+from services.orchestrator.runs.run import Run, new_id
 from services.runtime.errors import DomainError, Kind
 
 log = logging.getLogger(__name__)
 
+# The identity of a run that another process began, as a scope. Raises DomainError where it is not good any more.
+Identify = Callable[[str], Scope]
+INTERRUPTED = "RUN_INTERRUPTED"
+
+
+class Claims(Protocol):
+    """Sessions, of which a run holds one while it is under way."""
+
+    async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
+        """How many messages it has. Raises SessionBusy."""
+        ...
+
+    async def count(self, tenant: str, session_id: str) -> int: ...
+
 
 class Executor:
-    """The runs of one replica: at most `limit` under way, and the last `kept` that are over."""
+    """The runs of one replica that are under way, `limit` at most beside those that wait for a person."""
 
-    def __init__(self, agents: Agents, records: Records, replica: str, limit: int, kept: int) -> None:
+    def __init__(self, agents: Agents, records: Records, limit: int, sessions: Claims | None = None) -> None:
         self.agents = agents
         self._records = records
-        self._replica = replica
         self._limit = limit
-        self._kept = kept
-        self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sessions = sessions
+        self._executions: dict[str, Execution] = {}
+        self.log = EventLog(records, self._fenced)
+        self.rejoin: Callable[[], Awaitable[None]] | None = None
+        self._rejoining: asyncio.Task[None] | None = None
 
-    async def start(self, tenant: str, model: str, ask: Ask, seconds: float) -> Run:
-        """Start a run that may take `seconds`. Raises ModelNotFound or TooManyRuns."""
+    async def start(self, tenant: str, model: str, ask: Ask, terms: Terms) -> Run:
+        """Start a run. Raises ModelNotFound, TooManyRuns, SessionBusy or RecordsUnavailable."""
+        self.log.check()
         agent = await self.agents.find(tenant, model)
-        if len(self._tasks) >= self._limit:
-            raise TooManyRuns(self._limit)
-        run = Run(
-            new_id(self._replica),
-            tenant,
-            model,
-            ask.collection,
-            agent.version,
-            ask.session_id,
-            time.monotonic() + seconds,
-        )
-        self._runs[run.id] = run
-        self._records.put(run.info, run.events)
-        task = asyncio.create_task(self._execute(run, agent, ask, seconds), name=run.id)
-        self._tasks[run.id] = task
-        task.add_done_callback(lambda _: self._left(run))
-        self._forget()
+        self._admit()
+        version, session = agent.version, ask.session_id
+        run = Run(new_id(self._records.replica), tenant, agent.name, ask.collection, version, session)
+        run.replica = self._records.replica
+        execution = Execution(run, agent, ask, terms, self.log, done=self._forget)
+        self._executions[run.id] = execution
+        if session and self._sessions is not None:
+            try:
+                execution.message_count = await self._sessions.claim(tenant, session, run.id)
+            except BaseException:
+                del self._executions[run.id]
+                raise
+        event = execution.append(Started(run.model, run.collection, version, session))
+        execution.events = (event,)
+        self._begin(execution)
         return run
+
+    def _admit(self) -> None:
+        if len(self._executions) >= self._limit:
+            under_way = sum(1 for each in self._executions.values() if not each.run.approvals.pending)
+            if under_way >= self._limit:
+                raise TooManyRuns(self._limit)
+
+    def _begin(self, execution: Execution) -> None:
+        task = asyncio.create_task(self._execute(execution), name=execution.run.id)
+        execution.task = task
+        task.add_done_callback(lambda _: self._left(execution))
 
     def find(self, tenant: str, run_id: str) -> Run | None:
         """A run of the tenant's that is in memory."""
-        run = self._runs.get(run_id)
-        return run if run is not None and run.tenant == tenant else None
+        execution = self._executions.get(run_id)
+        return execution.run if execution is not None and execution.run.tenant == tenant else None
 
-    def infos(self, tenant: str) -> list[RunInfo]:
-        """The tenant's runs that are in memory."""
-        return [run.info for run in self._runs.values() if run.tenant == tenant]
+    async def history(self, run_id: str, after: int) -> Sequence[Event]:
+        """Stored events of a run, for readers who are further behind than its memory."""
+        return await asyncio.to_thread(self._records.events, run_id, after, 1024)
 
     async def cancel(self, run: Run) -> None:
-        """End a run and wait until it is over. One that is over stays as it is."""
-        task = self._tasks.get(run.id)
-        if task is not None and run.finished is None:
-            task.cancel()
-            await run.over()
+        """End a run and wait until that is stored. One that is over stays as it is."""
+        execution = self._executions.get(run.id)
+        if execution is not None and execution.task is not None and run.finished is None:
+            execution.task.cancel()
+        await run.ended()
+
+    def left(self, run: Run, seconds: float) -> None:
+        """The caller of a run has left. It ends, unless it is detached, or waits for a person: then it is detached
+        from now on, and has `seconds` after the decision."""
+        execution = self._executions.get(run.id)
+        if execution is None or execution.terms.detached or run.finished is not None:
+            return
+        if run.approvals.pending:
+            execution.detach(seconds)
+        elif execution.task is not None:
+            execution.task.cancel()
+
+    async def decide(self, run: Run, decision: ApprovalDecided) -> ApprovalDecided:
+        """Decide an approval; it is stored when this returns. Raises ApprovalNotFound, or AlreadyDecided."""
+        execution = self._executions.get(run.id)
+        if execution is None:
+            raise RunMoved(run.id)
+        return await execution.decide(decision)
+
+    async def take_up(self, identify: Identify, seconds: float) -> None:
+        """Go on with the runs that a dead process left to this one, or end them. Each has the `seconds` of a detached
+        run at most."""
+        for left in await asyncio.to_thread(self._records.left, list(self._executions)):
+            if left.info.id not in self._executions:
+                await self._take_up(left, identify, seconds)
+
+    async def _take_up(self, left: Left, identify: Identify, seconds: float) -> None:
+        info = left.info
+        run = Run(info.id, info.tenant, info.model, info.collection, info.agent_version, info.session_id)
+        run.create_time, run.replica = info.create_time, self._records.replica
+        events = await asyncio.to_thread(self._records.events, info.id)
+        run.restore(events)
+        terms = Terms(min(left.seconds, seconds) or seconds, token=left.token, expires=left.expires, detached=True)
+        execution = Execution(run, None, left.ask, terms, self.log, events, inserted=True, done=self._forget)
+        self._executions[run.id] = execution
+        if run.session_id and self._sessions is not None:
+            execution.message_count = await self._sessions.count(run.tenant, run.session_id)
+        if run.finished is not None:
+            self.log.put(execution)
+            return
+        try:
+            execution.agent = await self._resumable(left, run)
+            execution.terms = replace(terms, scope=identify(left.token))
+        except DomainError as error:
+            self._interrupt(execution, error.message)
+            return
+        log.info("run taken up", extra={"run_id": run.id, "sequence": run.sequence})
+        metrics.PICKED_UP.labels("resumed").inc()
+        self._begin(execution)
+
+    async def _resumable(self, left: Left, run: Run) -> Agent:
+        """The agent that goes on with the run. Raises DomainError where none can."""
+        if not (left.detached or run.approvals.pending):
+            raise DomainError("its process died, and so did the connection of its caller")
+        name = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
+        agent = await self.agents.find(run.tenant, name)
+        if left.ask is None or not getattr(agent, "resumable", False):
+            raise DomainError("its process died, and its agent cannot go on from its events")
+        return agent
+
+    def _interrupt(self, execution: Execution, why: str) -> None:
+        log.info("run ended that was left", extra={"run_id": execution.run.id, "why": why})
+        metrics.PICKED_UP.labels("ended").inc()
+        self._finish(execution, Finished(FinishReason.ERROR, INTERRUPTED, why, int(Kind.UNAVAILABLE)), 0.0)
 
     async def aclose(self) -> None:
-        """End all runs."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        """End all runs but those that another process can go on with, and write what is left to write."""
+        tasks = []
+        for execution in self._executions.values():
+            if execution.task is None or execution.run.finished is not None:
+                continue
+            waits = execution.terms.detached or bool(execution.run.approvals.pending)
+            if waits and getattr(execution.agent, "resumable", False):
+                execution.leaving = True
+                execution.run.end_unstored(RunMoved(execution.run.id))
+            execution.task.cancel()
+            tasks.append(execution.task)
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.log.aclose()
 
-    def _forget(self) -> None:
-        while len(self._runs) - len(self._tasks) > self._kept:
-            oldest = next((run for run in self._runs.values() if run.finished), None)
-            if oldest is None:
-                return
-            del self._runs[oldest.id]
+    def _fenced(self) -> None:
+        """The other replicas have given this one up and have its runs: stop them, and begin anew."""
+        log.error("given up by the other replicas; all runs are theirs now", extra={"runs": len(self._executions)})
+        self.log.forget()
+        executions, self._executions = self._executions, {}
+        for execution in executions.values():
+            execution.abandon()
+            execution.run.end_unstored(RunMoved(execution.run.id))
+        if self.rejoin is not None:
+            self._rejoining = asyncio.ensure_future(self.rejoin())
 
-    async def _execute(self, run: Run, agent: Agent, ask: Ask, seconds: float) -> None:
+    def fenced(self) -> None:
+        self._fenced()
+
+    def _forget(self, execution: Execution) -> None:
+        self._executions.pop(execution.run.id, None)
+
+    async def _execute(self, execution: Execution) -> None:
         started = time.monotonic()
-        with metrics.running(run.model):
-            finished = await self._outcome(run, agent, ask, seconds)
-            self._finish(run, finished, time.monotonic() - started)
+        with metrics.running(execution.run.model):
+            finished = await self._outcome(execution)
+            self._end(execution, finished, time.monotonic() - started)
 
-    def _left(self, run: Run) -> None:
+    def _left(self, execution: Execution) -> None:
         """The run's task is over. One that was cancelled before its first step has not ended its run."""
-        del self._tasks[run.id]
-        if run.finished is None:
-            self._finish(run, Finished(FinishReason.CANCELLED), 0.0)
+        self._end(execution, Finished(FinishReason.CANCELLED), 0.0)
 
-    def _finish(self, run: Run, finished: Finished, seconds: float) -> None:
-        took = Timing("orchestrator", seconds)
-        run.append(replace(finished, timings=(took, *finished.timings)))
+    def _end(self, execution: Execution, finished: Finished, seconds: float) -> None:
+        if execution.run.finished is None and not execution.leaving:
+            broken = execution.run.broken
+            if isinstance(broken, DomainError):
+                finished = Finished(FinishReason.ERROR, broken.reason, broken.message, int(broken.kind))
+            self._finish(execution, finished, seconds)
+
+    def _finish(self, execution: Execution, finished: Finished, seconds: float) -> None:
+        run, took = execution.run, Timing("orchestrator", seconds)
+        execution.append(replace(finished, timings=(took, *finished.timings)))
         metrics.finished(run.model, finished.reason.name, took.seconds, run.usage)
-        self._records.put(run.info, run.events)
 
-    async def _outcome(self, run: Run, agent: Agent, ask: Ask, seconds: float) -> Finished:
+    async def _outcome(self, execution: Execution) -> Finished:
         """Run the agent to its end, whatever that is."""
-        limit = asyncio.timeout(seconds)
+        run = execution.run
+        limit = execution.timer = asyncio.timeout(execution.deadline - time.monotonic())
         try:
             async with limit:
-                return await self._drive(run, agent, ask)
+                return await self._drive(execution)
         except asyncio.CancelledError:
             return Finished(FinishReason.CANCELLED)
         except DomainError as error:
             if error.kind is Kind.DEADLINE_EXCEEDED:
-                return _late(seconds)
+                return _late(execution.terms.seconds)
             return Finished(
                 FinishReason.ERROR, error.reason, error.message, int(error.kind),
                 error_details=error.details, retry_after=error.retry_after,
             )  # fmt: skip
         except Exception:
             if limit.expired():
-                return _late(seconds)
+                return _late(execution.terms.seconds)
             log.exception("run failed", extra={"run_id": run.id})
             return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(Kind.INTERNAL))
 
-    async def _drive(self, run: Run, agent: Agent, ask: Ask) -> Finished:
-        async with aclosing(agent.run(ask, run)) as bodies:
+    async def _drive(self, execution: Execution) -> Finished:
+        run, agent, ask = execution.run, execution.agent, execution.ask
+        assert agent is not None  # noqa: S101 (who begins an execution has both)
+        assert ask is not None  # noqa: S101
+        execution.terms.scope(execution.deadline)
+        async with aclosing(agent.run(ask, execution)) as bodies:
             async for body in bodies:
                 if isinstance(body, Outcome):
                     return Finished(body.reason, timings=body.timings, limit=body.limit)
-                run.append(body)
+                event = execution.append(body)
+                if isinstance(body, ApprovalRequested) or (isinstance(body, ToolCallRequested) and not body.callers):
+                    # What comes next has effects: it is known that it may have happened before it does.
+                    await run.saved(event.sequence)
+                else:
+                    await execution.keep_up()
         raise RuntimeError(f"agent {run.model} ended without an outcome")
 
 

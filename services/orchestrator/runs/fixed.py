@@ -11,7 +11,7 @@ class FixedAgents:
         self._agents = {agent.name: agent for agent in agents}
 
     async def find(self, tenant: str, model: str) -> Agent:
-        agent = self._agents.get(model)
+        agent = self._agents.get(model.partition("@")[0])
         if agent is None:
             raise ModelNotFound(model)
         return agent

@@ -1,234 +1,201 @@
-"""The record of runs, shared by all replicas: what each run is, and its events once it is over.
+"""The record of runs, shared by all replicas: what each is, what it was asked, and its events. All methods block."""
 
-Written behind the runs by one thread, all of a tenth of a second in one transaction; a run never waits for the
-database. Where the writer cannot keep up, records of runs under way are dropped first, and what is dropped is counted.
-"""
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import logging
-import queue
-import threading
-import time
-from collections.abc import Sequence
+import orjson
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import Row as TableRow
 
-from sqlalchemy import (
-    Column,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    select,
-    update,
-)  # fmt: skip
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-
-from services.orchestrator import metrics
-from services.orchestrator.runs.codec import decode, encode
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.codec import decode, decode_ask
 from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
+from services.orchestrator.runs.statements import Batch, Statements
+from services.orchestrator.runs.tables import EVENTS, METADATA, REPLICAS, RUNS, open_engine
 
-log = logging.getLogger(__name__)
+UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
+PRUNED_AT_ONCE = 200
+_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token")
+_INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
 
-BATCH = 512
-QUEUE = 20_000
-LINGER_SECONDS = 0.1
-RETRY_SECONDS = 1.0
-RETRIES = 5
 
-_metadata = MetaData()
-_runs = Table(
-    "runs",
-    _metadata,
-    Column("id", String(128), primary_key=True),
-    Column("tenant", String(128), nullable=False),
-    Column("replica", String(128), nullable=False),
-    Column("model", String(128), nullable=False),
-    Column("collection", String(128), nullable=False),
-    Column("state", Integer, nullable=False),
-    Column("finish_reason", Integer),
-    Column("last_sequence", Integer, nullable=False),
-    Column("create_time", Float, nullable=False),
-    Column("end_time", Float),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("completion_tokens", Integer, nullable=False),
-    Column("events", LargeBinary),
-    Index("runs_by_tenant", "tenant", "create_time", "id"),
-    Index("runs_by_state", "replica", "state"),
-)
-_INFO = [column for column in _runs.c if column.name not in ("replica", "events")]
+class Fenced(Exception):
+    """This replica was given up by the others, who have taken its runs."""
 
-Row = dict[str, object]
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A run that a dead replica left under way. `seconds` is what it had left when it was last written."""
+
+    info: RunInfo
+    ask: Ask | None
+    token: str
+    detached: bool
+    seconds: float
+    expires: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs are listed: in this state, of this session; all where empty."""
+
+    state: State | None = None
+    session_id: str = ""
 
 
 class Records:
-    """Runs in a database: SQLite by default, PostgreSQL by its URL. `retained` finished runs are kept a replica."""
+    """SQLite by default, PostgreSQL by its URL. `incarnation` is this process among all that had the replica's name."""
 
     def __init__(self, url: str, replica: str, retained: int) -> None:
-        self._engine = _engine(url)
-        self._replica = replica
+        self.engine = open_engine(url)
+        self.replica = replica
+        self.incarnation = ""
         self._retained = retained
-        self._queue: queue.Queue[tuple[RunInfo, list[Event]] | None] = queue.Queue(QUEUE)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._write_behind, name="records", daemon=True)
+        self._statements = Statements(self.engine)
 
     def open(self) -> None:
-        """Make the table, end the runs that this replica left under way when it died, start the writer. Blocks."""
-        _metadata.create_all(self._engine)
-        lost = {"state": int(State.FAILED), "finish_reason": int(FinishReason.ERROR), "end_time": time.time()}
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(_runs)
-                .where(_runs.c.replica == self._replica, _runs.c.state == int(State.RUNNING))
-                .values(**lost)
-            )
-        self._thread.start()
+        """Make the tables."""
+        METADATA.create_all(self.engine)
 
     def close(self) -> None:
-        """Write what is queued and stop. Blocks."""
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join()
-        self._engine.dispose()
+        self.engine.dispose()
 
-    def put(self, info: RunInfo, events: list[Event]) -> None:
-        """Queue a run's record; never blocks."""
-        if info.state is State.RUNNING and self._queue.qsize() > QUEUE // 2:
-            metrics.RECORDS_DROPPED.inc()
-            return
-        try:
-            self._queue.put_nowait((info, events))
-        except queue.Full:
-            metrics.RECORDS_DROPPED.inc()
+    def join(self) -> str:
+        """Become a replica that lives, under a new incarnation, which is returned. Those before it of the same name
+        are given up, and their runs are this one's now."""
+        incarnation = f"{self.replica}/{uuid.uuid4().hex}"
+        with self.engine.begin() as connection:
+            connection.execute(insert(REPLICAS).values(incarnation=incarnation, name=self.replica, beat=0))
+            mine = (REPLICAS.c.name == self.replica) & (REPLICAS.c.incarnation != incarnation)
+            before = list(connection.execute(select(REPLICAS.c.incarnation).where(mine)).scalars())
+            connection.execute(delete(REPLICAS).where(REPLICAS.c.incarnation.in_(before)))
+            lost = RUNS.c.owner.in_(before) | (
+                (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.incarnation))
+            )
+            connection.execute(
+                update(RUNS).where(lost, RUNS.c.state.in_(UNDER_WAY)).values(owner=incarnation, replica=self.replica)
+            )
+        self.incarnation = incarnation
+        return incarnation
+
+    def leave(self, incarnation: str) -> None:
+        """Die in peace: the others need not wait before they take up the runs."""
+        with self.engine.begin() as connection:
+            connection.execute(update(REPLICAS).where(REPLICAS.c.incarnation == incarnation).values(beat=-1))
+
+    def beat(self, incarnation: str) -> dict[str, int]:
+        """Say that this replica lives; gives the beats of all others, by incarnation. Raises Fenced."""
+        with self.engine.begin() as connection:
+            own = REPLICAS.c.incarnation == incarnation
+            if connection.execute(update(REPLICAS).where(own).values(beat=REPLICAS.c.beat + 1)).rowcount != 1:
+                raise Fenced(incarnation)
+            rows = connection.execute(select(REPLICAS.c.incarnation, REPLICAS.c.beat).where(~own))
+            return {row.incarnation: row.beat for row in rows}
+
+    def claim(self, dead: str, beat: int) -> bool:
+        """Give up a replica whose last beat was `beat`, and take its runs; False where it lives or another did so."""
+        with self.engine.begin() as connection:
+            silent = (REPLICAS.c.incarnation == dead) & (REPLICAS.c.beat == beat)
+            if connection.execute(delete(REPLICAS).where(silent)).rowcount != 1:
+                return False
+            theirs = (RUNS.c.owner == dead) & RUNS.c.state.in_(UNDER_WAY)
+            connection.execute(update(RUNS).where(theirs).values(owner=self.incarnation, replica=self.replica))
+            return True
+
+    def commit(self, batch: Batch, incarnation: str) -> None:
+        """Write all or nothing. Raises Fenced."""
+        with self.engine.begin() as connection:
+            self._statements.execute(connection, batch)
+            if not self._statements.alive(connection, incarnation):
+                raise Fenced(incarnation)
+
+    def left(self, known: Iterable[str]) -> list[Left]:
+        """The runs under way that are this replica's by the record, but not among those it knows."""
+        query = select(RUNS).where(RUNS.c.owner == self.incarnation, RUNS.c.state.in_(UNDER_WAY))
+        known = set(known)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(RUNS.c.create_time)).all()
+        return [_left(row) for row in rows if row.id not in known]
 
     def get(self, tenant: str, run_id: str) -> RunInfo | None:
-        """A run of the tenant's. Blocks."""
-        query = select(*_INFO).where(_runs.c.id == run_id, _runs.c.tenant == tenant)
-        with self._engine.connect() as connection:
+        """A run of the tenant's."""
+        query = select(*_INFO).where(RUNS.c.id == run_id, RUNS.c.tenant == tenant)
+        with self.engine.connect() as connection:
             row = connection.execute(query).one_or_none()
-        return _info(row._asdict()) if row else None
+        return _info(row) if row else None
 
-    def events(self, tenant: str, run_id: str) -> list[Event] | None:
-        """The events of a run that is over; None while it is under way. Blocks."""
-        query = select(_runs.c.events).where(_runs.c.id == run_id, _runs.c.tenant == tenant)
-        with self._engine.connect() as connection:
-            data = connection.execute(query).scalar_one_or_none()
-        return decode(data) if data else None
+    def events(self, run_id: str, after: int = 0, limit: int = 1 << 31) -> list[Event]:
+        """Stored events with a sequence number over `after`, at most about `limit`: rows are read whole."""
+        query = (
+            select(EVENTS.c.first, EVENTS.c.last, EVENTS.c.data)
+            .where(EVENTS.c.run_id == run_id, EVENTS.c.last > after)
+            .order_by(EVENTS.c.first)
+            .limit(limit)
+        )
+        found: list[Event] = []
+        with self.engine.connect() as connection:
+            for _, _, data in connection.execute(query):
+                found += decode(data)
+                if len(found) >= limit:
+                    break
+        return [event for event in found if event.sequence > after]
 
-    def newest(self, tenant: str, limit: int, before: tuple[float, str] | None) -> list[RunInfo]:
-        """The tenant's runs, newest first, from the one after (create time, id) `before`. Blocks."""
-        query = select(*_INFO).where(_runs.c.tenant == tenant)
+    def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter) -> list[RunInfo]:
+        """The tenant's runs, newest first, from the one after (create time, id) `before`."""
+        query = select(*_INFO).where(RUNS.c.tenant == tenant)
         if before is not None:
             created, run_id = before
-            older = (_runs.c.create_time < created) | ((_runs.c.create_time == created) & (_runs.c.id < run_id))
-            query = query.where(older)
-        query = query.order_by(_runs.c.create_time.desc(), _runs.c.id.desc()).limit(limit)
-        with self._engine.connect() as connection:
-            return [_info(row._asdict()) for row in connection.execute(query)]
+            older: ColumnElement[bool] = RUNS.c.create_time < created
+            query = query.where(older | ((RUNS.c.create_time == created) & (RUNS.c.id < run_id)))
+        if of.state is not None:
+            query = query.where(RUNS.c.state == int(of.state))
+        if of.session_id:
+            query = query.where(RUNS.c.session_id == of.session_id)
+        query = query.order_by(RUNS.c.create_time.desc(), RUNS.c.id.desc()).limit(limit)
+        with self.engine.connect() as connection:
+            return [_info(row) for row in connection.execute(query)]
 
-    def _write_behind(self) -> None:
-        written = 0
-        while True:
-            batch, last = self._take()
-            self._write(batch)
-            written += len(batch)
-            if written >= self._retained // 10 + 1:
-                self._prune()
-                written = 0
-            if last:
-                return
-
-    def _take(self) -> tuple[dict[str, Row], bool]:
-        """The next records, the newest of each run, and whether to stop after them."""
-        batch: dict[str, Row] = {}
-        item = self._queue.get()
-        self._closing.wait(LINGER_SECONDS)
-        while item is not None:
-            info, events = item
-            try:
-                batch[info.id] = self._row(info, events)
-            except (TypeError, ValueError):
-                log.exception("record not encoded", extra={"run_id": info.id})
-                metrics.RECORDS_DROPPED.inc()
-            if len(batch) >= BATCH:
-                return batch, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _row(self, info: RunInfo, events: Sequence[Event]) -> Row:
-        over = info.state is not State.RUNNING
-        return {
-            "id": info.id,
-            "tenant": info.tenant,
-            "replica": self._replica,
-            "model": info.model,
-            "collection": info.collection,
-            "state": int(info.state),
-            "finish_reason": int(info.finish_reason) if info.finish_reason else None,
-            "last_sequence": info.last_sequence,
-            "create_time": info.create_time,
-            "end_time": info.end_time,
-            "prompt_tokens": info.usage.prompt_tokens,
-            "completion_tokens": info.usage.completion_tokens,
-            "events": encode(list(events)) if over else None,
-        }
-
-    def _write(self, batch: dict[str, Row]) -> None:
-        if not batch:
-            return
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(_runs)
-        changes = {column.name: statement.excluded[column.name] for column in _runs.c if not column.primary_key}
-        upsert = statement.on_conflict_do_update(index_elements=["id"], set_=changes)
-        for attempt in range(RETRIES):
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(upsert, list(batch.values()))
-            except SQLAlchemyError:
-                log.exception("records not written", extra={"runs": len(batch), "attempt": attempt + 1})
-                self._closing.wait(RETRY_SECONDS)
-            else:
-                return
-        metrics.RECORDS_DROPPED.inc(len(batch))
-
-    def _prune(self) -> None:
-        """Forget this replica's oldest finished runs beyond those retained."""
-        mine = select(_runs.c.id).where(_runs.c.replica == self._replica, _runs.c.state != int(State.RUNNING))
-        old = mine.order_by(_runs.c.create_time.desc()).offset(self._retained).limit(10_000)
-        try:
-            with self._engine.begin() as connection:
-                ids = list(connection.execute(old).scalars())
-                for start in range(0, len(ids), BATCH):
-                    connection.execute(delete(_runs).where(_runs.c.id.in_(ids[start : start + BATCH])))
-        except SQLAlchemyError:
-            log.exception("old records not deleted")
+    def prune(self) -> int:
+        """Forget this replica's oldest finished runs beyond those retained, a few at a time; how many."""
+        mine = select(RUNS.c.id).where(RUNS.c.replica == self.replica, RUNS.c.state.not_in(UNDER_WAY))
+        old = mine.order_by(RUNS.c.create_time.desc()).offset(self._retained).limit(PRUNED_AT_ONCE)
+        with self.engine.connect() as connection:
+            ids = list(connection.execute(old).scalars())
+        if ids:
+            with self.engine.begin() as connection:
+                connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(ids)))
+                connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
+        return len(ids)
 
 
-def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: object, _: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-
-    return engine
+def pending_text(pending: Sequence[str]) -> str:
+    return orjson.dumps(pending).decode()
 
 
-def _info(row: dict[str, object]) -> RunInfo:
-    reason = row.pop("finish_reason")
-    usage = UsageReported(row.pop("prompt_tokens"), row.pop("completion_tokens"))  # type: ignore[arg-type]
-    state = State(int(str(row.pop("state"))))
-    return RunInfo(**row, state=state, usage=usage, finish_reason=FinishReason(reason) if reason else None)  # type: ignore[arg-type]
+def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:
+    return RunInfo(
+        id=row.id,
+        tenant=row.tenant,
+        model=row.model,
+        collection=row.collection,
+        state=State(row.state),
+        finish_reason=FinishReason(row.finish_reason) if row.finish_reason else None,
+        last_sequence=row.last_sequence,
+        create_time=row.create_time,
+        end_time=row.end_time,
+        usage=UsageReported(row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.cost_nanos),
+        agent_version=row.agent_version,
+        session_id=row.session_id,
+        pending=tuple(orjson.loads(row.pending)),
+        replica=row.replica,
+    )
+
+
+def _left(row: "TableRow[tuple[object, ...]]") -> Left:
+    try:
+        ask = decode_ask(row.ask) if row.ask else None
+    except ValueError:
+        ask = None
+    return Left(_info(row), ask, row.token or "", bool(row.detached), row.seconds, row.expires)

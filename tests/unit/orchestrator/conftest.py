@@ -1,22 +1,34 @@
-"""Records in a database of the test's own."""
+"""Records in a database of the test's own, and executors over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from services.orchestrator.runs.agent import Agent
+from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.fixed import FixedAgents
+from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
+from services.orchestrator.sessions.store import SessionStore
+from services.orchestrator.sessions.window import Sessions
 
 OpenRecords = Callable[..., Records]
+OpenExecutor = Callable[..., Awaitable[Executor]]
 
 
 @pytest.fixture
-def open_records(tmp_path: Path) -> Iterator[OpenRecords]:
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/runs.db"
+
+
+@pytest.fixture
+def open_records(database: str) -> Iterator[OpenRecords]:
     """Opens the records of a replica; all of them are in one file."""
     opened: list[Records] = []
 
     def make(replica: str = "orchestrator-0", retained: int = 1000) -> Records:
-        records = Records(f"sqlite:///{tmp_path}/runs.db", replica, retained)
+        records = Records(database, replica, retained)
         records.open()
         opened.append(records)
         return records
@@ -29,3 +41,24 @@ def open_records(tmp_path: Path) -> Iterator[OpenRecords]:
 @pytest.fixture
 def records(open_records: OpenRecords) -> Records:
     return open_records()
+
+
+@pytest.fixture
+async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor]:
+    """Opens a replica: its executor, kept alive among the others."""
+    opened: list[tuple[Executor, Keeper]] = []
+
+    async def make(
+        *agents: Agent, replica: str = "orchestrator-0", limit: int = 100, beat: float = 0.05, lease: float = 0.5
+    ) -> Executor:
+        records = open_records(replica)
+        executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.engine)))
+        keeper = Keeper(executor, records, lambda token: lambda deadline: None, 30, beat, lease)
+        await keeper.open()
+        opened.append((executor, keeper))
+        return executor
+
+    yield make
+    for executor, keeper in opened:
+        await executor.aclose()
+        await keeper.aclose()

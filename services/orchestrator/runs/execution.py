@@ -1,0 +1,258 @@
+"""One execution of an agent: what its agent sees of it, and what is written of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from services.orchestrator.conversation import Message
+from services.orchestrator.runs.agent import Agent, Ask
+from services.orchestrator.runs.codec import encode, encode_ask, encode_message
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
+from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested, Body, Event, Finished, FinishReason
+from services.orchestrator.runs.log import EventLog
+from services.orchestrator.runs.records import pending_text
+from services.orchestrator.runs.run import Run, State
+from services.orchestrator.runs.statements import (
+    ADD_MESSAGES,
+    END_RUN,
+    INSERT_EVENTS,
+    INSERT_RUN,
+    LEAVE_SESSION,
+    UPDATE_RUN,
+    Batch,
+    Row,
+)
+from services.orchestrator.runs.transcript import Transcript
+from services.runtime.errors import Kind
+
+# Makes what the run calls have until this point on the monotonic clock, in the present task, as the run's caller.
+Scope: TypeAlias = Callable[[float], None]
+# Events that a run may be ahead of its record; then it waits.
+AHEAD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what a run is executed. `token` is the identity that it can be taken up under by another process, good
+    until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller."""
+
+    seconds: float
+    scope: Scope = lambda deadline: None
+    token: str = ""
+    expires: float | None = None
+    detached: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """A run under way. It is the run's Journal for the agent, and its Entry for the log."""
+
+    run: Run
+    agent: Agent | None
+    ask: Ask | None
+    terms: Terms
+    log: EventLog
+    events: Sequence[Event] = ()
+    deadline: float = 0.0
+    timer: asyncio.Timeout | None = None
+    task: asyncio.Task[None] | None = None
+    leaving: bool = False
+    inserted: bool = False
+    held: int = 0
+    transcript: Transcript | None = None
+    message_count: int = 0
+    done: Callable[["Execution"], None] = field(default=lambda execution: None)
+    _left: float = 0.0
+    _state: State | None = None
+    _detached: bool = False
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.terms.seconds
+        self._detached = self.terms.detached
+        if self.run.session_id:
+            self.transcript = Transcript()
+            for event in self.events:
+                self.transcript.add(event.body)
+
+    @property
+    def run_id(self) -> str:
+        return self.run.id
+
+    @property
+    def tenant(self) -> str:
+        return self.run.tenant
+
+    def append(self, body: Body) -> Event:
+        """Add an event and have it stored. Raises RunOver after the last."""
+        if isinstance(body, ApprovalRequested):
+            body = self._bounded(body)
+        event = self.run.append(body)
+        if self.transcript is not None:
+            self.transcript.add(body)
+        self.log.put(self)
+        return event
+
+    def _bounded(self, request: ApprovalRequested) -> ApprovalRequested:
+        """An approval waits no longer than the run's identity is good: it could not go on after that."""
+        ends = [each for each in (request.expires, self.terms.expires) if each is not None]
+        return replace(request, expires=min(ends) if ends else None)
+
+    async def keep_up(self) -> None:
+        """Wait for the log where it is too far behind."""
+        if self.run.sequence - self.run.stored > AHEAD:
+            await self.run.saved(self.run.sequence - AHEAD // 2)
+
+    async def decision(self, approval_id: str) -> ApprovalDecided:
+        """See Journal. KeyError for an approval that was not asked for."""
+        approvals = self.run.approvals
+        expires = approvals.expires(approval_id)
+        if not self.held:
+            self._left = self.deadline - time.monotonic()
+            self._set_timer(None)
+        self.held += 1
+        try:
+            async with asyncio.timeout(None if expires is None else max(expires - time.time(), 0)):
+                decided = await approvals.decision(approval_id)
+        except TimeoutError:
+            decided = await self.decide(ApprovalDecided(approval_id, approved=False))
+        finally:
+            self.held -= 1
+            self.deadline = time.monotonic() + self._left
+            self.terms.scope(self.deadline)
+            if not self.held:
+                self._set_timer(self._left)
+        await self.run.saved(self.run.sequence)
+        return decided
+
+    async def decide(self, decision: ApprovalDecided) -> ApprovalDecided:
+        """Decide an approval; it is stored when this returns. Raises ApprovalNotFound, or AlreadyDecided."""
+        try:
+            self.run.approvals.check(self.run.id, decision.approval_id)
+        except AlreadyDecided:
+            await self.run.saved(self.run.sequence)
+            raise
+        if self.run.finished is not None:
+            raise ApprovalNotFound(self.run.id, decision.approval_id)
+        event = self.append(decision)
+        await self.run.saved(event.sequence)
+        return decision
+
+    def _set_timer(self, seconds: float | None) -> None:
+        if self.timer is not None and not self.timer.expired():
+            when = None if seconds is None else asyncio.get_running_loop().time() + seconds
+            self.timer.reschedule(when)
+
+    def detach(self, seconds: float) -> None:
+        """Go on without the caller, for `seconds` more."""
+        self.terms = replace(self.terms, seconds=seconds, detached=True)
+        self.deadline = time.monotonic() + seconds
+        self._left = seconds
+        self.log.put(self)
+
+    def collect(self, batch: Batch) -> None:
+        run = self.run
+        events, run.unstored = run.unstored, []
+        if events:
+            data = self._encoded(events)
+            row: Row = {"run_id": run.id, "first": events[0].sequence, "last": events[-1].sequence, "data": data}
+            batch.setdefault(INSERT_EVENTS, []).append(row)
+        if not self.inserted:
+            self.inserted = True
+            batch.setdefault(INSERT_RUN, []).append(self._whole())
+        elif run.finished is not None or run.state is not self._state or self._detached is not self.terms.detached:
+            name = END_RUN if run.finished is not None else UPDATE_RUN
+            batch.setdefault(name, []).append({**self._live(), "of_run": run.id})
+        self._state, self._detached = run.state, self.terms.detached
+        if run.finished is not None and run.session_id:
+            self._leave_session(batch)
+
+    def _encoded(self, events: list[Event]) -> bytes:
+        """The events as bytes. What no text can hold ends the run in place of what could not be written."""
+        try:
+            return encode(events)
+        except TypeError:
+            run = self.run
+            message = f"internal error in {run.id}: an event cannot be written"
+            bad = next(number for number, event in enumerate(events) if not _writable(event))
+            end = Finished(FinishReason.ERROR, "INTERNAL", message, int(Kind.INTERNAL))
+            events[bad:] = [run.end_at(events[bad].sequence, end)]
+            self.abandon()
+            return encode(events)
+
+    def _whole(self) -> Row:
+        run = self.run
+        return {
+            "id": run.id,
+            "tenant": run.tenant,
+            "owner": self.log.incarnation,
+            "replica": run.replica,
+            "model": run.model,
+            "agent_version": run.agent_version,
+            "collection": run.collection,
+            "session_id": run.session_id,
+            "create_time": run.create_time,
+            "expires": self.terms.expires,
+            "ask": encode_ask(self.ask) if self.ask else None,
+            "token": self.terms.token if run.finished is None else None,
+            **self._live(),
+        }
+
+    def _live(self) -> Row:
+        run = self.run
+        reason = run.finished.reason if run.finished else None
+        return {
+            "state": int(run.state),
+            "finish_reason": int(reason) if reason else None,
+            "last_sequence": run.sequence,
+            "end_time": run.finish_time,
+            "prompt_tokens": run.usage.prompt_tokens,
+            "completion_tokens": run.usage.completion_tokens,
+            "cached_tokens": run.usage.cached_tokens,
+            "cost_nanos": run.usage.cost_nanos,
+            "pending": pending_text(run.info.pending),
+            "detached": int(self.terms.detached),
+            "seconds": max(self._left if self.held else self.deadline - time.monotonic(), 0.0),
+        }
+
+    def _leave_session(self, batch: Batch) -> None:
+        """The run's messages become the session's, in the transaction that ends the run."""
+        run = self.run
+        messages: list[Message] = [*(self.ask.messages if self.ask else ())]
+        messages += self.transcript.messages() if self.transcript else ()
+        rows = batch.setdefault(ADD_MESSAGES, [])
+        for number, message in enumerate(messages, self.message_count + 1):
+            rows.append(
+                {
+                    "tenant": run.tenant, "session_id": run.session_id, "number": number,
+                    "data": encode_message(message), "of_run": run.id,
+                }
+            )  # fmt: skip
+        batch.setdefault(LEAVE_SESSION, []).append(
+            {"of_tenant": run.tenant, "session": run.session_id, "of_run": run.id, "now": time.time(),
+             "added": len(messages)}
+        )  # fmt: skip
+
+    def stored(self) -> None:
+        if self.run.over:
+            self.done(self)
+
+    def abandon(self) -> None:
+        """Stop the agent and leave the run as it is."""
+        self.leaving = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def fail(self, error: Exception) -> None:
+        self.run.end_unstored(error)
+        if self.task is not None:
+            self.task.cancel()
+
+
+def _writable(event: Event) -> bool:
+    try:
+        encode([event])
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""SessionService: validate, convert, one domain call, convert back."""
+
+import asyncio
+
+from headworks.orchestrator.v1 import session_pb2
+from headworks.orchestrator.v1 import session_service_pb2 as pb
+from headworks.orchestrator.v1 import session_service_pb2_grpc as pb_grpc
+
+from services.orchestrator import convert, requests
+from services.orchestrator.sessions.store import Session, SessionStore
+from services.runtime.call import current
+from services.runtime.errors import InvalidArgument
+from services.runtime.interceptors.pipeline import Context
+
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 1000
+
+
+class SessionServicer(pb_grpc.SessionServiceServicer):
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
+        tenant, name = current().tenant, requests.session_id(request.session_id)
+        session = await asyncio.to_thread(self._store.get, tenant, name)
+        messages = await asyncio.to_thread(self._store.messages, tenant, name)
+        return pb.GetSessionResponse(
+            session=_session(session), messages=[convert.message(message) for message in messages]
+        )
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        size = request.page_size or DEFAULT_PAGE
+        if not 1 <= size <= LARGEST_PAGE:
+            raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+        start = convert.page_start(request.page_token)
+        found = await asyncio.to_thread(self._store.latest, current().tenant, size + 1, start)
+        more = len(found) > size
+        last = found[size - 1] if more else None
+        return pb.ListSessionsResponse(
+            sessions=[_session(session) for session in found[:size]],
+            next_page_token=convert.page_after(last.update_time, last.id) if last else "",
+        )
+
+    async def DeleteSession(self, request: pb.DeleteSessionRequest, context: Context) -> pb.DeleteSessionResponse:
+        await asyncio.to_thread(self._store.delete, current().tenant, requests.session_id(request.session_id))
+        return pb.DeleteSessionResponse()
+
+
+def _session(of: Session) -> session_pb2.Session:
+    return session_pb2.Session(
+        id=of.id,
+        create_time=convert.timestamp(of.create_time),
+        update_time=convert.timestamp(of.update_time),
+        message_count=of.message_count,
+        summary=of.summary,
+    )
