@@ -53,9 +53,11 @@ async def orchestrator(keys: Keys, folder: Path, triton: FakeTritonLlm, upstream
         address = await stack.enter_async_context(serving(triton))
         await stack.enter_async_context(upstream.serving())
         (folder / "models.yaml").write_text(FILE.format(url=upstream.url))
+        (folder / "public.pem").write_bytes(keys.public_pem)
         settings = OrchestratorSettings(
             catalogue_file=folder / "models.yaml", llm="tiny", triton_target=address, retrieval_target=address,
             peers_target=address, records_url=f"sqlite:///{folder}/runs.db",
+            identity_public_key=folder / "public.pem",
         )  # fmt: skip
         own = await stack.enter_async_context(serving(await wire(settings), verifier=keys.verifier))
         channel = await stack.enter_async_context(open_channel(own))
