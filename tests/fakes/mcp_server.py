@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import subprocess
 import sys
 from typing import Annotated
 
@@ -63,6 +64,18 @@ def picture() -> Image:
 def large() -> str:
     """Ten million characters."""
     return "x" * 10_000_000
+
+
+@server.tool()
+def huge() -> str:
+    """More than anyone takes."""
+    return "x" * 40_000_000
+
+
+@server.tool()
+def leave_a_child() -> str:
+    """Starts a process that would outlive this one; gives its id."""
+    return str(subprocess.Popen(["/bin/sleep", "600"]).pid)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from typing import Any
 import anyio
 import httpx2
 import mcp_types as types
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
 from services.orchestrator.tools.arguments import Schema
 from services.orchestrator.tools.mcp_results import text_of
+from services.orchestrator.tools.mcp_stdio import stdio
 from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 
 FIRST_BACKOFF = 0.5
@@ -134,11 +135,9 @@ async def _connected(config: McpConfig) -> AsyncIterator[Client]:
     """A client whose handshake is done, within `start_seconds`."""
     limit = anyio.CancelScope(deadline=anyio.current_time() + config.start_seconds)
     if config.command:
-        server = StdioServerParameters(
-            command=config.command[0], args=list(config.command[1:]), env=dict(config.env or {}), cwd=config.cwd
-        )
+        transport = stdio(config.command, config.env or {}, config.cwd)
         with limit:
-            async with Client(server, cache=None) as client:
+            async with Client(transport, cache=None) as client:
                 limit.deadline = float("inf")
                 yield client
     else:

@@ -183,6 +183,20 @@ async def test_the_process_gets_what_it_is_given_and_ends_with_its_group(monkeyp
     assert not psutil.pid_exists(int(told["pid"]))
 
 
+async def test_a_message_without_measure_ends_the_session_and_no_more() -> None:
+    async with opened(STDIO) as server:
+        toolbox = await box(server)
+        assert (await ask(toolbox, "huge")).error_reason == Reason.UNAVAILABLE
+        assert (await ask(toolbox, "add", a=1, b=2)).content == "3"
+
+
+async def test_what_the_server_leaves_behind_is_ended_too() -> None:
+    async with opened(STDIO) as server:
+        child = int((await ask(await box(server), "leave_a_child")).content)
+        assert psutil.pid_exists(child)
+    await until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
 async def test_it_can_be_closed_from_any_task() -> None:
     server = McpServer("test", STDIO)
     toolbox = await asyncio.create_task(box(server))

@@ -1,0 +1,117 @@
+"""MCP over a child's standard input and output, with a bound on the length of a message.
+
+The official package's own transport holds a line of any length in memory, and searches all of it again with each chunk.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias
+
+import anyio
+import mcp_types as types
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+
+MAX_LINE = 32 << 20  # a text often comes twice, as content and as structured content
+# How long a server may take to go: after its input is closed, and again after SIGTERM.
+PATIENCE = 2.0
+
+Inbox: TypeAlias = MemoryObjectReceiveStream[SessionMessage | Exception]
+Outbox: TypeAlias = MemoryObjectSendStream[SessionMessage]
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def stdio(command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> AsyncIterator[tuple[Inbox, Outbox]]:
+    """A server in a process group of its own, which is ended with the block. `env` is added to HOME, PATH and the like.
+    Raises OSError where it cannot be started."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env=get_default_environment() | dict(env), cwd=cwd, start_new_session=True, limit=MAX_LINE,
+    )  # fmt: skip
+    delivery, inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outbox, sending = anyio.create_memory_object_stream[SessionMessage](0)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_read, process, delivery)
+            group.start_soon(_write, process, sending, delivery)
+            try:
+                yield inbox, outbox
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _end(process)
+                group.cancel_scope.cancel()
+    finally:
+        for stream in (delivery, inbox, outbox, sending):
+            stream.close()
+
+
+async def _read(
+    process: asyncio.subprocess.Process, delivery: MemoryObjectSendStream[SessionMessage | Exception]
+) -> None:
+    """Deliver the messages; the end of the delivery is the end of the session."""
+    assert process.stdout is not None  # noqa: S101 (for the type checker)
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+        async with delivery:
+            while True:
+                try:
+                    line = await process.stdout.readline()
+                except ValueError:
+                    log.warning("an MCP server sent a message of more than %d bytes", MAX_LINE)
+                    return
+                if not line:
+                    return
+                await delivery.send(_message(line))
+
+
+def _message(line: bytes) -> SessionMessage | Exception:
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError as error:
+        return error
+
+
+async def _write(
+    process: asyncio.subprocess.Process,
+    sending: MemoryObjectReceiveStream[SessionMessage],
+    delivery: MemoryObjectSendStream[SessionMessage | Exception],
+) -> None:
+    assert process.stdin is not None  # noqa: S101 (for the type checker)
+    try:
+        async for each in sending:
+            process.stdin.write(each.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+            await process.stdin.drain()
+    except (OSError, anyio.ClosedResourceError):
+        delivery.close()  # whoever waits for an answer hears that there will be none
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close its input, and end the group by force where it does not go. What the leader leaves behind is killed."""
+    assert process.stdin is not None  # noqa: S101 (for the type checker)
+    process.stdin.close()
+    if not await _gone(process):
+        _signal(process, signal.SIGTERM)
+        await _gone(process)
+    _signal(process, signal.SIGKILL)
+    await _gone(process)
+    transport = getattr(process, "_transport", None)  # nothing public closes the pipes that a survivor holds
+    if transport is not None:
+        transport.close()
+
+
+async def _gone(process: asyncio.subprocess.Process) -> bool:
+    """Whether it ends in time. Not by `wait`, which waits for the pipes too."""
+    with anyio.move_on_after(PATIENCE):
+        while process.returncode is None:
+            await asyncio.sleep(0.01)
+    return process.returncode is not None
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
