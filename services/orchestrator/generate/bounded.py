@@ -5,13 +5,22 @@ from contextlib import aclosing
 from dataclasses import fields, replace
 from time import monotonic
 
-from services.orchestrator.conversation import Message, Sampling
-from services.orchestrator.generate.entry import Entry
+from services.orchestrator.conversation import Form, Message, Sampling
+from services.orchestrator.generate.entry import Capability, Entry
 from services.orchestrator.generate.gate import Gate
 from services.orchestrator.generate.generator import Calls, Ended, Generation, Generator, Piece
 from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.tools.tool import Declaration
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, InvalidArgument, Kind
+
+
+class ModelCannot(InvalidArgument):
+    """The model is asked for what the catalogue says it cannot do."""
+
+    reason = "MODEL_CANNOT"
+
+    def __init__(self, model: str, what: str, capability: Capability) -> None:
+        super().__init__(f"the model {model!r} cannot {what}", model=model, capability=capability.value)
 
 
 class BoundedGenerator:
@@ -32,9 +41,9 @@ class BoundedGenerator:
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         started = last = monotonic()
         observe = self._metrics.first.observe
-        generation = self._completed(generation)
         end = "left"
         try:
+            generation = self._completed(generation)
             async with (
                 self._gate.pass_through(generation.priority),
                 aclosing(self._generator.generate(generation)) as pieces,
@@ -59,11 +68,18 @@ class BoundedGenerator:
             self._metrics.seconds.observe(monotonic() - started)
 
     def _completed(self, generation: Generation) -> Generation:
-        """With the entry's defaults where it says nothing."""
-        sampling = merge(generation.sampling, self._entry.sampling)
-        if sampling is generation.sampling and self._entry.priority is None:
+        """With the entry's defaults where it says nothing. Raises ModelCannot."""
+        entry = self._entry
+        if generation.tools and Capability.TOOLS not in entry.capabilities:
+            raise ModelCannot(entry.name, "call tools", Capability.TOOLS)
+        if generation.response_format.form is not Form.TEXT and Capability.JSON_SCHEMA not in entry.capabilities:
+            raise ModelCannot(entry.name, "be held to a response_format", Capability.JSON_SCHEMA)
+        sampling = merge(generation.sampling, entry.sampling)
+        confidence = generation.confidence and Capability.LOGPROBS in entry.capabilities
+        priority = entry.priority or generation.priority
+        if (sampling, confidence, priority) == (generation.sampling, generation.confidence, generation.priority):
             return generation
-        return replace(generation, sampling=sampling, priority=self._entry.priority or generation.priority)
+        return replace(generation, sampling=sampling, confidence=confidence, priority=priority)
 
 
 def merge(given: Sampling, default: Sampling) -> Sampling:

@@ -86,7 +86,8 @@ class Answer:
         if call is None or (given and given != call.id):
             call = self._at[index] = _Call(given)
             self._calls.append(call)
-        call.name += function.get("name") or ""
+        name = function.get("name") or ""
+        call.name += "" if name == call.name else name  # some repeat it with every part
         call.arguments += arguments
 
     def _tokens(self) -> Tokens:

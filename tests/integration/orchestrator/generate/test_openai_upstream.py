@@ -135,10 +135,11 @@ def part(index: int | None, id_: str | None = None, name: str | None = None, arg
              [part(0, None, None, ": 1}")]],
             "tool_calls",
         ),
+        ([[part(0, "c1", "add", '{"a"')], [part(0, "c1", "add", ": 1}")], [part(1, "c2", "sub", "{}")]], "stop"),
         ([[part(0, "c1", "add", '{"a": 1}')], [part(0, "c2", "sub", "{}")]], "stop"),
         ([[part(None, "c1", "add", {"a": 1}), part(None, "c2", "sub", {})]], "stop"),
     ],
-    ids=["in parts", "whole, all of one index", "whole, without an index, as objects"],
+    ids=["in parts", "in parts with their names", "whole, all of one index", "whole, without an index, as objects"],
 )  # fmt: skip
 async def test_tool_calls_are_put_together(parts: list[Any], finish: str) -> None:
     fake = FakeOpenAi(streams(*(delta(tool_calls=some) for some in parts), delta(finish), usage(9, 9)))

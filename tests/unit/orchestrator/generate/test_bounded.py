@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.conversation import Message, Priority, Role, Sampling
-from services.orchestrator.generate.bounded import BoundedGenerator, merge
-from services.orchestrator.generate.entry import Engine, Entry
+from services.orchestrator.conversation import Form, Message, Priority, ResponseFormat, Role, Sampling
+from services.orchestrator.generate.bounded import BoundedGenerator, ModelCannot, merge
+from services.orchestrator.generate.entry import ALL, Capability, Engine, Entry
 from services.orchestrator.generate.gate import ModelBusy
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.generate.metrics import ModelMetrics
@@ -18,7 +18,7 @@ from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeGenerator
 
-ENTRY = Entry("bounded", Engine.TRITON)
+ENTRY = Entry("bounded", Engine.TRITON, capabilities=ALL)
 ASKED = Generation((Message(Role.USER, "why?"),))
 SAYS: list[Piece | Calls | Ended] = [Piece("a"), Piece("b"), Piece("c"), Ended(Finish.STOP, Tokens(5, 3, 2))]
 
@@ -108,6 +108,29 @@ async def test_without_defaults_the_request_is_left_as_it_is() -> None:
     fake = FakeGenerator(SAYS)
     [piece async for piece in bounded(fake).generate(ASKED)]
     assert fake.asked[0] is ASKED
+
+
+@pytest.mark.parametrize(
+    ("asked", "capability"),
+    [
+        (replace(ASKED, tools=(Declaration("add", "Adds.", {}),)), "tools"),
+        (replace(ASKED, response_format=ResponseFormat(Form.JSON_SCHEMA)), "json_schema"),
+        (replace(ASKED, response_format=ResponseFormat(Form.JSON_OBJECT)), "json_schema"),
+    ],
+)
+async def test_what_a_model_cannot_do_it_is_not_asked(asked: Generation, capability: str) -> None:
+    fake = FakeGenerator(SAYS)
+    with pytest.raises(ModelCannot) as caught:
+        await anext(bounded(fake, replace(ENTRY, capabilities=ALL - {Capability(capability)})).generate(asked))
+    assert (caught.value.details, fake.asked) == ({"model": "bounded", "capability": capability}, [])
+    assert len([piece async for piece in bounded(fake).generate(asked)]) == len(SAYS)
+
+
+async def test_a_model_without_logprobs_is_not_asked_how_sure_it_is() -> None:
+    fake, asked = FakeGenerator(SAYS), replace(ASKED, confidence=True)
+    for capabilities in (ALL, ALL - {Capability.LOGPROBS}):
+        [piece async for piece in bounded(fake, replace(ENTRY, capabilities=capabilities)).generate(asked)]
+    assert [generation.confidence for generation in fake.asked] == [True, False]
 
 
 @pytest.mark.parametrize(
