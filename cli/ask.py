@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from cli.options import collection_option, mesh_options, timeout_option
+from cli.options import mesh_options, read_option, timeout_option
 
 
 @click.command()
 @click.argument("question")
-@collection_option
+@read_option
 @click.option("--agent", "--model", "model", default="rag", show_default=True, help="The agent or model that answers.")
 @click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--max-passages", type=click.IntRange(0, 20), default=0, help="Passages to read; 0 means 3.")

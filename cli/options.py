@@ -39,6 +39,11 @@ def collection_option(verb: Verb) -> Verb:
     return click.option("--collection", default="default", show_default=True, help="The collection.")(verb)
 
 
+def read_option(verb: Verb) -> Verb:
+    """--collection for verbs that run an agent, which has one of its own to read."""
+    return click.option("--collection", default="", help="The collection to read; by default the agent's own.")(verb)
+
+
 def timeout_option(seconds: float) -> Callable[[Verb], Verb]:
     return click.option(
         "--timeout", type=click.FloatRange(min=0.1), default=seconds, show_default=True, help="Longest wait in seconds."

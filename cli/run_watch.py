@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import collection_option
+from cli.options import read_option
 from cli.target import Target, on_mesh
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("agent")
 @click.argument("question")
-@collection_option
+@read_option
 @click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--detach", is_flag=True, help="Print the run's id and leave it running.")
 @on_mesh(600)
