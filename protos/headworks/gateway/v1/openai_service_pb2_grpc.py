@@ -70,7 +70,9 @@ class OpenAIServiceServicer:
 
     def CreateChatCompletion(self, request, context):
         """POST /v1/chat/completions. One application/json message, or, for "stream": true, text/event-stream
-        messages ending with "data: [DONE]". metadata.collection picks the collection.
+        messages ending with "data: [DONE]". metadata.collection picks the collection, metadata.session_id the session
+        to go on with. A run that waits for approval sends comments in its stream; one that is not streamed ends with
+        DEADLINE_EXCEEDED (APPROVAL_PENDING), which names the run and the approval, and goes on waiting.
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE

@@ -40,7 +40,9 @@ class OpenAIServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OpenAIServiceAsyncStub: ...
     CreateChatCompletion: _grpc.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
     """POST /v1/chat/completions. One application/json message, or, for "stream": true, text/event-stream
-    messages ending with "data: [DONE]". metadata.collection picks the collection.
+    messages ending with "data: [DONE]". metadata.collection picks the collection, metadata.session_id the session
+    to go on with. A run that waits for approval sends comments in its stream; one that is not streamed ends with
+    DEADLINE_EXCEEDED (APPROVAL_PENDING), which names the run and the approval, and goes on waiting.
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -73,7 +75,9 @@ class OpenAIServiceAsyncStub(OpenAIServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateChatCompletion: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """POST /v1/chat/completions. One application/json message, or, for "stream": true, text/event-stream
-    messages ending with "data: [DONE]". metadata.collection picks the collection.
+    messages ending with "data: [DONE]". metadata.collection picks the collection, metadata.session_id the session
+    to go on with. A run that waits for approval sends comments in its stream; one that is not streamed ends with
+    DEADLINE_EXCEEDED (APPROVAL_PENDING), which names the run and the approval, and goes on waiting.
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -109,7 +113,9 @@ class OpenAIServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
         """POST /v1/chat/completions. One application/json message, or, for "stream": true, text/event-stream
-        messages ending with "data: [DONE]". metadata.collection picks the collection.
+        messages ending with "data: [DONE]". metadata.collection picks the collection, metadata.session_id the session
+        to go on with. A run that waits for approval sends comments in its stream; one that is not streamed ends with
+        DEADLINE_EXCEEDED (APPROVAL_PENDING), which names the run and the approval, and goes on waiting.
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
