@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,15 @@ from pathlib import Path
 import grpc
 import pytest
 
-from services.models.layout import clear_shared_memory, shared_memory_prefix
+from services.models.layout import LLM, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
-from services.models.triton import NotReady, Ports, models, prepare, wait_ready
+from services.models.triton import Command, NotReady, Ports, models, prepare, wait_ready
 from services.runtime.triton import LlmClient, TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
 READY_SECONDS = 60.0
 LLM_SECONDS = 300.0
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,45 @@ def free_ports(count: int) -> list[int]:
         return [item.getsockname()[1] for item in sockets]
 
 
+def start(command: Command, log: Path, wanted: Sequence[str], target: str) -> "subprocess.Popen[bytes]":
+    """Triton, ready. Where Triton dies this tries again, as the supervisor does: short of CPU, it takes a stub that was
+    not scheduled for a second for dead."""
+    limit = LLM_SECONDS if LLM in wanted else READY_SECONDS
+    for _ in range(TRIES):
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command.argv, env=command.env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        if asyncio.run(comes_up(process, target, wanted, limit)):
+            return process
+        stop(process)
+    pytest.fail(f"Triton did not start:\n{log.read_text()[-4000:]}")
+
+
+async def comes_up(process: "subprocess.Popen[bytes]", target: str, wanted: Sequence[str], limit: float) -> bool:
+    """Whether it was ready within `limit` seconds and before it died."""
+    ready = asyncio.create_task(wait_ready(target, limit, wanted))
+    while not ready.done() and process.poll() is None:
+        await asyncio.wait([ready], timeout=0.2)
+    ready.cancel()
+    with suppress(NotReady, asyncio.CancelledError):
+        await ready
+        return True
+    return False
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End it, and all that it started."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 @contextmanager
 def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
     """Triton, ready; with its stubs it is gone at the end, whatever happens in between."""
@@ -53,27 +93,12 @@ def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
     if settings.llm:
         settings = settings.model_copy(update={"llm_metrics_port": llm_metrics})
     command = prepare(folder, ports, settings, {**os.environ, "HF_HUB_OFFLINE": "1"})
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command.argv, env=command.env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    process = start(command, log, models(settings), f"127.0.0.1:{ports.grpc}")
     server = Server(process, ports, log, settings.llm_metrics_port)
     try:
-        try:
-            limit = LLM_SECONDS if settings.llm else READY_SECONDS
-            asyncio.run(wait_ready(server.target, limit, models(settings)))
-        except NotReady:
-            pytest.fail(f"Triton did not start:\n{log.read_text()[-4000:]}")
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        stop(process)
         clear_shared_memory(shared_memory_prefix(folder))
 
 
