@@ -12,7 +12,7 @@ from services.orchestrator.generate.generator import Generation
 from services.orchestrator.rag.retriever import Retriever
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import Body, TextDelta, ToolResultReceived
-from services.orchestrator.sessions.memory import Memory
+from services.orchestrator.sessions.memory import Count, Memory, Summarise, Window
 from services.orchestrator.tools.tool import Policy, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
@@ -32,6 +32,19 @@ class FakeToolboxes:
 
     async def open(self, entries: Sequence[Any]) -> Toolbox:
         return self.toolbox
+
+
+class Remembers:
+    """A memory with one message and a summary that it has made."""
+
+    async def window(
+        self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
+    ) -> Window:
+        old = (Message(Role.USER, "I am Ann."),)
+        assert (tenant, session_id, budget) == ("acme", "s1", 100)
+        assert await count(old) == 3
+        summary = await summarise("", old) if summarise else ""
+        return Window(summary, (Message(Role.USER, "Hello."), Message(Role.ASSISTANT, "Hi.")))
 
 
 def agent(

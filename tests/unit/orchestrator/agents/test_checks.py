@@ -13,9 +13,11 @@ from prometheus_client import REGISTRY
 from services.orchestrator.agents.errors import ModelUnavailable, OutputInvalid
 from services.orchestrator.agents.graders.grader import Question
 from services.orchestrator.agents.graders.similar import SimilarToEvidence, SimilarToQuestion
+from services.orchestrator.agents.prompt import declined
 from services.orchestrator.agents.settling import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.structured import SchemaRefused
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
+from services.orchestrator.generate.entry import Engine
 from services.orchestrator.generate.generator import Generation, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import (
@@ -351,3 +353,18 @@ async def test_numbers_and_other_scripts(said: str, passed: bool) -> None:
 )
 async def test_about_the_question(question: str, said: str, passed: bool) -> None:
     assert (await SimilarToQuestion(Embeds()).grade(Question(question, said))).passed is passed
+
+
+async def test_an_answer_that_says_that_nothing_was_found_is_not_graded() -> None:
+    helper, _ = agent(drafts(says(declined("default"))), GROUNDED, retriever=CATS, embedder=Embeds())  # type: ignore[arg-type]
+    got, outcome = await played(helper, ASK)
+    assert (text(got), outcome.reason) == (declined("default"), FinishReason.NO_ANSWER)
+    assert StepKind.GRADE not in steps(got)
+
+
+async def test_what_quotes_is_not_asked_to_write_again() -> None:
+    helper, generator = agent(drafts(says("A fox jumps.")), GROUNDED, retriever=CATS, embedder=Embeds(),  # type: ignore[arg-type]
+                              engine=Engine.EXTRACTIVE)  # fmt: skip
+    got, _ = await played(helper, ASK)
+    assert len(generator.asked) == 1
+    assert "This answer is not certain" in text(got)

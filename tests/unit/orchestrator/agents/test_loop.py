@@ -28,12 +28,11 @@ from services.orchestrator.runs.events import (
     ToolCallRequested,
     UsageReported,
 )
-from services.orchestrator.sessions.memory import Count, Summarise, Window
 from services.orchestrator.tools.tool import Declaration, Reason, ToolCall
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
-from tests.unit.orchestrator.agents.making import ASK, agent, kinds, results, text
+from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, kinds, results, text
 
 CALC = ("calculator", '{"expression":"2+2"}')
 
@@ -194,19 +193,6 @@ async def test_a_template_may_name_what_the_run_knows() -> None:
     helper, generator = agent(turns(says("x")), spec)
     await played(helper, replace(ASK, collection="cats"))
     assert generator.asked[0].messages[0].content == "helper of acme reads cats; True"
-
-
-class Remembers:
-    """A memory with one message and a summary that it has made."""
-
-    async def window(
-        self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
-    ) -> Window:
-        old = (Message(Role.USER, "I am Ann."),)
-        assert (tenant, session_id, budget) == ("acme", "s1", 100)
-        assert await count(old) == 3
-        summary = await summarise("", old) if summarise else ""
-        return Window(summary, (Message(Role.USER, "Hello."), Message(Role.ASSISTANT, "Hi.")))
 
 
 async def test_a_session_is_remembered_and_summed_up() -> None:

@@ -32,7 +32,7 @@ from services.orchestrator.runs.events import (
 from services.orchestrator.tools.tool import Declaration, Policy, Reason
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, ScriptedGenerator, calls, catalogue, played, says, turns
-from tests.unit.orchestrator.agents.making import ASK, agent, results, text
+from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, results, text
 
 PASSAGE = Passage("p", "d", "T", "u", "Cats sleep. Dogs run.", 0, 0.5, sentences=(Span(0, 11), Span(12, 21)))
 FOUND = FakeRetriever(Found((PASSAGE,)))
@@ -71,6 +71,10 @@ def repaired(generation: Generation) -> list[Any]:
 
 def regraded(generation: Generation) -> list[Any]:
     return says("Cats.") if "was checked" in generation.messages[-1].content else says("A fox.")
+
+
+def summing(generation: Generation) -> list[Said]:
+    return says("She is Ann." if "Sum up" in generation.messages[0].content else "You are Ann.")
 
 
 def quoting() -> Agent:
@@ -221,3 +225,22 @@ def test_an_event_that_no_one_folds_changes_nothing() -> None:
     body: Body = UsageReported(1, 1)
     assert fold([Event(1, body)]).reported == body
     assert Message(Role.USER, "x").content == "x"
+
+
+async def test_a_session_may_be_summed_up_again() -> None:
+    """The summary is the memory's to keep; what counts here is that the steps follow one another."""
+    ask = replace(ASK, session_id="s1")
+
+    def make() -> Agent:
+        return agent(summing, "memory: {window_tokens: 100}\n", memory=Remembers())[0]
+
+    journal = FakeJournal()
+    await played(make(), ask, journal)
+    for length in range(1, len(journal.record) + 1):
+        again = FakeJournal(events=journal.record[:length])
+        _, outcome = await played(make(), ask, again)
+        bodies = [event.body for event in again.record]
+        begun = [body.step for body in bodies if isinstance(body, StepStarted)]
+        ended = [body.step for body in bodies if isinstance(body, StepFinished)]
+        assert begun == ended == list(range(1, len(begun) + 1))
+        assert (fold(again.record).text, outcome.reason) == ("You are Ann.", FinishReason.STOP)
