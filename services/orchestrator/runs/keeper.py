@@ -46,10 +46,10 @@ class Keeper:
             log.exception("the other replicas were not told that this one leaves")
 
     async def _join(self) -> None:
+        """Begin anew after the others gave this replica up."""
         while True:
             try:
-                await asyncio.to_thread(self._records.join)
-                await self._executor.take_up(self._identify, self._seconds)
+                await asyncio.to_thread(self._records.join, restarted=False)
                 return
             except Exception:
                 log.exception("not joined; trying again")

@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from sqlalchemy.exc import DataError, IntegrityError
-
 from services.orchestrator import metrics
 from services.orchestrator.runs.errors import RecordsUnavailable
-from services.orchestrator.runs.records import Fenced, Records
+from services.orchestrator.runs.records import Fenced, Records, Unwritable
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.statements import Batch, only
 
@@ -128,7 +126,7 @@ class EventLog:
                 return {}
             except Fenced as fenced:
                 return dict.fromkeys(ids, fenced)
-            except (IntegrityError, DataError) as error:
+            except Unwritable as error:
                 if len(ids) == 1:
                     log.exception("a run cannot be written", extra={"run_id": ids[0]})
                     return {ids[0]: error}

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy import Row as TableRow
+from sqlalchemy.pool import PoolProxiedConnection
 
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import decode, decode_ask
@@ -19,6 +20,10 @@ UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
 _NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token")
 _INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
+
+
+class Unwritable(Exception):
+    """The database refuses what is to be written, and always will."""
 
 
 class Fenced(Exception):
@@ -54,31 +59,34 @@ class Records:
         self.incarnation = ""
         self._retained = retained
         self._statements = Statements(self.engine)
+        self._connection: PoolProxiedConnection | None = None
 
     def open(self) -> None:
         """Make the tables."""
         METADATA.create_all(self.engine)
 
     def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         self.engine.dispose()
 
-    def join(self) -> str:
-        """Become a replica that lives, under a new incarnation, which is returned. Those before it of the same name
-        are given up, and their runs are this one's now."""
+    def join(self, *, restarted: bool = True) -> None:
+        """Become a replica that lives, under a new incarnation. A process that has `restarted` gives up those of its
+        name before it, and has their runs; one that was given up itself has no such claim."""
         incarnation = f"{self.replica}/{uuid.uuid4().hex}"
         with self.engine.begin() as connection:
             connection.execute(insert(REPLICAS).values(incarnation=incarnation, name=self.replica, beat=0))
-            mine = (REPLICAS.c.name == self.replica) & (REPLICAS.c.incarnation != incarnation)
-            before = list(connection.execute(select(REPLICAS.c.incarnation).where(mine)).scalars())
-            connection.execute(delete(REPLICAS).where(REPLICAS.c.incarnation.in_(before)))
-            lost = RUNS.c.owner.in_(before) | (
-                (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.incarnation))
-            )
-            connection.execute(
-                update(RUNS).where(lost, RUNS.c.state.in_(UNDER_WAY)).values(owner=incarnation, replica=self.replica)
-            )
+            if restarted:
+                self._succeed(connection, incarnation)
         self.incarnation = incarnation
-        return incarnation
+
+    def _succeed(self, connection: Connection, incarnation: str) -> None:
+        mine = (REPLICAS.c.name == self.replica) & (REPLICAS.c.incarnation != incarnation)
+        connection.execute(delete(REPLICAS).where(mine))
+        lost = (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.incarnation))
+        taken = update(RUNS).where(lost, RUNS.c.state.in_(UNDER_WAY)).values(owner=incarnation)
+        connection.execute(taken)
 
     def leave(self, incarnation: str) -> None:
         """Die in peace: the others need not wait before they take up the runs."""
@@ -105,11 +113,27 @@ class Records:
             return True
 
     def commit(self, batch: Batch, incarnation: str) -> None:
-        """Write all or nothing. Raises Fenced."""
-        with self.engine.begin() as connection:
-            self._statements.execute(connection, batch)
-            if not self._statements.alive(connection, incarnation):
-                raise Fenced(incarnation)
+        """Write all or nothing. Raises Fenced, Unwritable, or whatever error the database's driver has. For one thread:
+        it keeps a connection of its own and speaks to the driver as it is, which costs a third."""
+        connection = self._connection = self._connection or self.engine.raw_connection()
+        driver = self.engine.dialect.loaded_dbapi
+        try:
+            cursor = connection.cursor()
+            try:
+                alive = self._statements.execute(cursor, batch, incarnation)
+            finally:
+                cursor.close()
+            if alive:
+                connection.commit()
+                return
+            connection.rollback()
+        except Exception as error:
+            self._connection = None
+            connection.invalidate()
+            if isinstance(error, driver.IntegrityError | driver.DataError):
+                raise Unwritable from error
+            raise
+        raise Fenced(incarnation)
 
     def left(self, known: Iterable[str]) -> list[Left]:
         """The runs under way that are this replica's by the record, but not among those it knows."""

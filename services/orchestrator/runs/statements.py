@@ -1,6 +1,7 @@
 """What the writer executes, as plain SQL that is compiled once: a commit is a few calls into the driver."""
 
-from sqlalchemy import BindParameter, Connection, Engine, Integer, bindparam, insert, null, select, update
+from sqlalchemy import BindParameter, Engine, Integer, bindparam, insert, null, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql import ClauseElement
 
 from services.orchestrator.runs.tables import EVENTS, MESSAGES, REPLICAS, RUNS, SESSIONS
@@ -40,19 +41,18 @@ class Statements:
             ),
         }
         self._sql = {name: str(statement.compile(dialect=engine.dialect)) for name, statement in made.items()}
-        self._alive = (
-            select(REPLICAS.c.beat).where(REPLICAS.c.incarnation == bindparam("me")).with_for_update(read=True)
-        )
+        alive = select(REPLICAS.c.beat).where(REPLICAS.c.incarnation == bindparam("me")).with_for_update(read=True)
+        self._alive = str(alive.compile(dialect=engine.dialect))
 
-    def execute(self, connection: Connection, batch: Batch) -> None:
+    def execute(self, cursor: DBAPICursor, batch: Batch, incarnation: str) -> bool:
+        """Write a batch in the cursor's transaction; False where the incarnation was given up. That it was not holds
+        until the transaction ends: whoever gives it up waits for that."""
         for name in ORDER:
             rows = batch.get(name)
             if rows:
-                connection.exec_driver_sql(self._sql[name], rows if len(rows) > 1 else rows[0])
-
-    def alive(self, connection: Connection, incarnation: str) -> bool:
-        """The incarnation is not given up. Holds until the transaction ends: whoever gives it up waits for that."""
-        return connection.execute(self._alive, {"me": incarnation}).first() is not None
+                cursor.executemany(self._sql[name], rows)
+        cursor.execute(self._alive, {"me": incarnation})
+        return cursor.fetchone() is not None
 
 
 # Where each statement's rows name their run.

@@ -101,7 +101,7 @@ def open_engine(url: str) -> Engine:
     """SQLite with its write-ahead log, or whatever the URL names. Parameters are `named` in plain SQL."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, paramstyle="named")
+    engine = create_engine(url, paramstyle="named", connect_args={"check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: object, _: object) -> None:

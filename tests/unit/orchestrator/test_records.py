@@ -6,7 +6,7 @@ from services.orchestrator.conversation import Message, Role
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import encode, encode_ask
 from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta, UsageReported
-from services.orchestrator.runs.records import Fenced, Filter, Records
+from services.orchestrator.runs.records import Fenced, Filter, Records, Unwritable
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import INSERT_EVENTS, INSERT_RUN, Batch, Row
 from tests.unit.orchestrator.conftest import OpenRecords
@@ -122,7 +122,7 @@ def test_runs_by_state_and_session(records: Records, of: Filter, expected: list[
 
 def test_nothing_is_written_by_halves(records: Records) -> None:
     put(records, info(1))
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Unwritable):
         put(records, info(2), info(1))
     assert records.get("acme", "run_x_0002") is None
 
