@@ -1,7 +1,5 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
-from pathlib import Path
-
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
@@ -11,7 +9,7 @@ from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
-from services.models.settings import ModelsSettings, adapters
+from services.models.settings import ModelsSettings
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
@@ -41,14 +39,6 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         drain=TRITON_DRAIN_SECONDS,
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
-
-
-def llm_names(options: Options) -> dict[str, str]:
-    """What the orchestrator is told of the language model: its name, the last part of its path, and its adapters'."""
-    settings = models_settings(options)
-    if not settings.llm:
-        return {}
-    return {"LLM": Path(settings.llm).name, "LLM_ADAPTERS": ",".join(adapters(settings.llm_lora))}
 
 
 def given_llm_port(options: Options) -> dict[str, int]:
