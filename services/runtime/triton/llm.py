@@ -259,7 +259,10 @@ class _Stream:
             await self._pending.wait()
             self._pending.clear()
             while self._outgoing:
-                await call.write(self._outgoing.popleft())
+                try:
+                    await call.write(self._outgoing.popleft())
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    return  # the reader hears of it, and says so
 
     def _take(self, response: Any) -> None:
         inferred = response.infer_response
