@@ -35,7 +35,7 @@ async def test_a_run_is_one_numbered_stream_of_events(mesh: Mesh, channel: grpc.
     ]
     kinds = [event.WhichOneof("event") for event in events]
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    assert kinds[:2] == ["started", "passages"]
+    assert kinds[:4] == ["started", "step_started", "passages", "step_finished"]
     assert kinds[-1] == "finished"
     answer = "".join(event.text.text for event in events if event.WhichOneof("event") == "text")
     assert "six weeks in summer" in answer
