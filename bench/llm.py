@@ -181,8 +181,9 @@ def _measured(sides: dict[str, StreamSide], mesh: Mesh | None, options: argparse
         extras.append(held.table())
         goals = [*goals, llm_goals.memory(held)]
         notes.append(OPEN)
-    if mesh is not None:
+    if mesh is not None and mesh.restarts:
         facts["restarts"] = dict(mesh.restarts)
+        notes.append(f"restarted, at the start or meanwhile: {dict(mesh.restarts)}")
     return Report(
         title=f"{options.tokens} tokens for {options.prompt}: {first} beside {peer}",
         cases=cases, results=results, goals=goals, rounds=options.rounds, extras=extras,

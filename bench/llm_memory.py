@@ -16,7 +16,8 @@ SERVICE = "orchestrator"
 EVERY_SECONDS = 0.25
 KIB = 1024
 OPEN = (
-    "open streams: all begin at once; the memory is the orchestrator's most while they run, over what it held before."
+    "open streams: all begin at once, the first time that there are so many; the memory is the orchestrator's most "
+    "while they run, over what it held before, by PSS."
 )
 
 
@@ -51,8 +52,7 @@ class StreamMemory:
 
 
 def measure_memory(mesh: Mesh, load: Callable[[Plan], Streams], plan: Plan, streams: int) -> StreamMemory:
-    """Carry the plan out once beforehand, so that what stays is there already; then again and watch."""
-    load(plan)
+    """Carry the plan out and watch."""
     before = _held(mesh)
     with _watched(lambda: _held(mesh)) as seen:
         load(plan)

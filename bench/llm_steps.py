@@ -33,7 +33,8 @@ limits: {{steps: {CALLS + 1}}}
 NOTE = (
     f"agent steps: {RUNS} runs, one after another, of an agent that calls the calculator {CALLS} times and answers, "
     "its model an upstream that answers at once. By the run's own events: from `started` to `finished` without what "
-    "its steps say that they waited for the model and the tools, shared among the times that the model was asked."
+    "its steps say that they waited for the model and the tools, shared among the times that the model was asked. The "
+    "client of the upstream counts as waiting; as seen by the caller counts all, the way through the edge included."
 )
 
 
