@@ -1,0 +1,63 @@
+"""An orchestrator in a process of its own, to be killed: `python counting_orchestrator.py DATABASE PUBLIC_KEY NAME`.
+
+Its agent counts to 100, from where its journal ends, and asks for approval first where the question is "may I?".
+Prints its port when it serves.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import grpc
+
+from services.orchestrator.directory import Directory
+from services.orchestrator.peers import Peers
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.events import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
+from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.fixed import FixedAgents
+from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.records import Records
+from services.orchestrator.scopes import identify
+from services.orchestrator.servicer import OrchestratorServicer
+from services.runtime.identity import TokenVerifier
+from tests.fakes.serving import app_of, serving
+
+LAST = 100
+
+
+class Counting:
+    name = "rag"
+    version = 1
+    description = "Counts."
+    resumable = True
+
+    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        bodies = [event.body for event in journal.events]
+        if ask.question == "may I?":
+            if not any(isinstance(body, ApprovalRequested) for body in bodies):
+                yield ApprovalRequested("a1", ApprovalKind.RUN, "may I?")
+            await journal.decision("a1")
+        for number in range(sum(isinstance(body, TextDelta) for body in bodies), LAST):
+            await asyncio.sleep(0.01)
+            yield TextDelta(f"{number} ")
+        yield Outcome(FinishReason.STOP)
+
+
+async def main(database: str, public_key: str, name: str) -> None:
+    verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes))
+    records = Records(database, name, 1000)
+    records.open()
+    executor = Executor(FixedAgents([Counting()]), records, 100)
+    await Keeper(executor, records, identify(verifier), 60, 0.2, 1.0).open()
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody:
+        peers = Peers(nobody, name)
+        servicer = OrchestratorServicer(executor, Directory(executor, records), peers, 60)
+        async with serving(app_of(servicer), verifier=verifier) as address:
+            print(address, flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

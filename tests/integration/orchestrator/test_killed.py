@@ -1,0 +1,130 @@
+"""An orchestrator is killed with SIGKILL, and its runs go on."""
+
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_event_pb2, run_pb2
+
+from services.runtime.channels import open_channel
+from tests.fakes.identity import Keys
+from tests.fakes.serving import until
+from tests.integration.orchestrator.counting_orchestrator import LAST
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+
+class Replica:
+    """An orchestrator in a process of its own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._arguments = (f"sqlite:///{folder}/runs.db", str(folder / "public.pem"), name)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Any]:
+        """Start it; gives a stub. It is killed at the end, if it was not before."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.integration.orchestrator.counting_orchestrator", *self._arguments,
+            stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
+        try:
+            assert self._process.stdout is not None
+            async with asyncio.timeout(60):
+                address = (await self._process.stdout.readline()).decode().strip()
+            async with open_channel(address) as channel:
+                yield pb_grpc.OrchestratorServiceStub(channel)
+        finally:
+            await self.kill()
+
+    async def kill(self) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: Keys) -> Path:
+    (tmp_path / "public.pem").write_bytes(keys.public_pem)
+    return tmp_path
+
+
+def ask(question: str) -> pb.RunRequest:
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)
+    return pb.RunRequest(messages=[message], detached=True)
+
+
+async def read(stream: Any, events: list[run_event_pb2.RunEvent], most: int = 1 << 31) -> None:
+    """Read up to an event, or to the end; a stream that breaks ends."""
+    try:
+        while len(events) < most and (response := await stream.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
+            events += response.events
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 (what else is wrong)
+
+
+def check(events: list[run_event_pb2.RunEvent]) -> None:
+    """Every event once, and the answer whole."""
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert "".join(event.text.text for event in events) == "".join(f"{number} " for number in range(LAST))
+    assert events[-1].finished.reason == run_pb2.FINISH_REASON_STOP
+
+
+@pytest.mark.parametrize("name", ["orchestrator-0", "orchestrator-1"], ids=["restarted", "replaced"])
+async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, name: str) -> None:
+    metadata = keys.metadata()
+    runs: list[list[run_event_pb2.RunEvent]] = [[] for _ in range(4)]
+    first = Replica(folder, "orchestrator-0")
+    async with first.up() as stub:
+        streams = [stub.Run(ask("count"), metadata=metadata) for _ in runs]
+        reading = [asyncio.create_task(read(stream, events)) for stream, events in zip(streams, runs, strict=True)]
+        most = random.Random(1).randint(5, 50)
+        await until(lambda: all(len(events) >= most for events in runs))
+        await first.kill()
+        await asyncio.gather(*reading)
+    assert all(most <= len(events) < LAST for events in runs)
+    async with Replica(folder, name).up() as stub:
+        for events in runs:
+            request = pb.AttachRequest(run_id=events[0].run_id, after_sequence=len(events))
+            async with asyncio.timeout(30):
+                await read(stub.Attach(request, metadata=metadata), events)
+            check(events)
+
+
+async def test_killed_while_it_waits_for_a_person_and_again_after_the_decision(keys: Keys, folder: Path) -> None:
+    metadata = keys.metadata()
+    events: list[run_event_pb2.RunEvent] = []
+    replica = Replica(folder, "orchestrator-0")
+    async with replica.up() as stub:
+        await read(stub.Run(ask("may I?"), metadata=metadata), events, 2)
+        await replica.kill()
+    run_id = events[0].run_id
+    assert events[-1].approval_request.approval_id == "a1"
+    async with replica.up() as stub:
+        got = await stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=metadata)
+        assert (got.run.state, list(got.run.pending_approvals)) == (run_pb2.Run.STATE_WAITING, ["a1"])
+        decisions = [
+            stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1", approved=True), metadata=metadata)
+            for _ in range(5)
+        ]
+        codes = [await decision.code() for decision in decisions]
+        assert sorted(code.name for code in codes) == ["FAILED_PRECONDITION"] * 4 + ["OK"]
+        await replica.kill()
+    async with replica.up() as stub:
+        refused = stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1"), metadata=metadata)
+        assert await refused.code() is grpc.StatusCode.FAILED_PRECONDITION
+        async with asyncio.timeout(30):
+            request = pb.AttachRequest(run_id=run_id, after_sequence=len(events))
+            await read(stub.Attach(request, metadata=metadata), events)
+    check(events)
