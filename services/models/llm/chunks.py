@@ -29,9 +29,8 @@ def failure(error: DomainError) -> Chunk:
     told: dict[str, Any] = {
         "kind": error.kind.name, "reason": error.reason, "message": error.message, "metadata": error.details,
     }  # fmt: skip
-    retry_after = getattr(error, "retry_after", None)
-    if retry_after is not None:
-        told["retry_after"] = retry_after
+    if error.retry_after is not None:
+        told["retry_after"] = error.retry_after
     return {"error": told}
 
 

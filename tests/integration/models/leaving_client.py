@@ -16,7 +16,7 @@ async def main(target: str) -> None:
         client = LlmClient(channel)
         payload = {
             "messages": [{"role": "user", "content": "Hello"}],
-            "sampling": {"max_tokens": 1900, "ignore_eos": True},
+            "sampling": {"max_tokens": 8000, "ignore_eos": True},
         }
         answers = [client.generate(payload, timeout=100) for _ in range(COUNT)]
         for answer in answers:
