@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.local.ports import PortBook
 from tests.e2e.meshes import EDGES, HEADWORKS, Mesh, running, wait_for
 
+pytest.importorskip("vllm")
 READY_SECONDS = 240.0
 PRODUCT = "What is 17 times 23?"
 CALCULATOR: Any = {
