@@ -34,7 +34,7 @@ def without_events(database: str) -> Iterator[None]:
 
 
 async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records: Records) -> None:
-    says = [*(TextDelta(str(number)) for number in range(50)), Outcome(FinishReason.STOP)]
+    says: list[Body | Outcome] = [*(TextDelta(str(number)) for number in range(50)), Outcome(FinishReason.STOP)]
     executor = await open_executor(FakeAgent(says))
     run = await start(executor)
     seen = 0
