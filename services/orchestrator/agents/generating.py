@@ -133,7 +133,7 @@ def _requests(work: Work, calls: Sequence[ToolCall], step: int) -> list[ToolCall
     """The calls as events, each with an id of its own; not those that were recorded before the process died."""
     state = work.state
     known = [canonical_call(one.call) for one in state.calls.values() if one.step == step]
-    callers = {tool.name for tool in work.ask.tools} - work.own_tools
+    callers = {tool.name for tool in work.ask.tools}
     made: list[ToolCallRequested] = []
     taken = set(state.calls) | {call.id for message in work.ask.messages for call in message.tool_calls}
     for number, call in enumerate(calls, 1):
@@ -189,8 +189,7 @@ def _conversation(work: Work) -> tuple[Message, ...]:
 
 
 def _offered(work: Work) -> tuple[Declaration, ...]:
-    own = work.toolbox.declarations
-    return (*own, *(tool for tool in work.ask.tools if tool.name not in work.own_tools))
+    return (*work.toolbox.declarations, *work.ask.tools)
 
 
 def _choice(work: Work) -> ToolChoice:

@@ -74,6 +74,7 @@ class SpecAgent:
         toolbox = Toolbox([])
         if (entries := tool_entries(spec)) and kit.toolboxes is not None:
             toolbox = await kit.toolboxes.open(entries)
+        _check_tools(spec, ask, toolbox)
         _check_collection(spec, ask)
         form = _form(spec, ask)
         work = Work(
@@ -88,7 +89,6 @@ class SpecAgent:
             form,
             checker(form),
             toolbox,
-            frozenset(declaration.name for declaration in toolbox.declarations),
         )
         work.limit = recorded(spec.limits, work.state)
         return work
@@ -193,6 +193,13 @@ def _check_collection(spec: Spec, ask: Ask) -> None:
     if ask.collection and not retrieval.caller_may_choose and ask.collection not in retrieval.collections:
         names = ", ".join(retrieval.collections)
         raise InvalidArgument(f"the agent {spec.name!r} reads its own collections only: {names}", field="collection")
+
+
+def _check_tools(spec: Spec, ask: Ask, toolbox: Toolbox) -> None:
+    """Raises InvalidArgument for a tool of the caller's that has the name of one of the agent's."""
+    for tool in ask.tools:
+        if tool.name in toolbox:
+            raise InvalidArgument(f"the agent {spec.name!r} has a tool {tool.name!r} of its own", field="tools")
 
 
 def _form(spec: Spec, ask: Ask) -> ResponseFormat:

@@ -70,7 +70,6 @@ class Work:
     form: ResponseFormat
     checker: Checker | None
     toolbox: Toolbox
-    own_tools: frozenset[str] = frozenset()
     found: Found | None = None
     window: Window | None = None
     limit: str = ""

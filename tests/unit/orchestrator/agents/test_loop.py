@@ -249,3 +249,9 @@ async def test_without_tools_to_call_the_form_is_the_engines() -> None:
     helper, generator = agent(turns(says("{}")), "tool_choice: none\n", FakeTool("t"))
     await played(helper, replace(ASK, response_format=form))
     assert generator.asked[0].response_format == form
+
+
+async def test_a_tool_of_the_callers_with_the_name_of_the_agents() -> None:
+    helper, _ = agent(turns(says("x")), "", FakeTool("look"))
+    with pytest.raises(InvalidArgument, match="a tool 'look' of its own"):
+        await played(helper, replace(ASK, tools=(Declaration("look", "", {"type": "object"}),)))
