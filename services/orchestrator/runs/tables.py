@@ -1,6 +1,7 @@
 """The tables in which runs, their events, the replicas and the sessions are kept, and the engine under them."""
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Engine,
     Float,
@@ -40,7 +41,7 @@ RUNS = Table(
     Column("prompt_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
     Column("cached_tokens", Integer, nullable=False),
-    Column("cost_nanos", Integer, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
     Column("pending", Text, nullable=False),
     Column("detached", Integer, nullable=False),
     Column("seconds", Float(53), nullable=False),

@@ -1,9 +1,12 @@
 """Records in a database of the test's own, and executors over them."""
 
+import os
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
@@ -18,8 +21,19 @@ OpenExecutor = Callable[..., Awaitable[Executor]]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/runs.db"
+def database(tmp_path: Path) -> Iterator[str]:
+    """SQLite; or a new database on the server that HEADWORKS_TEST_POSTGRES names: postgresql+psycopg://user@host/."""
+    server = os.environ.get("HEADWORKS_TEST_POSTGRES")
+    if not server:
+        yield f"sqlite:///{tmp_path}/runs.db"
+        return
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield f"{server}{name}"
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
 
 
 @pytest.fixture

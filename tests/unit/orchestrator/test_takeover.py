@@ -156,13 +156,15 @@ async def test_a_replica_that_was_given_up_stops_its_runs_and_begins_anew(
     open_executor: OpenExecutor, records: Records
 ) -> None:
     agent = Counting(hold=3)
-    slow = await open_executor(agent, replica="orchestrator-0", beat=1.5)
+    slow = await open_executor(agent, replica="orchestrator-0")
     run = await start(slow)
     await agent.held.wait()
     await run.saved(3)
     other = Counting()
-    await open_executor(other, replica="orchestrator-1", lease=0.3)
-    await until(lambda: other.began)
+    taker = await open_executor(other, replica="orchestrator-1", lease=1000)
+    theirs, given_up = taker._records, slow._records.incarnation
+    await until(lambda: theirs.claim(given_up, theirs.beat(theirs.incarnation)[given_up]))
+    await taker.take_up(lambda token: lambda deadline: None, 30)
     await until(lambda: isinstance(run.broken, RunMoved))
     agent.release.set()
     assert texts(await over(records, run)) == "1234"
