@@ -6,9 +6,10 @@ from contextlib import aclosing
 from services.orchestrator.agents import metrics
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.calling import call_tools
-from services.orchestrator.agents.generating import Order, generate, order
+from services.orchestrator.agents.generating import generate
 from services.orchestrator.agents.grading import grade
 from services.orchestrator.agents.limits import Clock, reached, recorded, soft
+from services.orchestrator.agents.ordering import Order, order
 from services.orchestrator.agents.prompt import Prompt, declined
 from services.orchestrator.agents.remembering import recall, recalls, remember
 from services.orchestrator.agents.retrieving import retrieve, search

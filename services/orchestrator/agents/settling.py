@@ -4,9 +4,10 @@ from services.orchestrator.agents import structured
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.citations import Writer, quotes
 from services.orchestrator.agents.errors import OutputInvalid
-from services.orchestrator.agents.generating import generate, order
+from services.orchestrator.agents.generating import generate
 from services.orchestrator.agents.grading import failures, graded
 from services.orchestrator.agents.limits import reached
+from services.orchestrator.agents.ordering import order
 from services.orchestrator.agents.prompt import declined
 from services.orchestrator.agents.work import Bodies, Work
 from services.orchestrator.conversation import Message, Role
