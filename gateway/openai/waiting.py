@@ -12,8 +12,10 @@ from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
 
 Events = Sequence[run_event_pb2.RunEvent]
-# So long before the deadline a caller is told what the run waits for; after it nothing can be told.
-NOTICE_SECONDS = 0.25
+# So long before the deadline a caller is told what the run waits for: after it nothing can be told. A second, and of a
+# short call a fifth.
+NOTICE_SECONDS = 1.0
+NOTICE_SHARE = 0.2
 
 
 class ApprovalPending(DomainError):
@@ -58,7 +60,7 @@ async def patiently(
 
 
 def _patience(seen: Seen, call: Call, heartbeat: float) -> float:
-    left = call.remaining - NOTICE_SECONDS
+    left = call.remaining - min(NOTICE_SECONDS, NOTICE_SHARE * (call.deadline - call.started))
     if left <= 0:
         raise _pending(seen)
     return min(left, heartbeat)

@@ -241,7 +241,8 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
             mesh.kill("orchestrator-0")
             wait_for(lambda: mesh.process("orchestrator-0")["restarts"] > restarts, 30)
             mesh.wait_ready()
-            told(mesh, "run", "decide", run_id, "--yes")
+            decide = ("run", "decide", run_id, "--yes")  # refused while the gateway finds the new process
+            wait_for(lambda: mesh.command(*decide).returncode == 0, 30)
             wait_for(lambda: watching.poll() is not None, 60, lambda: str(lines[-3:]))
         finally:
             watching.kill()

@@ -59,7 +59,15 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
             mesh.wait_ready()
             waiting = told(mesh, "run", "list", "--state", "waiting")["runs"]
             assert [one["id"] for one in waiting] == [run_id]
-            told(mesh, "run", "decide", run_id, "--yes", "--comment", "so be it")
+            decide = (
+                "run",
+                "decide",
+                run_id,
+                "--yes",
+                "--comment",
+                "so be it",
+            )  # refused while the gateway finds the new process
+            wait_for(lambda: mesh.command(*decide).returncode == 0, 30)
             wait_for(lambda: watching.poll() is not None, 60, lambda: str(lines[-3:]))
         finally:
             watching.kill()
