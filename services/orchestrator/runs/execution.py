@@ -10,7 +10,20 @@ from services.orchestrator.conversation import Message
 from services.orchestrator.runs.agent import Agent, Ask
 from services.orchestrator.runs.codec import encode, encode_ask, encode_message
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
-from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested, Body, Event, Finished, FinishReason
+from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Body,
+    Event,
+    Finished,
+    FinishReason,
+    PassagesRetrieved,
+    Started,
+    StepFinished,
+    StepStarted,
+    UsageReported,
+    VerdictGiven,
+)
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import pending_text
 from services.orchestrator.runs.run import Run, State
@@ -31,6 +44,8 @@ from services.runtime.errors import Kind
 Scope: TypeAlias = Callable[[float], None]
 # Events that a run may be ahead of its record; then it waits.
 AHEAD = 256
+# What nobody waits for: it may be stored, and seen, together with what comes next.
+_LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReported, VerdictGiven)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ class Execution:
         event = self.run.append(body)
         if self.transcript is not None:
             self.transcript.add(body)
-        self.log.put(self)
+        self.log.put(self, linger=type(body) in _LINGERING)
         return event
 
     def _bounded(self, request: ApprovalRequested) -> ApprovalRequested:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 0.25
 CLOSE_SECONDS = 5.0
+# How long events wait for company that nobody waits for.
+LINGER_SECONDS = 0.01
 
 
 class Entry(Protocol):
@@ -54,6 +56,7 @@ class EventLog:
         self._dirty: dict[str, Entry] = {}
         self._taken: list[tuple[Entry, int]] = []
         self._scheduled = False
+        self._lingering: asyncio.TimerHandle | None = None
         self._failing = False
         self._since: dict[str, float] = {}
         self._queue: queue.SimpleQueue[tuple[Batch, list[str], str] | None] = queue.SimpleQueue()
@@ -87,11 +90,15 @@ class EventLog:
         if self._failing:
             raise RecordsUnavailable
 
-    def put(self, entry: Entry) -> None:
-        """Have the entry's new events, or its new state, written."""
+    def put(self, entry: Entry, *, linger: bool = False) -> None:
+        """Have the entry's new events, or its new state, written; those that nobody waits for may linger."""
         self._dirty[entry.run.id] = entry
         self._idle.clear()
-        if not self._scheduled and not self._taken:
+        if self._scheduled or self._taken:
+            return
+        if linger:
+            self._lingering = self._lingering or self._loop.call_later(LINGER_SECONDS, self._flush)
+        else:
             self._scheduled = True
             # Not now: what happens in the same turn of the loop goes along.
             self._loop.call_soon(self._flush)
@@ -102,6 +109,9 @@ class EventLog:
 
     def _flush(self) -> None:
         self._scheduled = False
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._taken or not self._dirty:
             return
         batch: Batch = {}
