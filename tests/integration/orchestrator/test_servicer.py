@@ -221,8 +221,9 @@ async def test_a_caller_who_leaves_ends_the_run(keys: Keys, database: str, read:
     agent = FakeAgent(hold=1)
     async with replicas(keys, database, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
-        for _ in range(read):
-            await stream.read()
+        seen = 0
+        while seen < read:
+            seen += len((await stream.read()).events)
         await agent.held.wait()
         stream.cancel()
         await until(lambda: agent.closed)
