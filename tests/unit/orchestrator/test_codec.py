@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.runs.codec import decode, encode
+from services.orchestrator import convert
+from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.codec import decode, decode_ask, encode, encode_ask
 from services.orchestrator.runs.events import (
+    ApprovalDecided,
+    ApprovalKind,
+    ApprovalRequested,
+    Body,
     Citation,
     CitationAdded,
     Event,
@@ -15,10 +22,17 @@ from services.orchestrator.runs.events import (
     PassagesRetrieved,
     Span,
     Started,
+    StepFinished,
+    StepKind,
+    StepStarted,
     TextDelta,
     Timing,
+    ToolCallRequested,
+    ToolResultReceived,
     UsageReported,
-)
+    VerdictGiven,
+)  # fmt: skip
+from services.orchestrator.tools.tool import Declaration, Reason, ToolCall, ToolResult
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers(0, 2**31 - 1)
@@ -52,3 +66,31 @@ def test_events_come_back_as_they_were(events: list[Event]) -> None:
 def test_anything_else_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         decode(data)
+
+
+CALL = ToolCall("c1", "search", '{"q": 1}')
+OTHERS: list[Body] = [
+    Started("a", "c", 3, "s"),
+    StepStarted(1, StepKind.RETRIEVE),
+    StepFinished(1, StepKind.GENERATE, "m", UsageReported(1, 2, 3, 4), 0.5, 0.25, "text", "stop", 0.75),
+    ToolCallRequested(CALL, 1, True),
+    ToolResultReceived(ToolResult("c1", "search", "no", True, Reason.TIMEOUT, 1.5, 2, True)),
+    VerdictGiven("grounded", False, 0.5, "why", 2, ("one", "two")),
+    ApprovalRequested("a1", ApprovalKind.TOOL_CALL, "may I?", CALL, "", 12.5),
+    ApprovalDecided("a1", True, "me", "fine", "instead"),
+    Finished(FinishReason.LIMIT, limit="steps"),
+]
+
+
+@pytest.mark.parametrize("body", OTHERS, ids=lambda body: type(body).__name__)
+def test_every_kind_comes_back_as_it_was(body: Body) -> None:
+    (event,) = decode(encode([Event(1, body, 1.0)]))
+    assert event == Event(1, body, 1.0)
+    assert convert.event("r", event).WhichOneof("event")
+
+
+def test_an_ask_comes_back_as_it_was() -> None:
+    messages = (Message(Role.ASSISTANT, "", (CALL,)), Message(Role.TOOL, "r", (), "c1", "search"))
+    form = ResponseFormat(Form.JSON_SCHEMA, "answer", {"type": "object"})
+    asked = Ask(messages, "c", 1, 2, (Declaration("f", "d", {"type": "object"}),), response_format=form, session_id="s")
+    assert decode_ask(encode_ask(asked)) == asked
