@@ -40,11 +40,11 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
     for field in ("instructions", "prompt"):
         if isinstance(raw.get(field), str):
             problems += _template(field, raw[field], source)
-    if spec is not None:
-        problems += _schema(spec, source)
-        if check_tools is not None:
-            found = check_tools(spec.tools)
-            problems += [_problem(source, ("tools", *path), message) for path, message in found]
+    problems += _schema(raw, source)
+    tools = raw.get("tools")
+    if check_tools is not None and isinstance(tools, list):
+        found = check_tools(tuple(tools))
+        problems += [_problem(source, ("tools", *path), message) for path, message in found]
     if problems:
         raise BadAgent(sorted(problems, key=lambda each: each.line)[:_MOST])
     assert spec is not None  # noqa: S101 (there would be a problem)
@@ -80,11 +80,13 @@ def _template(field: str, text: str, source: Source) -> list[Problem]:
     return []
 
 
-def _schema(spec: Spec, source: Source) -> list[Problem]:
-    if spec.output.schema_ is None:
+def _schema(raw: Mapping[str, Any], source: Source) -> list[Problem]:
+    output = raw.get("output")
+    schema = output.get("schema") if isinstance(output, dict) else None
+    if not isinstance(schema, dict):
         return []
     try:
-        Checker(spec.output.schema_)
+        Checker(schema)
     except BadSchema as error:
         return [_problem(source, ("output", "schema"), str(error))]
     return []

@@ -11,7 +11,7 @@ from services.orchestrator.agents.spec import GraderSpec
 from services.orchestrator.agents.validation import digest, parse
 
 ROOT = Path(__file__).parents[4]
-EXAMPLES = ROOT / "examples" / "agents"
+EXAMPLES = [*(ROOT / "examples" / "agents").glob("*.yaml"), ROOT / "examples" / "orders" / "refunds.yaml"]
 DOCS = ROOT / "docs" / "agents.md"
 FULL = """
 name: analyst
@@ -99,8 +99,11 @@ def test_what_is_wrong_is_named_by_line_and_field(text: str, words: str) -> None
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(BadAgent) as caught:
-        parse("name: A\nlimits: {steps: x}\nprompt: '{{ no }}'\ntool: []\n", lambda tools: [])
-    assert [problem.line for problem in caught.value.problems] == [1, 2, 3, 4]
+        parse(
+            "name: A\nlimits: {steps: x}\nprompt: '{{ no }}'\ntool: []\noutput: {schema: {type: thing}}\ntools: [x]\n",
+            lambda tools: [((0,), f"no {tools[0]}")],
+        )
+    assert [problem.line for problem in caught.value.problems] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_tools_are_judged_by_who_knows_them() -> None:
@@ -125,7 +128,7 @@ def test_the_digest_is_of_the_meaning(one: str, other: str, same: bool) -> None:
     assert (digest(parse(one)) == digest(parse(other))) is same
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(EXAMPLES), ids=lambda path: path.stem)
 def test_the_examples_are_valid(path: Path) -> None:
     assert parse(path.read_text("utf-8")).name == path.stem
 
