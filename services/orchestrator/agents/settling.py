@@ -106,7 +106,8 @@ def _checked(work: Work, draft: StepFinished) -> str | None:
             return draft.text
         if work.limit:
             return None
-        raise OutputInvalid(f"the model's answer does not have the form that was asked for: {fault}"[:600])
+        cut = "it was cut off at max_tokens: " if draft.finish == Finish.LENGTH else ""
+        raise OutputInvalid(f"the model's answer does not have the form that was asked for: {cut}{fault}"[:600])
     failed = failures(work)
     if not failed:
         return draft.text

@@ -18,7 +18,7 @@ from services.orchestrator.agents.settling import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.structured import SchemaRefused
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
 from services.orchestrator.generate.entry import Engine
-from services.orchestrator.generate.generator import Generation, Tokens
+from services.orchestrator.generate.generator import Finish, Generation, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import (
     ApprovalDecided,
@@ -89,6 +89,12 @@ async def test_a_form_that_stays_wrong_is_an_error(spec: str, asked: int) -> Non
     with pytest.raises(OutputInvalid, match="it is not JSON"):
         await played(helper, replace(ASK, response_format=FORM))
     assert len(generator.asked) == asked
+
+
+async def test_an_answer_that_was_cut_off_is_said_to_be() -> None:
+    helper, _ = agent(drafts(says('{"a"', finish=Finish.LENGTH)))  # type: ignore[arg-type]
+    with pytest.raises(OutputInvalid, match="cut off at max_tokens: it is not JSON"):
+        await played(helper, replace(ASK, response_format=FORM))
 
 
 async def test_the_agents_own_form() -> None:
