@@ -39,9 +39,12 @@ def test_streams_are_counted(mesh: Mesh) -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)")
-def test_prometheus_accepts_its_configuration() -> None:
+@pytest.mark.parametrize(
+    ("verb", "file"), [(("check", "config"), "prometheus.yml"), (("test", "rules"), "rules.test.yml")]
+)
+def test_prometheus_accepts_its_configuration(verb: tuple[str, str], file: str) -> None:
     checked = subprocess.run(
-        ["promtool", "check", "config", ROOT / "infra/prometheus/prometheus.yml"],
+        ["promtool", *verb, ROOT / "infra/prometheus" / file],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
