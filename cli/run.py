@@ -107,7 +107,8 @@ def _show(run: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(run)
     else:
-        wide().print(table(("", ""), run.items()))
+        rows = ((name, " ".join(value) if isinstance(value, list) else value) for name, value in run.items())
+        wide().print(table(("", ""), rows))
 
 
 def _run(run: Any) -> dict[str, Any]:

@@ -48,9 +48,10 @@ async def repair(work: Work) -> Bodies | None:
 def _wrong(work: Work, draft: StepFinished) -> str:
     """What to tell the model about its draft; empty where nothing is wrong or it may not try again."""
     if work.checker is not None and (fault := work.checker.fault(draft.text)):
-        return f"Your answer cannot be used: {fault}\nWrite the answer again, as asked, and nothing else." * (
-            work.spec.output.repair
-        )
+        # One that was cut off would be so again, and its prompt would be longer by all of it.
+        if not work.spec.output.repair or draft.finish == Finish.LENGTH:
+            return ""
+        return f"Your answer cannot be used: {fault}\nWrite the answer again, as asked, and nothing else."
     failed = failures(work)
     if failed:
         found = "\n".join(f"- {verdict.reason}" for verdict in failed)
@@ -106,7 +107,7 @@ def _checked(work: Work, draft: StepFinished) -> str | None:
             return draft.text
         if work.limit:
             return None
-        cut = "it was cut off at max_tokens: " if draft.finish == Finish.LENGTH else ""
+        cut = "it was cut off at its largest number of tokens: " if draft.finish == Finish.LENGTH else ""
         raise OutputInvalid(f"the model's answer does not have the form that was asked for: {cut}{fault}"[:600])
     failed = failures(work)
     if not failed:
