@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from services.orchestrator.generate import catalogue_file
@@ -72,8 +73,15 @@ def open_catalogue(settings: OrchestratorSettings, engines: Engines) -> Catalogu
     """Raises BadCatalogue."""
     file = catalogue_file.read(settings.catalogue_file) if settings.catalogue_file else CatalogueFile((), "", "USD")
     entries = {entry.name: entry for entry in (*file.entries, *own_entries(settings))}
-    entries |= {entry.name: entry for entry in file.entries}
+    entries |= {entry.name: _completed(entry, settings) for entry in file.entries}
     return Catalogue(map(engines.served, entries.values()), file.default or settings.llm, file.currency)
+
+
+def _completed(entry: Entry, settings: OrchestratorSettings) -> Entry:
+    """With the context of the mesh's own model, where the file does not say it."""
+    if entry.engine is not Engine.TRITON or entry.context_length:
+        return entry
+    return replace(entry, context_length=settings.llm_context_length)
 
 
 def own_entries(settings: OrchestratorSettings) -> list[Entry]:

@@ -82,11 +82,13 @@ models:
 async def test_a_file_adds_to_them_and_wins(tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     path.write_text(FILE)
-    catalogue = await opened({"FAR_KEY": "secret"}, catalogue_file=path, llm="tiny")
+    catalogue = await opened({"FAR_KEY": "secret"}, catalogue_file=path, llm="tiny", llm_context_length=2048)
     assert [entry.name for entry in catalogue.entries] == ["far", "tiny", "extractive"]
     assert catalogue.find("default").entry.name == "far"
     assert catalogue.find("tiny").entry.price.output_nanos == 10**9
+    assert catalogue.find("tiny").entry.context_length == 2048
     assert catalogue.find("far").generator.name == "upstream"
+    assert catalogue.find("far").entry.context_length == 0
 
 
 @pytest.mark.parametrize("secrets", [{}, {"FAR_KEY": ""}, {"FAR_KEY": "ключ"}, {"FAR_KEY": "a\nb"}])
