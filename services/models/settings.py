@@ -75,7 +75,10 @@ class ModelsSettings(Settings):
         description="Further arguments of vLLM's AsyncEngineArgs as a JSON object; they win over these settings.",
     )
     llm_chunk_milliseconds: float = Field(
-        10, ge=0, description="Text goes out at most this often; what comes sooner joins the next chunk."
+        20,
+        ge=0,
+        description="Shortest time between two chunks of an answer with 64 answers under way, and in proportion less "
+        "with fewer; what comes sooner joins the next chunk.",
     )
     llm_chunk_tokens: int = Field(16, ge=1, description="A chunk with this many tokens goes out without waiting.")
     llm_max_queue: int = Field(64, ge=0, description="Requests that may wait beyond those being generated.")

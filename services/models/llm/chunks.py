@@ -9,7 +9,7 @@
 Exactly one of the last two ends it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -37,13 +37,13 @@ def failure(error: DomainError) -> Chunk:
 class Coalescer:
     """Decides when text goes out. All times are in seconds on one clock.
 
-    The first piece goes at once, a later one when `window` seconds have passed since the last or `tokens` tokens wait.
-    So where the engine's steps take longer than the window, nothing waits.
+    The first piece goes at once, a later one when `window()` seconds have passed since the last or `tokens` tokens
+    wait. So where the engine's steps take longer than the window, nothing waits.
     """
 
     __slots__ = ("_last", "_pieces", "_tokens", "_window", "waiting")
 
-    def __init__(self, window: float, tokens: int) -> None:
+    def __init__(self, window: Callable[[], float], tokens: int) -> None:
         self._window = window
         self._tokens = tokens
         self._last = float("-inf")
@@ -53,7 +53,7 @@ class Coalescer:
     @property
     def due(self) -> float:
         """When what waits has to go out."""
-        return self._last + self._window
+        return self._last + self._window()
 
     def add(self, text: str, tokens: int, now: float) -> bool:
         """Take a piece in; whether what waits is to go out now."""

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 HEALTH_SECONDS = 10.0
+# Sequences at once from which on text waits as long as the setting says.
+LOADED = 64
 HELLO = Prompt([{"role": "user", "content": "Hello"}])
 
 
@@ -33,7 +35,7 @@ class Service:
     def __init__(self, engine: Engine, admission: Admission, settings: ModelsSettings) -> None:
         self._engine = engine
         self._admission = admission
-        self._window = settings.llm_chunk_milliseconds / 1000
+        self._longest_window = settings.llm_chunk_milliseconds / 1000
         self._chunk_tokens = settings.llm_chunk_tokens
         self._loop = asyncio.get_running_loop()
         self._clock: Callable[[], float] = self._loop.time
@@ -81,6 +83,10 @@ class Service:
         for generation in self._under_way.values():
             groups.setdefault(generation.request.stream or generation.request.id, []).append(generation)
         return list(groups.values())
+
+    def _window(self) -> float:
+        """Seconds between the chunks of a generation: the more there are to serve, the longer."""
+        return self._longest_window * min(1.0, len(self._under_way) / LOADED)
 
     def _generate(self, request: Generate, reply: Reply) -> None:
         if request.id in self._under_way:

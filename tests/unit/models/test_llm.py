@@ -52,7 +52,7 @@ def test_no_json_is_refused() -> None:
 
 
 def test_the_first_piece_goes_at_once_and_later_ones_together() -> None:
-    coalescer = Coalescer(window=0.01, tokens=3)
+    coalescer = Coalescer(window=lambda: 0.01, tokens=3)
     assert coalescer.add("a", 1, 5.0)
     assert coalescer.take(5.0) == ("a", 1)
     assert not coalescer.add("b", 1, 5.004)
