@@ -72,10 +72,12 @@ def catalogue(
     engine: Engine = Engine.OPENAI,
     capabilities: frozenset[Capability] = ALL,
     price: Price = Price(1_000_000, 2_000_000),  # noqa: B008 (frozen)
+    **entry: Any,
 ) -> Catalogue:
-    """Models by name."""
+    """Models by name; `entry` has further fields of each one's Entry."""
     served = [
-        Served(Entry(name, engine, capabilities=capabilities, price=price), generator) for name, generator in generators
+        Served(Entry(name, engine, capabilities=capabilities, price=price, **entry), generator)
+        for name, generator in generators
     ]
     return Catalogue(served, default)
 

@@ -33,17 +33,22 @@ async def order(work: Work, kind: StepKind, extra: Sequence[Message] = (), *, to
     limits = work.spec.limits
     if limits.tokens is None and limits.cost is None:
         return Order(kind, generation)
-    wanted = generation.sampling.max_tokens
-    most = room(limits, work.state, work.served.entry, _upper_bound(generation))
+    entry = work.served.entry
+    wanted = generation.sampling.max_tokens or entry.sampling.max_tokens
+    most = room(limits, work.state, entry, _upper_bound(generation))
     if most is not None and (wanted is None or most < wanted):
         exact = await work.served.generator.count(generation.messages, generation.tools)
-        most = room(limits, work.state, work.served.entry, exact)
-    if most is None or (wanted is not None and wanted <= most):
+        most = room(limits, work.state, entry, exact)
+        if wanted is None and entry.context_length:
+            wanted = entry.context_length - exact  # a cap beyond what the context leaves would be refused
+    if most is None:
         return Order(kind, generation)
     limit = TOKENS if limits.cost is None or _is_tokens(work, most) else COST
     if most <= 0:
         work.limit = limit
         return None
+    if wanted is not None and wanted <= most:
+        return Order(kind, generation)
     return Order(kind, replace(generation, sampling=replace(generation.sampling, max_tokens=most)), limit)
 
 

@@ -56,11 +56,12 @@ def agent(
     embedder: Embedder | None = None,
     memory: Memory | None = None,
     engine: Engine = Engine.OPENAI,
+    **entry: Any,
 ) -> tuple[SpecAgent, ScriptedGenerator]:
-    """`spec` follows the name and the list of tools."""
+    """`spec` follows the name and the list of tools; `entry` has fields of the model's Entry."""
     listed = "tools: [" + ", ".join(tool.name for tool in tools) + "]\n" if tools else ""
     generator = ScriptedGenerator(answer)
-    models = catalogue(("small", generator), default="small", engine=engine)
+    models = catalogue(("small", generator), default="small", engine=engine, **entry)
     toolboxes = FakeToolboxes(Toolbox(tools, policies))
     kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder)
     return SpecAgent(parse(f"name: helper\nmodel: small\n{listed}{spec}"), 1, models.find("small"), kit), generator

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,22 @@ async def test_a_cap_that_cuts_the_answer_is_the_limit() -> None:
     helper, generator = agent(turns(says("Half", finish=Finish.LENGTH)), "limits: {tokens: 40}\n")
     _, outcome = await played(helper, replace(ASK, sampling=Sampling(max_tokens=8)))
     assert (outcome.reason, generator.asked[0].sampling.max_tokens) == (FinishReason.LENGTH, 8)
+
+
+@pytest.mark.parametrize(
+    ("entry", "cap"),
+    [
+        ({"context_length": 50}, None),  # its prompt of 5 leaves 45, fewer than the limit does
+        ({"context_length": 1000}, 95),
+        ({"sampling": Sampling(max_tokens=20)}, None),  # the catalogue's own is less, and set later
+        ({"sampling": Sampling(max_tokens=200)}, 95),
+        ({}, 95),
+    ],
+)
+async def test_a_limit_caps_no_further_than_the_model_can_go(entry: dict[str, Any], cap: int | None) -> None:
+    helper, generator = agent(turns(says("x")), "limits: {tokens: 100}\n", **entry)
+    await played(helper, ASK)
+    assert [generation.sampling.max_tokens for generation in generator.asked] == [cap]
 
 
 async def test_a_small_prompt_is_not_counted_by_the_model() -> None:
