@@ -130,6 +130,8 @@ class Sandbox:
         if watch.stopped_for:
             _kill(process)
         status_code = await watch.wait(process)
+        if watch.late and status_code in (-signal.SIGXCPU, -signal.SIGKILL):
+            watch.stopped_for = watch.stopped_for or Stop.TIME  # the kernel, which counts its CPU time, was first
         return Outcome(watch.text, status_code, tuple(told.split()), watch.stopped_for)
 
 
@@ -147,6 +149,10 @@ class _Watch:
     @property
     def text(self) -> str:
         return self._output[: self._limits.output].decode("utf-8", "replace")
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() >= self._deadline
 
     async def read(self, stream: asyncio.StreamReader) -> None:
         while self.stopped_for is None:
@@ -172,7 +178,7 @@ class _Watch:
             return await process.wait()
 
     async def _look(self) -> None:
-        if time.monotonic() >= self._deadline:
+        if self.late:
             self.stopped_for = Stop.TIME
         elif self._folder and await asyncio.to_thread(_size, Path(self._folder)) > self._limits.scratch_mib << 20:
             self.stopped_for = Stop.SCRATCH
