@@ -12,6 +12,10 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 # It also ignores PYTHONPATH.
 sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 
+from services.models import pulse  # noqa: E402
+
+pulse.steady()
+
 import json  # noqa: E402
 
 import numpy as np  # noqa: E402
