@@ -21,7 +21,6 @@ from tests.fakes.random_llm import make_adapter, make_llm
 
 READY_SECONDS = 60.0
 LLM_SECONDS = 300.0
-TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +46,16 @@ def free_ports(count: int) -> list[int]:
 
 
 def start(command: Command, log: Path, wanted: Sequence[str], target: str) -> "subprocess.Popen[bytes]":
-    """Triton, ready. Where Triton dies this tries again, as the supervisor does: short of CPU, it takes a stub that was
-    not scheduled for a second for dead."""
+    """Triton, ready."""
     limit = LLM_SECONDS if LLM in wanted else READY_SECONDS
-    for _ in range(TRIES):
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command.argv, env=command.env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        if asyncio.run(comes_up(process, target, wanted, limit)):
-            return process
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command.argv, env=command.env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    if not asyncio.run(comes_up(process, target, wanted, limit)):
         stop(process)
-    pytest.fail(f"Triton did not start:\n{log.read_text()[-4000:]}")
+        pytest.fail(f"Triton did not start:\n{log.read_text()[-4000:]}")
+    return process
 
 
 async def comes_up(process: "subprocess.Popen[bytes]", target: str, wanted: Sequence[str], limit: float) -> bool:
@@ -87,7 +84,17 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
-    """Triton, ready; with its stubs it is gone at the end, whatever happens in between."""
+    """Triton, ready; with its stubs and its shared memory it is gone at the end, whatever happens in between."""
+    try:
+        with started(folder, settings) as server:
+            yield server
+    finally:
+        clear_shared_memory(shared_memory_prefix(folder))
+
+
+@contextmanager
+def started(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
+    """Likewise, but where it was killed its shared memory stays."""
     *triton_ports, llm_metrics = free_ports(4)
     ports, log = Ports(*triton_ports), folder / "triton.log"
     if settings.llm:
@@ -99,7 +106,6 @@ def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
         yield server
     finally:
         stop(process)
-        clear_shared_memory(shared_memory_prefix(folder))
 
 
 @pytest.fixture(scope="session")
