@@ -22,6 +22,7 @@ BOOTSTRAP = (
 )
 START_SECONDS = 10.0
 POLL_SECONDS = 0.1
+DRAIN_SECONDS = 1.0
 CHUNK = 1 << 16
 
 __all__ = ["Limits", "Outcome", "Refused", "Sandbox", "Stop"]
@@ -129,6 +130,7 @@ class Sandbox:
         await watch.read(process.stdout)
         if watch.stopped_for:
             _kill(process)
+            await watch.drain(process.stdout)
         status_code = await watch.wait(process)
         if watch.late and status_code in (-signal.SIGXCPU, -signal.SIGKILL):
             watch.stopped_for = watch.stopped_for or Stop.TIME  # the kernel, which counts its CPU time, was first
@@ -167,6 +169,13 @@ class _Watch:
             self._output += chunk
             if len(self._output) > self._limits.output:
                 self.stopped_for = Stop.OUTPUT
+
+    async def drain(self, stream: asyncio.StreamReader) -> None:
+        """Throw away what is left: asyncio tells of a process's end only once its output has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await stream.read(CHUNK):
+                    pass
 
     async def wait(self, process: asyncio.subprocess.Process) -> int:
         """The exit status, of code that may go on without its output too."""
