@@ -51,30 +51,33 @@ async def waiting(llm: LlmClient, stack: AsyncExitStack, **more: Any) -> "asynci
     return task
 
 
-async def test_a_cancelled_sequence_is_gone_at_once(llm: LlmClient, metrics: Metrics) -> None:
+def ended(triton: Metrics) -> float:
+    """Requests to the model that have ended, as Triton counts them."""
+    return sum(triton.value(f"nv_inference_request_{end}", model="llm") for end in ("success", "failure"))
+
+
+async def test_a_cancelled_sequence_is_gone_at_once(llm: LlmClient, llm_server: Server, metrics: Metrics) -> None:
+    triton = Metrics(llm_server.ports.metrics)
     before = metrics.value("headworks_llm_cancelled_total", cause="client")
+    ended_before = ended(triton)
     async with AsyncExitStack() as stack:
         await fill(llm, stack, RUNNING)
         await metrics.until(lambda now: now.value("vllm:num_requests_running") == RUNNING, READ_SECONDS)
         assert metrics.value("vllm:kv_cache_usage_perc") > 0
-    seconds = await metrics.until(idle, READ_SECONDS)
+    # To Triton, each of them has ended, as has the request that cancelled it.
+    seconds = await metrics.until(lambda now: idle(now) and ended(triton) - ended_before >= 2 * RUNNING, READ_SECONDS)
     assert seconds < FREE_SECONDS
     assert metrics.value("headworks_llm_cancelled_total", cause="client") == before + RUNNING
 
 
 async def test_two_hundred_cancellations(llm: LlmClient, llm_server: Server, metrics: Metrics) -> None:
     triton = Metrics(llm_server.ports.metrics)
-
-    def requests() -> float:
-        return sum(triton.value(f"nv_inference_request_{end}", model="llm") for end in ("success", "failure"))
-
-    before = requests()
+    before = ended(triton)
     for _ in range(200):
         async with aclosing(llm.generate(ask(max_tokens=8000), timeout=30)) as generation:
             await anext(generation)
     await metrics.until(idle, READ_SECONDS)
-    # To Triton, too, each of them has ended, as has the request that cancelled it.
-    await triton.until(lambda _: requests() - before >= 400, READ_SECONDS)
+    await triton.until(lambda now: ended(now) - before >= 400, READ_SECONDS)
     assert triton.value("nv_inference_pending_request_count", model="llm") == 0
     assert llm_server.process.poll() is None
     text, _ = await answer(llm, ask())
