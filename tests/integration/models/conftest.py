@@ -118,7 +118,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def random_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that writes nonsense."""
-    return make_llm(tmp_path_factory.mktemp("random_llm"), context=8192)
+    return make_llm(tmp_path_factory.mktemp("random_llm"), context=32768)
 
 
 @pytest.fixture(scope="session")

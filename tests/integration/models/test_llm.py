@@ -68,13 +68,13 @@ async def test_confidence_only_when_asked_for(llm: LlmClient) -> None:
 
 
 async def test_a_context_that_is_too_long_names_both_lengths(llm: LlmClient) -> None:
-    error = await refusal(llm, ask("x" * 9000, max_tokens=100))
+    error = await refusal(llm, ask("x" * 33000, max_tokens=100))
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
-    assert error.details["context_length"] == "8192"
+    assert error.details["context_length"] == "32768"
     assert error.details["max_tokens"] == "100"
-    assert int(error.details["prompt_tokens"]) == await llm.count(ask("x" * 9000), timeout=10)
+    assert int(error.details["prompt_tokens"]) == await llm.count(ask("x" * 33000), timeout=10)
     assert error.details["prompt_tokens"] in error.message
-    assert (await refusal(llm, ask(max_tokens=8192))).reason == "CONTEXT_TOO_LONG"
+    assert (await refusal(llm, ask(max_tokens=32768))).reason == "CONTEXT_TOO_LONG"
 
 
 async def test_json_by_schema_is_enforced(llm: LlmClient) -> None:

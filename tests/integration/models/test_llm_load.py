@@ -21,6 +21,8 @@ pytestmark = pytest.mark.integration
 FREE_SECONDS = 0.2
 # Reading the metrics over HTTP takes its own time on a busy machine.
 READ_SECONDS = 10.0
+# More than is generated before a test on a busy machine goes on.
+ENDLESS = 32000
 RUNNING = 4
 QUEUE = 4
 KILLS = 6
@@ -33,7 +35,7 @@ def metrics(llm_server: Server) -> Metrics:
 
 async def long(llm: LlmClient, stack: AsyncExitStack, **more: Any) -> AsyncGenerator[list[Chunk], None]:
     """A generation that would take long, and ends with the stack."""
-    return await stack.enter_async_context(aclosing(llm.generate(ask(max_tokens=8000, **more), timeout=100)))
+    return await stack.enter_async_context(aclosing(llm.generate(ask(max_tokens=ENDLESS, **more), timeout=100)))
 
 
 async def fill(llm: LlmClient, stack: AsyncExitStack, count: int) -> None:
