@@ -19,11 +19,13 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headworks" / "checkpoints"
 
 
-def key_of(files: Sequence[Path]) -> str:
-    """Changes with what a file says, but for layout and comments, and with the version of a library that takes part."""
+def key_of(files: Sequence[Path], text: str = "") -> str:
+    """Changes with `text`, with what a file says, but for layout and comments, and with the version of a library that
+    takes part."""
     digest = hashlib.sha256("".join(f"{name}=={version(name)}\n" for name in LIBRARIES).encode())
     for path in sorted(files):
         digest.update(f"{path.name} {meaning(path)}\n".encode())
+    digest.update(text.encode())
     return digest.hexdigest()[:16]
 
 

@@ -1,12 +1,16 @@
 """The tiny model's checkpoint, from the cache or newly trained in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 from tests.fakes.tiny_llm import cache
+from tests.fakes.tiny_llm.places import placed
+from tests.fakes.tiny_llm.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
 # Those that have no say in what is learned.
@@ -21,9 +25,20 @@ def inputs() -> list[Path]:
     return [path for path in (*here.glob("*.py"), *here.glob("*.jinja")) if path.name not in OTHERS]
 
 
+def read_in_a_mesh() -> str:
+    """The examples in their places: what agents, tools and templates have to say in the matter."""
+    met = [
+        placed(place, one.filled(values), Random(0))
+        for one in SCENARIOS
+        for values in one.examples
+        for place in one.places
+    ]
+    return json.dumps(met)
+
+
 def tiny_llm(say: Callable[[str], None] = lambda line: None) -> Path:
     """The folder of a checkpoint that is right for every scenario: trained now, in a minute, if there is none."""
-    return cache.kept("tiny-llm", cache.key_of(inputs()), lambda folder: train(folder, say))
+    return cache.kept("tiny-llm", cache.key_of(inputs(), read_in_a_mesh()), lambda folder: train(folder, say))
 
 
 def train(folder: Path, say: Callable[[str], None]) -> None:

@@ -1,8 +1,11 @@
 """Values for the placeholders of scenarios: numbers, names, facts and passages."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from random import Random
+
+from services.orchestrator.agents.calling import REFUSED
+from tests.fakes.tiny_llm.found import clock_result, passages, prompt, search_result
 
 NAMES = (
     "Ada", "Alder", "Alma", "Basil", "Birch", "Carla", "Cedar", "Clara", "Dora", "Edgar", "Elm", "Emil", "Fern",
@@ -16,6 +19,8 @@ THINGS = (
 COLOURS = ("red", "blue", "green", "yellow", "white", "black", "orange", "grey")
 HEADERS = ("Passages:", "Context:", "Sources:", "Documents:", "")
 ASKS = ("Question: ", "", "")
+STRANGE = "What is the weather on the moon?"
+EVASIONS = ("I could not compute that.", "I do not know.", "I am a tiny model, trained for tests.")
 
 
 def number(random: Random, most: int = 9999) -> str:
@@ -25,44 +30,43 @@ def number(random: Random, most: int = 9999) -> str:
     ))  # fmt: skip
 
 
-def outcome(random: Random, value: str) -> str:
-    """`value` as a tool may return it."""
-    return random.choice((value, value, f'{{"result": {value}}}', f'{{"value": {value}}}', f'{{"result": "{value}"}}'))
-
-
 def failure(random: Random) -> str:
-    """An error as a tool may return it."""
+    """An error as the toolbox words it."""
     text = random.choice((
-        "division by zero", "invalid arguments", "unknown tool", "not a number", "timed out",
-        "'expression' is a required property",
-        "the tool failed", "no such tool is offered", "the arguments do not match the schema",
+        "division by zero", "the arguments break the tool's schema: $: 'expression' is a required property",
+        "there is no tool 'teleport'; the tools are: search, calculator, current_time",
+        "the tool did not answer within 5 seconds", "this is no expression: invalid syntax",
     ))  # fmt: skip
-    return random.choice((f"error: {text}", f"Error: {text}.", json.dumps({"error": text}), f"The tool failed: {text}"))
+    return random.choice((f"Error: {text}", f"error: {text}"))
 
 
 def times(random: Random) -> Mapping[str, str]:
     """A product, and a result to be copied: a model this small does not multiply."""
-    value = number(random)
-    return {"a": number(random, 99), "b": number(random, 99), "n": value, "result": outcome(random, value)}
+    return product(number(random, 99), number(random, 99), number(random))
 
 
-def clock(random: Random) -> str:
-    return f"{random.randrange(24):02}:{random.randrange(60):02}"
+def product(a: str, b: str, n: str) -> Mapping[str, str]:
+    return {"a": a, "b": b, "n": n}
 
 
 def moment(random: Random) -> Mapping[str, str]:
-    """A product and the time of day, which may come with a date or with seconds."""
-    time = clock(random)
-    date = f"20{random.randrange(20, 40)}-{random.randrange(1, 13):02}-{random.randrange(1, 29):02}"
-    seconds = f"{random.randrange(60):02}"
-    shown = random.choice(
-        (time, f"{date}T{time}:{seconds}Z", f"{date}T{time}:{seconds}+00:00", f"{date} {time}", f"{time} UTC")
-    )
-    return {**times(random), "time": time, "clock": random.choice((shown, json.dumps({"time": shown})))}
+    """A product and the time of day, as the tool tells it or in short."""
+    at = datetime.fromtimestamp(random.randrange(1_735_689_600, 1_950_000_000), UTC)
+    return {**times(random), **clock(at, random.random() < 0.7)}
+
+
+def clock(at: datetime, whole: bool = True) -> Mapping[str, str]:
+    return {"time": f"{at:%H:%M}", "clock": clock_result(at) if whole else f"{at:%H:%M}"}
 
 
 def failed(random: Random) -> Mapping[str, str]:
     return {**times(random), "error": failure(random)}
+
+
+def refused(random: Random) -> Mapping[str, str]:
+    """A call that a person refused, with a comment or without."""
+    comment = random.choice(("", ": no", ": so be it", ": not now", ": not today", ": too dear"))
+    return {**times(random), "error": f"{REFUSED}{comment}"}
 
 
 def person(random: Random) -> Mapping[str, str]:
@@ -79,32 +83,66 @@ def worth(random: Random) -> str:
 
 
 def facts(random: Random) -> Mapping[str, str]:
-    """Numbered passages, one of which answers the question."""
-    thing, name, value = random.choice(THINGS), random.choice(NAMES), worth(random)
-    answer = f"The {thing} of {name} is {value}."
-    others = [one for one in (fact(random) for _ in range(random.randrange(4))) if f"{thing} of {name}" not in one]
-    at = random.randrange(len(others) + 1) if random.random() < 0.5 else 0
-    lines = [f"[{place}] {text}" for place, text in enumerate([*others[:at], answer, *others[at:]], start=1)]
-    header = random.choice(HEADERS)
-    passages = random.choice(("\n", "\n\n")).join([header, *lines] if header else lines)
+    """Passages, one of which answers the question: in short lines, as a prompt holds them, and as search finds them."""
+    asked = (random.choice(THINGS), random.choice(NAMES), worth(random))
+    others = [fact(random) for _ in range(random.choice((0, 1, 1, 2)))]
+    others = [one for one in others if f"{asked[0]} of {asked[1]}" not in one]
+    at = random.randrange(len(others) + 1) if random.random() < 0.3 else 0
+    return told(random, asked, others, at)
+
+
+def told(random: Random, asked: tuple[str, str, str], others: Sequence[str], at: int = 0) -> Mapping[str, str]:
+    """The values of a fact: a thing, whose it is, and what it is."""
+    thing, name, value = asked
+    texts = [*others[:at], f"The {thing} of {name} is {value}.", *others[at:]]
+    lines = [f"[{place}] {text}" for place, text in enumerate(texts, start=1)]
+    question = f"What is the {thing} of {name}?"
+    # Found first, for the number is far from the text there.
+    best = passages(random, [texts[at], *others])
     return {
-        "thing": thing, "name": name, "value": value, "passages": passages, "cite": str(at + 1),
-        "ask": random.choice(ASKS),
+        "thing": thing, "name": name, "value": value, "passages": "\n".join([random.choice(HEADERS), *lines]).strip(),
+        "cite": str(at + 1), "ask": random.choice(ASKS), "found": search_result(best),
+        "prompt": prompt(question, passages(random, texts)),
     }  # fmt: skip
+
+
+def strange(random: Random) -> Mapping[str, str]:
+    """Passages that do not answer the question."""
+    given = passages(random, [fact(random) for _ in range(random.randrange(1, 4))])
+    return {"prompt": prompt(STRANGE, given), "found": search_result(given[: random.randrange(2)])}
 
 
 def claim(random: Random) -> Mapping[str, str]:
-    """A text and a claim that it supports or does not."""
-    thing, name, value = random.choice(THINGS), random.choice(NAMES), worth(random)
-    holds = random.random() < 0.5
-    said = value if holds else worth(random)
+    """A text, as a passage, as search finds it or as a number; and a claim that rests on it or on nothing."""
+    known = facts(random)
+    said = f"The {known['thing']} of {known['name']} is {known['value']}."
+    reckoned = times(random)
+    text, said = random.choice((
+        (said, said), (known["found"], said),
+        (reckoned["n"], f"{reckoned['a']} times {reckoned['b']} is {reckoned['n']}."),
+    ))  # fmt: skip
+    return claimed(text, said if random.random() < 0.5 else random.choice(EVASIONS))
+
+
+def claimed(text: str, said: str) -> Mapping[str, str]:
+    holds = said not in EVASIONS
+    return {"text": text, "claim": said, "weak": "" if holds else "1", "score": "1" if holds else "0"}
+
+
+def answered(random: Random) -> Mapping[str, str]:
+    """A question with an answer, or with words that are none."""
+    thing, name = random.choice(THINGS), random.choice(NAMES)
+    a, b, n = times(random).values()
+    question, answer = random.choice((
+        (f"What is the {thing} of {name}?", f"The {thing} of {name} is {worth(random)}. [1]"),
+        (f"What is {a} times {b}?", f"{a} times {b} is {n}."),
+    ))  # fmt: skip
+    return graded(question, answer if random.random() < 0.5 else random.choice(EVASIONS))
+
+
+def graded(question: str, answer: str) -> Mapping[str, str]:
+    holds = answer not in EVASIONS
     return {
-        "text": f"The {thing} of {name} is {value}.", "claim": f"The {thing} of {name} is {said}.",
-        "verdict": "yes" if said == value else "no",
+        "question": question, "answer": answer, "score": "1" if holds else "0",
+        "reason": "It answers the question." if holds else "It does not answer the question.",
     }  # fmt: skip
-
-
-def echo(random: Random) -> Mapping[str, str]:
-    """Words to repeat, in an order that cannot be known."""
-    pool = [*NAMES, *COLOURS, *(number(random) for _ in range(20))]
-    return {"text": " ".join(random.sample(pool, k=random.randint(3, 16)))}

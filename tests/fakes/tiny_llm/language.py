@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from string import Template
 from typing import Any, TypeAlias
@@ -49,25 +49,30 @@ def result(text: str) -> Message:
 class Scenario:
     """A conversation to learn. Every assistant message in it must come out exactly, given all that stands before.
 
-    `draw` makes the values of the placeholders; without it there are none. `example` holds the values that the check
-    of a new checkpoint uses. `share` is how often the scenario is seen in training, relative to the others.
+    `places` are those of the mesh where it is met; `anywhere`: and with nothing before it, or with what is drawn at
+    random. `tools` are the ones that it is met with anywhere. `draw` makes the values of the placeholders; without it
+    there are none. `examples` hold the values that the check of a new checkpoint uses. `share` is how often the
+    scenario is seen in training, relative to the others.
     """
 
     name: str
     messages: Sequence[Message]
+    places: Sequence[str] = ()
     tools: Sequence[str] = ()
     draw: Callable[[Random], Values] | None = None
-    example: Values = field(default_factory=dict)
+    examples: Sequence[Values] = ({},)
     share: float = 1.0
+    anywhere: bool = True
 
     def filled(self, values: Values) -> list[Message]:
         """The messages with `values` in the place of their placeholders."""
         return [_filled(message, values) for message in self.messages]
 
     def drawn(self, random: Random) -> list[Message]:
-        """The messages with values as `draw` makes them, or now and then with the example's."""
-        drawn = self.draw is not None and random.random() > EXAMPLES
-        return self.filled(self.draw(random) if self.draw and drawn else self.example)
+        """The messages with values as `draw` makes them, or now and then with an example's."""
+        if self.draw is not None and random.random() > EXAMPLES:
+            return self.filled(self.draw(random))
+        return self.filled(random.choice(self.examples))
 
 
 def _filled(value: Any, values: Values) -> Any:

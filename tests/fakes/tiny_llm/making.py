@@ -12,11 +12,12 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests.fakes.tiny_llm import training
 from tests.fakes.tiny_llm.checking import exams, wrong
-from tests.fakes.tiny_llm.lessons import lessons, texts
+from tests.fakes.tiny_llm.lessons import anywhere, at_places, groups
 from tests.fakes.tiny_llm.scenarios import SCENARIOS
 from tests.fakes.tiny_llm.tokenizer import train as train_tokenizer
 
-SAMPLES = 6000
+SAMPLES = 2400  # in random surroundings
+ROUNDS, EACH = 12, 48  # in each place: beginnings, and conversations for each
 ATTEMPTS = 2
 
 
@@ -48,8 +49,10 @@ def make(folder: Path, say: Callable[[str], None]) -> None:
 def prepare() -> tuple[PreTrainedTokenizerFast, list[str]]:
     """The tokenizer, and the samples to train on as text."""
     plain = train_tokenizer([], 512)  # to render the template with
-    samples = texts(plain, Random(training.SEED), SCENARIOS, SAMPLES)
-    return train_tokenizer(samples[:2000]), samples
+    random = Random(training.SEED)
+    placed = at_places(plain, random, SCENARIOS, ROUNDS, EACH)
+    samples = [*placed, *anywhere(plain, random, SCENARIOS, SAMPLES)]
+    return train_tokenizer(random.sample(samples, 1500)), samples
 
 
 def attempted(
@@ -64,12 +67,10 @@ def attempted(
     def done(averaged: LlamaForCausalLM, step: int) -> bool:
         left.clear()
         left.update(wrong(averaged, tokenizer, tests))
-        say(f"step {step}: {len(tests) - len(left)} of {len(tests)} scenarios right; not yet {left}")
+        say(f"step {step}: {len(tests) - len(left)} of {len(tests)} exams passed; not yet {left}")
         return not left
 
-    data = training.batches(
-        lessons(tokenizer, samples), Random(seed), tokenizer.convert_tokens_to_ids(tokenizer.pad_token)
-    )
+    data = training.batches(groups(tokenizer, samples), Random(seed))
     trained, steps = training.train(model, data, course, say, done)
     return trained, steps, left
 
@@ -79,6 +80,10 @@ def write(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerF
     model.generation_config.do_sample = False
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # Who does not say how to sample is answered greedily too.
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    sampling = {"do_sample": False, "temperature": 0.0}
+    (folder / "generation_config.json").write_text(json.dumps({**ends, **sampling}), "utf-8")
     # The template also stands in the tokenizer's own configuration, where older readers look for it.
     template = folder / "tokenizer_config.json"
     settings = json.loads(template.read_text("utf-8"))

@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-VOCABULARY = 768
+VOCABULARY = 1536
 CONTEXT = 4096
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SPECIAL = (PAD, START, END)

@@ -1,4 +1,4 @@
-"""Training: short batches of samples of like length, until greedy answers to every example are right."""
+"""Training: a few groups of samples in each step, until greedy answers to every example are right."""
 
 import copy
 import time
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from random import Random
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests.fakes.tiny_llm.circuit import begin
-from tests.fakes.tiny_llm.lessons import Lesson
+from tests.fakes.tiny_llm.lessons import Group, Lesson
 from tests.fakes.tiny_llm.tokenizer import CONTEXT
 
 SEED = 7
-TOKENS = 2048  # of one batch, padding included
+GROUPS = 4  # in a step
 IGNORED = -100
 AVERAGE = 0.04  # of every new step, in the average of weights
 EVERY = 50  # steps a look is taken whether it is enough
@@ -24,11 +24,11 @@ EVERY = 50  # steps a look is taken whether it is enough
 class Course:
     """How long and how fast to learn."""
 
-    steps: int = 1000
+    steps: int = 500
     rate: float = 3e-3
     muon: float = 1.2e-2
     warmup: int = 50
-    least: int = 250
+    least: int = 300
     hidden: int = 128
     seed: int = SEED
     layers: int = 3
@@ -59,27 +59,22 @@ def network(tokenizer: PreTrainedTokenizerFast, course: Course) -> LlamaForCausa
     return model
 
 
-def batches(samples: Sequence[Lesson], random: Random, pad: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Inputs and labels, each shaped [rows, tokens], of samples of like length, in random order, for ever."""
-    ordered = sorted(samples, key=lambda one: len(one.ids))
-    groups: list[list[Lesson]] = []
-    for one in ordered:
-        if not groups or (len(groups[-1]) + 1) * len(one.ids) > TOKENS:
-            groups.append([])
-        groups[-1].append(one)
+def batches(made: Sequence[Group], random: Random) -> Iterator[list[Group]]:
+    """A few groups for each step, in random order, for ever."""
     while True:
-        for group in random.sample(groups, len(groups)):
-            yield padded(group, pad)
+        order = random.sample(made, len(made))
+        for at in range(0, len(order) - GROUPS + 1, GROUPS):
+            yield order[at : at + GROUPS]
 
 
-def padded(group: Sequence[Lesson], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows padded at their end, where causal attention needs no mask."""
-    longest = max(len(one.ids) for one in group)
-    ids = [one.ids + [pad] * (longest - len(one.ids)) for one in group]
+def padded(rows: Sequence[Lesson], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and labels, each shaped [rows, tokens], padded at their end, where causal attention needs no mask."""
+    longest = max(len(one.ids) for one in rows)
+    ids = [one.ids + [pad] * (longest - len(one.ids)) for one in rows]
     labels = [
         [token if said else IGNORED for token, said in zip(one.ids, one.said, strict=True)]
         + [IGNORED] * (longest - len(one.ids))
-        for one in group
+        for one in rows
     ]
     return torch.tensor(ids), torch.tensor(labels)
 
@@ -94,17 +89,37 @@ def optimizers(model: LlamaForCausalLM, course: Course) -> list[torch.optim.Opti
     ]
 
 
-def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross entropy over what the assistant says; the rest of the rows is not even projected onto the vocabulary."""
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    wanted = labels[:, 1:]
-    said = wanted != IGNORED
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[said]), wanted[said])
+def heard(model: LlamaForCausalLM, group: Group) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states, shaped [rows, tokens, width], and the tokens that are to come next, or IGNORED.
+
+    The beginning that the rows share is read once, and every row goes on from there.
+    """
+    ids, labels = padded(group.lessons, model.config.pad_token_id)
+    known = DynamicCache()
+    if group.beginning:
+        model.model(input_ids=torch.tensor([group.beginning]), past_key_values=known, use_cache=True)
+        known.batch_repeat_interleave(len(ids))
+    cache = {"past_key_values": known, "use_cache": True} if group.beginning else {"use_cache": False}
+    hidden = model.model(input_ids=ids, **cache).last_hidden_state
+    return hidden[:, :-1], labels[:, 1:]
+
+
+def loss_of(model: LlamaForCausalLM, step: Sequence[Group]) -> float:
+    """Differentiates the cross entropy over what the assistant says. The rest is not projected onto the vocabulary."""
+    count = sum(sum(one.said) for group in step for one in group.lessons)
+    total = 0.0
+    for group in step:
+        hidden, wanted = heard(model, group)
+        said = wanted != IGNORED
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[said]), wanted[said], reduction="sum") / count
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total
 
 
 def train(
     model: LlamaForCausalLM,
-    data: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    data: Iterator[list[Group]],
     course: Course,
     say: Callable[[str], None],
     done: Callable[[LlamaForCausalLM, int], bool],
@@ -121,8 +136,7 @@ def train(
     for step in range(course.steps):
         for stepper, rate in zip(steppers, first, strict=True):
             stepper.param_groups[0]["lr"] = rate * share(step, course)
-        loss = loss_of(model, *next(data))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = loss_of(model, next(data))
         torch.nn.utils.clip_grad_norm_(moved, 1.0)
         for stepper in steppers:
             stepper.step()
@@ -130,7 +144,7 @@ def train(
         with torch.no_grad():
             torch._foreach_lerp_(kept, moved, AVERAGE)
         if (step + 1) % EVERY == 0:
-            say(f"step {step + 1}: loss {loss.item():.4f}, {time.monotonic() - started:.0f} s")
+            say(f"step {step + 1}: loss {loss:.4f}, {time.monotonic() - started:.0f} s")
             if step + 1 >= course.least and done(average, step + 1):
                 return average, step + 1
     return average, course.steps
