@@ -19,8 +19,8 @@ def service_config(services: list[ServiceDescriptor]) -> str:
         if may_retry(method)
     ]
     policy = {
-        "maxAttempts": 3,
-        "initialBackoff": "0.05s",
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
         "maxBackoff": "0.5s",
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
@@ -44,7 +44,8 @@ def open_channel(target: str, services: list[ServiceDescriptor] | None = None) -
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),  # in truth how long one attempt to connect may take
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # A service that is started anew is there within seconds, and nobody should have to wait longer than for that.
+        ("grpc.max_reconnect_backoff_ms", 300),
     ]
     if not target.startswith("xds:"):
         options.append(("grpc.service_config", service_config(services or [])))

@@ -42,11 +42,11 @@ def retryable(service: str) -> list[str]:
 
 
 def retry_policy(retry_on: str) -> Data:
-    """Two more attempts, soon."""
+    """Three more attempts, soon."""
     return {
         "retry_on": retry_on,
-        "num_retries": 2,
-        "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"},
     }
 
 

@@ -117,7 +117,7 @@ async def test_a_replica_that_comes_back_is_used_soon(mesh: Mesh, http: httpx.As
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize(("failures", "status", "served"), [(2, 200, 3), (3, 503, 3)])
+@pytest.mark.parametrize(("failures", "status", "served"), [(3, 200, 4), (4, 503, 4)])
 async def test_unavailable_is_tried_again_where_the_method_allows(
     mesh: Mesh, http: httpx.AsyncClient, failures: int, status: int, served: int
 ) -> None:

@@ -65,7 +65,7 @@ async def ask(servicer: Flaky, method: str) -> grpc.StatusCode:
     ("method", "fails", "begun", "code", "calls"),
     [
         ("GetRun", 1, False, grpc.StatusCode.OK, 2),
-        ("GetRun", 9, False, grpc.StatusCode.UNAVAILABLE, 3),
+        ("GetRun", 9, False, grpc.StatusCode.UNAVAILABLE, 4),
         ("Attach", 1, False, grpc.StatusCode.OK, 2),
         ("Attach", 1, True, grpc.StatusCode.UNAVAILABLE, 1),
         ("Run", 1, False, grpc.StatusCode.UNAVAILABLE, 1),

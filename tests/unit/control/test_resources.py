@@ -147,7 +147,7 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
 def test_edge_retries(path: str, retry_on: str) -> None:
     route = next(one for one in edge_routes() if matches(one.match, path, {}))
     assert route.route.retry_policy.retry_on == retry_on
-    assert route.route.retry_policy.num_retries.value == 2
+    assert route.route.retry_policy.num_retries.value == 3
     assert len(route.route.retry_policy.retry_host_predicate) == 1
 
 
