@@ -75,6 +75,9 @@ def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, se
         "backend-directory": backends,
         "grpc-address": HOST,
         "grpc-port": ports.grpc,
+        # Clients ask after a quiet connection every half minute; by default Triton hangs up on those who ask so often.
+        "grpc-http2-min-recv-ping-interval-without-data": 5_000,
+        "grpc-http2-max-ping-strikes": 0,
         "http-address": HOST,
         "http-port": ports.http,
         "http-thread-count": 1,

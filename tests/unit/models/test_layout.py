@@ -65,6 +65,8 @@ def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
     addresses = [argument for argument in command.argv if "-address=" in argument]
     assert addresses == [f"--{name}-address=127.0.0.1" for name in ("grpc", "http", "metrics")]
     assert {"--grpc-port=7001", "--http-port=7002", "--metrics-port=7003"} <= set(command.argv)
+    # Or it hangs up, with all calls under way, after three minutes of a quiet stream.
+    assert "--grpc-http2-max-ping-strikes=0" in command.argv
     assert command.env["HOME"] == "/home"
     assert str(triton.PROJECT) in command.env["PYTHONPATH"].split(os.pathsep)
 

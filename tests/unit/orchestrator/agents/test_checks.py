@@ -286,20 +286,20 @@ async def test_a_run_waits_for_a_person() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sure", "journal", "said", "reason"),
+    ("sure", "approved", "replacement", "said", "reason"),
     [
-        (0.9, FakeJournal(), "4", FinishReason.STOP),
-        (0.3, deciding(True), "4", FinishReason.STOP),
-        (0.3, deciding(True, replacement="It is four."), "It is four.", FinishReason.STOP),
-        (0.3, deciding(False), REJECTED_ANSWER, FinishReason.REJECTED),
-        (None, deciding(True), "4", FinishReason.STOP),
+        (0.9, False, "", "4", FinishReason.STOP),
+        (0.3, True, "", "4", FinishReason.STOP),
+        (0.3, True, "It is four.", "It is four.", FinishReason.STOP),
+        (0.3, False, "", REJECTED_ANSWER, FinishReason.REJECTED),
+        (None, True, "", "4", FinishReason.STOP),
     ],
 )
 async def test_an_unsure_answer_is_put_to_a_person(
-    sure: float | None, journal: FakeJournal, said: str, reason: FinishReason
+    sure: float | None, approved: bool, replacement: str, said: str, reason: FinishReason
 ) -> None:
     helper, generator = agent(drafts(says("4", sure=sure)), "approval: {answer_below: 0.5}\n")  # type: ignore[arg-type]
-    got, outcome = await played(helper, ASK, journal)
+    got, outcome = await played(helper, ASK, deciding(approved, replacement=replacement))
     assert generator.asked[0].confidence
     assert (text(got), outcome.reason) == (said, reason)
     asked = [body for body in got if isinstance(body, ApprovalRequested)]
