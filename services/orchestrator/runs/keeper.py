@@ -1,4 +1,4 @@
-"""Keeps this replica alive among the others, and takes up the runs of those that are not."""
+"""Keeps this replica alive among the others, takes up the runs of those that are not, and tidies the record."""
 
 import asyncio
 import logging
@@ -76,6 +76,7 @@ class Keeper:
                 log.warning("a replica is dead; its runs are taken up", extra={"replica": dead})
                 await self._executor.take_up(self._identify, self._seconds)
         await asyncio.to_thread(self._records.prune)
+        await asyncio.to_thread(self._records.checkpoint)
 
     def _silent(self, beats: dict[str, int]) -> list[tuple[str, int]]:
         """Those that left, or were not heard of for the length of the lease."""

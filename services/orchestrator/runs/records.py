@@ -18,6 +18,8 @@ from services.orchestrator.runs.tables import EVENTS, METADATA, REPLICAS, RUNS, 
 
 UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
+# Of SQLite's write-ahead log: 64 MiB.
+LOG_PAGES = 16_384
 _NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token")
 _INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
 
@@ -53,11 +55,12 @@ class Filter:
 class Records:
     """SQLite by default, PostgreSQL by its URL. `incarnation` is this process among all that had the replica's name."""
 
-    def __init__(self, url: str, replica: str, retained: int) -> None:
+    def __init__(self, url: str, replica: str, retained: int, *, log_pages: int = LOG_PAGES) -> None:
         self.engine = open_engine(url)
         self.replica = replica
         self.incarnation = ""
         self._retained = retained
+        self._log_pages = log_pages
         self._statements = Statements(self.engine)
         self._connection: PoolProxiedConnection | None = None
 
@@ -70,6 +73,16 @@ class Records:
             self._connection.close()
             self._connection = None
         self.engine.dispose()
+
+    def checkpoint(self) -> None:
+        """SQLite: move its write-ahead log into the database, without keeping writers waiting, unless the log has grown
+        so large that they must."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()[1]
+            if pages > self._log_pages:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def join(self, *, restarted: bool = True) -> None:
         """Become a replica that lives, under a new incarnation. A process that has `restarted` gives up those of its

@@ -107,7 +107,8 @@ def open_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _pragmas(connection: object, _: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        # The log is moved into the database by Records.checkpoint, not by whoever commits: that waits for the disk.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "wal_autocheckpoint=0"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

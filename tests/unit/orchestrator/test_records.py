@@ -1,5 +1,7 @@
 """The record of runs, on SQLite."""
 
+from pathlib import Path
+
 import pytest
 
 from services.orchestrator.conversation import Message, Role
@@ -158,6 +160,31 @@ def test_who_was_given_up_cannot_write(open_records: OpenRecords) -> None:
     assert second.get("acme", "run_x_0002") is None
     assert [left.info.id for left in second.left([])] == ["run_x_0001"]
     assert [left.info.replica for left in second.left([])] == ["orchestrator-1"]
+
+
+def test_the_log_is_moved_into_the_database_apart_from_commits(tmp_path: Path) -> None:
+    file, log = tmp_path / "runs.db", tmp_path / "runs.db-wal"
+    records = Records(f"sqlite:///{file}", "orchestrator-0", 1000)
+    records.open()
+    records.join()
+    records.checkpoint()
+    before = file.stat().st_size
+    put(records, *(info(number) for number in range(1, 3001)))
+    assert file.stat().st_size == before, "no commit waits for that"
+    records.checkpoint()
+    assert file.stat().st_size > before
+    assert log.stat().st_size > 0
+    records.close()
+
+
+def test_a_log_that_has_grown_large_is_cut(tmp_path: Path) -> None:
+    records = Records(f"sqlite:///{tmp_path / 'runs.db'}", "orchestrator-0", 1000, log_pages=10)
+    records.open()
+    records.join()
+    put(records, *(info(number) for number in range(1, 1001)))
+    records.checkpoint()
+    assert (tmp_path / "runs.db-wal").stat().st_size == 0
+    records.close()
 
 
 def test_the_oldest_are_pruned(open_records: OpenRecords) -> None:
