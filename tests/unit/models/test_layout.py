@@ -68,6 +68,9 @@ def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
     # Or it hangs up, with all calls under way, after three minutes of a quiet stream.
     assert "--grpc-http2-max-ping-strikes=0" in command.argv
     assert command.env["HOME"] == "/home"
+    assert command.env["VLLM_USE_SPINLOOP_EXT"] == "1"
+    told = triton.prepare(tmp_path, PORTS, ModelsSettings(), {"VLLM_USE_SPINLOOP_EXT": "0"})
+    assert told.env["VLLM_USE_SPINLOOP_EXT"] == "0"
     assert str(triton.PROJECT) in command.env["PYTHONPATH"].split(os.pathsep)
 
 
