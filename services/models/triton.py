@@ -107,8 +107,8 @@ def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, se
 def _env(base: Mapping[str, str]) -> dict[str, str]:
     packages = site_packages()
     return {
-        # vLLM's engine waits for its worker in a loop that gives the core up at every turn. Linux 6.18 lets others starve
-        # behind such a loop, for seconds at two cores; this one pauses the core instead.
+        # vLLM's engine waits for its worker in a loop that gives the core up at every turn. Linux 6.18 lets others
+        # starve behind such a loop, for seconds where there are two cores; this one pauses the core instead.
         "VLLM_USE_SPINLOOP_EXT": "1",
         **base,
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(packages)]),
