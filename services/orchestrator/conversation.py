@@ -1,7 +1,7 @@
 """A conversation, and what a model is asked to make of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
@@ -77,6 +77,19 @@ class Sampling:
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
     ignore_eos: bool = False
+
+
+def merge(given: Sampling, default: Sampling) -> Sampling:
+    """What is given, and the default where nothing is; a zero is given."""
+    if default == Sampling():
+        return given
+    missing = {each.name: getattr(default, each.name) for each in fields(Sampling) if _unset(given, each.name)}
+    return replace(given, **missing)
+
+
+def _unset(sampling: Sampling, name: str) -> bool:
+    value = getattr(sampling, name)
+    return value is None or value is False or value == ()
 
 
 class Priority(IntEnum):

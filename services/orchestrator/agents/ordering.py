@@ -1,8 +1,7 @@
 """What to ask the model next: the prompt, the tools, the form, and how much it may write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -10,7 +9,7 @@ from services.orchestrator.agents.limits import COST, TOKENS, room
 from services.orchestrator.agents.prompt import variables
 from services.orchestrator.agents.retrieving import question_of
 from services.orchestrator.agents.work import Work, sampling_of
-from services.orchestrator.conversation import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice
+from services.orchestrator.conversation import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice, merge
 from services.orchestrator.generate.generator import Generation
 from services.orchestrator.runs.events import StepKind
 from services.orchestrator.tools.tool import Declaration
@@ -105,9 +104,7 @@ def _choice(work: Work) -> ToolChoice:
 def sampling(work: Work) -> Sampling:
     """The caller's sampling over the agent's; not more tokens than the agent allows."""
     own = Sampling(**sampling_of(work.spec))
-    asked = {each.name: getattr(work.ask.sampling, each.name) for each in fields(Sampling)}
-    changes: dict[str, Any] = {name: value for name, value in asked.items() if value not in (None, (), False)}
-    both = replace(own, **changes)
+    both = merge(work.ask.sampling, own)
     if own.max_tokens is not None and both.max_tokens is not None:
         return replace(both, max_tokens=min(own.max_tokens, both.max_tokens))
     return both

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import fields, replace
+from dataclasses import replace
 from time import monotonic
 
-from services.orchestrator.conversation import Form, Message, Sampling
+from services.orchestrator.conversation import Form, Message, merge
 from services.orchestrator.generate.entry import Capability, Entry
 from services.orchestrator.generate.gate import Gate
 from services.orchestrator.generate.generator import Calls, Ended, Generation, Generator, Piece
@@ -80,16 +80,3 @@ class BoundedGenerator:
         if (sampling, confidence, priority) == (generation.sampling, generation.confidence, generation.priority):
             return generation
         return replace(generation, sampling=sampling, confidence=confidence, priority=priority)
-
-
-def merge(given: Sampling, default: Sampling) -> Sampling:
-    """What is given, and the default where nothing is."""
-    if default == Sampling():
-        return given
-    missing = {field.name: getattr(default, field.name) for field in fields(Sampling) if _unset(given, field.name)}
-    return replace(given, **missing)
-
-
-def _unset(sampling: Sampling, name: str) -> bool:
-    value = getattr(sampling, name)
-    return value is None or value is False or value == ()

@@ -178,3 +178,9 @@ async def test_no_tokens_to_ask_with() -> None:
     helper, generator = agent(turns(says("x", tokens=Tokens(1, 1))), "limits: {tokens: 4}\n")
     _, outcome = await played(helper, ASK)
     assert (outcome.limit, generator.asked) == ("tokens", [])
+
+
+async def test_what_the_caller_says_of_sampling_stands_before_the_agent_a_zero_too() -> None:
+    helper, generator = agent(turns(says("x")), "sampling: {temperature: 0.7, top_p: 0.5, seed: 3}\n")
+    await played(helper, replace(ASK, sampling=Sampling(temperature=0.0, seed=0)))
+    assert generator.asked[0].sampling == Sampling(temperature=0.0, top_p=0.5, seed=0)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.conversation import Form, Message, Priority, ResponseFormat, Role, Sampling
-from services.orchestrator.generate.bounded import BoundedGenerator, ModelCannot, merge
+from services.orchestrator.conversation import Form, Message, Priority, ResponseFormat, Role, Sampling, merge
+from services.orchestrator.generate.bounded import BoundedGenerator, ModelCannot
 from services.orchestrator.generate.entry import ALL, Capability, Engine, Entry
 from services.orchestrator.generate.gate import ModelBusy
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
