@@ -16,15 +16,20 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         family = []
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    terminate(process, STOP_SECONDS)
     _, left = psutil.wait_procs(family, timeout=5)
     for member in left:
         member.kill()
+
+
+def terminate(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Ask a process to end, and kill it where it has not within `seconds`."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def end(file: Path) -> str:

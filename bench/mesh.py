@@ -1,7 +1,6 @@
 """A real mesh to measure: started as a user starts it, in a directory of its own, and always stopped."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import BenchError
-from bench.family import end
+from bench.family import end, terminate
 from infra.local import state
 from infra.local.layout import Layout
 from infra.local.ports import pick
@@ -102,7 +101,7 @@ def _started(folder: Path, say: Callable[[str], None], wishes: Wishes) -> Iterat
         say(f"the mesh is ready at {mesh.url} after {mesh.state.seconds_to_ready:.1f} s")
         yield mesh
     finally:
-        _stop(process)
+        terminate(process, STOP_SECONDS)
 
 
 def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path, seconds: float) -> None:
@@ -115,15 +114,6 @@ def _wait_ready(process: "subprocess.Popen[bytes]", layout: Layout, said: Path, 
             raise BenchError(f"the mesh did not start (exit code {process.returncode}); it said:\n{end(said)}")
         time.sleep(0.05)
     raise BenchError(f"the mesh was not ready after {seconds:g} s; it said:\n{end(said)}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _require_ready(now: MeshState) -> None:

@@ -6,15 +6,13 @@ from headworks.orchestrator.v1 import agent_pb2
 from headworks.orchestrator.v1 import agent_service_pb2 as pb
 from headworks.orchestrator.v1 import agent_service_pb2_grpc as pb_grpc
 
+from services.orchestrator import requests
 from services.orchestrator.agents.service import AgentKeeper, Kept
 from services.orchestrator.agents.spec import NAME
 from services.orchestrator.convert import timestamp
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
-
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
 
 
 class AgentServicer(pb_grpc.AgentServiceServicer):
@@ -30,9 +28,7 @@ class AgentServicer(pb_grpc.AgentServiceServicer):
         return pb.GetAgentResponse(agent=agent(await self._keeper.get(current().tenant, name, version)))
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
-        size = request.page_size or DEFAULT_PAGE
-        if not 1 <= size <= LARGEST_PAGE:
-            raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+        size = requests.page_size(request.page_size)
         if request.name:
             before = _before(request.page_token)
             kept, more = await self._keeper.versions(current().tenant, _name(request.name), size, before)

@@ -30,6 +30,8 @@ MOST_TOOLS = 128
 MOST_PASSAGES = 20
 MOST_SENTENCES = 10
 MOST_STOPS = 4
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 1000
 LONGEST_COMMENT = 2000
 LONGEST_REPLACEMENT = 100_000
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -171,6 +173,14 @@ def _collection(name: str) -> str:
             field="collection",
         )
     return name
+
+
+def page_size(asked: int) -> int:
+    """How many a page has at most."""
+    size = asked or DEFAULT_PAGE
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+    return size
 
 
 def _bounded(field: str, value: int, most: int) -> int:

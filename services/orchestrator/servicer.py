@@ -23,8 +23,6 @@ from services.runtime.identity import expiry
 from services.runtime.interceptors.pipeline import Context
 
 DEFAULT_MODEL = "rag"
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
 # A little less than the caller waits, so that it still gets the `finished` event.
 DEADLINE_MARGIN = 0.05
 
@@ -124,9 +122,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         return pb.GetRunResponse(run=convert.run(info))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        size = request.page_size or DEFAULT_PAGE
-        if not 1 <= size <= LARGEST_PAGE:
-            raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+        size = requests.page_size(request.page_size)
         start = convert.page_start(request.page_token)
         runs, more = await self._directory.newest(current().tenant, size, start, requests.run_filter(request))
         token = convert.page_token(runs[-1]) if more else ""

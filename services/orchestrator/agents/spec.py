@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from services.orchestrator.sampling_form import SamplingFields
+
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Collection = Annotated[str, Field(pattern=NAME)]
 
@@ -66,17 +68,8 @@ class Memory(Part):
     summary: bool = True
 
 
-class Sampling(Part):
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
-    min_p: float | None = Field(None, ge=0, le=1)
-    max_tokens: int | None = Field(None, ge=1)
-    stop: tuple[str, ...] = Field((), max_length=4)
-    seed: int | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0)
+class Sampling(SamplingFields, Part):
+    pass
 
 
 class GraderSpec(Part):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from services.orchestrator.conversation import Priority, Sampling
 from services.orchestrator.generate.entry import ALL, Capability, Engine, Entry, Price
+from services.orchestrator.sampling_form import SamplingFields
 
 NANOS = 10**9
 _PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
@@ -22,17 +23,8 @@ class PriceForm(Strict):
     output: Decimal = Field(Decimal(0), ge=0)
 
 
-class SamplingForm(Strict):
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
-    min_p: float | None = Field(None, ge=0, le=1)
-    max_tokens: int | None = Field(None, ge=1)
-    stop: tuple[str, ...] = Field((), max_length=4)
-    seed: int | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0)
+class SamplingForm(SamplingFields, Strict):
+    pass
 
 
 class ModelForm(Strict):

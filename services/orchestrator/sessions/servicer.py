@@ -9,11 +9,7 @@ from headworks.orchestrator.v1 import session_service_pb2_grpc as pb_grpc
 from services.orchestrator import convert, requests
 from services.orchestrator.sessions.store import Session, SessionStore
 from services.runtime.call import current
-from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
-
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
 
 
 class SessionServicer(pb_grpc.SessionServiceServicer):
@@ -29,9 +25,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         )
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
-        size = request.page_size or DEFAULT_PAGE
-        if not 1 <= size <= LARGEST_PAGE:
-            raise InvalidArgument(f"page_size must be from 1 to {LARGEST_PAGE}, or 0", field="page_size")
+        size = requests.page_size(request.page_size)
         start = convert.page_start(request.page_token)
         found = await asyncio.to_thread(self._store.latest, current().tenant, size + 1, start)
         more = len(found) > size
