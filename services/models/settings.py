@@ -47,6 +47,9 @@ class ModelsSettings(Settings):
         0.9, gt=0, le=1, description="Share of a GPU's memory for weights and KV cache together."
     )
     llm_tensor_parallel: int = Field(1, ge=1, description="Devices that each layer is split across.")
+    llm_threads: int = Field(
+        0, ge=0, description="Threads that a language model computes with on a CPU; 0 takes all cores but one."
+    )
     llm_max_sequences: int = Field(0, ge=0, description="Sequences generated at once; 0 takes the engine's own number.")
     llm_max_batched_tokens: int = Field(
         0, ge=0, description="Tokens computed in one step, prompts included; 0 takes the engine's own number."

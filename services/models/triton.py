@@ -66,7 +66,7 @@ def prepare(data: Path, ports: Ports, settings: ModelsSettings, env: Mapping[str
     backends = lay_out_backend(data / "backends")
     repository = lay_out_repository(data / "repository", settings)
     argv = _argv(backends, repository, ports, shared_memory, settings)
-    return Command(argv, {**_env(os.environ if env is None else env), **(LLM_ENV if settings.llm else {})})
+    return Command(argv, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})})
 
 
 def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, settings: ModelsSettings) -> list[str]:
@@ -107,9 +107,6 @@ def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, se
 def _env(base: Mapping[str, str]) -> dict[str, str]:
     packages = site_packages()
     return {
-        # vLLM's engine waits for its worker in a loop that gives the core up at every turn. Linux 6.18 lets others
-        # starve behind such a loop, for seconds where there are two cores; this one pauses the core instead.
-        "VLLM_USE_SPINLOOP_EXT": "1",
         **base,
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(packages)]),
         "LD_LIBRARY_PATH": os.pathsep.join([str(packages / "nvidia_pytriton.libs"), str(_libdir())]),
@@ -117,6 +114,12 @@ def _env(base: Mapping[str, str]) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "MALLOC_ARENA_MAX": "2",
     }
+
+
+def _llm_env(settings: ModelsSettings) -> dict[str, str]:
+    """A core is left to those who serve what the language model writes."""
+    threads = settings.llm_threads or max(1, len(os.sched_getaffinity(0)) - 1)
+    return {**LLM_ENV, "OMP_NUM_THREADS": str(threads)}
 
 
 def _libdir() -> Path:

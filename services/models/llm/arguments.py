@@ -7,6 +7,9 @@ from services.models.settings import ModelsSettings, adapters, json_object
 
 GIB = 1 << 30
 CPU_KV_CACHE_GIB = 1.0
+# On a CPU vLLM computes in a second process by default, for which the engine waits in a loop that keeps a core busy and
+# lets others starve where there are few. It replaces "uni", the name of this class, but not the class itself.
+IN_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
 
 def engine_arguments(settings: ModelsSettings, cpu: bool) -> dict[str, Any]:
@@ -27,6 +30,7 @@ def engine_arguments(settings: ModelsSettings, cpu: bool) -> dict[str, Any]:
         "quantization": settings.llm_quantization or None,
         "kv_cache_memory_bytes": int(kv_cache * GIB) or None,
         "speculative_config": json_object(settings.llm_speculative) or None,
+        "distributed_executor_backend": IN_PROCESS if cpu and settings.llm_tensor_parallel == 1 else None,
         "structured_outputs_config": {"backend": settings.llm_structured_backend},
         # The two classes of requests are priorities of the engine's own scheduler.
         "scheduling_policy": "priority",

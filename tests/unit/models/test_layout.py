@@ -68,10 +68,14 @@ def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
     # Or it hangs up, with all calls under way, after three minutes of a quiet stream.
     assert "--grpc-http2-max-ping-strikes=0" in command.argv
     assert command.env["HOME"] == "/home"
-    assert command.env["VLLM_USE_SPINLOOP_EXT"] == "1"
-    told = triton.prepare(tmp_path, PORTS, ModelsSettings(), {"VLLM_USE_SPINLOOP_EXT": "0"})
-    assert told.env["VLLM_USE_SPINLOOP_EXT"] == "0"
     assert str(triton.PROJECT) in command.env["PYTHONPATH"].split(os.pathsep)
+
+
+def test_a_language_model_leaves_a_core_to_others(tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    for settings, threads in (({}, max(1, cores - 1)), ({"llm_threads": 7}, 7)):
+        command = triton.prepare(tmp_path, PORTS, ModelsSettings(llm="a/b", **settings), {"OMP_NUM_THREADS": "99"})
+        assert command.env["OMP_NUM_THREADS"] == str(threads)
 
 
 def test_libpython_is_there() -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from services.models import layout
 from services.models.layout import lay_out_repository
 from services.models.llm.admission import Admission
-from services.models.llm.arguments import GIB, engine_arguments
+from services.models.llm.arguments import GIB, IN_PROCESS, engine_arguments
 from services.models.llm.check import CannotServe, model_name
 from services.models.llm.chunks import Coalescer, failure
 from services.models.llm.errors import BadRequest, ContextTooLong, Overloaded
@@ -122,6 +122,8 @@ def test_settings_become_the_engines_arguments() -> None:
     }  # fmt: skip
     assert engine_arguments(ModelsSettings(llm="a/b"), cpu=True)["kv_cache_memory_bytes"] == GIB
     assert "kv_cache_memory_bytes" not in engine_arguments(ModelsSettings(llm="a/b"), cpu=False)
+    assert engine_arguments(ModelsSettings(llm="a/b"), cpu=True)["distributed_executor_backend"] == IN_PROCESS
+    assert "distributed_executor_backend" not in engine_arguments(ModelsSettings(llm="a/b"), cpu=False)
     won = ModelsSettings(llm="a/b", llm_seed=1, llm_engine_args='{"seed": 2}')
     assert engine_arguments(won, cpu=True)["seed"] == 2
 
