@@ -73,8 +73,9 @@ def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
 
 def test_a_language_model_leaves_a_core_to_others(tmp_path: Path) -> None:
     cores = len(os.sched_getaffinity(0))
-    for settings, threads in (({}, max(1, cores - 1)), ({"llm_threads": 7}, 7)):
-        command = triton.prepare(tmp_path, PORTS, ModelsSettings(llm="a/b", **settings), {"OMP_NUM_THREADS": "99"})
+    for given, threads in ((0, max(1, cores - 1)), (7, 7)):
+        settings = ModelsSettings(llm="a/b", llm_threads=given)
+        command = triton.prepare(tmp_path, PORTS, settings, {"OMP_NUM_THREADS": "99"})
         assert command.env["OMP_NUM_THREADS"] == str(threads)
 
 
