@@ -4,9 +4,11 @@ A JWT signed with Ed25519: the gateway alone has the private key, so that no ser
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -25,11 +27,14 @@ CACHED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls. `subject` names the key or the user; `scopes` what it may do."""
+    """Who calls. `subject` names the user or the service account, `scopes` are the patterns of what it may do;
+    `project` and `key` are the project and the id of the API key it came with, empty where there is none."""
 
     tenant: str
     subject: str
     scopes: frozenset[str] = frozenset()
+    project: str = ""
+    key: str = ""
 
 
 class TokenSigner:
@@ -40,7 +45,7 @@ class TokenSigner:
         self._minted: dict[tuple[Identity, float], tuple[str, float]] = {}
 
     def token(self, identity: Identity, lifetime: float = LIFETIME) -> str:
-        """A token for `identity`, valid for at least `lifetime` - SHARED seconds."""
+        """A token for `identity`, valid for at least `lifetime` - SHARED seconds; nothing is done under it later."""
         now = time.time()
         minted = self._minted.get((identity, lifetime))
         if minted and minted[1] > now:
@@ -53,6 +58,7 @@ class TokenSigner:
             "scope": " ".join(sorted(identity.scopes)),
             "iat": int(now),
             "exp": int(now + lifetime),
+            **{name: value for name, value in (("project", identity.project), ("key", identity.key)) if value},
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
@@ -84,11 +90,16 @@ class TokenVerifier:
             )
         except jwt.InvalidTokenError as error:
             raise Unauthenticated("the internal identity token is not valid") from error
-        identity = Identity(claims["tenant"], claims["sub"], frozenset(claims.get("scope", "").split()))
+        identity = _identity(claims)
         if len(self._good) >= CACHED:
             self._good.clear()
         self._good[token] = (identity, float(claims["exp"]))
         return identity
+
+
+def _identity(claims: Mapping[str, Any]) -> Identity:
+    scopes = frozenset(claims.get("scope", "").split())
+    return Identity(claims["tenant"], claims["sub"], scopes, claims.get("project", ""), claims.get("key", ""))
 
 
 @lru_cache(CACHED)

@@ -6,10 +6,10 @@ from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.pipeline import Layer, Pipeline
+from services.runtime.interceptors.pipeline import Gate, Layer, Pipeline
 from services.runtime.interceptors.tracing import Trace
 
-__all__ = ["Layer", "Pipeline", "layers"]
+__all__ = ["Gate", "Layer", "Pipeline", "layers"]
 
 
 def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:

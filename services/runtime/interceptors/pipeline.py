@@ -30,11 +30,20 @@ class Layer(Protocol):
     def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]: ...
 
 
-class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Puts `layers`, outermost first, around every handler but those of health, reflection and xDS."""
+class Gate(Protocol):
+    """Something that sees a call's first request, within all layers, and raises where the call may not go on."""
 
-    def __init__(self, layers: list[Layer]) -> None:
+    def admit(self, call: Call, request: Any) -> None:
+        """`request` as the handler gets it: a message, or its bytes; None for a stream of none."""
+
+
+class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Puts `layers`, outermost first, around every handler but those of health, reflection and xDS, and the gate, if
+    there is one, before each of these handlers."""
+
+    def __init__(self, layers: list[Layer], gate: Gate | None = None) -> None:
         self._layers = layers
+        self._gate = gate
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -83,22 +92,41 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         for layer in self._layers:
             await stack.enter_async_context(layer.around(call, context))
 
+    async def _admit(self, call: Call, request: Any) -> Any:
+        """The request, or the stream of them, once the gate has seen the first."""
+        if self._gate is None:
+            return request
+        if not call.uploads:
+            self._gate.admit(call, request)
+            return request
+        first = await anext(request, None)
+        self._gate.admit(call, first)
+        return _again(first, request)
+
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
         async with AsyncExitStack() as stack:
             await self._enter(stack, call, context)
-            response = await inner(request, context)
+            response = await inner(await self._admit(call, request), context)
             call.sent = 1
             return response
 
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
         async with AsyncExitStack() as stack:
             await self._enter(stack, call, context)
-            async with aclosing(inner(request, context)) as responses:
+            async with aclosing(inner(await self._admit(call, request), context)) as responses:
                 async for response in responses:
                     await context.write(response)
                     call.sent += 1
                     if call.first_sent is None:
                         call.first_sent = time.monotonic()
+
+
+async def _again(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """All the requests of a stream whose first has been taken; None for a first that there was not."""
+    if first is not None:
+        yield first
+        async for request in rest:
+            yield request
 
 
 async def _counted(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:

@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime import call as calls
 from services.runtime import statuses
-from services.runtime.identity import IDENTITY_KEY
+from services.runtime.identity import IDENTITY_KEY, Identity
 from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for, generic
 
@@ -33,6 +33,20 @@ async def test_without_a_good_token_nothing_is_served(keys: Keys, metadata: tupl
             await channel.unary_unary("/test.I/Whose")(b"", metadata=metadata)
     info = statuses.error_info(caught.value)
     assert (caught.value.code(), info and info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+
+
+async def left(request: bytes, context: Any) -> bytes:
+    return str(calls.current().remaining).encode()
+
+
+async def test_nobody_works_longer_than_the_token_is_good(keys: Keys) -> None:
+    app = generic("test.I", {"Left": grpc.unary_unary_rpc_method_handler(left)})
+    token = keys.signer.token(Identity("acme", "ann"), lifetime=20)
+    async with channel_for(app, verifier=keys.verifier) as channel:
+        answered = await channel.unary_unary("/test.I/Left")(b"", metadata=((IDENTITY_KEY, token),), timeout=100)
+        sooner = await channel.unary_unary("/test.I/Left")(b"", metadata=((IDENTITY_KEY, token),), timeout=5)
+    assert 5 < float(answered) <= 20
+    assert float(sooner) < 6
 
 
 async def test_health_needs_no_token(keys: Keys) -> None:
