@@ -21,7 +21,8 @@ class Call:
     """One RPC being served.
 
     `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`.
-    `uploads` says that the caller streams its requests.
+    `uploads` says that the caller streams its requests. `notes` is what was decided about it and why, for its log line
+    and for the audit; what was said is never noted there. `audited` says that the audit has it already.
     """
 
     method: str
@@ -37,6 +38,8 @@ class Call:
     received: int = 0
     code: int = 0
     reason: str = ""
+    notes: dict[str, object] = field(default_factory=dict)
+    audited: bool = False
 
     @property
     def remaining(self) -> float:

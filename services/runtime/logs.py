@@ -1,4 +1,7 @@
-"""Logs as JSON lines on standard error, each with the service, the request and the trace it belongs to."""
+"""Logs as JSON lines on standard error, each with the service, the request and the trace it belongs to.
+
+No field holds what people or models wrote, or a secret: see redaction.py.
+"""
 
 import json
 import logging
@@ -9,6 +12,7 @@ import orjson
 
 from services.runtime import tracing
 from services.runtime.call import current_or_none
+from services.runtime.redaction import redact, redact_field, redact_traceback
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -28,15 +32,17 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
         if call is not None:
-            fields["request_id"] = call.request_id
+            fields["request_id"] = redact(call.request_id)
         if trace_id:
             fields |= {"trace_id": trace_id, "span_id": span_id}
-        fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        for key, value in record.__dict__.items():
+            if key not in _STANDARD:
+                fields[key] = redact_field(key, value)
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
+            fields["exception"] = redact_traceback(self.formatException(record.exc_info))
         try:
             return orjson.dumps(fields, default=str).decode()
         except TypeError:  # half a surrogate pair, as in a file name that is not UTF-8, or a very large number

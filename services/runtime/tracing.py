@@ -23,8 +23,11 @@ def configure(service: str, otlp_endpoint: str, sample_ratio: float) -> TracerPr
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        from services.runtime.spans import RedactingExporter
+
         insecure = not otlp_endpoint.startswith("https://")
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint, insecure=insecure)))
+        exporter = RedactingExporter(OTLPSpanExporter(endpoint=otlp_endpoint, insecure=insecure))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider
 

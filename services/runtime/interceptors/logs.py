@@ -31,5 +31,6 @@ class AccessLog:
                     "ms": round((time.monotonic() - call.started) * 1000, 2),
                     "sent": call.sent,
                     "subject": call.identity.subject if call.identity else "",
+                    **({"notes": call.notes} if call.notes else {}),
                 },
             )

@@ -1,0 +1,101 @@
+"""What must not reach logs and traces: personal data and secrets by their shape, content by the name of its field.
+
+Cheap before thorough: it runs on each field of each line. Guards, which decide what may be said, are the gateway's.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+# Fields that hold what people or models wrote; of those only the length is told.
+CONTENT = frozenset(
+    {
+        "answer", "arguments", "body", "chunk", "completion", "content", "document", "draft", "input", "messages",
+        "output", "passage", "passages", "prompt", "query", "question", "quote", "reply", "request", "response",
+        "text", "transcript",
+    }
+)  # fmt: skip
+LONGEST_LINE = 500
+LONGEST = 20_000
+DEPTH = 8
+_SHORTEST = 6
+_OFTEN = 100
+
+_EMAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}")
+_KEY = re.compile(
+    r"\bhw_[A-Za-z0-9_\-]{8,}"
+    r"|\bsk-[A-Za-z0-9_\-]{8,}"
+    r"|\beyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*)?"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\b(?:gh[pousr]|github_pat|xox[abpr]|glpat)[_\-][A-Za-z0-9_\-]{10,}"
+    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
+)
+_BEARER = re.compile(r"\b(bearer)\s+[A-Za-z0-9+/=_.~\-]{15,}|\b(basic)\s+[A-Za-z0-9+/]{8,}={1,2}", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b((?:api[_\-]?key|password|passwd|secret|access[_\-]?token|client[_\-]?secret)[\"']?\s{0,3}[:=]\s{0,3})"
+    r"[\"']?[^\s\"',;&}]{4,}",
+    re.IGNORECASE,
+)
+_IN_URL = re.compile(r"(://[^\s/:@]{0,64}:)[^\s/@]{1,256}@")
+_CARD = re.compile(r"(?<![A-Za-z0-9_\-.])\d(?:[ \-]?\d){12,18}(?![A-Za-z0-9_\-])")
+_DIGIT = re.compile(r"\d[ \-]?\d{2}[ \-]?\d")
+# How libraries show the value that they could not take: pydantic, SQLAlchemy, jsonschema.
+_SHOWN = re.compile(r"(input_value=).*?(?=, input_type=)|(\[parameters: )[^\n]*|(On instance).*?(?=\n\S|\Z)", re.DOTALL)
+
+
+def redact(text: str) -> str:
+    """The text without e-mail addresses, keys, tokens, passwords and card numbers, LONGEST characters at most."""
+    if len(text) < _SHORTEST:
+        return text
+    return _short(text) if len(text) <= _OFTEN else _redact(text)
+
+
+def _redact(text: str) -> str:
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… ({len(text)} characters)"
+    if ":/" in text and "@" in text:
+        text = _IN_URL.sub(r"\1[password]@", text)
+    if "@" in text:
+        text = _EMAIL.sub("[email]", text)
+    text = _BEARER.sub(lambda found: f"{found[1] or found[2]} [token]", text)
+    text = _KEY.sub("[key]", text)
+    if ":" in text or "=" in text:
+        text = _NAMED.sub(r"\1[secret]", text)
+    if _DIGIT.search(text):
+        text = _CARD.sub(_card, text)
+    return text
+
+
+# Methods, names and ids come again and again.
+_short = lru_cache(4096)(_redact)
+
+
+def redact_traceback(text: str) -> str:
+    """A traceback, each of its lines LONGEST_LINE characters at most, without the values that errors show."""
+    text = _SHOWN.sub(lambda found: f"{next(filter(None, found.groups()))}[redacted]", text)
+    return redact(
+        "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in text.split("\n"))
+    )
+
+
+def redact_field(name: str, value: object, depth: int = 0) -> object:
+    """A field of a log line or of a span, whatever it holds."""
+    if name in CONTENT and not isinstance(value, bool | int | float | None):
+        return f"[{len(value)} characters]" if isinstance(value, str | bytes) else "[redacted]"
+    if isinstance(value, str):
+        return redact(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth >= DEPTH:
+        return "[redacted]"
+    if isinstance(value, Mapping):
+        return {redact(str(key)): redact_field(str(key), each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact_field("", each, depth + 1) for each in value]
+    return redact(str(value))
+
+
+def _card(found: "re.Match[str]") -> str:
+    digits = [int(character) for character in found[0] if character.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return "[card]" if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else found[0]
