@@ -23,6 +23,16 @@ class GatewaySettings(ServerSettings):
     api_keys_file: Path = Field(
         Path(".headworks/keys.json"), description="JSON file of the API keys, hashed; read again when it changes."
     )
+    records_url: str = Field(
+        "sqlite:///.headworks/gateway/records.db",
+        description="Database of the gateway's records: sqlite:///<file> or postgresql://<user>@<host>/<database>.",
+    )
+    records_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time one transaction of the records may take, waiting included."
+    )
+    redis_url: str = Field(
+        "", description="Redis of the counters that replicas share: redis://<host>:6379; in memory if empty."
+    )
     run_identity_seconds: float = Field(
         86_400,
         ge=120,

@@ -5,6 +5,13 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
+from tests.fixtures.servers import postgres_server as postgres_server
+from tests.fixtures.servers import postgres_url as postgres_url
+from tests.fixtures.servers import records_url as records_url
+from tests.fixtures.servers import redis_server as redis_server
+from tests.fixtures.servers import redis_url as redis_url
+from tests.fixtures.servers import running_postgres as running_postgres
+from tests.fixtures.servers import running_redis as running_redis
 
 # A slow machine is no finding, and a test that passed today is to pass tomorrow.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

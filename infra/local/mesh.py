@@ -94,6 +94,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
             "API_KEYS_FILE": str(layout.api_keys),
+            "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },
     }
     kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}

@@ -1,0 +1,54 @@
+"""SQLite's write-ahead log, moved into the database apart from commits, which then never wait for the disk."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from pathlib import Path
+
+import aiosqlite
+
+LOG = logging.getLogger(__name__)
+# Of the log: 64 MiB. Beyond it writers do wait, until the log is empty again.
+LOG_PAGES = 16_384
+
+
+class Checkpointer:
+    """Moves the log of one SQLite file every `seconds`."""
+
+    def __init__(self, path: Path, seconds: float = 1.0, log_pages: int = LOG_PAGES) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._log_pages = log_pages
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="records-checkpoint")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def checkpoint(self) -> int:
+        """Move what can be moved without keeping anybody waiting; the pages that the log had."""
+        async with aiosqlite.connect(self._path, isolation_level=None) as connection:
+            _, pages, _ = await self._pragma(connection, "PASSIVE")
+            if pages > self._log_pages:
+                await self._pragma(connection, "TRUNCATE")
+            return pages
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self.checkpoint()
+            except (OSError, sqlite3.Error) as error:
+                LOG.warning("SQLite's log cannot be moved", extra={"error": str(error)})
+
+    @staticmethod
+    async def _pragma(connection: aiosqlite.Connection, mode: str) -> tuple[int, int, int]:
+        async with connection.execute(f"PRAGMA wal_checkpoint({mode})") as cursor:
+            rows = await cursor.fetchall()
+        return next((busy, pages, moved) for busy, pages, moved in rows)

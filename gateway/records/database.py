@@ -1,0 +1,81 @@
+"""The one database of the gateway: SQLite in a file, or PostgreSQL."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.records.checkpoint import Checkpointer
+from gateway.records.engine import open_engines, parse, sqlite_file
+from gateway.records.errors import RecordsUnavailable, cause_of, translated
+from gateway.records.migrate import migrate as bring_up_to_date
+
+LOG = logging.getLogger(__name__)
+MIGRATION_SECONDS = 120.0
+
+
+class Database:
+    """Connections to the records. `timeout`: seconds that one transaction may take, waiting included."""
+
+    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+        self._url = parse(url)
+        self._timeout = timeout
+        self._engines = open_engines(self._url, timeout)
+        self._checkpointer: Checkpointer | None = None
+        self._gone = False
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._url.get_backend_name()
+
+    async def open(self, migrate: bool = True) -> None:
+        """Make the folder and bring the tables up to date. Raises RecordsUnavailable."""
+        path = sqlite_file(self._url)
+        if migrate:
+            async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
+                await bring_up_to_date(connection)
+        if path is not None:
+            self._checkpointer = Checkpointer(path)
+            await self._checkpointer.open()
+
+    async def aclose(self) -> None:
+        if self._checkpointer is not None:
+            await self._checkpointer.aclose()
+            self._checkpointer = None
+        for engine in {self._engines.reading, self._engines.writing}:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database and may not write. Raises RecordsUnavailable."""
+        async with self._transaction(self._engines.reading, self._timeout) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, undone by an error. On SQLite it is the only one that writes from its
+        beginning on. Raises RecordsUnavailable, after which what was written may still have been committed."""
+        async with self._transaction(self._engines.writing, self._timeout) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:
+        try:
+            with translated():
+                async with asyncio.timeout(seconds), engine.begin() as connection:
+                    yield connection
+        except RecordsUnavailable as error:
+            self._note(error)
+            raise
+        self._note(None)
+
+    def _note(self, error: RecordsUnavailable | None) -> None:
+        """Log when the database goes and when it comes back, not every call between."""
+        if error is not None and not self._gone:
+            LOG.warning("the records cannot be reached", extra={"error": cause_of(error)})
+        if error is None and self._gone:
+            LOG.info("the records can be reached again")
+        self._gone = error is not None

@@ -1,0 +1,144 @@
+"""Group commit: one transaction writes all that came while the last one was written."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.records.database import Database
+from gateway.records.errors import RecordsUnavailable
+from gateway.records.metrics import COMMIT_SECONDS, LOST, WAITING
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+RETRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class Sink(Protocol[T_contra]):
+    """Where items of one kind are written.
+
+    A batch may be written again after a connection that broke while it committed, and is written item by item where
+    something in it is refused: a sink writes rows with keys of their own and leaves those that are there already.
+    """
+
+    async def write(self, connection: AsyncConnection, items: Sequence[T_contra]) -> None:
+        """Write the items in their order, within the transaction of `connection`."""
+        ...
+
+
+Put = tuple[Sink[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Items that are written together or not at all. `since`: when they came, by the loop's clock."""
+
+    puts: Sequence[Put]
+    done: "asyncio.Future[None]"
+    since: float
+
+
+class Writer:
+    """Writes items in the order in which they come. `limit`: entries that may wait; `batch`: those in one transaction;
+    `patience`: seconds that an entry waits for a database that is gone before its writer is told."""
+
+    def __init__(self, database: Database, *, limit: int = 20_000, batch: int = 1_000, patience: float = 10.0) -> None:
+        self._database = database
+        self._limit = limit
+        self._batch = batch
+        self._patience = patience
+        self._waiting: deque[_Entry] = deque()
+        self._wake = asyncio.Event()
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, sink: Sink[T], item: T) -> "asyncio.Future[None]":
+        """Write one item; the future is done once it is committed, or has RecordsUnavailable or the sink's error.
+        Raises RecordsUnavailable where too many wait already."""
+        return self.put_together(((sink, item),))
+
+    def put_together(self, puts: Iterable[Put]) -> "asyncio.Future[None]":
+        """The same for several items, in one transaction."""
+        if self._closed or len(self._waiting) >= self._limit:
+            raise RecordsUnavailable("the gateway has more to record than the database takes")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(_Entry(tuple(puts), done, loop.time()))
+        self._wake.set()
+        return done
+
+    async def open(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="records-writer")
+
+    async def aclose(self) -> None:
+        """Write what there is, for as long as patience lasts."""
+        self._closed = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while not (self._closed and not self._waiting):
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                WAITING.set(len(self._waiting))
+                count = min(self._batch, len(self._waiting))
+                await self._write([self._waiting.popleft() for _ in range(count)])
+            WAITING.set(0)
+
+    async def _write(self, entries: Sequence[_Entry]) -> None:
+        """All at once; those that something is wrong with are found by writing each alone."""
+        try:
+            await self._patiently(entries)
+        except RecordsUnavailable as error:
+            self._fail(entries, error)
+        except Exception as error:
+            if len(entries) == 1:
+                LOG.exception("a record was refused")
+                self._fail(entries, error)
+                return
+            for entry in entries:
+                await self._write([entry])
+        else:
+            for entry in entries:
+                if not entry.done.done():
+                    entry.done.set_result(None)
+
+    async def _patiently(self, entries: Sequence[_Entry]) -> None:
+        """Try again while the database is gone and the oldest entry has patience. Raises RecordsUnavailable."""
+        clock = asyncio.get_running_loop().time
+        until = max(entries[0].since, clock() - self._patience) + self._patience
+        attempt = 0
+        while True:
+            try:
+                return await self._commit(entries)
+            except RecordsUnavailable:
+                pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                if clock() + pause > until:
+                    raise
+            attempt += 1
+            await asyncio.sleep(pause)
+
+    async def _commit(self, entries: Sequence[_Entry]) -> None:
+        by_sink: dict[int, tuple[Sink[Any], list[Any]]] = {}
+        for entry in entries:
+            for sink, item in entry.puts:
+                by_sink.setdefault(id(sink), (sink, []))[1].append(item)
+        with COMMIT_SECONDS.time():
+            async with self._database.write() as connection:
+                for sink, items in by_sink.values():
+                    await sink.write(connection, items)
+
+    def _fail(self, entries: Sequence[_Entry], error: Exception) -> None:
+        LOST.inc(len(entries))
+        LOG.error("records were not written", extra={"records": len(entries), "error": type(error).__name__})
+        for entry in entries:
+            if not entry.done.done():
+                entry.done.set_exception(error)
+                entry.done.exception()  # logged above, whether or not anybody waits
