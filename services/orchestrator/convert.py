@@ -59,6 +59,8 @@ def event(run_id: str, of: Event) -> event_pb.RunEvent:
     body = of.body
     if type(body) is TextDelta:
         message.text.text = body.text
+        if body.tokens:
+            message.text.tokens = body.tokens
     else:
         _FILL[type(body)](message, body)
     return message

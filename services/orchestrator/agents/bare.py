@@ -84,9 +84,9 @@ class BareModel:
                 if type(piece) is Piece:
                     parts.append(piece.text)
                     if writer is None:
-                        yield TextDelta(piece.text)
+                        yield TextDelta(piece.text, piece.tokens)
                     else:
-                        for body in writer.write(piece.text):
+                        for body in writer.write(piece.text, tokens=piece.tokens):
                             yield body
                 elif type(piece) is Calls:
                     calls += piece.calls

@@ -91,8 +91,8 @@ class Writer:
         """What the model wrote in this step."""
         return "".join(self._parts)
 
-    def write(self, text: str, citation: Citation | None = None) -> list[Body]:
-        """The events of the next piece."""
+    def write(self, text: str, citation: Citation | None = None, tokens: int = 0) -> list[Body]:
+        """The events of the next piece, which took so many tokens."""
         lead = ""
         if text and not self._parts:
             lead = self._lead
@@ -104,7 +104,7 @@ class Writer:
         fresh = self._fresh(lead + text) if self._said else lead + text
         if fresh:
             self._length += len(fresh)
-            bodies.append(TextDelta(fresh))
+            bodies.append(TextDelta(fresh, tokens))
         if citation is not None:
             self._cite(bodies, citation, Span(start + len(text) - len(text.lstrip()), self._written))
         else:

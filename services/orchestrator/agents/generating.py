@@ -42,7 +42,7 @@ async def generate(work: Work, order: Order) -> Bodies:
     async with aclosing(_pieces(work, order.generation, heard)) as pieces:
         async for piece in pieces:
             if not work.held:
-                for body in writer.write(piece.text, piece.citation):
+                for body in writer.write(piece.text, piece.citation, piece.tokens):
                     yield body
     for requested in _requests(work, heard.calls, step.number):
         yield requested

@@ -30,10 +30,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next piece of the answer, which goes on right after the last, and its source if it has one."""
+    """The next piece of the answer, which goes on right after the last, and its source if it has one. `tokens`: how
+    many it took, 0 where that is not known."""
 
     text: str
     citation: Citation | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

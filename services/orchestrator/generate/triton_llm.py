@@ -93,7 +93,7 @@ def _read(chunk: Mapping[str, Any]) -> Piece | Calls | Ended | None:
     """What a chunk says; None where it is empty or of a kind that is not known."""
     try:
         if text := chunk.get("text"):
-            return Piece(text)
+            return Piece(text, tokens=int(chunk.get("tokens") or 0))
         if calls := chunk.get("tool_calls"):
             return Calls(tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in calls))
         if "finish" in chunk:

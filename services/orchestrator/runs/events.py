@@ -78,7 +78,10 @@ class PassagesRetrieved:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """`tokens`: how many it took, 0 where that is not known."""
+
     text: str
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,16 +280,20 @@ class TextDelta(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The piece."""
+    tokens: _builtins.int
+    """How many tokens it took; 0 where that is not known."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -617,7 +621,7 @@ class VerdictGiven(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     SENTENCES_FIELD_NUMBER: _builtins.int
     grader: _builtins.str
-    """The grader: "grounded", "answers" or "schema"."""
+    """The grader: "grounded", "answers" or "schema"; or a guard of the gateway's, such as "guard:pii"."""
     passed: _builtins.bool
     """The answer is good enough."""
     score: _builtins.float

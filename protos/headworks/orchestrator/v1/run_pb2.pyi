@@ -48,6 +48,10 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """A limit of the agent's was reached; the answer is the best so far, and RunFinished.limit names the limit."""
     FINISH_REASON_REJECTED: _FinishReason.ValueType  # 9
     """A person refused the run or its answer."""
+    FINISH_REASON_CONTENT_FILTER: _FinishReason.ValueType  # 10
+    """A guard of the gateway's stopped the answer; a verdict before says which, and why."""
+    FINISH_REASON_BUDGET: _FinishReason.ValueType  # 11
+    """The caller's budget ended; RunFinished.limit names it."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why a run ended."""
@@ -72,6 +76,10 @@ FINISH_REASON_LIMIT: FinishReason.ValueType  # 8
 """A limit of the agent's was reached; the answer is the best so far, and RunFinished.limit names the limit."""
 FINISH_REASON_REJECTED: FinishReason.ValueType  # 9
 """A person refused the run or its answer."""
+FINISH_REASON_CONTENT_FILTER: FinishReason.ValueType  # 10
+"""A guard of the gateway's stopped the answer; a verdict before says which, and why."""
+FINISH_REASON_BUDGET: FinishReason.ValueType  # 11
+"""The caller's budget ended; RunFinished.limit names it."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
