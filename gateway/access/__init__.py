@@ -1,0 +1,1 @@
+"""Who may do what: permissions, their patterns, and what each method needs. What is not allowed is denied."""

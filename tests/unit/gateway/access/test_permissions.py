@@ -1,0 +1,164 @@
+"""The permission table: every method there is, and what its requests need."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import headworks.gateway.v1
+import headworks.orchestrator.v1
+import headworks.retrieval.v1
+import pytest
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from headworks.gateway.v1 import openai_service_pb2
+from headworks.orchestrator.v1 import agent_service_pb2 as agents
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
+from headworks.orchestrator.v1 import session_service_pb2 as sessions
+from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+
+from gateway.access.authorize import authorize, may_grant, tenant_for
+from gateway.access.gate import AccessGate
+from gateway.access.needs import nothing
+from gateway.access.permissions import TABLE
+from services.runtime.call import Call
+from services.runtime.contract import path
+from services.runtime.errors import InvalidArgument, PermissionDenied
+from services.runtime.identity import Identity
+
+PACKAGES = (headworks.gateway.v1, headworks.orchestrator.v1, headworks.retrieval.v1)
+
+
+def services() -> list[ServiceDescriptor]:
+    """Every service of the packages that the gateway serves."""
+    found: list[ServiceDescriptor] = []
+    for package in PACKAGES:
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("_service_pb2"):
+                found += importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
+    return found
+
+
+METHODS = [method for service in services() for method in service.methods]
+
+
+def call_of(method: MethodDescriptor, *scopes: str) -> Call:
+    return Call(path(method), identity=Identity("acme", "ann", frozenset(scopes)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.full_name))
+def test_every_method_has_an_entry(method: MethodDescriptor) -> None:
+    needs = TABLE[method.containing_service.full_name][method.name]
+    asked = needs(GetMessageClass(method.input_type)())
+    assert all(permission.count(":") >= 1 and not permission.startswith("*") for permission in asked)
+
+
+def test_the_table_has_no_method_that_there_is_not() -> None:
+    there = {service.full_name: {method.name for method in service.methods} for service in services()}
+    for service, entries in TABLE.items():
+        if service in there:
+            assert set(entries) == there[service]
+
+
+def test_a_method_without_an_entry_keeps_the_gateway_from_starting() -> None:
+    [service] = openai_service_pb2.DESCRIPTOR.services_by_name.values()
+    names = ("CreateChatCompletion", "CreateEmbedding", "ListModels")
+    with pytest.raises(LookupError, match="GetModel"):
+        AccessGate([service], {service.full_name: dict.fromkeys(names, nothing)})
+
+
+FREE = ("CreateChatCompletion", "CreateEmbedding", "Screen")
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS if method.name not in FREE], ids=lambda method: str(method.full_name)
+)
+@pytest.mark.parametrize("form", ["bytes", "message", "none"])
+def test_nothing_is_allowed_by_default(method: MethodDescriptor, form: str) -> None:
+    gate = AccessGate(services())
+    message = GetMessageClass(method.input_type)()
+    request = {"bytes": message.SerializeToString(), "message": message, "none": None}[form]
+    with pytest.raises(PermissionDenied) as caught:
+        gate.admit(call_of(method), request)
+    needed = caught.value.details["permission"]
+    assert needed in caught.value.message
+    gate.admit(call_of(method, needed, "*"), request)
+    gate.admit(call_of(method, needed), request)
+
+
+NEEDS: list[tuple[Message, list[str]]] = [
+    (runs.RunRequest(), ["models.call:rag"]),
+    (runs.RunRequest(model="analyst@7"), ["models.call:analyst"]),
+    (runs.RunRequest(model="@7"), ["models.call:rag"]),
+    (
+        runs.RunRequest(model="a", collection="c", session_id="s"),
+        ["models.call:a", "collections.read:c", "sessions.write:s"],
+    ),
+    (runs.AttachRequest(run_id="run_1"), ["runs.read:run_1"]),
+    (runs.CancelRequest(run_id="run_1"), ["runs.write:run_1"]),
+    (runs.DecideRequest(run_id="run_1"), ["runs.decide:run_1"]),
+    (runs.GetRunRequest(run_id="run_1"), ["runs.read:run_1"]),
+    (runs.ListRunsRequest(session_id="s"), ["runs.read:*"]),
+    (agents.ApplyAgentRequest(spec="name: a"), ["agents.write:*"]),
+    (agents.GetAgentRequest(name="a", version=2), ["agents.read:a"]),
+    (agents.ListAgentsRequest(), ["agents.read:*"]),
+    (agents.ListAgentsRequest(name="a"), ["agents.read:a"]),
+    (agents.DeleteAgentRequest(name="a"), ["agents.write:a"]),
+    (sessions.GetSessionRequest(session_id="s"), ["sessions.read:s"]),
+    (sessions.DeleteSessionRequest(session_id="s"), ["sessions.write:s"]),
+    (retrieval.IngestRequest(), ["collections.write:default"]),
+    (retrieval.IngestRequest(open=retrieval.IngestOpen(collection="c")), ["collections.write:c"]),
+    (retrieval.SearchRequest(), ["collections.read:default"]),
+    (retrieval.SearchRequest(collection="c"), ["collections.read:c"]),
+    (retrieval.GetDocumentRequest(collection="c", document_id="d"), ["collections.read:c"]),
+    (retrieval.DeleteDocumentRequest(collection="c"), ["collections.write:c"]),
+    (retrieval.ListDocumentsRequest(collection="c"), ["collections.read:c"]),
+    (retrieval.CreateCollectionRequest(name="c"), ["collections.write:c"]),
+    (retrieval.DeleteCollectionRequest(name="c"), ["collections.delete:c"]),
+    (openai_service_pb2.GetModelRequest(model="m"), ["models.read:m"]),
+]
+
+
+@pytest.mark.parametrize(("request_", "needed"), NEEDS, ids=lambda value: str(value).replace("\n", " "))
+def test_what_a_request_needs(request_: Message, needed: list[str]) -> None:
+    [method] = [one for one in METHODS if one.input_type.full_name == request_.DESCRIPTOR.full_name]
+    gate = AccessGate(services())
+    data = request_.SerializeToString()
+    gate.admit(call_of(method, *needed), data)
+    for missing in needed:
+        with pytest.raises(PermissionDenied, match="is missing"):
+            gate.admit(call_of(method, *(one for one in needed if one != missing)), data)
+
+
+def test_bytes_that_are_no_message() -> None:
+    gate = AccessGate(services())
+    [method] = [one for one in METHODS if one.name == "Search"]
+    with pytest.raises(InvalidArgument):
+        gate.admit(call_of(method, "*"), b"\xff\xff")
+
+
+def test_what_is_not_in_the_table_is_denied() -> None:
+    everything: Any = frozenset({"*"})
+    gate = AccessGate(services())
+    with pytest.raises(PermissionDenied):
+        gate.admit(Call("/headworks.new.v1.NewService/Do", identity=Identity("acme", "ann", everything)), b"")
+    with pytest.raises(PermissionDenied):
+        gate.admit(Call(path(METHODS[0])), b"")
+
+
+def test_nobody_gives_more_than_they_have() -> None:
+    admin = Identity("acme", "ann", frozenset({"admin.keys:*", "models.*:*"}))
+    may_grant(admin, ["models.call:*", "admin.keys:read"])
+    for more in ("*", "runs.read:*", "admin.*:read"):
+        with pytest.raises(PermissionDenied, match="away"):
+            may_grant(admin, [more])
+
+
+def test_another_tenant_is_for_operators() -> None:
+    admin, operator = Identity("acme", "a", frozenset({"admin.keys:*"})), Identity("ops", "o", frozenset({"*"}))
+    assert tenant_for(admin, "", "read") == tenant_for(admin, "acme", "write") == "acme"
+    assert tenant_for(operator, "acme", "write") == "acme"
+    with pytest.raises(PermissionDenied, match=r"admin\.tenants:read"):
+        tenant_for(admin, "other", "read")
+    with pytest.raises(PermissionDenied):
+        authorize(admin, "models.call:rag")
