@@ -1,5 +1,6 @@
 """What is wrong when the records cannot be had, and which of a driver's errors say so."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.runtime.errors import Unavailable
 
-# The database is there and refuses the statement: an error in the program or in what is written.
+MAYBE_GONE = (DBAPIError, PoolTimeout, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# What a database says of a statement, or of a value in it, rather than of itself.
 REFUSED = (IntegrityError, DataError, ProgrammingError)
-GONE = (DBAPIError, PoolTimeout, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+SQLITE_REFUSED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH})
+# Classes of SQLSTATE: not supported, cardinality, data, integrity, syntax and names, program limits.
+POSTGRES_REFUSED = frozenset({"0A", "21", "22", "23", "42", "54"})
 
 
 class RecordsUnavailable(Unavailable):
@@ -28,10 +32,21 @@ def translated() -> Iterator[None]:
     """Raises RecordsUnavailable for every error that says that the database is gone or too slow."""
     try:
         yield
-    except REFUSED:
-        raise
-    except GONE as error:
+    except MAYBE_GONE as error:
+        if _refused(error):
+            raise
         raise RecordsUnavailable from error
+
+
+def _refused(error: BaseException) -> bool:
+    """Whether the database is well and refuses the statement: an error of the program, or in what is written."""
+    if isinstance(error, REFUSED):
+        return True
+    told = error.orig if isinstance(error, DBAPIError) else error
+    cause = getattr(told, "__cause__", None) or told
+    if isinstance(cause, asyncpg.PostgresError):
+        return str(cause.sqlstate)[:2] in POSTGRES_REFUSED
+    return isinstance(cause, asyncpg.DataError) or getattr(told, "sqlite_errorcode", None) in SQLITE_REFUSED
 
 
 def cause_of(error: BaseException) -> str:

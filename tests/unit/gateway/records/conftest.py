@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from sqlalchemy import Column, Integer, String, Table, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.records.database import Database
-from gateway.records.metadata import METADATA
 
+METADATA = MetaData()
 NOTES = Table(
     "test_notes",
     METADATA,
@@ -36,9 +36,17 @@ async def notes_in(database: Database) -> dict[int, str]:
         return {row.id: row.text for row in await connection.execute(select(NOTES))}
 
 
+async def open_database(url: str, timeout: float = 5.0) -> Database:
+    """The records, with the table of notes beside their own."""
+    opened = Database(url, timeout=timeout)
+    await opened.open()
+    async with opened.write() as connection:
+        await connection.run_sync(METADATA.create_all)
+    return opened
+
+
 @pytest.fixture
 async def database(records_url: str) -> AsyncIterator[Database]:
-    opened = Database(records_url)
-    await opened.open()
+    opened = await open_database(records_url)
     yield opened
     await opened.aclose()

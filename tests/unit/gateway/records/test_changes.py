@@ -9,6 +9,7 @@ from gateway.records.changes import Changes, bump
 from gateway.records.database import Database
 from gateway.records.errors import RecordsUnavailable
 from tests.fixtures.processes import Postgres
+from tests.unit.gateway.records.conftest import open_database
 
 
 class Follower:
@@ -100,8 +101,7 @@ async def test_a_reload_that_fails_is_tried_again_and_counts_as_stale(database: 
 
 
 async def test_says_how_stale_it_is_while_the_database_is_gone(postgres_server: Postgres, postgres_url: str) -> None:
-    database = Database(postgres_url, timeout=1)
-    await database.open()
+    database = await open_database(postgres_url, timeout=1)
     keys = Follower()
     changes = following(database, ("keys", keys))
     await changes.open()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from gateway.records.database import Database
 from gateway.records.engine import parse
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.metadata import new_id
-from tests.unit.gateway.records.conftest import NOTES, notes_in
+from gateway.records.tables import REVISIONS
+from tests.unit.gateway.records.conftest import NOTES, notes_in, open_database
 
 
 async def test_commits_at_the_end_and_undoes_what_an_error_ends(database: Database) -> None:
@@ -35,6 +36,19 @@ async def test_a_refused_statement_is_not_an_outage(database: Database) -> None:
         async with database.write() as connection:
             await connection.execute(insert(NOTES).values(id=1, text="b"))
     assert await notes_in(database) == {1: "a"}
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM nothing", "SELEC 1", "INSERT INTO test_notes VALUES (1, NULL)"])
+async def test_an_error_in_a_statement_is_not_an_outage(database: Database, statement: str) -> None:
+    with pytest.raises(DBAPIError):
+        async with database.write() as connection:
+            await connection.execute(text(statement))
+
+
+async def test_a_value_that_does_not_fit_is_not_an_outage(database: Database) -> None:
+    with pytest.raises((DBAPIError, OverflowError)):
+        async with database.write() as connection:
+            await connection.execute(insert(NOTES), [{"id": 1 << 80, "text": "x"}])
 
 
 async def test_writers_that_read_before_they_write_do_not_lose_updates(database: Database) -> None:
@@ -76,15 +90,15 @@ async def test_replicas_may_migrate_at_the_same_time(records_url: str) -> None:
     replicas = [Database(records_url) for _ in range(4)]
     try:
         await asyncio.gather(*(replica.open() for replica in replicas))
-        assert await notes_in(replicas[0]) == {}
+        async with replicas[0].read() as connection:
+            assert (await connection.execute(select(REVISIONS))).all() == []
     finally:
         for replica in replicas:
             await replica.aclose()
 
 
 async def test_a_transaction_that_takes_too_long_is_given_up(records_url: str) -> None:
-    database = Database(records_url, timeout=0.2)
-    await database.open()
+    database = await open_database(records_url, timeout=0.2)
     try:
         with pytest.raises(RecordsUnavailable):
             async with database.write():
@@ -96,8 +110,7 @@ async def test_a_transaction_that_takes_too_long_is_given_up(records_url: str) -
 
 
 async def test_a_lock_that_is_held_for_too_long_is_an_outage(records_url: str) -> None:
-    holder, waiter = Database(records_url), Database(records_url, timeout=0.2)
-    await holder.open()
+    holder, waiter = await open_database(records_url), Database(records_url, timeout=0.2)
     try:
         async with holder.write() as connection:
             await connection.execute(insert(NOTES).values(id=1, text="x"))
@@ -109,8 +122,7 @@ async def test_a_lock_that_is_held_for_too_long_is_an_outage(records_url: str) -
 
 
 async def test_sqlite_may_not_write_where_it_reads(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a/b/records.db")
-    await database.open()
+    database = await open_database(f"sqlite:///{tmp_path}/a/b/records.db")
     try:
         assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
         with pytest.raises(RecordsUnavailable):

@@ -12,7 +12,7 @@ from gateway.records.database import Database
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.writer import Writer
 from tests.fixtures.processes import Postgres
-from tests.unit.gateway.records.conftest import NOTES, NoteSink, notes_in
+from tests.unit.gateway.records.conftest import NOTES, NoteSink, notes_in, open_database
 
 
 class StrictSink:
@@ -91,8 +91,7 @@ async def test_a_caller_that_left_does_not_undo_the_record(database: Database) -
 
 
 async def test_waits_for_a_database_that_comes_back(postgres_server: Postgres, postgres_url: str) -> None:
-    database = Database(postgres_url, timeout=2)
-    await database.open()
+    database = await open_database(postgres_url, timeout=2)
     writer, sink = Writer(database, patience=30), NoteSink()
     await writer.open()
     await writer.put(sink, (0, "before"))
@@ -106,8 +105,7 @@ async def test_waits_for_a_database_that_comes_back(postgres_server: Postgres, p
 
 
 async def test_tells_everybody_when_patience_ends(postgres_server: Postgres, postgres_url: str) -> None:
-    database = Database(postgres_url, timeout=1)
-    await database.open()
+    database = await open_database(postgres_url, timeout=1)
     writer, sink = Writer(database, patience=0.3), NoteSink()
     await writer.open()
     await asyncio.to_thread(postgres_server.stop)
@@ -121,8 +119,7 @@ async def test_tells_everybody_when_patience_ends(postgres_server: Postgres, pos
 
 
 async def test_a_server_that_hangs_is_an_outage(postgres_server: Postgres, postgres_url: str) -> None:
-    database = Database(postgres_url, timeout=0.5)
-    await database.open()
+    database = await open_database(postgres_url, timeout=0.5)
     assert await notes_in(database) == {}
     postgres_server.pause()
     try:
