@@ -1,0 +1,1 @@
+"""Models of OpenAI-compatible upstreams that the gateway answers itself, without a run."""

@@ -1,0 +1,93 @@
+"""What an upstream's JSON says, a whole completion or a chunk of one: its texts, its usage, why it ended."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.openai.fields import Json
+
+# Which text of the answer a piece belongs to: the name of its field, and the index of the tool call.
+Channel = tuple[str, int]
+
+
+class Malformed(ValueError):
+    """It is not in OpenAI's form."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of text, and where in the JSON it stands."""
+
+    channel: Channel
+    holder: dict[str, Any]
+    key: str
+    text: str
+
+
+@dataclass(slots=True)
+class Chunk:
+    """An event or a whole completion: its bytes, its JSON, and the texts in it."""
+
+    raw: bytes
+    json: Json
+    parts: list[Part] = field(default_factory=list)
+    finish_reason: str = ""
+
+    @property
+    def usage(self) -> Json | None:
+        usage = self.json.get("usage")
+        return usage if isinstance(usage, dict) else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has nothing of the message, as the chunk with the usage has not."""
+        return not self.json.get("choices")
+
+
+def read(raw: bytes, data: bytes, message: str) -> Chunk:
+    """`message` is the name under which a choice has what it says: "message", or "delta" in a stream.
+
+    Raises Malformed.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("is not JSON") from error
+    if not isinstance(value, dict):
+        raise Malformed("is no object")
+    chunk = Chunk(raw, value)
+    choices = value.get("choices") or ()
+    if not isinstance(choices, list | tuple):
+        raise Malformed("has choices that are no list")
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise Malformed("has a choice that is no object")
+        said = choice.get(message)
+        if isinstance(said, dict):
+            chunk.parts += _parts(said)
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str):
+            chunk.finish_reason = reason
+    return chunk
+
+
+def _parts(said: Json) -> Iterator[Part]:
+    for key, value in said.items():
+        if isinstance(value, str):
+            if value and key != "role":
+                yield Part((key, 0), said, key, value)
+        elif key == "tool_calls" and isinstance(value, list):
+            for place, call in enumerate(value):
+                if isinstance(call, dict):
+                    index = call.get("index", place)
+                    yield from _arguments(call.get("function"), index if isinstance(index, int) else place)
+        elif key == "function_call":
+            yield from _arguments(value, -1)
+
+
+def _arguments(function: Any, index: int) -> Iterator[Part]:
+    text = function.get("arguments") if isinstance(function, dict) else None
+    if isinstance(text, str) and text:
+        yield Part(("arguments", index), function, "arguments", text)

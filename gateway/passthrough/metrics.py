@@ -1,0 +1,15 @@
+"""The passthrough's own metrics. The models are those of the file of upstreams, so their number is bounded."""
+
+from prometheus_client import Counter, Histogram
+
+from services.runtime.metrics import BUCKETS
+
+CALLS = Counter(
+    "headworks_gateway_upstream_calls_total", "Calls to upstreams, by how they ended.", ["model", "outcome"]
+)
+FIRST = Histogram(
+    "headworks_gateway_upstream_first_byte_seconds",
+    "Time from a call to an upstream to the first byte of its answer.",
+    ["model"],
+    buckets=BUCKETS,
+)

@@ -1,0 +1,108 @@
+"""An upstream's stream to the caller's: pure, portion by portion."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from gateway.openai.fields import Json
+from gateway.passthrough import chunk as chunks
+from gateway.passthrough import errors
+from gateway.passthrough.chunk import Chunk, Malformed
+from gateway.passthrough.ports import Screen
+from gateway.passthrough.screening import Screening
+from gateway.passthrough.sse import EventReader, EventTooLong, data_of
+from gateway.passthrough.tally import Tally, usage_json
+from gateway.passthrough.upstream import Upstream
+
+DONE = b"[DONE]"
+DONE_EVENT = b"data: [DONE]\n\n"
+BLOCKED, BUDGET = "content_filter", "budget"
+_END = b"\n\n"
+
+
+class Relay:
+    """Takes what the upstream sends and gives what may go out.
+
+    The end of the message and its usage are kept for `last`, so that they can wait until the books are written.
+    `done`: the upstream is at its end. `blocked`: the screen has ended the answer.
+    """
+
+    def __init__(self, upstream: Upstream, tally: Tally, include_usage: bool, screen: Screen | None) -> None:
+        self._upstream = upstream
+        self._tally = tally
+        self._include_usage = include_usage
+        self._screening = Screening(screen) if screen else None
+        self._reader = EventReader()
+        self._head: Json = {}
+        self._end: list[bytes] = []
+        self.done = False
+
+    @property
+    def blocked(self) -> bool:
+        return self._screening is not None and self._screening.blocked
+
+    def take(self, portion: bytes) -> bytes:
+        """The next bytes of the upstream. Raises a DomainError for what is no answer."""
+        try:
+            return self._take(self._reader.feed(portion))
+        except EventTooLong as error:
+            raise errors.broken(self._upstream, f"has an event of {error}") from error
+
+    def closed(self) -> bytes:
+        """The upstream has closed its stream. Raises UpstreamBroken where the answer had no end."""
+        out = self._take(self._reader.end())
+        if not self.done and not self._tally.finish_reason:
+            raise errors.broken(self._upstream, "broke off")
+        self.done = True
+        return out
+
+    def finish(self) -> bytes:
+        """What the screen still held back: no more text comes. It may find something to block in it."""
+        return _joined(self._screening.finish()) if self._screening else b""
+
+    def last(self, reason: str = "") -> bytes:
+        """The end of the stream: the upstream's own, or one for `reason`."""
+        if not reason:
+            return _joined(self._end) + DONE_EVENT
+        spent = self._tally.spent(reason)
+        end = self._chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}])
+        usage = self._chunk([], usage=usage_json(spent)) if self._include_usage else b""
+        return end + usage + DONE_EVENT
+
+    def _take(self, events: Sequence[bytes]) -> bytes:
+        come = [found for event in events if (found := self._read(event)) is not None]
+        self._tally.take(come)
+        ahead: list[Chunk] = []
+        for one in come:
+            if one.empty or (one.finish_reason and not one.parts):
+                if self._include_usage or not one.empty:
+                    self._end.append(one.raw)
+            else:
+                ahead.append(one)
+        if come and not self._head:
+            self._head = {name: come[0].json.get(name) for name in ("id", "created", "model")}
+        return _joined(self._screening.take(ahead) if self._screening else [one.raw for one in ahead])
+
+    def _read(self, event: bytes) -> Chunk | None:
+        data = data_of(event)
+        if data == DONE:
+            self.done = True
+        if not data or self.done:
+            return None
+        try:
+            found = chunks.read(event, data, "delta")
+        except Malformed as error:
+            raise errors.broken(self._upstream, str(error)) from error
+        if found.json.get("error"):
+            raise errors.told(self._upstream, found.json["error"])
+        return found
+
+    def _chunk(self, choices: list[Json], **more: Any) -> bytes:
+        head = {"id": "", "created": int(time.time()), "model": self._upstream.model} | self._head
+        return b"data: " + orjson.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}) + _END
+
+
+def _joined(events: Sequence[bytes]) -> bytes:
+    return _END.join((*events, b"")) if events else b""

@@ -1,0 +1,115 @@
+"""What a caller asks of an upstream's model: its JSON, of which little is understood and all is passed on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.openai import fields
+from gateway.openai.errors import BadRequest
+from gateway.openai.fields import Json
+from gateway.passthrough.upstream import Upstream
+
+MOST_MESSAGES = 1000
+CHARACTERS_PER_TOKEN = 4
+# Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
+_TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
+_INNER = ("content", "tool_calls", "function", "function_call")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text stands in the body."""
+
+    holder: dict[str, Any]
+    key: str
+
+    @property
+    def text(self) -> str:
+        return str(self.holder[self.key])
+
+
+@dataclass(slots=True)
+class Asked:
+    """A chat completion. `body` is the caller's own, and may be changed in place."""
+
+    body: Json
+    model: str
+    stream: bool
+    include_usage: bool
+    places: Sequence[Place]
+
+    @property
+    def texts(self) -> list[str]:
+        """All that the model will read as text, in order."""
+        return [place.text for place in self.places]
+
+    def put(self, texts: Sequence[str]) -> None:
+        """Put others in their places: as many, in the same order."""
+        for place, text in zip(self.places, texts, strict=True):
+            place.holder[place.key] = text
+
+    @property
+    def prompt_tokens(self) -> int:
+        """An estimate, from above for most prompts: a token for four bytes of the whole request."""
+        return -(-sum(len(text.encode()) for text in self.texts) // CHARACTERS_PER_TOKEN) + 4 * len(self.places)
+
+    def answer_tokens(self, upstream: Upstream) -> int:
+        """The most that the answer may have, as the caller limits it or, where it does not, as the file says."""
+        limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        return limit if isinstance(limit, int) and limit > 0 else upstream.answer_tokens
+
+    def wire(self, upstream: Upstream) -> bytes:
+        """The body for the upstream.
+
+        It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
+        """
+        body = {**self.body, "model": upstream.model}
+        if self.stream:
+            options = self.body.get("stream_options") or {}
+            body["stream_options"] = {**options, "include_usage": True}
+        return orjson.dumps(body)
+
+
+def parse(body: Json) -> Asked:
+    """Raises BadRequest, naming the field."""
+    if body.get("n") not in (None, 1):
+        raise BadRequest("n must be 1", "n")
+    for name in ("max_tokens", "max_completion_tokens"):
+        fields.integer(body, name, 1, (1 << 31) - 1)
+    options = fields.mapping(body, "stream_options")
+    return Asked(
+        body,
+        fields.text(body, "model"),
+        fields.flag(body, "stream"),
+        fields.flag(options, "include_usage", "stream_options."),
+        list(_places(_messages(body))),
+    )
+
+
+def _messages(body: Json) -> list[Json]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("messages must be a list that is not empty", "messages")
+    if len(messages) > MOST_MESSAGES:
+        raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadRequest(f"messages[{index}] must be an object with a role", f"messages[{index}]")
+    return messages
+
+
+def _places(values: Sequence[Any]) -> Iterator[Place]:
+    for value in values:
+        if not isinstance(value, dict):
+            continue
+        for key in _TEXTS:
+            if isinstance(value.get(key), str):
+                yield Place(value, key)
+        for key in _INNER:
+            inner = value.get(key)
+            if isinstance(inner, list):
+                yield from _places(inner)
+            elif isinstance(inner, dict):
+                yield from _places((inner,))

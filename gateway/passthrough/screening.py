@@ -1,0 +1,158 @@
+"""Chunks held back until their text is decided.
+
+A chunk whose text was let through as it is goes out as the upstream wrote it, byte for byte; only one whose text was
+changed is written anew.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.passthrough.chunk import Channel, Chunk, Part
+from gateway.passthrough.ports import OutputStream, Released, Screen
+
+
+@dataclass(slots=True)
+class _Change:
+    """The original text from `start` to `end` became `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(slots=True)
+class _Text:
+    """One text of the answer, and what has become of it. Counts are characters of the original."""
+
+    stream: OutputStream
+    come: int = 0
+    decided: int = 0
+    undecided: str = ""
+    changes: deque[_Change] = field(default_factory=deque)
+
+    def take(self, released: Released) -> None:
+        until = min(max(self.stream.released_until, self.decided), self.come)
+        width = until - self.decided
+        original, self.undecided = self.undecided[:width], self.undecided[width:]
+        if released.text != original:
+            self.changes.append(_Change(self.decided, until, released.text))
+        self.decided = until
+
+    def becomes(self, start: int, text: str) -> str:
+        """What the original `text`, which begins at `start`, becomes, as far as it is decided. A change that reaches
+        over several pieces goes out with the first of them."""
+        while self.changes and self.changes[0].end <= start and not self.changes[0].text:
+            self.changes.popleft()
+        at, end = start, min(start + len(text), self.decided)
+        made: list[str] = []
+        for change in self.changes:
+            if change.start >= end and change.end > change.start:
+                break
+            if change.start >= start:
+                made += (text[at - start : change.start - start], change.text)
+                at = max(at, change.end)
+                change.text = ""  # said once
+            elif change.end > at:
+                at = change.end
+        made.append(text[at - start : max(end, at) - start] if at < end else "")
+        return "".join(made)
+
+
+@dataclass(slots=True)
+class _Held:
+    chunk: Chunk
+    starts: list[int]
+
+
+class Screening:
+    """Screens the texts of one answer. `blocked` says that nothing may follow what it has given."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._texts: dict[Channel, _Text] = {}
+        self._held: deque[_Held] = deque()
+        self.blocked = False
+
+    def take(self, chunks: Sequence[Chunk]) -> list[bytes]:
+        """The chunks that may go out now, in order."""
+        new: dict[Channel, list[str]] = {}
+        for chunk in chunks:
+            starts = []
+            for part in chunk.parts:
+                text = self._text(part.channel)
+                starts.append(text.come)
+                text.come += len(part.text)
+                new.setdefault(part.channel, []).append(part.text)
+            self._held.append(_Held(chunk, starts))
+        for channel, pieces in new.items():
+            text = self._texts[channel]
+            come = "".join(pieces)
+            text.undecided += come
+            self._take(text, text.stream.feed(come))
+        return self._decided()
+
+    def finish(self) -> list[bytes]:
+        """The rest: no more text comes."""
+        for text in self._texts.values():
+            if self.blocked:
+                break
+            self._take(text, text.stream.finish())
+        return self._decided()
+
+    def _text(self, channel: Channel) -> _Text:
+        text = self._texts.get(channel)
+        if text is None:
+            text = self._texts[channel] = _Text(self._screen())
+        return text
+
+    def _take(self, text: _Text, released: Released) -> None:
+        text.take(released)
+        self.blocked = self.blocked or released.blocked is not None
+
+    def _decided(self) -> list[bytes]:
+        out: list[bytes] = []
+        while self._held and (self.blocked or self._is_decided(self._held[0])):
+            held = self._held.popleft()
+            if not self.blocked or self._is_decided(held):
+                out.append(self._made(held))
+                continue
+            if any(self._texts[part.channel].decided > start for part, start in _pairs(held)):
+                _unfinish(held.chunk)
+                out.append(self._made(held))
+            self._held.clear()
+        return out
+
+    def _is_decided(self, held: _Held) -> bool:
+        return all(self._texts[part.channel].decided >= start + len(part.text) for part, start in _pairs(held))
+
+    def _made(self, held: _Held) -> bytes:
+        changed = False
+        for part, start in _pairs(held):
+            text = self._texts[part.channel]
+            if text.changes or text.decided < start + len(part.text):
+                made = text.becomes(start, part.text)
+                if made != part.text:
+                    part.holder[part.key] = made
+                    changed = True
+        return written(held.chunk) if changed else held.chunk.raw
+
+
+def _pairs(held: _Held) -> "zip[tuple[Part, int]]":
+    return zip(held.chunk.parts, held.starts, strict=True)
+
+
+def _unfinish(chunk: Chunk) -> None:
+    """What was cut short ended for another reason than the upstream's."""
+    for choice in chunk.json["choices"]:
+        choice["finish_reason"] = None
+
+
+def written(chunk: Chunk) -> bytes:
+    """A chunk as an event, written anew: without the log probabilities, which repeat its text token by token."""
+    for choice in chunk.json["choices"]:
+        if choice.get("logprobs"):
+            choice["logprobs"] = None
+    return b"data: " + orjson.dumps(chunk.json)
