@@ -38,7 +38,7 @@ class Client:
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self._channel = (
-            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(), OPTIONS)
+            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), OPTIONS)
             if edge.secure
             else grpc.insecure_channel(edge.target, OPTIONS)
         )
@@ -93,6 +93,14 @@ def calling(edge: Edge) -> Iterator[Client]:
             yield client
         except grpc.RpcError as error:
             raise client.explain(error) from None
+
+
+def _roots(edge: Edge) -> bytes | None:
+    """The authority to trust; None for those that gRPC does. Raises CliError."""
+    try:
+        return edge.ca.read_bytes() if edge.ca else None
+    except OSError as error:
+        raise CliError(f"the CA {edge.ca} cannot be read: {error.strerror}") from None
 
 
 def utf8(text: str, what: str) -> str:

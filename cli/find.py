@@ -5,20 +5,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli.errors import USAGE, CliError
-from cli.options import DATA_DEFAULT
+from cli.options import DATA_DEFAULT, given_ca
 from infra.local.layout import Layout
 from infra.local.private import BadKeyFile, read_dev_key
-from infra.local.state import running
+from infra.local.state import MeshState, running
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "": 80}
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The way into a mesh."""
+    """The way into a mesh. `ca` is the file of the CA to trust; None trusts those that the machine does."""
 
     url: str
     key: str
+    ca: Path | None = None
 
     @property
     def target(self) -> str:
@@ -43,10 +44,11 @@ def find_data(data: Path | None, here: Path | None = None) -> Path:
 
 def find_edge(data: Path | None, url: str | None, key: str | None) -> Edge:
     """The edge to call, from what the user gave and from the data directory. Raises CliError."""
-    folder = find_data(data)
+    folder, ca = find_data(data), given_ca()
     if url is None:
-        url = _running_edge(folder)
-    return Edge(normal_url(url), key or _dev_key(folder))
+        state = _running(folder)
+        url, ca = state.edge, ca or (Path(state.ca) if state.ca else None)
+    return Edge(normal_url(url), key or _dev_key(folder), ca)
 
 
 def normal_url(url: str) -> str:
@@ -63,7 +65,7 @@ def normal_url(url: str) -> str:
     return f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}"
 
 
-def _running_edge(folder: Path) -> str:
+def _running(folder: Path) -> MeshState:
     state = running(Layout(folder))
     if state is None:
         raise CliError(
@@ -71,7 +73,7 @@ def _running_edge(folder: Path) -> str:
         )
     if state.phase == "stopping":
         raise CliError(f"the mesh on {folder} is stopping: start it again with `headworks up`")
-    return state.edge
+    return state
 
 
 def _dev_key(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ def ask_over_http(edge: Edge, question: str, collection: str, said: Callable[[st
     }
     headers = {"authorization": f"Bearer {edge.key}", "content-type": "application/json"}
     asked, started, first = Asked(), time.monotonic(), 0.0
-    connection = http.client.HTTPConnection(edge.target, timeout=LIMIT)
+    connection = _connection(edge)
     try:
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         response = connection.getresponse()
@@ -78,6 +79,13 @@ def ask_over_http(edge: Edge, question: str, collection: str, said: Callable[[st
     if first:
         asked.timings_ms["first_text"] = round((first - started) * 1000, 2)
     return asked
+
+
+def _connection(edge: Edge) -> http.client.HTTPConnection:
+    if not edge.secure:
+        return http.client.HTTPConnection(edge.target, timeout=LIMIT)
+    context = ssl.create_default_context(cafile=edge.ca)
+    return http.client.HTTPSConnection(edge.target, timeout=LIMIT, context=context)
 
 
 def events(lines: Any) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ VERBS = {
     "sessions": "list, show and delete conversations",
     "models": "the models and agents that answer, with their prices",
     "status": "how each process of the mesh stands",
+    "certs": "make and show the certificates of a development mesh",
     "config": "the effective settings of every service, with their source",
     "version": "the versions of Headworks and its engines",
 }

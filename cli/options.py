@@ -23,12 +23,30 @@ def json_option(verb: Verb) -> Verb:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(verb)
 
 
+CA_META = "headworks.ca"
+
+
+def _keep_ca(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    context.meta[CA_META] = value
+
+
+def given_ca() -> Path | None:
+    """--ca of the verb that runs."""
+    context = click.get_current_context(silent=True)
+    found: Path | None = context.meta.get(CA_META) if context else None
+    return found
+
+
 def mesh_options(verb: Verb) -> Verb:
-    """--data, --edge, --key, --json: for verbs that talk to the mesh."""
+    """--data, --edge, --ca, --key, --json: for verbs that talk to the mesh. --ca is for `given_ca` alone."""
     verb = json_option(verb)
     verb = click.option(
         "--key", envvar="HEADWORKS_KEY", help="API key; by default the development key of the data directory."
     )(verb)
+    verb = click.option(
+        "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="HEADWORKS_CA", expose_value=False,
+        callback=_keep_ca, help="PEM file of the CA of an edge with https; by default the running mesh's.",
+    )(verb)  # fmt: skip
     verb = click.option(
         "--edge", envvar="HEADWORKS_EDGE", help="Address of the edge, http://HOST:PORT; by default the running mesh's."
     )(verb)

@@ -25,11 +25,17 @@ from cli.options import DATA_DEFAULT, json_option
 )  # fmt: skip
 @click.option("--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator and retrieval.")
 @click.option(
+    "--tls", is_flag=False, flag_value="", metavar="[FOLDER]",
+    help="Speak TLS at the edge and mutual TLS between the services, with the certificates of a folder that `headworks "
+    "certs make` made; without one they are made in the data directory.",
+)  # fmt: skip
+@click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings, a table per service."
 )
 @json_option
 def up(
-    data: Path, edge_port: int | None, llm: str | None, replicas: str, config: Path | None, as_json: bool
+    data: Path, edge_port: int | None, llm: str | None, replicas: str, tls: str | None, config: Path | None,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Start the mesh and keep it running until Ctrl-C.
 
@@ -39,16 +45,19 @@ def up(
       headworks up --llm ~/models/qwen3-0.6b
       headworks up --replicas orchestrator=2,gateway=2
       headworks up --data /srv/other --edge-port 8081
+      headworks up --tls
     """
     from cli.mesh import keep_up
     from cli.registry import check_settings
+    from infra.local.layout import Layout
     from infra.local.options import BadOptions, make_options, parse_replicas
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
     if llm:
         os.environ["HEADWORKS_MODELS_LLM"] = llm
     try:
-        options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ)
+        certificates = None if tls is None else Path(tls) if tls else Layout(data).tls
+        options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ, certificates)
     except BadOptions as error:
         raise CliError(str(error), USAGE) from None
     if CONFIG_FILE_VARIABLE in options.env:

@@ -18,30 +18,33 @@ def welcome(key: Path, state: MeshState) -> list[str]:
     return [
         f"\nReady{seconds}. Ctrl-C stops it.",
         f"  edge             {state.edge}",
+        *([f"  its CA           {state.ca}"] if state.ca else []),
         f"  development key  {key.read_text().strip()}",
         f"                   (the one line of {key})",
         "\nGive it something to read:",
         f"  headworks ingest README.md docs{data}",
         "\nThen try:",
         f'  headworks ask "{QUESTION}"{data}',
-        f"  {curl(key, state.edge)}",
-        f"  {python(key, state.edge)}",
+        f"  {curl(key, state.edge, state.ca)}",
+        f"  {python(key, state.edge, state.ca)}",
         "",
     ]
 
 
-def curl(key: Path, edge: str) -> str:
+def curl(key: Path, edge: str, ca: str = "") -> str:
     """A chat completion with curl."""
     body = shlex.quote(json.dumps({"model": "rag", "messages": MESSAGES}))
     bearer = f'"Authorization: Bearer $(cat {shlex.quote(str(key))})"'
-    return f"curl -s {edge}/v1/chat/completions -H {bearer} -H 'Content-Type: application/json' -d {body}"
+    trusting = f" --cacert {shlex.quote(ca)}" if ca else ""
+    return f"curl -s{trusting} {edge}/v1/chat/completions -H {bearer} -H 'Content-Type: application/json' -d {body}"
 
 
-def python(key: Path, edge: str) -> str:
+def python(key: Path, edge: str, ca: str = "") -> str:
     """The same with the openai package."""
     code = (
         "from openai import OpenAI; "
         f"mesh = OpenAI(base_url={f'{edge}/v1'!r}, api_key=open({str(key)!r}).read().strip()); "
         f"print(mesh.chat.completions.create(model='rag', messages={MESSAGES!r}).choices[0].message.content)"
     )
-    return f"python -c {shlex.quote(code)}" if '"' in code else f'python -c "{code}"'
+    trusting = f"SSL_CERT_FILE={shlex.quote(ca)} " if ca else ""
+    return trusting + (f"python -c {shlex.quote(code)}" if '"' in code else f'python -c "{code}"')

@@ -2,5 +2,14 @@
 
 from infra.envoy.bootstrap import EnvoyBootstrap, envoy_bootstrap, grpc_bootstrap, write_json
 from infra.envoy.launch import envoy_argv, envoy_binary
+from infra.envoy.secrets import write_secrets
 
-__all__ = ["EnvoyBootstrap", "envoy_argv", "envoy_binary", "envoy_bootstrap", "grpc_bootstrap", "write_json"]
+__all__ = [
+    "EnvoyBootstrap",
+    "envoy_argv",
+    "envoy_binary",
+    "envoy_bootstrap",
+    "grpc_bootstrap",
+    "write_json",
+    "write_secrets",
+]

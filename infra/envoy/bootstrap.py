@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.control.tls import PROVIDER, envoy_upstream
+from services.runtime.tls import TlsFiles
+
 Data = dict[str, Any]
+CONTROL = "control"
 XDS = "xds_control"
 BACK_OFF: Data = {"base_interval": "0.2s", "max_interval": "1s"}
 """Between attempts to reach a control that is gone."""
+REFRESH = "5s"
+"""How often gRPC looks at the certificate files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,8 @@ class EnvoyBootstrap:
     """Where control is, where Envoy's admin interface listens, what the node is called, and the process's own limits.
 
     The admin interface can stop the process and shows all: bind it to the loopback address or to a pod's own network.
-    `heap_bytes` 0 sets no limit on memory.
+    `heap_bytes` 0 sets no limit on memory. With `secrets`, a folder of SDS files,
+    Envoy calls control by mutual TLS.
     """
 
     control_host: str
@@ -29,6 +36,7 @@ class EnvoyBootstrap:
     node_id: str = "envoy-0"
     max_connections: int = 20_000
     heap_bytes: int = 1 << 30
+    secrets: Path | None = None
 
 
 def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
@@ -51,17 +59,32 @@ def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
     }
 
 
-def grpc_bootstrap(control_host: str, control_port: int, node_id: str) -> Data:
-    """What the file in GRPC_XDS_BOOTSTRAP holds for a service's own gRPC clients."""
+def grpc_bootstrap(control_host: str, control_port: int, node_id: str, tls: TlsFiles | None = None) -> Data:
+    (
+        """What the file in GRPC_XDS_BOOTSTRAP holds for a service's own gRPC clients.
+
+    With `tls` they call control by mutual TLS, and every service of which control says so; gRPC reads the files again
+    by itself.
+    """
+        ""
+    )
+    files = {
+        "certificate_file": str(tls.certificate),
+        "private_key_file": str(tls.private_key),
+        "ca_certificate_file": str(tls.ca),
+        "refresh_interval": REFRESH,
+    } if tls else {}  # fmt: skip
+    providers = {PROVIDER: {"plugin_name": "file_watcher", "config": files}}
     return {
         "xds_servers": [
             {
                 "server_uri": f"{_bracketed(control_host)}:{control_port}",
-                "channel_creds": [{"type": "insecure"}],
+                "channel_creds": [{"type": "tls", "config": files} if tls else {"type": "insecure"}],
                 "server_features": ["xds_v3"],
             }
         ],
         "node": {"id": node_id, "cluster": "mesh"},
+        **({"certificate_providers": providers} if tls else {}),
     }
 
 
@@ -78,6 +101,7 @@ def _control_cluster(settings: EnvoyBootstrap) -> Data:
         "name": XDS,
         "type": "STRICT_DNS",
         "connect_timeout": "1s",
+        **({"transport_socket": envoy_upstream(settings.secrets, CONTROL)} if settings.secrets else {}),
         "load_assignment": {
             "cluster_name": XDS,
             "endpoints": [

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra.local.ports import HOST
 from infra.local.spec import Health, Ports
@@ -18,11 +20,12 @@ class EdgeReady:
 
     The request is made until it has succeeded, then Envoy's own word is enough: the processes behind it are watched
     one by one. Envoy lives on where another program has the edge port, and such a program may answer anything with
-    200: hence its list of listeners and the name in the answer.
+    200: hence its list of listeners and the name in the answer. With `ca` the request is one over TLS.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, ca: Path | None = None) -> None:
         self._key = key
+        self._ca = ca
         self._passed_at = 0
 
     async def check(self, ports: Ports) -> Health:
@@ -41,7 +44,7 @@ class EdgeReady:
             return Health(False, f"has no listener at port {edge} (yet, or because another program has the port)")
         if self._passed_at == edge:
             return Health(True)
-        found = await get(edge, "/v1/models", {"authorization": f"Bearer {self._key}"})
+        found = await get(edge, "/v1/models", {"authorization": f"Bearer {self._key}"}, ca=self._ca)
         if found.status and found.server != SERVER:
             return Health(False, f"another program answers at port {edge}")
         if found.status != 200:
@@ -63,13 +66,15 @@ class Answer:
     body: str = ""
 
 
-async def get(port: int, path: str, headers: dict[str, str] | None = None, host: str = HOST) -> Answer:
-    """Never raises."""
+async def get(
+    port: int, path: str, headers: dict[str, str] | None = None, host: str = HOST, ca: Path | None = None
+) -> Answer:
+    """Over TLS where `ca` says who signs certificates. Never raises."""
     lines = [f"GET {path} HTTP/1.1", f"host: {host}:{port}", "connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     try:
         async with asyncio.timeout(LIMIT):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=_trusting(ca) if ca else None)
             try:
                 writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
                 return _parse(await _read(reader))
@@ -79,6 +84,13 @@ async def get(port: int, path: str, headers: dict[str, str] | None = None, host:
                     await writer.wait_closed()
     except (OSError, TimeoutError):
         return Answer()
+
+
+def _trusting(ca: Path) -> ssl.SSLContext:
+    """Whatever host the certificate is for: the edge is asked by the machine's own address. Raises OSError."""
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname = False
+    return context
 
 
 async def _read(reader: asyncio.StreamReader) -> str:

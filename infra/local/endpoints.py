@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 import grpc
 from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, topology_pb2
 
+from infra.local.dial import Dial
 from infra.local.ports import HOST
-from infra.local.probes import OPTIONS
 from infra.local.process import Process
+from services.runtime.tls import BadCertificates
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ def changes(wanted: Mapping[str, Replicas], told: Mapping[str, Replicas]) -> dic
 class Publisher:
     """Keeps control's topology true. `wake` it after each change; `forget` what it was told when it was restarted."""
 
-    def __init__(self, target: Callable[[], str], current: Callable[[], dict[str, Replicas]]) -> None:
-        self._target = target
+    def __init__(self, port: Callable[[], int], current: Callable[[], dict[str, Replicas]], dial: Dial) -> None:
+        self._port = port
+        self._dial = dial
         self._current = current
         self._told: dict[str, Replicas] = {}
         self._changed = asyncio.Event()
@@ -59,8 +61,8 @@ class Publisher:
             self._changed.clear()
             try:
                 await self._publish()
-            except grpc.aio.AioRpcError as error:
-                log.debug("control was not told: %s", error.code().name)
+            except (grpc.aio.AioRpcError, BadCertificates) as error:
+                log.debug("control was not told: %s", error)
                 self._changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -68,7 +70,7 @@ class Publisher:
         due = changes(self._current(), self._told)
         if not due:
             return
-        async with grpc.aio.insecure_channel(self._target(), options=OPTIONS) as channel:
+        async with self._dial.channel("control", self._port()) as channel:
             stub = control_service_pb2_grpc.ControlServiceStub(channel)
             for service, replicas in due.items():
                 await stub.SetEndpoints(_request(service, replicas), timeout=LIMIT)

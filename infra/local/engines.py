@@ -1,6 +1,8 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
+from infra.local import tls
+from infra.local.dial import Dial
 from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
 from infra.local.options import Options
@@ -24,14 +26,14 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
     def command(ports: Ports) -> Command:
         listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
         settings = models_settings(options).model_copy(update={"llm_metrics_port": ports.get("llm", 0)})
-        made = triton.prepare(data, listen, settings, options.env)
+        made = triton.prepare(data, listen, settings, options.env, tls.files(options, "triton"))
         return Command(made.argv, made.env)
 
     return Spec(
         "triton-0",
         "triton",
         command,
-        GrpcHealth(),
+        GrpcHealth((), "triton", Dial(tls.supervisor_files(options))),
         ports=("grpc", "http", "metrics", *(("llm",) if llm else ())),
         given=given_llm_port(options),
         more_metrics=(("llm", "/metrics"),) if llm else (),
@@ -57,7 +59,7 @@ def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, ra
     """Envoy, which gets all but its bootstrap from control."""
 
     def command(ports: Ports) -> Command:
-        settings = EnvoyBootstrap(HOST, control_port, ports["admin"])
+        settings = EnvoyBootstrap(HOST, control_port, ports["admin"], secrets=tls.secrets(options, layout))
         bootstrap = write_json(layout.xds / "envoy.json", envoy_bootstrap(settings))
         return Command(envoy_argv(bootstrap), options.env)
 
@@ -65,7 +67,7 @@ def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, ra
         name="envoy-0",
         service="envoy",
         command=command,
-        probe=EdgeReady(key),
+        probe=EdgeReady(key, tls.ca(options)),
         ports=("edge", "admin"),
         given={"edge": options.edge_port},
         after=("control",),

@@ -49,6 +49,16 @@ class Layout:
     def xds(self) -> Path:
         return self.root / "xds"
 
+    @property
+    def secrets(self) -> Path:
+        """Envoy's SDS files."""
+        return self.xds / "secrets"
+
+    @property
+    def tls(self) -> Path:
+        """The mesh's own certificates, where it has any."""
+        return self.root / "tls"
+
     def of(self, service: str) -> Path:
         """The folder that a service keeps its own data in."""
         return self.root / service

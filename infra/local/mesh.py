@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.envoy import grpc_bootstrap, write_json
+from infra.local import tls
+from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, triton_spec
 from infra.local.layout import Layout
 from infra.local.options import Options
@@ -41,13 +43,14 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int, con
     given = _given_ports(options, service, index)
     if service == "control":
         given = {**given, "grpc": control_port}
-    bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(HOST, control_port, name))
+    own_tls = tls.files(options, service)
+    bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(HOST, control_port, name, own_tls))
     own = {"REPLICA": name, **told(options, layout, service)}
     return Spec(
         name=name,
         service=service,
         command=_command(options, service, own, bootstrap),
-        probe=GrpcHealth(NEEDS[service]),
+        probe=GrpcHealth(NEEDS[service], service, Dial(tls.supervisor_files(options))),
         ports=("grpc", "metrics"),
         given=given,
         after=() if service == "control" else ("control",),
@@ -97,6 +100,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },
     }
+    ours[service] |= tls.told(options, layout, service)
     kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
     return {**kept, "EDGE_PORT": str(options.edge_port)} if service == "control" else kept
 

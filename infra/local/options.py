@@ -22,13 +22,17 @@ class BadOptions(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A mesh to start. `replicas` is by service, one where it says nothing; `env` what its processes inherit."""
+    """A mesh to start. `replicas` is by service, one where it says nothing; `env` what its processes inherit.
+
+    `tls` is the folder of the mesh's certificates; None is a mesh without TLS.
+    """
 
     data: Path
     edge_port: int = DEFAULT_EDGE_PORT
     replicas: Mapping[str, int] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tls: Path | None = None
 
     def count(self, service: str) -> int:
         return self.replicas.get(service, 1)
@@ -40,8 +44,9 @@ class Options:
 
 
 def make_options(
-    data: Path, edge_port: int | None, replicas: Mapping[str, int], config: Path | None, environ: Mapping[str, str]
-) -> Options:
+    data: Path, edge_port: int | None, replicas: Mapping[str, int], config: Path | None, environ: Mapping[str, str],
+    tls: Path | None = None,
+) -> Options:  # fmt: skip
     """Raises BadOptions."""
     env = dict(environ)
     file = config or (Path(env[CONFIG_FILE_VARIABLE]) if env.get(CONFIG_FILE_VARIABLE) else None)
@@ -49,7 +54,7 @@ def make_options(
     if file is not None:
         tables = _read(file)
         env[CONFIG_FILE_VARIABLE] = str(file.absolute())
-    options = Options(data.absolute(), 0, replicas, env, tables)
+    options = Options(data.absolute(), 0, replicas, env, tables, tls.absolute() if tls else None)
     options = dataclasses.replace(options, edge_port=edge_port or _edge_port(options))
     if options.count("retrieval") > 1 and (options.given("retrieval", "store") or "edge") != "qdrant":
         raise BadOptions(

@@ -7,18 +7,14 @@ from collections.abc import Sequence
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from infra.local.dial import PLAIN, Dial
 from infra.local.ports import HOST
 from infra.local.spec import Health, Ports
 from services.runtime.health import DEPENDENCY
+from services.runtime.tls import BadCertificates, Stamp
 
 LIMIT = 2.0
 SERVING = health_pb2.HealthCheckResponse.SERVING
-OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 250),
-    ("grpc.use_local_subchannel_pool", 1),
-]
 
 
 async def answers(port: int, host: str = HOST) -> bool:
@@ -48,20 +44,24 @@ class Listening:
 class GrpcHealth:
     """Ready when the standard health service says so; if not, the dependencies that are not well say why."""
 
-    def __init__(self, dependencies: Sequence[str] = ()) -> None:
+    def __init__(self, dependencies: Sequence[str] = (), service: str = "", dial: Dial = PLAIN) -> None:
         self._dependencies = dependencies
+        self._service = service
+        self._dial = dial
         self._channel: grpc.aio.Channel | None = None
-        self._port = 0
+        self._opened: tuple[int, Stamp] = (0, ())
 
     async def check(self, ports: Ports) -> Health:
-        stub = await self._stub(ports["grpc"])
         try:
+            stub = await self._stub(ports["grpc"])
             if await _status(stub, "") == SERVING:
                 return Health(True)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 return Health(False, "not answering yet")
             return Health(False, f"its health service answers {error.code().name}")
+        except BadCertificates as error:
+            return Health(False, str(error))
         missing = [name for name in self._dependencies if await self._is_missing(stub, name)]
         return Health(False, f"waits for {', '.join(missing)}" if missing else "not serving yet")
 
@@ -77,10 +77,11 @@ class GrpcHealth:
             return False
 
     async def _stub(self, port: int) -> "health_pb2_grpc.HealthStub":
-        if self._channel is None or port != self._port:
+        wanted = port, self._dial.stamp()
+        if self._channel is None or wanted != self._opened:
             await self.aclose()
-            self._channel = grpc.aio.insecure_channel(f"{HOST}:{port}", options=OPTIONS)
-            self._port = port
+            self._channel = self._dial.channel(self._service, port)
+            self._opened = wanted
         return health_pb2_grpc.HealthStub(self._channel)
 
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import catalogue, llm, ports, state
+from infra.local import catalogue, llm, ports, state, tls
+from infra.local.dial import Dial
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -38,6 +39,9 @@ async def mesh(
     try:
         layout.make()
         take(lock, layout)
+        tls.check(options, layout)
+    except BadOptions as error:
+        raise Refused(str(error)) from error
     except OSError as error:
         reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
         raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
@@ -48,10 +52,11 @@ async def mesh(
         key = make_keys(layout)
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
         specs = mesh_specs(options, layout, key, book.take())
-        edge = f"http://{HOST}:{options.edge_port}"
+        edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
                               limits=llm.limits(options, limits),
-                              keep_open=(lock.fd,), book=book) as supervisor:  # fmt: skip
+                              keep_open=(lock.fd,), book=book, ca=tls.ca(options),
+                              dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
             yield supervisor
     finally:
         book.close()

@@ -30,7 +30,10 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class MeshState:
-    """A mesh, as it stands. `phase` is starting, running, stopping or stopped; `started` is Unix time."""
+    """A mesh, as it stands. `phase` is starting, running, stopping or stopped; `started` is Unix time.
+
+    `ca` is the file with the CA of the edge's certificate; empty where the edge speaks without TLS.
+    """
 
     pid: int
     phase: str
@@ -39,6 +42,7 @@ class MeshState:
     ready: bool
     seconds_to_ready: float | None = None
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
+    ca: str = ""
 
     def process(self, name: str) -> ProcessState:
         """The process of that name. KeyError where there is none."""

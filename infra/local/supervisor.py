@@ -13,6 +13,7 @@ from pathlib import Path
 
 from infra.local import logs, state, targets
 from infra.local.backoff import Backoff
+from infra.local.dial import PLAIN, Dial
 from infra.local.endpoints import Publisher, wanted
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
@@ -50,16 +51,18 @@ DEFAULT_LIMITS = Limits()
 class Supervisor:
     """Runs the processes of `specs` until told to stop. Enter it, `start`, `keep`; leaving it stops everything.
 
-    `observe` sees each new state. `control` names the service that is told where the others are, if there is one.
+    `observe` sees each new state. `control` names the service that is told where the others are, if there is one,
+    and `dial` how it is called. `ca` is what signed the edge's certificate.
     """
 
     def __init__(
         self, layout: Layout, specs: Sequence[Spec], edge: str, cwd: Path, *, observe: Callable[[MeshState], None],
         limits: Limits = DEFAULT_LIMITS, keep_open: tuple[int, ...] = (), control: str = "control",
-        book: PortBook | None = None,
+        book: PortBook | None = None, dial: Dial = PLAIN, ca: Path | None = None,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._edge = edge
+        self._ca = ca
         self._observe = observe
         self._limits = limits
         self._phase = "starting"
@@ -74,7 +77,7 @@ class Supervisor:
             Process(spec, self._wards, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
         ]
         self._control = next((process for process in self.processes if process.spec.service == control), None)
-        self._publisher = Publisher(self._control_target, lambda: wanted(self.processes))
+        self._publisher = Publisher(self._control_port, lambda: wanted(self.processes), dial)
         self._told_control_pid: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
@@ -143,6 +146,7 @@ class Supervisor:
             pid=os.getpid(),
             phase=self._phase,
             edge=self._edge,
+            ca=str(self._ca or ""),
             started=self._started,
             ready=all(process.ready.is_set() for process in self.processes),
             seconds_to_ready=self._seconds_to_ready,
@@ -204,8 +208,8 @@ class Supervisor:
             for process in self.processes:
                 await asyncio.to_thread(logs.cut, process.log)
 
-    def _control_target(self) -> str:
-        return f"{HOST}:{self._control.ports['grpc']}" if self._control else ""
+    def _control_port(self) -> int:
+        return self._control.ports["grpc"] if self._control else 0
 
 
 def _process_state(process: Process) -> ProcessState:

@@ -1,11 +1,16 @@
 """What the edge listener is like: its address and its limits. Times are in seconds."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """How Envoy listens for the world and how it treats the gateway behind it."""
+    """How Envoy listens for the world and how it treats the gateway behind it.
+
+    `secrets` is Envoy's folder of SDS files: with it the listener speaks TLS. With `mutual` all services speak mutual
+    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -20,3 +25,5 @@ class Edge:
     health_interval: float = 1.0
     ejection_seconds: float = 5.0
     max_gateway_requests: int = 4096
+    secrets: Path | None = None
+    mutual: bool = False

@@ -21,7 +21,7 @@ Build = Callable[[Topology], Mapping[str, Iterable[Resource]]]
 
 def builder(edge: Edge) -> Build:
     """The resources of each kind of client, as a function of the topology."""
-    return lambda topology: {ENVOY: edge_resources(topology, edge), GRPC: mesh_resources(topology)}
+    return lambda topology: {ENVOY: edge_resources(topology, edge), GRPC: mesh_resources(topology, edge.mutual)}
 
 
 class ControlPlane:

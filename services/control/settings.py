@@ -1,9 +1,9 @@
 """control's settings: HEADWORKS_CONTROL_…"""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.control.edge import Edge
 from services.runtime.settings import ServerSettings
@@ -50,6 +50,17 @@ class ControlSettings(ServerSettings):
     max_gateway_requests: int = Field(
         4096, gt=0, description="Requests under way to all gateway replicas together; more get 503."
     )
+    edge_secrets: Path | None = Field(
+        None,
+        description="Folder, as Envoy sees it, of the SDS files edge.json, mesh.json and ca.json; with it the edge "
+        "speaks TLS. Needed with tls_certificate, for then Envoy calls the gateway by mutual TLS.",
+    )
+
+    @model_validator(mode="after")
+    def _tells_envoy_of_certificates(self) -> Self:
+        if self.tls and not self.edge_secrets:
+            raise ValueError("with tls_certificate Envoy needs certificates too: give edge_secrets")
+        return self
 
     def edge(self) -> Edge:
         """The edge part of these settings."""
@@ -67,4 +78,6 @@ class ControlSettings(ServerSettings):
             health_interval=self.health_interval_seconds,
             ejection_seconds=self.ejection_seconds,
             max_gateway_requests=self.max_gateway_requests,
+            secrets=self.edge_secrets,
+            mutual=self.tls is not None,
         )

@@ -20,6 +20,7 @@ from services.models.layout import (
     site_packages,
 )
 from services.models.settings import ModelsSettings
+from services.runtime.tls import TlsFiles
 from services.runtime.triton import TritonClient
 
 MODELS = ("embed", "embed_passages", "extract")
@@ -55,17 +56,24 @@ class Command:
     env: dict[str, str]
 
 
-def prepare(data: Path, ports: Ports, settings: ModelsSettings, env: Mapping[str, str] | None = None) -> Command:
+def prepare(
+    data: Path,
+    ports: Ports,
+    settings: ModelsSettings,
+    env: Mapping[str, str] | None = None,
+    tls: TlsFiles | None = None,
+) -> Command:
     """Lays out DATA and returns how to start tritonserver on it.
 
-    Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton.
+    Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton. With `tls` its
+    gRPC is mutual TLS; Triton reads the files once.
     """
     check_libpython()
     shared_memory = shared_memory_prefix(data)
     clear_shared_memory(shared_memory)
     backends = lay_out_backend(data / "backends")
     repository = lay_out_repository(data / "repository", settings)
-    argv = _argv(backends, repository, ports, shared_memory, settings)
+    argv = _argv(backends, repository, ports, shared_memory, settings) + (_tls_flags(tls) if tls else [])
     return Command(argv, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})})
 
 
@@ -101,6 +109,16 @@ def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, se
         "--disable-auto-complete-config",
         *(f"--{name}={value}" for name, value in flags.items()),
         *(f"--backend-config=python,{name}={value}" for name, value in python.items()),
+    ]
+
+
+def _tls_flags(tls: TlsFiles) -> list[str]:
+    return [
+        "--grpc-use-ssl=true",
+        "--grpc-use-ssl-mutual=true",
+        f"--grpc-server-cert={tls.certificate}",
+        f"--grpc-server-key={tls.private_key}",
+        f"--grpc-root-cert={tls.ca}",
     ]
 
 

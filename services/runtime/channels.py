@@ -4,8 +4,10 @@ import json
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
+from grpc import experimental
 
 from services.runtime.contract import may_retry
+from services.runtime.tls import TlsFiles
 
 MAX_MESSAGE = 16 << 20
 
@@ -33,8 +35,15 @@ def service_config(services: list[ServiceDescriptor]) -> str:
     )
 
 
-def open_channel(target: str, services: list[ServiceDescriptor] | None = None) -> grpc.aio.Channel:
-    """A channel to `target`: xds:///NAME inside the mesh, or any gRPC target such as dns:///host:port."""
+def open_channel(
+    target: str, services: list[ServiceDescriptor] | None = None, tls: TlsFiles | None = None
+) -> grpc.aio.Channel:
+    """A channel to `target`: xds:///NAME inside the mesh, or any gRPC target such as dns:///host:port.
+
+    With `tls` it is mutual TLS. To an xds:/// target control says how, and gRPC reads the files that its bootstrap
+    names, again when they change; to any other `tls` is what the channel shows for its whole life. Raises
+    BadCertificates.
+    """
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", MAX_MESSAGE),
         ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -49,4 +58,10 @@ def open_channel(target: str, services: list[ServiceDescriptor] | None = None) -
     ]
     if not target.startswith("xds:"):
         options.append(("grpc.service_config", service_config(services or [])))
-    return grpc.aio.insecure_channel(target, options=options)
+    credentials = tls.client() if tls else None
+    if target.startswith("xds:"):
+        plain = experimental.insecure_channel_credentials()  # type: ignore[no-untyped-call]
+        credentials = grpc.xds_channel_credentials(credentials or plain)
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)

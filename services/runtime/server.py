@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Layer, Pipeline, layers
+from services.runtime.interceptors import Gate, Layer, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
-    interceptors, where a service needs others.
+    interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -39,6 +39,7 @@ class App:
     checks: Mapping[str, Check] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[Layer] | None = None
+    gate: Gate | None = None
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -49,7 +50,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
         else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
     )
     server = grpc.aio.server(
-        interceptors=[Pipeline(around)],
+        interceptors=[Pipeline(around, app.gate)],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -66,6 +67,15 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     return server
 
 
+def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    """The port that the server is bound to: with mutual TLS where the settings name certificates.
+
+    Raises BadCertificates.
+    """
+    address = f"{settings.host}:{settings.port}"
+    return server.add_secure_port(address, settings.tls.server()) if settings.tls else server.add_insecure_port(address)
+
+
 async def serve(
     settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
 ) -> None:
@@ -79,7 +89,7 @@ async def serve(
     async with app.resources:
         readiness = Readiness(app.names, app.checks)
         server = build(settings, app, readiness, verifier)
-        port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+        port = bind(server, settings)
         await server.start()
         metrics.serve(settings.host, settings.metrics_port)
         log.info("serving", extra={"address": f"{settings.host}:{port}", "replica": settings.replica_name})

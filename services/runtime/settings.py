@@ -7,11 +7,13 @@ HEADWORKS_CONFIG names.
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.runtime.tls import TlsFiles
 
 CONFIG_FILE_VARIABLE = "HEADWORKS_CONFIG"
 
@@ -110,7 +112,30 @@ class ServerSettings(Settings):
     trace_ratio: float = Field(
         1.0, ge=0, le=1, description="Share of new traces that are recorded when an endpoint is set."
     )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file of this service's certificate; with it, its key and the CA, gRPC is mutual TLS. "
+        "Read again when it changes.",
+    )
+    tls_private_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_ca: Path | None = Field(
+        None, description="PEM file of the CA that signed the certificates of all services of the mesh."
+    )
 
     @property
     def replica_name(self) -> str:
         return self.replica or f"{self.service}-0"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """This service's certificates; None where it speaks without TLS."""
+        if self.tls_certificate and self.tls_private_key and self.tls_ca:
+            return TlsFiles(self.tls_certificate, self.tls_private_key, self.tls_ca)
+        return None
+
+    @model_validator(mode="after")
+    def _has_all_of_tls_or_none(self) -> Self:
+        given = {self.tls_certificate is None, self.tls_private_key is None, self.tls_ca is None}
+        if len(given) > 1:
+            raise ValueError("tls_certificate, tls_private_key and tls_ca go together: give all three or none")
+        return self

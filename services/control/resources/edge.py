@@ -7,6 +7,7 @@ from services.control.resources.endpoints import assignment
 from services.control.resources.listener import listener
 from services.control.resources.routes import routes
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, seconds, typed
+from services.control.tls import envoy_upstream
 from services.control.topology import GATEWAY, Topology
 
 
@@ -45,6 +46,7 @@ def cluster(edge: Edge) -> Data:
         "health_checks": [_health_check(edge)],
         "outlier_detection": _outliers(edge),
         "circuit_breakers": {"thresholds": [_limits(edge)]},
+        **({"transport_socket": envoy_upstream(edge.secrets, GATEWAY)} if edge.mutual and edge.secrets else {}),
     }
 
 

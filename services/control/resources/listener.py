@@ -1,4 +1,5 @@
-"""The edge listener: HTTP/1.1, h2c, gRPC and gRPC-Web on one port, with limits on all that a stranger can send."""
+"""The edge listener: HTTP/1.1, HTTP/2, gRPC and gRPC-Web on one port, with or without TLS, with limits on all that a
+stranger can send."""
 
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -13,6 +14,7 @@ from services.control.edge import Edge
 from services.control.resources.errors import error_script, local_replies
 from services.control.resources.transcoder import transcoder
 from services.control.resources.wire import ADS, Data, seconds, typed
+from services.control.tls import downstream
 
 INTERNAL_PREFIXES = ("x-headworks-", "x-envoy-")
 """Headers that only the mesh may set; from outside they are removed before anything reads them."""
@@ -52,7 +54,8 @@ def listener(edge: Edge) -> Data:
                 "filters": [
                     {"name": "connection_limit", "typed_config": limit},
                     {"name": "http_connection_manager", "typed_config": _manager(edge)},
-                ]
+                ],
+                **({"transport_socket": downstream(edge.secrets)} if edge.secrets else {}),
             }
         ],
     }

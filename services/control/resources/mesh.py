@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from services.control.resources.endpoints import assignment
 from services.control.resources.retries import GRPC_CLIENT, retry_policy, retryable
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, typed
+from services.control.tls import grpc_upstream
 from services.control.topology import SERVICES, Endpoint, Topology
 from services.runtime.call import REPLICA_KEY
 
@@ -28,26 +29,29 @@ OUTLIERS: Data = {
 }
 
 
-def mesh_resources(topology: Topology) -> list[Resource]:
-    """The resources of every service. Of one that nobody told of yet the endpoints are left out: clients wait for them,
-    or keep those they have."""
-    return [one for service in sorted(SERVICES) for one in _service(service, topology)]
+def mesh_resources(topology: Topology, mutual: bool = False) -> list[Resource]:
+    """The resources of every service; with `mutual`, clients call them by mutual TLS.
+
+    Of one that nobody told of yet the endpoints are left out: clients wait for them, or keep those they have.
+    """
+    return [one for service in sorted(SERVICES) for one in _service(service, topology, mutual)]
 
 
 def replica_cluster(service: str, replica: str) -> str:
     return f"{service}/{replica}"
 
 
-def _service(service: str, topology: Topology) -> Iterator[Resource]:
+def _service(service: str, topology: Topology, mutual: bool) -> Iterator[Resource]:
     endpoints = topology.endpoints(service)
+    tls: Data = {"transport_socket": grpc_upstream(service)} if mutual else {}
     yield resource(LDS, _listener(service))
     yield resource(RDS, _routes(service, endpoints))
-    yield resource(CDS, _cluster(service))
+    yield resource(CDS, _cluster(service) | tls)
     if topology.known(service):
         yield assignment(service, endpoints)
     for one in endpoints:
         name = replica_cluster(service, one.replica)
-        yield resource(CDS, _cluster(name))
+        yield resource(CDS, _cluster(name) | tls)
         yield assignment(name, [one])
 
 

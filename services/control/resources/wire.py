@@ -10,6 +10,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401 (json_format finds its messages by name)
 from google.protobuf import any_pb2, json_format
 
 Data: TypeAlias = dict[str, Any]

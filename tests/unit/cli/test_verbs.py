@@ -38,6 +38,7 @@ BELOW = [
     ["collections", "delete"], *(["run", verb] for verb in ("start", "list", "show", "watch", "explain", "decide",
     "cancel")), *(["agents", verb] for verb in ("apply", "list", "get", "diff", "delete")),
     *(["sessions", verb] for verb in ("list", "get", "delete")),
+    *(["certs", verb] for verb in ("make", "show")),
 ]  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     assert "Usage: headworks" in text
     assert "Example" in text or not verb
-    assert "--json" in text or verb in ([], ["run"], ["agents"], ["sessions"])
+    assert "--json" in text or verb in ([], ["run"], ["agents"], ["sessions"], ["certs"])
 
 
 @pytest.mark.parametrize(
