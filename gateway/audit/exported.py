@@ -1,0 +1,106 @@
+"""The check of an exported file: what was done to its lines since the gateway signed the last."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from gateway.audit.chain import Link, actor_ref, canonical, content_hash
+from gateway.audit.entry import Actor
+from gateway.audit.seal import EXPORT, SealCheck
+from gateway.audit.walk import Fault, Report, Walker, missing
+
+
+def verify_lines(lines: Iterable[bytes], check: SealCheck | None) -> Report:
+    """Check an export's lines. Without `check` the chain is followed and the signature is not: `signed` stays None."""
+    reading = _Reading(check)
+    for line in lines:
+        reading.line(line)
+    return reading.over()
+
+
+class _Reading:
+    def __init__(self, check: SealCheck | None) -> None:
+        self._check = check
+        self._report = Report()
+        self._whole = hashlib.sha256()
+        self._walker: Walker | None = None
+        self._number = 0
+        self._end: dict[str, Any] | None = None
+
+    def line(self, line: bytes) -> None:
+        if self._end is not None:
+            self._report.add(Fault.INSERTED, 0, "there is a line after the last one")
+            return
+        try:
+            told = orjson.loads(line)
+            if "end" in told:
+                self._read_end(told)
+                return
+            link = Link(int(told["sequence"]), canonical(told["record"]), str(told["previous"]), str(told["hash"]))
+            number = int(told["number"])
+        except (ValueError, KeyError, TypeError):
+            self._number += 1
+            self._report.add(Fault.CHANGED, 0, f"line {self._number} is not one of an export")
+            self._whole.update(line)
+            return
+        self._whole.update(line)
+        self._place(number, link)
+        self._refers(told, link)
+
+    def _place(self, number: int, link: Link) -> None:
+        """Lines count from 1 without a gap, whatever was filtered out."""
+        if number > self._number + 1:
+            lines = number - self._number - 1
+            self._report.add(Fault.REMOVED, link.sequence, f"{lines} lines were removed before record {link.sequence}")
+        elif number <= self._number:
+            self._report.add(Fault.REORDERED, link.sequence, f"record {link.sequence} is not in its place")
+        self._number = max(number, self._number)
+        if self._walker is None:
+            self._walker = Walker(self._report, link.sequence - 1, link.previous, gaps=True)  # one tenant's has gaps
+        self._walker.see(link)
+
+    def _refers(self, told: dict[str, Any], link: Link) -> None:
+        actor, content, record = told.get("actor"), told.get("content"), told["record"]
+        if actor is None:
+            self._report.erased_actors += 1
+        elif _ref(actor) != record.get("actor"):
+            self._report.add(Fault.CHANGED, link.sequence, f"who did what record {link.sequence} tells was changed")
+        if content is not None and _content(content) != record.get("content"):
+            self._report.add(Fault.CHANGED, link.sequence, f"the content of record {link.sequence} was changed")
+
+    def _read_end(self, told: dict[str, Any]) -> None:
+        self._end = dict(orjson.loads(told["end"]))
+        if self._check is not None:
+            self._report.signed = self._check.good(EXPORT, told["end"], str(told.get("signature", "")))
+            if not self._report.signed:
+                self._report.add(Fault.FORGED, 0, "the last line is not signed with this gateway's key")
+
+    def over(self) -> Report:
+        report, end = self._report, self._end
+        if end is None:
+            report.add(Fault.REMOVED, 0, "the last line is missing: the export was cut short")
+            return report
+        if not any(end["filter"].values()):
+            for first, last in self._walker.skipped if self._walker else ():
+                report.add(Fault.REMOVED, first, missing(first, last))
+        if self._number < end["count"]:
+            report.add(Fault.REMOVED, 0, f"{end['count'] - self._number} lines were removed at the end")
+        elif report.sound and self._whole.hexdigest() != end["digest"]:
+            report.add(Fault.CHANGED, 0, "lines were changed together with their hashes")
+        return report
+
+
+def _ref(actor: Any) -> str | None:
+    try:
+        return actor_ref(Actor(actor["tenant"], actor["subject"], actor["key"], actor["address"]), actor["salt"])
+    except (KeyError, TypeError):
+        return None
+
+
+def _content(content: Any) -> str | None:
+    try:
+        return content_hash(content["salt"], content["data"])
+    except (KeyError, TypeError):
+        return None

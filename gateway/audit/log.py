@@ -1,0 +1,99 @@
+"""The audit as the gateway's other parts use it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.audit.actors import Actors, Reference
+from gateway.audit.attempts import Attempts
+from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.entry import AuditEntry
+from gateway.audit.sink import AuditSink, make_head
+from gateway.records.changes import Changes
+from gateway.records.database import Database
+from gateway.records.errors import RecordsUnavailable
+from gateway.records.writer import Put, Writer
+
+log = logging.getLogger(__name__)
+# The kind of change by which every replica forgets erased actors.
+ACTORS_CHANGED = "audit_actors"
+
+
+class AuditLog:
+    """Records entries through the shared writer. Every `attempt_seconds` it tells of refused attempts, and every
+    `checkpoint_seconds` it signs the chain's end; 0 signs nothing."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        changes: Changes,
+        checkpoints: Checkpoints,
+        *,
+        attempt_seconds: float = 60.0,
+        checkpoint_seconds: float = 300.0,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._actors = Actors()
+        self._sink = AuditSink(self._actors)
+        self._attempts = Attempts()
+        self._work = ((attempt_seconds, self._tell_attempts), (checkpoint_seconds, checkpoints.write))
+        self._tasks: list[asyncio.Task[None]] = []
+        changes.follow(ACTORS_CHANGED, self._actors.forget)
+
+    async def open(self) -> None:
+        """After the database and the writer. Raises RecordsUnavailable."""
+        async with self._database.write() as connection:
+            await make_head(connection)
+        for seconds, work in self._work:
+            if seconds:
+                self._tasks.append(asyncio.create_task(self._every(seconds, work), name="audit"))
+
+    async def aclose(self) -> None:
+        """Before the writer. What was attempted lately is told."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RecordsUnavailable):
+            await self._tell_attempts()
+
+    def put(self, entry: AuditEntry) -> Put:
+        """The entry for Writer.put_together, with what has to be committed with it."""
+        return self._sink, self._sink.pending(entry)
+
+    def record(self, entry: AuditEntry) -> "asyncio.Future[None]":
+        """Append an entry; the future is done once it is committed. Raises RecordsUnavailable where too much waits."""
+        pending = self._sink.pending(entry)
+        done = self._writer.put(self._sink, pending)
+        if not pending.by.stored:
+            done.add_done_callback(lambda future: _stored(future, pending.by))
+        return done
+
+    async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
+        """Append in the transaction of the change that the entries tell of: both happen, or neither."""
+        await self._sink.append(connection, entries)
+
+    def attempt(self, address: str, reason: str) -> None:
+        """Count a call that was refused before it was known whose it is."""
+        self._attempts.add(address, reason)
+
+    async def _tell_attempts(self) -> None:
+        entries = list(self._attempts.take())
+        await asyncio.gather(*(self.record(entry) for entry in entries))
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except RecordsUnavailable:
+                log.warning("the audit waits for the records; it is tried again")
+
+
+def _stored(future: "asyncio.Future[None]", by: Reference) -> None:
+    if not future.cancelled() and future.exception() is None:
+        by.stored = True

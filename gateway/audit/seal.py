@@ -1,0 +1,57 @@
+"""Signatures of the gateway under what the audit was at a time, with the key that it signs identity tokens with."""
+
+import base64
+import binascii
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+# No token begins like this: one signature is never taken for the other.
+CHECKPOINT = "headworks audit checkpoint v1"
+EXPORT = "headworks audit export v1"
+
+
+class Seal:
+    """Signs. ValueError for a key that is not Ed25519."""
+
+    def __init__(self, private_key_pem: bytes) -> None:
+        key = load_pem_private_key(private_key_pem, password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("the audit is signed with an Ed25519 key")
+        self._key = key
+
+    def sign(self, purpose: str, told: str) -> str:
+        """In base64."""
+        return base64.b64encode(self._key.sign(f"{purpose}\n{told}".encode())).decode()
+
+    @property
+    def check(self) -> "SealCheck":
+        return SealCheck(self._key.public_key())
+
+
+class SealCheck:
+    """Checks signatures."""
+
+    def __init__(self, key: Ed25519PublicKey) -> None:
+        self._key = key
+
+    @classmethod
+    def read(cls, public_key_pem: bytes) -> "SealCheck":
+        """ValueError for what is no Ed25519 public key."""
+        key = load_pem_public_key(public_key_pem)
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("the audit is signed with an Ed25519 key")
+        return cls(key)
+
+    def good(self, purpose: str, told: str, signature: str) -> bool:
+        try:
+            self._key.verify(base64.b64decode(signature, validate=True), f"{purpose}\n{told}".encode())
+        except (InvalidSignature, binascii.Error, ValueError):
+            return False
+        return True
+
+
+def checkpoint_text(sequence: int, hash_: str, time: float) -> str:
+    """What is signed at a checkpoint."""
+    return f"{sequence} {hash_} {time!r}"

@@ -1,0 +1,107 @@
+"""Appends entries to the chain. The head's row is locked, so that several replicas append to one chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.audit.actors import Actors, Reference
+from gateway.audit.chain import GENESIS, content_hash, content_json, link, new_salt
+from gateway.audit.entry import AuditEntry
+from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
+from gateway.records.metadata import new_id
+
+HEAD_ROW = 1
+_INSERT_RECORDS, _INSERT_CONTENT = insert(RECORDS), insert(CONTENT)
+_LOCK_HEAD = select(HEAD.c.sequence, HEAD.c.hash).where(HEAD.c.id == HEAD_ROW).with_for_update()
+
+
+@dataclass(slots=True)
+class Pending:
+    """An entry on its way. `tried` says that it may be in the database already, by its id."""
+
+    entry: AuditEntry
+    id: str
+    by: Reference
+    tried: bool = False
+
+
+class AuditSink:
+    """The records writer's way into the chain."""
+
+    def __init__(self, actors: Actors) -> None:
+        self._actors = actors
+
+    def pending(self, entry: AuditEntry) -> Pending:
+        return Pending(entry, new_id("aud"), self._actors.refer(entry.actor))
+
+    async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
+        """Append in the transaction of what the entries tell of, such as an administrator's change."""
+        await self.write(connection, [self.pending(entry) for entry in entries])
+
+    async def write(self, connection: AsyncConnection, items: Sequence[Pending]) -> None:
+        """See Sink."""
+        new = await self._new(connection, items)
+        if not new:
+            return
+        await self._store_actors(connection, new)
+        sequence, last = await self._head(connection)
+        records, content = [], []
+        for item in new:
+            sequence += 1
+            said = self._content(item, sequence)
+            hashed = content_hash(str(said["salt"]), str(said["data"])) if said else ""
+            made = link(last, sequence, item.entry, item.id, item.by.ref, hashed)
+            last = made.hash
+            records.append(
+                {
+                    "sequence": sequence, "id": item.id, "time": item.entry.time, "tenant": item.by.actor.tenant,
+                    "actor": item.by.ref, "record": made.record, "previous": made.previous, "hash": made.hash,
+                }
+            )  # fmt: skip
+            if said:
+                content.append(said)
+        await connection.execute(_INSERT_RECORDS, records)
+        if content:
+            await connection.execute(_INSERT_CONTENT, content)
+        await connection.execute(update(HEAD).where(HEAD.c.id == HEAD_ROW).values(sequence=sequence, hash=last))
+
+    async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
+        """Those that an attempt whose end was not heard of has not written."""
+        again = [item.id for item in items if item.tried]
+        for item in items:
+            item.tried = True
+        if not again:
+            return items
+        written = set((await connection.execute(select(RECORDS.c.id).where(RECORDS.c.id.in_(again)))).scalars())
+        return [item for item in items if item.id not in written]
+
+    async def _store_actors(self, connection: AsyncConnection, items: Sequence[Pending]) -> None:
+        rows = {item.by.ref: item.by.row() for item in items if not item.by.stored}
+        if rows:
+            once = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(ACTORS)
+            await connection.execute(once.on_conflict_do_nothing(), list(rows.values()))
+
+    async def _head(self, connection: AsyncConnection) -> tuple[int, str]:
+        row = (await connection.execute(_LOCK_HEAD)).one_or_none()
+        if row is None:
+            await make_head(connection)
+            row = (await connection.execute(_LOCK_HEAD)).one()
+        return row.sequence, row.hash
+
+    def _content(self, item: Pending, sequence: int) -> dict[str, object] | None:
+        if item.entry.content is None:
+            return None
+        return {
+            "sequence": sequence, "tenant": item.by.actor.tenant, "time": item.entry.time, "actor": item.by.ref,
+            "salt": new_salt(), "data": content_json(item.entry.content),
+        }  # fmt: skip
+
+
+async def make_head(connection: AsyncConnection) -> None:
+    """Begin the chain, unless it has begun."""
+    once = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(HEAD)
+    row = {"id": HEAD_ROW, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS}
+    await connection.execute(once.on_conflict_do_nothing(), [row])

@@ -1,0 +1,71 @@
+"""The audit's tables. Records are chained; who acted and what was said are kept apart, so that they can be erased."""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
+
+from gateway.records.metadata import METADATA
+
+# `record` is canonical JSON; `hash` is SHA-256 of `previous` and of it. The other columns repeat what it says, to be
+# found by. `actor` refers to ACTORS.
+RECORDS = Table(
+    "audit_records",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("time", Float(53), nullable=False),
+    Column("tenant", String(128), nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("record", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_records_tenant_time", "tenant", "time"),
+    Index("ix_audit_records_time", "time"),
+)
+
+# One row: the last record, and the one before the first that is kept. Whoever appends locks it.
+HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("base_sequence", BigInteger, nullable=False),
+    Column("base_hash", String(64), nullable=False),
+)
+
+# `ref` is a hash of `salt` and of the rest: a record vouches for its actor, and tells nothing once the row is gone.
+ACTORS = Table(
+    "audit_actors",
+    METADATA,
+    Column("ref", String(40), primary_key=True),
+    Column("tenant", String(128), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("key_id", String(128), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("salt", String(32), nullable=False),
+    Column("create_time", Float(53), nullable=False),
+    Index("ix_audit_actors_tenant_subject", "tenant", "subject"),
+)
+
+# What was asked and answered, of tenants that want it kept. `data` is JSON, for which the record has a hash.
+CONTENT = Table(
+    "audit_content",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant", String(128), nullable=False),
+    Column("time", Float(53), nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("salt", String(32), nullable=False),
+    Column("data", Text, nullable=False),
+    Index("ix_audit_content_tenant_time", "tenant", "time"),
+    Index("ix_audit_content_actor", "actor"),
+)
+
+# Signed by the gateway: the chain was this long and ended with this hash.
+CHECKPOINTS = Table(
+    "audit_checkpoints",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("time", Float(53), nullable=False),
+    Column("signature", String(128), nullable=False),
+)

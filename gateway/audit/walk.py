@@ -1,0 +1,127 @@
+"""Walking along the chain: what was changed, removed, inserted or put elsewhere, and where. Pure."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from gateway.audit.chain import GENESIS, Link, digest
+
+# What is wrong beyond this is counted and not told.
+MOST_FINDINGS = 100
+
+
+class Fault(Enum):
+    """What can be wrong."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    FORGED = "forged"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at the record `sequence` (0: with the whole)."""
+
+    fault: Fault
+    sequence: int
+    message: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found. `signed`: whether a signature vouches for the end; None where none could be checked.
+    `erased`: how many records name an actor, or had content, that was erased since; that is no fault."""
+
+    records: int = 0
+    first: int = 0
+    last: int = 0
+    faults: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    signed: bool | None = None
+    erased_actors: int = 0
+    erased_contents: int = 0
+
+    @property
+    def sound(self) -> bool:
+        return self.faults == 0
+
+    def add(self, fault: Fault, sequence: int, message: str) -> None:
+        self.faults += 1
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(Finding(fault, sequence, message))
+
+
+class Walker:
+    """Sees the records in order, from the one after `sequence`, whose hash is `hash_`. With `gaps` some may be left
+    out, as in an export of one tenant's; the first of them are noted in `skipped`, from and to."""
+
+    def __init__(self, report: Report, sequence: int = 0, hash_: str = GENESIS, *, gaps: bool = False) -> None:
+        self._report = report
+        self.sequence = sequence
+        self.hash = hash_
+        self._gaps = gaps
+        self._trusted = True
+        self.skipped: list[tuple[int, int]] = []
+
+    def see(self, link: Link, told: "dict[str, Any] | None" = None) -> None:
+        """The next record. `told`: the columns beside it, which must say the same as it does."""
+        before = self._report.faults
+        follows = self._place(link)
+        body = _parsed(link.record)
+        if body is not None and body.get("sequence") != link.sequence:
+            stands = f"in the place of record {link.sequence} stands record {body.get('sequence')}"
+            self._report.add(Fault.REORDERED, link.sequence, stands)
+        elif body is None or digest(link.previous, link.record) != link.hash:
+            self._report.add(Fault.CHANGED, link.sequence, f"record {link.sequence} was changed")
+        elif follows and link.previous != self.hash and self._trusted:
+            at = link.sequence - 1
+            why = f"record {at} is not the one that record {link.sequence} follows: it was replaced or inserted"
+            self._report.add(Fault.CHANGED, at, why)
+        elif told is not None and any(body.get(name, "") != value for name, value in told.items()):
+            self._report.add(Fault.CHANGED, link.sequence, f"a column of record {link.sequence} was changed")
+        self._trusted = self._report.faults == before
+        self.sequence, self.hash = max(link.sequence, self.sequence), link.hash
+        self._count(link.sequence)
+
+    def _place(self, link: Link) -> bool:
+        """Whether the record follows the last one at once."""
+        between = link.sequence - self.sequence - 1
+        if between < 0:
+            why = f"record {link.sequence} stands after record {self.sequence}"
+            self._report.add(Fault.REORDERED, link.sequence, why)
+        elif between > 0:
+            self._gap(self.sequence + 1, link.sequence - 1)
+        return between == 0
+
+    def _gap(self, first: int, last: int) -> None:
+        if not self._gaps:
+            self._report.add(Fault.REMOVED, first, missing(first, last))
+        elif len(self.skipped) < MOST_FINDINGS:
+            self.skipped.append((first, last))
+
+    def end(self, sequence: int) -> None:
+        """The chain is said to end with this record."""
+        if self.sequence < sequence:
+            why = f"{missing(self.sequence + 1, sequence)} at the end"
+            self._report.add(Fault.REMOVED, self.sequence + 1, why)
+
+    def _count(self, sequence: int) -> None:
+        self._report.records += 1
+        self._report.first = self._report.first or sequence
+        self._report.last = max(self._report.last, sequence)
+
+
+def missing(first: int, last: int) -> str:
+    return f"record {first} was removed" if first == last else f"records {first} to {last} were removed"
+
+
+def _parsed(record: str) -> dict[str, Any] | None:
+    try:
+        body = orjson.loads(record)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
