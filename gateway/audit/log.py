@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.actors import Actors, Reference
+from gateway.audit.actors import Actors
 from gateway.audit.attempts import Attempts
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.entry import AuditEntry
@@ -67,11 +67,7 @@ class AuditLog:
 
     def record(self, entry: AuditEntry) -> "asyncio.Future[None]":
         """Append an entry; the future is done once it is committed. Raises RecordsUnavailable where too much waits."""
-        pending = self._sink.pending(entry)
-        done = self._writer.put(self._sink, pending)
-        if not pending.by.stored:
-            done.add_done_callback(lambda future: _stored(future, pending.by))
-        return done
+        return self._writer.put(self._sink, self._sink.pending(entry))
 
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Append in the transaction of the change that the entries tell of: both happen, or neither."""
@@ -92,8 +88,3 @@ class AuditLog:
                 await work()
             except RecordsUnavailable:
                 log.warning("the audit waits for the records; it is tried again")
-
-
-def _stored(future: "asyncio.Future[None]", by: Reference) -> None:
-    if not future.cancelled() and future.exception() is None:
-        by.stored = True

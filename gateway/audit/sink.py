@@ -39,14 +39,18 @@ class AuditSink:
 
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Append in the transaction of what the entries tell of, such as an administrator's change."""
-        await self.write(connection, [self.pending(entry) for entry in entries])
+        await self._write(connection, [self.pending(entry) for entry in entries], own=False)
 
     async def write(self, connection: AsyncConnection, items: Sequence[Pending]) -> None:
         """See Sink."""
+        await self._write(connection, items, own=True)
+
+    async def _write(self, connection: AsyncConnection, items: Sequence[Pending], *, own: bool) -> None:
+        """`own`: nothing before this in the transaction has appended."""
         new = await self._new(connection, items)
         if not new:
             return
-        await self._store_actors(connection, new)
+        await self._store_actors(connection, new, own=own)
         sequence, last = await self._head(connection)
         records, content = [], []
         for item in new:
@@ -78,11 +82,17 @@ class AuditSink:
         written = set((await connection.execute(select(RECORDS.c.id).where(RECORDS.c.id.in_(again)))).scalars())
         return [item for item in items if item.id not in written]
 
-    async def _store_actors(self, connection: AsyncConnection, items: Sequence[Pending]) -> None:
-        rows = {item.by.ref: item.by.row() for item in items if not item.by.stored}
+    async def _store_actors(self, connection: AsyncConnection, items: Sequence[Pending], *, own: bool) -> None:
+        """Only what another transaction has stored is known to stay."""
+        unsure = {item.by.ref: item.by for item in items if not item.by.stored}
+        if not unsure:
+            return
+        stored = set((await connection.execute(select(ACTORS.c.ref).where(ACTORS.c.ref.in_(unsure)))).scalars())
+        for ref in stored if own else ():
+            unsure[ref].stored = True
+        rows = [by.row() for ref, by in unsure.items() if ref not in stored]
         if rows:
-            once = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(ACTORS)
-            await connection.execute(once.on_conflict_do_nothing(), list(rows.values()))
+            await connection.execute(insert(ACTORS), rows)
 
     async def _head(self, connection: AsyncConnection) -> tuple[int, str]:
         row = (await connection.execute(_LOCK_HEAD)).one_or_none()

@@ -1,0 +1,108 @@
+"""The layer by which every call is audited that nothing further in has audited: outside of the errors' layer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.audit.entry import Actor, AuditEntry, Decision
+from gateway.audit.log import AuditLog
+from gateway.records.errors import RecordsUnavailable
+from services.runtime.call import Call
+from services.runtime.errors import Kind
+from services.runtime.interceptors.pipeline import Context
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+_REFUSED = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
+# What a call's notes may tell of it, by the entry's fields.
+_NOTED = ("model", "agent_version", "collection", "run_id", "prompt_tokens", "completion_tokens", "cost_nanos")
+
+
+class Audit:
+    """An answer waits until its call is on record. While the records are gone calls are refused if `closed`; if not,
+    they are served, and what could not be recorded is logged. `address` tells where a call came from."""
+
+    def __init__(self, audit: AuditLog, address: Callable[[Call, Context], str], *, closed: bool) -> None:
+        self._audit = audit
+        self._address = address
+        self._closed = closed
+        self._failed: float | None = None
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        address = self._address(call, context)
+        try:
+            yield
+        finally:
+            if call.identity is None:
+                self._audit.attempt(address, call.reason)
+            elif not call.audited:
+                call.audited = True
+                await self._record(entry_of(call, address))
+
+    def check(self) -> None:
+        """Raises RecordsUnavailable while nothing can be recorded and that is not to happen; one call a second tries.
+        Called further in, once it is known who calls."""
+        if self._closed and self._failed is not None:
+            if time.monotonic() - self._failed < PROBE_SECONDS:
+                raise RecordsUnavailable("the audit cannot be written for now")
+            self._failed = time.monotonic()
+
+    async def _record(self, entry: AuditEntry) -> None:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await asyncio.shield(self._audit.record(entry))
+        except (RecordsUnavailable, TimeoutError):
+            self._failed = time.monotonic()
+            told = {"action": entry.action, "tenant": entry.actor.tenant, "decision": entry.decision.value}
+            log.error("not on record", extra=told | {"reason": entry.reason, "key": entry.actor.key})  # noqa: TRY400
+        else:
+            self._failed = None
+
+
+def actor_of(call: Call, address: str) -> Actor:
+    who = call.identity
+    return Actor(who.tenant, who.subject, who.key, address) if who else Actor(address=address)
+
+
+def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
+    """What the audit says of a call, from its status and its notes; `fields` come before those."""
+    noted = {name: call.notes[name] for name in _NOTED if name in call.notes}
+    guards = call.notes.get("guards", ())
+    told: dict[str, Any] = {
+        "action": call.method,
+        "decision": _decision(call),
+        "actor": actor_of(call, address),
+        "project": call.identity.project if call.identity else "",
+        "reason": call.reason,
+        "request_id": call.request_id,
+        "guards": tuple(map(str, guards)) if isinstance(guards, list | tuple) else (),
+        **noted,
+    }
+    return AuditEntry(**{**told, **fields})
+
+
+def _decision(call: Call) -> Decision:
+    noted = call.notes.get("decision")
+    if isinstance(noted, str) and noted in {each.value for each in Decision}:
+        return Decision(noted)
+    if call.code == 0:
+        return Decision.ALLOWED
+    return Decision.REFUSED if call.code in _REFUSED else Decision.FAILED
+
+
+class AuditGate:
+    """The layer inside of authentication that refuses calls which could not be recorded."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        self._audit.check()
+        yield
