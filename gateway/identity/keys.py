@@ -1,4 +1,4 @@
-"""API keys, of which only hashes are stored."""
+"""The operator's API keys: a file, in which only their hashes are stored."""
 
 import hashlib
 import hmac
@@ -66,12 +66,19 @@ class KeyRing:
 
     def identify(self, key: str) -> Identity:
         """Whose key it is. Raises Unauthenticated."""
+        identity = self.find(key)
+        if identity is None:
+            raise Unauthenticated("the API key is not valid")
+        return identity
+
+    def find(self, key: str) -> Identity | None:
+        """Whose key it is; None for nobody's."""
         self._refresh()
+        alike = self._keys.get(key[:PREFIX_LENGTH])
+        if alike is None:
+            return None
         digest = hashlib.sha256(key.encode()).hexdigest()
-        for stored in self._keys.get(key[:PREFIX_LENGTH], ()):
-            if hmac.compare_digest(stored.sha256, digest):
-                return stored.identity
-        raise Unauthenticated("the API key is not valid")
+        return next((one.identity for one in alike if hmac.compare_digest(one.sha256, digest)), None)
 
     def _refresh(self) -> None:
         now = time.monotonic()
@@ -92,7 +99,7 @@ class KeyRing:
         stamp = self._stat()
         keys: dict[str, list[StoredKey]] = {}
         for entry in _File.model_validate_json(self._path.read_bytes()).keys:
-            identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes))
+            identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes), key=entry.id)
             stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)
         self._keys, self._stamp = keys, stamp

@@ -56,7 +56,7 @@ def known(ring: KeyRing, key: str) -> bool:
 
 
 def test_a_key_is_its_owners(path: Path) -> None:
-    assert KeyRing(path).identify(KEY) == Identity("acme", "dev", frozenset({"run"}))
+    assert KeyRing(path).identify(KEY) == Identity("acme", "dev", frozenset({"run"}), key="dev")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""The API keys of the database, in memory on every replica, behind a revocation by a moment only."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.identity import journal, loading
+from gateway.identity.errors import IdentityStale
+from gateway.identity.grants import Grants
+from gateway.identity.last_used import LastUsed
+from gateway.identity.loading import LiveKey
+from gateway.records.database import Database
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import Identity
+
+
+@dataclass(slots=True)
+class _Held:
+    """A key in memory, and whose it is by the grants it was last asked under."""
+
+    key: LiveKey
+    grants: Grants | None = None
+    identity: Identity | None = None
+
+
+class Directory:
+    """Knows callers by their keys. It reads all keys into memory; where there are more than `limit`, the `limit` used
+    last, and looks the others up.
+
+    `stale`: seconds since what is in memory was known to be true; beyond `stale_limit` nobody is let in.
+    """
+
+    def __init__(
+        self, database: Database, stale: Callable[[], float], stale_limit: float, limit: int, used: LastUsed
+    ) -> None:
+        self._database = database
+        self._stale = stale
+        self._stale_limit = stale_limit
+        self._limit = limit
+        self._used = used
+        self._keys: OrderedDict[bytes, _Held] = OrderedDict()
+        self._digests: dict[str, bytes] = {}
+        self._complete = False
+        self._grants = Grants({}, {})
+        self._number = -1
+        self._loads = 0
+
+    @property
+    def loads(self) -> int:
+        """Grows with every change that was followed."""
+        return self._loads
+
+    def grants(self) -> Grants:
+        """The tenants and their roles. Raises IdentityStale."""
+        if self._stale() > self._stale_limit:
+            raise IdentityStale
+        return self._grants
+
+    def known(self, secret: str) -> Identity | None:
+        """Whose key it is; None where that is not in memory. Raises Unauthenticated where the key has expired,
+        TenantSuspended, IdentityStale."""
+        digest = hashlib.sha256(secret.encode()).digest()
+        held = self._keys.get(digest)
+        if held is None:
+            return None
+        if not self._complete:
+            self._keys.move_to_end(digest)
+        return self._admitted(held)
+
+    async def find(self, secret: str) -> Identity | None:
+        """Whose key it is, by the database where memory does not hold all; None for nobody's. Raises RecordsUnavailable
+        beside what `known` does."""
+        self.grants()
+        if self._complete:
+            return self.known(secret)
+        loads = self._loads
+        async with self._database.read() as connection:
+            found = await loading.keys_by_digest(connection, hashlib.sha256(secret.encode()).digest())
+        if not found:
+            return None
+        if loads == self._loads:  # else it may have changed since it was read
+            self._remember(found)
+        return self._admitted(_Held(found[0]))
+
+    async def reload(self) -> None:
+        """Follow what changed since the last time; read everything where that is not known."""
+        async with self._database.read() as connection:
+            known = await journal.since(connection, self._number) if self._number >= 0 else None
+            number, entries = known or (await journal.newest(connection), ())
+            fewer = known is not None and not {"tenant", "role"} & {kind for kind, _ in entries}
+            grants = self._grants if fewer else await loading.grants(connection)
+            keys, principals = journal.named(entries, "key"), journal.named(entries, "principal")
+            found = await loading.changed_keys(connection, keys, principals) if self._complete else ()
+        everything = None if known else await self._all()
+        # From here on nothing waits: callers see what was before, or what is now.
+        if known is None:
+            self._keys.clear()
+            self._digests.clear()
+            self._complete = everything is not None
+        self._forget(keys, principals)
+        self._remember(everything or found)
+        self._grants = grants
+        self._number = number
+        self._loads += 1
+
+    async def _all(self) -> Sequence[LiveKey] | None:
+        """All keys; None where they are more than the limit."""
+        async with self._database.read() as connection:
+            if await loading.count(connection) > self._limit:
+                return None
+        found: list[LiveKey] = []
+        after, more = "", True
+        while more:
+            async with self._database.read() as connection:
+                page, after = await loading.page(connection, after, time.time())
+            found += page
+            more = bool(after)
+        return found
+
+    def _forget(self, keys: Iterable[str], principals: set[str]) -> None:
+        gone = [digest for key in keys if (digest := self._digests.get(key)) is not None]
+        if principals:
+            gone += [digest for digest, held in self._keys.items() if held.key.principal in principals]
+        for digest in gone:
+            held = self._keys.pop(digest, None)
+            if held is not None:
+                del self._digests[held.key.id]
+
+    def _remember(self, keys: Iterable[LiveKey]) -> None:
+        for key in keys:
+            self._keys[key.digest] = _Held(key)
+            self._digests[key.id] = key.digest
+        while len(self._keys) > self._limit:
+            self._complete = False
+            _, oldest = self._keys.popitem(last=False)
+            del self._digests[oldest.key.id]
+
+    def _admitted(self, held: _Held) -> Identity:
+        grants, key = self.grants(), held.key
+        if key.expires <= time.time():
+            raise Unauthenticated("the API key has expired")
+        grants.check(key.tenant)
+        if held.identity is None or held.grants is not grants:
+            permissions = grants.permissions(key.tenant, key.roles, key.scopes)
+            held.identity = Identity(key.tenant, key.subject, permissions, key.project, key.id)
+            held.grants = grants
+        self._used.note(key.id)
+        return held.identity
