@@ -1,6 +1,7 @@
 """An authority of one's own, and the certificates that it signs: X.509 with ECDSA on P-256. No files here."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY = "Headworks development CA"
+LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # A clock that is a little behind is to find a new certificate valid.
 BEFORE = timedelta(minutes=5)
 
@@ -78,7 +80,7 @@ def _alternative_name(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     labels = host.removeprefix("*.").split(".")
-    if not all(label and label.isascii() and label.replace("-", "").isalnum() for label in labels):
+    if not all(LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"{host!r} is neither a host name nor an address")
     return x509.DNSName(host)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from infra.certificates.authority import Issued, Subject, alternative_names, issue, make_authority
@@ -60,7 +61,9 @@ def subjects(hosts: Iterable[str]) -> list[Subject]:
     return [Subject(EDGE, (*LOOPBACK, *hosts), client=False), *services]
 
 
-def ensure(folder: Folder, hosts: Iterable[str] = (), days: float = DAYS, force: bool = False) -> list[str]:
+def ensure(
+    folder: Folder, hosts: Iterable[str] = (), days: float = DAYS, force: bool = False, now: datetime | None = None
+) -> list[str]:
     """Make what is missing, about to end, unreadable, or not for these hosts; with `force`, all but the authority.
 
     Returns the names of those made. Hosts that the edge's certificate already has stay in the new one. Raises
@@ -70,35 +73,37 @@ def ensure(folder: Folder, hosts: Iterable[str] = (), days: float = DAYS, force:
     alternative_names(host for subject in wanted for host in subject.hosts)  # before anything is written
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     made: list[str] = []
-    authority = _authority(folder)
+    authority = _authority(folder, now)
     if authority is None:
         authority = make_authority(CA_DAYS)
         _write(folder, CA, authority)
         made.append(CA)
     for subject in wanted:
-        if force or CA in made or not _good(folder, subject):
+        if force or CA in made or not _good(folder, subject, now):
             _write(folder, subject.name, issue(authority, subject, days))
             made.append(subject.name)
     return made
 
 
-def _authority(folder: Folder) -> Issued | None:
+def _authority(folder: Folder, now: datetime | None) -> Issued | None:
     """The one that is there; None where there is none, or it ends soon."""
     try:
         folder.files(CA).read()
-        if read(folder.ca).share_left() < RENEW_AT:
+        if read(folder.ca).share_left(now) < RENEW_AT:
             return None
         return Issued(folder.ca.read_bytes(), folder.private_key(CA).read_bytes())
     except (NotACertificate, ValueError):
         return None
 
 
-def _good(folder: Folder, subject: Subject) -> bool:
+def _good(folder: Folder, subject: Subject, now: datetime | None) -> bool:
     """Whether the holder's files are there, belong together and to the authority, have its hosts and last."""
     try:
         folder.files(subject.name).read()
         shown = read(folder.certificate(subject.name))
-        return shown.share_left() >= RENEW_AT and set(subject.hosts) <= set(shown.hosts) and shown.signed_by(folder.ca)
+        return (
+            shown.share_left(now) >= RENEW_AT and set(subject.hosts) <= set(shown.hosts) and shown.signed_by(folder.ca)
+        )
     except (NotACertificate, ValueError):
         return False
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -37,7 +38,12 @@ class Mesh:
 
     @property
     def target(self) -> str:
-        return self.edge.removeprefix("http://")
+        return self.edge.partition("://")[2]
+
+    @property
+    def ca(self) -> Path:
+        """What signed the certificates of a mesh with --tls."""
+        return self.data / "tls" / "ca.crt"
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -56,6 +62,8 @@ class Mesh:
     def http(self, **options: Any) -> httpx.Client:
         """A client of the edge, with the key."""
         headers = {"authorization": f"Bearer {self.key}"}
+        if self.edge.startswith("https:"):
+            options = {"verify": ssl.create_default_context(cafile=self.ca), **options}
         return httpx.Client(base_url=self.edge, headers=headers, timeout=30, **options)
 
     def command(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -88,6 +96,7 @@ def running(
     """A mesh that is ready within `seconds`; stopped, with all its processes, at the end, whatever happens."""
     book = PortBook(*EDGES, scope="headworks-tests")
     port = book.take()
+    scheme = "https" if "--tls" in options else "http"
     log = data.parent / f"{data.name}.log"
     with log.open("w") as output:
         up = subprocess.Popen(
@@ -96,7 +105,7 @@ def running(
         )  # fmt: skip
     family: list[psutil.Process] = []
     try:
-        mesh = Mesh(data, psutil.Process(up.pid), f"http://127.0.0.1:{port}")
+        mesh = Mesh(data, psutil.Process(up.pid), f"{scheme}://127.0.0.1:{port}")
         wait_for(lambda: _ready(mesh, up), seconds, log.read_text)
         family = mesh.supervisor.children(recursive=True)
         yield mesh

@@ -274,14 +274,17 @@ def json_body(value: object) -> httpbody_pb2.HttpBody:
 
 
 @asynccontextmanager
-async def serving(gateway: Gateway, port: int = 0) -> AsyncIterator[int]:
+async def serving(
+    gateway: Gateway, port: int = 0, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[int]:
     """The gateway behind a real server with health; yields its port."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     pb_grpc.add_OpenAIServiceServicer_to_server(gateway, server)
     healthy = health.HealthServicer()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     try:
         yield bound

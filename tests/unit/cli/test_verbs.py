@@ -96,6 +96,26 @@ def test_status_of_a_running_mesh(nowhere: Path, capsys: pytest.CaptureFixture[s
     lock.release()
 
 
+def test_the_ca_of_the_edge_comes_from_the_option_or_the_running_mesh(
+    nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = Layout(nowhere / ".headworks")
+    lock = a_mesh(layout.root)
+    ca = nowhere / "ca.crt"
+    state.write(layout.state, MeshState(1, "running", "https://127.0.0.1:1", time.time(), True, ca=str(ca)))
+    assert find_edge(layout.root, None, None).ca == ca
+    assert find_edge(layout.root, "https://other.example", None).ca is None
+    assert main.run(["models"]) == 1
+    assert f"the CA {ca} cannot be read" in capsys.readouterr().err
+    given = nowhere / "given.crt"
+    assert main.run(["models", "--ca", str(given)]) == 2
+    given.write_text("no certificate")
+    capsys.readouterr()
+    assert main.run(["models", "--ca", str(given), "--timeout", "1"]) == 1
+    assert "the CA" not in capsys.readouterr().err
+    lock.release()
+
+
 def test_the_data_directory_is_found_from_below(nowhere: Path) -> None:
     lock = a_mesh(nowhere / ".headworks")
     below = nowhere / "a" / "b"
