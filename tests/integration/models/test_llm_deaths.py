@@ -13,7 +13,7 @@ from tests.integration.models.conftest import Server, started
 pytestmark = pytest.mark.integration
 
 GONE_SECONDS = 5.0
-VICTIMS = {"Triton": "tritonserver", "stub": "repository/llm/", "engine": "VLLM::EngineCore", "worker": "VLLM::Worker"}
+VICTIMS = {"Triton": "tritonserver", "stub": "repository/llm/", "engine": "VLLM::EngineCore"}
 
 
 def test_nothing_outlives_a_process_that_is_killed(random_llm: Path, tmp_path: Path) -> None:
