@@ -8,6 +8,8 @@ import grpc
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
+    data_service_pb2,
+    data_service_pb2_grpc,
     orchestrator_service_pb2,
     orchestrator_service_pb2_grpc,
     session_service_pb2,
@@ -21,6 +23,9 @@ from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
 from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.work import Kit
+from services.orchestrator.data.erasure import Erasure
+from services.orchestrator.data.servicer import DataServicer
+from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import Engines, open_catalogue
 from services.orchestrator.peers import Peers
@@ -43,6 +48,7 @@ from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
+DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
@@ -84,16 +90,22 @@ async def wire(settings: OrchestratorSettings) -> App:
     resources.push_async_callback(keeper.aclose)
     resources.push_async_callback(executor.aclose)
     await keeper.open()
+    directory = Directory(executor, records)
     servicer = OrchestratorServicer(
-        executor, Directory(executor, records), Peers(peers, settings.replica_name), settings.detached_run_seconds
+        executor, directory, Peers(peers, settings.replica_name), settings.detached_run_seconds
     )
+    data_store = DataStore(records.engine)
+    erasure = Erasure(data_store, store, registry.forget)
+    data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
 
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(session_store), server)
+        data_service_pb2_grpc.add_DataServiceServicer_to_server(data, server)
 
-    return App(add, [NAME.full_name, AGENTS.full_name, SESSIONS.full_name], _checks(retrieval, triton), resources)
+    names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
+    return App(add, names, _checks(retrieval, triton), resources)
 
 
 def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:

@@ -16,7 +16,7 @@ from services.orchestrator.runs.events import ApprovalDecided, Finished
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import RunInfo
-from services.orchestrator.scopes import scope_of
+from services.orchestrator.scopes import scope_of, subject_of
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Kind, UpstreamError
 from services.runtime.identity import expiry
@@ -40,7 +40,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         ask = requests.ask(request)
         # What a detached run calls has until its own deadline, not until that of a caller who may be gone.
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
-        terms = Terms(seconds, scope_of(call), call.token, expiry(call.token), request.detached)
+        terms = Terms(seconds, scope_of(call), call.token, expiry(call.token), request.detached, subject_of(call))
         run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
             async for batch in run.follow(0, self._executor.history):
@@ -73,8 +73,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         call = current()
-        subject = call.identity.subject if call.identity else ""
-        decision = requests.decision(request, subject)
+        decision = requests.decision(request, subject_of(call))
         run = self._executor.find(call.tenant, request.run_id)
         if run is not None:
             return pb.DecideResponse(decision=convert.decision(await self._executor.decide(run, decision)))

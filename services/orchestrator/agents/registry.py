@@ -119,6 +119,12 @@ class Registry:
         """The tenant's agents have changed here: look again at once."""
         self._names.pop(tenant, None)
 
+    def forget(self, tenant: str) -> None:
+        """The tenant's agents were erased: keep nothing of them."""
+        self.changed(tenant)
+        for key in [key for key in self._specs if key[0] == tenant]:
+            del self._specs[key]
+
     def _list(self, listed: dict[str, Listed], name: str, spec: Spec, version: int) -> None:
         """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
         listed.pop(name, None)

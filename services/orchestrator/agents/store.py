@@ -111,6 +111,21 @@ class AgentStore:
         with self._engine.begin() as connection:
             return connection.execute(change.values(delete_time=time.time(), spec="")).rowcount
 
+    def all(self, tenant: str) -> Sequence[Stored]:
+        """Every version of every agent of the tenant."""
+        query = select(*_STORED).where(_agents.c.tenant == tenant, _LIVE).order_by(_agents.c.name, _agents.c.version)
+        with self._engine.connect() as connection:
+            return [Stored(**row._asdict()) for row in connection.execute(query)]
+
+    def erase(self, tenant: str) -> int:
+        """Delete all of the tenant's, deleted ones' remains included; how many versions there were. Names and numbers
+        stay taken."""
+        mine = update(_agents).where(_agents.c.tenant == tenant)
+        with self._engine.begin() as connection:
+            live = connection.execute(mine.where(_LIVE).values(delete_time=time.time())).rowcount
+            connection.execute(mine.values(spec="", digest=""))
+        return live
+
     def _add(self, tenant: str, name: str, spec: str, digest: str) -> Stored:
         known = select(func.max(_agents.c.version)).where(_agents.c.tenant == tenant, _agents.c.name == name)
         with self._engine.begin() as connection:

@@ -51,13 +51,15 @@ _LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReport
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Under what a run is executed. `token` is the identity that it can be taken up under by another process, good
-    until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller."""
+    until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller. `subject` is the
+    caller, by name."""
 
     seconds: float
     scope: Scope = lambda deadline: None
     token: str = ""
     expires: float | None = None
     detached: bool = False
+    subject: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -211,6 +213,7 @@ class Execution:
             "expires": self.terms.expires,
             "ask": encode_ask(self.ask) if self.ask else None,
             "token": self.terms.token if run.finished is None else None,
+            "subject": self.terms.subject,
             **self._live(),
         }
 
@@ -241,7 +244,7 @@ class Execution:
             rows.append(
                 {
                     "tenant": run.tenant, "session_id": run.session_id, "number": number,
-                    "data": encode_message(message), "of_run": run.id,
+                    "data": encode_message(message), "of_run": run.id, "subject": self.terms.subject,
                 }
             )  # fmt: skip
         batch.setdefault(LEAVE_SESSION, []).append(

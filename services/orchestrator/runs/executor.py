@@ -136,7 +136,13 @@ class Executor:
         run.create_time, run.replica = info.create_time, self._records.replica
         events = await asyncio.to_thread(self._records.events, info.id)
         run.restore(events)
-        terms = Terms(min(left.seconds, seconds) or seconds, token=left.token, expires=left.expires, detached=True)
+        terms = Terms(
+            min(left.seconds, seconds) or seconds,
+            token=left.token,
+            expires=left.expires,
+            detached=True,
+            subject=left.subject,
+        )
         execution = Execution(run, None, left.ask, terms, self.log, events, inserted=True, done=self._forget)
         self._executions[run.id] = execution
         if run.session_id and self._sessions is not None:

@@ -14,13 +14,13 @@ from services.orchestrator.runs.codec import decode, decode_ask
 from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import Batch, Statements
-from services.orchestrator.runs.tables import EVENTS, METADATA, REPLICAS, RUNS, open_engine
+from services.orchestrator.runs.tables import EVENTS, REPLICAS, RUNS, make, open_engine
 
 UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
 # Of SQLite's write-ahead log: 64 MiB.
 LOG_PAGES = 16_384
-_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token")
+_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token", "subject")
 _INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
 
 
@@ -42,6 +42,7 @@ class Left:
     detached: bool
     seconds: float
     expires: float | None
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Records:
 
     def open(self) -> None:
         """Make the tables."""
-        METADATA.create_all(self.engine)
+        make(self.engine)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -235,4 +236,4 @@ def _left(row: "TableRow[tuple[object, ...]]") -> Left:
         ask = decode_ask(row.ask) if row.ask else None
     except ValueError:
         ask = None
-    return Left(_info(row), ask, row.token or "", bool(row.detached), row.seconds, row.expires)
+    return Left(_info(row), ask, row.token or "", bool(row.detached), row.seconds, row.expires, row.subject)

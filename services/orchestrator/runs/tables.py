@@ -14,14 +14,16 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
 )  # fmt: skip
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 METADATA = MetaData()
 
 # `owner` is the incarnation of the replica that executes the run, `replica` its name. `ask` is what was asked, and
 # `token` the identity it runs under, kept while the run is under way. `seconds` is the time that it had left when the
-# row was last written, `expires` when its identity ends, in seconds since the epoch.
+# row was last written, `expires` when its identity ends, in seconds since the epoch. `subject` is who asked.
 RUNS = Table(
     "orchestrator_runs",
     METADATA,
@@ -48,6 +50,7 @@ RUNS = Table(
     Column("expires", Float(53)),
     Column("ask", LargeBinary),
     Column("token", Text),
+    Column("subject", String(256), nullable=False, server_default=""),
     Index("orchestrator_runs_by_tenant", "tenant", "create_time", "id"),
     Index("orchestrator_runs_by_owner", "owner", "state"),
     Index("orchestrator_runs_by_session", "tenant", "session_id", "create_time"),
@@ -95,7 +98,29 @@ MESSAGES = Table(
     Column("session_id", String(64), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+    Column("subject", String(256), nullable=False, server_default=""),
 )
+
+# Columns that tables have which an earlier version made without them.
+ADDED = (RUNS.c.subject, MESSAGES.c.subject)
+
+
+def make(engine: Engine) -> None:
+    """Make the tables, and the columns that an earlier version's lack."""
+    METADATA.create_all(engine)
+    for column in ADDED:
+        table = column.table.name
+        if column.name in {each["name"] for each in inspect(engine).get_columns(table)}:
+            continue
+        if_missing = "" if engine.dialect.name == "sqlite" else "IF NOT EXISTS "
+        kind = column.type.compile(engine.dialect)
+        try:
+            with engine.begin() as connection:
+                added = f"ALTER TABLE {table} ADD COLUMN {if_missing}{column.name} {kind} NOT NULL DEFAULT ''"
+                connection.exec_driver_sql(added)
+        except OperationalError as error:
+            if "duplicate column" not in str(error):  # another replica was first
+                raise
 
 
 def open_engine(url: str) -> Engine:

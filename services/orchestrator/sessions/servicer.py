@@ -21,7 +21,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         session = await asyncio.to_thread(self._store.get, tenant, name)
         messages = await asyncio.to_thread(self._store.messages, tenant, name)
         return pb.GetSessionResponse(
-            session=_session(session), messages=[convert.message(message) for message in messages]
+            session=session_message(session), messages=[convert.message(message) for message in messages]
         )
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
@@ -31,7 +31,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         more = len(found) > size
         last = found[size - 1] if more else None
         return pb.ListSessionsResponse(
-            sessions=[_session(session) for session in found[:size]],
+            sessions=[session_message(session) for session in found[:size]],
             next_page_token=convert.page_after(last.update_time, last.id) if last else "",
         )
 
@@ -40,7 +40,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         return pb.DeleteSessionResponse()
 
 
-def _session(of: Session) -> session_pb2.Session:
+def session_message(of: Session) -> session_pb2.Session:
     return session_pb2.Session(
         id=of.id,
         create_time=convert.timestamp(of.create_time),

@@ -38,7 +38,7 @@ def row(of: RunInfo, owner: str) -> Row:
         "state": int(of.state), "finish_reason": of.finish_reason, "last_sequence": of.last_sequence,
         "create_time": of.create_time, "end_time": of.end_time, "prompt_tokens": 4, "completion_tokens": 5,
         "cached_tokens": 6, "cost_nanos": 7, "pending": "[]", "detached": 1, "seconds": 30.0, "expires": None,
-        "ask": encode_ask(ASK), "token": "secret",
+        "ask": encode_ask(ASK), "token": "secret", "subject": "ann",
     }  # fmt: skip
 
 
