@@ -145,8 +145,9 @@ async def test_nothing_is_left_in_the_file(make_world: MakeWorld, database: str)
 async def test_a_run_under_way_is_ended_first(make_world: MakeWorld) -> None:
     agent = FakeAgent(hold=1)
     world = await make_world(agent)
-    await world.start("ann", "why?", "s")
+    run = await world.start("ann", "why?", "s")
     await agent.held.wait()
+    await run.saved(1)
     runs, sessions, _, _ = await world.erase(Whose("acme", "ann"))
     assert (runs, sessions, world.runs()) == (1, 1, [])
 
