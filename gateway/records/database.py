@@ -1,8 +1,9 @@
 """The one database of the gateway: SQLite in a file, or PostgreSQL."""
 
 import asyncio
+import copy
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -14,6 +15,7 @@ from gateway.records.migrate import migrate as bring_up_to_date
 
 LOG = logging.getLogger(__name__)
 MIGRATION_SECONDS = 120.0
+Observer = Callable[[AsyncConnection], Awaitable[None]]
 
 
 class Database:
@@ -25,6 +27,14 @@ class Database:
         self._engines = open_engines(self._url, timeout)
         self._checkpointer: Checkpointer | None = None
         self._gone = False
+        self._before_commit: Observer | None = None
+
+    def observed(self, before_commit: Observer) -> "Database":
+        """The same database for those whose every change `before_commit` adds to, in its transaction. Opened and closed
+        with this one."""
+        other = copy.copy(self)
+        other._before_commit = before_commit
+        return other
 
     @property
     def dialect(self) -> str:
@@ -60,6 +70,8 @@ class Database:
         beginning on. Raises RecordsUnavailable, after which what was written may still have been committed."""
         async with self._transaction(self._engines.writing, self._timeout) as connection:
             yield connection
+            if self._before_commit is not None:
+                await self._before_commit(connection)
 
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:

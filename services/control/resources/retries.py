@@ -2,7 +2,7 @@
 
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from google.protobuf.descriptor import ServiceDescriptor
-from headworks.gateway.v1 import openai_service_pb2
+from headworks.gateway.v1 import admin_service_pb2, openai_service_pb2
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
@@ -18,6 +18,7 @@ GRPC_CLIENT = "unavailable"
 """gRPC's own client knows no finer condition, and retries by itself what never reached a replica."""
 
 OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
+ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 _ORCHESTRATOR = [
     orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"],
     agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"],
@@ -25,7 +26,7 @@ _ORCHESTRATOR = [
 ]
 _RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 _DESCRIPTORS: dict[str, list[ServiceDescriptor]] = {
-    GATEWAY: [OPENAI, *_ORCHESTRATOR, _RETRIEVAL],
+    GATEWAY: [OPENAI, ADMIN, *_ORCHESTRATOR, _RETRIEVAL],
     ORCHESTRATOR: _ORCHESTRATOR,
     RETRIEVAL: [_RETRIEVAL],
 }

@@ -1,4 +1,5 @@
-"""The edge's routes: the OpenAI paths and the packages that callers may use, all to the gateway; the rest is 404."""
+"""The edge's routes: the JSON paths of OpenAI and of administrators and the packages that callers may use, all to the
+gateway; the rest is 404."""
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -13,13 +14,13 @@ from services.runtime.contract import may_retry
 
 PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks.retrieval.v1.", "/grpc.")
 """What native gRPC callers reach: the public packages, and health and reflection of the gateway."""
+ADMIN_PATHS = "/v1/admin/"
 
 
 def routes(edge: Edge) -> Data:
     """Exact paths stand before prefixes, for the first match counts."""
-    json_routes = sorted(
-        (_json(edge, method) for method in OPENAI.methods), key=lambda route: "prefix" in route["match"]
-    )
+    openai = sorted((_openai(edge, method) for method in OPENAI.methods), key=lambda route: "prefix" in route["match"])
+    json_routes = [*openai, *_admin(edge)]
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
     host: Data = {"name": "edge", "domains": ["*"], "routes": [*json_routes, *repeatable, *others]}
@@ -28,19 +29,31 @@ def routes(edge: Edge) -> Data:
     return {"name": "edge", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 4096}
 
 
-def _json(edge: Edge, method: MethodDescriptor) -> Data:
-    """One path of the OpenAI face. The gateway is told the time limit, which a caller may shorten, as grpc-timeout."""
+def _openai(edge: Edge, method: MethodDescriptor) -> Data:
+    """One path of the OpenAI face."""
     _, template = http_binding(method)
     fixed, variable, _ = template.partition("{")
+    match = {"prefix" if variable else "path": fixed}
+    return _json(edge, match, REPEATABLE if may_retry(method) else UNSERVED)
+
+
+def _admin(edge: Edge) -> list[Data]:
+    """All paths of the administrators. Whatever is asked for with GET changes nothing."""
+    reads = {"prefix": ADMIN_PATHS, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}
+    return [_json(edge, reads, REPEATABLE), _json(edge, {"prefix": ADMIN_PATHS}, UNSERVED)]
+
+
+def _json(edge: Edge, match: Data, retry_on: str) -> Data:
+    """The gateway is told the time limit, which a caller may shorten, as grpc-timeout."""
     limit = seconds(edge.request_timeout)
     return {
-        "match": {"prefix" if variable else "path": fixed},
+        "match": match,
         "route": {
             "cluster": GATEWAY,
             "timeout": "0s",
             "idle_timeout": seconds(edge.idle_timeout),
             "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
-            "retry_policy": elsewhere(REPEATABLE if may_retry(method) else UNSERVED),
+            "retry_policy": elsewhere(retry_on),
         },
         "response_headers_to_remove": ["grpc-accept-encoding", "grpc-encoding"],
         "request_headers_to_add": [
@@ -74,7 +87,7 @@ def _cors(origins: tuple[str, ...]) -> Data:
     return typed(
         cors_pb2.CorsPolicy,
         allow_origin_string_match=matches,
-        allow_methods="GET, POST, OPTIONS",
+        allow_methods="GET, POST, PUT, PATCH, DELETE, OPTIONS",
         allow_headers="authorization, content-type, x-request-id, x-grpc-web, x-user-agent, grpc-timeout",
         expose_headers="x-request-id, grpc-status, grpc-message, retry-after",
         max_age="3600",

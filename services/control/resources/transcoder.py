@@ -7,7 +7,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from services.control.resources.retries import OPENAI
+from services.control.resources.retries import ADMIN, OPENAI
 from services.control.resources.wire import Data, typed
 
 # The most embeddings in one answer, as JSON numbers, need 10 MiB.
@@ -21,9 +21,10 @@ def transcoder(max_body_bytes: int) -> Data:
         "typed_config": typed(
             transcoder_pb2.GrpcJsonTranscoder,
             proto_descriptor_bin=base64.b64encode(descriptor_set()).decode(),
-            services=[OPENAI.full_name],
+            services=[OPENAI.full_name, ADMIN.full_name],
             match_incoming_request_route=True,
             ignore_unknown_query_parameters=True,
+            print_options={"preserve_proto_field_names": True, "always_print_primitive_fields": True},
             request_validation_options={"reject_unknown_method": True},
             max_request_body_size=max_body_bytes,
             max_response_body_size=MAX_RESPONSE,
@@ -32,7 +33,7 @@ def transcoder(max_body_bytes: int) -> Data:
 
 
 def descriptor_set() -> bytes:
-    """The file of the OpenAI service and all it imports, each after what it needs."""
+    """The files of the services and all they import, each after what it needs."""
     files: dict[str, FileDescriptor] = {}
 
     def visit(file: FileDescriptor) -> None:
@@ -41,6 +42,7 @@ def descriptor_set() -> bytes:
         files.setdefault(file.name, file)
 
     visit(OPENAI.file)
+    visit(ADMIN.file)
     found = FileDescriptorSet()
     for file in files.values():
         file.CopyToProto(found.file.add())

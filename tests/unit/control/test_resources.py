@@ -9,14 +9,14 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
 from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.errors import ERRORS, error_script
-from services.control.resources.retries import REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import PACKAGES
-from services.control.resources.transcoder import descriptor_set
+from services.control.resources.retries import ADMIN, REPEATABLE, UNSERVED, retryable
+from services.control.resources.routes import ADMIN_PATHS, PACKAGES
+from services.control.resources.transcoder import descriptor_set, http_binding
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -130,7 +130,7 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     routes = edge_routes()
     assert {route.route.cluster for route in routes} == {"gateway"}
     prefixes = [route.match.prefix for route in routes if route.match.prefix]
-    assert sorted(prefixes) == sorted([*PACKAGES, "/v1/models/"])
+    assert sorted(prefixes) == sorted([*PACKAGES, "/v1/models/", ADMIN_PATHS, ADMIN_PATHS])
     assert not any("control" in route.match.path + route.match.prefix for route in routes)
 
 
@@ -149,6 +149,23 @@ def test_edge_retries(path: str, retry_on: str) -> None:
     assert route.route.retry_policy.retry_on == retry_on
     assert route.route.retry_policy.num_retries.value == 3
     assert len(route.route.retry_policy.retry_host_predicate) == 1
+
+
+@pytest.mark.parametrize(("verb", "retry_on"), [("GET", REPEATABLE), ("POST", UNSERVED), ("DELETE", UNSERVED)])
+def test_what_administrators_get_may_be_asked_again(verb: str, retry_on: str) -> None:
+    [route] = [one for one in edge_routes() if one.match.prefix == ADMIN_PATHS and _of_verb(one.match, verb)][:1]
+    assert route.route.retry_policy.retry_on == retry_on
+
+
+def _of_verb(match: Any, verb: str) -> bool:
+    return all(one.name == ":method" and one.string_match.exact == verb for one in match.headers)
+
+
+def test_administrators_change_nothing_with_get() -> None:
+    for method in ADMIN.methods:
+        verb, path = http_binding(method)
+        assert path.startswith(ADMIN_PATHS)
+        assert (verb == "GET") is (method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)
 
 
 def test_json_has_a_time_limit_and_grpc_only_its_callers() -> None:

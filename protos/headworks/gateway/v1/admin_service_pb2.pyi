@@ -1302,21 +1302,29 @@ Global___CreateBudgetResponse: _TypeAlias = CreateBudgetResponse  # noqa: Y015
 
 @_typing.final
 class ListBudgetsRequest(_message.Message):
-    """Asks for the budgets."""
+    """Asks for a page of budgets."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Whose; empty for the caller's own. Another one needs the permission admin.tenants."""
+    page_size: _builtins.int
+    """How many at most; 0 means 50, and 1000 is the most."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first page."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1324,11 +1332,14 @@ Global___ListBudgetsRequest: _TypeAlias = ListBudgetsRequest  # noqa: Y015
 
 @_typing.final
 class ListBudgetsResponse(_message.Message):
-    """The budgets."""
+    """A page of budgets."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUDGETS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.Budget]:
         """The budgets."""
@@ -1337,10 +1348,11 @@ class ListBudgetsResponse(_message.Message):
         self,
         *,
         budgets: _abc.Iterable[_admin_pb2.Budget] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2272,7 +2284,7 @@ class ExportAuditRequest(_message.Message):
     subject: _builtins.str
     """Of this subject; empty for all."""
     content: _builtins.bool
-    """With what was said, where the tenant has it kept."""
+    """With what was said, where the tenant has it kept; needs admin.data:read."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """From this time on; not set for the beginning."""

@@ -450,7 +450,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBudgets(self, request, context):
-        """GET /v1/admin/budgets. Lists a tenant's budgets with what was used.
+        """GET /v1/admin/budgets. Lists a tenant's budgets with what was used, ordered by id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

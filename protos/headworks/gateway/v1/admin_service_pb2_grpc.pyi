@@ -108,7 +108,7 @@ class AdminServiceStub:
     CreateBudget: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateBudgetRequest, _admin_service_pb2.CreateBudgetResponse]
     """POST /v1/admin/budgets. Makes a budget. Errors: ALREADY_EXISTS for the same scope, period and unit."""
     ListBudgets: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListBudgetsRequest, _admin_service_pb2.ListBudgetsResponse]
-    """GET /v1/admin/budgets. Lists a tenant's budgets with what was used."""
+    """GET /v1/admin/budgets. Lists a tenant's budgets with what was used, ordered by id."""
     UpdateBudget: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateBudgetRequest, _admin_service_pb2.UpdateBudgetResponse]
     """PATCH /v1/admin/budgets/{id}. Changes a budget's amount, for the present period too."""
     DeleteBudget: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteBudgetRequest, _admin_service_pb2.DeleteBudgetResponse]
@@ -241,7 +241,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     CreateBudget: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateBudgetRequest, _admin_service_pb2.CreateBudgetResponse]  # type: ignore[assignment]
     """POST /v1/admin/budgets. Makes a budget. Errors: ALREADY_EXISTS for the same scope, period and unit."""
     ListBudgets: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListBudgetsRequest, _admin_service_pb2.ListBudgetsResponse]  # type: ignore[assignment]
-    """GET /v1/admin/budgets. Lists a tenant's budgets with what was used."""
+    """GET /v1/admin/budgets. Lists a tenant's budgets with what was used, ordered by id."""
     UpdateBudget: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateBudgetRequest, _admin_service_pb2.UpdateBudgetResponse]  # type: ignore[assignment]
     """PATCH /v1/admin/budgets/{id}. Changes a budget's amount, for the present period too."""
     DeleteBudget: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteBudgetRequest, _admin_service_pb2.DeleteBudgetResponse]  # type: ignore[assignment]
@@ -521,7 +521,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListBudgetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListBudgetsResponse, _abc.Awaitable[_admin_service_pb2.ListBudgetsResponse]]:
-        """GET /v1/admin/budgets. Lists a tenant's budgets with what was used."""
+        """GET /v1/admin/budgets. Lists a tenant's budgets with what was used, ordered by id."""
 
     @_abc_1.abstractmethod
     def UpdateBudget(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.records.database import Database
 from gateway.records.engine import parse
@@ -27,6 +28,20 @@ async def test_commits_at_the_end_and_undoes_what_an_error_ends(database: Databa
     with pytest.raises(ZeroDivisionError):
         await fail()
     assert await notes_in(database) == {1: "kept"}
+
+
+async def test_an_observer_adds_to_every_change_or_to_none(database: Database) -> None:
+    async def add(connection: AsyncConnection) -> None:
+        await connection.execute(insert(NOTES).values(id=100, text="observed"))
+
+    observed = database.observed(add)
+    await _add(database, 1)
+    assert await notes_in(observed) == {1: "x"}
+    await _add(observed, 2)
+    assert await notes_in(database) == {1: "x", 2: "x", 100: "observed"}
+    with pytest.raises(IntegrityError):
+        await _add(observed, 3)
+    assert 3 not in await notes_in(database)
 
 
 async def test_a_refused_statement_is_not_an_outage(database: Database) -> None:

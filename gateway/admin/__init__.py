@@ -1,0 +1,1 @@
+"""What administrators may look at and change."""

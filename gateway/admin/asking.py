@@ -1,0 +1,27 @@
+"""Who asks, and about which tenant."""
+
+from gateway.access.authorize import OTHER_TENANTS, authorize, tenant_for
+from services.runtime.call import current
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import Identity
+
+READ = "read"
+WRITE = "write"
+
+
+def caller() -> Identity:
+    """Who makes the call being served."""
+    identity = current().identity
+    if identity is None:
+        raise Unauthenticated("the call has no identity")
+    return identity
+
+
+def tenant(asked: str, verb: str) -> str:
+    """The tenant that the call is about: the caller's own where none is named. Raises PermissionDenied."""
+    return tenant_for(caller(), asked, verb)
+
+
+def every_tenant(verb: str) -> None:
+    """The call is about all tenants. Raises PermissionDenied."""
+    authorize(caller(), f"{OTHER_TENANTS}:{verb}")

@@ -1,0 +1,58 @@
+"""AdminService: the methods of each noun, and what surrounds those that change something."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from headworks.gateway.v1 import admin_service_pb2 as pb
+from headworks.gateway.v1 import admin_service_pb2_grpc as pb_grpc
+
+from gateway.admin.recording import Recorder
+from gateway.records.errors import RecordsUnavailable
+from services.runtime.call import current
+from services.runtime.interceptors.pipeline import Context
+
+LOG = logging.getLogger(__name__)
+SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
+Follow = Callable[[], Awaitable[None]]
+
+
+class AdminServicer:
+    """Each method is that of one of the `nouns`. A change is recorded, and this replica follows it before it answers:
+    what `follow`, Changes.look, is for. Raises LookupError for a method that no noun has, or two have."""
+
+    def __init__(self, nouns: Iterable[object], recorder: Recorder, follow: Follow) -> None:
+        nouns = list(nouns)
+        for method in SERVICE.methods:
+            having = [noun for noun in nouns if hasattr(noun, method.name)]
+            if len(having) != 1:
+                raise LookupError(f"{method.name} is served by {[type(noun).__name__ for noun in having]}")
+            serve = getattr(having[0], method.name)
+            setattr(self, method.name, _changing(serve, recorder, follow) if changes(method) else serve)
+
+    def add(self, server: grpc.aio.Server) -> None:
+        """Serve the methods on `server`."""
+        pb_grpc.add_AdminServiceServicer_to_server(cast(Any, self), server)
+
+
+def changes(method: MethodDescriptor) -> bool:
+    """Whether the method changes something in one step. What streams back records its own steps."""
+    level = method.GetOptions().idempotency_level
+    return level != MethodOptions.NO_SIDE_EFFECTS and not method.server_streaming
+
+
+def _changing(serve: Any, recorder: Recorder, follow: Follow) -> Any:
+    async def changing(request: Any, context: Context) -> Any:
+        recorder.begin(request, context)
+        response = await serve(request, context)
+        current().audited = True
+        try:
+            await follow()
+        except RecordsUnavailable:
+            LOG.warning("a change is made, and this replica has yet to follow it")
+        return response
+
+    return changing
