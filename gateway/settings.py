@@ -1,7 +1,8 @@
 """The gateway's settings, HEADWORKS_GATEWAY_…"""
 
+import os
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,8 +43,52 @@ class GatewaySettings(ServerSettings):
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")
     embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
+    upstreams_file: Path | None = Field(
+        None,
+        description="YAML file of the models that the gateway asks of OpenAI-compatible upstreams itself, without a run; "
+        "see docs/passthrough.md.",
+    )
+    upstream_connections: int = Field(
+        1024, gt=0, description="Most connections to all upstreams together; further calls wait for one."
+    )
     heartbeat_seconds: float = Field(
         10,
         gt=0,
         description="How often a streamed answer that waits for a person's approval sends a comment, in seconds.",
     )
+    limits_requests_per_minute: int = Field(
+        0, ge=0, description="Requests a minute of each caller for whom no rate limit is stored; 0 is no limit."
+    )
+    limits_tokens_per_minute: int = Field(0, ge=0, description="The same for tokens.")
+    limits_concurrent_streams: int = Field(0, ge=0, description="The same for streams at once.")
+    limits_when_redis_is_gone: Literal["open", "closed", "local"] = Field(
+        "local",
+        description="What happens to calls while the Redis of the rate limits is gone: they pass uncounted (open), "
+        "are refused (closed), or are counted by each replica for itself (local).",
+    )
+    limits_redis_seconds: float = Field(
+        0.25, gt=0, description="Longest time that Redis may take to admit a call; beyond that it counts as gone."
+    )
+    limits_stream_lease_seconds: float = Field(
+        30,
+        ge=1,
+        description="After so long the streams of a gateway that died no longer count, where Redis counts them.",
+    )
+    budget_lease_seconds: float = Field(
+        10, ge=1, description="After so long what a gateway that died held of a budget is free again."
+    )
+    budget_patience_seconds: float = Field(
+        1.5,
+        ge=0,
+        description="How long a call that finds too little left of a budget waits for what other gateways do not use.",
+    )
+    budget_alert_url: str = Field(
+        "", description="Address that the alerts of budgets are posted to as JSON, beside the log; empty posts none."
+    )
+    budget_alert_seconds: float = Field(5, gt=0, description="Longest time that one such post may take.")
+    price_seconds: float = Field(30, gt=0, description="How often the prices of the models are read again.")
+
+
+def secret(variable: str) -> str | None:
+    """A key that the environment holds under a name of the user's choice; None where it does not."""
+    return os.environ.get(variable) or None

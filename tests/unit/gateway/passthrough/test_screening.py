@@ -1,0 +1,94 @@
+"""Chunks held back until their text is decided."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.passthrough.chunk import Chunk, read
+from gateway.passthrough.screening import Screening
+from tests.unit.gateway.passthrough.fakes import WordScreen, delta, screened
+
+WORDS = st.lists(st.sampled_from(["a", "secret", "bb", "secrets", "evil", "evils", "é"]), max_size=12)
+
+
+def chunk(finish: str | None = None, **said: Any) -> Chunk:
+    data = json.dumps(delta(finish, **said)).encode()
+    return read(b"data: " + data, data, "delta")
+
+
+def said(events: list[bytes], key: str = "content") -> str:
+    deltas = [json.loads(event.removeprefix(b"data: "))["choices"][0]["delta"] for event in events]
+    return "".join(one.get(key) or "" for one in deltas)
+
+
+def cut(text: str, cuts: list[int]) -> list[str]:
+    places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+@given(WORDS, st.lists(st.integers(0, 99), max_size=9), st.lists(st.integers(0, 9), max_size=5))
+def test_what_goes_out_does_not_depend_on_how_it_comes(words: list[str], cuts: list[int], batches: list[int]) -> None:
+    text = " ".join(words)
+    chunks = [chunk(content=piece) for piece in cut(text, cuts)]
+    screening = Screening(WordScreen)
+    out: list[bytes] = []
+    for size in [*batches, len(chunks)]:
+        if not screening.blocked:
+            out += screening.take(chunks[:size])
+            del chunks[:size]
+    if not screening.blocked:
+        out += screening.finish()
+    assert said(out) == screened(text)
+    assert screening.blocked == ("evil" in words)
+
+
+def test_a_chunk_that_is_let_through_keeps_its_bytes() -> None:
+    chunks = [chunk(content="one "), chunk(content="two", extra=1), chunk("stop", content=" three")]
+    screening = Screening(WordScreen)
+    first = screening.take(chunks)
+    assert first == [chunks[0].raw, chunks[1].raw]
+    assert first + screening.finish() == [one.raw for one in chunks]
+
+
+def test_log_probabilities_go_with_what_was_changed() -> None:
+    value = delta(content="secret ")
+    value["choices"][0]["logprobs"] = {"content": [{"token": "secret"}]}
+    data = json.dumps(value).encode()
+    [event] = Screening(WordScreen).take([read(b"data: " + data, data, "delta")])
+    assert b"secret" not in event
+
+
+def test_texts_of_different_kinds_are_screened_apart() -> None:
+    calls = [{"index": 0, "function": {"name": "f", "arguments": 'cret "'}}]
+    screening = Screening(WordScreen)
+    out = screening.take([chunk(content="se"), chunk(tool_calls=calls), chunk(reasoning_content="the secret is")])
+    assert out == []
+    out = screening.finish()
+    assert said(out) == "se"
+    assert said(out, "reasoning_content") == "the █ is"
+    assert json.loads(out[1].removeprefix(b"data: "))["choices"][0]["delta"]["tool_calls"] == calls
+
+
+def test_what_comes_after_a_block_is_dropped() -> None:
+    screening = Screening(WordScreen)
+    out = screening.take([chunk(content="good e"), chunk(content="vil "), chunk(content="more ")])
+    assert screening.blocked
+    assert said(out) == "good "
+
+
+def test_an_answer_cut_short_did_not_stop_by_itself() -> None:
+    screening = Screening(WordScreen)
+    [event] = screening.take([chunk("stop", content="good evil ")])
+    assert json.loads(event.removeprefix(b"data: "))["choices"][0]["finish_reason"] is None
+
+
+def test_many_changes_cost_no_more_each() -> None:
+    screening = Screening(WordScreen)
+    out: list[bytes] = []
+    for _ in range(3000):
+        out += screening.take([chunk(content="secret ")])
+    assert said(out) == "█ " * 3000
+    assert all(len(text.changes) <= 2 for text in screening._texts.values())

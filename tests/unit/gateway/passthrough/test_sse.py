@@ -1,0 +1,37 @@
+"""Server-sent events out of portions."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.passthrough.sse import EventReader, EventTooLong, data_of
+
+EVENTS = [b'data: {"a": 1}', b": comment", b"event: x\ndata: one\ndata: two", b"data: [DONE]"]
+
+
+def read(portions: list[bytes]) -> list[bytes]:
+    reader = EventReader()
+    return [event for portion in portions for event in reader.feed(portion)] + reader.end()
+
+
+@given(st.lists(st.integers(0, 200), max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
+def test_events_do_not_depend_on_how_they_come(cuts: list[int], end: bytes, closed: bool) -> None:
+    data = (b"\n\n".join(EVENTS) + (b"\n\n" if closed else b"")).replace(b"\n", end)
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    assert read([data[a:b] for a, b in pairwise(places)]) == EVENTS
+
+
+def test_an_event_without_end_is_refused() -> None:
+    reader = EventReader(longest=10)
+    assert reader.feed(b"0123456789") == []
+    with pytest.raises(EventTooLong):
+        reader.feed(b"x")
+
+
+@pytest.mark.parametrize(
+    ("event", "data"), list(zip(EVENTS, [b'{"a": 1}', b"", b"one\ntwo", b"[DONE]"], strict=True)), ids=str
+)
+def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
+    assert data_of(event) == data
