@@ -57,9 +57,9 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 async def wire(settings: OrchestratorSettings) -> App:
     """The service, its channels open and its record of runs at hand."""
     resources = AsyncExitStack()
-    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL]))
-    triton_channel = await resources.enter_async_context(open_channel(settings.triton_target))
-    peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME]))
+    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
+    triton_channel = await resources.enter_async_context(open_channel(settings.triton_target, tls=settings.tls))
+    peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
     triton = TritonClient(triton_channel)
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
@@ -67,7 +67,8 @@ async def wire(settings: OrchestratorSettings) -> App:
     records = await asyncio.to_thread(_open_records, settings)
     resources.push_async_callback(asyncio.to_thread, records.close)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
-    toolboxes = ToolFactory(retriever, _tool_settings(settings), {"retrieval": settings.retrieval_target})
+    mesh = {"retrieval": settings.retrieval_target}
+    toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
     resources.push_async_callback(toolboxes.aclose)
     store = await asyncio.to_thread(_open_agents, settings)
     resources.push_async_callback(asyncio.to_thread, store.close)

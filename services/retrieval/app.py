@@ -27,7 +27,7 @@ from services.runtime.triton import TritonClient
 async def wire(settings: RetrievalSettings) -> App:
     """The service on its real engines. Raises StoreLocked where another process has the store's folder."""
     resources = AsyncExitStack()
-    channel = open_channel(settings.triton_target)
+    channel = open_channel(settings.triton_target, tls=settings.tls)
     resources.push_async_callback(channel.close, None)
     embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds)
     return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)

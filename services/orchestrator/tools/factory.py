@@ -29,6 +29,7 @@ from services.orchestrator.tools.specs import Problem, ToolSpec
 from services.orchestrator.tools.tool import Policy, Tool
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
+from services.runtime.tls import TlsFiles
 
 MAX_TOOLBOXES = 128
 TOOLBOX_SECONDS = 300.0
@@ -55,15 +56,16 @@ class ToolFactory:
     it is needed; toolboxes are kept for a while, so that a run does not pay for what the one before has paid."""
 
     def __init__(
-        self, retriever: Retriever, settings: ToolSettings | None = None, mesh: Mapping[str, str] | None = None
-    ) -> None:
-        """`mesh`: the targets of the mesh's own services, by name."""
+        self, retriever: Retriever, settings: ToolSettings | None = None, mesh: Mapping[str, str] | None = None,
+        tls: TlsFiles | None = None,
+    ) -> None:  # fmt: skip
+        """`mesh`: the targets of the mesh's own services, by name; `tls` what they are shown."""
         self._settings = settings or ToolSettings()
         self._retriever = retriever
         targets = {name: GrpcTarget(target, mesh=True) for name, target in (mesh or {}).items()}
         for name, one in self._settings.grpc.items():
             targets[name] = GrpcTarget(one.target, one.mesh, one.tls, tuple(one.metadata.items()))
-        self._grpc = {name: GrpcServer(target) for name, target in targets.items()}
+        self._grpc = {name: GrpcServer(target, tls if target.mesh else None) for name, target in targets.items()}
         self._mcp = {name: McpServer(name, McpConfig(**one.model_dump())) for name, one in self._settings.mcp.items()}
         self._sandbox = Sandbox(self._settings.python.concurrency)
         self._sandbox_works = False

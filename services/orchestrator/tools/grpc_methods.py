@@ -22,6 +22,7 @@ from services.runtime.call import Outgoing, outgoing
 from services.runtime.channels import open_channel
 from services.runtime.contract import may_retry, path
 from services.runtime.errors import DeadlineExceeded
+from services.runtime.tls import TlsFiles
 
 MAX_CACHED = 64
 REFLECTION_SECONDS = 5.0
@@ -64,10 +65,12 @@ class GrpcMethod:
 
 
 class GrpcServer:
-    """One target: its channel, opened at the first use, and what is known of its methods."""
+    """One target: its channel, opened at the first use, and what is known of its methods. A service of this mesh is
+    shown `tls`."""
 
-    def __init__(self, target: GrpcTarget) -> None:
+    def __init__(self, target: GrpcTarget, tls: TlsFiles | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._channel: grpc.aio.Channel | None = None
         self._methods: OrderedDict[str, MethodDescriptor] = OrderedDict()
 
@@ -118,7 +121,7 @@ class GrpcServer:
             self._channel = (
                 grpc.aio.secure_channel(self._target.target, grpc.ssl_channel_credentials())
                 if self._target.tls
-                else open_channel(self._target.target)
+                else open_channel(self._target.target, tls=self._tls)
             )
         return self._channel
 
