@@ -45,8 +45,8 @@ class GatewaySettings(ServerSettings):
     embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
     upstreams_file: Path | None = Field(
         None,
-        description="YAML file of the models that the gateway asks of OpenAI-compatible upstreams itself, without a run; "
-        "see docs/passthrough.md.",
+        description="YAML file of the models that the gateway asks of OpenAI-compatible upstreams itself, without a "
+        "run; see docs/passthrough.md.",
     )
     upstream_connections: int = Field(
         1024, gt=0, description="Most connections to all upstreams together; further calls wait for one."
