@@ -17,7 +17,7 @@ def write_secrets(folder: Path, edge: tuple[Path, Path], mesh: TlsFiles | None) 
     made = {EDGE: _certificate(*edge)}
     if mesh:
         made[MESH] = _certificate(mesh.certificate, mesh.private_key)
-        made[CA] = {"validation_context": {"trusted_ca": {"filename": str(mesh.ca)}} | _watched(mesh.ca)}
+        made[CA] = {"validation_context": {"trusted_ca": {"filename": str(mesh.ca)}}}
     for name, secret in made.items():
         body = {"resources": [{"@type": f"{URL}Secret", "name": name, **secret}]}
         path = secret_file(folder, name)
@@ -29,9 +29,4 @@ def write_secrets(folder: Path, edge: tuple[Path, Path], mesh: TlsFiles | None) 
 
 def _certificate(certificate: Path, private_key: Path) -> Data:
     pair = {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(private_key)}}
-    return {"tls_certificate": pair | _watched(certificate)}
-
-
-def _watched(path: Path) -> Data:
-    """A file that is replaced by a rename is seen in its folder only."""
-    return {"watched_directory": {"path": str(path.parent)}}
+    return {"tls_certificate": pair}

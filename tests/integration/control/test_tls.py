@@ -50,11 +50,13 @@ asyncio.run(main())
 class SecuredMesh(Mesh):
     """Control and Envoy, each with its certificate."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, edge: Path | None = None) -> None:
+        """`edge`: a folder with the edge's files, where they are not in that of all the others."""
         super().__init__(folder)
         self.tls = certificates(folder / "tls")
+        shown = Folder(edge) if edge else self.tls
         self.secrets = write_secrets(
-            folder / "secrets", (self.tls.certificate(EDGE), self.tls.private_key(EDGE)), self.tls.files("envoy")
+            folder / "secrets", (shown.certificate(EDGE), shown.private_key(EDGE)), self.tls.files("envoy")
         )
         own = self.tls.files("control")
         self.settings = {
@@ -201,6 +203,23 @@ async def test_the_edge_shows_new_files_without_a_restart(secured: SecuredMesh) 
     assert await asyncio.to_thread(shown_at, secured.edge_port) == edge.read_text()
     ensure(secured.tls, force=True)
     await until_async(lambda: shown_at(secured.edge_port) == edge.read_text(), "the edge shows the new certificate")
+
+
+async def test_a_mounted_secret_that_kubernetes_replaces(tmp_path: Path) -> None:
+    """The files are links through a link to a folder, and that link is what changes."""
+    mounted = tmp_path / "mounted"
+    for version in ("one", "two"):
+        certificates(mounted / f"..{version}")
+    (mounted / "..data").symlink_to("..one")
+    for name in ("edge.crt", "edge.key"):
+        (mounted / name).symlink_to(Path("..data") / name)
+    mesh = SecuredMesh(tmp_path, mounted)
+    with mesh.control(), mesh.envoy():
+        assert await asyncio.to_thread(shown_at, mesh.edge_port) == (mounted / "..one" / "edge.crt").read_text()
+        (mounted / "..new").symlink_to("..two")
+        (mounted / "..new").replace(mounted / "..data")
+        second = (mounted / "..two" / "edge.crt").read_text()
+        await until_async(lambda: shown_at(mesh.edge_port) == second, "the edge shows the second certificate")
 
 
 @pytest.mark.parametrize("where", ["edge_port", "control_port"])

@@ -120,8 +120,8 @@ def test_the_secrets_are_what_envoy_takes(tmp_path: Path, mesh: TlsFiles | None,
         [data] = json.loads((folder / f"{name}.json").read_text())["resources"]
         secret = json_format.ParseDict({key: data[key] for key in data if key != "@type"}, secret_pb2.Secret())
         assert secret.name == name
-        watched = secret.tls_certificate if name != "ca" else secret.validation_context
-        assert watched.watched_directory.path == "/tls"
+        held = secret.validation_context.trusted_ca if name == "ca" else secret.tls_certificate.private_key
+        assert held.filename == {"edge": "/tls/edge.key", "mesh": "/tls/envoy.key", "ca": "/tls/ca.crt"}[name]
 
 
 def test_control_with_certificates_has_to_know_envoys(monkeypatch: pytest.MonkeyPatch) -> None:
