@@ -1,0 +1,63 @@
+"""What a call has reserved of the budgets that it counts under."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from gateway.budgets.budget import Cost
+from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.grant import Hold
+from gateway.budgets.refill import Refill
+from gateway.budgets.settlement import Charge, Settlement
+from gateway.records.writer import Put
+from gateway.usage.record import Usage
+
+Settle = Callable[[Settlement, Sequence[Put]], "asyncio.Future[None]"]
+
+
+class Reservation:
+    """Held by one call from its admission to its end. One of `settle` and `release` must be called."""
+
+    __slots__ = ("_holds", "_refill", "_settle", "refusal")
+
+    def __init__(self, holds: Sequence[Hold], refill: Refill, settle: Settle) -> None:
+        self._holds = holds
+        self._refill = refill
+        self._settle = settle
+        self.refusal: BudgetExceeded | None = None
+
+    def take(self, used: Cost) -> bool:
+        """Count what was used so far, as a running total. False where the process holds too little: `extend` then."""
+        covered = True
+        for hold in self._holds:
+            covered = hold.grow(used.of(hold.grant.budget.unit)) and covered
+        return covered
+
+    async def extend(self, used: Cost) -> bool:
+        """Get more, for a call that has used so much. False where a budget is over, which `refusal` names: the stream
+        ends. Raises RecordsUnavailable."""
+        if self.take(used):
+            return True
+        for hold in self._holds:
+            if not hold.grow(hold.used):
+                try:
+                    await self._refill.obtain(hold, max(hold.used, hold.amount))
+                except BudgetExceeded as error:
+                    self.refusal = error
+                    return False
+        return True
+
+    def settle(self, used: Cost, usage: Usage, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
+        """End with what was used in all; done once it is committed, with the row of usage and what is put beside it.
+        Where the future has RecordsUnavailable, it is tried again for as long as this process lives."""
+        charges = []
+        for hold in self._holds:
+            amount = used.of(hold.grant.budget.unit)
+            charges.append(Charge(hold.grant, amount, hold.settle(amount)))
+        self._holds = ()
+        return self._settle(Settlement(usage, charges), beside)
+
+    def release(self) -> None:
+        """End with nothing used. Does nothing after `settle`."""
+        for hold in self._holds:
+            hold.release()
+        self._holds = ()

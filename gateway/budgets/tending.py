@@ -1,0 +1,148 @@
+"""What is done about grants while calls come and go: they are renewed and given back, and calls are settled."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from gateway.budgets import metrics
+from gateway.budgets.budget import Budget
+from gateway.budgets.grant import Grant
+from gateway.budgets.ledger import Ledger
+from gateway.budgets.notify import Notifier
+from gateway.budgets.settlement import Charge, Settlement, Settlements
+from gateway.records.errors import RecordsUnavailable
+from gateway.records.writer import Put, Writer
+from gateway.usage.metrics import TenantMetrics
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 1.0
+TICK_SECONDS = 0.25
+# Calls whose usage could not be written are kept for so many; those beyond are lost, and logged.
+KEPT = 100_000
+Waiting = tuple[Settlement, Sequence[Put]]
+
+
+class Tending:
+    """Owns the grants of this process."""
+
+    def __init__(self, writer: Writer, settlements: Settlements, ledger: Ledger, notifier: Notifier) -> None:
+        self._writer = writer
+        self._settlements = settlements
+        self._ledger = ledger
+        self._notifier = notifier
+        self._grants: dict[tuple[str, str], Grant] = {}
+        self._unsettled: deque[Waiting] = deque()
+        self._tenants = TenantMetrics()
+        self._swept = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._sweep: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="budget-grants")
+
+    async def aclose(self) -> None:
+        """Give back what is not held by calls. The writer is closed after this."""
+        tasks = [task for task in (self._task, self._sweep) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._again()
+        returns = [self._renew(grant, max(0, grant.held - grant.reserved)) for grant in self._grants.values()]
+        await asyncio.gather(*returns, return_exceptions=True)
+
+    def grant(self, budget: Budget, period: str) -> Grant:
+        """This process's part of the budget's period, made where there is none."""
+        grant = self._grants.get((budget.id, period))
+        if grant is None:
+            grant = self._grants[budget.id, period] = Grant(budget, period)
+        return grant
+
+    def settle(self, settlement: Settlement, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
+        """Hand it to the writer; where that fails it is tried again later."""
+        try:
+            done = self._writer.put_together([(self._settlements, settlement), *beside])
+        except RecordsUnavailable as error:
+            done = asyncio.get_running_loop().create_future()
+            done.set_exception(error)
+        done.add_done_callback(lambda done: self._settled(done, settlement, beside))
+        return done
+
+    def changed(self, budgets: Mapping[str, Budget]) -> None:
+        """Follow budgets that were changed or deleted."""
+        for grant in self._grants.values():
+            now = budgets.get(grant.budget.id)
+            grant.refused_until = 0.0
+            if now is not None:
+                grant.budget = now
+            else:  # there is no row to be renewed
+                grant.leased = False
+
+    def _settled(self, done: "asyncio.Future[None]", settlement: Settlement, beside: Sequence[Put]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is None:
+            self._committed(settlement)
+        elif settlement.usage is None:
+            settlement.undone()
+        elif isinstance(error, RecordsUnavailable) and len(self._unsettled) < KEPT:
+            self._unsettled.append((settlement, beside))
+        else:
+            log.error("usage is lost", extra={"usage": settlement.usage.id, "tenant": settlement.usage.tenant})
+            settlement.committed()
+
+    def _committed(self, settlement: Settlement) -> None:
+        settlement.committed()
+        for alert in settlement.alerts:
+            self._notifier.put(alert)
+        if settlement.usage is not None:
+            self._tenants.count(settlement.usage)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                self._tick(time.monotonic())
+            except Exception:
+                log.exception("budgets are not tended; it is tried again")
+
+    def _tick(self, now: float) -> None:
+        for key, grant in list(self._grants.items()):
+            if now - grant.touched >= IDLE_SECONDS:
+                self._rest(key, grant, now)
+            elif grant.leased and now - grant.posted >= self._ledger.lease / 4:
+                self._renew(grant, 0)
+        if now - self._swept >= self._ledger.lease / 2 and (self._sweep is None or self._sweep.done()):
+            self._swept = now
+            self._sweep = asyncio.create_task(self._sweep_once(), name="budget-sweep")
+            self._again()
+        metrics.GRANTS.set(len(self._grants))
+        metrics.UNSETTLED.set(len(self._unsettled))
+
+    def _rest(self, key: tuple[str, str], grant: Grant, now: float) -> None:
+        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left."""
+        spare = max(0, grant.held - grant.reserved)
+        if spare and grant.leased:
+            self._renew(grant, spare)
+        elif not grant.busy:
+            del self._grants[key]
+        elif grant.leased and now - grant.posted >= self._ledger.lease / 4:
+            self._renew(grant, 0)
+
+    def _renew(self, grant: Grant, back: int) -> "asyncio.Future[None]":
+        grant.posted = time.monotonic()
+        grant.held -= back
+        grant.pending += back
+        return self.settle(Settlement(None, [Charge(grant, 0, back)]))
+
+    def _again(self) -> None:
+        """Settle what could not be settled."""
+        waiting, self._unsettled = self._unsettled, deque()
+        for settlement, beside in waiting:
+            self.settle(settlement, beside)
+
+    async def _sweep_once(self) -> None:
+        try:
+            await self._ledger.sweep()
+        except RecordsUnavailable:
+            return  # the database has said so in the log

@@ -1,0 +1,1 @@
+"""Usage: what each call used and what it cost."""

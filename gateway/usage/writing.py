@@ -1,0 +1,51 @@
+"""Rows of usage and the sums of their days, written together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.usage.record import Usage
+from gateway.usage.tables import USAGE, USAGE_DAILY
+
+COLUMNS = tuple(column.name for column in USAGE.columns)
+GROUP = ("day", "tenant", "project", "key", "agent", "model")
+SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
+
+
+async def write_usage(connection: AsyncConnection, rows: Sequence[Usage]) -> None:
+    """Write rows that are not there yet, and add them to the sums of their days."""
+    if not rows:
+        return
+    await connection.execute(insert(USAGE), [{name: getattr(row, name) for name in COLUMNS} for row in rows])
+    statement = _daily(connection.dialect.name)
+    # In order, so that two replicas do not wait for each other.
+    await connection.execute(statement, [_values(group, sums) for group, sums in sorted(summed(rows).items())])
+
+
+def summed(rows: Sequence[Usage]) -> dict[tuple[str, ...], list[int]]:
+    """The sums of `rows` for each group, in the order of SUMS."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        sums = groups.setdefault(tuple(getattr(row, name) for name in GROUP), [0] * len(SUMS))
+        sums[0] += 1
+        for index, name in enumerate(SUMS[1:], start=1):
+            sums[index] += getattr(row, name)
+    return groups
+
+
+def _values(group: tuple[str, ...], sums: list[int]) -> dict[str, Any]:
+    return dict(zip(GROUP, group, strict=True)) | dict(zip(SUMS, sums, strict=True))
+
+
+def _daily(dialect: str) -> Any:
+    statement = upsert(dialect, USAGE_DAILY)
+    more = {name: USAGE_DAILY.c[name] + statement.excluded[name] for name in SUMS}
+    return statement.on_conflict_do_update(index_elements=list(GROUP), set_=more)
+
+
+def upsert(dialect: str, table: Table) -> Any:
+    """An insert that may say what a conflict does, which each database has in its own words."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
