@@ -1,13 +1,18 @@
-"""The layer that knows the caller by an API key and gives the call its internal identity token."""
+"""The layer that knows the caller and gives the call its internal identity token."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from gateway import metrics
-from gateway.identity.keys import PREFIX, KeyRing
+from gateway.identity.addresses import address_of
+from gateway.identity.credentials import Credentials
+from gateway.identity.errors import TooManyAttempts
+from gateway.identity.keys import KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import LIFETIME, TokenSigner
+from services.runtime.identity import LIFETIME, SHARED, Identity, TokenSigner
 from services.runtime.interceptors.pipeline import Context
 
 # A run that these start is stored with its token, so that it can go on under it: see docs/events.md.
@@ -17,33 +22,37 @@ STARTS_RUNS = frozenset(
         "/headworks.gateway.v1.OpenAIService/CreateChatCompletion",
     }
 )
+LONGEST = 86_400.0
 
 
 class Authenticate:
-    """`run_seconds`: how long the token of a run is good, which may outlive its call."""
+    """`run_seconds`: how long the token of a run is good, which may outlive its call; that of any other call is good
+    until the call's deadline, and a minute or two longer, so that many calls share it. `proxies`: how many of our own
+    stand before the gateway and say where callers come from."""
 
-    def __init__(self, keys: KeyRing, signer: TokenSigner, run_seconds: float = LIFETIME) -> None:
-        self._keys = keys
+    def __init__(
+        self, callers: Credentials | KeyRing, signer: TokenSigner, run_seconds: float = LIFETIME, proxies: int = 1
+    ) -> None:
+        self._callers = callers if isinstance(callers, Credentials) else Credentials(callers)
         self._signer = signer
         self._run_seconds = run_seconds
+        self._proxies = proxies
 
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        header = call.metadata.get("authorization", "")
         try:
-            call.identity = self._keys.identify(_key(call))
-        except Unauthenticated:
+            call.identity = await self._callers.identify(header, partial(address_of, call, context, self._proxies))
+        except (Unauthenticated, TooManyAttempts):
             metrics.REFUSED.inc()
             raise
-        lifetime = self._run_seconds if call.method in STARTS_RUNS else LIFETIME
-        call.token = self._signer.token(call.identity, lifetime)
+        call.token = self._token(call, call.identity)
         yield
 
-
-def _key(call: Call) -> str:
-    header = call.metadata.get("authorization", "")
-    scheme, _, key = header.partition(" ")
-    if not header:
-        raise Unauthenticated("no API key: send the header 'authorization: Bearer hw_…'")
-    if scheme.lower() != "bearer" or not key.startswith(PREFIX):
-        raise Unauthenticated("the API key is not valid: it is sent as 'authorization: Bearer hw_…'")
-    return key.strip()
+    def _token(self, call: Call, identity: Identity) -> str:
+        lifetime = LIFETIME
+        if call.remaining > LIFETIME - SHARED:
+            lifetime = math.ceil(min(call.remaining, LONGEST) / SHARED + 1) * SHARED
+        return self._signer.token(
+            identity, max(lifetime, self._run_seconds) if call.method in STARTS_RUNS else lifetime
+        )

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.identity.grants import Grants
-from gateway.identity.nouns import State, Tenant
+from gateway.identity.nouns import PrincipalKind, State, Tenant
 from gateway.identity.store.roles import role
 from gateway.identity.store.shared import names
 from gateway.identity.tables import API_KEYS, BINDINGS, PRINCIPALS, ROLES, TENANTS
@@ -84,8 +84,9 @@ async def changed_keys(
 
 
 async def user(connection: AsyncConnection, tenant: str, subject: str) -> LiveUser | None:
-    """The principal that tokens name by `subject`; None where the database knows nothing of it."""
-    query = select(PRINCIPALS).where(PRINCIPALS.c.tenant == tenant, PRINCIPALS.c.name == subject)
+    """The user that tokens name by `subject`, never a service account; None where the database knows of none."""
+    named = (PRINCIPALS.c.tenant == tenant) & (PRINCIPALS.c.name == subject)
+    query = select(PRINCIPALS).where(named, PRINCIPALS.c.kind == PrincipalKind.USER)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         return None

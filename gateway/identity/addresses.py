@@ -1,0 +1,77 @@
+"""Where callers come from, and how many strangers of one address are listened to."""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from functools import lru_cache
+
+from gateway.identity.errors import TooManyAttempts
+from services.runtime.call import Call
+from services.runtime.interceptors.pipeline import Context
+
+FORWARDED = "x-forwarded-for"
+# Who has an IPv6 address has 2**64 of them.
+_NETWORK = 64
+
+
+def address_of(call: Call, context: Context, proxies: int) -> str:
+    """The caller's address: what the outermost of our own `proxies` saw, or the peer where there are none. What stands
+    further to the left in the header the caller may have written itself."""
+    if proxies:
+        hops = call.metadata.get(FORWARDED, "").rsplit(",", proxies)[-proxies:]
+        if len(hops) == proxies and (hop := hops[0].rpartition(",")[2].strip()):
+            return _network(hop)
+    return _network(_host(context.peer()))
+
+
+def _host(peer: str) -> str:
+    """The address of gRPC's "ipv4:10.0.0.1:5000" and "ipv6:%5B::1%5D:5000"."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+
+
+@lru_cache(4_096)
+def _network(address: str) -> str:
+    """What counts as one address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(found, ipaddress.IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((found, _NETWORK), strict=False))
+    return str(found)
+
+
+class Strangers:
+    """Buckets of attempts: an address has `burst` of them, and gets `per_second` back. What succeeds is given back, so
+    that only failures count. The `most` addresses seen last are remembered."""
+
+    def __init__(self, per_second: float, burst: int, most: int = 100_000) -> None:
+        self._per_second = per_second
+        self._burst = float(burst)
+        self._most = most
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str) -> None:
+        """One more attempt. Raises TooManyAttempts, saying when the next may be made."""
+        now = time.monotonic()
+        left, since = self._buckets.get(address, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._per_second)
+        if left < 1:
+            raise TooManyAttempts((1 - left) / self._per_second)
+        self._put(address, left - 1, now)
+
+    def give_back(self, address: str) -> None:
+        """The attempt was none: the caller is known."""
+        if address in self._buckets:
+            left, since = self._buckets[address]
+            self._put(address, min(self._burst, left + 1), since)
+
+    def _put(self, address: str, left: float, since: float) -> None:
+        self._buckets[address] = left, since
+        self._buckets.move_to_end(address)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)

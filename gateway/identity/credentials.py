@@ -1,0 +1,83 @@
+"""Who a call is by what it brings: a key of the operator's file, a key of the records, a token of the issuer."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.identity.addresses import Strangers
+from gateway.identity.directory import Directory
+from gateway.identity.keys import PREFIX, KeyRing
+from gateway.identity.oidc.tokens import OidcTokens
+from gateway.identity.users import Users
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import Identity
+
+NO_KEY = "no API key: send the header 'authorization: Bearer hw_…'"
+BAD_FORM = "the API key is not valid: it is sent as 'authorization: Bearer hw_…'"
+NOT_VALID = "the API key is not valid"
+
+
+class Credentials:
+    """`ring` goes on whatever becomes of the records; without `directory` there are its keys only, without `tokens`
+    and `users` no issuer.
+
+    A key or token that is known costs a hash and is let in wherever it comes from; every other costs its address an
+    attempt before anything is looked up or verified.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        directory: Directory | None = None,
+        tokens: OidcTokens | None = None,
+        users: Users | None = None,
+        strangers: Strangers | None = None,
+    ) -> None:
+        self._ring = ring
+        self._directory = directory
+        self._tokens = tokens
+        self._users = users
+        self._strangers = strangers
+
+    async def identify(self, header: str, address: Callable[[], str]) -> Identity:
+        """Who sends this authorization header from this address. Raises Unauthenticated, TooManyAttempts,
+        TenantSuspended, and what says that it cannot be told at the moment."""
+        scheme, _, secret = header.partition(" ")
+        secret = secret.strip() if scheme.lower() == "bearer" else ""
+        if secret.startswith(PREFIX):
+            known = self._ring.find(secret) or (self._directory.known(secret) if self._directory else None)
+            return known or await self._attempt(address, lambda: self._by_key(secret))
+        if secret and self._tokens is not None and self._users is not None:
+            tokens, users = self._tokens, self._users
+            claims = tokens.known(secret)
+            if claims is not None:
+                return await users.identify(claims)
+            return await self._attempt(address, lambda: _by_token(tokens, users, secret))
+        return await self._attempt(address, lambda: _refused(BAD_FORM if header else NO_KEY))
+
+    async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:
+        if self._strangers is None:
+            return await identify()
+        where = address()
+        self._strangers.take(where)
+        refused = False
+        try:
+            return await identify()
+        except Unauthenticated:
+            refused = True
+            raise
+        finally:
+            if not refused:
+                self._strangers.give_back(where)
+
+    async def _by_key(self, secret: str) -> Identity:
+        found = await self._directory.find(secret) if self._directory else None
+        if found is None:
+            raise Unauthenticated(NOT_VALID)
+        return found
+
+
+async def _by_token(tokens: OidcTokens, users: Users, token: str) -> Identity:
+    return await users.identify(await tokens.check(token))
+
+
+async def _refused(why: str) -> Identity:
+    raise Unauthenticated(why)

@@ -1,0 +1,86 @@
+"""Where callers come from, and how many strangers are listened to."""
+
+from typing import Any
+
+import pytest
+
+from gateway.identity.addresses import Strangers, address_of
+from gateway.identity.errors import TooManyAttempts
+from services.runtime.call import Call
+from tests.fakes.serving import until
+
+
+class Peer:
+    """As much of a context as is asked for."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def peer(self) -> str:
+        return self._address
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "peer", "address"),
+    [
+        ("", 1, "ipv4:10.0.0.9:5000", "10.0.0.9"),
+        ("9.9.9.9", 1, "ipv4:10.0.0.9:5000", "9.9.9.9"),
+        ("1.1.1.1, 9.9.9.9", 1, "ipv4:10.0.0.9:5000", "9.9.9.9"),
+        ("1.1.1.1,9.9.9.9", 2, "ipv4:10.0.0.9:5000", "1.1.1.1"),
+        ("6.6.6.6, 1.1.1.1, 9.9.9.9", 2, "ipv4:10.0.0.9:5000", "1.1.1.1"),
+        ("9.9.9.9", 2, "ipv4:10.0.0.9:5000", "10.0.0.9"),
+        ("9.9.9.9", 0, "ipv4:10.0.0.9:5000", "10.0.0.9"),
+        ("", 0, "ipv6:%5B2001:db8::7%5D:5000", "2001:db8::/64"),
+        ("", 0, "ipv6:[2001:db8::7]:5000", "2001:db8::/64"),
+        ("2001:db8:0:0:1::7", 1, "", "2001:db8::/64"),
+        ("2001:db8:0:1::7", 1, "", "2001:db8:0:1::/64"),
+        ("::ffff:9.9.9.9", 1, "", "9.9.9.9"),
+        ("", 1, "unix:/tmp/x", "unix:/tmp/x"),
+        ("x" * 5_000, 1, "", "x" * 64),
+        (" , ", 1, "ipv4:10.0.0.9:5000", "10.0.0.9"),
+    ],
+)
+def test_addresses(forwarded: str, proxies: int, peer: str, address: str) -> None:
+    context: Any = Peer(peer)
+    assert address_of(Call("/x", {"x-forwarded-for": forwarded}), context, proxies) == address
+
+
+async def test_attempts_run_out_and_come_back() -> None:
+    strangers = Strangers(per_second=20, burst=3)
+    for _ in range(3):
+        strangers.take("a")
+    with pytest.raises(TooManyAttempts) as caught:
+        strangers.take("a")
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 0.05
+    strangers.take("b")
+
+    def again() -> bool:
+        try:
+            strangers.take("a")
+        except TooManyAttempts:
+            return False
+        return True
+
+    await until(again, 2)
+
+
+def test_what_succeeds_is_given_back() -> None:
+    strangers = Strangers(per_second=0.001, burst=2)
+    for _ in range(100):
+        strangers.take("a")
+        strangers.give_back("a")
+    strangers.give_back("b")
+    strangers.take("a")
+    strangers.take("a")
+    with pytest.raises(TooManyAttempts):
+        strangers.take("a")
+
+
+def test_only_so_many_addresses_are_remembered() -> None:
+    strangers = Strangers(per_second=0.001, burst=1, most=10)
+    for number in range(1_000):
+        strangers.take(f"10.0.0.{number}")
+    assert len(strangers._buckets) == 10
+    with pytest.raises(TooManyAttempts):
+        strangers.take("10.0.0.999")
