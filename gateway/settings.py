@@ -34,11 +34,57 @@ class GatewaySettings(ServerSettings):
     redis_url: str = Field(
         "", description="Redis of the counters that replicas share: redis://<host>:6379; in memory if empty."
     )
+    guards_file: Path | None = Field(
+        None, description="YAML of the guards of tenants that have no policy; the shipped ones if not set."
+    )
+    terms_dir: Path | None = Field(
+        None, description="Folder of the lists of terms that guards may name: <name>.txt, one term a line."
+    )
     run_identity_seconds: float = Field(
         86_400,
         ge=120,
         description="How long the identity token of a run is good; it waits no longer for an approval.",
     )
+    identity_stale_seconds: float = Field(
+        5,
+        gt=0,
+        description="How long keys and roles are believed while the records cannot be reached; then only the keys of "
+        "api_keys_file go on.",
+    )
+    identity_keys_in_memory: int = Field(
+        200_000, gt=0, description="Most API keys kept in memory; where there are more, the others are looked up."
+    )
+    stranger_attempts_per_second: float = Field(
+        5, gt=0, description="Calls without a valid key or token that one address may make in a second, for long."
+    )
+    stranger_burst: int = Field(100, gt=0, description="How many of these it may make at once.")
+    trusted_proxies: int = Field(
+        1,
+        ge=0,
+        description="How many proxies of one's own stand before the gateway, Envoy being one: so many entries of "
+        "x-forwarded-for are believed, from the right. 0 takes the peer's address.",
+    )
+    oidc_issuer: str = Field(
+        "", description="URL of the OpenID Connect issuer whose tokens are accepted beside API keys; empty for none."
+    )
+    oidc_audience: str = Field("", description="Audience (aud) that its tokens must be for.")
+    oidc_jwks_url: str = Field("", description="URL of its public keys; empty to discover it.")
+    oidc_algorithms: frozenset[str] = Field(
+        frozenset({"RS256", "ES256", "EdDSA"}),
+        description="Algorithms that its tokens may be signed with; only asymmetric ones.",
+    )
+    oidc_tenant: str = Field("", description="Tenant of all its users; empty to read it from the token.")
+    oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant; dots lead into objects.")
+    oidc_roles_claim: str = Field("roles", description="Claim that names the roles, likewise.")
+    oidc_subject_claim: str = Field("sub", description="Claim that names the user, likewise.")
+    oidc_leeway_seconds: float = Field(
+        30, ge=0, le=600, description="How far the issuer's clock and this one may be apart."
+    )
+    oidc_refresh_seconds: float = Field(300, gt=0, description="After so long the issuer's keys are fetched again.")
+    oidc_stale_seconds: float = Field(
+        86_400, gt=0, description="How long its keys are believed while it cannot be reached."
+    )
+    oidc_timeout_seconds: float = Field(5, gt=0, description="Longest time the issuer may take to answer.")
     orchestrator_target: str = Field("xds:///orchestrator", description="gRPC target of the orchestrator.")
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")

@@ -241,7 +241,7 @@ async def test_the_keys_are_kept_while_the_issuer_is_gone_up_to_a_limit(fake: Fa
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": []}', b'{"keys": [7, {}, {"kty": "oct", "k": "eA"}]}', b" " * 300_000],
+    [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": []}', b'{"keys": [7, {}, {"kty": "oct"}]}', b" " * 300_000],
 )  # fmt: skip
 async def test_an_issuer_that_answers_nonsense(fake: FakeIssuer, garbage: bytes) -> None:
     fake.garbage = garbage
