@@ -55,10 +55,17 @@ def listener(edge: Edge) -> Data:
                     {"name": "connection_limit", "typed_config": limit},
                     {"name": "http_connection_manager", "typed_config": _manager(edge)},
                 ],
-                **({"transport_socket": downstream(edge.secrets)} if edge.secrets else {}),
+                **_tls(edge),
             }
         ],
     }
+
+
+def _tls(edge: Edge) -> Data:
+    """A stranger who connects and says nothing holds a connection no longer than one who sends half a request."""
+    if edge.secrets is None:
+        return {}
+    return {"transport_socket": downstream(edge.secrets), "transport_socket_connect_timeout": "10s"}
 
 
 def _manager(edge: Edge) -> Data:

@@ -56,8 +56,9 @@ def test_without_certificates_nothing_is_said() -> None:
 
 
 def test_the_edge_shows_its_certificate_and_asks_for_none() -> None:
-    socket = listener(Edge(secrets=SECRETS)).filter_chains[0].transport_socket
-    found = context(socket, tls_pb2.DownstreamTlsContext())
+    [chain] = listener(Edge(secrets=SECRETS)).filter_chains
+    assert chain.transport_socket_connect_timeout.seconds == 10
+    found = context(chain.transport_socket, tls_pb2.DownstreamTlsContext())
     assert not found.require_client_certificate.value
     common = found.common_tls_context
     assert [path_of(one) for one in common.tls_certificate_sds_secret_configs] == [("edge", "/secrets/edge.json")]
