@@ -2,9 +2,18 @@
 
 from gateway.audit import tables as audit_tables
 from gateway.budgets import tables as budgets_tables
+from gateway.guard import tables as guard_tables
 from gateway.limits import tables as limits_tables
 from gateway.records import tables as records_tables
 from gateway.records.metadata import METADATA
 from gateway.usage import tables as usage_tables
 
-__all__ = ["METADATA", "audit_tables", "budgets_tables", "limits_tables", "records_tables", "usage_tables"]
+__all__ = [
+    "METADATA",
+    "audit_tables",
+    "budgets_tables",
+    "guard_tables",
+    "limits_tables",
+    "records_tables",
+    "usage_tables",
+]

@@ -1,0 +1,1 @@
+"""What may be said: guards on what comes in, on what agents read, and on what goes out."""

@@ -1,0 +1,115 @@
+"""A detector, and what is done about what it finds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
+from gateway.guard.finding import Action, Finding, Mode
+
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+_LONGEST_WORD = 280
+
+# What stands in place of a match: of the match, and of the text that it is.
+Redact = Callable[[Match, str], str]
+
+
+def name_it(match: Match, text: str) -> str:
+    """<EMAIL>"""
+    return f"<{match.category}>"
+
+
+def mask(match: Match, text: str) -> str:
+    """As many stars."""
+    return "*" * len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """`tells`: whether a match is a finding."""
+
+    detector: Detector
+    guard: str
+    action: Action
+    mode: Mode
+    redact: Redact = name_it
+    tells: bool = True
+
+    @property
+    def acts(self) -> bool:
+        return self.mode is Mode.ENFORCE and self.action is not Action.FLAG
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A match and whose it is. `start` and `end` are places in the whole text."""
+
+    start: int
+    end: int
+    match: Match
+    armed: Armed
+
+    @property
+    def finding(self) -> Finding:
+        armed, match = self.armed, self.match
+        return Finding(
+            armed.guard, match.category, armed.action, armed.mode, self.start, self.end, match.score, match.reason
+        )
+
+    @property
+    def blocks(self) -> bool:
+        return self.armed.acts and self.armed.action is Action.BLOCK
+
+
+class Lane:
+    """Several detectors on one text that comes in pieces. `until`: up to where all of them are sure; what they found
+    never reaches over it."""
+
+    def __init__(self, armed: Sequence[Armed]) -> None:
+        self._armed = armed
+        self._text = ""
+        self._start = 0
+        self._base = 0
+
+    @property
+    def until(self) -> int:
+        return self._base + self._start
+
+    def push(self, text: str, final: bool) -> list[Hit]:
+        """Take the next piece; returns the hits that are now sure, in order. Time is linear in the piece and what was
+        not yet sure."""
+        self._text += text
+        window = Window(self._text, self._start, self._base, final)
+        scans = [(armed, armed.detector.scan(window)) for armed in self._armed]
+        hits = [hit for armed, scan in scans for hit in self._sure(armed, scan)]
+        until = self._base + min((scan.open_from for _, scan in scans), default=len(self._text))
+        until = max(_uncut(hits, until), self.until)
+        self._advance(until)
+        return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end))
+
+    def _sure(self, armed: Armed, scan: Scan) -> list[Hit]:
+        base = self._base
+        return [
+            Hit(base + match.start, base + match.end, match, armed)
+            for match in scan.matches
+            if self._start <= match.start < scan.open_from
+        ]
+
+    def _advance(self, until: int) -> None:
+        """Keep what is not decided, and so much before it that the edges of words can be seen."""
+        drop = _context_from(self._text, until - self._base)
+        self._text = self._text[drop:]
+        self._base += drop
+        self._start = until - self._base
+
+
+def _uncut(hits: Sequence[Hit], until: int) -> int:
+    """The last place up to `until` that is within no hit."""
+    while inside := [hit.start for hit in hits if hit.start < until < hit.end]:
+        until = min(inside)
+    return until
+
+
+def _context_from(text: str, start: int) -> int:
+    """Where the context before `start` begins: CONTEXT characters, or the whole word where that is longer."""
+    word = start - min(len(text[:start]) - len(text[:start].rstrip(_VISIBLE)), _LONGEST_WORD)
+    return max(min(word, start - CONTEXT), 0)

@@ -1,0 +1,115 @@
+"""A policy's guards as detectors, ready for each stage."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from gateway.guard.armed import Armed, Redact, mask, name_it
+from gateway.guard.custom import Custom
+from gateway.guard.detector import Detector
+from gateway.guard.finding import Action, Mode, Stage
+from gateway.guard.leak import Leak
+from gateway.guard.length import Length
+from gateway.guard.links import Links
+from gateway.guard.personal.detector import PersonalData
+from gateway.guard.policy import Policy
+from gateway.guard.secrets import Secrets
+from gateway.guard.specs import (
+    GuardSpec,
+    InjectionSpec,
+    LengthSpec,
+    LinksSpec,
+    PersonalSpec,
+    SecretsSpec,
+    SystemPromptSpec,
+    TermsSpec,
+)
+from gateway.guard.terms.detector import Terms
+from gateway.guard.terms.library import Library
+from gateway.guard.vault import Placeholders, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What only the call knows. `system_prompt`: what an answer must not give away. `allowed_hosts`: beside
+    the policy's, such as those of the passages."""
+
+    system_prompt: str = ""
+    allowed_hosts: Collection[str] = ()
+
+
+class Guards:
+    """Made by `arm`. Detectors that do not depend on the call are made once."""
+
+    def __init__(self, policy: Policy, detectors: Sequence[tuple[GuardSpec, Detector]]) -> None:
+        self._specs = policy.guards
+        self._detectors = detectors
+        self._ready = {stage: self._fixed(stage) for stage in Stage}
+        self._stages = frozenset(stage for spec in self._specs for stage in spec.stage)
+        self._restores = any(isinstance(spec, PersonalSpec) and spec.restore for spec in self._specs)
+
+    def has(self, stage: Stage) -> bool:
+        """Whether any guard is there at that stage."""
+        return stage in self._stages
+
+    def injection(self, stage: Stage) -> list[InjectionSpec]:
+        return [spec for spec in self._specs if isinstance(spec, InjectionSpec) and stage in spec.stage]
+
+    def on_input(self, vault: Vault) -> list[Armed]:
+        """Personal data gets the vault's placeholders."""
+        return [_armed(spec, detector, vault.placeholder) for spec, detector in self._of(Stage.INPUT)]
+
+    def on_context(self) -> Sequence[Armed]:
+        return self._ready[Stage.CONTEXT]
+
+    def on_output(self, facts: OutputFacts, vault: Vault | None) -> Sequence[Armed]:
+        armed = [*self._ready[Stage.OUTPUT], *self._of_call(facts)]
+        if self._restores and vault:
+            armed.append(Armed(Placeholders(vault), "pii", Action.REDACT, Mode.ENFORCE, tells=False))
+        return armed
+
+    def _of(self, stage: Stage) -> list[tuple[GuardSpec, Detector]]:
+        return [(spec, detector) for spec, detector in self._detectors if stage in spec.stage]
+
+    def _fixed(self, stage: Stage) -> list[Armed]:
+        return [
+            _armed(spec, detector, name_it)
+            for spec, detector in self._of(stage)
+            if not (stage is Stage.OUTPUT and isinstance(spec, LinksSpec))
+        ]
+
+    def _of_call(self, facts: OutputFacts) -> list[Armed]:
+        armed: list[Armed] = []
+        for spec in self._specs:
+            if isinstance(spec, SystemPromptSpec) and facts.system_prompt:
+                armed.append(_armed(spec, Leak(facts.system_prompt, spec.words), name_it))
+            elif isinstance(spec, LinksSpec) and Stage.OUTPUT in spec.stage:
+                armed.append(_armed(spec, Links([*spec.allowed, *facts.allowed_hosts]), name_it))
+        return armed
+
+
+def arm(policy: Policy, library: Library) -> Guards:
+    """Raises BadTerms, TooManyTerms. Reads files and builds automata: not for the loop."""
+    pairs = [(spec, detector) for spec in policy.guards for detector in _detectors(spec, library)]
+    return Guards(policy, pairs)
+
+
+def _detectors(spec: GuardSpec, library: Library) -> list[Detector]:
+    match spec:
+        case PersonalSpec():
+            custom: list[Detector] = [Custom(spec.patterns)] if spec.patterns else []
+            return [PersonalData(spec.categories, spec.regions), *custom]
+        case SecretsSpec():
+            return [Secrets(spec.categories)]
+        case TermsSpec():
+            return [Terms(automaton, spec.disguised) for automaton in library.automata(spec)]
+        case LinksSpec():
+            return [Links(spec.allowed)]
+        case LengthSpec():
+            return [Length(spec.characters)]
+        case _:
+            return []
+
+
+def _armed(spec: GuardSpec, detector: Detector, personal: Redact) -> Armed:
+    redact = personal if isinstance(spec, PersonalSpec) else mask if isinstance(spec, TermsSpec) else name_it
+    return Armed(detector, spec.guard, spec.action, spec.mode, redact)

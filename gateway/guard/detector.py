@@ -1,0 +1,75 @@
+"""What a detector is: it finds matches in a stretch of text, and says from where on it cannot be sure yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from gateway.guard.fold import PLAIN, SEARCH, Folded
+
+# Characters before what is undecided that are kept, and the word that they are in.
+CONTEXT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stretch of text, `start` to `end`. `replacement`: what stands in its place when it is redacted; None where
+    that depends on what is there and is left to the stage."""
+
+    start: int
+    end: int
+    category: str
+    replacement: str | None = None
+    score: float = 1.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """`matches` that start at or after the window's start. Whatever starts before `open_from` is final: no further
+    text adds to it, removes it or changes it."""
+
+    matches: Sequence[Match]
+    open_from: int
+
+
+@dataclass(slots=True)
+class Window:
+    """A stretch of a longer text. Before `start` is what has been decided, kept so that the edges of words can be seen:
+    CONTEXT characters, or fewer at the beginning. `base`: where in the whole text it begins. `final`: nothing follows.
+    """
+
+    text: str
+    start: int = 0
+    base: int = 0
+    final: bool = True
+    views: "Views" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.views = Views(self.text)
+
+
+class Views:
+    """The text with its disguises off, made when first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def plain(self) -> Folded:
+        """Widths, dashes and digits folded, invisible characters out; case kept."""
+        return PLAIN.fold(self._text)
+
+    @cached_property
+    def search(self) -> Folded:
+        """Case, accents and characters that look alike folded as well."""
+        return SEARCH.fold(self._text)
+
+
+class Detector(Protocol):
+    """Finds one kind of thing. What a match is depends on nothing but the text from CONTEXT characters before it to its
+    end and what closes it, so that a text gives the same matches in whatever pieces it comes. Time is linear."""
+
+    def scan(self, window: Window) -> Scan:
+        """All matches that start in the window, and from where on it is open. Positions are those in window.text."""
+        ...

@@ -1,0 +1,61 @@
+"""Personal data in a text."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from gateway.guard.detector import Match, Scan, Window
+from gateway.guard.personal.kinds import KINDS
+from gateway.guard.personal.phone import NAME as PHONE
+from gateway.guard.personal.phone import Phones
+
+# What all kinds are written with: one word, or groups of capitals and digits with separators between them.
+_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_WORD = _UPPER + _UPPER[:26].lower() + "_.+%@-"
+_BETWEEN = " ./)_-"
+_GROUPS = _UPPER + _BETWEEN + "(+"
+_LONGEST_WORD, _LONGEST_GROUPS = 700, 100
+_SIGN = re.compile("[0-9@]")
+_AFTER = 2
+
+CATEGORIES = (*(kind.name for kind in KINDS), PHONE)
+
+
+class _Kind(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def find(self, text: str, start: int) -> Iterator[tuple[int, int]]: ...
+
+
+class PersonalData:
+    """`categories`: of CATEGORIES. `regions`: whose telephone numbers are known without a country code."""
+
+    def __init__(self, categories: Sequence[str], regions: Sequence[str]) -> None:
+        self._kinds: list[_Kind] = [kind for kind in KINDS if kind.name in categories]
+        if PHONE in categories:
+            self._kinds.append(Phones(regions))
+
+    def scan(self, window: Window) -> Scan:
+        view = window.views.plain
+        start = view.index(window.start)
+        text = view.text
+        open_from = len(text) if window.final else max(start, min(_open_word(text), _open_groups(text)))
+        found: list[Match] = []
+        if _SIGN.search(text, start):
+            found = [Match(*span, kind.name) for kind in self._kinds for span in kind.find(text, start)]
+        if found and not window.final:
+            open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)
+        matches = [Match(view.origin(each.start), view.end(each.end), each.category) for each in found]
+        return Scan(matches, view.origin(open_from))
+
+
+def _open_word(text: str) -> int:
+    """Where the word begins that the text ends with."""
+    return max(len(text.rstrip(_WORD)), len(text) - _LONGEST_WORD)
+
+
+def _open_groups(text: str) -> int:
+    """Where the groups begin that the text ends with."""
+    at = max(len(text.rstrip(_GROUPS)), len(text) - _LONGEST_GROUPS)
+    return len(text) - len(text[at:].lstrip(_BETWEEN))

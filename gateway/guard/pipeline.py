@@ -1,0 +1,94 @@
+"""A policy at work: on what a caller says, on what an agent reads, and on what the model answers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.guard import metrics
+from gateway.guard.armed import Armed
+from gateway.guard.arming import Guards, OutputFacts
+from gateway.guard.classifier import Classifier, injections
+from gateway.guard.finding import Action, Finding, Stage
+from gateway.guard.stream import OutputStream
+from gateway.guard.vault import Vault
+
+THREAD_FROM = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """`texts`: as they may be used, in order; what is blocked may not. `blocked`: the first finding that blocks.
+    `vault`: what the placeholders in the texts stand for; for Pipeline.output."""
+
+    texts: Sequence[str]
+    findings: Sequence[Finding] = ()
+    blocked: Finding | None = None
+    vault: Vault = field(default_factory=Vault)
+
+    @property
+    def blocked_items(self) -> frozenset[int]:
+        """Which of the texts are blocked. A finding about all of them blocks all."""
+        blocking = [finding for finding in self.findings if finding.blocks]
+        if any(finding.end == 0 for finding in blocking):
+            return frozenset(range(len(self.texts)))
+        return frozenset(finding.item for finding in blocking)
+
+
+class Pipeline:
+    """Immutable, so that a call keeps the policy that it began with. `classifier`: None where there is none."""
+
+    def __init__(
+        self, guards: Guards, classifier: Classifier | None, tell: Callable[[Finding], None] = metrics.count
+    ) -> None:
+        self._guards = guards
+        self._classifier = classifier
+        self._tell = tell
+
+    @property
+    def screens_output(self) -> bool:
+        """Whether anything but a vault may change an answer or be found in it."""
+        return self._guards.has(Stage.OUTPUT)
+
+    async def screen_input(self, texts: Sequence[str]) -> Screened:
+        """What a caller says, all of it, in one go: the same address gets the same placeholder in each text."""
+        if not self._guards.has(Stage.INPUT):
+            return Screened(texts)
+        vault = Vault(texts)
+        return await self._screen(texts, Stage.INPUT, self._guards.on_input(vault), vault)
+
+    async def screen_context(self, texts: Sequence[str]) -> Screened:
+        """Passages and tools' results. What is redacted gets names, such as <EMAIL>, that nothing restores."""
+        if not self._guards.has(Stage.CONTEXT):
+            return Screened(texts)
+        return await self._screen(texts, Stage.CONTEXT, self._guards.on_context(), Vault())
+
+    def output(self, vault: Vault | None = None, facts: OutputFacts | None = None) -> OutputStream:
+        """Screens one answer. `vault`: that of the call's input."""
+        return OutputStream(self._guards.on_output(facts or OutputFacts(), vault), self._tell)
+
+    async def _screen(self, texts: Sequence[str], stage: Stage, armed: Sequence[Armed], vault: Vault) -> Screened:
+        found = await injections(self._classifier, self._guards.injection(stage), texts)
+        for finding in found:
+            self._tell(finding)
+        if sum(map(len, texts)) > THREAD_FROM:
+            screened = await asyncio.to_thread(self._screen_each, texts, armed)
+        else:
+            screened = self._screen_each(texts, armed)
+        said = [text for text, _ in screened]
+        for finding in found:
+            if finding.acts and finding.action is Action.REDACT:
+                said[finding.item] = f"<{finding.category}>"
+        findings = [*found, *(finding for _, findings in screened for finding in findings)]
+        return Screened(said, findings, next((each for each in findings if each.blocks), None), vault)
+
+    def _screen_each(self, texts: Sequence[str], armed: Sequence[Armed]) -> list[tuple[str, list[Finding]]]:
+        return [_screen_one(text, item, armed, self._tell) for item, text in enumerate(texts)]
+
+
+def _screen_one(
+    text: str, item: int, armed: Sequence[Armed], tell: Callable[[Finding], None]
+) -> tuple[str, list[Finding]]:
+    if not armed or not text:
+        return text, []
+    released = OutputStream(armed, tell).whole(text)
+    return released.text, [replace(finding, item=item) for finding in released.findings]

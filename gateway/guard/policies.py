@@ -1,0 +1,89 @@
+"""Every policy in memory, ready to use, as the database has it."""
+
+import asyncio
+import logging
+
+from gateway.guard.arming import arm
+from gateway.guard.classifier import Classifier
+from gateway.guard.pipeline import Pipeline
+from gateway.guard.policy import Policy, parse
+from gateway.guard.store import GuardStore, StoredPolicy
+from gateway.guard.terms.automaton import TooManyTerms
+from gateway.guard.terms.library import Library
+from gateway.guard.terms.lists import BadTerms
+from services.runtime.errors import DomainError, InvalidArgument, Kind
+
+log = logging.getLogger(__name__)
+
+
+class GuardPolicyBroken(DomainError):
+    """What may be said cannot be told, so nothing may be."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "GUARD_POLICY_BROKEN"
+
+    def __init__(self, tenant: str, agent: str) -> None:
+        super().__init__(
+            "the policy of guards cannot be used; an operator must set it anew", tenant=tenant, agent=agent
+        )
+
+
+class Policies:
+    """`default`: for tenants without a policy. Open it with Changes.follow(KIND, policies.reload)."""
+
+    def __init__(self, store: GuardStore, default: Policy, library: Library, classifier: Classifier | None) -> None:
+        self._store = store
+        self._library = library
+        self._classifier = classifier
+        self._default = self._ready(default)
+        self._stored: dict[tuple[str, str], StoredPolicy] = {}
+        self._pipelines: dict[tuple[str, str], Pipeline | None] = {}
+
+    def of(self, tenant: str, agent: str) -> Pipeline:
+        """The agent's own policy, else the tenant's, else the default. Raises GuardPolicyBroken."""
+        for key in ((tenant, agent), (tenant, "")):
+            if key in self._pipelines:
+                pipeline = self._pipelines[key]
+                if pipeline is None:
+                    raise GuardPolicyBroken(*key)
+                return pipeline
+        return self._default
+
+    async def check(self, spec: str) -> Policy:
+        """What a policy says, once it is sure that it can be used. Raises InvalidArgument."""
+        policy = parse(spec)
+        await self._make(policy)
+        return policy
+
+    async def put(self, tenant: str, agent: str, spec: str) -> StoredPolicy:
+        """Check and set a policy. Raises InvalidArgument, TooManyGuardPolicies, RecordsUnavailable."""
+        await self.check(spec)
+        return await self._store.put(tenant, agent, spec)
+
+    async def reload(self) -> None:
+        """Take up what has changed. One that cannot be used closes its agents, and no others. Raises
+        RecordsUnavailable."""
+        stored = {(each.tenant, each.agent): each for each in await self._store.all()}
+        pipelines: dict[tuple[str, str], Pipeline | None] = {}
+        for key, each in stored.items():
+            known = self._pipelines.get(key) if self._stored.get(key) == each else None
+            pipelines[key] = known or await self._load(each)
+        self._stored, self._pipelines = stored, pipelines
+
+    async def _load(self, stored: StoredPolicy) -> Pipeline | None:
+        try:
+            return await self._make(parse(stored.spec))
+        except InvalidArgument as error:
+            place = {"tenant": stored.tenant, "agent": stored.agent, "error": error.message}
+            log.error("a policy of guards cannot be used", extra=place)  # noqa: TRY400  # the message says it all
+            return None
+
+    async def _make(self, policy: Policy) -> Pipeline:
+        """In a thread: lists of terms are read and built."""
+        try:
+            return await asyncio.to_thread(self._ready, policy)
+        except (BadTerms, TooManyTerms) as error:
+            raise InvalidArgument(f"the policy cannot be used: {error}") from error
+
+    def _ready(self, policy: Policy) -> Pipeline:
+        return Pipeline(arm(policy, self._library), self._classifier)

@@ -1,0 +1,53 @@
+"""A policy: which guards, where, and what they do."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.guard.specs import AnyGuard
+from services.runtime.errors import InvalidArgument
+
+LONGEST_SPEC = 256 * 1024
+SHIPPED = Path(__file__).with_name("default.yaml")
+
+
+class Policy(BaseModel):
+    """The guards of a tenant, or of one of its agents."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    guards: tuple[AnyGuard, ...] = Field((), max_length=32)
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases, of which a few lines make a text of gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not taken")
+        return super().compose_node(parent, index)
+
+
+def parse(spec: str) -> Policy:
+    """A policy from YAML or JSON. Raises InvalidArgument, which says what is wrong and where."""
+    if len(spec) > LONGEST_SPEC:
+        raise InvalidArgument(f"a policy has at most {LONGEST_SPEC} characters")
+    try:
+        return Policy.model_validate(yaml.load(spec, _Loader) or {})  # noqa: S506  # a SafeLoader
+    except ValidationError as error:
+        raise InvalidArgument(f"the policy is wrong: {_first(error)}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InvalidArgument(f"the policy is not YAML: {str(error)[:300]}") from error
+
+
+def read(path: Path | None) -> Policy:
+    """The policy of tenants that have none: a file's, or the shipped one. Raises InvalidArgument, OSError."""
+    return parse((path or SHIPPED).read_text("utf-8"))
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in found["loc"])
+    return f"{place}: {found['msg']}" if place else found["msg"]

@@ -1,0 +1,1 @@
+"""Sensitive words and topics: long lists, searched in linear time."""

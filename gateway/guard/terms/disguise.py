@@ -1,0 +1,49 @@
+"""How words are disguised: digits for letters, and separators between letters."""
+
+import re
+
+from gateway.guard.fold import Folded
+from services.runtime.language.script import CJK
+
+# l, 1 and | are read as i, in terms as well as in texts.
+_READ_AS = str.maketrans("4@3105$7|l", "aaeiosstii")
+_DIGITS = frozenset("0123456789@$|")
+_I = frozenset("1|il")
+_SEPARATOR = r"[ .*_·•~^+/|\\-]"
+_LETTER = rf"[^\W{CJK}]"
+_SINGLE = rf"(?<!{_LETTER}{{2}})(?<={_LETTER})"
+_NEXT_SINGLE = rf"(?={_LETTER}(?!{_LETTER}))"
+_BETWEEN_CJK = rf"(?<=[{CJK}]){_SEPARATOR}{{1,2}}(?=[{CJK}]|\Z)"
+_BETWEEN_LETTERS = rf"{_SINGLE}{_SEPARATOR}{{1,2}}(?:{_NEXT_SINGLE}|\Z)"
+_SPACED = re.compile(rf"{_BETWEEN_CJK}|{_BETWEEN_LETTERS}")
+
+
+def read_as(text: str) -> str:
+    """The text with digits and signs read as the letters that they look like; as long as it was."""
+    return text.translate(_READ_AS)
+
+
+def is_written(text: str, term: str) -> bool:
+    """Whether a text that reads like the term is the term, or the term with digits in place of some of its letters."""
+    if text == term:
+        return True
+    same = all(one == other or _stands_for(one, other) for one, other in zip(text, term, strict=True))
+    return same and not _DIGITS.issuperset(text)
+
+
+def _stands_for(sign: str, letter: str) -> bool:
+    return sign in _DIGITS and (sign.translate(_READ_AS) == letter or (sign in _I and letter in _I))
+
+
+def drawn_together(folded: Folded) -> Folded | None:
+    """The text without the separators between single letters and between Chinese characters, as far as they can be
+    seen; None where there are none."""
+    text = folded.text
+    gaps = [match.span() for match in _SPACED.finditer(text)]
+    if not gaps:
+        return None
+    ends = [0, *(end for _, end in gaps)]
+    starts = [*(start for start, _ in gaps), len(text)]
+    kept = [at for end, start in zip(ends, starts, strict=True) for at in range(end, start)]
+    pieces = [text[end:start] for end, start in zip(ends, starts, strict=True)]
+    return Folded("".join(pieces), [folded.origin(at) for at in kept], folded.length)
