@@ -77,12 +77,12 @@ class Directory:
             return self.known(secret)
         loads = self._loads
         async with self._database.read() as connection:
-            found = await loading.keys_by_digest(connection, hashlib.sha256(secret.encode()).digest())
-        if not found:
+            found = await loading.key_by_digest(connection, hashlib.sha256(secret.encode()).digest())
+        if found is None:
             return None
         if loads == self._loads:  # else it may have changed since it was read
-            self._remember(found)
-        return self._admitted(_Held(found[0]))
+            self._remember([found])
+        return self._admitted(_Held(found))
 
     async def reload(self) -> None:
         """Follow what changed since the last time; read everything where that is not known."""

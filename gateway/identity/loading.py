@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -13,7 +15,8 @@ from gateway.identity.store.roles import role
 from gateway.identity.store.shared import names
 from gateway.identity.tables import API_KEYS, BINDINGS, PRINCIPALS, ROLES, TENANTS
 
-PAGE = 1_000
+PAGE = 500
+CACHED = 1_024
 FOREVER = float("inf")
 
 
@@ -41,8 +44,11 @@ class LiveUser:
     roles: tuple[str, ...]
 
 
+Page = tuple[Sequence[LiveKey], str]
+Bound = tuple[tuple[str, str], ...]
+_COLUMNS = ("id", "tenant", "project", "principal", "sha256", "roles", "scopes", "expires")
 _KEYS = (
-    select(API_KEYS, PRINCIPALS.c.name.label("subject"))
+    select(*(API_KEYS.c[name] for name in _COLUMNS), PRINCIPALS.c.name.label("subject"))
     .join(PRINCIPALS, PRINCIPALS.c.id == API_KEYS.c.principal)
     .where(API_KEYS.c.revoked.is_(None), PRINCIPALS.c.state == State.ACTIVE)
     .order_by(API_KEYS.c.id)
@@ -63,16 +69,15 @@ async def count(connection: AsyncConnection) -> int:
     return int(await connection.scalar(select(func.count()).select_from(API_KEYS)) or 0)
 
 
-async def page(connection: AsyncConnection, after: str, now: float) -> tuple[Sequence[LiveKey], str]:
+async def page(connection: AsyncConnection, after: str, now: float) -> Page:
     """A page of the live keys that have not expired, with the id to go on after; empty on the last."""
-    unexpired = API_KEYS.c.expires.is_(None) | (API_KEYS.c.expires > now)
-    rows = (await connection.execute(_KEYS.where(API_KEYS.c.id > after, unexpired).limit(PAGE))).all()
-    return await _keys(connection, rows), rows[-1].id if len(rows) == PAGE else ""
+    return await _page(connection, API_KEYS.c.expires.is_(None) | (API_KEYS.c.expires > now), after)
 
 
-async def keys_by_digest(connection: AsyncConnection, digest: bytes) -> Sequence[LiveKey]:
+async def key_by_digest(connection: AsyncConnection, digest: bytes) -> LiveKey | None:
     """The live key of this hash, if there is one."""
-    return await _found(connection, API_KEYS.c.sha256 == digest.hex())
+    found, _ = await _page(connection, API_KEYS.c.sha256 == digest.hex())
+    return found[0] if found else None
 
 
 async def changed_keys(
@@ -97,37 +102,43 @@ async def user(connection: AsyncConnection, tenant: str, subject: str) -> LiveUs
 async def _in_pages(connection: AsyncConnection, column: Any, wanted: Iterable[str]) -> Sequence[LiveKey]:
     asked, found = sorted(wanted), list[LiveKey]()
     for start in range(0, len(asked), PAGE):
-        found += await _found(connection, column.in_(asked[start : start + PAGE]))
+        condition, after, more = column.in_(asked[start : start + PAGE]), "", True
+        while more:
+            keys, after = await _page(connection, condition, after)
+            found += keys
+            more = bool(after)
     return found
 
 
-async def _found(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[LiveKey]:
-    return await _keys(connection, (await connection.execute(_KEYS.where(condition))).all())
-
-
-async def _keys(connection: AsyncConnection, rows: Sequence[Any]) -> Sequence[LiveKey]:
+async def _page(connection: AsyncConnection, condition: ColumnElement[bool], after: str = "") -> Page:
+    rows = (await connection.execute(_KEYS.where(condition, API_KEYS.c.id > after).limit(PAGE))).all()
     bound = await _bindings(connection, sorted({row.principal for row in rows}))
-    return [_key(row, bound.get(row.principal, ())) for row in rows]
+    return [_key(row, bound.get(row.principal, ())) for row in rows], rows[-1].id if len(rows) == PAGE else ""
 
 
-async def _bindings(connection: AsyncConnection, principals: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+async def _bindings(connection: AsyncConnection, principals: Sequence[str]) -> Mapping[str, Bound]:
     """The roles and their projects, by principal."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for start in range(0, len(principals), PAGE):
-        asked = principals[start : start + PAGE]
-        for row in await connection.execute(select(BINDINGS).where(BINDINGS.c.principal.in_(asked))):
-            found.setdefault(row.principal, []).append((row.role, row.project))
-    return found
+    for row in await connection.execute(select(BINDINGS).where(BINDINGS.c.principal.in_(principals))):
+        found.setdefault(row.principal, []).append((row.role, row.project))
+    return {principal: tuple(bound) for principal, bound in found.items()}
 
 
-def _roles(bound: Iterable[tuple[str, str]], project: str, own: Iterable[str] = ()) -> tuple[str, ...]:
+@lru_cache(CACHED)
+def _roles(bound: Bound, project: str, own: str = "[]") -> tuple[str, ...]:
+    """The roles for keys of a project. Keys that have the same share one tuple, as they do one set of scopes."""
     here = {role for role, where in bound if not where or where == project}
-    return tuple(sorted(here.union(own)))
+    return tuple(sorted(here.union(names(own))))
 
 
-def _key(row: Any, bound: Iterable[tuple[str, str]]) -> LiveKey:
+@lru_cache(CACHED)
+def _scopes(stored: str) -> frozenset[str]:
+    return frozenset(names(stored))
+
+
+def _key(row: Any, bound: Bound) -> LiveKey:
     return LiveKey(
-        bytes.fromhex(row.sha256), row.id, row.tenant, row.project, row.principal, row.subject,
-        _roles(bound, row.project, names(row.roles)), frozenset(names(row.scopes)),
+        bytes.fromhex(row.sha256), row.id, intern(row.tenant), intern(row.project), intern(row.principal),
+        intern(row.subject), _roles(bound, row.project, row.roles), _scopes(row.scopes),
         FOREVER if row.expires is None else row.expires,
     )  # fmt: skip
