@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
+from headworks.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from headworks.orchestrator.v1.agent_service_pb2_grpc import AgentServiceStub
 from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStub
@@ -23,6 +24,14 @@ LOOK = {
     "RUN_NOT_FOUND": "`headworks run list`",
     "SESSION_NOT_FOUND": "`headworks sessions list`",
     "APPROVAL_NOT_FOUND": "`headworks run list --state waiting`",
+    "TENANT_NOT_FOUND": "`headworks tenants list`",
+    "PROJECT_NOT_FOUND": "`headworks projects list`",
+    "PRINCIPAL_NOT_FOUND": "`headworks users list` and `headworks accounts list`",
+    "ROLE_NOT_FOUND": "`headworks roles list`",
+    "KEY_NOT_FOUND": "`headworks keys list`",
+    "BUDGET_NOT_FOUND": "`headworks budgets list`",
+    "LIMIT_NOT_FOUND": "`headworks limits list`",
+    "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
 }
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -44,6 +53,7 @@ class Client:
         )
         self.metadata: Metadata = (("authorization", f"Bearer {edge.key}"),)
         self.orchestrator = OrchestratorServiceStub(self._channel)
+        self.admin = AdminServiceStub(self._channel)
         self.agents = AgentServiceStub(self._channel)
         self.sessions = SessionServiceStub(self._channel)
         self.retrieval = RetrievalServiceStub(self._channel)

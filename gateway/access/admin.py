@@ -16,7 +16,7 @@ _METHODS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("guards", ("ListGuardPolicies",), ("PutGuardPolicy", "DeleteGuardPolicy")),
     ("usage", ("ListUsage", "SumUsage", "ExportUsage"), ()),
     ("audit", ("ListAuditRecords", "VerifyAudit", "ExportAudit"), ()),
-    ("data", ("ExportData",), ("EraseData",)),
+    ("data", ("ExportData", "GetRetention"), ("EraseData", "SetRetention")),
 )
 
 ADMIN: Mapping[str, Needs] = {

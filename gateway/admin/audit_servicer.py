@@ -6,7 +6,7 @@ from google.api.httpbody_pb2 import HttpBody
 from headworks.gateway.v1 import admin_service_pb2 as pb
 
 from gateway.access.authorize import authorize
-from gateway.admin.asking import READ, caller, every_tenant, tenant
+from gateway.admin.asking import READ, caller, every_tenant, offset, tenant
 from gateway.admin.convert import page_size
 from gateway.admin.convert_amounts import span
 from gateway.admin.convert_audit import audit_record, report
@@ -30,7 +30,7 @@ class Audits:
         self, request: pb.ListAuditRecordsRequest, context: Context
     ) -> pb.ListAuditRecordsResponse:
         size = page_size(request.page_size)
-        found = await self._store.page(_wanted(request, _number(request.page_token)), size)
+        found = await self._store.page(_wanted(request, offset(request.page_token)), size)
         token = str(found[-1].sequence) if len(found) == size else ""
         return pb.ListAuditRecordsResponse(records=map(audit_record, found), next_page_token=token)
 
@@ -53,9 +53,3 @@ def _wanted(request: pb.ListAuditRecordsRequest | pb.ExportAuditRequest, after: 
     since, until = span(request)
     whose = "" if request.every_tenant else tenant(request.tenant, READ)
     return Wanted(whose, request.subject, since, until, after)
-
-
-def _number(token: str) -> int:
-    if token and (not token.isdecimal() or len(token) > 18):
-        raise InvalidArgument("page_token must be a next_page_token of this method", field="page_token")
-    return int(token or 0)

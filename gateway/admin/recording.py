@@ -1,13 +1,14 @@
 """Every change by an administrator, on record in the transaction that makes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.entry import AuditEntry, Decision
+from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.layer import entry_of
 from gateway.audit.log import AuditLog
 from services.runtime.call import Call, current
@@ -18,7 +19,13 @@ LEFT_OUT = frozenset({"display_name", "spec", "subject", "confirm"})
 LEFT_OUT_OF = frozenset({("CreatePrincipalRequest", "name"), ("CreateApiKeyRequest", "name")})
 LONGEST = 200
 
-_entry: ContextVar[AuditEntry] = ContextVar("change")
+_change: ContextVar["_Change"] = ContextVar("change")
+
+
+@dataclass(slots=True)
+class _Change:
+    entry: AuditEntry
+    recorded: bool = False
 
 
 class Recorder:
@@ -30,14 +37,25 @@ class Recorder:
 
     def begin(self, request: Message, context: Context) -> None:
         """Whatever this call changes from here on is recorded as what `request` asks for."""
-        call = current()
-        told = dict(facts(request))
+        call, told = current(), dict(facts(request))
         address = self._address(call, context)
-        _entry.set(entry_of(call, address, decision=Decision.ALLOWED, reason="", details=told))
+        _change.set(_Change(entry_of(call, address, decision=Decision.ALLOWED, reason="", details=told)))
 
     async def before_commit(self, connection: AsyncConnection) -> None:
         """For Database.observed: the stores of administrators are made on such a one."""
-        await self._audit.append(connection, [_entry.get()])
+        change = _change.get()
+        await self._audit.append(connection, [change.entry])
+        change.recorded = True
+
+    async def end(self) -> None:
+        """The call is well: what no transaction has recorded is recorded now. Raises RecordsUnavailable."""
+        if not _change.get().recorded:
+            await self._audit.record(_change.get().entry)
+        current().audited = True
+
+    def actor(self) -> Actor:
+        """Who makes the call that has begun."""
+        return _change.get().entry.actor
 
 
 def facts(request: Message) -> Iterator[tuple[str, str]]:
@@ -53,4 +71,6 @@ def _told(field: Any, value: Any) -> str:
         return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else ""
     if field.enum_type is not None:
         return str(field.enum_type.values_by_number[value].name) if value in field.enum_type.values_by_number else ""
-    return str(value) if isinstance(value, str | int | float | bool) else ",".join(map(str, value))
+    if isinstance(value, str | int | float | bool):
+        return str(value)
+    return ",".join(f"{one}={value[one]}" if isinstance(value, Mapping) else str(one) for one in value)

@@ -1,18 +1,20 @@
 """AdminService: the methods of each noun, and what surrounds those that change something."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
 from headworks.gateway.v1 import admin_service_pb2 as pb
 from headworks.gateway.v1 import admin_service_pb2_grpc as pb_grpc
 
 from gateway.admin.recording import Recorder
 from gateway.records.errors import RecordsUnavailable
-from services.runtime.call import current
+from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +33,10 @@ class AdminServicer:
             if len(having) != 1:
                 raise LookupError(f"{method.name} is served by {[type(noun).__name__ for noun in having]}")
             serve = getattr(having[0], method.name)
-            setattr(self, method.name, _changing(serve, recorder, follow) if changes(method) else serve)
+            if method.server_streaming:
+                setattr(self, method.name, _streaming(serve, recorder))
+            else:
+                setattr(self, method.name, _changing(serve, recorder, follow) if changes(method) else _reading(serve))
 
     def add(self, server: grpc.aio.Server) -> None:
         """Serve the methods on `server`."""
@@ -39,16 +44,22 @@ class AdminServicer:
 
 
 def changes(method: MethodDescriptor) -> bool:
-    """Whether the method changes something in one step. What streams back records its own steps."""
-    level = method.GetOptions().idempotency_level
-    return level != MethodOptions.NO_SIDE_EFFECTS and not method.server_streaming
+    """Whether the method changes something."""
+    return method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+
+
+def _reading(serve: Any) -> Any:
+    async def reading(request: Any, context: Context) -> Any:
+        return await serve(storable(request), context)
+
+    return reading
 
 
 def _changing(serve: Any, recorder: Recorder, follow: Follow) -> Any:
     async def changing(request: Any, context: Context) -> Any:
-        recorder.begin(request, context)
+        recorder.begin(storable(request), context)
         response = await serve(request, context)
-        current().audited = True
+        await recorder.end()
         try:
             await follow()
         except RecordsUnavailable:
@@ -56,3 +67,22 @@ def _changing(serve: Any, recorder: Recorder, follow: Follow) -> Any:
         return response
 
     return changing
+
+
+def _streaming(serve: Any, recorder: Recorder) -> Any:
+    async def streaming(request: Any, context: Context) -> AsyncIterator[Any]:
+        recorder.begin(storable(request), context)
+        async with aclosing(serve(request, context)) as messages:
+            async for message in messages:
+                yield message
+
+    return streaming
+
+
+def storable(request: Message) -> Message:
+    """The request, if every database could store its texts. Raises InvalidArgument."""
+    for field, value in request.ListFields():
+        texts = [value] if isinstance(value, str) else value if field.is_repeated else ()
+        if any(isinstance(text, str) and "\x00" in text for text in texts):
+            raise InvalidArgument(f"{field.name} has a character of code 0", field=field.name)
+    return request

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from google.api.httpbody_pb2 import HttpBody
 from headworks.gateway.v1 import admin_service_pb2 as pb
 
-from gateway.admin.asking import READ, every_tenant, tenant
+from gateway.admin.asking import READ, every_tenant, offset, tenant
 from gateway.admin.convert import page_size
 from gateway.admin.convert_amounts import span, usage, usage_sum
 from gateway.usage.export import calls_csv
 from gateway.usage.query import Wanted
 from gateway.usage.store import UsageStore
-from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
 CSV = "text/csv; charset=utf-8"
@@ -30,10 +29,10 @@ class Usages:
     async def SumUsage(self, request: pb.SumUsageRequest, context: Context) -> pb.SumUsageResponse:
         if request.every_tenant:
             every_tenant(READ)
-        size, offset = page_size(request.page_size), _offset(request.page_token)
+        size, begin = page_size(request.page_size), offset(request.page_token)
         wanted = _wanted(request, "" if request.every_tenant else tenant(request.tenant, READ))
-        sums, more = await self._store.sums(wanted, tuple(request.by), size, offset)
-        return pb.SumUsageResponse(sums=map(usage_sum, sums), next_page_token=str(offset + size) if more else "")
+        sums, more = await self._store.sums(wanted, tuple(request.by), size, begin)
+        return pb.SumUsageResponse(sums=map(usage_sum, sums), next_page_token=str(begin + size) if more else "")
 
     async def ExportUsage(self, request: pb.ExportUsageRequest, context: Context) -> AsyncIterator[HttpBody]:
         async for piece in calls_csv(self._store, _wanted(request, tenant(request.tenant, READ))):
@@ -52,9 +51,3 @@ def _wanted(request: Request, whose: str, subject: str = "") -> Wanted:
         since=since or 0.0,
         until=float("inf") if until is None else until,
     )
-
-
-def _offset(token: str) -> int:
-    if token and (not token.isdecimal() or len(token) > 9):
-        raise InvalidArgument("page_token must be a next_page_token of this method", field="page_token")
-    return int(token or 0)

@@ -259,6 +259,16 @@ class AdminServiceStub:
                 request_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataRequest.SerializeToString,
                 response_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataResponse.FromString,
                 _registered_method=True)
+        self.GetRetention = channel.unary_unary(
+                '/headworks.gateway.v1.AdminService/GetRetention',
+                request_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionRequest.SerializeToString,
+                response_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionResponse.FromString,
+                _registered_method=True)
+        self.SetRetention = channel.unary_unary(
+                '/headworks.gateway.v1.AdminService/SetRetention',
+                request_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionRequest.SerializeToString,
+                response_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -507,14 +517,14 @@ class AdminServiceServicer:
 
     def PutGuardPolicy(self, request, context):
         """PUT /v1/admin/guards. Sets what may be said to and by a tenant's agents, or one of them. Errors: INVALID_ARGUMENT
-        (BAD_POLICY) for a policy that is not valid, which says where.
+        for a policy that is not valid, which says where.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGuardPolicies(self, request, context):
-        """GET /v1/admin/guards. Lists a tenant's policies.
+        """GET /v1/admin/guards. Lists a tenant's policies, ordered by agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -587,6 +597,20 @@ class AdminServiceServicer:
     def EraseData(self, request, context):
         """POST /v1/admin/data:erase. Erases all that is kept of a subject or of a tenant, and tells how far it is. One that
         broke off goes on where it was when asked again. What stays, and in which form, is told in docs/privacy.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRetention(self, request, context):
+        """GET /v1/admin/data:retention. Returns what a tenant has kept, and for how long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRetention(self, request, context):
+        """PUT /v1/admin/data:retention. Sets what a tenant has kept, and for how long. What is older is erased within hours.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -809,6 +833,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.EraseData,
                     request_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataRequest.FromString,
                     response_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataResponse.SerializeToString,
+            ),
+            'GetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRetention,
+                    request_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionRequest.FromString,
+                    response_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionResponse.SerializeToString,
+            ),
+            'SetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetention,
+                    request_deserializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionRequest.FromString,
+                    response_serializer=headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1981,6 +2015,60 @@ class AdminService:
             '/headworks.gateway.v1.AdminService/EraseData',
             headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataRequest.SerializeToString,
             headworks_dot_gateway_dot_v1_dot_admin__service__pb2.EraseDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headworks.gateway.v1.AdminService/GetRetention',
+            headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionRequest.SerializeToString,
+            headworks_dot_gateway_dot_v1_dot_admin__service__pb2.GetRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headworks.gateway.v1.AdminService/SetRetention',
+            headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionRequest.SerializeToString,
+            headworks_dot_gateway_dot_v1_dot_admin__service__pb2.SetRetentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -125,10 +125,10 @@ class AdminServiceStub:
     """DELETE /v1/admin/limits/{id}. Deletes a rate limit."""
     PutGuardPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PutGuardPolicyRequest, _admin_service_pb2.PutGuardPolicyResponse]
     """PUT /v1/admin/guards. Sets what may be said to and by a tenant's agents, or one of them. Errors: INVALID_ARGUMENT
-    (BAD_POLICY) for a policy that is not valid, which says where.
+    for a policy that is not valid, which says where.
     """
     ListGuardPolicies: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListGuardPoliciesRequest, _admin_service_pb2.ListGuardPoliciesResponse]
-    """GET /v1/admin/guards. Lists a tenant's policies."""
+    """GET /v1/admin/guards. Lists a tenant's policies, ordered by agent."""
     DeleteGuardPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteGuardPolicyRequest, _admin_service_pb2.DeleteGuardPolicyResponse]
     """DELETE /v1/admin/guards. Deletes a policy: what it decided is decided by the tenant's, or by the gateway's."""
     ListUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListUsageRequest, _admin_service_pb2.ListUsageResponse]
@@ -161,6 +161,10 @@ class AdminServiceStub:
     """POST /v1/admin/data:erase. Erases all that is kept of a subject or of a tenant, and tells how far it is. One that
     broke off goes on where it was when asked again. What stays, and in which form, is told in docs/privacy.md.
     """
+    GetRetention: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetRetentionRequest, _admin_service_pb2.GetRetentionResponse]
+    """GET /v1/admin/data:retention. Returns what a tenant has kept, and for how long."""
+    SetRetention: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetRetentionRequest, _admin_service_pb2.SetRetentionResponse]
+    """PUT /v1/admin/data:retention. Sets what a tenant has kept, and for how long. What is older is erased within hours."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -258,10 +262,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """DELETE /v1/admin/limits/{id}. Deletes a rate limit."""
     PutGuardPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PutGuardPolicyRequest, _admin_service_pb2.PutGuardPolicyResponse]  # type: ignore[assignment]
     """PUT /v1/admin/guards. Sets what may be said to and by a tenant's agents, or one of them. Errors: INVALID_ARGUMENT
-    (BAD_POLICY) for a policy that is not valid, which says where.
+    for a policy that is not valid, which says where.
     """
     ListGuardPolicies: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListGuardPoliciesRequest, _admin_service_pb2.ListGuardPoliciesResponse]  # type: ignore[assignment]
-    """GET /v1/admin/guards. Lists a tenant's policies."""
+    """GET /v1/admin/guards. Lists a tenant's policies, ordered by agent."""
     DeleteGuardPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteGuardPolicyRequest, _admin_service_pb2.DeleteGuardPolicyResponse]  # type: ignore[assignment]
     """DELETE /v1/admin/guards. Deletes a policy: what it decided is decided by the tenant's, or by the gateway's."""
     ListUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListUsageRequest, _admin_service_pb2.ListUsageResponse]  # type: ignore[assignment]
@@ -294,6 +298,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """POST /v1/admin/data:erase. Erases all that is kept of a subject or of a tenant, and tells how far it is. One that
     broke off goes on where it was when asked again. What stays, and in which form, is told in docs/privacy.md.
     """
+    GetRetention: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetRetentionRequest, _admin_service_pb2.GetRetentionResponse]  # type: ignore[assignment]
+    """GET /v1/admin/data:retention. Returns what a tenant has kept, and for how long."""
+    SetRetention: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetRetentionRequest, _admin_service_pb2.SetRetentionResponse]  # type: ignore[assignment]
+    """PUT /v1/admin/data:retention. Sets what a tenant has kept, and for how long. What is older is erased within hours."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what, how much, and what may be said: tenants, projects, principals, roles, keys, budgets, rate limits and
@@ -586,7 +594,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.PutGuardPolicyResponse, _abc.Awaitable[_admin_service_pb2.PutGuardPolicyResponse]]:
         """PUT /v1/admin/guards. Sets what may be said to and by a tenant's agents, or one of them. Errors: INVALID_ARGUMENT
-        (BAD_POLICY) for a policy that is not valid, which says where.
+        for a policy that is not valid, which says where.
         """
 
     @_abc_1.abstractmethod
@@ -595,7 +603,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListGuardPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListGuardPoliciesResponse, _abc.Awaitable[_admin_service_pb2.ListGuardPoliciesResponse]]:
-        """GET /v1/admin/guards. Lists a tenant's policies."""
+        """GET /v1/admin/guards. Lists a tenant's policies, ordered by agent."""
 
     @_abc_1.abstractmethod
     def DeleteGuardPolicy(
@@ -682,5 +690,21 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """POST /v1/admin/data:erase. Erases all that is kept of a subject or of a tenant, and tells how far it is. One that
         broke off goes on where it was when asked again. What stays, and in which form, is told in docs/privacy.md.
         """
+
+    @_abc_1.abstractmethod
+    def GetRetention(
+        self,
+        request: _admin_service_pb2.GetRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetRetentionResponse, _abc.Awaitable[_admin_service_pb2.GetRetentionResponse]]:
+        """GET /v1/admin/data:retention. Returns what a tenant has kept, and for how long."""
+
+    @_abc_1.abstractmethod
+    def SetRetention(
+        self,
+        request: _admin_service_pb2.SetRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetRetentionResponse, _abc.Awaitable[_admin_service_pb2.SetRetentionResponse]]:
+        """PUT /v1/admin/data:retention. Sets what a tenant has kept, and for how long. What is older is erased within hours."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

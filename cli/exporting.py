@@ -1,0 +1,36 @@
+"""Exports into a file or to standard output."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from cli.errors import CliError
+
+
+@contextmanager
+def destination(file: Path) -> Iterator[IO[bytes]]:
+    """Where an export goes: a new file of mode 600, there under its name once it is whole; standard output for "-".
+    Raises CliError."""
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with suppress(FileNotFoundError):
+            part.unlink()
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            yield out
+        part.replace(file)
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_pieces(pieces: Iterable[Any], out: IO[bytes]) -> int:
+    """Write the data of HttpBody messages; how many bytes."""
+    return sum(out.write(piece.data) for piece in pieces)

@@ -1,0 +1,116 @@
+"""`headworks limits`."""
+
+from typing import Any
+
+import click
+
+from cli.admin import confirm, done, facts, show_all, show_one, tenant_option, yes_option
+from cli.target import Target, on_mesh
+
+COLUMNS = ("id", "tenant", "caller", "model", "requests_per_minute", "tokens_per_minute", "streams")
+
+
+@click.group()
+def limits() -> None:
+    """How much at once: requests and tokens a minute and concurrent streams, by tenant, caller and model.
+
+    \b
+    Examples:
+      headworks limits create --requests 600 --tokens 200000
+      headworks limits create --caller "*" --requests 60
+      headworks limits create --model llm --streams 8
+      headworks limits list
+    """
+
+
+def figures(verb: Any) -> Any:
+    count = click.IntRange(0, 2**40)
+    verb = click.option("--streams", type=count, default=0, help="Streams at once; 0 for no limit.")(verb)
+    verb = click.option("--tokens", type=count, default=0, help="Tokens a minute; 0 for no limit.")(verb)
+    return click.option("--requests", type=count, default=0, help="Requests a minute; 0 for no limit.")(verb)
+
+
+@limits.command()
+@figures
+@click.option("--caller", default="", help='An API key\'s id; "*" for each key by itself; by default all together.')
+@click.option("--model", default="", help='A model or agent; "*" for each by itself; by default all together.')
+@click.option("--together", is_flag=True, help="Count all tenants together. For operators.")
+@tenant_option
+@on_mesh(30)
+def create(tenant: str, together: bool, caller: str, model: str, on: Target, **given: int) -> None:
+    """Make a rate limit for a tenant, "*" for each tenant by itself.
+
+    \b
+    Examples:
+      headworks limits create --requests 600 --tokens 200000
+      headworks limits create --tenant "*" --caller "*" --requests 60
+    """
+    from headworks.gateway.v1 import admin_service_pb2 as pb
+
+    request = pb.CreateRateLimitRequest(tenant=tenant, together=together, caller=caller, model=model, **_figures(given))
+    with on.calling() as client:
+        show_one(on, facts(client.admin.CreateRateLimit(request, **on.options(client)).limit))
+
+
+@limits.command("list")
+@click.option("--every-tenant", is_flag=True, help="Those of all tenants. For operators.")
+@tenant_option
+@on_mesh(30)
+def list_(every_tenant: bool, tenant: str, on: Target) -> None:
+    """List the rate limits that name the tenant.
+
+    \b
+    Example:
+      headworks limits list --every-tenant --json
+    """
+    from headworks.gateway.v1 import admin_service_pb2 as pb
+
+    with on.calling() as client:
+        request = pb.ListRateLimitsRequest(tenant=tenant, every_tenant=every_tenant)
+        found = [facts(one) for one in client.admin.ListRateLimits(request, **on.options(client)).limits]
+    show_all(on, "limits", found, COLUMNS, "No rate limits: make one with `headworks limits create`.")
+
+
+@limits.command("set")
+@click.argument("limit_id")
+@figures
+@on_mesh(30)
+def set_(limit_id: str, on: Target, **given: int) -> None:
+    """Set the figures of the rate limit LIMIT_ID: all three.
+
+    \b
+    Example:
+      headworks limits set lim_… --requests 1200 --tokens 400000
+    """
+    from headworks.gateway.v1 import admin_service_pb2 as pb
+
+    with on.calling() as client:
+        request = pb.UpdateRateLimitRequest(id=limit_id, **_figures(given))
+        show_one(on, facts(client.admin.UpdateRateLimit(request, **on.options(client)).limit))
+
+
+@limits.command()
+@click.argument("limit_id")
+@yes_option
+@on_mesh(30)
+def delete(limit_id: str, yes: bool, on: Target) -> None:
+    """Delete the rate limit LIMIT_ID.
+
+    \b
+    Example:
+      headworks limits delete lim_… --yes
+    """
+    from headworks.gateway.v1 import admin_service_pb2 as pb
+
+    confirm(on, f"Delete the rate limit {limit_id}?", yes)
+    with on.calling() as client:
+        client.admin.DeleteRateLimit(pb.DeleteRateLimitRequest(id=limit_id), **on.options(client))
+    done(on, f"Deleted {limit_id}.", deleted=limit_id)
+
+
+def _figures(given: dict[str, int]) -> dict[str, int]:
+    return {
+        "requests_per_minute": given["requests"],
+        "tokens_per_minute": given["tokens"],
+        "streams": given["streams"],
+    }
