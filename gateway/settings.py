@@ -133,6 +133,31 @@ class GatewaySettings(ServerSettings):
     )
     budget_alert_seconds: float = Field(5, gt=0, description="Longest time that one such post may take.")
     price_seconds: float = Field(30, gt=0, description="How often the prices of the models are read again.")
+    audit_when_records_are_gone: Literal["open", "closed"] = Field(
+        "closed",
+        description="What happens to calls that the audit cannot record because the records are gone: they are refused "
+        "(closed), or served and only logged (open).",
+    )
+    audit_checkpoint_seconds: float = Field(
+        300, ge=0, description="How often the end of the audit's chain is signed; 0 for never."
+    )
+    audit_content_tenants: str = Field(
+        "",
+        description="Tenants whose prompts and answers are kept with the audit, if they have not said themselves: "
+        "NAME,NAME, or * for all.",
+    )
+    retention_runs_days: int = Field(
+        0, ge=0, description="Days that runs are kept, for tenants that have not said themselves; 0 for ever."
+    )
+    retention_sessions_days: int = Field(0, ge=0, description="The same for sessions, after they were last used.")
+    retention_usage_days: int = Field(0, ge=0, description="The same for the rows of usage; the sums of days stay.")
+    retention_audit_content_days: int = Field(0, ge=0, description="The same for prompts and answers in the audit.")
+    retention_audit_days: int = Field(
+        0, ge=0, description="Days that records of the audit are kept, those of all tenants; 0 for ever."
+    )
+    retention_look_seconds: float = Field(
+        60, gt=0, description="How often a gateway sees whether it is the one to end erasures and forget what is old."
+    )
 
 
 def secret(variable: str) -> str | None:
