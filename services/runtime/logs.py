@@ -7,12 +7,13 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from traceback import TracebackException
 
 import orjson
 
 from services.runtime import tracing
 from services.runtime.call import current_or_none
-from services.runtime.redaction import redact, redact_field, redact_traceback
+from services.runtime.redaction import redact, redact_field, redact_message
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -42,11 +43,25 @@ class JsonFormatter(logging.Formatter):
             if key not in _STANDARD:
                 fields[key] = redact_field(key, value)
         if record.exc_info:
-            fields["exception"] = redact_traceback(self.formatException(record.exc_info))
+            fields["exception"] = _traceback(record.exc_info[1])
         try:
             return orjson.dumps(fields, default=str).decode()
         except TypeError:  # half a surrogate pair, as in a file name that is not UTF-8, or a very large number
             return json.dumps(fields, default=str)
+
+
+def _traceback(error: BaseException | None) -> str:
+    """The traceback of an error and of those behind it, with messages that may be shown."""
+    if error is None:
+        return ""
+    told = TracebackException.from_exception(error)
+    left = [told]
+    while left:
+        each = left.pop()
+        each._str = redact_message(each._str)  # type: ignore[attr-defined]  # what it will print as the message
+        each.__notes__ = None
+        left += [other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other is not None]
+    return redact("".join(told.format()).rstrip())
 
 
 def configure(service: str, level: str) -> None:

@@ -42,6 +42,8 @@ _DIGIT = re.compile(r"\d[ \-]?\d{2}[ \-]?\d")
 # How libraries show the value that they could not take: pydantic, SQLAlchemy, jsonschema.
 _SHOWN = re.compile(r"(input_value=).*?(?=, input_type=)|(\[parameters: )[^\n]*|(On instance).*?(?=\n\S|\Z)", re.DOTALL)
 
+_QUOTED = re.compile(r"'(?=[^']{0,400} )[^']{12,}'|\"(?=[^\"]{0,400} )[^\"]{12,}\"")
+
 
 def redact(text: str) -> str:
     """The text without e-mail addresses, keys, tokens, passwords and card numbers, LONGEST characters at most."""
@@ -76,6 +78,13 @@ def redact_traceback(text: str) -> str:
     return redact(
         "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in text.split("\n"))
     )
+
+
+def redact_message(text: str) -> str:
+    """An exception's message: its first line, without values of several words in quotes."""
+    first, *more = _SHOWN.sub("[redacted]", text).split("\n")
+    first = _QUOTED.sub("[text]", first)[:LONGEST_LINE]
+    return redact(f"{first} [and {len(more)} lines]" if more else first)
 
 
 def redact_field(name: str, value: object, depth: int = 0) -> object:

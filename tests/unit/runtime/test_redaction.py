@@ -102,7 +102,27 @@ def bad_text() -> None:
     raise ValueError("ann@example.com wrote this")
 
 
-@pytest.mark.parametrize("broken", [bad_model, bad_statement, bad_text])
+def bad_number() -> None:
+    int(SECRET)
+
+
+def bad_lines() -> None:
+    raise RuntimeError(f"no answer\n{SECRET}\n{SECRET}")
+
+
+def bad_chain() -> None:
+    try:
+        bad_number()
+    except ValueError as error:
+        error.add_note(SECRET)
+        raise KeyError(SECRET) from error
+
+
+def bad_group() -> None:
+    raise ExceptionGroup("several", [ValueError(f"{SECRET!r} is bad"), ExceptionGroup("more", [KeyError(SECRET)])])
+
+
+@pytest.mark.parametrize("broken", [bad_model, bad_statement, bad_text, bad_number, bad_lines, bad_chain, bad_group])
 def test_a_traceback_shows_no_values(broken) -> None:  # type: ignore[no-untyped-def]  # any function
     try:
         broken()
