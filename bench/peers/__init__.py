@@ -1,0 +1,1 @@
+"""Other gateways that this one is measured beside, installed where they can be kept."""
