@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.passthrough import config as passthrough
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.generate import catalogue_file
 from services.orchestrator.tools import config
@@ -44,9 +45,12 @@ def blocks() -> Iterator[tuple[Path, str]]:
 
 
 def check(block: str, tmp_path: Path) -> None:
-    """A catalogue, what an operator allows, an agent, or a part of one."""
-    keys = set(yaml.safe_load(block))
-    if "models" in keys:
+    """A catalogue, upstreams, what an operator allows, an agent, or a part of one."""
+    found = yaml.safe_load(block)
+    keys = set(found)
+    if isinstance(found.get("models"), dict):
+        passthrough.parse(block, "the block", lambda variable: "key")
+    elif "models" in keys:
         file = tmp_path / "catalogue.yaml"
         file.write_text(block)
         catalogue_file.read(file)
