@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Container
 from typing import Any
 
 import headworks.gateway.v1
@@ -29,14 +30,18 @@ from services.runtime.identity import Identity
 PACKAGES = (headworks.gateway.v1, headworks.orchestrator.v1, headworks.retrieval.v1)
 
 
-def services() -> list[ServiceDescriptor]:
-    """Every service of the packages that the gateway serves."""
+# What the gateway itself asks of the services behind it, and nobody else does.
+NOT_SERVED = frozenset({"headworks.orchestrator.v1.DataService", "headworks.retrieval.v1.DataService"})
+
+
+def services(also: Container[str] = ()) -> list[ServiceDescriptor]:
+    """Every service that the gateway serves, and those of `also`."""
     found: list[ServiceDescriptor] = []
     for package in PACKAGES:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name.endswith("_service_pb2"):
                 found += importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
-    return found
+    return [service for service in found if service.full_name not in NOT_SERVED or service.full_name in also]
 
 
 METHODS = [method for service in services() for method in service.methods]

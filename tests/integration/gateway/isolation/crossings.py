@@ -1,0 +1,104 @@
+"""How one tenant may try to reach what is another's, for every method that there is."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+from headworks.gateway.v1 import openai_service_pb2 as openai
+from headworks.orchestrator.v1 import agent_service_pb2 as agents
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
+from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import session_service_pb2 as sessions
+from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+
+from tests.fakes.retrieval import ingest_requests
+from tests.integration.gateway.isolation.admin import ADMIN
+from tests.integration.gateway.isolation.attempts import OK, Attempt, attempt
+from tests.integration.gateway.isolation.world import body
+
+QUESTION = "When does the sluice open?"
+
+
+def by_run(form: Any, ends: str, **fields: Any) -> list[Attempt]:
+    return [attempt(lambda world: form(run_id=world.run_id, **fields), ends)]
+
+
+def run(**fields: Any) -> runs.RunRequest:
+    return runs.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=QUESTION)], **fields)
+
+
+def chat(**fields: Any) -> Message:
+    made: Message = body(**({"messages": [{"role": "user", "content": QUESTION}]} | fields))
+    return made
+
+
+RUNS: dict[str, list[Attempt]] = {
+    "Run": [
+        attempt(run(model="keeper"), "MODEL_NOT_FOUND"),
+        attempt(run(model="keeper@1"), "MODEL_NOT_FOUND"),
+        attempt(run(model="rag", collection="docs"), "COLLECTION_NOT_FOUND"),
+        attempt(run(model="rag", collection="docs", session_id="s1"), "COLLECTION_NOT_FOUND", after_all=True),
+    ],
+    "Attach": by_run(runs.AttachRequest, "RUN_NOT_FOUND"),
+    "Cancel": by_run(runs.CancelRequest, "RUN_NOT_FOUND"),
+    "Decide": by_run(runs.DecideRequest, "RUN_NOT_FOUND", approval_id="appr_1", approved=True),
+    "GetRun": by_run(runs.GetRunRequest, "RUN_NOT_FOUND"),
+    "ListRuns": [attempt(runs.ListRunsRequest(), OK), attempt(runs.ListRunsRequest(session_id="s1"), OK)],
+    "ListModels": [attempt(runs.ListModelsRequest(), OK)],
+}
+
+AGENTS: dict[str, list[Attempt]] = {
+    "ApplyAgent": [
+        attempt(agents.ApplyAgentRequest(spec="name: keeper\ninstructions: Mine.\n", dry_run=True), OK),
+        attempt(agents.ApplyAgentRequest(spec="name: keeper\ninstructions: Mine.\n"), OK, after_all=True),
+    ],
+    "GetAgent": [attempt(agents.GetAgentRequest(name="keeper", version=n), "AGENT_NOT_FOUND") for n in (0, 1)],
+    "ListAgents": [
+        attempt(agents.ListAgentsRequest(), OK),
+        attempt(agents.ListAgentsRequest(name="keeper"), "AGENT_NOT_FOUND"),
+    ],
+    "DeleteAgent": [attempt(agents.DeleteAgentRequest(name="keeper"), "AGENT_NOT_FOUND")],
+}
+
+SESSIONS: dict[str, list[Attempt]] = {
+    "GetSession": [attempt(sessions.GetSessionRequest(session_id="s1"), "SESSION_NOT_FOUND")],
+    "ListSessions": [attempt(sessions.ListSessionsRequest(), OK)],
+    "DeleteSession": [attempt(sessions.DeleteSessionRequest(session_id="s1"), "SESSION_NOT_FOUND")],
+}
+
+MISSING = "COLLECTION_NOT_FOUND"
+DOCUMENT: dict[str, Any] = {"collection": "docs", "document_id": "d1"}
+RETRIEVAL: dict[str, list[Attempt]] = {
+    "Ingest": [
+        Attempt(lambda world: [retrieval.IngestRequest(open=retrieval.IngestOpen(collection="docs"))], MISSING),
+        Attempt(lambda world: ingest_requests({"d2": "Mine."}, "docs", delete_missing=True), OK, after_all=True),
+    ],
+    "Search": [attempt(retrieval.SearchRequest(collection="docs", query=QUESTION, include_embeddings=True), MISSING)],
+    "GetDocument": [attempt(retrieval.GetDocumentRequest(**DOCUMENT, include_passages=True), MISSING)],
+    "DeleteDocument": [attempt(retrieval.DeleteDocumentRequest(**DOCUMENT), MISSING)],
+    "ListDocuments": [attempt(retrieval.ListDocumentsRequest(collection="docs"), MISSING)],
+    "CreateCollection": [attempt(retrieval.CreateCollectionRequest(name="docs"), OK, after_all=True)],
+    "ListCollections": [attempt(retrieval.ListCollectionsRequest(), OK)],
+    "DeleteCollection": [attempt(retrieval.DeleteCollectionRequest(name="docs"), MISSING)],
+}
+
+OPENAI: dict[str, list[Attempt]] = {
+    "CreateChatCompletion": [
+        attempt(chat(model="keeper"), "MODEL_NOT_FOUND"),
+        attempt(chat(model="keeper", stream=True), "MODEL_NOT_FOUND"),
+        attempt(chat(model="rag", metadata={"collection": "docs"}), MISSING),
+        attempt(chat(model="rag", metadata={"tenant": "acme", "collection": "docs"}), MISSING),
+        attempt(chat(model="rag", user="acme", metadata={"collection": "../acme/docs"}), "INVALID_ARGUMENT"),
+    ],
+    "CreateEmbedding": [attempt(body(model="all-minilm-l6-v2", input="x", user="acme"), OK)],
+    "ListModels": [attempt(openai.ListModelsRequest(), OK)],
+    "GetModel": [attempt(openai.GetModelRequest(model="keeper"), "MODEL_NOT_FOUND")],
+}
+
+CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
+    "headworks.gateway.v1.AdminService": ADMIN,
+    "headworks.gateway.v1.OpenAIService": OPENAI,
+    "headworks.orchestrator.v1.OrchestratorService": RUNS,
+    "headworks.orchestrator.v1.AgentService": AGENTS,
+    "headworks.orchestrator.v1.SessionService": SESSIONS,
+    "headworks.retrieval.v1.RetrievalService": RETRIEVAL,
+}
