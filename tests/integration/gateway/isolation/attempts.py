@@ -17,10 +17,10 @@ class Attempt:
 
     requests: Callable[[World], Sequence[Message]]
     ends: str | None
-    after_all: bool = False  # it makes something of the same name, which would hide what the others look for
+    rank: int = 0  # one that makes something of the same name comes later: it would hide what the others look for
 
 
-def attempt(request: Callable[[World], Message] | Message, ends: str | None, *, after_all: bool = False) -> Attempt:
+def attempt(request: Callable[[World], Message] | Message, ends: str | None, *, rank: int = 0) -> Attempt:
     if isinstance(request, Message):
-        return Attempt(lambda world: [request], ends, after_all)
-    return Attempt(lambda world: [request(world)], ends, after_all)
+        return Attempt(lambda world: [request], ends, rank)
+    return Attempt(lambda world: [request(world)], ends, rank)

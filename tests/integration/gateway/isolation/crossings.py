@@ -36,7 +36,7 @@ RUNS: dict[str, list[Attempt]] = {
         attempt(run(model="keeper"), "MODEL_NOT_FOUND"),
         attempt(run(model="keeper@1"), "MODEL_NOT_FOUND"),
         attempt(run(model="rag", collection="docs"), "COLLECTION_NOT_FOUND"),
-        attempt(run(model="rag", collection="docs", session_id="s1"), "COLLECTION_NOT_FOUND", after_all=True),
+        attempt(run(model="rag", collection="docs", session_id="s1"), "COLLECTION_NOT_FOUND", rank=1),
     ],
     "Attach": by_run(runs.AttachRequest, "RUN_NOT_FOUND"),
     "Cancel": by_run(runs.CancelRequest, "RUN_NOT_FOUND"),
@@ -49,7 +49,7 @@ RUNS: dict[str, list[Attempt]] = {
 AGENTS: dict[str, list[Attempt]] = {
     "ApplyAgent": [
         attempt(agents.ApplyAgentRequest(spec="name: keeper\ninstructions: Mine.\n", dry_run=True), OK),
-        attempt(agents.ApplyAgentRequest(spec="name: keeper\ninstructions: Mine.\n"), OK, after_all=True),
+        attempt(agents.ApplyAgentRequest(spec="name: keeper\ninstructions: Mine.\n"), OK, rank=1),
     ],
     "GetAgent": [attempt(agents.GetAgentRequest(name="keeper", version=n), "AGENT_NOT_FOUND") for n in (0, 1)],
     "ListAgents": [
@@ -70,13 +70,13 @@ DOCUMENT: dict[str, Any] = {"collection": "docs", "document_id": "d1"}
 RETRIEVAL: dict[str, list[Attempt]] = {
     "Ingest": [
         Attempt(lambda world: [retrieval.IngestRequest(open=retrieval.IngestOpen(collection="docs"))], MISSING),
-        Attempt(lambda world: ingest_requests({"d2": "Mine."}, "docs", delete_missing=True), OK, after_all=True),
+        Attempt(lambda world: ingest_requests({"d2": "Mine."}, "docs", delete_missing=True), OK, rank=2),
     ],
     "Search": [attempt(retrieval.SearchRequest(collection="docs", query=QUESTION, include_embeddings=True), MISSING)],
     "GetDocument": [attempt(retrieval.GetDocumentRequest(**DOCUMENT, include_passages=True), MISSING)],
     "DeleteDocument": [attempt(retrieval.DeleteDocumentRequest(**DOCUMENT), MISSING)],
     "ListDocuments": [attempt(retrieval.ListDocumentsRequest(collection="docs"), MISSING)],
-    "CreateCollection": [attempt(retrieval.CreateCollectionRequest(name="docs"), OK, after_all=True)],
+    "CreateCollection": [attempt(retrieval.CreateCollectionRequest(name="docs"), OK, rank=1)],
     "ListCollections": [attempt(retrieval.ListCollectionsRequest(), OK)],
     "DeleteCollection": [attempt(retrieval.DeleteCollectionRequest(name="docs"), MISSING)],
 }

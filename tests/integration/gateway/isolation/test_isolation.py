@@ -28,7 +28,7 @@ def attempts() -> list[tuple[str, Attempt]]:
     every = [
         (path(method), one) for method in METHODS for one in CROSSINGS[method.containing_service.full_name][method.name]
     ]
-    return sorted(every, key=lambda pair: pair[1].after_all)
+    return sorted(every, key=lambda pair: pair[1].rank)
 
 
 @pytest.mark.parametrize("forged", [False, True], ids=["plain", "forged-headers"])
