@@ -48,12 +48,12 @@ async def test_many_replicas_append_to_one_chain(audit: Audit, second: Audit) ->
 
 
 async def test_with_the_change_or_not_at_all(audit: Audit) -> None:
-    async with audit.database.write() as connection:
-        await audit.log.append(connection, [AuditEntry("keys.create", Decision.ALLOWED, ANN, details={"key": "key_9"})])
     with suppress(ZeroDivisionError):
         async with audit.database.write() as connection:
             await audit.log.append(connection, [entry()])
             raise ZeroDivisionError
+    async with audit.database.write() as connection:
+        await audit.log.append(connection, [AuditEntry("keys.create", Decision.ALLOWED, ANN, details={"key": "key_9"})])
     await audit.log.record(entry())
     report = await audit.verify()
     assert (report.sound, report.records) == (True, 2)
