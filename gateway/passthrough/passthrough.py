@@ -138,13 +138,10 @@ def _screened(whole: Chunk, screen: Screen) -> tuple[bytes, bool]:
     """The completion as it may go out, and whether it was cut short."""
     changed = blocked = False
     for part in whole.parts:
-        stream = screen()
-        first = stream.feed(part.text)
-        rest = None if first.blocked is not None else stream.finish()
-        text = first.text + (rest.text if rest else "")
-        blocked = blocked or rest is None or rest.blocked is not None
-        if blocked or text != part.text:
-            part.holder[part.key], changed = text, True
+        released = screen().whole(part.text)
+        blocked = blocked or released.blocked is not None
+        if blocked or released.text != part.text:
+            part.holder[part.key], changed = released.text, True
     if not changed:
         return whole.raw, False
     for choice in whole.json["choices"]:

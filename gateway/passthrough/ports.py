@@ -15,12 +15,14 @@ class Released(Protocol):
 
 
 class OutputStream(Protocol):
-    """Screens one text as it comes. `released_until` is how much of the original is decided, in characters."""
+    """Screens one text as it comes. `released_until` is how much of the original is decided, in characters. `whole`
+    takes the rest of it, in one go: cheaper than to feed it and to finish."""
 
     @property
     def released_until(self) -> int: ...
     def feed(self, text: str) -> Released: ...
     def finish(self) -> Released: ...
+    def whole(self, text: str) -> Released: ...
 
 
 # Makes the screen of one text; an answer has several where it calls tools.

@@ -83,7 +83,7 @@ class Relay:
                 ahead.append(one)
         if come and not self._head:
             self._head = {name: come[0].json.get(name) for name in ("id", "created", "model")}
-        return _joined(self._screening.take(ahead) if self._screening else [one.raw for one in ahead])
+        return _joined(self._screening.take(ahead, self.done) if self._screening else [one.raw for one in ahead])
 
     def _read(self, event: bytes) -> Chunk | None:
         data = data_of(event)

@@ -5,7 +5,7 @@ changed is written anew.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -74,10 +74,11 @@ class Screening:
         self._screen = screen
         self._texts: dict[Channel, _Text] = {}
         self._held: deque[_Held] = deque()
+        self._over = False
         self.blocked = False
 
-    def take(self, chunks: Sequence[Chunk]) -> list[bytes]:
-        """The chunks that may go out now, in order."""
+    def take(self, chunks: Sequence[Chunk], last: bool = False) -> list[bytes]:
+        """The chunks that may go out now, in order. `last`: no more of them come."""
         new: dict[Channel, list[str]] = {}
         for chunk in chunks:
             starts = []
@@ -91,16 +92,25 @@ class Screening:
             text = self._texts[channel]
             come = "".join(pieces)
             text.undecided += come
-            self._take(text, text.stream.feed(come))
+            self._take(text, text.stream.whole(come) if last else text.stream.feed(come))
+        if last:
+            self._over = True
+            self._finish(channel for channel in self._texts if channel not in new)
         return self._decided()
 
     def finish(self) -> list[bytes]:
         """The rest: no more text comes."""
-        for text in self._texts.values():
+        if not self._over:
+            self._over = True
+            self._finish(self._texts)
+        return self._decided()
+
+    def _finish(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
             if self.blocked:
                 break
+            text = self._texts[channel]
             self._take(text, text.stream.finish())
-        return self._decided()
 
     def _text(self, channel: Channel) -> _Text:
         text = self._texts.get(channel)

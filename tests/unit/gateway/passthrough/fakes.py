@@ -50,13 +50,16 @@ class WordScreen:
         return self._screened(whole + space)
 
     def finish(self) -> FakeReleased:
+        return self.whole("")
+
+    def whole(self, text: str) -> FakeReleased:
         rest, self._rest = self._rest, ""
-        return self._screened(rest)
+        return self._screened(rest + text)
 
     def _screened(self, text: str) -> FakeReleased:
         words = text.split(" ")
         if "evil" in words:
-            text = text[: text.index("evil")]
+            text = "".join(f"{word} " for word in words[: words.index("evil")])
             self.released_until += len(text)
             return FakeReleased(text.replace("secret", "█"), "evil")
         self.released_until += len(text)
@@ -65,9 +68,7 @@ class WordScreen:
 
 def screened(text: str) -> str:
     """What becomes of a text whole."""
-    screen = WordScreen()
-    first = screen.feed(text)
-    return first.text if first.blocked else first.text + screen.finish().text
+    return WordScreen().whole(text).text
 
 
 def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:

@@ -29,15 +29,17 @@ def cut(text: str, cuts: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(places)]
 
 
-@given(WORDS, st.lists(st.integers(0, 99), max_size=9), st.lists(st.integers(0, 9), max_size=5))
-def test_what_goes_out_does_not_depend_on_how_it_comes(words: list[str], cuts: list[int], batches: list[int]) -> None:
+@given(WORDS, st.lists(st.integers(0, 99), max_size=9), st.lists(st.integers(0, 9), max_size=5), st.booleans())
+def test_what_goes_out_does_not_depend_on_how_it_comes(
+    words: list[str], cuts: list[int], batches: list[int], last: bool
+) -> None:
     text = " ".join(words)
     chunks = [chunk(content=piece) for piece in cut(text, cuts)]
     screening = Screening(WordScreen)
     out: list[bytes] = []
     for size in [*batches, len(chunks)]:
-        if not screening.blocked:
-            out += screening.take(chunks[:size])
+        if not screening.blocked and chunks:
+            out += screening.take(chunks[:size], last and size >= len(chunks))
             del chunks[:size]
     if not screening.blocked:
         out += screening.finish()
