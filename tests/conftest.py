@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
+from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import postgres_server as postgres_server
 from tests.fixtures.servers import postgres_url as postgres_url
 from tests.fixtures.servers import records_url as records_url

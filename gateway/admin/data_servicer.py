@@ -16,6 +16,8 @@ from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
 JSON_LINES = "application/jsonl"
+# The names of columns are a kind of str of their own.
+LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
 
 class Data:
@@ -29,7 +31,7 @@ class Data:
         found = self._privacy.export(whose, request.subject or None, self._recorder.actor())
         async with aclosing(found) as items:
             async for item in items:
-                yield HttpBody(content_type=JSON_LINES, data=orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
+                yield HttpBody(content_type=JSON_LINES, data=orjson.dumps(item, option=LINE))
 
     async def EraseData(self, request: pb.EraseDataRequest, context: Context) -> AsyncIterator[pb.EraseDataResponse]:
         whose = tenant(request.tenant, WRITE)

@@ -11,21 +11,16 @@ from gateway.limits.store import LimitNotFound, LimitStore
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
+# What counters, in Redis too, can tell from the next number.
+MOST = 1 << 40
+
 
 class Limits:
     def __init__(self, store: LimitStore) -> None:
         self._store = store
 
     async def CreateRateLimit(self, request: pb.CreateRateLimitRequest, context: Context) -> pb.CreateRateLimitResponse:
-        asked = Rule(
-            "",
-            _whose(request),
-            request.caller,
-            request.model,
-            request.requests_per_minute,
-            request.tokens_per_minute,
-            request.streams,
-        )
+        asked = Rule("", _whose(request), request.caller, request.model, *_figures(request))
         return pb.CreateRateLimitResponse(limit=rate_limit(await self._store.create(asked)))
 
     async def ListRateLimits(self, request: pb.ListRateLimitsRequest, context: Context) -> pb.ListRateLimitsResponse:
@@ -36,8 +31,8 @@ class Limits:
 
     async def UpdateRateLimit(self, request: pb.UpdateRateLimitRequest, context: Context) -> pb.UpdateRateLimitResponse:
         await self._known(request.id)
-        figures = request.requests_per_minute, request.tokens_per_minute, request.streams
-        return pb.UpdateRateLimitResponse(limit=rate_limit(await self._store.change(request.id, *figures)))
+        changed = await self._store.change(request.id, *_figures(request))
+        return pb.UpdateRateLimitResponse(limit=rate_limit(changed))
 
     async def DeleteRateLimit(self, request: pb.DeleteRateLimitRequest, context: Context) -> pb.DeleteRateLimitResponse:
         await self._known(request.id)
@@ -59,3 +54,11 @@ def _whose(request: pb.CreateRateLimitRequest) -> str:
             raise InvalidArgument("a limit that counts all tenants together names none", field="tenant")
         return request.tenant
     return tenant(request.tenant, WRITE)
+
+
+def _figures(request: pb.CreateRateLimitRequest | pb.UpdateRateLimitRequest) -> tuple[int, int, int]:
+    """Requests, tokens and streams."""
+    figures = request.requests_per_minute, request.tokens_per_minute, request.streams
+    if max(figures) > MOST:
+        raise InvalidArgument(f"a limit is {MOST} at most")
+    return figures

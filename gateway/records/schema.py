@@ -3,6 +3,7 @@
 from gateway.audit import tables as audit_tables
 from gateway.budgets import tables as budgets_tables
 from gateway.guard import tables as guard_tables
+from gateway.identity import tables as identity_tables
 from gateway.limits import tables as limits_tables
 from gateway.privacy import tables as privacy_tables
 from gateway.records import tables as records_tables
@@ -14,6 +15,7 @@ __all__ = [
     "audit_tables",
     "budgets_tables",
     "guard_tables",
+    "identity_tables",
     "limits_tables",
     "privacy_tables",
     "records_tables",

@@ -33,10 +33,22 @@ def migrations(tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-async def test_a_written_migration_makes_every_table_and_is_applied_once(records_url: str, migrations: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/records/records.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+async def test_what_is_opened_first_is_what_is_declared(empty_url: str) -> None:
+    await test_what_is_opened_is_what_is_declared(empty_url)
+
+
+async def test_a_written_migration_makes_every_table_and_is_applied_once(empty_url: str, migrations: Path) -> None:
     await revise("0001", "first", migrations)
     assert [path.name for path in (migrations / "versions").glob("*.py")] == ["0001_first.py"]
-    database = Database(records_url)
+    database = Database(empty_url)
     await database.open(migrate=False)
     for _ in range(2):
         async with database.write() as connection:

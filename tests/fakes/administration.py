@@ -1,0 +1,96 @@
+"""AdminService over real records, for callers who are who their key says."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.access.gate import AccessGate
+from gateway.admin.compose import Parts, admin_servicer
+from gateway.admin.servicer import SERVICE
+from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.log import AuditLog
+from gateway.audit.seal import Seal
+from gateway.audit.store import AuditStore, Wanted
+from gateway.guard.policies import Policies
+from gateway.guard.policy import read
+from gateway.guard.store import GuardStore
+from gateway.guard.terms.library import Library
+from gateway.identity.store import IdentityStore
+from gateway.privacy.erasures import ErasureStore
+from gateway.privacy.holders.books import BookData
+from gateway.privacy.holders.identities import IdentityData
+from gateway.privacy.policies import KeepingPolicies
+from gateway.privacy.privacy import Privacy
+from gateway.records.changes import Changes
+from gateway.records.database import Database
+from gateway.records.writer import Writer
+from services.runtime.call import Call
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import Identity
+from services.runtime.interceptors import layers
+from services.runtime.interceptors.pipeline import Context
+from services.runtime.server import App
+from tests.fakes.identity import Keys
+
+ROOT = "hw_root"
+PEOPLE: Mapping[str, Identity] = {
+    ROOT: Identity("acme", "root", frozenset({"*"}), key="key_root"),
+    "hw_admin": Identity("acme", "ada", frozenset({"admin.keys:*", "admin.roles:*", "models.call:rag"}), key="key_ada"),
+    "hw_other": Identity("other", "olga", frozenset({f"admin.{noun}:*" for noun in (
+        "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "usage", "audit", "data")})),
+    "hw_nobody": Identity("acme", "noa", frozenset({"models.call:*"})),
+}  # fmt: skip
+
+
+class Known:
+    """Lets in whose key is known."""
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        call.identity = PEOPLE.get(call.metadata.get("authorization", "").removeprefix("Bearer "))
+        if call.identity is None:
+            raise Unauthenticated("the key is not known")
+        yield
+
+
+@dataclass(frozen=True)
+class Administration:
+    """A gateway's administration, ready to be served, and the records under it."""
+
+    app: App
+    database: Database
+    changes: Changes
+    trail: AuditStore
+
+    async def recorded(self, tenant: str = "acme") -> list[dict[str, object]]:
+        """What the audit says of the tenant."""
+        return [one.fields for one in await self.trail.page(Wanted(tenant=tenant))]
+
+
+@asynccontextmanager
+async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
+    """On the database at `url`, with the tenants acme and other."""
+    database = Database(url)
+    await database.open()
+    writer, changes, seal = Writer(database), Changes(database, 0.02), Seal(keys.private_pem)
+    log = AuditLog(database, writer, changes, Checkpoints(database, seal), attempt_seconds=0, checkpoint_seconds=0)
+    guards = Policies(GuardStore(database), read(None), Library(None), None)
+    changes.follow("guards", guards.reload)
+    privacy = Privacy(ErasureStore(database), [BookData(database), IdentityData(database)], log)
+    retention = KeepingPolicies(database, changes, days={})
+    parts = Parts(database, changes, log, seal, guards, privacy, retention, lambda call, context: "10.0.0.1")
+    servicer = admin_servicer(parts)
+    tenants = IdentityStore(database).tenants
+    for tenant in ("acme", "other"):
+        await tenants.create(tenant)
+    opened = (writer, changes, log)
+    for one in opened:
+        await one.open()
+    around = [*layers(None, 60), Known()]
+    app = App(servicer.add, [], layers=around, gate=AccessGate([SERVICE]))
+    try:
+        yield Administration(app, database, changes, AuditStore(database))
+    finally:
+        for one in reversed(opened):
+            await one.aclose()
+        await database.aclose()
