@@ -15,6 +15,8 @@ from services.runtime import tracing
 from services.runtime.call import current_or_none
 from services.runtime.redaction import redact, redact_field, redact_message
 
+# Below warnings these tell what goes through them: statements with their values, addresses with their queries.
+TALKATIVE = ("aiosqlite", "httpcore", "httpx", "httpcore2", "httpx2", "mcp", "sqlalchemy")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -69,3 +71,5 @@ def configure(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for library in TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
