@@ -82,7 +82,7 @@ async def _trouble(both: World, method: str, one: Attempt) -> str:
     ended = answer.reason or answer.code.name
     if one.ends is not None and not fnmatchcase(answer.reason, one.ends):
         return f"{method} of {requests[0]!s:.100} ended with {ended}, not {one.ends or 'OK'}"
-    owned = (SECRET.encode(), both.run_id.encode(), b"acme")
+    owned = (SECRET.encode(), both.run_id.encode(), f"{OWNER}-key".encode())
     return (
         f"{method} of {requests[0]!s:.100} gave what is not its" if any(part in answer.data for part in owned) else ""
     )

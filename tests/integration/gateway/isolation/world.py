@@ -218,6 +218,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
         settings = GatewaySettings(
             identity_private_key=folder / "private.pem",
             api_keys_file=folder / "keys.json",
+            records_url=f"sqlite:///{folder}/gateway/records.db",
             orchestrator_target=orchestrator,
             retrieval_target=retrieving,
             triton_target=triton,
