@@ -28,6 +28,8 @@ ENDS: Mapping[int, str] = {
     run_pb2.FINISH_REASON_LENGTH: "the answer reached its largest number of tokens",
     run_pb2.FINISH_REASON_TOOL_CALLS: "the model called tools of the caller's, who is to run them",
     run_pb2.FINISH_REASON_REJECTED: "a person refused it",
+    run_pb2.FINISH_REASON_CONTENT_FILTER: "a guard stopped the answer",
+    run_pb2.FINISH_REASON_BUDGET: "the caller's budget was used up",
 }
 
 
