@@ -1,0 +1,95 @@
+"""The layer that knows the caller: what the call gets, and until when."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.identity.addresses import Strangers
+from gateway.identity.authenticate import STARTS_RUNS, Authenticate
+from gateway.identity.credentials import Credentials
+from gateway.identity.errors import TooManyAttempts
+from gateway.identity.keys import KeyRing
+from services.runtime.call import Call
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import SHARED
+from tests.fakes.identity import Keys
+
+KEY = "hw_" + "a" * 40
+[RUN, *_] = sorted(STARTS_RUNS)
+
+
+class Peer:
+    """As much of a context as is asked for."""
+
+    def peer(self) -> str:
+        return "ipv4:10.0.0.9:5000"
+
+
+def layer(keys: Keys, folder: Path, run_seconds: float = 86_400.0, burst: int = 2) -> Authenticate:
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "ann", "scopes": ["*"]}
+    (folder / "keys.json").write_text(json.dumps({"keys": [stored]}))
+    callers = Credentials(KeyRing(folder / "keys.json"), strangers=Strangers(0.001, burst))
+    return Authenticate(callers, keys.signer, run_seconds)
+
+
+async def called(
+    authenticate: Authenticate, method: str = "/x/Y", seconds: float = 30, metadata: Mapping[str, str] | None = None
+) -> Call:
+    given = {"authorization": f"Bearer {KEY}"} if metadata is None else metadata
+    call, context = Call(method, given, deadline=time.monotonic() + seconds), Peer()
+    at: Any = context
+    async with authenticate.around(call, at):
+        return call
+
+
+@pytest.mark.parametrize("seconds", [0.1, 59, 61, 120, 3_600, float("inf")])
+async def test_the_token_is_good_for_as_long_as_the_call_may_take(keys: Keys, tmp_path: Path, seconds: float) -> None:
+    call = await called(layer(keys, tmp_path), seconds=seconds)
+    identity = keys.verifier.verify(call.token)
+    assert identity == call.identity
+    assert (identity.tenant, identity.subject, identity.key) == ("acme", "ann", "dev")
+    left = jwt.decode(call.token, options={"verify_signature": False})["exp"] - time.time()
+    needed = min(seconds, 86_400)
+    assert needed <= left <= needed + 3 * SHARED
+
+
+async def test_the_token_of_a_run_outlives_its_call(keys: Keys, tmp_path: Path) -> None:
+    call = await called(layer(keys, tmp_path), RUN)
+    left = jwt.decode(call.token, options={"verify_signature": False})["exp"] - time.time()
+    assert 86_300 < left <= 86_400
+
+
+async def test_calls_share_tokens(keys: Keys, tmp_path: Path) -> None:
+    authenticate = layer(keys, tmp_path)
+    tokens = {(await called(authenticate, seconds=100 + n / 10)).token for n in range(100)}
+    assert len(tokens) == 1
+
+
+async def test_strangers_are_told_to_come_back_later(keys: Keys, tmp_path: Path) -> None:
+    authenticate = layer(keys, tmp_path)
+    bad = {"authorization": "Bearer hw_x", "x-forwarded-for": "1.2.3.4, 9.9.9.9"}
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await called(authenticate, metadata=bad)
+    with pytest.raises(TooManyAttempts) as caught:
+        await called(authenticate, metadata={**bad, "x-forwarded-for": "5.6.7.8, 9.9.9.9"})
+    assert (caught.value.retry_after or 0) > 0
+    with pytest.raises(Unauthenticated):
+        await called(authenticate, metadata={**bad, "x-forwarded-for": "9.9.9.9, 1.2.3.4"})
+    await called(authenticate, metadata={"authorization": f"bearer {KEY} ", "x-forwarded-for": "9.9.9.9"})
+
+
+@pytest.mark.parametrize("name", ["x-headworks-identity", "x-headworks-tenant", "x-headworks-key"])
+async def test_headers_that_claim_an_identity_are_not_read(keys: Keys, tmp_path: Path, name: str) -> None:
+    token = keys.signer.token(keys.verifier.verify((await called(layer(keys, tmp_path))).token))
+    with pytest.raises(Unauthenticated, match="no API key"):
+        await called(layer(keys, tmp_path), metadata={name: token})
+    with pytest.raises(Unauthenticated):
+        await called(layer(keys, tmp_path), metadata={"authorization": f"Bearer {token}"})
