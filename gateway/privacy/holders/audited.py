@@ -9,6 +9,7 @@ from gateway.audit.log import ACTORS_CHANGED
 from gateway.audit.store import AuditStore, Wanted
 from gateway.audit.tables import ACTORS, CONTENT
 from gateway.privacy.holders.holder import Counts, Whose
+from gateway.privacy.thorough import erasing
 from gateway.records.changes import bump
 from gateway.records.database import Database
 
@@ -50,12 +51,12 @@ class AuditData:
 
     async def _delete_content(self, which: ColumnElement[bool]) -> int:
         some = select(CONTENT.c.sequence).where(which).limit(AT_ONCE)
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             return (await connection.execute(delete(CONTENT).where(CONTENT.c.sequence.in_(some)))).rowcount
 
     async def _delete_actors(self, whose: Whose) -> int:
         some = select(ACTORS.c.ref).where(_actors(whose)).limit(AT_ONCE)
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             gone = (await connection.execute(delete(ACTORS).where(ACTORS.c.ref.in_(some)))).rowcount
             if gone:
                 await bump(connection, ACTORS_CHANGED)

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from gateway.limits.tables import LIMIT_RULES
 from gateway.privacy.holders.holder import Counts, Whose
+from gateway.privacy.thorough import erasing
 from gateway.records.changes import bump
 from gateway.records.database import Database
 from gateway.usage.record import usage_id_at
@@ -30,7 +31,7 @@ class BookData:
             async with self._database.read() as connection:
                 rows = (await connection.execute(query)).mappings().all()
             for row in rows:
-                yield {"kind": "usage", **row}
+                yield {"kind": "usage", **{str(name): value for name, value in row.items()}}
             if len(rows) < AT_ONCE:
                 return
             after = rows[-1]["id"]
@@ -43,7 +44,7 @@ class BookData:
         rules = LIMIT_RULES.c.tenant == whose.tenant
         if whose.subject:
             rules &= LIMIT_RULES.c.caller == whose.subject
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             gone = (await connection.execute(delete(LIMIT_RULES).where(rules))).rowcount
             if gone:
                 await bump(connection, "limits")
@@ -62,13 +63,13 @@ class BookData:
         if not whose.subject:
             return await self._delete(_usage(whose))
         some = select(USAGE.c.id).where(_usage(whose)).limit(AT_ONCE)
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             nameless = update(USAGE).where(USAGE.c.id.in_(some)).values(subject=ERASED, key=ERASED)
             return (await connection.execute(nameless)).rowcount
 
     async def _delete(self, which: ColumnElement[bool]) -> int:
         some = select(USAGE.c.id).where(which).limit(AT_ONCE)
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             return (await connection.execute(delete(USAGE).where(USAGE.c.id.in_(some)))).rowcount
 
 

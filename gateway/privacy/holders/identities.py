@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from gateway.identity.journal import changed
 from gateway.identity.tables import API_KEYS, PRINCIPALS
 from gateway.privacy.holders.holder import Counts, Whose
+from gateway.privacy.thorough import erasing
 from gateway.records.database import Database
 
 KEY_FIELDS = ("id", "name", "prefix", "project", "created", "expires", "last_used", "revoked")
@@ -28,15 +29,19 @@ class IdentityData:
         for principal in principals:
             theirs = select(*(API_KEYS.c[name] for name in KEY_FIELDS)).where(API_KEYS.c.principal == principal["id"])
             async with self._database.read() as connection:
-                keys = [dict(row) for row in (await connection.execute(theirs)).mappings()]
-            yield {**principal, "kind": "principal", "is": principal["kind"], "keys": keys}
+                keys = [
+                    {str(name): value for name, value in row.items()}
+                    for row in (await connection.execute(theirs)).mappings()
+                ]
+            told = {str(name): value for name, value in principal.items()}
+            yield {**told, "kind": "principal", "is": principal["kind"], "keys": keys}
 
     async def erase(self, whose: Whose) -> AsyncGenerator[Counts, None]:
         if not whose.subject:
             yield {}
             return
         mine = (PRINCIPALS.c.tenant == whose.tenant) & (PRINCIPALS.c.name == whose.subject)
-        async with self._database.write() as connection:
+        async with erasing(self._database) as connection:
             ids = list((await connection.execute(select(PRINCIPALS.c.id).where(mine))).scalars())
             if ids:
                 await changed(connection, "principal", *ids)

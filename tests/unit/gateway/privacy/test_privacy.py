@@ -1,7 +1,10 @@
 """Everything is handed out and erased, and what breaks off is gone on with."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -17,8 +20,9 @@ from gateway.privacy.privacy import Privacy, Progress
 from gateway.usage.record import Usage
 from gateway.usage.writing import write_usage
 from services.runtime.errors import Unavailable
+from tests.fakes.identity import Keys
 from tests.fakes.serving import until
-from tests.unit.gateway.audit.conftest import ANN, BOB, Audit, entry
+from tests.unit.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
 
 ADMIN = Actor("acme", "root", "key_0", "10.0.0.3")
 
@@ -175,3 +179,17 @@ async def test_a_principal_goes_with_its_keys(audit: Audit) -> None:
     assert [counts async for counts in holder.erase(Whose("acme", "ann"))] == [{"principals": 1}]
     assert await rows(audit, "SELECT id FROM principals ORDER BY id") == [("usr_2",), ("usr_3",)]
     assert await rows(audit, "SELECT id FROM api_keys") == []
+
+
+async def test_nothing_is_left_in_the_file(tmp_path: Path, keys: Keys) -> None:
+    file = tmp_path / "records.db"
+    audit = await open_audit(f"sqlite:///{file}", keys)
+    await audit.log.record(entry(1, ANN, Content("unforgettable")))
+    assert [counts async for counts in AuditData(audit.database, audit.store).erase(Whose("acme"))]
+    await audit.aclose()
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    kept = await asyncio.to_thread(file.read_bytes)
+    assert b"unforgettable" not in kept
+    assert ANN.subject.encode() not in kept
