@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -215,10 +214,14 @@ async def test_audit(told: Told, run: Run, capsys: Capture, tmp_path: Path, keys
     assert "not sound" in out
 
 
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob("*audit*"))
+
+
 async def test_a_broken_export_leaves_no_file(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     assert await run("audit", "export", str(file), key="hw_nobody") == 1
-    assert not [name for name in os.listdir(tmp_path) if "audit" in name]
+    assert not leftovers(tmp_path)
 
 
 async def test_data(told: Told, run: Run, capsys: Capture, tmp_path: Path) -> None:
