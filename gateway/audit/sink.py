@@ -29,7 +29,9 @@ class Pending:
 
 
 class AuditSink:
-    """The records writer's way into the chain."""
+    """The records writer's way into the chain, whose head is locked last in every transaction."""
+
+    turn = 100
 
     def __init__(self, actors: Actors) -> None:
         self._actors = actors

@@ -24,6 +24,9 @@ class Sink(Protocol[T_contra]):
 
     A batch may be written again after a connection that broke while it committed, and is written item by item where
     something in it is refused: a sink writes rows with keys of their own and leaves those that are there already.
+
+    Rows that all replicas change are locked until the commit. Sinks that have such write in the same order in every
+    transaction: by `turn`, 0 where there is none, so that no replica waits for another in a circle.
     """
 
     async def write(self, connection: AsyncConnection, items: Sequence[T_contra]) -> None:
@@ -41,6 +44,10 @@ class _Entry:
     puts: Sequence[Put]
     done: "asyncio.Future[None]"
     since: float
+
+
+def _turn(batch: tuple[Sink[Any], list[Any]]) -> int:
+    return int(getattr(batch[0], "turn", 0))
 
 
 class Writer:
@@ -132,7 +139,7 @@ class Writer:
                 by_sink.setdefault(id(sink), (sink, []))[1].append(item)
         with COMMIT_SECONDS.time():
             async with self._database.write() as connection:
-                for sink, items in by_sink.values():
+                for sink, items in sorted(by_sink.values(), key=_turn):
                     await sink.write(connection, items)
 
     def _fail(self, entries: Sequence[_Entry], error: Exception) -> None:
