@@ -10,9 +10,9 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.grant import Hold, hold
 from gateway.budgets.ledger import Ledger
 from gateway.budgets.notify import Notifier
+from gateway.budgets.posting import Posting
 from gateway.budgets.refill import Refill
 from gateway.budgets.reservation import Reservation
-from gateway.budgets.settlement import Settlements
 from gateway.budgets.store import KIND, BudgetStore
 from gateway.budgets.tending import Tending
 from gateway.records.changes import Changes
@@ -45,7 +45,7 @@ class Budgets:
         self._book = BudgetBook()
         self._calendar = calendar or Calendar()
         self._refill = Refill(ledger, patience)
-        self._tending = Tending(writer, Settlements(ledger, AlertBook()), ledger, notifier)
+        self._tending = Tending(writer, Posting(ledger, AlertBook()), ledger, notifier)
 
     def follow(self, changes: Changes) -> None:
         """Keep up with budgets that are made, changed and deleted. Before `changes` is opened."""

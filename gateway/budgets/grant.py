@@ -15,11 +15,14 @@ class Grant:
     """A part of one period of a budget.
 
     `held`: what is leased from the database and not taken by calls that were settled. `reserved`: what open calls hold
-    of it. `used`: what calls have used whose settlement is not committed. `pending`: what settlements and returns under
-    way will take from the row in the database, so that the row has held + pending. `written`: `used`, as the row has
-    it. `waiting`: what calls wait for. `refused`: the least that was refused, `left`: what there was then. Times are
-    those of the monotonic clock: `good_until` the end of the lease, `touched` when something was last reserved,
-    `posted` when the row was last written, `refused_until` when to ask again.
+    of it. `used`: what streams had used when they last said so, until their settlement is committed. `pending`: what
+    settlements and returns will take from the row in the database, so that the row has held + pending. `owed`: the part
+    of that which is committed as spent, and is taken from the row a little later. `written`: `used`, as the row has it.
+
+    `waiting`: what calls wait for. `refused`: the least that was refused, `left`: what there was then. `ahead`: how
+    much more is leased than is short, so that about a second's calls need not ask. Times are those of the monotonic
+    clock: `good_until` the end of the lease, `touched` when something was last reserved, `posted` when the row was last
+    written, `asked` when more was last leased, `refused_until` when to ask again.
     """
 
     budget: Budget
@@ -28,6 +31,7 @@ class Grant:
     reserved: int = 0
     used: int = 0
     pending: int = 0
+    owed: int = 0
     written: int = 0
     waiting: int = 0
     open: int = 0
@@ -37,6 +41,8 @@ class Grant:
     posted: float = 0.0
     refused_until: float = 0.0
     refused: int = 0
+    ahead: int = 0
+    asked: float = 0.0
     left: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -82,10 +88,8 @@ class Hold:
         return self.reserve(max(used, self.amount), now)
 
     def settle(self, used: int) -> int:
-        """End with what was used in all; gives what of the grant it takes."""
+        """End with what was used in all; gives what of the grant it takes. `used` stays as the grant counts it."""
         grant = self.grant
-        grant.used += used - self.used
-        self.used = used
         self._close()
         taken = max(0, min(used, grant.held))
         grant.held -= taken

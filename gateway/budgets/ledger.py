@@ -18,9 +18,8 @@ from gateway.records.database import Database
 from gateway.usage.writing import upsert
 
 SWEPT = 100
-# A grant is larger than asked for while there is plenty, so that the next calls need not ask; near the end it is exact.
+# A grant grows by this part of what is left at most, beyond what is short.
 SHARE = 8
-AHEAD = 64
 # Of a lease: for so long its holder relies on it.
 SAFE = 0.8
 
@@ -66,9 +65,11 @@ class Ledger:
             if found is None:
                 spent -= await take_up(connection, grant, self.holder, self.lease, mine)
             drift = _drift(grant, mine, found is None)
-            left = amount - spent - mine - sum(row.amount for row in others)
+            # What was taken and is not yet off the row is spent already.
+            own = min(mine, grant.held + drift + grant.pending - grant.owed)
+            left = amount - spent - own - sum(row.amount for row in others)
             short = need + grant.reserved - grant.held - drift
-            given = _size(short, left, need, grant.waiting)
+            given = _size(short, left, grant.waiting - need, grant.ahead)
             await self._lease(connection, grant, given)
         grant.held += drift + given
         grant.written = mine if found is None else grant.written
@@ -163,9 +164,9 @@ def _drift(grant: Grant, mine: int, new: bool) -> int:
     return drift if new or not grant.pending else max(0, drift)
 
 
-def _size(short: int, left: int, need: int, waiting: int) -> int:
-    """How much to lease of what is left: what is short, or nothing where that is not there."""
+def _size(short: int, left: int, waiting: int, ahead: int) -> int:
+    """How much to lease of what is left: what is short, or nothing where that is not there; what others wait for; and
+    something ahead while there is plenty."""
     if short > left:
         return 0
-    ahead = min((left - short) // SHARE, AHEAD * need)
-    return max(0, min(left, short + max(ahead, waiting - need)))
+    return max(0, min(left, short + max(waiting, min((left - short) // SHARE, ahead))))

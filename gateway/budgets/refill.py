@@ -11,6 +11,9 @@ from gateway.budgets.ledger import Lease, Ledger
 # How long a refusal stands for those who come after it.
 REMEMBERED_SECONDS = 0.25
 PAUSE_SECONDS = 0.1
+# Who asks more often than this gets more at a time; at first, as much again as for so many calls.
+OFTEN_SECONDS = 1.0
+AHEAD = 16
 
 
 class Refill:
@@ -56,6 +59,9 @@ class Refill:
 
     async def _ask(self, grant: Grant, need: int) -> Lease:
         """What is leased is counted, even where the caller leaves meanwhile."""
+        now = time.monotonic()
+        grant.ahead = max(AHEAD * need, 2 * grant.ahead if now - grant.asked < OFTEN_SECONDS else grant.ahead // 2)
+        grant.asked = now
         task = asyncio.create_task(self._ledger.ask(grant, need))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

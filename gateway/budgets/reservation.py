@@ -52,7 +52,7 @@ class Reservation:
         charges = []
         for hold in self._holds:
             amount = used.of(hold.grant.budget.unit)
-            charges.append(Charge(hold.grant, amount, hold.settle(amount)))
+            charges.append(Charge(hold.grant, amount, hold.settle(amount), hold.used))
         self._holds = ()
         return self._settle(Settlement(usage, charges), beside)
 

@@ -11,7 +11,8 @@ from gateway.budgets.budget import Budget
 from gateway.budgets.grant import Grant
 from gateway.budgets.ledger import Ledger
 from gateway.budgets.notify import Notifier
-from gateway.budgets.settlement import Charge, Settlement, Settlements
+from gateway.budgets.posting import Posting
+from gateway.budgets.settlement import Charge, Settlement
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.writer import Put, Writer
 from gateway.usage.metrics import TenantMetrics
@@ -19,6 +20,8 @@ from gateway.usage.metrics import TenantMetrics
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 TICK_SECONDS = 0.25
+# How soon what calls took is taken from the row.
+OWED_SECONDS = 0.5
 # Calls whose usage could not be written are kept for so many; those beyond are lost, and logged.
 KEPT = 100_000
 Waiting = tuple[Settlement, Sequence[Put]]
@@ -27,9 +30,9 @@ Waiting = tuple[Settlement, Sequence[Put]]
 class Tending:
     """Owns the grants of this process."""
 
-    def __init__(self, writer: Writer, settlements: Settlements, ledger: Ledger, notifier: Notifier) -> None:
+    def __init__(self, writer: Writer, posting: Posting, ledger: Ledger, notifier: Notifier) -> None:
         self._writer = writer
-        self._settlements = settlements
+        self._posting = posting
         self._ledger = ledger
         self._notifier = notifier
         self._grants: dict[tuple[str, str], Grant] = {}
@@ -62,7 +65,7 @@ class Tending:
     def settle(self, settlement: Settlement, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
         """Hand it to the writer; where that fails it is tried again later."""
         try:
-            done = self._writer.put_together([(self._settlements, settlement), *beside])
+            done = self._writer.put_together([(self._posting, settlement), *beside])
         except RecordsUnavailable as error:
             done = asyncio.get_running_loop().create_future()
             done.set_exception(error)
@@ -89,7 +92,7 @@ class Tending:
             self._unsettled.append((settlement, beside))
         else:
             log.error("usage is lost", extra={"usage": settlement.usage.id, "tenant": settlement.usage.tenant})
-            settlement.committed()
+            settlement.abandoned()
 
     def _committed(self, settlement: Settlement) -> None:
         settlement.committed()
@@ -110,7 +113,7 @@ class Tending:
         for key, grant in list(self._grants.items()):
             if now - grant.touched >= IDLE_SECONDS:
                 self._rest(key, grant, now)
-            elif grant.leased and now - grant.posted >= self._ledger.lease / 4:
+            elif self._due(grant, now):
                 self._renew(grant, 0)
         if now - self._swept >= self._ledger.lease / 2 and (self._sweep is None or self._sweep.done()):
             self._swept = now
@@ -126,8 +129,13 @@ class Tending:
             self._renew(grant, spare)
         elif not grant.busy:
             del self._grants[key]
-        elif grant.leased and now - grant.posted >= self._ledger.lease / 4:
+        elif self._due(grant, now):
             self._renew(grant, 0)
+
+    def _due(self, grant: Grant, now: float) -> bool:
+        """It is time to write the grant's row."""
+        pause = OWED_SECONDS if grant.owed else self._ledger.lease / 4
+        return grant.leased and now - grant.posted >= pause
 
     def _renew(self, grant: Grant, back: int) -> "asyncio.Future[None]":
         grant.posted = time.monotonic()

@@ -7,6 +7,7 @@ from sqlalchemy import Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.records.many import Many
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE, USAGE_DAILY
 
@@ -15,14 +16,29 @@ GROUP = ("day", "tenant", "project", "key", "agent", "model")
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
 
 
+def upsert(dialect: str, table: Table) -> Any:
+    """An insert that may say what a conflict does, which each database has in its own words."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def _daily(dialect: str) -> Many:
+    statement = upsert(dialect, USAGE_DAILY)
+    more = {name: USAGE_DAILY.c[name] + statement.excluded[name] for name in SUMS}
+    return Many(statement.on_conflict_do_update(index_elements=list(GROUP), set_=more))
+
+
+INSERT = Many(insert(USAGE))
+ADD = {dialect: _daily(dialect) for dialect in ("sqlite", "postgresql")}
+
+
 async def write_usage(connection: AsyncConnection, rows: Sequence[Usage]) -> None:
     """Write rows that are not there yet, and add them to the sums of their days."""
     if not rows:
         return
-    await connection.execute(insert(USAGE), [{name: getattr(row, name) for name in COLUMNS} for row in rows])
-    statement = _daily(connection.dialect.name)
+    await INSERT.execute(connection, [{name: getattr(row, name) for name in COLUMNS} for row in rows])
     # In order, so that two replicas do not wait for each other.
-    await connection.execute(statement, [_values(group, sums) for group, sums in sorted(summed(rows).items())])
+    sums = [_values(group, sums) for group, sums in sorted(summed(rows).items())]
+    await ADD[connection.dialect.name].execute(connection, sums)
 
 
 def summed(rows: Sequence[Usage]) -> dict[tuple[str, ...], list[int]]:
@@ -38,14 +54,3 @@ def summed(rows: Sequence[Usage]) -> dict[tuple[str, ...], list[int]]:
 
 def _values(group: tuple[str, ...], sums: list[int]) -> dict[str, Any]:
     return dict(zip(GROUP, group, strict=True)) | dict(zip(SUMS, sums, strict=True))
-
-
-def _daily(dialect: str) -> Any:
-    statement = upsert(dialect, USAGE_DAILY)
-    more = {name: USAGE_DAILY.c[name] + statement.excluded[name] for name in SUMS}
-    return statement.on_conflict_do_update(index_elements=list(GROUP), set_=more)
-
-
-def upsert(dialect: str, table: Table) -> Any:
-    """An insert that may say what a conflict does, which each database has in its own words."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

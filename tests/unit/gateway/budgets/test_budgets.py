@@ -138,7 +138,9 @@ async def test_a_hundred_streams_overrun_by_a_chunk_each_at_most(records_url: st
 async def test_a_thousand_parallel_reservations_never_pass_the_limit(records_url: str, count: int) -> None:
     amount, estimate = 5_000, 10
     async with AsyncExitStack() as stack:
-        replicas = [await stack.enter_async_context(replica(records_url, f"gateway-{n}")) for n in range(count)]
+        replicas = [
+            await stack.enter_async_context(replica(records_url, f"gateway-{n}", patience=5.0)) for n in range(count)
+        ]
         budget = await replicas[0].budget(amount)
         for one in replicas:
             await one.budgets.reload()

@@ -1,0 +1,132 @@
+"""What ended calls used, written in one transaction: their rows of usage, the sums of the day, and the budgets.
+
+Of a budget, a call that ends changes what is spent, and no more than that: three statements for a whole batch. The
+row of the grant is written with its renewals, and with calls whose use it has already.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Update, bindparam, case, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.budgets.alert import AlertBook
+from gateway.budgets.grant import Grant
+from gateway.budgets.ledger import SAFE, Ledger, now_of, of_holder, take_up
+from gateway.budgets.settlement import Charge, Effect, Row, Settlement
+from gateway.budgets.tables import GRANTS, PERIODS
+from gateway.records.many import Many
+from gateway.usage.record import Usage
+from gateway.usage.tables import USAGE
+from gateway.usage.writing import write_usage
+
+CHUNK = 500
+SPEND = Many(
+    update(PERIODS)
+    .where(PERIODS.c.budget == bindparam("of_budget"), PERIODS.c.period == bindparam("of_period"))
+    .values(spent=PERIODS.c.spent + bindparam("more"))
+)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """The charges of one grant in a batch. `plain`: none of them is in the grant's row."""
+
+    grant: Grant
+    used: int = 0
+    taken: int = 0
+    streamed: int = 0
+    plain: bool = True
+
+
+class Posting:
+    """The sink of settlements."""
+
+    def __init__(self, ledger: Ledger, alerts: AlertBook) -> None:
+        self._ledger = ledger
+        self._alerts = alerts
+
+    async def write(self, connection: AsyncConnection, items: Sequence[Settlement]) -> None:
+        done = await _committed(connection, [item.usage.id for item in items if item.tried and item.usage])
+        fresh = []
+        for item in items:
+            item.tried = True
+            item.alerts.clear()
+            item.effects.clear()
+            if item.usage is not None and item.usage.id in done:
+                item.effects += [Effect(charge.grant, charge.taken) for charge in item.charges]
+            else:
+                fresh.append(item)
+        await write_usage(connection, [item.usage for item in fresh if item.usage])
+        # In order, so that two replicas do not wait for each other.
+        sums = sorted(_summed(fresh), key=lambda one: (one.grant.budget.id, one.grant.period))
+        if sums:
+            await SPEND.execute(connection, [_spent(one) for one in sums])
+        for one in sums:
+            if one.plain:
+                items[0].effects.append(Effect(one.grant, owed=one.taken))
+            else:
+                await self._post(connection, one, items[0])
+
+    async def _post(self, connection: AsyncConnection, one: _Sum, item: Settlement) -> None:
+        """Write the grant's row, whose period is locked, and see whether there is anything to tell."""
+        grant, ledger = one.grant, self._ledger
+        good_until = time.monotonic() + ledger.lease * SAFE
+        this = (PERIODS.c.budget == grant.budget.id) & (PERIODS.c.period == grant.period)
+        spent: int | None = (await connection.execute(select(PERIODS.c.spent).where(this))).scalar_one_or_none()
+        taken, running = one.taken + grant.owed, grant.used - one.streamed
+        effect_owed = -grant.owed
+        if spent is None:  # the budget was deleted
+            item.effects.append(Effect(grant, taken, effect_owed))
+            return
+        item.alerts += await self._alerts.reached(connection, grant, spent)
+        renewed = await connection.execute(_renewal(connection.dialect.name, grant, ledger, taken, running))
+        restored = not renewed.rowcount and grant.leased
+        if restored:  # it was taken back while this process was slow: go on with what its streams have used
+            await take_up(connection, grant, ledger.holder, ledger.lease, running)
+        item.effects.append(Effect(grant, taken, effect_owed, Row(running, good_until, restored)))
+
+
+def _renewal(dialect: str, grant: Grant, ledger: Ledger, taken: int, running: int) -> Update:
+    """What the grant's row is set to."""
+    rest = GRANTS.c.amount - taken
+    return (
+        update(GRANTS)
+        .where(of_holder(grant, ledger.holder))
+        .values(
+            amount=case((rest < 0, 0), else_=rest),
+            used=running,
+            expires=now_of(dialect) + ledger.lease,
+        )
+    )
+
+
+async def _committed(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have rows."""
+    found: set[str] = set()
+    for first in range(0, len(ids), CHUNK):
+        asked = select(USAGE.c.id).where(USAGE.c.id.in_(ids[first : first + CHUNK]))
+        found.update((await connection.execute(asked)).scalars())
+    return found
+
+
+def _spent(one: _Sum) -> dict[str, object]:
+    return {"of_budget": one.grant.budget.id, "of_period": one.grant.period, "more": one.used}
+
+
+def _summed(items: Iterable[Settlement]) -> Iterable[_Sum]:
+    sums: dict[int, _Sum] = {}
+    for usage, charge in ((item.usage, charge) for item in items for charge in item.charges):
+        one = sums.setdefault(id(charge.grant), _Sum(charge.grant))
+        one.used += charge.used
+        one.taken += charge.taken
+        one.streamed += charge.streamed
+        if _written(usage, charge):
+            one.plain = False
+    return sums.values()
+
+
+def _written(usage: Usage | None, charge: Charge) -> bool:
+    """It renews the grant's row, or is a call that the row may have."""
+    return usage is None or bool(charge.streamed and charge.grant.written)
