@@ -14,7 +14,7 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.records.errors import RecordsUnavailable
 from gateway.usage.query import Wanted
 from tests.fixtures.processes import Postgres
-from tests.unit.gateway.budgets.replicas import WHO, replica, settle
+from tests.unit.gateway.budgets.replicas import WHO, Replica, replica, settle
 
 ROOT = Path(__file__).parents[4]
 # Opens a stream of 60 tokens so far under a short lease, says so, and waits to be killed.
@@ -83,6 +83,33 @@ async def test_a_process_that_stalled_beyond_its_lease_counts_nothing_twice(reco
         assert reservation.take(Cost(80)) or await reservation.extend(Cost(80))
         await settle(reservation, 90)
         assert await quick.spent(budget) == 91
+
+
+async def test_a_settled_stream_is_not_counted_again_when_its_process_dies(records_url: str) -> None:
+    async with replica(records_url, "dies", lease=1.0) as dies, replica(records_url, "lives", lease=60.0) as lives:
+        budget = await dies.budget(1_000)
+        streams = [await dies.budgets.reserve(WHO, "rag", Cost(100)) for _ in range(2)]
+        for stream in streams:
+            stream.take(Cost(60))
+        async with asyncio.timeout(5):
+            while await _used(lives) != 120:
+                await asyncio.sleep(0.05)
+        await settle(streams[0], 70)
+        assert await _used(lives) == 60
+        async with lives.database.write() as connection:
+            await connection.exec_driver_sql("UPDATE budget_grants SET expires = 1")
+        await lives.budgets.reload()
+        await lives.call(1, 1)
+        assert await lives.spent(budget) == 70 + 60 + 1
+        streams[1].release()
+    async with replica(records_url) as later:
+        await later.call(1, 1)
+        assert await later.spent(budget) in (70 + 1 + 1, 70 + 60 + 1 + 1)
+
+
+async def _used(one: Replica) -> int:
+    async with one.database.read() as connection:
+        return int((await connection.exec_driver_sql("SELECT COALESCE(SUM(used), 0) FROM budget_grants")).scalar_one())
 
 
 async def test_a_stream_beyond_its_lease_asks_before_it_goes_on(postgres_server: Postgres, postgres_url: str) -> None:
