@@ -3,6 +3,7 @@
 from typing import Any
 
 from google.protobuf.message import Message
+from headworks.gateway.v1 import guard_service_pb2 as guard
 from headworks.gateway.v1 import openai_service_pb2 as openai
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
@@ -94,8 +95,14 @@ OPENAI: dict[str, list[Attempt]] = {
     "GetModel": [attempt(openai.GetModelRequest(model="keeper"), "MODEL_NOT_FOUND")],
 }
 
+# For the mesh itself: whoever has a token of the gateway's is screened by the policies of its own tenant.
+GUARD: dict[str, list[Attempt]] = {
+    "Screen": [attempt(guard.ScreenRequest(items=[guard.ScreenItem(id="1", text="x")]), None)]
+}
+
 CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
     "headworks.gateway.v1.AdminService": ADMIN,
+    "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.OpenAIService": OPENAI,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,

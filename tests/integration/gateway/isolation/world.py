@@ -1,9 +1,10 @@
 """Two tenants behind one gateway, before the real orchestrator and the real retrieval."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ instructions: {SECRET}
 retrieval: {{mode: always, required: true, collections: [docs]}}
 """
 ADMIN = "headworks.gateway.v1.AdminService"
+REFUSAL_SECONDS = 0.5
 OWNER, THIEF = "acme", "beta"
 API_KEYS = {OWNER: "hw_" + "a" * 40, THIEF: "hw_" + "b" * 40}
 
@@ -73,6 +75,7 @@ class World:
     behind: dict[str, Any]
     run_id: str = ""
     ids: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=API_KEYS.copy)
     extra: tuple[tuple[str, str], ...] = field(default=())
 
     def forged(self) -> tuple[tuple[str, str], ...]:
@@ -85,16 +88,20 @@ class World:
             ("x-tenant", OWNER),
         )
 
-    async def ask(self, tenant: str, method: str, *requests: Message) -> Answer:
-        """One call of a method, by its path."""
+    async def ask(self, who: str, method: str, *requests: Message) -> Answer:
+        """One call of a method, by its path, with the key that `secrets` has for `who`."""
         described = self.methods[method]
         kind = f"{'stream' if described.client_streaming else 'unary'}_"
         kind += "stream" if described.server_streaming else "unary"
         made = getattr(self.channel, kind)(
             method, lambda message: message.SerializeToString(), GetMessageClass(described.output_type).FromString
         )
-        metadata = (("authorization", f"Bearer {API_KEYS[tenant]}"), *self.extra)
-        call = made(iter(requests) if described.client_streaming else requests[0], metadata=metadata, timeout=20)
+        metadata = (("authorization", f"Bearer {self.secrets[who]}"), *self.extra)
+        if described.client_streaming:
+            call = made(metadata=metadata, timeout=20)
+            await _write(call, requests)
+        else:
+            call = made(requests[0], metadata=metadata, timeout=20)
         messages: list[Any] = []
         try:
             if described.server_streaming:
@@ -122,15 +129,15 @@ class World:
     async def _fill_records(self) -> None:
         """Give the owner what administrators look after."""
         for tenant in API_KEYS:
-            await self._admin("CreateTenant", admin.CreateTenantRequest(id=tenant))
-        made = await self._admin("CreateProject", admin.CreateProjectRequest(name=SECRET))
+            await self.admin("CreateTenant", admin.CreateTenantRequest(id=tenant))
+        made = await self.admin("CreateProject", admin.CreateProjectRequest(name=SECRET))
         self.ids["project"] = made.project.id
         user = admin_pb2.Principal.KIND_USER
-        made = await self._admin("CreatePrincipal", admin.CreatePrincipalRequest(kind=user, name=SECRET))
+        made = await self.admin("CreatePrincipal", admin.CreatePrincipalRequest(kind=user, name=SECRET))
         self.ids["principal"] = made.principal.id
-        await self._admin("PutRole", admin.PutRoleRequest(name="keeping", permissions=["models.read:*"]))
-        await self._admin("BindRole", admin.BindRoleRequest(role="user", principal=self.ids["principal"]))
-        made = await self._admin("CreateApiKey", admin.CreateApiKeyRequest(principal=self.ids["principal"]))
+        await self.admin("PutRole", admin.PutRoleRequest(name="keeping", permissions=["models.read:*"]))
+        await self.admin("BindRole", admin.BindRoleRequest(role="user", principal=self.ids["principal"]))
+        made = await self.admin("CreateApiKey", admin.CreateApiKeyRequest(principal=self.ids["principal"]))
         self.ids["key"] = made.key.id
         of_tenant, day, tokens = (
             admin_pb2.Budget.SCOPE_TENANT,
@@ -138,11 +145,12 @@ class World:
             admin_pb2.Budget.UNIT_TOKENS,
         )
         budget = admin.CreateBudgetRequest(scope=of_tenant, period=day, unit=tokens, amount=1 << 40)
-        self.ids["budget"] = (await self._admin("CreateBudget", budget)).budget.id
-        made = await self._admin("CreateRateLimit", admin.CreateRateLimitRequest(requests_per_minute=1 << 30))
+        self.ids["budget"] = (await self.admin("CreateBudget", budget)).budget.id
+        made = await self.admin("CreateRateLimit", admin.CreateRateLimitRequest(requests_per_minute=1 << 30))
         self.ids["limit"] = made.limit.id
 
-    async def _admin(self, method: str, request: Message) -> Any:
+    async def admin(self, method: str, request: Message) -> Any:
+        """What an operator is answered."""
         return (await self._done(f"/{ADMIN}/{method}", request)).messages[0]
 
     async def view(self) -> list[bytes]:
@@ -170,8 +178,8 @@ class World:
                 ("ListGuardPolicies", admin.ListGuardPoliciesRequest()),
                 ("GetRetention", admin.GetRetentionRequest()),
             ]
-            seen += [(await self._admin(name, request)).SerializeToString() for name, request in mine]
-            budgets = await self._admin("ListBudgets", admin.ListBudgetsRequest())
+            seen += [(await self.admin(name, request)).SerializeToString() for name, request in mine]
+            budgets = await self.admin("ListBudgets", admin.ListBudgetsRequest())
             seen += [f"{one.id} {one.amount}".encode() for one in budgets.budgets]
         return seen
 
@@ -179,6 +187,18 @@ class World:
         answer = await self.ask(OWNER, method, *requests)
         assert answer.code is grpc.StatusCode.OK, answer
         return answer
+
+
+async def _write(call: Any, requests: tuple[Message, ...]) -> None:
+    """All of the requests. A server that refuses the first is given the time to say so: gRPC's client takes a stream
+    that ended while it was written to for an error of its own."""
+    for request in requests:
+        await call.write(request)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            await asyncio.shield(asyncio.ensure_future(call.code()))
+    if not call.done():
+        await call.done_writing()
 
 
 def body(**fields: Any) -> HttpBody:
