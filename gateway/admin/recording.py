@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.layer import entry_of
 from gateway.audit.log import AuditLog
+from gateway.records.metadata import collect_ids
 from services.runtime.call import Call, current
 from services.runtime.interceptors.pipeline import Context
 
@@ -24,8 +25,15 @@ _change: ContextVar["_Change"] = ContextVar("change")
 
 @dataclass(slots=True)
 class _Change:
+    """`made`: the ids of what it has made so far."""
+
     entry: AuditEntry
+    made: list[str]
     recorded: bool = False
+
+    def told(self) -> AuditEntry:
+        made = {"made": ",".join(self.made)} if self.made else {}
+        return replace(self.entry, details={**self.entry.details, **made})
 
 
 class Recorder:
@@ -39,18 +47,19 @@ class Recorder:
         """Whatever this call changes from here on is recorded as what `request` asks for."""
         call, told = current(), dict(facts(request))
         address = self._address(call, context)
-        _change.set(_Change(entry_of(call, address, decision=Decision.ALLOWED, reason="", details=told)))
+        entry = entry_of(call, address, decision=Decision.ALLOWED, reason="", details=told)
+        _change.set(_Change(entry, collect_ids()))
 
     async def before_commit(self, connection: AsyncConnection) -> None:
         """For Database.observed: the stores of administrators are made on such a one."""
         change = _change.get()
-        await self._audit.append(connection, [change.entry])
+        await self._audit.append(connection, [change.told()])
         change.recorded = True
 
     async def end(self) -> None:
         """The call is well: what no transaction has recorded is recorded now. Raises RecordsUnavailable."""
         if not _change.get().recorded:
-            await self._audit.record(_change.get().entry)
+            await self._audit.record(_change.get().told())
         current().audited = True
 
     def actor(self) -> Actor:

@@ -31,21 +31,21 @@ class Checkpointer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def checkpoint(self) -> int:
+    async def checkpoint(self, connection: aiosqlite.Connection) -> int:
         """Move what can be moved without keeping anybody waiting; the pages that the log had."""
-        async with aiosqlite.connect(self._path, isolation_level=None) as connection:
-            _, pages, _ = await self._pragma(connection, "PASSIVE")
-            if pages > self._log_pages:
-                await self._pragma(connection, "TRUNCATE")
-            return pages
+        _, pages, _ = await self._pragma(connection, "PASSIVE")
+        if pages > self._log_pages:
+            await self._pragma(connection, "TRUNCATE")
+        return pages
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._seconds)
-            try:
-                await self.checkpoint()
-            except (OSError, sqlite3.Error) as error:
-                LOG.warning("SQLite's log cannot be moved", extra={"error": str(error)})
+        async with aiosqlite.connect(self._path, isolation_level=None) as connection:
+            while True:
+                await asyncio.sleep(self._seconds)
+                try:
+                    await self.checkpoint(connection)
+                except (OSError, sqlite3.Error) as error:
+                    LOG.warning("SQLite's log cannot be moved", extra={"error": str(error)})
 
     @staticmethod
     async def _pragma(connection: aiosqlite.Connection, mode: str) -> tuple[int, int, int]:

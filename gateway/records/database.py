@@ -19,14 +19,16 @@ Observer = Callable[[AsyncConnection], Awaitable[None]]
 
 
 class Database:
-    """Connections to the records. `timeout`: seconds that one transaction may take, waiting included."""
+    """Connections to the records. `timeout`: seconds that one transaction may take, waiting included.
+    `checkpoint_seconds`: how often SQLite's log is moved into the database."""
 
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 5.0, checkpoint_seconds: float = 1.0) -> None:
         self._url = parse(url)
         self._timeout = timeout
+        self._checkpoint_seconds = checkpoint_seconds
         self._engines = open_engines(self._url, timeout)
         self._checkpointer: Checkpointer | None = None
-        self._gone = False
+        self._gone: set[AsyncEngine] = set()
         self._before_commit: Observer | None = None
 
     def observed(self, before_commit: Observer) -> "Database":
@@ -48,7 +50,7 @@ class Database:
             async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
                 await bring_up_to_date(connection)
         if path is not None:
-            self._checkpointer = Checkpointer(path)
+            self._checkpointer = Checkpointer(path, self._checkpoint_seconds)
             await self._checkpointer.open()
 
     async def aclose(self) -> None:
@@ -80,14 +82,15 @@ class Database:
                 async with asyncio.timeout(seconds), engine.begin() as connection:
                     yield connection
         except RecordsUnavailable as error:
-            self._note(error)
+            self._note(engine, error)
             raise
-        self._note(None)
+        self._note(engine, None)
 
-    def _note(self, error: RecordsUnavailable | None) -> None:
-        """Log when the database goes and when it comes back, not every call between."""
-        if error is not None and not self._gone:
+    def _note(self, engine: AsyncEngine, error: RecordsUnavailable | None) -> None:
+        """Log when reading or writing ends and when it goes on, not every call between. A full disk can be read."""
+        if error is not None and engine not in self._gone:
+            self._gone.add(engine)
             LOG.warning("the records cannot be reached", extra={"error": cause_of(error)})
-        if error is None and self._gone:
-            LOG.info("the records can be reached again")
-        self._gone = error is not None
+        elif error is None and engine in self._gone:
+            self._gone.discard(engine)
+            LOG.warning("the records can be reached again")

@@ -188,14 +188,14 @@ async def test_what_is_for_operators_is_for_operators(admin: Admin) -> None:
 
 async def test_every_change_is_on_record_with_who_made_it(admin: Admin) -> None:
     principal = await admin.account("ci@example.com", display_name="CI")
-    await admin("CreateApiKey", pb.CreateApiKeyRequest(principal=principal, name="secret plan"))
+    key = (await admin("CreateApiKey", pb.CreateApiKeyRequest(principal=principal, name="secret plan"))).key
     await admin.refused("CreateProject", pb.CreateProjectRequest(name=""))
     await admin("ListApiKeys", pb.ListApiKeysRequest())
     records = await admin.office.recorded()
     told = [(str(one["action"]).rpartition("/")[2], one["details"]) for one in records]
     assert told == [
-        ("CreatePrincipal", {"kind": "KIND_SERVICE_ACCOUNT"}),
-        ("CreateApiKey", {"principal": principal}),
+        ("CreatePrincipal", {"kind": "KIND_SERVICE_ACCOUNT", "made": principal}),
+        ("CreateApiKey", {"principal": principal, "made": key.id}),
     ]
     page = await admin("ListAuditRecords", pb.ListAuditRecordsRequest(page_size=1))
     assert (page.records[0].subject, page.records[0].key, page.records[0].address) == ("root", "key_root", "10.0.0.1")

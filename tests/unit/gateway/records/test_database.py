@@ -14,6 +14,7 @@ from gateway.records.engine import parse
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.metadata import new_id
 from gateway.records.tables import REVISIONS
+from tests.fixtures.processes import Postgres
 from tests.unit.gateway.records.conftest import NOTES, notes_in, open_database
 
 
@@ -134,6 +135,23 @@ async def test_a_lock_that_is_held_for_too_long_is_an_outage(records_url: str) -
     finally:
         await holder.aclose()
         await waiter.aclose()
+
+
+async def test_says_once_that_the_database_is_gone(
+    postgres_server: Postgres, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = await open_database(postgres_url, timeout=1)
+    await asyncio.to_thread(postgres_server.stop)
+    for _ in range(3):
+        with pytest.raises(RecordsUnavailable):
+            await notes_in(database)
+    await asyncio.to_thread(postgres_server.start)
+    for _ in range(2):
+        await notes_in(database)
+    said = [record.message for record in caplog.records if record.name == "gateway.records.database"]
+    assert said == ["the records cannot be reached", "the records can be reached again"]
+    assert all(getattr(record, "error", "x") for record in caplog.records)
+    await database.aclose()
 
 
 async def test_sqlite_may_not_write_where_it_reads(tmp_path: Path) -> None:
