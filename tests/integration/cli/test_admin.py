@@ -63,7 +63,9 @@ def test_every_verb_has_help_with_an_example(group: str, capsys: Capture) -> Non
     verbs = [line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line.strip()]
     for verb in verbs:
         assert main.run([group, verb, "--help"]) == 0
-        assert f"headworks {group} {verb}" in capsys.readouterr().out.partition("Example")[2], verb
+        text = capsys.readouterr().out
+        assert f"headworks {group} {verb}" in text.partition("Example")[2], verb
+        assert "--json" in text, verb
 
 
 async def test_from_a_tenant_to_a_key(told: Told, run: Run, capsys: Capture) -> None:
@@ -196,7 +198,7 @@ async def test_audit(told: Told, run: Run, capsys: Capture, tmp_path: Path, keys
     for name in ("a", "b", "c"):
         await told("projects", "create", name)
     found = (await told("audit", "list"))["records"]
-    assert [(one["subject"], one["record"]["details"]) for one in found] == [("root", {"name": n}) for n in "abc"]
+    assert [(one["subject"], one["record"]["details"]["name"]) for one in found] == [("root", name) for name in "abc"]
     assert await run("audit", "list", "--most", "1") == 0
     assert (await told("audit", "verify"))["sound"] is True
     file, public = tmp_path / "audit.jsonl", tmp_path / "public.pem"

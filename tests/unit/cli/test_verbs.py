@@ -48,7 +48,7 @@ def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     assert "Usage: headworks" in text
     assert "Example" in text or not verb
-    assert "--json" in text or verb in ([], ["run"], ["agents"], ["sessions"], ["certs"])
+    assert "--json" in text or verb == [] or "COMMAND [ARGS]" in text
 
 
 @pytest.mark.parametrize(
