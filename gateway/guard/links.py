@@ -18,16 +18,23 @@ _AUTHORITY = (
     r"(?:[A-Za-z0-9_~%:@-]|\.(?=[\w%])|[\[({](?:\.|dot)[\])}]|\[[0-9A-Fa-f:.]{2,40}\]|[\u00c0-\u06ff]"
     r"|(?<=[/.])\w{1,63}){1,253}"
 )
-_PATH = r"(?:[/\\?#][!#-&*-;=?-\[\]-_a-z|~]{0,1800})?"
+_PATH = r"(?:[/\\?#][!#-&*-;=?-\[\]-_a-z|~]{0,1800}(?<![.,;:!?]))?"
+_SCHEME = r"(?:(?<![A-Za-z0-9])(?:h(?:tt|xx)ps?|ftp|wss?)(?::|\[:\])[/\\]{1,4}|(?<![A-Za-z0-9:/\\])//)"
+_EDGE = r"(?<![A-Za-z0-9_/\\=&?#@.:%-])"
+_BARE = rf"(?:{_LABEL}{_DOT}){{1,8}}{_TLD}(?![A-Za-z0-9@-])(?!{_DOT}[A-Za-z0-9])"
+_SPOKEN = (
+    rf"(?!(?:the|an?|this|that|any|every) dot )(?:{_LABEL}{_DOT}){{0,4}}(?:{_LABEL} dot ){{1,4}}{_TLD}(?![A-Za-z0-9-])"
+)
 _LINK = re.compile(
-    rf"(?:(?<![A-Za-z0-9])(?:(?:h(?:tt|xx)ps?|ftp|wss?)(?::|\[:\])[/\\]{{1,4}}|(?<![:/\\])//)(?P<full>{_AUTHORITY})"
-    rf"|(?<![\w/\\=&?#@.:%-])(?P<bare>(?:{_LABEL}{_DOT}){{1,8}}{_TLD})(?![A-Za-z0-9@-])(?!{_DOT}[A-Za-z0-9])"
-    rf"|(?<![\w/\\=&?#@.:%-])(?P<said>(?:{_LABEL} dot ){{1,4}}{_TLD})(?![A-Za-z0-9-])){_PATH}",
-    re.IGNORECASE,
+    rf"(?:{_SCHEME}(?P<full>{_AUTHORITY})|{_EDGE}(?P<bare>{_BARE})|{_EDGE}(?P<said>{_SPOKEN})){_PATH}", re.IGNORECASE
 )
 _SIGN = re.compile(r"//|\\\\|:[/\\]|\.\w|[\[({](?:\.|dot)[\])}]| dot |%2e", re.IGNORECASE)
-_SAID = re.compile(rf"(?<![\w-])(?:{_LABEL} dot ){{0,4}}[A-Za-z0-9-]{{1,63}}(?: (?:d|do|dot|dot )?)?\Z", re.IGNORECASE)
-_LONGEST, _LONGEST_SAID = 2100, 340
+_SAID = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:[A-Za-z0-9.()\[\]{}-]{1,330} dot ){0,4}"
+    r"[A-Za-z0-9.()\[\]{}-]{1,330}(?: (?:d|do|dot|dot )?)?\Z",
+    re.IGNORECASE,
+)
+_LONGEST, _LONGEST_SAID = 2100, 640
 _AFTER = 8
 
 
@@ -80,5 +87,8 @@ def _open_word(text: str) -> int:
 
 def _open_said(text: str) -> int:
     """Where a host begins whose dots are said."""
-    found = _SAID.search(text, max(len(text) - _LONGEST_SAID, 0))
+    lowest = max(len(text) - _LONGEST_SAID, 0)
+    if not text.endswith(" ") and " d" not in text[lowest:]:
+        return len(text)
+    found = _SAID.search(text, lowest)
     return found.start() if found else len(text)

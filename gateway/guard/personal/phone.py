@@ -9,7 +9,7 @@ import phonenumbers
 NAME = "PHONE"
 # The whole of what looks like one number, since a part of a longer one is none.
 _PATTERN = re.compile(
-    r"(?<![A-Za-z0-9])(?<![A-Za-z0-9][.+/-])(?<!\d[ (])(?:\+ ?)?\(?\d{1,15}\)?(?:[ ./()-]{1,3}\d{1,11}){0,5}"
+    r"(?<![A-Za-z0-9+])(?<![A-Za-z0-9][./-])(?<!\d[ (])(?:\+ ?)?\(?\d{1,15}\)?(?:[ ./()-]{1,3}\d{1,11}){0,5}"
     r"(?![A-Za-z0-9])(?![ ./()-]{0,2}\d)", re.ASCII)  # fmt: skip
 _CHINA_MOBILE = re.compile(r"1[3-9]\d{9}")
 _DATE = re.compile(r"(?:19|20)\d\d[./ -]\d{1,2}[./ -]\d{1,2}\b|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d\b")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import ahocorasick_rs
 
 from gateway.guard.fold import SEARCH
-from gateway.guard.terms.disguise import is_written, read_as
+from gateway.guard.terms.disguise import is_written, joins, read_as
 
 LONGEST = 64
 _MOST = 500_000
@@ -47,12 +47,14 @@ class Automaton:
                     yield start, end, topic
                     break
 
-    def open_from(self, text: str, start: int) -> int:
-        """From where on, at `start` or after, the rest of the text may be the beginning of a term, or is one."""
+    def open_from(self, text: str, start: int, inside: bool) -> int:
+        """From where on, at `start` or after, the rest of the text may be the beginning of a term, or is one. `inside`:
+        within words too."""
         read = read_as(text[-self.longest :]) if self.longest else ""
         first = len(text) - len(read)
         for at in range(max(start, first), len(text)):
-            if self._begins(read[at - first :]):
+            edge = inside or at == 0 or not joins(text[at - 1], text[at])
+            if edge and self._begins(read[at - first :]):
                 return at
         return len(text)
 

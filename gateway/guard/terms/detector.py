@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from gateway.guard.detector import Match, Scan, Window
 from gateway.guard.fold import Folded
 from gateway.guard.terms.automaton import Automaton
-from gateway.guard.terms.disguise import drawn_together
-from services.runtime.language.script import has_cjk
+from gateway.guard.terms.disguise import drawn_together, joins
 
 _SHORTEST_SPACED = 3
 
@@ -20,38 +19,34 @@ class Terms:
         self._disguised = disguised
 
     def scan(self, window: Window) -> Scan:
-        folded = window.views.search
-        spaced = drawn_together(folded) if self._disguised else None
-        found = self._find(folded, window)
-        open_from = self._open_from(folded, window)
+        plain = window.views.search
+        spaced = drawn_together(plain) if self._disguised else None
+        found = list(self._find(plain, window, plain))
+        open_from = self._open_from(plain, window, inside=False)
         if spaced is not None:
-            found += [each for each in self._find(spaced, window) if _is_long(each, window)]
-            open_from = min(open_from, self._open_from(spaced, window))
+            found += [match for match in self._find(spaced, window, plain) if _is_long(match, window)]
+            open_from = min(open_from, self._open_from(spaced, window, inside=True))
         return Scan(_longest(found), len(window.text) if window.final else open_from)
 
-    def _find(self, folded: Folded, window: Window) -> list[Match]:
-        """What stands in one view of the text, at its places in the text itself."""
-        found = []
+    def _find(self, folded: Folded, window: Window, plain: Folded) -> Iterator[Match]:
+        """What stands in one view of the text, with its edges in the plain one, at its places in the text itself."""
         for start, end, topic in self._automaton.find(folded.text):
             match = Match(folded.origin(start), folded.end(end), topic)
-            if match.start >= window.start and _is_whole(match, folded.text[start:end], window.views.search):
-                found.append(match)
-        return found
+            if match.start < window.start:
+                continue
+            first, after = (start, end) if folded is plain else (plain.index(match.start), plain.index(match.end))
+            if _is_whole(plain.text, first, after):
+                yield match
 
-    def _open_from(self, folded: Folded, window: Window) -> int:
-        return folded.origin(self._automaton.open_from(folded.text, folded.index(window.start)))
+    def _open_from(self, folded: Folded, window: Window, inside: bool) -> int:
+        """`inside`: letters beside each other may be those of several words."""
+        return folded.origin(self._automaton.open_from(folded.text, folded.index(window.start), inside))
 
 
-def _is_whole(match: Match, term: str, text: Folded) -> bool:
+def _is_whole(text: str, start: int, end: int) -> bool:
     """Whether a term that needs edges has them."""
-    start, end = text.index(match.start), text.index(match.end)
-    before = start > 0 and _joins(text.text[start - 1], term[0])
-    after = end < len(text.text) and _joins(text.text[end], term[-1])
-    return not before and not after
-
-
-def _joins(one: str, other: str) -> bool:
-    return one.isalnum() and other.isalnum() and not has_cjk(one) and not has_cjk(other)
+    before = start > 0 and joins(text[start - 1], text[start])
+    return not before and not (end < len(text) and joins(text[end - 1], text[end]))
 
 
 def _is_long(match: Match, window: Window) -> bool:

@@ -3,7 +3,7 @@
 import re
 
 from gateway.guard.fold import Folded
-from services.runtime.language.script import CJK
+from services.runtime.language.script import CJK, has_cjk
 
 # l, 1 and | are read as i, in terms as well as in texts.
 _READ_AS = str.maketrans("4@3105$7|l", "aaeiosstii")
@@ -33,6 +33,11 @@ def is_written(text: str, term: str) -> bool:
 
 def _stands_for(sign: str, letter: str) -> bool:
     return sign in _DIGITS and (sign.translate(_READ_AS) == letter or (sign in _I and letter in _I))
+
+
+def joins(one: str, other: str) -> bool:
+    """Whether two characters beside each other are of one word, in a script with spaces between words."""
+    return one.isalnum() and other.isalnum() and not has_cjk(one + other)
 
 
 def drawn_together(folded: Folded) -> Folded | None:

@@ -1,0 +1,86 @@
+"""Guards never fail, whatever the text, and take linear time, also over texts made to be slow."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.guard.custom import Custom
+from gateway.guard.detector import Detector, Window
+from gateway.guard.fold import PLAIN, SEARCH
+from gateway.guard.leak import Leak
+from gateway.guard.links import Links
+from gateway.guard.personal import detector as personal
+from gateway.guard.secrets import CATEGORIES, Secrets
+from gateway.guard.terms.automaton import Automaton
+from gateway.guard.terms.detector import Terms
+
+NESTED = ["a" * length for length in range(1, 4)]
+DETECTORS: dict[str, Detector] = {
+    "pii": personal.PersonalData(personal.CATEGORIES, ("US", "CN", "GB", "DE")),
+    "secrets": Secrets(CATEGORIES),
+    "terms": Terms(Automaton((term, "t") for term in [*NESTED, "敏感词", "k1ll"]), disguised=True),
+    "leak": Leak("you are a helpful assistant " * 50 + "敏感词" * 50, 8),
+    "links": Links(["example.com"]),
+    "custom": Custom({"BOMB": "(a|aa)+$", "B": r"(.*)*x", "C": r"\bB\d{4}\b"}),
+}
+BOMBS = [
+    "1 ", "1-", "a", "a.", "a@", "a.a@a.", "4111 ", "AB12 ", "-----BEGIN ", "eyJ", "sk-", "eyJaaaaaaaaa.eyJaaaaaaaaa.",
+    "(1", "+1", "123456789012345 ", "202-555-0123 ", "a dot ", "//", "[.]", "a[.]", "https://", "http://a.", "敏 ",
+    "a ", "you are a helpful ", "<", "<EMAIL_1", "\u200b", "\u0301", "ﷺ", "１", "%2e", "a%", "\\n", "\n",
+    "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n",
+]  # fmt: skip
+SMALL, LARGE = 2_000, 16_000
+
+
+def seconds(detector: Detector, text: str, final: bool) -> float:
+    began = time.perf_counter()
+    detector.scan(Window(text, final=final))
+    return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(max_size=300), final=st.booleans(), start=st.integers(0, 50))
+def test_no_text_makes_a_detector_fail(name: str, text: str, final: bool, start: int) -> None:
+    first = min(start, len(text))
+    scan = DETECTORS[name].scan(Window(text, first, final=final))
+    assert first <= scan.open_from <= len(text)
+    for match in scan.matches:
+        assert 0 <= match.start < match.end <= len(text)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("bomb", BOMBS, ids=repr)
+@pytest.mark.parametrize("final", [True, False])
+def test_no_text_makes_a_detector_slow(name: str, bomb: str, final: bool) -> None:
+    detector = DETECTORS[name]
+    small, large = (bomb * (size // len(bomb) + 1) for size in (SMALL, LARGE))
+    if seconds(detector, large, final) < 0.1:
+        return
+    ratio = min(seconds(detector, large, final) / seconds(detector, small, final) for _ in range(3))
+    assert ratio < 4 * LARGE / SMALL
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(max_size=100), cut=st.integers(0, 100))
+def test_a_text_is_folded_in_pieces_as_in_one(text: str, cut: int) -> None:
+    for fold in (PLAIN, SEARCH):
+        assert fold(text[:cut]) + fold(text[cut:]) == fold(text)
+        view = fold.fold(text)
+        places = [view.origin(at) for at in range(len(view.text) + 1)]
+        assert places == sorted(places)
+        assert places[-1] == len(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "plain", "search"),
+    [
+        ("ＡＢ１２", "AB12", "ab12"), ("a\u200bb", "ab", "ab"), ("x\u00a0y", "x y", "x y"), ("١٢٣", "123", "123"),
+        ("1–2", "1-2", "1-2"), ("ﬁn", "fin", "fin"), ("É", "É", "e"), ("e\u0301", "e\u0301", "e"), ("ß", "ß", "ss"),
+        ("СССР", "СССР", "cccp"), ("が", "が", "が"), ("한", "한", "한"), ("①", "1", "1"),
+    ],
+)  # fmt: skip
+def test_what_characters_fold_to(written: str, plain: str, search: str) -> None:
+    assert (PLAIN(written), SEARCH(written)) == (plain, search)
