@@ -53,7 +53,12 @@ class Grant:
     @property
     def busy(self) -> bool:
         """Calls hold something, or something is to be written."""
-        return bool(self.open or self.pending or self.used or self.waiting)
+        return bool(self.open or self.pending or self.used or self.waiting or self.overstated)
+
+    @property
+    def overstated(self) -> bool:
+        """The row tells of streams that have ended with nothing used."""
+        return self.leased and self.written > self.used
 
 
 @dataclass(slots=True, eq=False)

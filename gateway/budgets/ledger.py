@@ -85,7 +85,7 @@ class Ledger:
             found = (await connection.execute(select(GRANTS).where(over).limit(SWEPT))).all()
         for budget, period in sorted({(row.budget, row.period) for row in found}):
             async with self._database.write() as connection:
-                await self._lock(connection, budget, period)
+                await spend(connection, budget, period, 0)  # which locks it, unless it was deleted
                 rows = await self._rows(connection, budget, period)
                 await self._release(connection, budget, period, rows, mine_too=True)
         return len(found)

@@ -134,7 +134,7 @@ class Tending:
 
     def _due(self, grant: Grant, now: float) -> bool:
         """It is time to write the grant's row."""
-        pause = OWED_SECONDS if grant.owed else self._ledger.lease / 4
+        pause = OWED_SECONDS if grant.owed or grant.overstated else self._ledger.lease / 4
         return grant.leased and now - grant.posted >= pause
 
     def _renew(self, grant: Grant, back: int) -> "asyncio.Future[None]":

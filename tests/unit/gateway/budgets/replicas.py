@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import gateway.records.schema  # noqa: F401  # declares every table
-from gateway.budgets.budget import Budget, Cost, Period, Scope, Unit
+from gateway.budgets.budget import Budget, Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.reservation import Reservation
@@ -56,7 +56,7 @@ async def settle(reservation: Reservation, tokens: int, who: Identity = WHO, nan
 @asynccontextmanager
 async def replica(
     url: str, name: str = "gateway-0", lease: float = 10.0, patience: float = 0.3, alert_url: str = "",
-    timeout: float = 5.0, writer_patience: float = 10.0,
+    timeout: float = 5.0, writer_patience: float = 10.0, calendar: Calendar | None = None,
 ) -> AsyncIterator[Replica]:  # fmt: skip
     database = Database(url, timeout=timeout)
     await database.open()
@@ -65,7 +65,7 @@ async def replica(
     store = BudgetStore(database)
     notifier = Notifier(store, alert_url)
     await notifier.open()
-    budgets = Budgets(database, writer, notifier, name, lease=lease, patience=patience)
+    budgets = Budgets(database, writer, notifier, name, lease=lease, patience=patience, calendar=calendar)
     await budgets.reload()
     await budgets.open()
     try:

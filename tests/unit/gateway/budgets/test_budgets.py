@@ -1,11 +1,12 @@
 """Reserve before, count while, settle after."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 
-from gateway.budgets.budget import Cost, Scope, Unit
+from gateway.budgets.budget import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.reservation import Reservation
 from gateway.usage.query import Wanted
@@ -234,6 +235,39 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> N
             if not asking.cancelled():
                 asking.result().release()
         await one.call(100, 100)
+
+
+async def test_a_period_begins_anew_and_a_call_belongs_to_the_one_it_began_in(records_url: str) -> None:
+    now = time.time()
+    async with replica(records_url, calendar=Calendar(lambda: now)) as one:
+        budget = await one.budget(100, period=Period.DAY)
+        late = await one.budgets.reserve(WHO, "rag", Cost(60))
+        assert await refuses(one, 50)
+        now += 86_400
+        await one.call(100, 100)
+        assert await refuses(one, 1)
+        await settle(late, 60)
+        assert await one.spent(budget) == 60
+
+
+async def test_a_stream_that_is_released_leaves_nothing_spent(records_url: str) -> None:
+    async with replica(records_url, lease=1.0) as one:
+        budget = await one.budget(100)
+        stream = await one.budgets.reserve(WHO, "rag", Cost(100))
+        stream.take(Cost(60))
+        async with asyncio.timeout(10):
+            while await used_by_streams(one) != 60:
+                await asyncio.sleep(0.05)
+            stream.release()
+            while await used_by_streams(one):
+                await asyncio.sleep(0.05)
+        await one.call(100, 100)
+        assert await one.spent(budget) == 100
+
+
+async def used_by_streams(one: Replica) -> int:
+    async with one.database.read() as connection:
+        return int((await connection.exec_driver_sql("SELECT COALESCE(SUM(used), 0) FROM budget_grants")).scalar_one())
 
 
 async def refuses(one: Replica, estimate: int) -> bool:
