@@ -5,16 +5,26 @@ from typing import Protocol
 
 from gateway.guard.finding import Action, Finding
 from gateway.guard.specs import InjectionSpec
-from services.runtime.errors import DomainError
+from services.runtime.errors import DomainError, Unavailable
 
 INJECTION, UNSCREENED = "PROMPT_INJECTION", "UNSCREENED"
+
+
+class Unjudged(Unavailable):
+    """The model did not answer. `scores`: what is known of each text without it; empty where nothing is."""
+
+    reason = "INJECTION_UNJUDGED"
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        super().__init__("the classifier cannot be reached")
+        self.scores = scores
 
 
 class Classifier(Protocol):
     """Has a deadline of its own."""
 
     async def scores(self, texts: Sequence[str]) -> list[float]:
-        """0 to 1 for each text. Raises DomainError where it cannot be said."""
+        """0 to 1 for each text. Raises DomainError where it cannot be said, Unjudged where a part of it can."""
         ...
 
 
@@ -26,11 +36,17 @@ async def injections(
         return []
     try:
         scores = await classifier.scores(texts)
-    except DomainError:
-        return [_unscreened(spec) for spec in specs]
+    except DomainError as error:
+        known = error.scores if isinstance(error, Unjudged) else ()
+        return [*_found(specs, texts, known), *(_unscreened(spec) for spec in specs)]
+    return _found(specs, texts, scores)
+
+
+def _found(specs: Sequence[InjectionSpec], texts: Sequence[str], scores: Sequence[float]) -> list[Finding]:
+    """What the scores say, of which there may be none."""
     return [
         Finding(spec.guard, INJECTION, spec.action, spec.mode, 0, len(text), score, "reads like an attack", item)
-        for item, (text, score) in enumerate(zip(texts, scores, strict=True))
+        for item, (text, score) in enumerate(zip(texts, scores, strict=False))
         for spec in specs
         if score >= spec.threshold
     ]

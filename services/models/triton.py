@@ -23,7 +23,7 @@ from services.models.settings import ModelsSettings
 from services.runtime.tls import TlsFiles
 from services.runtime.triton import TritonClient
 
-MODELS = ("embed", "embed_passages", "extract")
+MODELS = ("embed", "embed_passages", "extract", "injection")
 HOST = "127.0.0.1"
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
+from headworks.gateway.v1 import guard_service_pb2
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -28,6 +29,7 @@ from services.orchestrator.data.servicer import DataServicer
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import Engines, open_catalogue
+from services.orchestrator.guard_client import GuardClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
@@ -51,6 +53,7 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
 
@@ -75,7 +78,12 @@ async def wire(settings: OrchestratorSettings) -> App:
     session_store = SessionStore(records.engine)
     sessions = Sessions(session_store)
     kit = Kit(
-        catalogue, retriever, toolboxes, memory=sessions, embedder=TritonEmbedder(triton, settings.search_seconds)
+        catalogue,
+        retriever,
+        toolboxes,
+        memory=sessions,
+        embedder=TritonEmbedder(triton, settings.search_seconds),
+        screener=await _guards(settings, resources),
     )
     registry = Registry(store, kit, settings.rag_model)
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
@@ -107,6 +115,13 @@ async def wire(settings: OrchestratorSettings) -> App:
 
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
     return App(add, names, _checks(retrieval, triton), resources)
+
+
+async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:
+    if not settings.guard_target:
+        return None
+    channel = await resources.enter_async_context(open_channel(settings.guard_target, [GUARDS], settings.tls))
+    return GuardClient(channel, settings.guard_seconds, settings.screen_when_guard_is_gone)
 
 
 def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,15 @@ class OrchestratorSettings(ServerSettings):
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton.")
     peers_target: str = Field(
         "xds:///orchestrator", description="gRPC target of the orchestrator's replicas, for runs that another one has."
+    )
+    guard_target: str = Field(
+        "", description="gRPC target of the gateway, whose guards screen what agents read; empty for none."
+    )
+    guard_seconds: float = Field(2, gt=0, description="Longest time that the guards may take for one step.")
+    screen_when_guard_is_gone: Literal["auto", "closed", "open"] = Field(
+        "auto",
+        description="What happens while the guards cannot be asked: passages and tool results are not read (closed), "
+        "are read as they are (open), or closed for agents with tools and open for the others (auto).",
     )
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")

@@ -1,4 +1,5 @@
-"""A Triton that speaks its real protocol and holds two models: `embed`, and an `extract` that does as it is told."""
+"""A Triton that speaks its real protocol and holds three models: `embed`, an `extract` that does as it is told, and an
+`injection` that takes texts with the word "attack" for such."""
 
 import asyncio
 import hashlib
@@ -41,7 +42,7 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
         return pb.ServerReadyResponse(ready=True)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return pb.ModelReadyResponse(ready=request.name in ("embed", "embed_passages", "extract"))
+        return pb.ModelReadyResponse(ready=request.name in ("embed", "embed_passages", "extract", "injection"))
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
@@ -54,6 +55,8 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
                 await asyncio.Event().wait()
             finally:
                 self.left.set()
+        if request.model_name == "injection":
+            return _response(_injection(request))
         return _response(self._extract() if request.model_name == "extract" else _embed(request))
 
     def _extract(self) -> dict[str, npt.NDArray[Any]]:
@@ -69,6 +72,11 @@ def _embed(request: Any) -> dict[str, npt.NDArray[Any]]:
     texts = strings(tensor(request, "TEXT"))
     vectors = np.array([vector_of(text) for text in texts], "<f4")
     return {"EMBEDDING": vectors, "TOKENS": np.array([len(text.split()) for text in texts], "<i4")}
+
+
+def _injection(request: Any) -> dict[str, npt.NDArray[Any]]:
+    texts = strings(tensor(request, "TEXT"))
+    return {"SCORE": np.array([[0.75 if "attack" in text else 0.125] for text in texts], "<f4")}
 
 
 def _response(outputs: dict[str, npt.NDArray[Any]]) -> Any:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from services.orchestrator.agents import screening
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.limits import refusals
 from services.orchestrator.agents.work import Bodies, Work
@@ -48,6 +49,8 @@ async def call_tools(work: Work) -> Bodies:
     async with aclosing(_approved(work, gated)) as bodies:
         async for body in bodies:
             yield body
+    for verdict in screening.noted(work):
+        yield verdict
     took = time.monotonic() - started
     work.hops["tools"] += took
     yield StepFinished(number, StepKind.TOOLS, seconds=took, waited=took)
@@ -79,7 +82,7 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
     async def one(call: ToolCall) -> ToolResult:
         async with slots:
             context = ToolContext(work.journal.tenant, work.journal.run_id, call.id, work.collections, work.deadline)
-            return await work.toolbox.call(call, context)
+            return await screening.result(work, await work.toolbox.call(call, context))
 
     tasks = {asyncio.create_task(one(call)) for call in calls}
     try:

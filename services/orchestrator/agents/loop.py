@@ -12,7 +12,7 @@ from services.orchestrator.agents.limits import Clock, reached, recorded, soft
 from services.orchestrator.agents.ordering import Order, order
 from services.orchestrator.agents.prompt import Prompt, declined
 from services.orchestrator.agents.remembering import recall, recalls, remember
-from services.orchestrator.agents.retrieving import retrieve, search
+from services.orchestrator.agents.retrieving import retrieve, search_again
 from services.orchestrator.agents.settling import REJECTED_RUN, needs_grade, reason_of, repair, settle
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import checker
@@ -106,7 +106,7 @@ async def _next(work: Work) -> Bodies | Outcome:
         if state.passages is None:
             return retrieve(work)
         if work.found is None:
-            work.found = await search(work)
+            work.found = await search_again(work)
     if state.generations and state.reported != state.usage:
         return _one(state.usage)
     if state.pending:
@@ -158,7 +158,7 @@ async def _again(work: Work) -> Bodies:
     state = work.state
     assert state.open is not None  # noqa: S101 (that is why this is called)
     if state.open.kind is not StepKind.RETRIEVE and work.spec.retrieval.mode == "always" and work.found is None:
-        work.found = await search(work)
+        work.found = await search_again(work)
     match state.open.kind:
         case StepKind.RETRIEVE:
             return retrieve(work)

@@ -12,6 +12,7 @@ OWN_SECONDS = Histogram(
     buckets=[0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.25, 1],
 )
 LIMITS = Counter("headworks_agent_limits_total", "Runs that a limit ended.", ["limit"])
+UNSCREENED = Counter("headworks_agent_unscreened_total", "Times that texts were read without the guards.", ["what"])
 VERDICTS = Counter("headworks_agent_verdicts_total", "Verdicts of graders.", ["grader", "passed"])
 
 

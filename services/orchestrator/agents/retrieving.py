@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from services.orchestrator.agents import screening
 from services.orchestrator.agents.work import Bodies, Work
 from services.orchestrator.conversation import Role
 from services.orchestrator.rag.retriever import Found
@@ -35,13 +36,15 @@ async def retrieve(work: Work) -> Bodies:
     started = time.monotonic()
     if state.passages is None:
         work.found = await search(work)
+        for verdict in screening.noted(work):
+            yield verdict
         yield references(work.found)
     took = time.monotonic() - started
     yield StepFinished(number, StepKind.RETRIEVE, seconds=took, waited=work.hops["retrieval"])
 
 
 async def search(work: Work) -> Found:
-    """The passages for the question, of all collections that the run reads."""
+    """The passages for the question, of all collections that the run reads, without those that the guards drop."""
     question = question_of(work)
     if len(question) > QUESTION_LIMIT:
         raise InvalidArgument(
@@ -59,6 +62,17 @@ async def search(work: Work) -> Found:
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
         work.hops[timing.hop] += timing.seconds
+    started = time.monotonic()
+    read = await screening.passages(work, found)
+    if work.kit.screener is not None:
+        work.hops["guards"] += time.monotonic() - started
+    return read
+
+
+async def search_again(work: Work) -> Found:
+    """The same for a run that is picked up: what the guards say was told before."""
+    found = await search(work)
+    screening.noted(work)
     return found
 
 

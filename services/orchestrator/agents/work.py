@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from services.orchestrator.agents.limits import Clock
 from services.orchestrator.agents.prompt import Prompt
+from services.orchestrator.agents.screening import Screener
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import Checker
 from services.orchestrator.agents.transcript import Transcript
@@ -19,7 +20,7 @@ from services.orchestrator.generate.entry import Engine
 from services.orchestrator.generate.generator import Tokens
 from services.orchestrator.rag.retriever import Found, Passage, Retriever
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.events import Body, FinishReason, Timing
+from services.orchestrator.runs.events import Body, FinishReason, Timing, VerdictGiven
 from services.orchestrator.sessions.memory import Memory, Window
 from services.orchestrator.tools.toolbox import Toolbox
 
@@ -53,11 +54,13 @@ class Kit:
     toolboxes: Toolboxes | None = None
     memory: Memory | None = None
     embedder: Embedder | None = None
+    screener: Screener | None = None
 
 
 @dataclass(slots=True)
 class Work:
-    """One run. `form` is the answer's, `checker` checks it; `limit` has ended the run, where it is not empty."""
+    """One run. `form` is the answer's, `checker` checks it; `limit` has ended the run, where it is not empty;
+    `screened` are verdicts on what was read that are not told yet."""
 
     spec: Spec
     served: Served
@@ -75,6 +78,7 @@ class Work:
     limit: str = ""
     said: bool = False
     summaries: list[Tokens] = field(default_factory=list)
+    screened: list[VerdictGiven] = field(default_factory=list)
     hops: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"  # the tool broke; the log has the error under the id that the result names
     REFUSED = "REFUSED"  # a person said no
     LIMIT = "LIMIT"  # the agent may not call it again in this run
+    WITHHELD = "WITHHELD"  # a guard found that the model must not read it
     INTERRUPTED = "INTERRUPTED"  # the process died during the call: whether it took effect is not known
 
 

@@ -1,4 +1,4 @@
-"""Triton's models of single answers: `embed`, `embed_passages` and `extract`."""
+"""Triton's models of single answers: `embed`, `embed_passages`, `extract` and `injection`."""
 
 import struct
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -102,7 +102,7 @@ class TritonClient:
         """Embeds at most 128 texts. Raises grpc.aio.AioRpcError or TooManyInferences."""
         if not texts:
             return Embeddings(np.empty((0, WIDTH), dtype=np.float32), 0)
-        request = _embed_request("embed", texts)
+        request = _text_request("embed", texts)
         outputs = _outputs(await self._infer(request, timeout))
         return Embeddings(_vectors(outputs), _total(outputs))
 
@@ -115,7 +115,7 @@ class TritonClient:
         """
         if not texts:
             return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
-        request = _embed_request("embed_passages", texts)
+        request = _text_request("embed_passages", texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
         _add(request, "SPANS", "BYTES", [len(spans), 1], strings(packed))
         outputs = _outputs(await self._infer(request, timeout))
@@ -132,6 +132,16 @@ class TritonClient:
             raise
         for extracted in _extracted(response):
             yield extracted
+
+    async def injection_scores(self, texts: Sequence[str], *, timeout: float) -> list[float]:
+        """How likely each of at most 128 texts is to be prompt injection, 0 to 1.
+
+        Raises grpc.aio.AioRpcError or TooManyInferences.
+        """
+        if not texts:
+            return []
+        outputs = _outputs(await self._infer(_text_request("injection", texts), timeout))
+        return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
 
     async def ready(self, models: Iterable[str]) -> bool:
         """Whether the server and these models are loaded and serving; False also when it cannot be reached."""
@@ -165,7 +175,7 @@ def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: byt
     request.raw_input_contents.append(data)
 
 
-def _embed_request(model: str, texts: Sequence[str]) -> Any:
+def _text_request(model: str, texts: Sequence[str]) -> Any:
     request = pb.ModelInferRequest(model_name=model)
     _add(request, "TEXT", "BYTES", [len(texts), 1], strings(text.encode() for text in texts))
     return request

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.orchestrator.agents.loop import SpecAgent
+from services.orchestrator.agents.screening import Screener
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Embedder, Kit
 from services.orchestrator.conversation import Message, Role
@@ -55,6 +56,7 @@ def agent(
     retriever: Retriever | None = None,
     embedder: Embedder | None = None,
     memory: Memory | None = None,
+    screener: Screener | None = None,
     engine: Engine = Engine.OPENAI,
     **entry: Any,
 ) -> tuple[SpecAgent, ScriptedGenerator]:
@@ -63,7 +65,7 @@ def agent(
     generator = ScriptedGenerator(answer)
     models = catalogue(("small", generator), default="small", engine=engine, **entry)
     toolboxes = FakeToolboxes(Toolbox(tools, policies))
-    kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder)
+    kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder, screener)
     return SpecAgent(parse(f"name: helper\nmodel: small\n{listed}{spec}"), 1, models.find("small"), kit), generator
 
 

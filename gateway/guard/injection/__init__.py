@@ -1,0 +1,1 @@
+"""Prompt injection: what rules know of it, and what the model on Triton says."""

@@ -1,0 +1,21 @@
+"""The layer that tells who calls: by the gateway's own token on GuardService, otherwise as callers from outside are."""
+
+from contextlib import AbstractAsyncContextManager
+
+from services.runtime.call import Call
+from services.runtime.interceptors.pipeline import Context, Layer
+
+INSIDE = "/headworks.gateway.v1.GuardService/"
+
+
+class Callers:
+    """`inside` (Identify) for the methods of GuardService, `outside` (Authenticate, and what goes with it) for all
+    others. Nobody from outside has a token, and nobody inside a key."""
+
+    def __init__(self, outside: Layer, inside: Layer) -> None:
+        self._outside = outside
+        self._inside = inside
+
+    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+        layer = self._inside if call.method.startswith(INSIDE) else self._outside
+        return layer.around(call, context)

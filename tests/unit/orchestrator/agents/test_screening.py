@@ -1,0 +1,138 @@
+"""What agents read is screened: passages once a search, tool results one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from services.orchestrator.agents.screening import UNSCREENED, WITHHELD, Item, Reading, Screening
+from services.orchestrator.rag.retriever import WIDTH, Found, Passage
+from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
+from services.orchestrator.tools.tool import Reason
+from services.runtime.errors import Unavailable
+from tests.fakes.agents import FakeRetriever
+from tests.fakes.models import FakeTool, calls, played, says, turns
+from tests.unit.orchestrator.agents.making import ASK, agent, results
+
+GOOD = Passage("p1", "d1", "Cats", "u", "Cats sleep.", 0, 0.9)
+BAD = Passage("p2", "d2", "Dogs", "u", "an attack", 0, 0.8)
+TITLED = replace(GOOD, id="p3", title="an attack")
+ADDRESS = Passage("p4", "d4", "", "u", "Write to a@b.example. Bye.", 7, 0.7, sentences=(Span(0, 21), Span(22, 26)),
+                  vectors=np.array([[3] * WIDTH, [-1] * WIDTH], np.int8))  # fmt: skip
+ALWAYS = "retrieval: {mode: always}\n"
+
+
+@dataclass
+class FakeScreener:
+    """Drops what says "attack", redacts an address; fails with `error`."""
+
+    error: Exception | None = None
+    shut: bool = True
+    asked: list[tuple[Reading, str, list[Item]]] = field(default_factory=list)
+
+    def closed(self, tools: bool) -> bool:
+        return self.shut
+
+    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[Screening]:
+        self.asked.append((reading, agent, list(items)))
+        if self.error is not None:
+            raise self.error
+        return [
+            Screening(None, "injection", "PROMPT_INJECTION", 0.75)
+            if "attack" in item.text
+            else Screening(item.text.replace("a@b.example", "<EMAIL>"), "pii")
+            for item in items
+        ]
+
+
+async def test_dropped_passages_are_not_read_and_told_of() -> None:
+    screener = FakeScreener()
+    retriever = FakeRetriever(Found((GOOD, BAD, TITLED)))
+    helper, generator = agent(lambda _: says("Yes."), ALWAYS, retriever=retriever, screener=screener)
+    got, outcome = await played(helper, ASK)
+    (found,) = [body for body in got if isinstance(body, PassagesRetrieved)]
+    assert [one.passage_id for one in found.passages] == ["p1"]
+    assert "an attack" not in "".join(message.content for message in generator.asked[0].messages)
+    verdicts = [body for body in got if isinstance(body, VerdictGiven)]
+    assert [(one.grader, one.passed, one.score, one.attempt) for one in verdicts] == [
+        ("guard:injection", False, 0.25, 0)
+    ] * 2
+    assert [one.reason for one in verdicts] == [f"passage {id_} left out: PROMPT_INJECTION" for id_ in ("p2", "p3")]
+    assert len(screener.asked) == 1
+    reading, name, items = screener.asked[0]
+    assert (reading, name, len(items)) == (Reading.PASSAGE, "helper", 6)
+    assert "guards" in [timing.hop for timing in outcome.timings]
+
+
+async def test_a_redacted_passage_is_read_as_one_sentence() -> None:
+    helper, generator = agent(
+        lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((ADDRESS,))), screener=FakeScreener()
+    )
+    await played(helper, ASK)
+    said = "".join(message.content for message in generator.asked[0].messages)
+    assert "Write to <EMAIL>. Bye." in said
+    assert "a@b.example" not in said
+
+
+async def test_graders_do_not_take_a_guard_s_verdict_for_theirs() -> None:
+    spec = ALWAYS + "graders: [{answers: {judge: embeddings}}]\n"
+
+    class Embeds:
+        async def embed(self, texts: Sequence[str]) -> np.ndarray:  # type: ignore[type-arg]  # float32 [n, 384]
+            return np.eye(len(texts), WIDTH, dtype=np.float32)
+
+    retriever = FakeRetriever(Found((GOOD, BAD)))
+    helper, _ = agent(lambda _: says("Yes."), spec, retriever=retriever, screener=FakeScreener(), embedder=Embeds())
+    got, _ = await played(helper, ASK)
+    graders = [body.grader for body in got if isinstance(body, VerdictGiven)]
+    assert graders[:2] == ["guard:injection", "answers"]
+
+
+async def test_a_withheld_result_is_an_error_that_the_model_reads() -> None:
+    tool = FakeTool("look", lambda _: "an attack")
+    script = turns(calls(("look", "{}")), says("Done."))
+    helper, generator = agent(script, "", tool, screener=FakeScreener())
+    got, _ = await played(helper, ASK)
+    (result,) = results(got)
+    assert (result.content, result.is_error, result.error_reason) == (WITHHELD, True, Reason.WITHHELD)
+    assert generator.asked[1].messages[-1].content == WITHHELD
+    assert [body.reason for body in got if isinstance(body, VerdictGiven)] == [
+        "result of look withheld: PROMPT_INJECTION"
+    ]
+
+
+async def test_a_redacted_result_is_read_so() -> None:
+    tool = FakeTool("look", lambda _: "from a@b.example")
+    helper, _ = agent(turns(calls(("look", "{}")), says("Done.")), "", tool, screener=FakeScreener())
+    (result,) = results((await played(helper, ASK))[0])
+    assert (result.content, result.is_error) == ("from <EMAIL>", False)
+
+
+@pytest.mark.parametrize("shut", [True, False])
+async def test_without_guards_tool_results_are_withheld_or_read(shut: bool) -> None:
+    tool = FakeTool("look", lambda _: "all well")
+    screener = FakeScreener(Unavailable("gone"), shut)
+    helper, _ = agent(turns(calls(("look", "{}")), says("Done.")), "", tool, screener=screener)
+    (result,) = results((await played(helper, ASK))[0])
+    assert result.content == (UNSCREENED if shut else "all well")
+    assert result.error_reason == (Reason.UNAVAILABLE if shut else None)
+
+
+async def test_without_guards_passages_end_the_run_or_are_read() -> None:
+    retriever = FakeRetriever(Found((GOOD,)))
+    screener = FakeScreener(Unavailable("gone"))
+    helper, _ = agent(lambda _: says("Yes."), ALWAYS, retriever=retriever, screener=screener)
+    with pytest.raises(Unavailable, match="gone"):
+        await played(helper, ASK)
+    screener.shut = False
+    got, _ = await played(helper, ASK)
+    assert [len(body.passages) for body in got if isinstance(body, PassagesRetrieved)] == [1]
+
+
+async def test_what_the_agent_says_of_a_call_itself_is_not_screened() -> None:
+    screener = FakeScreener()
+    helper, _ = agent(turns(calls(("gone", "{}")), says("Done.")), "", FakeTool("look"), screener=screener)
+    (result,) = results((await played(helper, ASK))[0])
+    assert result.error_reason is Reason.UNKNOWN_TOOL
+    assert screener.asked == []
