@@ -1,7 +1,10 @@
 """Group commit, on SQLite and on PostgreSQL."""
 
 import asyncio
+import itertools
+import signal
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from sqlalchemy import insert
@@ -11,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.records.database import Database
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.writer import Writer
+from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
 from tests.unit.gateway.records.conftest import NOTES, NoteSink, notes_in, open_database
 
@@ -100,6 +104,36 @@ async def test_waits_for_a_database_that_comes_back(postgres_server: Postgres, p
     await asyncio.to_thread(postgres_server.start)
     await asyncio.gather(*waiting)
     assert len(await notes_in(database)) == 50
+    await writer.aclose()
+    await database.aclose()
+
+
+def acknowledged_more_than(acknowledged: set[int], count: int) -> bool:
+    return len(acknowledged) > count
+
+
+async def test_what_was_acknowledged_outlives_crashes_under_load(postgres_server: Postgres, postgres_url: str) -> None:
+    database = await open_database(postgres_url, timeout=2)
+    writer, sink = Writer(database, patience=60), NoteSink()
+    await writer.open()
+    numbers, acknowledged, over = itertools.count(), set[int](), asyncio.Event()
+
+    async def load() -> None:
+        while not over.is_set():
+            number = next(numbers)
+            await writer.put(sink, (number, "x"))
+            acknowledged.add(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(load())
+        for _ in range(2):
+            reached = len(acknowledged) + 500
+            await until(partial(acknowledged_more_than, acknowledged, reached))
+            await asyncio.to_thread(postgres_server.stop, signal.SIGKILL)
+            await asyncio.to_thread(postgres_server.start)
+        over.set()
+    assert set(await notes_in(database)) == acknowledged
     await writer.aclose()
     await database.aclose()
 
