@@ -1,0 +1,22 @@
+"""What the gateway may believe of where a caller comes from, behind a real Envoy."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.identity.addresses import address_of
+from services.runtime.call import Call
+from tests.integration.control.harness import Gateway
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("claimed", ["6.6.6.6", "6.6.6.6, 7.7.7.7", ",", "6.6.6.6,127.0.0.1, 7.7.7.7"])
+async def test_nobody_writes_their_own_address(gateway: Gateway, http: httpx.AsyncClient, claimed: str) -> None:
+    context: Any = None  # not asked where Envoy tells
+    await http.get("/v1/models")
+    await http.get("/v1/models", headers={"x-forwarded-for": claimed})
+    honest, told = (address_of(Call("/x", seen), context, proxies=1) for seen in gateway.seen)
+    assert honest == told
+    assert told not in claimed.split(", ")
