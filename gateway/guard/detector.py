@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from gateway.guard.fold import PLAIN, SEARCH, Folded
@@ -54,16 +53,22 @@ class Views:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._plain: Folded | None = None
+        self._search: Folded | None = None
 
-    @cached_property
+    @property
     def plain(self) -> Folded:
         """Widths, dashes and digits folded, invisible characters out; case kept."""
-        return PLAIN.fold(self._text)
+        if self._plain is None:
+            self._plain = PLAIN.fold(self._text)
+        return self._plain
 
-    @cached_property
+    @property
     def search(self) -> Folded:
         """Case, accents and characters that look alike folded as well."""
-        return SEARCH.fold(self._text)
+        if self._search is None:
+            self._search = SEARCH.fold(self._text)
+        return self._search
 
 
 class Detector(Protocol):

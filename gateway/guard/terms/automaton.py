@@ -53,8 +53,7 @@ class Automaton:
         read = read_as(text[-self.longest :]) if self.longest else ""
         first = len(text) - len(read)
         for at in range(max(start, first), len(text)):
-            edge = inside or at == 0 or not joins(text[at - 1], text[at])
-            if edge and self._begins(read[at - first :]):
+            if self._begins(read[at - first :]) and (inside or at == 0 or not joins(text[at - 1], text[at])):
                 return at
         return len(text)
 
