@@ -80,3 +80,9 @@ def test_what_is_refused(spec: str, said: str) -> None:
         parse(spec)
     assert said in refused.value.message
     assert len(refused.value.message) < 600
+
+
+def test_the_documents_policy_is_one() -> None:
+    document = (Path(__file__).parents[4] / "docs" / "guards.md").read_text("utf-8")
+    block = document.split("```yaml\n")[1].split("```")[0]
+    assert len(parse(block).guards) == 7
