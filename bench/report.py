@@ -43,7 +43,8 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print everything."""
-        console.print(_figures(self))
+        if self.cases:
+            console.print(_figures(self))
         for extra in self.extras:
             console.print(_extra(extra))
         if self.goals:

@@ -17,6 +17,8 @@ LATIN_WINDOW, LATIN_STEP = 360, 180
 CJK_WINDOW, CJK_STEP = 120, 60
 # A sentence shorter than this is no window of its own.
 LATIN_SENTENCE, CJK_SENTENCE = 24, 8
+# A longer text is read by windows alone.
+BY_SENTENCE = 8192
 _SENTENCE = re.compile(r"[^.!?\n。！？；;<>]+[.!?。！？；;<>]*")
 _TOKEN = re.compile(rf"[{CJK}]|[^\W\d_]+|\d+|[^\w\s]")
 _CJK = re.compile(f"[{CJK}]")
@@ -56,7 +58,8 @@ def _cut(text: str) -> list[str]:
     starts = range(0, max(len(text) - size, 0) + step, step)
     wide = [text[start : start + size] for start in starts if start == 0 or start + size - step < len(text)]
     least = CJK_SENTENCE if dense else LATIN_SENTENCE
-    sentences = (match[0].strip()[:size] for match in _SENTENCE.finditer(text))
+    finds = _SENTENCE.finditer(text) if len(text) <= BY_SENTENCE else ()
+    sentences = (match[0].strip()[:size] for match in finds)
     return list(dict.fromkeys([*wide, *(one for one in sentences if len(one) >= least)]))
 
 

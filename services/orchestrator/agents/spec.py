@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.orchestrator.sampling_form import SamplingFields
 
@@ -80,6 +80,26 @@ class GraderSpec(Part):
     judge: str = ""
 
 
+GuardStage = Literal["input", "context", "output"]
+
+
+def _stages(given: object) -> object:
+    """`input`, `both` for input and output, or a list of stages."""
+    return ("input", "output") if given == "both" else (given,) if isinstance(given, str) else given
+
+
+class GuardWish(BaseModel):
+    """A guard that the agent asks for, in the form of the gateway's policies; its other settings are for the gateway
+    to check. In force is the policy that the gateway has for the agent."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    guard: Literal["pii", "terms", "injection", "secrets", "system_prompt", "links", "length"]
+    stage: Annotated[tuple[GuardStage, ...], BeforeValidator(_stages)] = Field((), max_length=3)
+    action: Literal["block", "redact", "flag"] = "flag"
+    mode: Literal["enforce", "shadow"] = "enforce"
+
+
 def _grader(given: object) -> object:
     """`answers` or `{grounded: {threshold: 0.6}}` as a GraderSpec's fields."""
     if isinstance(given, str):
@@ -108,14 +128,7 @@ class Spec(Part):
     graders: tuple[Annotated[GraderSpec, BeforeValidator(_grader)], ...] = Field((), max_length=8)
     memory: Memory = Memory()
     sampling: Sampling = Sampling()
-    guards: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("guards")
-    @classmethod
-    def _known_guards(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if given:
-            raise ValueError(f"there is no guard {next(iter(given))!r}")
-        return given
+    guards: tuple[GuardWish, ...] = Field((), max_length=32)
 
     @model_validator(mode="after")
     def _graders_once(self) -> "Spec":

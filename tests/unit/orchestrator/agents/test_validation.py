@@ -30,7 +30,9 @@ approval: {run: false, answer_below: 0.5, expires: 86400, tools: [sql]}
 graders: [{grounded: {threshold: 0.7}}, answers, schema]
 memory: {window_tokens: 2000, summary: true}
 sampling: {temperature: 0, max_tokens: 512}
-guards: {}
+guards:
+  - {guard: pii, stage: both, action: redact, restore: true}
+  - {guard: injection, stage: [input, context]}
 """
 
 
@@ -73,7 +75,9 @@ BAD = [
     ("name: a\ngraders: [truth]", "line 2, graders[0].grader: "),
     ("name: a\ngraders: [{grounded: {treshold: 1}}]", "graders[0].treshold: there is no such field"),
     ("name: a\ngraders: [answers, answers]", "one of them is there twice"),
-    ("name: a\nguards: {pii: {}}", "line 2, guards: there is no guard 'pii'"),
+    ("name: a\nguards: {pii: {}}", "line 2, guards: Input should be a valid tuple"),
+    ("name: a\nguards:\n- {guard: pie}", "line 3, guards[0].guard: Input should be 'pii', 'terms'"),
+    ("name: a\nguards:\n- {guard: pii, stage: never}", "line 3, guards[0].stage[0]: Input should be 'input'"),
     ("name: a\ninstructions: '{{ question'", "line 2, instructions: the template is broken in its line 1: "),
     ("name: a\ninstructions: |\n  One.\n  {{ quesion }}", "line 4, instructions: the template is broken in its line 2"),
     ("name: a\nprompt: |\n  One.\n\n  {% if %}", "line 5, prompt: the template is broken in its line 3: "),
