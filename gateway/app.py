@@ -1,21 +1,46 @@
 """The composition root of the gateway."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
-from headworks.gateway.v1 import openai_service_pb2, openai_service_pb2_grpc
+from headworks.gateway.v1 import (
+    admin_service_pb2,
+    guard_service_pb2,
+    guard_service_pb2_grpc,
+    openai_service_pb2,
+    openai_service_pb2_grpc,
+)
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
+from gateway.access.gate import AccessGate
+from gateway.admin.compose import Parts, admin_servicer
+from gateway.audit.layer import Audit, AuditGate
+from gateway.guard.service.callers import Callers
+from gateway.guard.service.servicer import GuardServicer
+from gateway.identity.addresses import address_of
+from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate
-from gateway.identity.keys import KeyRing
+from gateway.openai.direct import Direct
 from gateway.openai.errors import OpenAIErrors
 from gateway.openai.servicer import OpenAIServicer
+from gateway.passthrough import config
+from gateway.passthrough.client import Client
+from gateway.passthrough.passthrough import Passthrough
+from gateway.policy.assembly import open_guards, open_policy
+from gateway.policy.followers import Followers
+from gateway.policy.prices import Prices
+from gateway.policy.runs import RunGate
+from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.proxy.forward import Forward, handlers
-from gateway.settings import GatewaySettings
+from gateway.proxy.runs import ScreenedMethods
+from gateway.records.assembly import open_records
+from gateway.settings import GatewaySettings, secret
 from services.runtime.channels import open_channel
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors.deadline import Deadline
+from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
 from services.runtime.interceptors.pipeline import Layer
@@ -24,41 +49,93 @@ from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
 OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
+ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
+BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
+SERVED = (OPENAI, ADMIN, GUARD, *BEHIND, RETRIEVAL)
 
 
-def layers(settings: GatewaySettings) -> list[Layer]:
-    """What surrounds every call from outside, outermost first."""
-    keys = KeyRing(settings.api_keys_file)
-    signer = TokenSigner(settings.identity_private_key.read_bytes())
+def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
+    """What surrounds every call, outermost first."""
     return [
         Trace(),
         AccessLog(),
         Metrics(),
+        audit,
         OpenAIErrors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
-        Authenticate(keys, signer, settings.run_identity_seconds),
+        callers,
+        AuditGate(audit),
     ]
 
 
 async def wire(settings: GatewaySettings) -> App:
-    """The gateway, its channels open and its keys read."""
+    """The gateway, its records and channels open. Raises RecordsUnavailable where there is no database, and ValueError
+    or OSError for a file that cannot be read."""
     resources = AsyncExitStack()
-    behind = [ORCHESTRATOR, AGENTS, SESSIONS]
-    orchestrator = await resources.enter_async_context(open_channel(settings.orchestrator_target, behind))
-    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL]))
-    triton = await resources.enter_async_context(open_channel(settings.triton_target))
-    servicer = OpenAIServicer(orchestrator, TritonClient(triton), settings.embed_seconds, settings.heartbeat_seconds)
-    channels = [(service, orchestrator) for service in behind] + [(RETRIEVAL, retrieval)]
-    forward = Forward({path: one for pair in channels for path, one in handlers(*pair).items()})
+    try:
+        return await _wire(settings, resources)
+    except BaseException:
+        await resources.aclose()
+        raise
+
+
+async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
+    signer = TokenSigner(settings.identity_private_key.read_bytes())
+    address = partial(address_of, proxies=settings.trusted_proxies)
+    orchestrator = await resources.enter_async_context(
+        open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
+    )
+    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
+    triton = TritonClient(await resources.enter_async_context(open_channel(settings.triton_target, tls=settings.tls)))
+    records = await open_records(settings, resources)
+    credentials = await open_credentials(settings, records.database, records.changes, resources)
+    trail = await open_audit(settings, records, resources)
+    kept = keeping(settings, records)
+    privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
+    followers = Followers()
+    guards = open_guards(settings, records, triton, followers, resources)
+    resources.push_async_callback(followers.aclose)
+    policy = await open_policy(settings, records, trail.log, guards, address, kept.keeps_content, resources)
+    passthrough = await _open_passthrough(settings, resources)
+    prices = Prices(orchestrator, settings.price_seconds)
+    gate = RunGate(orchestrator, policy, prices, followers, settings.run_identity_seconds)
+    await records.changes.open()
+
+    direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
+    openai = OpenAIServicer(orchestrator, gate, direct, settings.heartbeat_seconds)
+    admin = admin_servicer(
+        Parts(records.database, records.changes, trail.log, trail.seal, guards, privacy, kept, address)
+    )
+    channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
+    routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
+    forward = Forward(routes | ScreenedMethods(gate, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(servicer, server)
+        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(openai, server)
+        admin.add(server)
+        guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
         server.add_generic_rpc_handlers((forward,))
 
-    names = [OPENAI.full_name, *(service.full_name for service, _ in channels)]
+    audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
+    authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
-    return App(add, names, resources=resources, layers=layers(settings))
+    return App(
+        add,
+        [service.full_name for service in SERVED],
+        resources=resources,
+        layers=layers(settings, audit, Callers(authenticate, Identify(signer.verifier()))),
+        gate=AccessGate(SERVED),
+    )
+
+
+async def _open_passthrough(settings: GatewaySettings, resources: AsyncExitStack) -> Passthrough:
+    client = Client(settings.upstream_connections)
+    await client.open()
+    resources.push_async_callback(client.aclose)
+    upstreams = config.read(settings.upstreams_file, secret) if settings.upstreams_file else {}
+    return Passthrough(upstreams, client)

@@ -45,6 +45,7 @@ class Budgets:
         self._book = BudgetBook()
         self._calendar = calendar or Calendar()
         self._refill = Refill(ledger, patience)
+        self._notifier = notifier
         self._tending = Tending(writer, Posting(ledger, AlertBook()), ledger, notifier)
 
     def follow(self, changes: Changes) -> None:
@@ -57,11 +58,14 @@ class Budgets:
         self._tending.changed(self._book.by_id)
 
     async def open(self) -> None:
+        """With the notifier, which is this one's own."""
+        await self._notifier.open()
         await self._tending.open()
 
     async def aclose(self) -> None:
         await self._refill.aclose()
         await self._tending.aclose()
+        await self._notifier.aclose()
 
     async def reserve(self, who: Identity, agent: str, estimate: Cost) -> Reservation:
         """Hold what a call may use, of every budget that counts it. Raises BudgetExceeded, RecordsUnavailable."""

@@ -62,8 +62,13 @@ class Tending:
             grant = self._grants[budget.id, period] = Grant(budget, period)
         return grant
 
-    def settle(self, settlement: Settlement, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
-        """Hand it to the writer; where that fails it is tried again later."""
+    def settle(self, settlement: Settlement, beside: Sequence[Put]) -> "asyncio.Future[None]":
+        """Hand it to the writer; where that fails it is tried again later. Who waits for it may leave."""
+        told = asyncio.shield(self._put(settlement, beside))
+        told.add_done_callback(lambda told: told.cancelled() or told.exception())  # nobody need wait
+        return told
+
+    def _put(self, settlement: Settlement, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
         try:
             done = self._writer.put_together([(self._posting, settlement), *beside])
         except RecordsUnavailable as error:
@@ -141,13 +146,13 @@ class Tending:
         grant.posted = time.monotonic()
         grant.held -= back
         grant.pending += back
-        return self.settle(Settlement(None, [Charge(grant, 0, back)]))
+        return self._put(Settlement(None, [Charge(grant, 0, back)]))
 
     def _again(self) -> None:
         """Settle what could not be settled."""
         waiting, self._unsettled = self._unsettled, deque()
         for settlement, beside in waiting:
-            self.settle(settlement, beside)
+            self._put(settlement, beside)
 
     async def _sweep_once(self) -> None:
         try:

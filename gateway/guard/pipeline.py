@@ -1,18 +1,22 @@
 """A policy at work: on what a caller says, on what an agent reads, and on what the model answers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gateway.guard import metrics
 from gateway.guard.armed import Armed
 from gateway.guard.arming import Guards, OutputFacts
 from gateway.guard.classifier import Classifier, injections
 from gateway.guard.finding import Action, Finding, Stage
+from gateway.guard.specs import InjectionSpec
 from gateway.guard.stream import OutputStream
 from gateway.guard.vault import Vault
 
 THREAD_FROM = 16 * 1024
+# Takes work that nobody waits for.
+Later = Callable[[Coroutine[Any, Any, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,34 @@ class Screened:
 
 
 class Pipeline:
-    """Immutable, so that a call keeps the policy that it began with. `classifier`: None where there is none."""
+    """Immutable, so that a call keeps the policy that it began with. `classifier`: None where there is none. `later`
+    takes work that no call waits for: guards that only look at whether a text is an attack; without it they are waited
+    for."""
 
     def __init__(
-        self, guards: Guards, classifier: Classifier | None, tell: Callable[[Finding], None] = metrics.count
+        self,
+        guards: Guards,
+        classifier: Classifier | None,
+        tell: Callable[[Finding], None] = metrics.count,
+        later: Later | None = None,
     ) -> None:
         self._guards = guards
         self._classifier = classifier
         self._tell = tell
+        self._later = later
 
     @property
     def screens_output(self) -> bool:
         """Whether anything but a vault may change an answer or be found in it."""
         return self._guards.has(Stage.OUTPUT)
 
-    async def screen_input(self, texts: Sequence[str]) -> Screened:
-        """What a caller says, all of it, in one go: the same address gets the same placeholder in each text."""
+    async def screen_input(self, texts: Sequence[str], *, instructs: bool = True) -> Screened:
+        """What a caller says, all of it, in one go: the same address gets the same placeholder in each text. Texts that
+        do not instruct a model, such as those to embed, are not asked whether they are attacks."""
         if not self._guards.has(Stage.INPUT):
             return Screened(texts)
         vault = Vault(texts)
-        return await self._screen(texts, Stage.INPUT, self._guards.on_input(vault), vault)
+        return await self._screen(texts, Stage.INPUT, self._guards.on_input(vault), vault, instructs)
 
     async def screen_context(self, texts: Sequence[str]) -> Screened:
         """Passages and tools' results. What is redacted gets names, such as <EMAIL>, that nothing restores."""
@@ -66,10 +78,10 @@ class Pipeline:
         """Screens one answer. `vault`: that of the call's input."""
         return OutputStream(self._guards.on_output(facts or OutputFacts(), vault), self._tell)
 
-    async def _screen(self, texts: Sequence[str], stage: Stage, armed: Sequence[Armed], vault: Vault) -> Screened:
-        found = await injections(self._classifier, self._guards.injection(stage), texts)
-        for finding in found:
-            self._tell(finding)
+    async def _screen(
+        self, texts: Sequence[str], stage: Stage, armed: Sequence[Armed], vault: Vault, instructs: bool = True
+    ) -> Screened:
+        found = await self._injections(texts, stage) if instructs else []
         if sum(map(len, texts)) > THREAD_FROM:
             screened = await asyncio.to_thread(self._screen_each, texts, armed)
         else:
@@ -80,6 +92,20 @@ class Pipeline:
                 said[finding.item] = f"<{finding.category}>"
         findings = [*found, *(finding for _, findings in screened for finding in findings)]
         return Screened(said, findings, next((each for each in findings if each.blocks), None), vault)
+
+    async def _injections(self, texts: Sequence[str], stage: Stage) -> Sequence[Finding]:
+        """What the call waits for; the rest is seen to later."""
+        specs = self._guards.injection(stage)
+        if self._later is not None and (looking := [spec for spec in specs if not spec.acts]):
+            specs = [spec for spec in specs if spec.acts]
+            self._later(self._judge(looking, texts))
+        return await self._judge(specs, texts)
+
+    async def _judge(self, specs: Sequence[InjectionSpec], texts: Sequence[str]) -> Sequence[Finding]:
+        found = await injections(self._classifier, specs, texts)
+        for finding in found:
+            self._tell(finding)
+        return found
 
     def _screen_each(self, texts: Sequence[str], armed: Sequence[Armed]) -> list[tuple[str, list[Finding]]]:
         return [_screen_one(text, item, armed, self._tell) for item, text in enumerate(texts)]

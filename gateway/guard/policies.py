@@ -5,7 +5,7 @@ import logging
 
 from gateway.guard.arming import arm
 from gateway.guard.classifier import Classifier
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.pipeline import Later, Pipeline
 from gateway.guard.policy import Policy, parse
 from gateway.guard.store import GuardStore, StoredPolicy
 from gateway.guard.terms.automaton import TooManyTerms
@@ -29,12 +29,20 @@ class GuardPolicyBroken(DomainError):
 
 
 class Policies:
-    """`default`: for tenants without a policy. Open it with Changes.follow(KIND, policies.reload)."""
+    """`default`: for tenants without a policy. `later`: see Pipeline. It follows its KIND of Changes by `reload`."""
 
-    def __init__(self, store: GuardStore, default: Policy, library: Library, classifier: Classifier | None) -> None:
+    def __init__(
+        self,
+        store: GuardStore,
+        default: Policy,
+        library: Library,
+        classifier: Classifier | None,
+        later: Later | None = None,
+    ) -> None:
         self._store = store
         self._library = library
         self._classifier = classifier
+        self._later = later
         self._default = self._ready(default)
         self._stored: dict[tuple[str, str], StoredPolicy] = {}
         self._pipelines: dict[tuple[str, str], Pipeline | None] = {}
@@ -86,4 +94,4 @@ class Policies:
             raise InvalidArgument(f"the policy cannot be used: {error}") from error
 
     def _ready(self, policy: Policy) -> Pipeline:
-        return Pipeline(arm(policy, self._library), self._classifier)
+        return Pipeline(arm(policy, self._library), self._classifier, later=self._later)

@@ -39,6 +39,11 @@ class GuardSpec(BaseModel):
     stages: ClassVar[frozenset[Stage]] = frozenset(Stage)
     actions: ClassVar[frozenset[Action]] = frozenset(Action)
 
+    @property
+    def acts(self) -> bool:
+        """Whether text is changed or stopped because of what it finds."""
+        return self.mode is Mode.ENFORCE and self.action is not Action.FLAG
+
     @model_validator(mode="after")
     def _possible(self) -> "GuardSpec":
         if wrong := self.stage - self.stages:

@@ -11,6 +11,7 @@ from gateway.identity.last_used import LastUsed
 from gateway.identity.oidc.issuer import Issuer
 from gateway.identity.oidc.key_set import KeySet
 from gateway.identity.oidc.tokens import OidcTokens
+from gateway.identity.store import TenantStore
 from gateway.identity.users import Users
 from gateway.records.changes import Changes
 from gateway.records.database import Database
@@ -23,6 +24,8 @@ async def open_credentials(
     """What knows callers; closed with `resources`. The database is open, and `changes` is opened after this: keys are
     read then. Raises OSError or ValueError where the operator's keys cannot be read."""
     ring = KeyRing(settings.api_keys_file)
+    for tenant in sorted(ring.tenants):
+        await TenantStore(database).ensure(tenant)
     used = LastUsed(database)
     directory = Directory(
         database,

@@ -64,6 +64,11 @@ class KeyRing:
         self._keys: dict[str, list[StoredKey]] = {}
         self._load()
 
+    @property
+    def tenants(self) -> set[str]:
+        """Those that have a key in it."""
+        return {key.identity.tenant for alike in self._keys.values() for key in alike}
+
     def identify(self, key: str) -> Identity:
         """Whose key it is. Raises Unauthenticated."""
         identity = self.find(key)

@@ -31,7 +31,11 @@ class ChatRequest:
 
 def parse(data: bytes) -> ChatRequest:
     """Raises BadRequest, naming the field."""
-    body = fields.parse(data)
+    return read(fields.parse(data))
+
+
+def read(body: Json) -> ChatRequest:
+    """Of a body that is JSON. Raises BadRequest, naming the field."""
     _refuse(body)
     metadata = fields.mapping(body, "metadata")
     run = pb.RunRequest(

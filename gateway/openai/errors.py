@@ -3,7 +3,7 @@
 import json
 import math
 
-from headworks.gateway.v1 import openai_service_pb2
+from headworks.gateway.v1 import admin_service_pb2, openai_service_pb2
 
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, InvalidArgument, Kind
@@ -12,7 +12,11 @@ from services.runtime.statuses import cut
 
 ERROR_KEY = "x-headworks-error"
 RETRY_KEY = "retry-after"
-PREFIX = f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/"
+# The services that speak JSON through Envoy.
+PREFIXES = (
+    f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/",
+    f"/{admin_service_pb2.DESCRIPTOR.services_by_name['AdminService'].full_name}/",
+)
 
 # Details that go into the JSON too, beside OpenAI's own fields.
 BEYOND = ("run_id", "approval_id")
@@ -49,13 +53,14 @@ def body(error: DomainError) -> str:
 
 
 class OpenAIErrors(Errors):
-    """As everywhere; callers of the OpenAI face get OpenAI's JSON too."""
+    """As everywhere; callers in JSON get OpenAI's form of it too."""
 
     def trailers(self, call: Call, error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
         trailers = super().trailers(call, error)
-        if not call.method.startswith(PREFIX):
+        if not call.method.startswith(PREFIXES):
             return trailers
         wait = error.retry_after
         # Envoy turns trailers into headers; this one is in whole seconds.
         retry = () if wait is None else ((RETRY_KEY, str(max(1, math.ceil(wait)))),)
-        return (*trailers, (ERROR_KEY, body(error)), *retry)
+        headers = tuple(getattr(error, "headers", {}).items())
+        return (*trailers, (ERROR_KEY, body(error)), *retry, *headers)

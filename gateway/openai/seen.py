@@ -55,13 +55,17 @@ class Seen:
 
     @property
     def finish_reason(self) -> str:
-        """In OpenAI's words: "stop", "length" or "tool_calls"."""
+        """In OpenAI's words: "stop", "length", "tool_calls" or "content_filter"; beyond them, "budget"."""
         finished = self.finished or event_pb.RunFinished()
         match finished.reason:
             case run_pb2.FINISH_REASON_TOOL_CALLS:
                 return "tool_calls"
             case run_pb2.FINISH_REASON_LENGTH:
                 return "length"
+            case run_pb2.FINISH_REASON_CONTENT_FILTER:
+                return "content_filter"
+            case run_pb2.FINISH_REASON_BUDGET:
+                return "budget"
             case run_pb2.FINISH_REASON_LIMIT if finished.limit == "tokens":
                 return "length"
         return "stop"

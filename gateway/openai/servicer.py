@@ -6,45 +6,49 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-import numpy as np
-import orjson
 from google.api.httpbody_pb2 import HttpBody
 from headworks.gateway.v1 import openai_service_pb2 as pb
 from headworks.gateway.v1 import openai_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
 
 from gateway import metrics
-from gateway.openai import chat_request, embeddings, models
+from gateway.access.needs import run as run_needs
+from gateway.budgets.errors import BudgetExceeded
+from gateway.openai import chat_request, embeddings, fields, models
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
 from gateway.openai.chunks import DONE, Chunks
+from gateway.openai.direct import EVENTS, Direct, allow, as_json
 from gateway.openai.errors import body as error_body
 from gateway.openai.seen import Seen
 from gateway.openai.waiting import Events, patiently
+from gateway.policy.runs import RunGate
 from services.runtime import clients, statuses
 from services.runtime.call import Call, current, outgoing
 from services.runtime.errors import DomainError, ModelNotFound
 from services.runtime.interceptors.pipeline import Context
-from services.runtime.triton import TritonClient
-
-JSON = "application/json"
-EVENTS = "text/event-stream"
 
 
 class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
-    def __init__(
-        self, orchestrator: grpc.aio.Channel, triton: TritonClient, embed_seconds: float, heartbeat_seconds: float
-    ) -> None:
+    """`gate` starts runs, `direct` answers what needs none."""
+
+    def __init__(self, orchestrator: grpc.aio.Channel, gate: RunGate, direct: Direct, heartbeat_seconds: float) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
-        self._triton = triton
-        self._embed_seconds = embed_seconds
+        self._gate = gate
+        self._direct = direct
         self._heartbeat_seconds = heartbeat_seconds
 
     async def CreateChatCompletion(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
-        chat = chat_request.parse(request.data)
-        call = current()
+        body, call = fields.parse(request.data), current()
+        if self._direct.serves(body.get("model")):
+            async with aclosing(self._direct.complete(body, call, context)) as messages:
+                async for message in messages:
+                    yield message
+            return
+        chat = chat_request.read(body)
+        allow(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
         seen = Seen(chat.run.model)
-        async with aclosing(self._run(chat, call, seen)) as events:
+        async with aclosing(self._run(chat, call, seen, context)) as events:
             if chat.stream:
                 async with aclosing(_stream(events, chat, seen, call)) as messages:
                     async for message in messages:
@@ -53,50 +57,40 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
                 completion = Completion(seen)
                 async for batch in events:
                     completion.take(batch)
-                yield _json(completion.json(time.monotonic() - call.started))
+                yield as_json(completion.json(time.monotonic() - call.started))
         metrics.COMPLETIONS.labels(chat.run.model, str(chat.stream).lower()).inc()
 
     async def CreateEmbedding(self, request: HttpBody, context: Context) -> HttpBody:
-        asked = embeddings.parse(request.data)
-        vectors, tokens = [], 0
-        for start in range(0, len(asked.texts), embeddings.BATCH):
-            timeout = outgoing(self._embed_seconds)["timeout"]
-            batch = await self._triton.embed(asked.texts[start : start + embeddings.BATCH], timeout=timeout)
-            vectors.append(batch.vectors)
-            tokens += batch.tokens
-        return _json(embeddings.response(np.concatenate(vectors), tokens, asked.base64))
+        return await self._direct.embed(embeddings.parse(request.data), current(), context)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> HttpBody:
-        return _json({"object": "list", "data": await self._models()})
+        return as_json({"object": "list", "data": await self._models()})
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> HttpBody:
         found = next((model for model in await self._models() if model["id"] == request.model), None)
         if found is None:
             raise ModelNotFound(request.model)
-        return _json(found)
+        return as_json(found)
 
     async def _models(self) -> list[dict[str, Any]]:
         request = orchestrator_service_pb2.ListModelsRequest()
         answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(current().remaining)))
-        return [*map(models.model, answered.models), models.EMBEDDER]
+        own = self._direct.models()
+        names = {model["id"] for model in own}
+        return [*(models.model(one) for one in answered.models if one.id not in names), *own, models.EMBEDDER]
 
-    async def _run(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
+    async def _run(self, chat: ChatRequest, call: Call, seen: Seen, context: Context) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
-        run = self._orchestrator.Run(chat.run, **outgoing(call.remaining, call))
         async with (
-            aclosing(clients.stream(run)) as responses,
-            aclosing(_batches(responses)) as batches,
+            aclosing(self._gate.run(chat.run, call, context, chat.stream)) as batches,
             aclosing(patiently(batches, seen, call, self._heartbeat_seconds)) as events,
         ):
-            async for batch in events:
-                yield batch
-
-
-async def _batches(
-    responses: AsyncGenerator[orchestrator_service_pb2.RunResponse, None],
-) -> AsyncGenerator[Events, None]:
-    async for response in responses:
-        yield response.events
+            try:
+                async for batch in events:
+                    yield batch
+            except BudgetExceeded:
+                if seen.finished is None:
+                    raise  # before anything was answered
 
 
 async def _stream(
@@ -119,7 +113,3 @@ async def _stream(
         yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(failed).encode() + b"\n\n" + DONE)
         return
     yield HttpBody(content_type=EVENTS, data=chunks.last(time.monotonic() - call.started, chat.include_usage))
-
-
-def _json(value: dict[str, Any]) -> HttpBody:
-    return HttpBody(content_type=JSON, data=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))

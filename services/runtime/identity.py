@@ -44,6 +44,13 @@ class TokenSigner:
         self._key = serialization.load_pem_private_key(private_key_pem, password=None)
         self._minted: dict[tuple[Identity, float], tuple[str, float]] = {}
 
+    def verifier(self) -> "TokenVerifier":
+        """What checks the tokens that this mints."""
+        public = self._key.public_key()
+        return TokenVerifier(
+            public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+
     def token(self, identity: Identity, lifetime: float = LIFETIME) -> str:
         """A token for `identity`, valid for at least `lifetime` - SHARED seconds; nothing is done under it later."""
         now = time.time()

@@ -75,6 +75,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.left = asyncio.Event()
         self.runs: list[pb.RunRequest] = []
         self.calls: list[calls.Call] = []
+        self.listed: list[calls.Call] = []
+        self.cancelled: list[str] = []
 
     async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:  # noqa: N802 (as in the proto)
         self.runs.append(request)
@@ -94,6 +96,10 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         finally:
             self.left.set()
 
+    async def Cancel(self, request: pb.CancelRequest, context: Any) -> pb.CancelResponse:  # noqa: N802
+        self.cancelled.append(request.run_id)
+        return pb.CancelResponse(run=run_pb2.Run(id=request.run_id))
+
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:  # noqa: N802
         self.calls.append(calls.current())
         if self.error:
@@ -101,7 +107,7 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         return pb.GetRunResponse(run=run_pb2.Run(id=request.run_id))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802
-        self.calls.append(calls.current())
+        self.listed.append(calls.current())
         if self.error:
             raise self.error
         agent = pb.Model(id="rag", description="Answers.", agent_version=2)

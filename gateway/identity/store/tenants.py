@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from gateway.identity.errors import NotFound
+from gateway.identity.errors import AlreadyExists, NotFound
 from gateway.identity.journal import changed
 from gateway.identity.nouns import State, Tenant
 from gateway.identity.store.shared import added, creating, label, one, page_size, slug
@@ -27,6 +28,14 @@ class TenantStore:
             await changed(connection, "tenant", tenant)
             await added(connection, TENANTS, asdict(made))
         return made
+
+    async def ensure(self, tenant: str) -> None:
+        """Make the tenant if there is none of that name: the operator's own keys come before anybody can."""
+        try:
+            await self.get(tenant)
+        except NotFound:
+            with suppress(AlreadyExists):
+                await self.create(tenant)
 
     async def get(self, tenant: str) -> Tenant:
         async with self._database.read() as connection:

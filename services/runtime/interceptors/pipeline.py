@@ -107,6 +107,8 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         async with AsyncExitStack() as stack:
             await self._enter(stack, call, context)
             response = await inner(await self._admit(call, request), context)
+            if call.headers:
+                await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
             return response
 
@@ -115,6 +117,9 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             await self._enter(stack, call, context)
             async with aclosing(inner(await self._admit(call, request), context)) as responses:
                 async for response in responses:
+                    # Not before: a status without responses goes out with the headers, and decides on HTTP's.
+                    if call.headers and not call.sent:
+                        await context.send_initial_metadata(tuple(call.headers.items()))
                     await context.write(response)
                     call.sent += 1
                     if call.first_sent is None:

@@ -86,7 +86,7 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
                 orchestrator_target=targets[0],
                 retrieval_target=targets[1],
                 triton_target=targets[2],
-                **settings,
+                **{"records_url": f"sqlite:///{tmp_path}/records.db", **settings},
             )
             app = await wire(configured)
             channel = await stack.enter_async_context(channel_for(app, settings=configured))

@@ -1,0 +1,127 @@
+"""What OpenAI's face answers without a run: chat completions of upstreams' models, and embeddings."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import orjson
+from google.api.httpbody_pb2 import HttpBody
+from headworks.type.v1 import usage_pb2
+
+from gateway import metrics
+from gateway.access.authorize import authorize
+from gateway.openai import embeddings
+from gateway.openai.chunks import DONE
+from gateway.openai.errors import body as error_body
+from gateway.openai.fields import Json
+from gateway.passthrough import request as requests
+from gateway.passthrough.passthrough import Passthrough
+from gateway.passthrough.request import Asked
+from gateway.policy.admission import Admission
+from gateway.policy.direct import UpstreamMeter, of_embedding, of_upstream, price_of, screen_of
+from gateway.policy.followers import Followers
+from gateway.policy.policy import Policy
+from gateway.usage.prices import FREE
+from services.runtime.call import Call, outgoing
+from services.runtime.errors import DomainError, Unauthenticated
+from services.runtime.triton import TritonClient
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+
+def as_json(value: Json) -> HttpBody:
+    return HttpBody(content_type=JSON, data=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def allow(call: Call, *permissions: str) -> None:
+    """Raises PermissionDenied."""
+    if call.identity is None:
+        raise Unauthenticated("this call has no identity")
+    for permission in permissions:
+        authorize(call.identity, permission)
+
+
+class Direct:
+    """Under the same policy as runs are."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        passthrough: Passthrough,
+        triton: TritonClient,
+        followers: Followers,
+        embed_seconds: float,
+    ) -> None:
+        self._policy = policy
+        self._passthrough = passthrough
+        self._triton = triton
+        self._followers = followers
+        self._embed_seconds = embed_seconds
+
+    def serves(self, model: object) -> bool:
+        """Whether chat completions of this model need no run."""
+        return isinstance(model, str) and self._passthrough.serves(model)
+
+    def models(self) -> list[Json]:
+        """Those, in OpenAI's form."""
+        return self._passthrough.models()
+
+    async def complete(self, body: Json, call: Call, context: Any) -> AsyncGenerator[HttpBody, None]:
+        """The completion: one message of JSON, or server-sent events. An error before the first of them is raised; one
+        after it is an event of its own."""
+        asked = requests.parse(body)
+        allow(call, f"models.call:{asked.model}")
+        upstream = self._passthrough.upstream(asked.model)
+        price = price_of(upstream)
+        admission = await self._policy.admit(call, of_upstream(asked, upstream), price, context)
+        asked.put(admission.texts)
+        meter = UpstreamMeter(admission, price, asked.prompt_tokens, self._followers)
+        try:
+            if asked.stream:
+                async with aclosing(self._stream(asked, admission, meter, call)) as messages:
+                    async for message in messages:
+                        yield message
+            else:
+                data = await self._passthrough.complete(asked, meter, call.remaining, screen_of(admission))
+                yield HttpBody(content_type=JSON, data=data)
+        finally:
+            admission.abandon()
+        metrics.COMPLETIONS.labels(asked.model, str(asked.stream).lower()).inc()
+
+    async def _stream(
+        self, asked: Asked, admission: Admission, meter: UpstreamMeter, call: Call
+    ) -> AsyncGenerator[HttpBody, None]:
+        begun = False
+        try:
+            portions = self._passthrough.stream(asked, meter, call.remaining, screen_of(admission))
+            async with aclosing(portions):
+                async for portion in portions:
+                    begun = True
+                    yield HttpBody(content_type=EVENTS, data=portion)
+        except DomainError as error:
+            if not begun:
+                raise
+            call.code, call.reason = int(error.kind), error.reason
+            yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(error).encode() + b"\n\n" + DONE)
+
+    async def embed(self, asked: embeddings.EmbeddingRequest, call: Call, context: Any) -> HttpBody:
+        """The embeddings' JSON. Raises a DomainError."""
+        allow(call, f"embeddings.call:{embeddings.MODEL}")
+        ask = of_embedding(embeddings.MODEL, asked.texts)
+        admission = await self._policy.admit(call, ask, FREE, context)
+        try:
+            vectors, tokens = [], 0
+            for start in range(0, len(asked.texts), embeddings.BATCH):
+                timeout = outgoing(self._embed_seconds)["timeout"]
+                texts = list(admission.texts[start : start + embeddings.BATCH])
+                batch = await self._triton.embed(texts, timeout=timeout)
+                vectors.append(batch.vectors)
+                tokens += batch.tokens
+            admission.meter.know(usage_pb2.Usage(prompt_tokens=tokens))
+            admission.reason = "stop"
+            await admission.settle()
+        finally:
+            admission.abandon()
+        return as_json(embeddings.response(np.concatenate(vectors), tokens, asked.base64))

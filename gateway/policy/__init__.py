@@ -1,0 +1,1 @@
+"""What every call of a model passes: limits, guards, budgets, and the books at its end."""

@@ -1,0 +1,88 @@
+"""What policy is made of, wired from the settings."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from gateway.audit.log import AuditLog
+from gateway.budgets.budgets import Budgets
+from gateway.budgets.notify import Notifier
+from gateway.budgets.store import BudgetStore
+from gateway.guard.injection.classifier import InjectionClassifier
+from gateway.guard.injection.rules import Rules
+from gateway.guard.injection.triton import TritonModel
+from gateway.guard.policies import Policies
+from gateway.guard.policy import read
+from gateway.guard.store import KIND as GUARDS
+from gateway.guard.store import GuardStore
+from gateway.guard.terms.library import Library
+from gateway.limits.book import RuleBook, default_rule
+from gateway.limits.limits import Limits
+from gateway.limits.redis_counters import RedisCounters
+from gateway.limits.store import KIND as LIMITS
+from gateway.limits.store import LimitStore
+from gateway.policy.followers import Followers
+from gateway.policy.policy import Policy
+from gateway.records.assembly import Records
+from gateway.settings import GatewaySettings
+from services.runtime.call import Call
+from services.runtime.triton import TritonClient
+
+
+async def open_policy(
+    settings: GatewaySettings,
+    records: Records,
+    audit: AuditLog,
+    guards: Policies,
+    address: Callable[[Call, Any], str],
+    keeps_content: Callable[[str], bool],
+    resources: AsyncExitStack,
+) -> Policy:
+    """Closed with `resources`; before `records.changes` is opened."""
+    limits = await _open_limits(settings, records, resources)
+    budgets = await _open_budgets(settings, records, resources)
+    return Policy(limits, guards, budgets, audit, address, keeps_content)
+
+
+def open_guards(
+    settings: GatewaySettings, records: Records, triton: TritonClient, followers: Followers, resources: AsyncExitStack
+) -> Policies:
+    """Closed with `resources`. Raises InvalidArgument or OSError where the guards' file is wrong."""
+    classifier = InjectionClassifier(TritonModel(triton), Rules())
+    resources.push_async_callback(classifier.aclose)
+    store = GuardStore(records.database)
+    library = Library(settings.terms_dir)
+    policies = Policies(store, read(settings.guards_file), library, classifier, followers.add)
+    records.changes.follow(GUARDS, policies.reload)
+    return policies
+
+
+async def _open_limits(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Limits:
+    book = RuleBook(
+        default_rule(
+            settings.limits_requests_per_minute,
+            settings.limits_tokens_per_minute,
+            settings.limits_concurrent_streams,
+        )
+    )
+    store = LimitStore(records.database)
+    records.changes.follow(LIMITS, lambda: book.reload(store))
+    shared = None
+    if settings.redis_url:
+        shared = RedisCounters(settings.redis_url, settings.limits_redis_seconds, settings.limits_stream_lease_seconds)
+    limits = Limits(book, shared, settings.limits_when_redis_is_gone)
+    await limits.open()
+    resources.push_async_callback(limits.aclose)
+    return limits
+
+
+async def _open_budgets(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Budgets:
+    notifier = Notifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
+    budgets = Budgets(
+        records.database, records.writer, notifier, settings.replica_name,
+        lease=settings.budget_lease_seconds, patience=settings.budget_patience_seconds,
+    )  # fmt: skip
+    budgets.follow(records.changes)
+    await budgets.open()
+    resources.push_async_callback(budgets.aclose)
+    return budgets

@@ -1,0 +1,54 @@
+"""Tokens and cost as they pass: exact where the run says so, estimated in between."""
+
+from collections.abc import Iterable
+
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
+from headworks.type.v1 import usage_pb2
+
+from gateway.usage.prices import FREE, Price
+
+
+def estimate(text: str) -> int:
+    """About how many tokens a text is, rather too many than too few: four letters each, one a CJK character."""
+    return (len(text) + 3) // 4 if text.isascii() else (len(text.encode()) + 2) // 3
+
+
+class Meter:
+    """Counts one call. `read`: about how many tokens its prompt has."""
+
+    __slots__ = ("_known", "_price", "_read", "_since")
+
+    def __init__(self, read: int, price: Price = FREE) -> None:
+        self._read = read
+        self._price = price
+        self._known = usage_pb2.Usage()
+        self._since = 0
+
+    def take(self, events: Iterable[event_pb.RunEvent]) -> None:
+        """Count the next events."""
+        for event in events:
+            kind = event.WhichOneof("event")
+            if kind == "text":
+                self.write(event.text.text, event.text.tokens)
+            elif kind == "usage":
+                self.know(event.usage.usage)
+
+    def write(self, text: str, tokens: int = 0) -> None:
+        """Count a piece of the answer, of so many tokens where that is known."""
+        self._since += tokens or estimate(text)
+
+    def know(self, usage: usage_pb2.Usage) -> None:
+        """All that was consumed until now, in place of what was estimated."""
+        self._known, self._since = usage, 0
+
+    def usage(self) -> usage_pb2.Usage:
+        """Consumed so far."""
+        known = self._known
+        read = known.prompt_tokens or (0 if known.completion_tokens else self._read)
+        unbilled = self._price.nanos(0 if known.prompt_tokens else read, self._since)
+        return usage_pb2.Usage(
+            prompt_tokens=read,
+            completion_tokens=known.completion_tokens + self._since,
+            cached_tokens=known.cached_tokens,
+            cost_nanos=known.cost_nanos + unbilled,
+        )

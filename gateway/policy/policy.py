@@ -1,0 +1,155 @@
+"""The one way to a model: limits, guards and budgets before it, the books after it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.audit.entry import Content, Decision
+from gateway.audit.layer import entry_of
+from gateway.audit.log import AuditLog
+from gateway.budgets.budget import Cost
+from gateway.budgets.budgets import Budgets
+from gateway.guard.pipeline import Pipeline, Screened
+from gateway.guard.policies import Policies
+from gateway.guard.vault import Vault
+from gateway.limits.limits import Limits
+from gateway.policy.admission import Admission, Close
+from gateway.policy.ask import Ask
+from gateway.policy.errors import ContentFiltered
+from gateway.policy.meter import Meter
+from gateway.policy.screening import EventScreen
+from gateway.policy.screens import screens
+from gateway.records.errors import RecordsUnavailable
+from gateway.usage.prices import Price
+from gateway.usage.record import Spent, usage_of
+from services.runtime.call import Call
+from services.runtime.identity import Identity
+
+log = logging.getLogger(__name__)
+
+# Where a call came from, for the audit.
+Address = Callable[[Call, Any], str]
+# Whether a tenant has what is said put on record.
+Opted = Callable[[str], bool]
+
+
+class Policy:
+    """Who may use how much, what may be said, and the record of both."""
+
+    def __init__(
+        self, limits: Limits, guards: Policies, budgets: Budgets, audit: AuditLog, address: Address, opted: Opted
+    ) -> None:
+        self._limits = limits
+        self._guards = guards
+        self._budgets = budgets
+        self._audit = audit
+        self._address = address
+        self._opted = opted
+
+    def pipeline(self, who: Identity, model: str) -> Pipeline:
+        """The guards of a model or agent. Raises GuardPolicyBroken."""
+        return self._guards.of(who.tenant, model)
+
+    def screen(self, call: Call, model: str) -> EventScreen | None:
+        """What screens an answer that is told again; None where nothing does."""
+        if call.identity is None:
+            raise LookupError("a call without an identity was let through")
+        made = screens(self.pipeline(call.identity, model), Vault(), "")
+        return made.events() if made is not None else None
+
+    def shown(self, call: Call, text: str) -> str:
+        """What an answer of before may say now, by the tenant's own policy; nothing of one that is blocked."""
+        if call.identity is None:
+            raise LookupError("a call without an identity was let through")
+        made = screens(self.pipeline(call.identity, ""), Vault(), "")
+        return made.whole(text) if made is not None else text
+
+    async def admit(self, call: Call, ask: Ask, price: Price, context: Any) -> Admission:
+        """Let a call in, or raise RateLimited, LimitsUnavailable, ContentFiltered, GuardPolicyBroken, BudgetExceeded
+        or RecordsUnavailable."""
+        who = call.identity
+        if who is None:
+            raise LookupError("a call without an identity was let through")
+        call.notes["model"] = ask.model
+        pipeline = self.pipeline(who, ask.model)
+        ticket = await self._limits.admit(who, ask.model, ask.tokens, ask.stream)
+        try:
+            screened = await self._screen(call, pipeline, ask)
+            cost = Cost(ask.tokens, price.nanos(ask.reads, ask.writes))
+            reservation = await self._budgets.reserve(who, ask.model, cost)
+        except BaseException:
+            ticket.correct(0)
+            ticket.release()
+            raise
+        call.headers |= ticket.headers
+        return Admission(
+            call, ask.model, screened.texts, ticket, reservation, Meter(ask.reads, price),
+            screens(pipeline, screened.vault, ask.instructions), screened.findings, self._closing(call, context),
+        )  # fmt: skip
+
+    async def _screen(self, call: Call, pipeline: Pipeline, ask: Ask) -> Screened:
+        screened = await pipeline.screen_input(ask.texts, instructs=ask.instructs)
+        if screened.findings:
+            call.notes["guards"] = named(screened.findings)
+        if screened.blocked is not None:
+            call.notes["decision"] = Decision.BLOCKED.value
+            raise ContentFiltered(screened.blocked)
+        return screened
+
+    def _closing(self, call: Call, context: Any) -> Close:
+        address = self._address(call, context)
+
+        async def close(admission: Admission) -> None:
+            await self._close(admission, address)
+
+        return close
+
+    async def _close(self, admission: Admission, address: str) -> None:
+        """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
+        long as this process lives: an answer that was given is not taken back."""
+        call, who, usage = admission.call, admission.call.identity, admission.meter.usage()
+        assert who is not None  # noqa: S101 (see admit)
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        admission.ticket.correct(tokens)
+        admission.ticket.release()
+        spent = Spent(
+            agent=admission.model, agent_version=admission.version, model=admission.model, run_id=admission.run_id,
+            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens, cost_nanos=usage.cost_nanos, finish_reason=admission.reason,
+            seconds=time.monotonic() - call.started,
+        )  # fmt: skip
+        call.notes |= noted(admission)
+        call.audited = True
+        entry = entry_of(call, address, reason=admission.reason, content=self._content(who, admission))
+        try:
+            await admission.reservation.settle(
+                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
+            )
+        except RecordsUnavailable:
+            log.warning("a call is not yet settled: the records are gone", extra={"run_id": admission.run_id})
+
+    def _content(self, who: Identity, admission: Admission) -> Content | None:
+        if not self._opted(who.tenant):
+            return None
+        return Content("\n".join(admission.texts), admission.answer)
+
+
+def named(findings: Any) -> list[str]:
+    """The guards that found something, with what they found: "pii:EMAIL"."""
+    return sorted({f"{one.guard}:{one.category}" for one in findings})
+
+
+def noted(admission: Admission) -> dict[str, object]:
+    """What the log and the audit say of a call that is over."""
+    usage = admission.meter.usage()
+    notes: dict[str, object] = {
+        "model": admission.model, "agent_version": admission.version, "collection": admission.collection,
+        "run_id": admission.run_id, "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens, "cost_nanos": usage.cost_nanos, "finish": admission.reason,
+    }  # fmt: skip
+    if admission.findings:
+        notes["guards"] = named(admission.findings)
+    if admission.blocked is not None or admission.reason == "budget":
+        notes["decision"] = Decision.BLOCKED.value
+    return notes

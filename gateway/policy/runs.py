@@ -1,0 +1,141 @@
+"""Runs under policy: admitted, screened and counted as they go, settled however they end."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
+from headworks.orchestrator.v1 import run_pb2
+
+from gateway.policy import ask as asks
+from gateway.policy.admission import Admission
+from gateway.policy.ends import blocked, out_of_budget, stopped_by_guard
+from gateway.policy.followers import Followers
+from gateway.policy.policy import Policy
+from gateway.policy.prices import Prices
+from services.runtime import clients
+from services.runtime.call import Call, outgoing
+
+log = logging.getLogger(__name__)
+
+Events = Sequence[event_pb.RunEvent]
+CANCEL_SECONDS = 5.0
+
+
+def after(sequence: int, events: Sequence[event_pb.RunEvent]) -> Events:
+    return [event for event in events if event.sequence > sequence]
+
+
+class RunGate:
+    """Starts runs for callers. `follow_seconds`: how long a run is followed whose caller has left it going."""
+
+    def __init__(
+        self,
+        orchestrator: grpc.aio.Channel,
+        policy: Policy,
+        prices: Prices,
+        followers: Followers,
+        follow_seconds: float,
+    ) -> None:
+        self._stub = pb_grpc.OrchestratorServiceStub(orchestrator)
+        self._policy = policy
+        self._prices = prices
+        self._followers = followers
+        self._follow_seconds = follow_seconds
+
+    async def run(
+        self, request: pb.RunRequest, call: Call, context: Any, stream: bool = True
+    ) -> AsyncGenerator[Events, None]:
+        """The run's events as they may be told; the last is `finished`, and by then the run is settled.
+
+        Raises what admission raises; grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
+        mid-stream. Close it to leave the run.
+        """
+        asked = asks.of_run(request, stream)
+        admission = await self._policy.admit(call, asked, await self._prices.of(call, asked.model), context)
+        asks.put(request, admission.texts)
+        try:
+            async with aclosing(clients.stream(self._stub.Run(request, **outgoing(call.remaining, call)))) as responses:
+                async for response in responses:
+                    events = admission.take(response.events)
+                    if admission.blocked is not None:
+                        yield await self._stop(admission, call, events, run_pb2.FINISH_REASON_CONTENT_FILTER)
+                        return
+                    if not await admission.affords():
+                        yield await self._stop(admission, call, events, run_pb2.FINISH_REASON_BUDGET)
+                        raise admission.exceeded
+                    if admission.finished:
+                        await admission.settle()
+                    if events:
+                        yield events
+        finally:
+            if not admission.settled and admission.run_id:
+                call.audited = True  # when it is settled
+                self._followers.add(self._follow(admission, call))
+            elif not admission.run_id:
+                admission.abandon()
+
+    async def attach(self, request: pb.AttachRequest, call: Call) -> AsyncGenerator[Events, None]:
+        """The events of a run as they may be told. Where guards look at answers, all of them are read anew: what may be
+        said depends on what was said before. Raises grpc.aio.AioRpcError, GuardPolicyBroken."""
+        asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
+        run = (await clients.unary(asked)).run
+        screen = self._policy.screen(call, run.model)
+        told, request = request.after_sequence, pb.AttachRequest(run_id=run.id, after_sequence=request.after_sequence)
+        if screen is not None:
+            request.after_sequence = 0
+        attached = self._stub.Attach(request, **outgoing(call.remaining, call))
+        async with aclosing(clients.stream(attached)) as responses:
+            async for response in responses:
+                events = list(response.events) if screen is None else screen.take(response.events)
+                if screen is not None and screen.blocked is not None:
+                    last = max(told, events[-1].sequence if events else 0)
+                    yield [*after(told, events), *blocked(screen.blocked, run.id, last, run.usage)]
+                    return
+                if fresh := after(told, events):
+                    yield fresh
+
+    def shown(self, call: Call, text: str) -> str:
+        """What an answer of before may say now, by the tenant's own policy."""
+        return self._policy.shown(call, text)
+
+    async def _stop(
+        self, admission: Admission, call: Call, events: list[event_pb.RunEvent], reason: run_pb2.FinishReason.ValueType
+    ) -> Events:
+        """End the run for a reason of the gateway's own: what was still released, and the events that say so."""
+        end = stopped_by_guard if reason == run_pb2.FINISH_REASON_CONTENT_FILTER else out_of_budget
+        last = end(admission)
+        admission.take_end(last)
+        await admission.settle()
+        self._followers.add(self._cancel(admission.run_id, call))
+        return [*events, *last]
+
+    async def _cancel(self, run_id: str, call: Call) -> None:
+        """End a run, which may have ended by itself."""
+        if run_id:
+            later = replace(call, deadline=float("inf"))
+            await clients.unary(self._stub.Cancel(pb.CancelRequest(run_id=run_id), **outgoing(CANCEL_SECONDS, later)))
+
+    async def _follow(self, admission: Admission, call: Call) -> None:
+        """Settle a run whose caller is gone once it is over: one that was left is cancelled at once, but a detached
+        one, and one that waits for a person, go on."""
+        try:
+            await self._attach(admission, replace(call, deadline=float("inf")))
+        except grpc.aio.AioRpcError as error:
+            log.warning("a run was settled before its end was known", extra={"code": error.code().name})
+        finally:
+            await admission.settle()
+
+    async def _attach(self, admission: Admission, call: Call) -> None:
+        request = pb.AttachRequest(run_id=admission.run_id, after_sequence=admission.heard)
+        attached = self._stub.Attach(request, **outgoing(self._follow_seconds, call))
+        async with aclosing(clients.stream(attached)) as responses:
+            async for response in responses:
+                admission.count(response.events)
+                if not admission.finished and not await admission.affords():
+                    await self._cancel(admission.run_id, call)

@@ -1,0 +1,102 @@
+"""Audit and data rights, wired from the settings."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.log import AuditLog
+from gateway.audit.pruning import Pruner
+from gateway.audit.seal import Seal
+from gateway.audit.store import AuditStore
+from gateway.identity.store import TenantStore
+from gateway.privacy.caller import OwnCalls
+from gateway.privacy.erasures import ErasureStore
+from gateway.privacy.holders.audited import AuditData
+from gateway.privacy.holders.books import BookData
+from gateway.privacy.holders.documents import DocumentData
+from gateway.privacy.holders.identities import IdentityData
+from gateway.privacy.holders.runs import RunData
+from gateway.privacy.keeper import Keeper
+from gateway.privacy.lease import Lease
+from gateway.privacy.policies import KeepingPolicies
+from gateway.privacy.privacy import Privacy
+from gateway.records.assembly import Records
+from gateway.settings import GatewaySettings
+from services.runtime.identity import TokenSigner
+
+TENANTS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The audit, and what signs it."""
+
+    log: AuditLog
+    seal: Seal
+    checkpoints: Checkpoints
+
+
+async def open_audit(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Trail:
+    """Closed with `resources`; before `records.changes` is opened."""
+    seal = Seal(settings.identity_private_key.read_bytes())
+    checkpoints = Checkpoints(records.database, seal)
+    log = AuditLog(
+        records.database,
+        records.writer,
+        records.changes,
+        checkpoints,
+        checkpoint_seconds=settings.audit_checkpoint_seconds,
+    )
+    await log.open()
+    resources.push_async_callback(log.aclose)
+    return Trail(log, seal, checkpoints)
+
+
+def keeping(settings: GatewaySettings, records: Records) -> KeepingPolicies:
+    """What tenants want kept; before `records.changes` is opened."""
+    content = frozenset(filter(None, (name.strip() for name in settings.audit_content_tenants.split(","))))
+    days = {
+        "runs": settings.retention_runs_days,
+        "sessions": settings.retention_sessions_days,
+        "usage": settings.retention_usage_days,
+        "audit_content": settings.retention_audit_content_days,
+    }
+    return KeepingPolicies(records.database, records.changes, content=content, days=days)
+
+
+async def open_privacy(
+    settings: GatewaySettings,
+    records: Records,
+    trail: Trail,
+    policies: KeepingPolicies,
+    signer: TokenSigner,
+    orchestrator: grpc.aio.Channel,
+    retrieval: grpc.aio.Channel,
+    resources: AsyncExitStack,
+) -> Privacy:
+    """Data rights, and the one among the replicas that forgets what is old. Closed with `resources`."""
+    database, calls = records.database, OwnCalls(signer)
+    runs, books = RunData(orchestrator, calls), BookData(database)
+    audited = AuditData(database, AuditStore(database))
+    holders = (runs, DocumentData(retrieval, calls), books, audited, IdentityData(database))
+    privacy = Privacy(ErasureStore(database), holders, trail.log)
+    look = settings.retention_look_seconds
+    lease = Lease(database, "retention", settings.replica_name, 3 * look)
+    keeper = Keeper(
+        lease, privacy, policies, (runs, books, audited), Pruner(database, trail.checkpoints), trail.log,
+        lambda: _tenants(TenantStore(database)), audit_days=settings.retention_audit_days, look_seconds=look,
+    )  # fmt: skip
+    await keeper.open()
+    resources.push_async_callback(keeper.aclose)
+    return privacy
+
+
+async def _tenants(store: TenantStore) -> Sequence[str]:
+    """All that there are."""
+    found: list[str] = []
+    while page := await store.list(found[-1] if found else "", TENANTS_AT_ONCE):
+        found += [tenant.id for tenant in page]
+    return found

@@ -1,0 +1,62 @@
+"""Run and Attach for gRPC callers: not passed on as bytes, but read, for policy looks at every event."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import session_service_pb2 as session_pb
+from headworks.orchestrator.v1 import session_service_pb2_grpc
+
+from gateway.policy.runs import RunGate
+from services.runtime import clients
+from services.runtime.call import current, outgoing
+from services.runtime.contract import path
+from services.runtime.interceptors.pipeline import Context, Handler
+
+RUNS = pb.DESCRIPTOR.services_by_name["OrchestratorService"].methods_by_name
+SESSIONS = session_pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_name
+
+
+class ScreenedMethods:
+    """The methods that tell what a model said."""
+
+    def __init__(self, gate: RunGate, orchestrator: grpc.aio.Channel) -> None:
+        self._gate = gate
+        self._sessions = session_service_pb2_grpc.SessionServiceStub(orchestrator)
+
+    def handlers(self) -> dict[str, Handler]:
+        """By path; they stand before those that pass bytes on."""
+        return {
+            path(RUNS["Run"]): grpc.unary_stream_rpc_method_handler(
+                self.run, pb.RunRequest.FromString, pb.RunResponse.SerializeToString
+            ),
+            path(RUNS["Attach"]): grpc.unary_stream_rpc_method_handler(
+                self.attach, pb.AttachRequest.FromString, pb.AttachResponse.SerializeToString
+            ),
+            path(SESSIONS["GetSession"]): grpc.unary_unary_rpc_method_handler(
+                self.get_session,
+                session_pb.GetSessionRequest.FromString,
+                session_pb.GetSessionResponse.SerializeToString,
+            ),
+        }
+
+    async def run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
+        async with aclosing(self._gate.run(request, current(), context)) as batches:
+            async for events in batches:
+                yield pb.RunResponse(events=events)
+
+    async def attach(self, request: pb.AttachRequest, context: Context) -> AsyncIterator[pb.AttachResponse]:
+        async with aclosing(self._gate.attach(request, current())) as batches:
+            async for events in batches:
+                yield pb.AttachResponse(events=events)
+
+    async def get_session(
+        self, request: session_pb.GetSessionRequest, context: Context
+    ) -> session_pb.GetSessionResponse:
+        call = current()
+        answered = await clients.unary(self._sessions.GetSession(request, **outgoing(call.remaining, call)))
+        for message in answered.messages:
+            if message.role == message.ROLE_ASSISTANT:
+                message.content = self._gate.shown(call, message.content)
+        return answered

@@ -1,0 +1,207 @@
+"""Runs under policy: what is let in, what is said, what is counted, and what is on record afterwards."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_event_pb2, run_pb2
+
+from gateway.budgets.budget import Period, Scope, Unit
+from gateway.budgets.store import BudgetStore
+from gateway.records.database import Database
+from tests.fakes.orchestrator import FakeOrchestrator, approval, events
+from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
+
+pytestmark = pytest.mark.integration
+
+MAIL = "ann@example.org"
+GUARDS = """
+guards:
+  - {guard: pii, stage: both, action: redact, restore: true}
+  - {guard: terms, stage: output, action: block, terms: [forbidden]}
+  - {guard: injection, stage: input, action: block}
+"""
+
+
+@pytest.fixture
+def guards(tmp_path: Path) -> Path:
+    path = tmp_path / "guards.yaml"
+    path.write_text(GUARDS)
+    return path
+
+
+def text(piece: str, tokens: int = 0) -> run_event_pb2.RunEvent:
+    return run_event_pb2.RunEvent(text=run_event_pb2.TextDelta(text=piece, tokens=tokens))
+
+
+def said(*pieces: str) -> list[run_event_pb2.RunEvent]:
+    """A run that says the pieces, used 40 tokens and wrote 7."""
+    whole = events()
+    return [whole[0], *map(text, pieces), *whole[-2:]]
+
+
+async def run(gateway: Gateway, words: str = "why?") -> tuple[list[run_event_pb2.RunEvent], grpc.StatusCode]:
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    request = pb.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=words)])
+    call = stub.Run(request, metadata=BEARER, timeout=20)
+    told: list[run_event_pb2.RunEvent] = []
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        async for response in call:
+            told += response.events
+    return told, await call.code()
+
+
+def answer(told: list[run_event_pb2.RunEvent]) -> str:
+    return "".join(event.text.text for event in told)
+
+
+def kinds(told: list[run_event_pb2.RunEvent]) -> list[str | None]:
+    return [event.WhichOneof("event") for event in told]
+
+
+def rows(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def trailer(error: grpc.aio.AioRpcError, name: str) -> bytes:
+    """A trailing metadatum, as bytes."""
+    trailers: Any = error.trailing_metadata() or ()
+    value = dict(trailers)[name]
+    return value.encode() if isinstance(value, str) else value
+
+
+async def eventually(tmp_path: Path, query: str, count: int) -> list[tuple[Any, ...]]:
+    async with asyncio.timeout(10):
+        while len(found := rows(tmp_path, query)) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+RECORDS = "SELECT record FROM audit_records"
+USAGE = "SELECT agent, prompt_tokens, completion_tokens, finish_reason, run_id FROM usage"
+
+
+async def test_a_run_is_on_record_when_it_ends(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    gateway = await make_gateway(FakeOrchestrator(said("It is so.")))
+    told, code = await run(gateway)
+    assert (answer(told), code) == ("It is so.", grpc.StatusCode.OK)
+    ((agent, read, written, finish, run_id),) = rows(tmp_path, USAGE)
+    assert (agent, read, written, finish, run_id) == ("rag", 40, 7, "stop", told[0].run_id)
+    (record,) = [json.loads(one) for (one,) in rows(tmp_path, RECORDS)]
+    assert (record["action"], record["decision"], record["run_id"]) == (
+        "/headworks.orchestrator.v1.OrchestratorService/Run", "allowed", run_id,
+    )  # fmt: skip
+
+
+async def test_personal_data_does_not_reach_the_model_and_comes_back(make_gateway: MakeGateway, guards: Path) -> None:
+    orchestrator = FakeOrchestrator(said("I wrote to <EMA", "IL_1> and to ", "<EMAIL_2>", ", as you see."))
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    told, code = await run(gateway, f"Write to {MAIL}.")
+    assert orchestrator.runs[0].messages[0].content == "Write to <EMAIL_1>."
+    assert (answer(told), code) == (f"I wrote to {MAIL} and to <EMAIL_2>, as you see.", grpc.StatusCode.OK)
+    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+
+
+async def test_blocked_text_is_never_told(make_gateway: MakeGateway, guards: Path, tmp_path: Path) -> None:
+    orchestrator = FakeOrchestrator(said("This is for", "bid", "den, and more."), hold=4)
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    told, code = await run(gateway)
+    assert (answer(told).strip(), code) == ("This is", grpc.StatusCode.OK)
+    assert kinds(told)[-3:] == ["verdict", "usage", "finished"]
+    assert (told[-3].verdict.grader, told[-3].verdict.passed) == ("guard:terms", False)
+    assert told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER
+    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+    async with asyncio.timeout(10):
+        await orchestrator.left.wait()
+        while orchestrator.cancelled != [told[0].run_id]:
+            await asyncio.sleep(0.01)
+    ((_, _, _, finish, _),) = rows(tmp_path, USAGE)
+    assert finish == "content_filter"
+    (record,) = [json.loads(one) for (one,) in rows(tmp_path, RECORDS)]
+    assert (record["decision"], record["guards"]) == ("blocked", ["terms:terms"])
+
+
+async def test_a_blocked_completion_ends_typed(make_gateway: MakeGateway, guards: Path) -> None:
+    gateway = await make_gateway(FakeOrchestrator(said("This is ", "forbidden.")), guards_file=guards)
+    chunks = [part.data async for part in gateway.chat(stream=True)]
+    assert b"forb" not in b"".join(chunks)
+    assert b'"finish_reason":"content_filter"' in chunks[-1]
+    whole = [json.loads(part.data) async for part in gateway.chat()]
+    assert whole[0]["choices"][0]["finish_reason"] == "content_filter"
+    assert whole[0]["headworks"]["verdicts"][0]["grader"] == "guard:terms"
+
+
+async def test_an_attack_is_not_let_in(make_gateway: MakeGateway, guards: Path, tmp_path: Path) -> None:
+    orchestrator = FakeOrchestrator(said("Never."))
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        _ = [part async for part in gateway.chat(messages=[{"role": "user", "content": "attack"}])]
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert b"content_filter" in trailer(raised.value, "x-headworks-error")
+    assert orchestrator.runs == []
+    assert rows(tmp_path, USAGE) == []
+    (record,) = [json.loads(one) for (one,) in await eventually(tmp_path, RECORDS, 1)]
+    assert (record["decision"], record["reason"]) == ("blocked", "CONTENT_FILTER")
+
+
+async def budget(tmp_path: Path, tokens: int) -> None:
+    database = Database(f"sqlite:///{tmp_path}/records.db")
+    await database.open()
+    await BudgetStore(database).create("acme", Scope.TENANT, "acme", Period.DAY, Unit.TOKENS, tokens)
+    await database.aclose()
+
+
+async def test_a_stream_ends_with_its_budget(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    orchestrator = FakeOrchestrator([events()[0], *(text("word ", tokens=100) for _ in range(100)), *events()[-2:]])
+    gateway = await make_gateway(orchestrator)
+    await budget(tmp_path, 1000)
+    async with asyncio.timeout(10):
+        while True:
+            told, code = await run(gateway)
+            if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                break
+    assert told[-1].finished.reason == run_pb2.FINISH_REASON_BUDGET
+    used = told[-2].usage.usage
+    assert 900 <= used.prompt_tokens + used.completion_tokens <= 1100
+    assert rows(tmp_path, "SELECT completion_tokens FROM usage WHERE finish_reason = 'budget'") == [
+        (used.completion_tokens,)
+    ]
+
+
+async def test_a_caller_who_leaves_is_settled(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    orchestrator = FakeOrchestrator([events()[0], text("so far ", tokens=12), text("never")], hold=2)
+    gateway = await make_gateway(orchestrator)
+    stream = gateway.chat(stream=True)
+    await stream.read()
+    stream.cancel()
+    ((agent, _, written, _, _),) = await eventually(tmp_path, USAGE, 1)
+    assert (agent, written) == ("rag", 12)
+    assert len(await eventually(tmp_path, RECORDS, 1)) == 1
+
+
+async def test_what_a_rate_limit_says(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(said("Yes.")), limits_requests_per_minute=1)
+    call = gateway.chat()
+    assert [part async for part in call]
+    headers = dict(await call.initial_metadata())
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("1", "0")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        _ = [part async for part in gateway.chat()]
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert int(trailer(raised.value, "retry-after")) > 0
+    assert trailer(raised.value, "x-ratelimit-remaining-requests") == b"0"
+
+
+async def test_a_run_that_waits_for_a_person_is_told_so(make_gateway: MakeGateway) -> None:
+    says = [events()[0], approval("apr_1"), *said("Done.")[1:]]
+    gateway = await make_gateway(FakeOrchestrator(says))
+    told, _ = await run(gateway)
+    assert "approval_request" in kinds(told)
