@@ -92,6 +92,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+            "GUARD_TARGET": "xds:///gateway",
             **served(options),
         },
         "gateway": {
