@@ -64,7 +64,6 @@ async def replica(
     await writer.open()
     store = BudgetStore(database)
     notifier = Notifier(store, alert_url)
-    await notifier.open()
     budgets = Budgets(database, writer, notifier, name, lease=lease, patience=patience, calendar=calendar)
     await budgets.reload()
     await budgets.open()
@@ -72,6 +71,5 @@ async def replica(
         yield Replica(database, writer, budgets, store, UsageStore(database), notifier)
     finally:
         await budgets.aclose()
-        await notifier.aclose()
         await writer.aclose()
         await database.aclose()

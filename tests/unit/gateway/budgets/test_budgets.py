@@ -237,6 +237,21 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> N
         await one.call(100, 100)
 
 
+async def test_a_caller_that_leaves_while_it_is_settled_is_settled(records_url: str) -> None:
+    async with replica(records_url) as one:
+        budget = await one.budget(100)
+        for _ in range(5):
+            settling = asyncio.create_task(settle(await one.budgets.reserve(WHO, "rag", Cost(20)), 10))
+            await asyncio.sleep(0)
+            settling.cancel()
+            await asyncio.gather(settling, return_exceptions=True)
+            assert settling.cancelled()
+        async with asyncio.timeout(10):
+            while await one.spent(budget) != 50 or await one.held(budget):
+                await asyncio.sleep(0.05)
+        await one.call(50, 50)
+
+
 async def test_a_period_begins_anew_and_a_call_belongs_to_the_one_it_began_in(records_url: str) -> None:
     now = time.time()
     async with replica(records_url, calendar=Calendar(lambda: now)) as one:
