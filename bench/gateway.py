@@ -26,6 +26,7 @@ from bench.resources import processor, spent
 SYSTEM = "You are a helpful assistant. Answer in plain words, and say so where you do not know."
 QUESTION = "What do the headworks of a canal do, and what would happen to the fields below without them? Be brief."
 CONNECTIONS = {ALONE: 1, MANY: 16, STREAMS: 16}
+WARM_UP = 100  # answers of each side before anything is measured: some workers take seconds for their first
 PEERS = {LITELLM: litellm, PORTKEY: portkey}
 NOTES = (
     gateway_policy.NOTE,
@@ -88,6 +89,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         for name, place in places.items():
             for target in filter(None, (place.whole, place.streamed)):
                 expect(name, target, TEXT)
+                h2load.so_many(target, CONNECTIONS[MANY], WARM_UP)
         return _measured(places, mesh, options, say)
 
 

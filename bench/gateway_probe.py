@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bench.errors import BenchError
 from bench.family import end
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 ASK_SECONDS = 30.0
 OK = 200
 

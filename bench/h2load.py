@@ -63,7 +63,7 @@ def _run(
             done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired:
             raise BenchError(f"h2load did not end within {seconds:g} s of asking {target.url}") from None
-        return _answered(target, done.stdout), _latencies(log) if logs else []
+        return _answered(target, done.stdout + done.stderr), _latencies(log) if logs else []
 
 
 def _answered(target: Target, said: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,11 +11,14 @@ from gateway.audit.actors import Actors, Reference
 from gateway.audit.chain import GENESIS, content_hash, content_json, link, new_salt
 from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
+from gateway.records.many import Many
 from gateway.records.metadata import new_id
 
 HEAD_ROW = 1
-_INSERT_RECORDS, _INSERT_CONTENT = insert(RECORDS), insert(CONTENT)
-_LOCK_HEAD = select(HEAD.c.sequence, HEAD.c.hash).where(HEAD.c.id == HEAD_ROW).with_for_update()
+_INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
+_THIS = HEAD.c.id == bindparam("row")
+_LOCK_HEAD = Many(select(HEAD.c.sequence, HEAD.c.hash).where(_THIS).with_for_update())
+_MOVE_HEAD = Many(update(HEAD).where(_THIS).values(sequence=bindparam("to"), hash=bindparam("last")))
 
 
 @dataclass(slots=True)
@@ -69,10 +72,10 @@ class AuditSink:
             )  # fmt: skip
             if said:
                 content.append(said)
-        await connection.execute(_INSERT_RECORDS, records)
+        await _INSERT_RECORDS.execute(connection, records)
         if content:
-            await connection.execute(_INSERT_CONTENT, content)
-        await connection.execute(update(HEAD).where(HEAD.c.id == HEAD_ROW).values(sequence=sequence, hash=last))
+            await _INSERT_CONTENT.execute(connection, content)
+        await _MOVE_HEAD.execute(connection, [{"row": HEAD_ROW, "to": sequence, "last": last}])
 
     async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
         """Those that an attempt whose end was not heard of has not written."""
@@ -97,11 +100,12 @@ class AuditSink:
             await connection.execute(insert(ACTORS), rows)
 
     async def _head(self, connection: AsyncConnection) -> tuple[int, str]:
-        row = (await connection.execute(_LOCK_HEAD)).one_or_none()
-        if row is None:
+        rows = await _LOCK_HEAD.fetch(connection, {"row": HEAD_ROW})
+        if not rows:
             await make_head(connection)
-            row = (await connection.execute(_LOCK_HEAD)).one()
-        return row.sequence, row.hash
+            rows = await _LOCK_HEAD.fetch(connection, {"row": HEAD_ROW})
+        [(sequence, last)] = rows
+        return sequence, last
 
     def _content(self, item: Pending, sequence: int) -> dict[str, object] | None:
         if item.entry.content is None:
