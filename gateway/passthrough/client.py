@@ -1,8 +1,8 @@
 """One pool of connections to all upstreams."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aiohttp
 
@@ -33,16 +33,16 @@ class Answer:
 
     async def portions(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises UpstreamTimeout and UpstreamBroken."""
-        try:
+        with self._translated():
             async for portion in self._response.content.iter_any():
                 yield portion
-        except TimeoutError as error:
-            raise _silent(self.upstream) from error
-        except aiohttp.ClientError as error:
-            raise errors.broken(self.upstream, "broke off") from error
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
-        """The body. Raises UpstreamBroken where it has more than `most` bytes."""
+        """The body. Raises UpstreamTimeout, and UpstreamBroken where it has more than `most` bytes."""
+        headers = self._response.headers
+        if int(headers.get("content-length", most + 1)) <= most and "content-encoding" not in headers:
+            with self._translated():
+                return await self._response.read()
         taken: list[bytes] = []
         size = 0
         async for portion in self.portions():
@@ -60,6 +60,15 @@ class Answer:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await self._response.content.readany():
                     pass
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise _silent(self.upstream) from error
+        except aiohttp.ClientError as error:
+            raise errors.broken(self.upstream, "broke off") from error
 
 
 class Client:

@@ -106,6 +106,25 @@ async def test_a_completion_is_passed_on_and_booked(make: Make) -> None:
     assert (exchange.body["model"], exchange.body["temperature"]) == ("small-2026", 0.5)
 
 
+def sized(body: bytes, length: int) -> Behaviour:
+    """Answers with a content-length, and closes the connection where that is not what the body has."""
+
+    async def behave(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        await exchange._write(head.encode() + body)
+        if length != len(body):
+            exchange._writer.close()
+
+    return behave
+
+
+async def test_a_completion_may_tell_its_length(make: Make) -> None:
+    body = json.dumps(WHOLE).encode()
+    side = await make(sized(body, len(body)))
+    assert [await side.complete() for _ in range(2)] == [WHOLE, WHOLE]
+    assert side.upstream.connections == 1
+
+
 async def test_a_completion_is_screened(make: Make) -> None:
     side = await make(whole(WHOLE))
     [choice] = (await side.complete(WordScreen))["choices"]
@@ -280,6 +299,7 @@ NO_ANSWERS: list[Behaviour] = [
     fake.raw(b"[]", kind="application/json"),
     fake.raw(b'{"choices": []}', kind="application/json"),
     fake.raw(b'{"choices": [1]}', kind="application/json"),
+    sized(b'{"choices": ', 99),
 ]
 NO_STREAMS: list[Behaviour] = [
     fake.raw(b"{}", kind="application/json"),
