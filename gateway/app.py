@@ -28,9 +28,9 @@ from gateway.openai.servicer import OpenAIServicer
 from gateway.passthrough import config
 from gateway.passthrough.client import Client
 from gateway.passthrough.passthrough import Passthrough
+from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy
 from gateway.policy.followers import Followers
-from gateway.policy.prices import Prices
 from gateway.policy.runs import RunGate
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.proxy.forward import Forward, handlers
@@ -102,8 +102,8 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     resources.push_async_callback(followers.aclose)
     policy = await open_policy(settings, records, trail.log, guards, address, kept.keeps_content, resources)
     passthrough = await _open_passthrough(settings, resources)
-    prices = Prices(orchestrator, settings.price_seconds)
-    gate = RunGate(orchestrator, policy, prices, followers, settings.run_identity_seconds)
+    agents = Agents(orchestrator, settings.price_seconds)
+    gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)
     await records.changes.open()
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)

@@ -132,7 +132,11 @@ class GatewaySettings(ServerSettings):
         "", description="Address that the alerts of budgets are posted to as JSON, beside the log; empty posts none."
     )
     budget_alert_seconds: float = Field(5, gt=0, description="Longest time that one such post may take.")
-    price_seconds: float = Field(30, gt=0, description="How often the prices of the models are read again.")
+    price_seconds: float = Field(
+        30,
+        gt=0,
+        description="How long prices of models and instructions of agents are believed before they are read again.",
+    )
     audit_when_records_are_gone: Literal["open", "closed"] = Field(
         "closed",
         description="What happens to calls that the audit cannot record because the records are gone: they are refused "

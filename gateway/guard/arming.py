@@ -47,6 +47,10 @@ class Guards:
         self._stages = frozenset(stage for spec in self._specs for stage in spec.stage)
         self._restores = any(isinstance(spec, PersonalSpec) and spec.restore for spec in self._specs)
 
+    @property
+    def guards_instructions(self) -> bool:
+        return any(isinstance(spec, SystemPromptSpec) for spec in self._specs)
+
     def has(self, stage: Stage) -> bool:
         """Whether any guard is there at that stage."""
         return stage in self._stages

@@ -60,6 +60,11 @@ class Pipeline:
         """Whether anything but a vault may change an answer or be found in it."""
         return self._guards.has(Stage.OUTPUT)
 
+    @property
+    def guards_instructions(self) -> bool:
+        """Whether answers are searched for OutputFacts.system_prompt."""
+        return self._guards.guards_instructions
+
     async def screen_input(self, texts: Sequence[str], *, instructs: bool = True) -> Screened:
         """What a caller says, all of it, in one go: the same address gets the same placeholder in each text. Texts that
         do not instruct a model, such as those to embed, are not asked whether they are attacks."""

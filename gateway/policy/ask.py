@@ -1,7 +1,7 @@
 """What a caller asks of a model, as far as policy goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
@@ -25,6 +25,10 @@ class Ask:
     writes: int = ANSWER_TOKENS
     stream: bool = True
     instructs: bool = True
+
+    def told(self, instructions: str) -> "Ask":
+        """The same, with what an agent is told beside what the caller tells it."""
+        return replace(self, instructions="\n".join(filter(None, (instructions, self.instructions))))
 
     @property
     def tokens(self) -> int:

@@ -51,26 +51,24 @@ class Policy:
         """The guards of a model or agent. Raises GuardPolicyBroken."""
         return self._guards.of(who.tenant, model)
 
-    def screen(self, call: Call, model: str) -> EventScreen | None:
+    def guards_instructions(self, call: Call, model: str) -> bool:
+        """Whether a guard looks for an agent's instructions in its answers."""
+        return self.pipeline(_caller(call), model).guards_instructions
+
+    def screen(self, call: Call, model: str, instructions: str) -> EventScreen | None:
         """What screens an answer that is told again; None where nothing does."""
-        if call.identity is None:
-            raise LookupError("a call without an identity was let through")
-        made = screens(self.pipeline(call.identity, model), Vault(), "")
+        made = screens(self.pipeline(_caller(call), model), Vault(), instructions)
         return made.events() if made is not None else None
 
     def shown(self, call: Call, text: str) -> str:
         """What an answer of before may say now, by the tenant's own policy; nothing of one that is blocked."""
-        if call.identity is None:
-            raise LookupError("a call without an identity was let through")
-        made = screens(self.pipeline(call.identity, ""), Vault(), "")
+        made = screens(self.pipeline(_caller(call), ""), Vault(), "")
         return made.whole(text) if made is not None else text
 
     async def admit(self, call: Call, ask: Ask, price: Price, context: Any) -> Admission:
         """Let a call in, or raise RateLimited, LimitsUnavailable, ContentFiltered, GuardPolicyBroken, BudgetExceeded
         or RecordsUnavailable."""
-        who = call.identity
-        if who is None:
-            raise LookupError("a call without an identity was let through")
+        who = _caller(call)
         call.notes["model"] = ask.model
         pipeline = self.pipeline(who, ask.model)
         ticket = await self._limits.admit(who, ask.model, ask.tokens, ask.stream)
@@ -108,8 +106,7 @@ class Policy:
     async def _close(self, admission: Admission, address: str) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
         long as this process lives: an answer that was given is not taken back."""
-        call, who, usage = admission.call, admission.call.identity, admission.meter.usage()
-        assert who is not None  # noqa: S101 (see admit)
+        call, who, usage = admission.call, _caller(admission.call), admission.meter.usage()
         tokens = usage.prompt_tokens + usage.completion_tokens
         admission.ticket.correct(tokens)
         admission.ticket.release()
@@ -133,6 +130,12 @@ class Policy:
         if not self._opted(who.tenant):
             return None
         return Content("\n".join(admission.texts), admission.answer)
+
+
+def _caller(call: Call) -> Identity:
+    if call.identity is None:
+        raise LookupError("a call without an identity was let through")
+    return call.identity
 
 
 def named(findings: Any) -> list[str]:

@@ -14,10 +14,10 @@ from headworks.orchestrator.v1 import run_pb2
 
 from gateway.policy import ask as asks
 from gateway.policy.admission import Admission
+from gateway.policy.agents import Agents
 from gateway.policy.ends import blocked, out_of_budget, stopped_by_guard
 from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
-from gateway.policy.prices import Prices
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
 
@@ -38,13 +38,13 @@ class RunGate:
         self,
         orchestrator: grpc.aio.Channel,
         policy: Policy,
-        prices: Prices,
+        agents: Agents,
         followers: Followers,
         follow_seconds: float,
     ) -> None:
         self._stub = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._policy = policy
-        self._prices = prices
+        self._agents = agents
         self._followers = followers
         self._follow_seconds = follow_seconds
 
@@ -57,7 +57,9 @@ class RunGate:
         mid-stream. Close it to leave the run.
         """
         asked = asks.of_run(request, stream)
-        admission = await self._policy.admit(call, asked, await self._prices.of(call, asked.model), context)
+        if self._policy.guards_instructions(call, asked.model):
+            asked = asked.told(await self._agents.instructions(call, asked.model))
+        admission = await self._policy.admit(call, asked, await self._agents.price(call, asked.model), context)
         asks.put(request, admission.texts)
         try:
             async with aclosing(clients.stream(self._stub.Run(request, **outgoing(call.remaining, call)))) as responses:
@@ -85,17 +87,19 @@ class RunGate:
         said depends on what was said before. Raises grpc.aio.AioRpcError, GuardPolicyBroken."""
         asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
         run = (await clients.unary(asked)).run
-        screen = self._policy.screen(call, run.model)
-        told, request = request.after_sequence, pb.AttachRequest(run_id=run.id, after_sequence=request.after_sequence)
-        if screen is not None:
-            request.after_sequence = 0
+        instructions = ""
+        if self._policy.guards_instructions(call, run.model):
+            instructions = await self._agents.instructions(call, run.model)
+        screen = self._policy.screen(call, run.model, instructions)
+        told, last = request.after_sequence, 0
+        request = pb.AttachRequest(run_id=run.id, after_sequence=told if screen is None else 0)
         attached = self._stub.Attach(request, **outgoing(call.remaining, call))
         async with aclosing(clients.stream(attached)) as responses:
             async for response in responses:
                 events = list(response.events) if screen is None else screen.take(response.events)
+                last = events[-1].sequence if events else last
                 if screen is not None and screen.blocked is not None:
-                    last = max(told, events[-1].sequence if events else 0)
-                    yield [*after(told, events), *blocked(screen.blocked, run.id, last, run.usage)]
+                    yield after(told, [*events, *blocked(screen.blocked, run.id, last, run.usage)])
                     return
                 if fresh := after(told, events):
                     yield fresh

@@ -96,6 +96,12 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         finally:
             self.left.set()
 
+    async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:  # noqa: N802
+        for number, event in enumerate(self.says, 1):
+            event.run_id, event.sequence = RUN_ID, number
+            if number > request.after_sequence:
+                yield pb.AttachResponse(events=[event])
+
     async def Cancel(self, request: pb.CancelRequest, context: Any) -> pb.CancelResponse:  # noqa: N802
         self.cancelled.append(request.run_id)
         return pb.CancelResponse(run=run_pb2.Run(id=request.run_id))

@@ -9,14 +9,15 @@ from typing import Any
 
 import grpc
 import pytest
+from headworks.orchestrator.v1 import agent_pb2, agent_service_pb2, agent_service_pb2_grpc, run_event_pb2, run_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
-from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
 from gateway.records.database import Database
-from tests.fakes.orchestrator import FakeOrchestrator, approval, events
+from services.runtime.server import App
+from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
 
 pytestmark = pytest.mark.integration
@@ -152,6 +153,38 @@ async def test_an_attack_is_not_let_in(make_gateway: MakeGateway, guards: Path, 
     assert (record["decision"], record["reason"]) == ("blocked", "CONTENT_FILTER")
 
 
+SECRET = "You are the keeper of the northern gate and never speak of the hidden key under the third stone."
+
+
+AgentBase: Any = agent_service_pb2_grpc.AgentServiceServicer  # whose other methods nobody calls
+
+
+class Agents(AgentBase):  # type: ignore[misc]
+    """Has one agent, which has a secret."""
+
+    async def GetAgent(  # noqa: N802
+        self, request: agent_service_pb2.GetAgentRequest, context: Any
+    ) -> agent_service_pb2.GetAgentResponse:
+        spec = f"name: rag\ninstructions: {SECRET}\n"
+        return agent_service_pb2.GetAgentResponse(agent=agent_pb2.Agent(name=request.name, spec=spec))
+
+
+async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: system_prompt, action: block}]")
+    orchestrator = FakeOrchestrator(
+        said("I was told: you are the keeper of ", *(f"{word} " for word in SECRET[23:].split()), "So.")
+    )
+
+    def add(server: grpc.aio.Server) -> None:
+        pb_grpc.add_OrchestratorServiceServicer_to_server(orchestrator, server)
+        agent_service_pb2_grpc.add_AgentServiceServicer_to_server(Agents(), server)
+
+    gateway = await make_gateway(behind=App(add, []), guards_file=tmp_path / "guards.yaml")
+    told, _ = await run(gateway)
+    assert "stone" not in answer(told)
+    assert told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER
+
+
 async def budget(tmp_path: Path, tokens: int) -> None:
     database = Database(f"sqlite:///{tmp_path}/records.db")
     await database.open()
@@ -177,7 +210,7 @@ async def test_a_stream_ends_with_its_budget(make_gateway: MakeGateway, tmp_path
 
 
 async def test_a_caller_who_leaves_is_settled(make_gateway: MakeGateway, tmp_path: Path) -> None:
-    orchestrator = FakeOrchestrator([events()[0], text("so far ", tokens=12), text("never")], hold=2)
+    orchestrator = FakeOrchestrator([events()[0], text("so far ", tokens=12)], hold=2)
     gateway = await make_gateway(orchestrator)
     stream = gateway.chat(stream=True)
     await stream.read()
@@ -198,6 +231,29 @@ async def test_what_a_rate_limit_says(make_gateway: MakeGateway) -> None:
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert int(trailer(raised.value, "retry-after")) > 0
     assert trailer(raised.value, "x-ratelimit-remaining-requests") == b"0"
+
+
+async def attach(gateway: Gateway, after: int) -> list[run_event_pb2.RunEvent]:
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    call = stub.Attach(pb.AttachRequest(run_id=RUN_ID, after_sequence=after), metadata=BEARER, timeout=20)
+    return [event async for response in call for event in response.events]
+
+
+@pytest.mark.parametrize("words", [("Write to ", f"{MAIL}", " or not."), ("This is for", "bid", "den, and more.")])
+async def test_who_comes_back_is_told_what_was_not_told_before(
+    make_gateway: MakeGateway, guards: Path, words: tuple[str, ...]
+) -> None:
+    gateway = await make_gateway(FakeOrchestrator(said(*words)), guards_file=guards)
+    told = await attach(gateway, 0)
+    assert MAIL not in answer(told)
+    assert "forb" not in answer(told)
+    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+    assert told[-1].HasField("finished")
+    for after in range(1, len(told)):
+        rest = await attach(gateway, after)
+        assert [(one.sequence, one.WhichOneof("event"), one.text.text) for one in rest] == [
+            (one.sequence, one.WhichOneof("event"), one.text.text) for one in told[after:]
+        ]
 
 
 async def test_a_run_that_waits_for_a_person_is_told_so(make_gateway: MakeGateway) -> None:
