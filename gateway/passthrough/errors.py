@@ -74,9 +74,11 @@ def answered(upstream: Upstream, status: int, headers: Mapping[str, str], body: 
 def told(upstream: Upstream, error: Any) -> DomainError:
     """The error that an event in the midst of a stream tells of."""
     code = str(error.get("code") or error.get("status") or "") if isinstance(error, dict) else ""
-    status = int(code) if len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600 else 500
+    status = int(code) if len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600 else 0
     if code == "rate_limit_exceeded":
         status = 429
+    if not status:
+        return UpstreamUnavailable(f"{who(upstream)} ended its answer with an error")
     return answered(upstream, status, {}, orjson.dumps({"error": error}, default=str))
 
 

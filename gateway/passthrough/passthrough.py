@@ -130,6 +130,8 @@ async def _portions(answer: Answer, relay: Relay) -> AsyncGenerator[bytes, None]
     async with aclosing(answer.portions()) as portions:
         async for portion in portions:
             yield relay.take(portion)
+            if relay.failed is not None:
+                raise relay.failed
     if not relay.done:
         yield relay.closed()
 

@@ -15,6 +15,7 @@ from gateway.passthrough.screening import Screening
 from gateway.passthrough.sse import EventReader, EventTooLong, data_of
 from gateway.passthrough.tally import Tally, usage_json
 from gateway.passthrough.upstream import Upstream
+from services.runtime.errors import DomainError
 
 DONE = b"[DONE]"
 DONE_EVENT = b"data: [DONE]\n\n"
@@ -26,7 +27,8 @@ class Relay:
     """Takes what the upstream sends and gives what may go out.
 
     The end of the message and its usage are kept for `last`, so that they can wait until the books are written.
-    `done`: the upstream is at its end. `blocked`: the screen has ended the answer.
+    `done`: the upstream is at its end. `blocked`: the screen has ended the answer. `failed`: what the upstream said
+    ended it, after what has been given.
     """
 
     def __init__(self, upstream: Upstream, tally: Tally, include_usage: bool, screen: Screen | None) -> None:
@@ -38,6 +40,7 @@ class Relay:
         self._head: Json = {}
         self._end: list[bytes] = []
         self.done = False
+        self.failed: DomainError | None = None
 
     @property
     def blocked(self) -> bool:
@@ -72,7 +75,17 @@ class Relay:
         return end + usage + DONE_EVENT
 
     def _take(self, events: Sequence[bytes]) -> bytes:
-        come = [found for event in events if (found := self._read(event)) is not None]
+        come: list[Chunk] = []
+        for event in events:
+            try:
+                found = self._read(event)
+            except DomainError as error:
+                if not come:
+                    raise
+                self.failed = error
+                break
+            if found is not None:
+                come.append(found)
         self._tally.take(come)
         ahead: list[Chunk] = []
         for one in come:

@@ -6,59 +6,13 @@ changed is written anew.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from gateway.passthrough.chunk import Channel, Chunk, Part
-from gateway.passthrough.ports import OutputStream, Released, Screen
-
-
-@dataclass(slots=True)
-class _Change:
-    """The original text from `start` to `end` became `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-@dataclass(slots=True)
-class _Text:
-    """One text of the answer, and what has become of it. Counts are characters of the original."""
-
-    stream: OutputStream
-    come: int = 0
-    decided: int = 0
-    undecided: str = ""
-    changes: deque[_Change] = field(default_factory=deque)
-
-    def take(self, released: Released) -> None:
-        until = min(max(self.stream.released_until, self.decided), self.come)
-        width = until - self.decided
-        original, self.undecided = self.undecided[:width], self.undecided[width:]
-        if released.text != original:
-            self.changes.append(_Change(self.decided, until, released.text))
-        self.decided = until
-
-    def becomes(self, start: int, text: str) -> str:
-        """What the original `text`, which begins at `start`, becomes, as far as it is decided. A change that reaches
-        over several pieces goes out with the first of them."""
-        while self.changes and self.changes[0].end <= start and not self.changes[0].text:
-            self.changes.popleft()
-        at, end = start, min(start + len(text), self.decided)
-        made: list[str] = []
-        for change in self.changes:
-            if change.start >= end and change.end > change.start:
-                break
-            if change.start >= start:
-                made += (text[at - start : change.start - start], change.text)
-                at = max(at, change.end)
-                change.text = ""  # said once
-            elif change.end > at:
-                at = change.end
-        made.append(text[at - start : max(end, at) - start] if at < end else "")
-        return "".join(made)
+from gateway.passthrough.ports import Released, Screen
+from gateway.passthrough.screened_text import ScreenedText
 
 
 @dataclass(slots=True)
@@ -72,7 +26,7 @@ class Screening:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._texts: dict[Channel, _Text] = {}
+        self._texts: dict[Channel, ScreenedText] = {}
         self._held: deque[_Held] = deque()
         self._over = False
         self.blocked = False
@@ -112,13 +66,13 @@ class Screening:
             text = self._texts[channel]
             self._take(text, text.stream.finish())
 
-    def _text(self, channel: Channel) -> _Text:
+    def _text(self, channel: Channel) -> ScreenedText:
         text = self._texts.get(channel)
         if text is None:
-            text = self._texts[channel] = _Text(self._screen())
+            text = self._texts[channel] = ScreenedText(self._screen())
         return text
 
-    def _take(self, text: _Text, released: Released) -> None:
+    def _take(self, text: ScreenedText, released: Released) -> None:
         text.take(released)
         self.blocked = self.blocked or released.blocked is not None
 

@@ -357,6 +357,15 @@ async def test_an_error_within_a_stream_is_ours(make: Make) -> None:
     assert [spent.finish_reason for spent in side.meter.settled] == ["error"]
 
 
+async def test_what_came_before_an_error_goes_out_before_it(make: Make) -> None:
+    side = await make(fake.raw(fake.event(delta(content="a")) + fake.event({"error": {"message": "no more"}})))
+    parts = side.parts()
+    assert b'"a"' in await anext(parts)
+    with pytest.raises(DomainError) as caught:
+        await anext(parts)
+    assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
 async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> None:
     side = await make(whole(WHOLE), fake.hangs_up, whole(WHOLE))
     await side.complete()

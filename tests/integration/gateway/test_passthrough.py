@@ -1,0 +1,108 @@
+"""Models of upstreams, asked through the whole gateway."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+from headworks.gateway.v1 import openai_service_pb2 as pb
+
+from tests.fakes import openai_upstream as fake
+from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
+from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
+
+pytestmark = pytest.mark.integration
+
+USAGE = fake.usage(prompt=11, completion=2, cached=3)
+WHOLE = {
+    "id": "c1",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 2},
+}
+Start = Callable[[Behaviour], Awaitable[tuple[Gateway, FakeOpenAi]]]
+
+
+@pytest.fixture
+async def start(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Start]:
+    async with AsyncExitStack() as stack:
+
+        async def made(behaviour: Behaviour) -> tuple[Gateway, FakeOpenAi]:
+            upstream = await stack.enter_async_context(FakeOpenAi(behaviour).serving())
+            model = {"base_url": upstream.url, "model": "small-2026", "input_price": 1, "output_price": 2}
+            (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": {"small": model}}))
+            return await make_gateway(upstreams_file=tmp_path / "upstreams.yaml"), upstream
+
+        yield made
+
+
+def booked(folder: Path) -> list[tuple[Any, ...]]:
+    """The rows of usage."""
+    columns = "model, prompt_tokens, completion_tokens, cached_tokens, cost_nanos, finish_reason"
+    connection = sqlite3.connect(folder / "records.db")
+    try:
+        return connection.execute(f"SELECT {columns} FROM usage").fetchall()  # noqa: S608 (the columns above)
+    finally:
+        connection.close()
+
+
+async def test_a_completion_is_answered_and_booked(start: Start, tmp_path: Path) -> None:
+    gateway, upstream = await start(fake.raw(json.dumps(WHOLE).encode(), kind="application/json"))
+    [answer] = [message async for message in gateway.chat(model="small", max_tokens=5)]
+    assert (answer.content_type, json.loads(answer.data)) == ("application/json", WHOLE)
+    assert upstream.bodies[0]["model"] == "small-2026"
+    assert "authorization" not in upstream.exchanges[0].headers
+    assert booked(tmp_path) == [("small", 11, 2, 0, 15_000, "stop")]
+    assert gateway.orchestrator.calls == []
+
+
+async def test_a_stream_is_booked_before_its_end(start: Start, tmp_path: Path) -> None:
+    chunks = (delta(content="Hel"), delta(content="lo."), delta("stop"), USAGE)
+    gateway, _ = await start(fake.streams(*chunks))
+    data = b""
+    async for message in gateway.chat(model="small", stream=True):
+        assert message.content_type == "text/event-stream"
+        data += message.data
+        if b"[DONE]" in message.data:
+            assert booked(tmp_path) == [("small", 11, 2, 3, 15_000, "stop")]
+    assert data == b"".join(fake.event(chunk) for chunk in chunks[:-1]) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_upstreams_error_is_in_openais_form(start: Start, stream: bool, tmp_path: Path) -> None:
+    gateway, _ = await start(fake.fails(429, retry_after="7"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        [message async for message in gateway.chat(model="small", stream=stream)]
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailing: dict[str, Any] = dict(caught.value.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
+    assert trailing["retry-after"] == "7"
+    assert json.loads(trailing["x-headworks-error"])["error"]["code"] == "upstream_busy"
+    assert booked(tmp_path) == []
+
+
+async def test_an_error_in_mid_stream_is_an_event(start: Start) -> None:
+    gateway, _ = await start(fake.raw(fake.event(delta(content="a")), fake.event({"error": {"message": "no more"}})))
+    data = b"".join([message.data async for message in gateway.chat(model="small", stream=True)])
+    *_, error, done = data.strip().split(b"\n\n")
+    assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "upstream_unavailable"
+    assert done == b"data: [DONE]"
+
+
+async def test_its_models_are_listed(start: Start) -> None:
+    gateway, _ = await start(fake.hangs_up)
+    answer = await gateway.openai.ListModels(pb.ListModelsRequest(), metadata=BEARER)
+    [small] = [model for model in json.loads(answer.data)["data"] if model["id"] == "small"]
+    assert small["headworks"]["prices"] == {"input": 1.0, "output": 2.0}
+
+
+@pytest.mark.parametrize("fields", [{"n": 2}, {"messages": []}, {"stream": "yes"}])
+async def test_a_bad_body_is_refused_before_anything(start: Start, fields: dict[str, Any]) -> None:
+    gateway, upstream = await start(fake.hangs_up)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        [message async for message in gateway.chat(model="small", **fields)]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert upstream.exchanges == []
