@@ -98,11 +98,13 @@ class RunGate:
             async for response in responses:
                 events = list(response.events) if screen is None else screen.take(response.events)
                 last = events[-1].sequence if events else last
-                if screen is not None and screen.blocked is not None:
-                    yield after(told, [*events, *blocked(screen.blocked, run.id, last, run.usage)])
-                    return
+                found = screen.blocked if screen is not None else None
+                if found is not None:
+                    events += blocked(found, run.id, last, run.usage)
                 if fresh := after(told, events):
                     yield fresh
+                if found is not None:
+                    return
 
     def shown(self, call: Call, text: str) -> str:
         """What an answer of before may say now, by the tenant's own policy."""

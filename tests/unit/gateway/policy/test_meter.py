@@ -1,0 +1,44 @@
+"""Tokens as they pass."""
+
+import pytest
+from headworks.orchestrator.v1 import run_event_pb2 as pb
+from headworks.type.v1 import usage_pb2
+
+from gateway.policy.meter import Meter, estimate
+from gateway.usage.prices import Price
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("水", 1), ("四个汉字", 4)])
+def test_about_how_many_tokens_a_text_is(text: str, tokens: int) -> None:
+    assert estimate(text) == tokens
+
+
+def text(piece: str, tokens: int = 0) -> pb.RunEvent:
+    return pb.RunEvent(text=pb.TextDelta(text=piece, tokens=tokens))
+
+
+def used(read: int, written: int, cost: int = 0) -> pb.RunEvent:
+    usage = usage_pb2.Usage(prompt_tokens=read, completion_tokens=written, cost_nanos=cost)
+    return pb.RunEvent(usage=pb.UsageReported(usage=usage))
+
+
+def counted(meter: Meter) -> tuple[int, int, int]:
+    usage = meter.usage()
+    return usage.prompt_tokens, usage.completion_tokens, usage.cost_nanos
+
+
+def test_what_is_estimated_gives_way_to_what_is_known() -> None:
+    meter = Meter(10, Price(1_000_000, 2_000_000))
+    assert counted(meter) == (10, 0, 10)
+    meter.take([text("eight ch"), text("known", 7)])
+    assert counted(meter) == (10, 9, 28)
+    meter.take([used(12, 8, 40), text("four")])
+    assert counted(meter) == (12, 9, 42)
+    meter.take([used(30, 20, 90)])
+    assert counted(meter) == (30, 20, 90)
+
+
+def test_a_model_that_reads_nothing() -> None:
+    meter = Meter(10)
+    meter.take([used(0, 5)])
+    assert counted(meter) == (0, 5, 0)

@@ -1,0 +1,85 @@
+"""A run's events under guards."""
+
+from collections.abc import Sequence
+
+import pytest
+from headworks.orchestrator.v1 import run_event_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
+
+from gateway.guard.arming import arm
+from gateway.guard.pipeline import Pipeline
+from gateway.guard.policy import parse
+from gateway.guard.terms.library import Library
+from gateway.guard.vault import Vault
+from gateway.policy.screening import EventScreen
+from gateway.policy.screens import screens
+
+REDACTS = "guards: [{guard: pii, stage: output, action: redact}]"
+BLOCKS = "guards: [{guard: terms, stage: output, action: block, terms: [forbidden]}]"
+
+
+def screen(policy: str) -> EventScreen:
+    made = screens(Pipeline(arm(parse(policy), Library(None)), None), Vault(), "")
+    assert made is not None
+    return made.events()
+
+
+def text(piece: str) -> pb.RunEvent:
+    return pb.RunEvent(text=pb.TextDelta(text=piece))
+
+
+def cited(start: int, end: int) -> pb.RunEvent:
+    event = pb.RunEvent(citation=pb.CitationAdded())
+    event.citation.answer_span.start, event.citation.answer_span.end = start, end
+    return event
+
+
+def finished() -> pb.RunEvent:
+    return pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_STOP))
+
+
+def said(events: Sequence[pb.RunEvent]) -> str:
+    return "".join(event.text.text for event in events)
+
+
+def test_events_wait_for_the_text_before_them() -> None:
+    one = screen(REDACTS)
+    assert one.take([text("Write to ann@exam")]) == []
+    step = pb.RunEvent(step_started=pb.StepStarted(step=2))
+    assert one.take([step]) == []
+    released = one.take([text("ple.org now, please ")])
+    assert [event.WhichOneof("event") for event in released[:2]] == ["text", "step_started"]
+    assert said([*released, *one.take([finished()])]) == "Write to <EMAIL> now, please "
+
+
+def test_a_citation_keeps_to_its_words() -> None:
+    one = screen(REDACTS)
+    answer = "To ann@example.org: the bridge is old."
+    start = answer.index("the bridge")
+    events = one.take([text(answer), cited(start, len(answer)), finished()])
+    span = events[1].citation.answer_span
+    assert said(events)[span.start : span.end] == "the bridge is old."
+
+
+def test_nothing_follows_a_block() -> None:
+    one = screen(BLOCKS)
+    events = one.take([text("It is "), text("forbidden"), text(" to say more"), finished()])
+    assert said(events).strip() == "It is"
+    assert one.blocked is not None
+    assert one.take([text("more")]) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pb.RunEvent(step_finished=pb.StepFinished(text="mail ann@example.org")),
+        pb.RunEvent(tool_result=pb.ToolResultReceived(content="mail ann@example.org")),
+        pb.RunEvent(approval_request=pb.ApprovalRequested(draft="mail ann@example.org")),
+        pb.RunEvent(verdict=pb.VerdictGiven(sentences=["mail ann@example.org"])),
+    ],
+    ids=lambda event: str(event.WhichOneof("event")),
+)
+def test_texts_beside_the_answer_are_screened_too(event: pb.RunEvent) -> None:
+    (shown,) = screen(REDACTS).take([event])
+    assert "ann@example.org" not in str(shown)
+    assert "EMAIL" in str(shown)
