@@ -37,6 +37,8 @@ def for_seconds(target: Target, connections: int, seconds: float, warm_up: float
     """Ask for a while, after a warm-up that does not count. Raises BenchError for anything but answers of 200."""
     limits = [f"--duration={seconds:g}", f"--warm-up-time={warm_up:g}"]
     answered, logged = _run(target, connections, limits, seconds + warm_up + SLACK_SECONDS)
+    if not logged:
+        raise BenchError(f"{target.url} answered nothing within the measured {seconds:g} s; give it more")
     return Load(answered, answered / seconds, Latencies.of([micros / 1e6 for micros in logged]))
 
 

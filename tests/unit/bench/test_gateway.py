@@ -62,6 +62,14 @@ def test_anything_but_good_answers_ends_the_run(load: Path, figures: dict[str, i
         h2load.for_seconds(TARGET, 1, 1, 0)
 
 
+def test_a_load_of_nothing_ends_the_run(load: Path) -> None:
+    says(load)
+    command = load / "h2load"
+    command.write_text(command.read_text().replace("200\\t", "").replace('"1\\t1000\\n2\\t3000\\n3\\t2000\\n"', '""'))
+    with pytest.raises(BenchError, match="give it more"):
+        h2load.for_seconds(TARGET, 1, 1, 0)
+
+
 def test_so_many_are_all_answered(load: Path) -> None:
     says(load)
     h2load.so_many(TARGET, 1, 3)
