@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.openai import fields
 from gateway.openai.errors import BadRequest
@@ -94,3 +96,41 @@ def test_a_bad_body_names_its_field(body: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse(body)
     assert caught.value.details["param"] == param
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "role",
+                        "content",
+                        "text",
+                        "tool_calls",
+                        "function",
+                        "arguments",
+                        "model",
+                        "messages",
+                        "stream",
+                        "n",
+                    ]
+                ),
+                inner,
+            )
+        ),
+    )
+)
+def test_whatever_comes_is_taken_or_refused(value: Any) -> None:
+    for body in (
+        {"model": "small", "messages": [{"role": "user", "content": value}]},
+        {"model": "small", "messages": value},
+    ):
+        try:
+            one = parse(body)
+            one.put(one.texts)
+            one.wire(UPSTREAM)
+        except BadRequest:
+            pass
