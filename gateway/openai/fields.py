@@ -7,17 +7,32 @@ import orjson
 from gateway.openai.errors import BadRequest
 
 Json = dict[str, Any]
+# Lists and objects within each other. Beyond 254, what was read could not be written again.
+MOST_NESTED = 100
 
 
 def parse(data: bytes) -> Json:
-    """The body as an object. Raises BadRequest."""
+    """The body as an object; of a name given twice the last counts. Raises BadRequest."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"the body is not valid JSON: {error}", "") from error
     if not isinstance(value, dict):
         raise BadRequest("the body must be a JSON object", "")
+    if data.count(b"[") + data.count(b"{") > MOST_NESTED and _too_deep(value):
+        raise BadRequest(f"the body has lists and objects nested more than {MOST_NESTED} deep", "")
     return value
+
+
+def _too_deep(value: Any) -> bool:
+    """Level by level: recursion would end where Python's stack does."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for values in inner for one in values if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def text(body: Json, name: str, path: str = "") -> str:
