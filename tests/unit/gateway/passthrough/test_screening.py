@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.passthrough.chunk import Chunk, read
@@ -29,6 +29,7 @@ def cut(text: str, cuts: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(places)]
 
 
+@settings(deadline=None)
 @given(WORDS, st.lists(st.integers(0, 99), max_size=9), st.lists(st.integers(0, 9), max_size=5), st.booleans())
 def test_what_goes_out_does_not_depend_on_how_it_comes(
     words: list[str], cuts: list[int], batches: list[int], last: bool

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.passthrough.sse import EventReader, EventTooLong, data_of
@@ -16,6 +16,7 @@ def read(portions: list[bytes]) -> list[bytes]:
     return [event for portion in portions for event in reader.feed(portion)] + reader.end()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
 def test_events_do_not_depend_on_how_they_come(cuts: list[int], end: bytes, closed: bool) -> None:
     data = (b"\n\n".join(EVENTS) + (b"\n\n" if closed else b"")).replace(b"\n", end)
