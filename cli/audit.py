@@ -11,6 +11,8 @@ from cli.errors import FAILURE, CliError
 from cli.exporting import destination, write_pieces
 from cli.target import Target, on_mesh
 
+UNCHECKED = "give the gateway's public key with --public-key"
+UNSIGNED = "the gateway has signed no record since the first that was read"
 COLUMNS = ("sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
 
 
@@ -61,7 +63,7 @@ def list_(most: int, on: Target, **given: Any) -> None:
 @click.option("--after", type=click.IntRange(0), default=0, help="From the signed checkpoint after this record.")
 @click.option(
     "--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM file of the gateway's public key, for FILE; by default the data directory's.",
+    help="PEM file of the gateway's public key, for FILE; by default the local mesh's.",
 )  # fmt: skip
 @on_mesh(600)
 def verify(file: Path | None, after: int, public_key: Path | None, on: Target) -> int:
@@ -73,9 +75,9 @@ def verify(file: Path | None, after: int, public_key: Path | None, on: Target) -
       headworks audit verify
       headworks audit verify november.jsonl --public-key public.pem
     """
-    told = _verify_file(file, public_key, on.data) if file else _verify(after, on)
+    told = _verify_file(file, public_key or _own_key(on)) if file else _verify(after, on)
     if told["signed"] is None:
-        click.echo("headworks: no signature was checked: give the gateway's public key with --public-key", err=True)
+        click.echo(f"headworks: no signature was checked: {UNCHECKED if file else UNSIGNED}", err=True)
     done(on, _said(told), **told)
     return 0 if told["sound"] else FAILURE
 
@@ -106,15 +108,14 @@ def _verify(after: int, on: Target) -> dict[str, Any]:
         return facts(client.admin.VerifyAudit(pb.VerifyAuditRequest(after=after), **on.options(client)))
 
 
-def _verify_file(file: Path, public_key: Path | None, data: Path | None) -> dict[str, Any]:
+def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:
     from dataclasses import asdict
 
     from gateway.audit.exported import verify_lines
     from gateway.audit.seal import SealCheck
 
-    path = public_key or _own_key(data)
     try:
-        check = SealCheck.read(path.read_bytes()) if path else None
+        check = SealCheck.read(public_key.read_bytes()) if public_key else None
         with file.open("rb") as lines:
             report = verify_lines(lines, check)
     except (OSError, ValueError) as error:
@@ -123,14 +124,18 @@ def _verify_file(file: Path, public_key: Path | None, data: Path | None) -> dict
     return {**asdict(report), "sound": report.sound, "findings": findings}
 
 
-def _own_key(data: Path | None) -> Path | None:
-    from cli.find import find_data
+def _own_key(on: Target) -> Path | None:
+    """The public key of the local mesh; None where there is no such mesh, or another one is meant."""
+    from cli.find import find_data, normal_url
     from infra.local.layout import Layout
+    from infra.local.state import running
 
-    try:
-        path = Layout(find_data(data)).identity_public_key
-    except CliError:
-        return None
+    layout = Layout(find_data(on.data))
+    if on.edge is not None and on.data is None:
+        state = running(layout)
+        if state is None or normal_url(state.edge) != normal_url(on.edge):
+            return None
+    path = layout.identity_public_key
     return path if path.exists() else None
 
 

@@ -12,6 +12,7 @@ import pytest
 from cli import main
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.writing import write_usage
+from infra.local.layout import Layout
 from tests.fakes.administration import PEOPLE, ROOT, Administration, administration
 from tests.fakes.identity import Keys
 from tests.fakes.serving import serving
@@ -214,6 +215,30 @@ async def test_audit(told: Told, run: Run, capsys: Capture, tmp_path: Path, keys
     out = capsys.readouterr().out
     assert "record 1 was changed" in out
     assert "not sound" in out
+
+
+async def test_an_export_of_the_local_mesh_is_checked_with_its_key(
+    told: Told, run: Run, capsys: Capture, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path / ".headworks")
+    layout.identity_public_key.parent.mkdir(parents=True)
+    layout.identity_public_key.write_bytes(keys.public_pem)
+    layout.dev_key.write_text("hw_local")
+    monkeypatch.chdir(tmp_path)
+    await told("projects", "create", "a")
+    assert await run("audit", "export", "audit.jsonl") == 0
+    # Of the mesh that --edge names: not the one whose folder this is.
+    assert (await told("audit", "verify", "audit.jsonl"))["signed"] is None
+    assert (await told("audit", "verify", "audit.jsonl", "--data", ".headworks"))["signed"] is True
+    capsys.readouterr()
+    assert await asyncio.to_thread(main.run, ["audit", "verify", "audit.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signed"] is True
+
+
+async def test_what_is_not_signed_yet_is_told(run: Run, told: Told, capsys: Capture) -> None:
+    await told("projects", "create", "a")
+    assert await run("audit", "verify") == 0
+    assert "has signed no record" in capsys.readouterr().err
 
 
 def leftovers(folder: Path) -> list[Path]:
