@@ -2,6 +2,7 @@
 settings on the training part alone, by families left out."""
 
 import argparse
+import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from services.models.injection.scoring import Scorer
 from services.models.weights import minilm_folder
 
 FOLDS = 6
+# Long texts made for each language.
+LONG = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,9 @@ class Plan:
     """How to train. `decay…`: of the weights. `drop`: the share of n-grams and hidden units left out in a step.
     `smooth`: how far the labels are from 0 and 1. `heads`: how many are trained, from different seeds."""
 
-    steps: int = 300
+    steps: int = 160
     rate: float = 0.02
-    heads: int = 4
+    heads: int = 2
     width: int = 32
     decay_grams: float = 2e-4
     decay_embedding: float = 3e-4
@@ -134,6 +137,18 @@ def embedded(encoder: Encoder, found: Sequence[Sequence[Window]]) -> torch.Tenso
     return torch.from_numpy(np.array([one.vector for one in encoder.encode([w.text for e in found for w in e])]))
 
 
+def lengthened(examples: Sequence[Example]) -> list[Example]:
+    """The examples, and long harmless texts made of harmless documents: a text with many windows is to be no worse."""
+    chosen = random.Random(0)  # noqa: S311 (no secret: the same texts each time)
+    made = []
+    for language in sorted({example.language for example in examples}):
+        parts = [e.text for e in examples if not e.attack and e.kind == "document" and e.language == language]
+        for number in range(min(LONG, 3 * len(parts))):
+            text = " ".join(chosen.sample(parts, min(len(parts), chosen.randint(4, 9))))
+            made.append(Example(text, False, f"long-{number % FOLDS}", "document", language))
+    return [*examples, *made]
+
+
 def fold_of(example: Example) -> int:
     """A family is left out as a whole."""
     return crc32(example.family.encode()) % FOLDS
@@ -141,7 +156,7 @@ def fold_of(example: Example) -> int:
 
 def folds(encoder: Encoder, plans: Sequence[Plan]) -> None:
     """Print how each plan does on training families that it did not see."""
-    examples = load(TRAIN)
+    examples = lengthened(load(TRAIN))
     found = [windows(example.text) for example in examples]
     vectors = list(torch.split(embedded(encoder, found), [len(each) for each in found]))
     parts = []
@@ -177,7 +192,7 @@ def main() -> None:
     if options.folds:
         folds(encoder, PLANS)
         return
-    examples = load(TRAIN)
+    examples = lengthened(load(TRAIN))
     found = [windows(example.text) for example in examples]
     net = fit(Batch.of(examples, found, embedded(encoder, found)), Plan())
     save_file({name: value.detach().contiguous() for name, value in net.named_parameters()}, FILE)
