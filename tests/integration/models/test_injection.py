@@ -22,8 +22,8 @@ async def client(triton: Server) -> AsyncIterator[TritonClient]:
 
 async def test_attacks_score_above_harmless_texts(client: TritonClient) -> None:
     attack, harmless, empty = await client.injection_scores([ATTACK, HARMLESS, ""], timeout=10)
-    assert attack > 0.9
-    assert harmless < 0.2
+    assert attack > 0.7
+    assert harmless < 0.3
     assert empty == 0
 
 
