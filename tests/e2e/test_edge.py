@@ -69,7 +69,7 @@ def test_a_deadline_in_json(mesh: Mesh) -> None:
         response = http.post(
             "/v1/chat/completions", json=body | {"metadata": {"collection": COLLECTION}}, headers={"grpc-timeout": "2m"}
         )
-    assert response.status_code == 504
+    assert response.status_code in (504, 408)  # the latter where Envoy had not yet read the body
     assert response.json()["error"]["type"] == "timeout_error"
     assert time.monotonic() - started < 5
 
