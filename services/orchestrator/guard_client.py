@@ -7,7 +7,7 @@ import grpc
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.agents.screening import Item, Reading, Screening
+from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.runtime import clients, statuses
 from services.runtime.call import outgoing
 from services.runtime.errors import Unavailable

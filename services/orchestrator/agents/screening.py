@@ -1,21 +1,17 @@
 """What the guards say of what an agent is about to read: passages, and what tools gave."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
 
 import numpy as np
 
 from services.orchestrator.agents import metrics
+from services.orchestrator.agents.screener import Item, Reading, Screening
+from services.orchestrator.agents.work import Work
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import Span, VerdictGiven
 from services.orchestrator.tools.tool import Reason, ToolResult
 from services.runtime.errors import DomainError
-
-if TYPE_CHECKING:
-    from services.orchestrator.agents.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -25,44 +21,7 @@ WITHHELD = "Error: this result was withheld, because it may try to give you orde
 UNSCREENED = "Error: this result could not be checked, so it was withheld. Go on without it."
 
 
-class Reading(StrEnum):
-    """What is read."""
-
-    PASSAGE = "passage"
-    TOOL_RESULT = "tool_result"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text to screen. `source`: the document's id or the tool's name."""
-
-    id: str
-    text: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Screening:
-    """An item's verdict. `text`: as it may be read, None where it may not be. `guard`, `reason` and `score` of what
-    was found, where it changes anything."""
-
-    text: str | None
-    guard: str = ""
-    reason: str = ""
-    score: float = 0.0
-
-
-class Screener(Protocol):
-    """The guards. `closed` says what an agent with tools, or one without, does where they are gone."""
-
-    def closed(self, tools: bool) -> bool: ...
-
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[Screening]:
-        """One for each item, in order. Raises DomainErrors."""
-        ...
-
-
-async def passages(work: "Work", found: Found) -> Found:
+async def passages(work: Work, found: Found) -> Found:
     """Those that may be read, as they may be; notes verdicts on the others. Raises DomainError where the guards are
     gone and the run may not go on without them."""
     screener = work.kit.screener
@@ -89,7 +48,7 @@ async def passages(work: "Work", found: Found) -> Found:
     return replace(found, passages=tuple(read))
 
 
-async def result(work: "Work", given: ToolResult) -> ToolResult:
+async def result(work: Work, given: ToolResult) -> ToolResult:
     """The result as the model may read it."""
     screener = work.kit.screener
     if screener is None or not given.attempts or not given.content:
@@ -109,13 +68,13 @@ async def result(work: "Work", given: ToolResult) -> ToolResult:
     return given if told.text == given.content else replace(given, content=told.text)
 
 
-def noted(work: "Work") -> list[VerdictGiven]:
+def noted(work: Work) -> list[VerdictGiven]:
     """The verdicts that were not told yet."""
     told, work.screened = work.screened, []
     return told
 
 
-def _note(work: "Work", told: Screening, what: str) -> None:
+def _note(work: Work, told: Screening, what: str) -> None:
     reason = f"{what}: {told.reason}" if told.reason else what
     work.screened.append(VerdictGiven(f"guard:{told.guard}", False, 1 - told.score, reason, NO_ANSWER))
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from services.orchestrator.agents.limits import Clock
 from services.orchestrator.agents.prompt import Prompt
-from services.orchestrator.agents.screening import Screener
+from services.orchestrator.agents.screener import Screener
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import Checker
 from services.orchestrator.agents.transcript import Transcript

@@ -7,7 +7,7 @@ import pytest
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.agents.screening import Item, Reading, Screening
+from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.orchestrator.guard_client import GuardClient, WhenGone
 from services.runtime.call import Call, enter
 from services.runtime.errors import DomainError, Kind

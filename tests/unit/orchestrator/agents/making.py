@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.screening import Screener
+from services.orchestrator.agents.screener import Screener
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Embedder, Kit
 from services.orchestrator.conversation import Message, Role

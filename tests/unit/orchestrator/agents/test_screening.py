@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from services.orchestrator.agents.screening import UNSCREENED, WITHHELD, Item, Reading, Screening
+from services.orchestrator.agents.screener import Item, Reading, Screening
+from services.orchestrator.agents.screening import UNSCREENED, WITHHELD
 from services.orchestrator.rag.retriever import WIDTH, Found, Passage
 from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
 from services.orchestrator.tools.tool import Reason
