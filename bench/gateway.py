@@ -139,7 +139,12 @@ def _body(model: str, stream: bool) -> bytes:
 def _options() -> argparse.Namespace:
     made = parser("gateway", __doc__ or "", EXAMPLES, rounds=3, xquad=False)
     made.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="those to measure beside (all)")
-    made.add_argument("--replicas", type=positive, default=2, help="of the gateway (2, as many as LiteLLM's workers)")
+    made.add_argument(
+        "--replicas",
+        type=positive,
+        default=1,
+        help="of the gateway (1: they share one writer of the embedded database)",
+    )
     made.add_argument("--seconds", type=float, default=8.0, help="that each side is measured in a round (8)")
     made.add_argument("--warm-up", type=float, default=2.0, help="seconds before that (2)")
     made.add_argument(
