@@ -30,7 +30,7 @@ def usage() -> None:
 def wanted_options(verb: Verb) -> Verb:
     verb = click.option("--model", default="", help="Answered by this model of the catalogue.")(verb)
     verb = click.option("--agent", default="", help="Of this agent or model, as it was asked for.")(verb)
-    verb = click.option("--of-key", "key", default="", help="Of this API key, by its id.")(verb)
+    verb = click.option("--of-key", default="", help="Of this API key, by its id.")(verb)
     verb = click.option("--project", default="", help="Of this project, by its id.")(verb)
     return tenant_option(between_options(verb))
 
@@ -49,7 +49,7 @@ def list_(subject: str, most: int, on: Target, **given: Any) -> None:
     """
     from headworks.gateway.v1 import admin_service_pb2 as pb
 
-    request = asked(pb.ListUsageRequest(subject=subject), given)
+    request = _asked(pb.ListUsageRequest(subject=subject), given)
     found: list[dict[str, Any]] = []
     with on.calling() as client:
         for one in every(client.admin.ListUsage, request, "records", on.options(client)):
@@ -74,7 +74,7 @@ def sum_(by: tuple[str, ...], every_tenant: bool, on: Target, **given: Any) -> N
     """
     from headworks.gateway.v1 import admin_service_pb2 as pb
 
-    request = asked(pb.SumUsageRequest(every_tenant=every_tenant, by=by), given)
+    request = _asked(pb.SumUsageRequest(every_tenant=every_tenant, by=by), given)
     with on.calling() as client:
         found = [_priced(facts(one)) for one in every(client.admin.SumUsage, request, "sums", on.options(client))]
     show_all(on, "sums", found, (*by, *SUMS), "No calls were settled.")
@@ -94,9 +94,15 @@ def export(file: Path, on: Target, **given: Any) -> None:
     """
     from headworks.gateway.v1 import admin_service_pb2 as pb
 
-    request = asked(pb.ExportUsageRequest(), given)
+    request = _asked(pb.ExportUsageRequest(), given)
     with destination(file) as out, on.calling() as client:
         write_pieces(client.admin.ExportUsage(request, **on.options(client)), out)
+
+
+def _asked(request: Any, given: dict[str, Any]) -> Any:
+    """The request with the options that were given; --key is the caller's own, and another one."""
+    of_key = given.pop("of_key")
+    return asked(request, given | {"key": of_key})
 
 
 def _priced(told: dict[str, Any]) -> dict[str, Any]:

@@ -183,6 +183,8 @@ async def test_usage(office: Administration, told: Told, run: Run, capsys: Captu
         await write_usage(connection, rows)
     assert [one["completion_tokens"] for one in (await told("usage", "list"))["calls"]] == [2, 1]
     assert len((await told("usage", "list", "--most", "1"))["calls"]) == 1
+    assert len((await told("usage", "list", "--of-key", PEOPLE[ROOT].key))["calls"]) == 2
+    assert (await told("usage", "list", "--of-key", "key_other"))["calls"] == []
     [one] = (await told("usage", "sum", "--by", "agent", "--since", "2020-01-01"))["sums"]
     assert (one["agent"], one["calls"], one["prompt_tokens"], one["cost"]) == ("rag", 2, 20, "0.2")
     assert await run("usage", "sum", "--by", "day") == 0

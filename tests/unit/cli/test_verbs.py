@@ -2,8 +2,10 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from cli import main
@@ -49,6 +51,24 @@ def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]
     assert "Usage: headworks" in text
     assert "Example" in text or not verb
     assert "--json" in text or verb == [] or "COMMAND [ARGS]" in text
+
+
+def verbs(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    """Every verb of the command, with its name."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from verbs(found, *path, name)
+        elif found is not None:
+            yield " ".join((*path, name)), found
+
+
+def test_no_option_takes_the_place_of_another() -> None:
+    """Such as --of-key that of --key, which every verb has."""
+    for name, verb in verbs(main.headworks):
+        names = [param.name for param in verb.params]
+        assert len(names) == len(set(names)), name
 
 
 @pytest.mark.parametrize(
