@@ -1,0 +1,479 @@
+"""The gateway's policy in a whole mesh of two gateways: keys, limits, budgets, guards, audit, and what is kept."""
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import openai
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from headworks.gateway.v1 import openai_service_pb2 as openai_pb
+from headworks.gateway.v1 import openai_service_pb2_grpc as openai_grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_pb2
+
+from services.runtime.statuses import error_info
+from tests.e2e.meshes import Mesh, running, wait_for
+from tests.e2e.upstreams import catalogue_file, obeying, upstreams_file
+from tests.fakes.openai_upstream import FakeOpenAi
+
+PASSED, GUARDED, RUN, GUARDED_RUN = "passed", "guarded", "listed", "guarded-run"
+GATEWAYS = ("gateway-0", "gateway-1")
+LEASE_SECONDS = 2.0
+# A second is promised; the machine of the tests may be busy.
+SOON = 2.0
+MARKER = "xylophonequartz"
+MAIL = "ann.marker@example.org"
+POLICY = """
+guards:
+  - {guard: pii, stage: both, action: redact, restore: true, categories: [EMAIL]}
+  - {guard: terms, stage: output, action: block, terms: [forbidden]}
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a service account. `subject` is the account's name."""
+
+    id: str
+    secret: str
+    subject: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.secret}"),)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.metadata)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeOpenAi]:
+    with obeying() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory, upstream: FakeOpenAi) -> Iterator[Mesh]:
+    folder = tmp_path_factory.mktemp("gateway")
+    env = {
+        "HEADWORKS_GATEWAY_UPSTREAMS_FILE": str(
+            upstreams_file(folder / "upstreams.yaml", upstream.url, PASSED, GUARDED)
+        ),
+        "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(
+            catalogue_file(folder / "catalogue.yaml", upstream.url, RUN, GUARDED_RUN)
+        ),
+        "HEADWORKS_GATEWAY_BUDGET_LEASE_SECONDS": str(LEASE_SECONDS),
+    }
+    with running(folder / "data", "--replicas", "gateway=2", env=env) as mesh:
+        yield mesh
+
+
+def told(mesh: Mesh, *arguments: str) -> Any:
+    """What a verb of the command prints as JSON."""
+    ended = mesh.command(*arguments, "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.fixture
+def make_key(mesh: Mesh, request: pytest.FixtureRequest) -> Callable[..., Key]:
+    """Makes an account of the test's name with a key; `more` are options of `keys create`."""
+
+    def make(*more: str, role: str = "user") -> Key:
+        name = f"{request.node.name[5:50]}-{time.monotonic_ns()}"
+        account = told(mesh, "accounts", "create", name, "--role", role)
+        made = told(mesh, "keys", "create", account["id"], "--name", "test", *more)
+        key = Key(made["id"], made["secret"], name)
+        wait_for(lambda: all(answers(mesh, gateway, key) for gateway in GATEWAYS), 10)
+        return key
+
+    return make
+
+
+def answers(mesh: Mesh, gateway: str, key: Key) -> bool:
+    """Whether this gateway lets the key in. Envoy is left out."""
+    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
+        stub: Any = openai_grpc.OpenAIServiceStub(channel)
+        try:
+            stub.ListModels(openai_pb.ListModelsRequest(), metadata=key.metadata, timeout=10)
+        except grpc.RpcError as error:
+            return error.code() is grpc.StatusCode.PERMISSION_DENIED
+    return True
+
+
+def client_of(mesh: Mesh, key: Key) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{mesh.edge}/v1", api_key=key.secret, max_retries=0, timeout=30)
+
+
+def chat(mesh: Mesh, key: Key, words: str, model: str = PASSED, **fields: Any) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": words}]} | fields
+    return httpx.post(f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers, timeout=30)
+
+
+@dataclass
+class Told:
+    """What a caller heard of a stream."""
+
+    text: str
+    finish: str | None
+    read: int
+    written: int
+
+
+def streamed(mesh: Mesh, key: Key, words: str, model: str = PASSED) -> Told:
+    heard = Told("", None, 0, 0)
+    with client_of(mesh, key) as client:
+        stream = client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": words}], stream=True,
+            stream_options={"include_usage": True},
+        )  # fmt: skip
+        for chunk in stream:
+            for choice in chunk.choices:
+                heard.text += choice.delta.content or ""
+                heard.finish = choice.finish_reason or heard.finish
+            if chunk.usage is not None:
+                heard.read, heard.written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+    return heard
+
+
+def used_up(ask: Callable[[], Told]) -> list[Told]:
+    """Ask until a budget ends an answer: a new one is in force on each gateway within half a second."""
+    heard: list[Told] = []
+    wait_for(lambda: heard.append(ask()) or heard[-1].finish == "budget", 20, lambda: str(heard))  # type: ignore[func-returns-value]
+    return heard
+
+
+def usage(mesh: Mesh, key: Key) -> list[tuple[int, int, str]]:
+    """The rows of a key, the oldest first."""
+    rows = told(mesh, "usage", "list", "--of-key", key.id)["calls"]
+    return [(row["prompt_tokens"], row["completion_tokens"], row["finish_reason"]) for row in reversed(rows)]
+
+
+def test_a_key_does_what_its_role_may(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key = make_key()
+    with client_of(mesh, key) as client:
+        answer = client.chat.completions.create(model=PASSED, messages=[{"role": "user", "content": "say Hello."}])
+        assert answer.choices[0].message.content == "Hello."
+        assert PASSED in [model.id for model in client.models.list()]
+    refused = httpx.get(f"{mesh.edge}/v1/admin/keys", headers=key.headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+    assert "admin.keys:read" in refused.json()["error"]["message"]
+    listed = mesh.command("budgets", "list", "--key", key.secret)
+    assert listed.returncode != 0
+    assert "admin.budgets:read" in listed.stderr
+
+
+def test_a_key_s_scopes_narrow_it(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key = make_key("--scope", f"models.call:{GUARDED}")
+    with client_of(mesh, key) as client:
+        with pytest.raises(openai.PermissionDeniedError, match=f"models.call:{PASSED}"):
+            client.chat.completions.create(model=PASSED, messages=[{"role": "user", "content": "say Hello."}])
+        with pytest.raises(openai.PermissionDeniedError, match=f"models.call:{RUN}"):
+            client.chat.completions.create(model=RUN, messages=[{"role": "user", "content": "say Hello."}])
+
+
+def test_a_rotated_key_goes_on_until_it_is_revoked(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    old = make_key()
+    rotated = told(mesh, "keys", "rotate", old.id, "--overlap", "1h")
+    new = Key(rotated["id"], rotated["secret"], old.subject)
+    for gateway in GATEWAYS:
+        wait_for(lambda: answers(mesh, gateway, new), SOON)  # noqa: B023
+        assert answers(mesh, gateway, old)
+    with mesh.http() as http:
+        assert http.post(f"/v1/admin/keys/{old.id}:revoke", json={}).status_code == 200
+    revoked = time.monotonic()
+    wait_for(lambda: not any(answers(mesh, gateway, old) for gateway in GATEWAYS), 10)
+    assert time.monotonic() - revoked < SOON
+    assert {chat(mesh, old, "say Hello.").status_code for _ in range(10)} == {401}
+    assert {chat(mesh, new, "say Hello.").status_code for _ in range(10)} == {200}
+    told(mesh, "keys", "revoke", new.id)
+    wait_for(lambda: not any(answers(mesh, gateway, new) for gateway in GATEWAYS), SOON)
+
+
+@pytest.mark.parametrize("model", [PASSED, RUN])
+def test_a_rate_limit(mesh: Mesh, make_key: Callable[..., Key], model: str) -> None:
+    key = make_key()
+    told(mesh, "limits", "create", "--caller", key.id, "--requests", "4")
+    heard: list[httpx.Response] = []
+    wait_for(lambda: heard.append(chat(mesh, key, "say Yes.", model)) or heard[-1].status_code == 429, 20)  # type: ignore[func-returns-value]
+    served = heard[-2]
+    assert (served.status_code, served.headers["x-ratelimit-limit-requests"]) == (200, "4")
+    assert int(served.headers["x-ratelimit-remaining-requests"]) < 4
+    refused = heard[-1]
+    assert refused.json()["error"]["code"] == "rate_limited"
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert re.fullmatch(r"(\d+m)?\d+(\.\d+)?m?s", refused.headers["x-ratelimit-reset-requests"])
+
+
+@pytest.mark.parametrize(("model", "limit"), [(PASSED, 100), (RUN, 400)])
+def test_a_budget_ends_a_stream(mesh: Mesh, make_key: Callable[..., Key], model: str, limit: int) -> None:
+    key = make_key()
+    told(mesh, "budgets", "create", "--per", "day", "--tokens", str(limit), "--of-key", key.id)
+    heard = used_up(lambda: streamed(mesh, key, f"count {limit * 2}", model))
+    last = heard[-1]
+    assert last.text == "word " * (len(last.text) // 5)
+    assert limit // 2 < last.read + last.written <= limit + 20
+    assert usage(mesh, key) == [(one.read, one.written, one.finish) for one in heard]
+    with client_of(mesh, key) as client, pytest.raises(openai.RateLimitError) as raised:
+        client.chat.completions.create(model=model, messages=[{"role": "user", "content": "say More."}])
+    assert raised.value.code == "budget_exceeded"
+    assert len(usage(mesh, key)) == len(heard)
+
+
+def test_a_budget_ends_a_native_run(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key = make_key()
+    budget = told(mesh, "budgets", "create", "--per", "day", "--tokens", "400", "--of-key", key.id)
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="count 800")
+    events: list[Any] = []
+    failed: list[Any] = []
+
+    def ended() -> bool:
+        events.clear()
+        with grpc.insecure_channel(mesh.target) as channel:
+            stub: Any = pb_grpc.OrchestratorServiceStub(channel)
+            try:
+                request = pb.RunRequest(model=RUN, messages=[message])
+                for response in stub.Run(request, metadata=key.metadata, timeout=30):
+                    events.extend(response.events)
+            except grpc.RpcError as error:
+                failed.append(error)
+        return bool(failed)
+
+    wait_for(ended, 30)
+    assert failed[0].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    info = error_info(failed[0])
+    assert info is not None
+    assert (info.reason, info.metadata["budget"]) == ("BUDGET_EXCEEDED", budget["id"])
+    assert events[-1].finished.reason == run_pb2.FINISH_REASON_BUDGET
+    used = events[-2].usage.usage
+    assert used.prompt_tokens + used.completion_tokens <= 420
+    assert usage(mesh, key)[-1] == (used.prompt_tokens, used.completion_tokens, "budget")
+
+
+@pytest.fixture(scope="module")
+def guarded(mesh: Mesh, upstream: FakeOpenAi, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two models with a policy that is in force on both gateways."""
+    policy = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    policy.write_text(POLICY)
+    developer = Key("", mesh.key, "dev")
+    for model in (GUARDED, GUARDED_RUN):
+        told(mesh, "guards", "put", str(policy), "--agent", model)
+    for gateway in GATEWAYS:
+        for model in (GUARDED, GUARDED_RUN):
+            wait_for(lambda: "forbidden" not in _whole(mesh, gateway, developer, "say forbidden", model), 10)  # noqa: B023
+
+
+def _whole(mesh: Mesh, gateway: str, key: Key, words: str, model: str) -> str:
+    """A completion that one gateway is asked for."""
+    return b"".join(message.data for message in _asked(mesh, gateway, key, words, model, stream=False)).decode()
+
+
+def _asked(mesh: Mesh, gateway: str, key: Key, words: str, model: str, stream: bool = True) -> Iterator[HttpBody]:
+    body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": stream}
+    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
+        stub: Any = openai_grpc.OpenAIServiceStub(channel)
+        request = HttpBody(content_type="application/json", data=json.dumps(body).encode())
+        yield from stub.CreateChatCompletion(request, metadata=key.metadata, timeout=30)
+
+
+@pytest.mark.parametrize("model", [GUARDED, GUARDED_RUN])
+@pytest.mark.usefixtures("guarded")
+def test_personal_data_goes_no_further_and_comes_back(
+    mesh: Mesh, upstream: FakeOpenAi, make_key: Callable[..., Key], model: str
+) -> None:
+    key = make_key()
+    asked = len(upstream.bodies)
+    assert streamed(mesh, key, f"say Write to {MAIL} today.", model).text == f"Write to {MAIL} today."
+    whole = chat(mesh, key, f"say Write to {MAIL} today.", model).json()
+    assert whole["choices"][0]["message"]["content"] == f"Write to {MAIL} today."
+    reached = [body["messages"][-1]["content"] for body in upstream.bodies[asked:]]
+    assert reached == ["say Write to <EMAIL_1> today."] * 2
+
+
+@pytest.mark.parametrize("model", [GUARDED, GUARDED_RUN])
+@pytest.mark.usefixtures("guarded")
+def test_a_blocked_term_never_leaves(mesh: Mesh, make_key: Callable[..., Key], model: str) -> None:
+    key = make_key()
+    raw = chat(mesh, key, "say This is f-o-r-b-i-d-d-e-n and Forbidden fruit.", model, stream=True).text
+    said = "".join(
+        choice["delta"].get("content") or ""
+        for line in raw.splitlines()
+        if line.startswith("data: {")
+        for choice in json.loads(line[6:])["choices"]
+    )
+    assert said.strip() == "This is"
+    assert '"finish_reason":"content_filter"' in raw
+    assert raw.endswith("data: [DONE]\n\n")
+    whole = chat(mesh, key, "say This is forbidden.", model).json()
+    assert "forbid" not in json.dumps(whole["choices"])
+    assert whole["choices"][0]["finish_reason"] == "content_filter"
+    assert [row[2] for row in usage(mesh, key)] == ["content_filter"] * 2
+
+
+def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    """What it had reserved is free for the other one after the lease; nothing is counted twice."""
+    key = make_key()
+    budget = told(mesh, "budgets", "create", "--per", "day", "--tokens", "300", "--of-key", key.id)
+    restarts, pieces = mesh.process("gateway-0")["restarts"], 0
+    dying = _asked(mesh, "gateway-0", key, "count 2000", PASSED)
+    for message in dying:
+        pieces += message.data.count(b"word ")
+        if pieces >= 50:
+            break
+    mesh.kill("gateway-0")
+    with pytest.raises(grpc.RpcError) as raised:
+        pieces += sum(message.data.count(b"word ") for message in dying)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    def row() -> dict[str, Any]:
+        return next(one for one in told(mesh, "budgets", "list")["budgets"] if one["id"] == budget["id"])
+
+    def exhausted() -> bool:
+        code, _ = _ending(mesh, "gateway-1", key, "count 600")
+        return code is grpc.StatusCode.RESOURCE_EXHAUSTED and row()["held"] == 0
+
+    wait_for(lambda: row()["held"] == 0, 10 * LEASE_SECONDS, lambda: str(row()))
+    wait_for(exhausted, 20, lambda: str(row()))
+    spent, settled = row()["spent"], sum(read + written for read, written, _ in usage(mesh, key))
+    assert 300 - 30 <= spent <= 320
+    assert 0 <= spent - settled <= pieces + 30
+    assert told(mesh, "audit", "verify")["sound"]
+    wait_for(lambda: mesh.process("gateway-0")["restarts"] > restarts, 20)
+    mesh.wait_ready()
+    wait_for(lambda: answers(mesh, "gateway-0", key), 30)
+    assert _ending(mesh, "gateway-0", key, "say More.")[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert chat(mesh, key, "say More.").status_code == 429
+
+
+def _ending(mesh: Mesh, gateway: str, key: Key, words: str) -> tuple[grpc.StatusCode, str]:
+    """How a stream of one gateway ends, and what came."""
+    heard: list[str] = []
+    try:
+        heard += (message.data.decode() for message in _asked(mesh, gateway, key, words, PASSED))
+    except grpc.RpcError as error:
+        return error.code(), "".join(heard)
+    return grpc.StatusCode.OK, "".join(heard)
+
+
+def test_nobody_says_who_they_are_by_themselves(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key, path = make_key(), f"{mesh.edge}/v1/admin/keys"
+    claims = base64.urlsafe_b64encode(b'{"tenant":"default","sub":"x","scopes":["*"],"exp":9999999999}').decode()
+    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode()
+    unsigned = f"{head.rstrip('=')}.{claims.rstrip('=')}."
+    lies = {"x-headworks-identity": unsigned, "x-headworks-identity-bin": claims, "x-headworks-tenant": "other"}
+    assert httpx.get(path, headers=lies).status_code == 401
+    assert httpx.get(path, headers=key.headers | lies).status_code == 403
+    for token in (unsigned, unsigned + "AAAA", "e30.e30.e30", "..", "hw_", "hw_" + "a" * 5000, "\u00e9"):
+        response = httpx.get(path, headers={b"authorization": f"Bearer {token}".encode()})
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key"), token
+
+
+def test_nobody_writes_their_own_address(mesh: Mesh, make_key: Callable[..., Key], tmp_path: Path) -> None:
+    key = make_key()
+    lies = {"x-forwarded-for": "203.0.113.7, 203.0.113.8", "x-real-ip": "203.0.113.7", "forwarded": "for=203.0.113.7"}
+    body = {"model": PASSED, "messages": [{"role": "user", "content": "say Yes."}]}
+    asked = httpx.post(f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers | lies, timeout=30)
+    assert asked.status_code == 200
+    exported = mesh.command("audit", "export", str(tmp_path / "audit.jsonl"), "--subject", key.subject)
+    assert exported.returncode == 0, exported.stderr
+    text = (tmp_path / "audit.jsonl").read_text()
+    assert "127.0.0.1" in text
+    assert "203.0.113" not in text
+
+
+def test_administration_in_json(mesh: Mesh) -> None:
+    with mesh.http() as http:
+        made = http.post("/v1/admin/projects", json={"name": "web"})
+        assert made.status_code == 200, made.text
+        project = made.json()["project"]
+        assert project["id"] in [one["id"] for one in http.get("/v1/admin/projects").json()["projects"]]
+        for path in ("tenants", "principals", "roles", "keys", "budgets", "limits", "guards", "usage", "audit"):
+            assert http.get(f"/v1/admin/{path}").status_code == 200, path
+        sums = http.get("/v1/admin/usage:sum", params={"by": ["day", "agent"]})
+        assert sums.status_code == 200, sums.text
+        assert http.get("/v1/admin/audit:verify").json()["sound"] is True
+        wrong = http.post("/v1/admin/budgets", json={"amount": -5})
+        assert (wrong.status_code, wrong.json()["error"]["type"]) == (400, "invalid_request_error")
+        none = http.get("/v1/admin/keys/key_none")
+        assert (none.status_code, none.json()["error"]["code"]) == (404, "key_not_found")
+        assert http.delete(f"/v1/admin/projects/{project['id']}").status_code == 200
+
+
+def test_an_exported_audit_is_checked_by_itself(mesh: Mesh, make_key: Callable[..., Key], tmp_path: Path) -> None:
+    key, file = make_key(), tmp_path / "audit.jsonl"
+    chat(mesh, key, "say Yes.")
+    exported = mesh.command("audit", "export", str(file))
+    assert exported.returncode == 0, exported.stderr
+    assert key.subject in file.read_text()
+    assert told(mesh, "audit", "verify", str(file))["signed"] is True
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:1] + lines[2:]))
+    assert mesh.command("audit", "verify", str(file)).returncode == 1
+    file.write_text("".join(lines).replace('"decision":"allowed"', '"decision":"denied"', 1))
+    assert mesh.command("audit", "verify", str(file)).returncode == 1
+
+
+def test_what_is_kept_of_a_person_is_handed_out_and_erased(
+    mesh: Mesh, make_key: Callable[..., Key], tmp_path: Path
+) -> None:
+    key = make_key()
+    session = {"metadata": {"session_id": f"s-{time.monotonic_ns()}"}}
+    assert chat(mesh, key, "say Hello.", RUN, **session).status_code == 200
+    run = chat(mesh, key, "say Hello.", RUN).json()["headworks"]["run_id"]
+
+    def kept() -> list[dict[str, Any]]:
+        exported = mesh.command("data", "export", str(tmp_path / "data.jsonl"), "--subject", key.subject)
+        assert exported.returncode == 0, exported.stderr
+        return [json.loads(line) for line in (tmp_path / "data.jsonl").read_text().splitlines()]
+
+    before = {one["kind"] for one in kept()}
+    assert {"run", "session"} <= before
+    erased = told(mesh, "data", "erase", "--subject", key.subject, "--yes")["erased"]
+    assert (erased["runs"], erased["sessions"]) == (2, 1)
+    assert not {one["kind"] for one in kept()} & {"run", "session", "key", "principal"}
+    assert mesh.command("run", "explain", run).returncode != 0
+    wait_for(lambda: not any(answers(mesh, gateway, key) for gateway in GATEWAYS), SOON)
+    assert told(mesh, "audit", "verify")["sound"]
+
+
+def test_no_log_has_what_was_said(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key = make_key(role="developer")
+    for model in (PASSED, GUARDED, RUN, GUARDED_RUN, "rag"):
+        for stream in (False, True):
+            chat(mesh, key, f"say {MARKER} forbidden", model, stream=stream)
+        chat(mesh, key, f"say {MARKER}", model, temperature=MARKER)
+    tools = [{"type": "function", "function": {"name": "f", "description": MARKER}}]
+    chat(mesh, key, f"count {MARKER}", RUN, tools=tools)  # the upstream breaks off at this
+    chat(mesh, key, f"count {MARKER}", PASSED)
+    httpx.post(f"{mesh.edge}/v1/chat/completions", content=f'{{"{MARKER}', headers=key.headers)
+    embedded = {"model": "all-minilm-l6-v2", "input": f"the {MARKER}"}
+    assert httpx.post(f"{mesh.edge}/v1/embeddings", json=embedded, headers=key.headers).status_code == 200
+    mesh.command("ask", f"Who is {MARKER}?")
+    mesh.command("search", MARKER)
+    logs = list((mesh.data / "logs").iterdir())
+    assert {"gateway-0.log", "gateway-1.log", "orchestrator-0.log"} <= {log.name for log in logs}
+    assert [log.name for log in logs if MARKER in log.read_text(errors="replace")] == []
+
+
+def test_strangers_are_held_off(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    """Whatever address they write themselves. Whoever has a key is let in beside them."""
+    key, seen = make_key(), set()
+    with httpx.Client(base_url=mesh.edge) as http:
+        for number in range(600):
+            lies = {"x-forwarded-for": f"203.0.113.{number % 250}", "authorization": f"Bearer hw_{number:040}"}
+            seen.add(http.get("/v1/models", headers=lies).status_code)
+            if 429 in seen:
+                break
+    assert seen == {401, 429}
+    assert chat(mesh, key, "say Yes.").status_code == 200
