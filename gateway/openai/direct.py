@@ -15,6 +15,7 @@ from gateway.openai import embeddings
 from gateway.openai.chunks import DONE
 from gateway.openai.errors import body as error_body
 from gateway.openai.fields import Json
+from gateway.openai.waiting import time_left
 from gateway.passthrough import request as requests
 from gateway.passthrough.passthrough import Passthrough
 from gateway.passthrough.request import Asked
@@ -84,7 +85,7 @@ class Direct:
                     async for message in messages:
                         yield message
             else:
-                data = await self._passthrough.complete(asked, meter, call.remaining, screen_of(admission))
+                data = await self._passthrough.complete(asked, meter, time_left(call), screen_of(admission))
                 yield HttpBody(content_type=JSON, data=data)
         finally:
             admission.abandon()
@@ -95,7 +96,7 @@ class Direct:
     ) -> AsyncGenerator[HttpBody, None]:
         begun = False
         try:
-            portions = self._passthrough.stream(asked, meter, call.remaining, screen_of(admission))
+            portions = self._passthrough.stream(asked, meter, time_left(call), screen_of(admission))
             async with aclosing(portions):
                 async for portion in portions:
                     begun = True

@@ -12,7 +12,7 @@ from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
 
 Events = Sequence[run_event_pb2.RunEvent]
-# So long before the deadline a caller is told what the run waits for: after it nothing can be told. A second, and of a
+# So long before the deadline a caller is told why there is no more: after it nothing can be told. A second, and of a
 # short call a fifth.
 NOTICE_SECONDS = 1.0
 NOTICE_SHARE = 0.2
@@ -27,6 +27,11 @@ class ApprovalPending(DomainError):
     def __init__(self, run_id: str, approval_id: str) -> None:
         message = f"the run {run_id} is still waiting for a person to decide the approval {approval_id}"
         super().__init__(message, run_id=run_id, approval_id=approval_id)
+
+
+def time_left(call: Call) -> float:
+    """Seconds until the end has to be told, so that it comes before the deadline."""
+    return call.remaining - min(NOTICE_SECONDS, NOTICE_SHARE * (call.deadline - call.started))
 
 
 async def patiently(
@@ -60,7 +65,7 @@ async def patiently(
 
 
 def _patience(seen: Seen, call: Call, heartbeat: float) -> float:
-    left = call.remaining - min(NOTICE_SECONDS, NOTICE_SHARE * (call.deadline - call.started))
+    left = time_left(call)
     if left <= 0:
         raise _pending(seen)
     return min(left, heartbeat)

@@ -1,6 +1,8 @@
 """One pool of connections to all upstreams."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -9,7 +11,7 @@ import aiohttp
 from gateway.passthrough import errors
 from gateway.passthrough.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.passthrough.upstream import Upstream
-from services.runtime.errors import DomainError
+from services.runtime.errors import DeadlineExceeded, DomainError
 
 OK = 200
 KEPT_SECONDS = 30.0
@@ -21,24 +23,25 @@ LEAST_SECONDS = 0.001
 
 
 class Answer:
-    """An answer that has begun well."""
+    """An answer that has begun well. `until`: when the caller's time is over, by the monotonic clock."""
 
-    def __init__(self, upstream: Upstream, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, upstream: Upstream, response: aiohttp.ClientResponse, until: float) -> None:
         self.upstream = upstream
         self._response = response
+        self._until = until
 
     @property
     def streams(self) -> bool:
         return self._response.headers.get("content-type", "").startswith("text/event-stream")
 
     async def portions(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes. Raises UpstreamTimeout and UpstreamBroken."""
+        """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
         with self._translated():
             async for portion in self._response.content.iter_any():
                 yield portion
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
-        """The body. Raises UpstreamTimeout, and UpstreamBroken where it has more than `most` bytes."""
+        """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
         headers = self._response.headers
         if int(headers.get("content-length", most + 1)) <= most and "content-encoding" not in headers:
             with self._translated():
@@ -66,7 +69,7 @@ class Answer:
         try:
             yield
         except TimeoutError as error:
-            raise _silent(self.upstream) from error
+            raise _late(self.upstream, self._until) from error
         except aiohttp.ClientError as error:
             raise errors.broken(self.upstream, "broke off") from error
 
@@ -95,9 +98,10 @@ class Client:
 
         Raises a DomainError for an answer that is none.
         """
+        until = time.monotonic() + seconds
         response = await self._send(upstream, body, seconds)
         try:
-            answer = Answer(upstream, response)
+            answer = Answer(upstream, response, until)
             if response.status != OK:
                 raise errors.answered(upstream, response.status, response.headers, await _said(answer))
             yield answer
@@ -108,10 +112,12 @@ class Client:
         """A kept connection may have been closed at the other end: then a new one is tried, once."""
         if self._session is None:
             raise RuntimeError("the client is not open")
+        until = time.monotonic() + seconds
         timeout = aiohttp.ClientTimeout(
             total=max(min(seconds, upstream.timeout), LEAST_SECONDS),  # 0 would mean for ever
             sock_connect=upstream.connect_seconds,
             sock_read=upstream.idle_seconds,
+            ceil_threshold=math.inf,  # to the point, not to the next whole second
         )
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -119,7 +125,7 @@ class Client:
                     upstream.url, data=body, headers=upstream.headers, timeout=timeout, allow_redirects=False
                 )
             except TimeoutError as error:
-                raise _silent(upstream) from error
+                raise _late(upstream, until) from error
             except aiohttp.ServerDisconnectedError as error:
                 if attempt == ATTEMPTS:
                     raise UpstreamUnavailable(f"{errors.who(upstream)} closed the connection") from error
@@ -135,5 +141,7 @@ async def _said(answer: Answer) -> bytes:
         return b""
 
 
-def _silent(upstream: Upstream) -> UpstreamTimeout:
+def _late(upstream: Upstream, until: float) -> DomainError:
+    if time.monotonic() >= until:
+        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(upstream)} says")
     return UpstreamTimeout(f"{errors.who(upstream)} did not answer in time")

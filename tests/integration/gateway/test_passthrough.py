@@ -1,5 +1,6 @@
 """Models of upstreams, asked through the whole gateway."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -106,3 +107,22 @@ async def test_a_bad_body_is_refused_before_anything(start: Start, fields: dict[
         [message async for message in gateway.chat(model="small", **fields)]
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert upstream.exchanges == []
+
+
+async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, tmp_path: Path) -> None:
+    """After the deadline nothing can be told: the connection would break off."""
+
+    async def behave(exchange: fake.Exchange) -> None:
+        await exchange.head()
+        await exchange.send(fake.event(delta(content="Hello.")))
+        await exchange.gone()
+
+    gateway, _ = await start(behave)
+    data = b"".join([message.data async for message in gateway.chat(model="small", stream=True, timeout=1)])
+    first, error, done = data.decode().removesuffix("\n\n").split("\n\n")
+    assert "Hello." in first
+    assert json.loads(error.removeprefix("data: "))["error"]["code"] == "deadline_exceeded"
+    assert done == "data: [DONE]"
+    async with asyncio.timeout(10):
+        while not booked(tmp_path):
+            await asyncio.sleep(0.02)

@@ -374,14 +374,25 @@ async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> N
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-async def test_silence_has_an_end(make: Make, stream: bool) -> None:
+@pytest.mark.parametrize(
+    ("limits", "seconds", "reason"),
+    [
+        ({"timeout": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({"idle_seconds": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({}, 0.05, "DEADLINE_EXCEEDED"),
+    ],
+    ids=["too long", "silent", "the caller's"],
+)
+async def test_silence_has_an_end(
+    make: Make, stream: bool, limits: dict[str, float], seconds: float, reason: str
+) -> None:
     async def behave(exchange: Exchange) -> None:
         await exchange.gone()
 
-    side = await make(behave)
+    side = await make(behave, **limits)
     with pytest.raises(DomainError) as caught:
-        await (side.stream(seconds=0.05) if stream else side.complete(seconds=0.05))
-    assert caught.value.reason == "UPSTREAM_TIMEOUT"
+        await (side.stream(seconds=seconds) if stream else side.complete(seconds=seconds))
+    assert caught.value.reason == reason
 
 
 async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
