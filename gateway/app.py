@@ -100,7 +100,8 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     followers = Followers()
     guards = open_guards(settings, records, triton, followers, resources)
     resources.push_async_callback(followers.aclose)
-    policy = await open_policy(settings, records, trail.log, guards, address, kept.keeps_content, resources)
+    audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
+    policy = await open_policy(settings, records, trail.log, audit, guards, address, kept.keeps_content, resources)
     passthrough = await _open_passthrough(settings, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)
@@ -121,7 +122,6 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
         server.add_generic_rpc_handlers((forward,))
 
-    audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
     authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(

@@ -69,8 +69,8 @@ class GatewaySettings(ServerSettings):
     )
     oidc_audience: str = Field("", description="Audience (aud) that its tokens must be for.")
     oidc_jwks_url: str = Field("", description="URL of its public keys; empty to discover it.")
-    oidc_algorithms: frozenset[str] = Field(
-        frozenset({"RS256", "ES256", "EdDSA"}),
+    oidc_algorithms: tuple[str, ...] = Field(
+        ("RS256", "ES256", "EdDSA"),
         description="Algorithms that its tokens may be signed with; only asymmetric ones.",
     )
     oidc_tenant: str = Field("", description="Tenant of all its users; empty to read it from the token.")

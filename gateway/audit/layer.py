@@ -53,16 +53,24 @@ class Audit:
                 raise RecordsUnavailable("the audit cannot be written for now")
             self._failed = time.monotonic()
 
+    def missed(self) -> None:
+        """A call could not be recorded."""
+        self._failed = time.monotonic()
+
+    def recorded(self) -> None:
+        """One could."""
+        self._failed = None
+
     async def _record(self, entry: AuditEntry) -> None:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await asyncio.shield(self._audit.record(entry))
         except (RecordsUnavailable, TimeoutError):
-            self._failed = time.monotonic()
+            self.missed()
             told = {"action": entry.action, "tenant": entry.actor.tenant, "decision": entry.decision.value}
             log.error("not on record", extra=told | {"reason": entry.reason, "key": entry.actor.key})  # noqa: TRY400
         else:
-            self._failed = None
+            self.recorded()
 
 
 def actor_of(call: Call, address: str) -> Actor:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from gateway.audit.layer import Audit
 from gateway.audit.log import AuditLog
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
@@ -32,7 +33,8 @@ from services.runtime.triton import TritonClient
 async def open_policy(
     settings: GatewaySettings,
     records: Records,
-    audit: AuditLog,
+    trail: AuditLog,
+    audit: Audit,
     guards: Policies,
     address: Callable[[Call, Any], str],
     keeps_content: Callable[[str], bool],
@@ -41,7 +43,7 @@ async def open_policy(
     """Closed with `resources`; before `records.changes` is opened."""
     limits = await _open_limits(settings, records, resources)
     budgets = await _open_budgets(settings, records, resources)
-    return Policy(limits, guards, budgets, audit, address, keeps_content)
+    return Policy(limits, guards, budgets, trail, audit, address, keeps_content)
 
 
 def open_guards(

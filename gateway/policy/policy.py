@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.audit.entry import Content, Decision
-from gateway.audit.layer import entry_of
+from gateway.audit.layer import Audit, entry_of
 from gateway.audit.log import AuditLog
 from gateway.budgets.budget import Cost
 from gateway.budgets.budgets import Budgets
@@ -38,11 +38,19 @@ class Policy:
     """Who may use how much, what may be said, and the record of both."""
 
     def __init__(
-        self, limits: Limits, guards: Policies, budgets: Budgets, audit: AuditLog, address: Address, opted: Opted
+        self,
+        limits: Limits,
+        guards: Policies,
+        budgets: Budgets,
+        trail: AuditLog,
+        audit: Audit,
+        address: Address,
+        opted: Opted,
     ) -> None:
         self._limits = limits
         self._guards = guards
         self._budgets = budgets
+        self._trail = trail
         self._audit = audit
         self._address = address
         self._opted = opted
@@ -121,10 +129,13 @@ class Policy:
         entry = entry_of(call, address, reason=admission.reason, content=self._content(who, admission))
         try:
             await admission.reservation.settle(
-                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
+                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._trail.put(entry)]
             )
         except RecordsUnavailable:
+            self._audit.missed()
             log.warning("a call is not yet settled: the records are gone", extra={"run_id": admission.run_id})
+        else:
+            self._audit.recorded()
 
     def _content(self, who: Identity, admission: Admission) -> Content | None:
         if not self._opted(who.tenant):

@@ -68,7 +68,7 @@ class RunGate:
                     if admission.blocked is not None:
                         yield await self._stop(admission, call, events, run_pb2.FINISH_REASON_CONTENT_FILTER)
                         return
-                    if not await admission.affords():
+                    if not admission.finished and not await admission.affords():
                         yield await self._stop(admission, call, events, run_pb2.FINISH_REASON_BUDGET)
                         raise admission.exceeded
                     if admission.finished:

@@ -101,7 +101,7 @@ async def test_while_the_database_is_gone_nobody_of_it_is_let_in(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"oidc_audience": ""}, {"oidc_algorithms": frozenset({"HS256"})}, {"oidc_algorithms": frozenset({"none"})}],
+    [{"oidc_audience": ""}, {"oidc_algorithms": ("HS256",)}, {"oidc_algorithms": ("none",)}],
 )
 def test_an_issuer_that_cannot_be_trusted(settings: GatewaySettings, changes: dict[str, Any]) -> None:
     told = {"oidc_issuer": "https://issuer.example", "oidc_audience": AUDIENCE} | changes

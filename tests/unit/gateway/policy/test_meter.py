@@ -2,6 +2,7 @@
 
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.policy.meter import Meter, estimate
@@ -42,3 +43,18 @@ def test_a_model_that_reads_nothing() -> None:
     meter = Meter(10)
     meter.take([used(0, 5)])
     assert counted(meter) == (0, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "written"), [(run_pb2.FINISH_REASON_NO_ANSWER, 5), (run_pb2.FINISH_REASON_CANCELLED, 7)]
+)
+def test_a_run_at_its_end_has_told_all(reason: run_pb2.FinishReason.ValueType, written: int) -> None:
+    meter = Meter(10)
+    meter.take([used(10, 5), text("nothing."), pb.RunEvent(finished=pb.RunFinished(reason=reason))])
+    assert counted(meter) == (10, written, 0)
+
+
+def test_a_run_that_used_nothing() -> None:
+    meter = Meter(10)
+    meter.take([pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_STOP))])
+    assert counted(meter) == (0, 0, 0)
