@@ -1,10 +1,13 @@
 """The gateway's policy in a whole mesh of two gateways: keys, limits, budgets, guards, audit, and what is kept."""
 
 import base64
+import itertools
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,11 +149,31 @@ def streamed(mesh: Mesh, key: Key, words: str, model: str = PASSED) -> Told:
     return heard
 
 
-def used_up(ask: Callable[[], Told]) -> list[Told]:
-    """Ask until a budget ends an answer: a new one is in force on each gateway within half a second."""
-    heard: list[Told] = []
-    wait_for(lambda: heard.append(ask()) or heard[-1].finish == "budget", 20, lambda: str(heard))  # type: ignore[func-returns-value]
-    return heard
+def budget(mesh: Mesh, key: Key, tokens: int) -> str:
+    """The id of a budget of the key that is in force on each gateway: what is more than all of it is refused."""
+    made = told(mesh, "budgets", "create", "--per", "day", "--tokens", str(tokens), "--of-key", key.id)
+    for gateway in GATEWAYS:
+        wait_for(lambda: refused(asked(mesh, gateway, key, "say Yes.", max_tokens=tokens)), 10)  # noqa: B023
+    return str(made["id"])
+
+
+def asked(mesh: Mesh, gateway: str, key: Key, words: str, model: str = PASSED, **fields: Any) -> Iterator[str]:
+    """What one gateway streams. Envoy is left out."""
+    body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": True} | fields
+    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
+        stub: Any = openai_grpc.OpenAIServiceStub(channel)
+        request = HttpBody(content_type="application/json", data=json.dumps(body).encode())
+        for message in stub.CreateChatCompletion(request, metadata=key.metadata, timeout=30):
+            yield message.data.decode()
+
+
+def refused(portions: Iterator[str]) -> bool:
+    """Whether a budget does not let the call in."""
+    try:
+        list(portions)
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return False
 
 
 def usage(mesh: Mesh, key: Key) -> list[tuple[int, int, str]]:
@@ -219,45 +242,68 @@ def test_a_rate_limit(mesh: Mesh, make_key: Callable[..., Key], model: str) -> N
 @pytest.mark.parametrize(("model", "limit"), [(PASSED, 100), (RUN, 400)])
 def test_a_budget_ends_a_stream(mesh: Mesh, make_key: Callable[..., Key], model: str, limit: int) -> None:
     key = make_key()
-    told(mesh, "budgets", "create", "--per", "day", "--tokens", str(limit), "--of-key", key.id)
-    heard = used_up(lambda: streamed(mesh, key, f"count {limit * 2}", model))
-    last = heard[-1]
-    assert last.text == "word " * (len(last.text) // 5)
-    assert limit // 2 < last.read + last.written <= limit + 20
-    assert usage(mesh, key) == [(one.read, one.written, one.finish) for one in heard]
+    budget(mesh, key, limit)
+    before = usage(mesh, key)
+    heard = streamed(mesh, key, f"count {limit * 2}", model)
+    assert heard.finish == "budget"
+    assert heard.text == "word " * (len(heard.text) // 5)
+    assert limit // 2 < heard.read + heard.written <= limit + 10
+    rows = usage(mesh, key)
+    assert rows == [*before, (heard.read, heard.written, "budget")]
     with client_of(mesh, key) as client, pytest.raises(openai.RateLimitError) as raised:
         client.chat.completions.create(model=model, messages=[{"role": "user", "content": "say More."}])
     assert raised.value.code == "budget_exceeded"
-    assert len(usage(mesh, key)) == len(heard)
+    assert usage(mesh, key) == rows
+
+
+@pytest.mark.parametrize("model", [PASSED, RUN])
+def test_many_streams_share_a_budget(mesh: Mesh, make_key: Callable[..., Key], model: str) -> None:
+    """On both gateways. Each may overrun it by one portion, and the books say what the callers were told."""
+    key, streams, limit = make_key(), 8, 2000
+    budget(mesh, key, limit)
+    before = usage(mesh, key)
+    with ThreadPoolExecutor(streams) as pool:
+        asking = [pool.submit(streamed, mesh, key, "count 800", model) for _ in range(streams)]
+    assert all(isinstance(one.exception(), openai.RateLimitError) for one in asking if one.exception())
+    heard = [one.result() for one in asking if one.exception() is None]
+    assert {one.finish for one in heard} == {"budget"}
+    assert limit * 0.8 < sum(one.read + one.written for one in heard) <= limit + 10 * streams
+    assert sorted(usage(mesh, key)) == sorted([*before, *((one.read, one.written, "budget") for one in heard)])
+
+
+@pytest.mark.parametrize("model", [PASSED, RUN])
+def test_a_caller_who_leaves_is_on_the_books(mesh: Mesh, make_key: Callable[..., Key], model: str) -> None:
+    key = make_key()
+    body = {"model": model, "messages": [{"role": "user", "content": "count 2000"}], "stream": True}
+    with httpx.stream("POST", f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers) as answer:
+        heard = 0
+        for line in answer.iter_lines():
+            heard += line.count("word ")
+            if heard >= 20:
+                break
+    wait_for(lambda: bool(usage(mesh, key)), 20)
+    ((_, written, finish),) = usage(mesh, key)
+    assert (heard <= written < 2000, finish) == (True, "cancelled")
 
 
 def test_a_budget_ends_a_native_run(mesh: Mesh, make_key: Callable[..., Key]) -> None:
     key = make_key()
-    budget = told(mesh, "budgets", "create", "--per", "day", "--tokens", "400", "--of-key", key.id)
+    budget_id = budget(mesh, key, 400)
     message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="count 800")
     events: list[Any] = []
-    failed: list[Any] = []
-
-    def ended() -> bool:
-        events.clear()
-        with grpc.insecure_channel(mesh.target) as channel:
-            stub: Any = pb_grpc.OrchestratorServiceStub(channel)
-            try:
-                request = pb.RunRequest(model=RUN, messages=[message])
-                for response in stub.Run(request, metadata=key.metadata, timeout=30):
-                    events.extend(response.events)
-            except grpc.RpcError as error:
-                failed.append(error)
-        return bool(failed)
-
-    wait_for(ended, 30)
-    assert failed[0].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    info = error_info(failed[0])
+    with grpc.insecure_channel(mesh.target) as channel:
+        stub: Any = pb_grpc.OrchestratorServiceStub(channel)
+        call = stub.Run(pb.RunRequest(model=RUN, messages=[message]), metadata=key.metadata, timeout=30)
+        with pytest.raises(grpc.RpcError) as raised:
+            events.extend(event for response in call for event in response.events)
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    failed: Any = raised.value
+    info = error_info(failed)
     assert info is not None
-    assert (info.reason, info.metadata["budget"]) == ("BUDGET_EXCEEDED", budget["id"])
+    assert (info.reason, info.metadata["budget"]) == ("BUDGET_EXCEEDED", budget_id)
     assert events[-1].finished.reason == run_pb2.FINISH_REASON_BUDGET
     used = events[-2].usage.usage
-    assert used.prompt_tokens + used.completion_tokens <= 420
+    assert 200 < used.prompt_tokens + used.completion_tokens <= 410
     assert usage(mesh, key)[-1] == (used.prompt_tokens, used.completion_tokens, "budget")
 
 
@@ -271,20 +317,7 @@ def guarded(mesh: Mesh, upstream: FakeOpenAi, tmp_path_factory: pytest.TempPathF
         told(mesh, "guards", "put", str(policy), "--agent", model)
     for gateway in GATEWAYS:
         for model in (GUARDED, GUARDED_RUN):
-            wait_for(lambda: "forbidden" not in _whole(mesh, gateway, developer, "say forbidden", model), 10)  # noqa: B023
-
-
-def _whole(mesh: Mesh, gateway: str, key: Key, words: str, model: str) -> str:
-    """A completion that one gateway is asked for."""
-    return b"".join(message.data for message in _asked(mesh, gateway, key, words, model, stream=False)).decode()
-
-
-def _asked(mesh: Mesh, gateway: str, key: Key, words: str, model: str, stream: bool = True) -> Iterator[HttpBody]:
-    body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": stream}
-    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
-        stub: Any = openai_grpc.OpenAIServiceStub(channel)
-        request = HttpBody(content_type="application/json", data=json.dumps(body).encode())
-        yield from stub.CreateChatCompletion(request, metadata=key.metadata, timeout=30)
+            wait_for(lambda: "content_filter" in "".join(asked(mesh, gateway, developer, "say forbidden", model)), 10)  # noqa: B023
 
 
 @pytest.mark.parametrize("model", [GUARDED, GUARDED_RUN])
@@ -293,11 +326,11 @@ def test_personal_data_goes_no_further_and_comes_back(
     mesh: Mesh, upstream: FakeOpenAi, make_key: Callable[..., Key], model: str
 ) -> None:
     key = make_key()
-    asked = len(upstream.bodies)
+    before = len(upstream.bodies)
     assert streamed(mesh, key, f"say Write to {MAIL} today.", model).text == f"Write to {MAIL} today."
     whole = chat(mesh, key, f"say Write to {MAIL} today.", model).json()
     assert whole["choices"][0]["message"]["content"] == f"Write to {MAIL} today."
-    reached = [body["messages"][-1]["content"] for body in upstream.bodies[asked:]]
+    reached = [body["messages"][-1]["content"] for body in upstream.bodies[before:]]
     assert reached == ["say Write to <EMAIL_1> today."] * 2
 
 
@@ -323,47 +356,35 @@ def test_a_blocked_term_never_leaves(mesh: Mesh, make_key: Callable[..., Key], m
 
 def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Callable[..., Key]) -> None:
     """What it had reserved is free for the other one after the lease; nothing is counted twice."""
-    key = make_key()
-    budget = told(mesh, "budgets", "create", "--per", "day", "--tokens", "300", "--of-key", key.id)
+    key, limit = make_key(), 400
+    budget_id = budget(mesh, key, limit)
     restarts, pieces = mesh.process("gateway-0")["restarts"], 0
-    dying = _asked(mesh, "gateway-0", key, "count 2000", PASSED)
-    for message in dying:
-        pieces += message.data.count(b"word ")
-        if pieces >= 50:
+    dying = asked(mesh, "gateway-0", key, "count 2000")
+    for portion in dying:
+        pieces += portion.count("word ")
+        if pieces >= 100:
             break
     mesh.kill("gateway-0")
     with pytest.raises(grpc.RpcError) as raised:
-        pieces += sum(message.data.count(b"word ") for message in dying)
+        pieces += sum(portion.count("word ") for portion in dying)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
-    def row() -> dict[str, Any]:
-        return next(one for one in told(mesh, "budgets", "list")["budgets"] if one["id"] == budget["id"])
+    def book() -> dict[str, Any]:
+        return next(one for one in told(mesh, "budgets", "list")["budgets"] if one["id"] == budget_id)
 
-    def exhausted() -> bool:
-        code, _ = _ending(mesh, "gateway-1", key, "count 600")
-        return code is grpc.StatusCode.RESOURCE_EXHAUSTED and row()["held"] == 0
-
-    wait_for(lambda: row()["held"] == 0, 10 * LEASE_SECONDS, lambda: str(row()))
-    wait_for(exhausted, 20, lambda: str(row()))
-    spent, settled = row()["spent"], sum(read + written for read, written, _ in usage(mesh, key))
-    assert 300 - 30 <= spent <= 320
-    assert 0 <= spent - settled <= pieces + 30
+    wait_for(lambda: book()["held"] == 0, 5 * LEASE_SECONDS, lambda: str(book()))
+    known = book()["spent"]
+    wait_for(lambda: refused(asked(mesh, "gateway-1", key, "count 600")), 20, lambda: str(book()))
+    wait_for(lambda: book()["held"] == 0, 10, lambda: str(book()))
+    spent, settled = book()["spent"], sum(read + written for read, written, _ in usage(mesh, key))
+    assert 0 < known <= limit
+    assert 0 < spent - settled <= pieces + 30
+    assert limit - 30 <= spent <= limit + 10
     assert told(mesh, "audit", "verify")["sound"]
     wait_for(lambda: mesh.process("gateway-0")["restarts"] > restarts, 20)
     mesh.wait_ready()
-    wait_for(lambda: answers(mesh, "gateway-0", key), 30)
-    assert _ending(mesh, "gateway-0", key, "say More.")[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    wait_for(lambda: refused(asked(mesh, "gateway-0", key, "say More.")), 30)
     assert chat(mesh, key, "say More.").status_code == 429
-
-
-def _ending(mesh: Mesh, gateway: str, key: Key, words: str) -> tuple[grpc.StatusCode, str]:
-    """How a stream of one gateway ends, and what came."""
-    heard: list[str] = []
-    try:
-        heard += (message.data.decode() for message in _asked(mesh, gateway, key, words, PASSED))
-    except grpc.RpcError as error:
-        return error.code(), "".join(heard)
-    return grpc.StatusCode.OK, "".join(heard)
 
 
 def test_nobody_says_who_they_are_by_themselves(mesh: Mesh, make_key: Callable[..., Key]) -> None:
@@ -383,8 +404,8 @@ def test_nobody_writes_their_own_address(mesh: Mesh, make_key: Callable[..., Key
     key = make_key()
     lies = {"x-forwarded-for": "203.0.113.7, 203.0.113.8", "x-real-ip": "203.0.113.7", "forwarded": "for=203.0.113.7"}
     body = {"model": PASSED, "messages": [{"role": "user", "content": "say Yes."}]}
-    asked = httpx.post(f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers | lies, timeout=30)
-    assert asked.status_code == 200
+    answer = httpx.post(f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers | lies, timeout=30)
+    assert answer.status_code == 200
     exported = mesh.command("audit", "export", str(tmp_path / "audit.jsonl"), "--subject", key.subject)
     assert exported.returncode == 0, exported.stderr
     text = (tmp_path / "audit.jsonl").read_text()
@@ -454,15 +475,20 @@ def test_no_log_has_what_was_said(mesh: Mesh, make_key: Callable[..., Key]) -> N
             chat(mesh, key, f"say {MARKER} forbidden", model, stream=stream)
         chat(mesh, key, f"say {MARKER}", model, temperature=MARKER)
     tools = [{"type": "function", "function": {"name": "f", "description": MARKER}}]
-    chat(mesh, key, f"count {MARKER}", RUN, tools=tools)  # the upstream breaks off at this
-    chat(mesh, key, f"count {MARKER}", PASSED)
+    for model, status in itertools.product((PASSED, RUN), (400, 401, 429, 500)):
+        chat(mesh, key, f"fail {status} {MARKER}", model, tools=tools)
     httpx.post(f"{mesh.edge}/v1/chat/completions", content=f'{{"{MARKER}', headers=key.headers)
     embedded = {"model": "all-minilm-l6-v2", "input": f"the {MARKER}"}
     assert httpx.post(f"{mesh.edge}/v1/embeddings", json=embedded, headers=key.headers).status_code == 200
     mesh.command("ask", f"Who is {MARKER}?")
     mesh.command("search", MARKER)
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=f"fail 500 {MARKER}")
+    with grpc.insecure_channel(mesh.target) as channel, suppress(grpc.RpcError):
+        stub: Any = pb_grpc.OrchestratorServiceStub(channel)
+        list(stub.Run(pb.RunRequest(model=RUN, messages=[message]), metadata=key.metadata, timeout=30))
     logs = list((mesh.data / "logs").iterdir())
     assert {"gateway-0.log", "gateway-1.log", "orchestrator-0.log"} <= {log.name for log in logs}
+    assert key.subject in "".join((mesh.data / "logs" / f"{gateway}.log").read_text() for gateway in GATEWAYS)
     assert [log.name for log in logs if MARKER in log.read_text(errors="replace")] == []
 
 

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, event, usage
+from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, event, fails, usage
 
 PROMPT_TOKENS = 10
 PAUSE = 0.01
@@ -16,32 +16,36 @@ PAUSE = 0.01
 
 async def obey(exchange: Exchange) -> None:
     """Told "say TEXT", it answers with TEXT, three characters a piece; told "count N", with N words, one each
-    hundredth of a second. Each piece is a token, and each prompt has PROMPT_TOKENS."""
-    said = list(_pieces(str(exchange.body["messages"][-1]["content"])))
-    if not exchange.body.get("stream"):
-        counted = usage(PROMPT_TOKENS, len(said))["usage"]
-        message = {"role": "assistant", "content": "".join(said)}
-        whole = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "upstream", "usage": counted}
-        await exchange.head(kind="application/json")
-        answer = whole | {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-        await exchange.send(json.dumps(answer).encode())
+    hundredth of a second; told "fail STATUS TEXT", with that error. Each piece is a token, and each prompt has
+    PROMPT_TOKENS."""
+    verb, _, rest = str(exchange.body["messages"][-1]["content"]).partition(" ")
+    if verb == "fail":
+        status, _, text = rest.partition(" ")
+        await fails(int(status), f"no good: {text}")(exchange)
+        return
+    said = ["word "] * int(rest) if verb == "count" else [rest[at : at + 3] for at in range(0, len(rest), 3)]
+    if exchange.body.get("stream"):
+        await _stream(exchange, said, PAUSE if verb == "count" else 0)
     else:
-        await exchange.head()
-        for piece in said:
-            await exchange.send(event(delta(content=piece)))
-            await asyncio.sleep(PAUSE if piece == "word " else 0)
-        for last in (delta("stop"), usage(PROMPT_TOKENS, len(said)), "[DONE]"):
-            await exchange.send(event(last))
+        await exchange.head(kind="application/json")
+        await exchange.send(json.dumps(_whole("".join(said), len(said))).encode())
+        await exchange.end()
+
+
+async def _stream(exchange: Exchange, said: Sequence[str], pause: float) -> None:
+    await exchange.head()
+    for piece in said:
+        await exchange.send(event(delta(content=piece)))
+        await asyncio.sleep(pause)
+    for last in (delta("stop"), usage(PROMPT_TOKENS, len(said)), "[DONE]"):
+        await exchange.send(event(last))
     await exchange.end()
 
 
-def _pieces(told: str) -> Iterator[str]:
-    verb, _, rest = told.partition(" ")
-    if verb == "count":
-        for _ in range(int(rest)):
-            yield "word "
-    for at in range(0, len(rest) if verb == "say" else 0, 3):
-        yield rest[at : at + 3]
+def _whole(text: str, tokens: int) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "upstream"}
+    return {**head, "choices": [choice], "usage": usage(PROMPT_TOKENS, tokens)["usage"]}
 
 
 @contextmanager
