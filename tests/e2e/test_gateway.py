@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,31 @@ import grpc
 import httpx
 import openai
 import pytest
-from google.api.httpbody_pb2 import HttpBody
-from headworks.gateway.v1 import openai_service_pb2 as openai_pb
-from headworks.gateway.v1 import openai_service_pb2_grpc as openai_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
 from services.runtime.statuses import error_info
+from tests.e2e.callers import (
+    GATEWAYS,
+    PASSED,
+    Key,
+    asked,
+    budget,
+    chat,
+    client_of,
+    let_in,
+    refused,
+    shut_out,
+    streamed,
+    told,
+    usage,
+)
 from tests.e2e.meshes import Mesh, running, wait_for
 from tests.e2e.upstreams import catalogue_file, obeying, upstreams_file
 from tests.fakes.openai_upstream import FakeOpenAi
 
-PASSED, GUARDED, RUN, GUARDED_RUN = "passed", "guarded", "listed", "guarded-run"
-GATEWAYS = ("gateway-0", "gateway-1")
+GUARDED, RUN, GUARDED_RUN = "guarded", "listed", "guarded-run"
 LEASE_SECONDS = 2.0
 # A second is promised; the machine of the tests may be busy.
 SOON = 2.0
@@ -40,23 +50,6 @@ guards:
   - {guard: pii, stage: both, action: redact, restore: true, categories: [EMAIL]}
   - {guard: terms, stage: output, action: block, terms: [forbidden]}
 """
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of a service account. `subject` is the account's name."""
-
-    id: str
-    secret: str
-    subject: str
-
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.secret}"),)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return dict(self.metadata)
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +74,6 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, upstream: FakeOpenAi) -> Iter
         yield mesh
 
 
-def told(mesh: Mesh, *arguments: str) -> Any:
-    """What a verb of the command prints as JSON."""
-    ended = mesh.command(*arguments, "--json")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return json.loads(ended.stdout)
-
-
 @pytest.fixture
 def make_key(mesh: Mesh, request: pytest.FixtureRequest) -> Callable[..., Key]:
     """Makes an account of the test's name with a key; `more` are options of `keys create`."""
@@ -97,89 +83,10 @@ def make_key(mesh: Mesh, request: pytest.FixtureRequest) -> Callable[..., Key]:
         account = told(mesh, "accounts", "create", name, "--role", role)
         made = told(mesh, "keys", "create", account["id"], "--name", "test", *more)
         key = Key(made["id"], made["secret"], name)
-        wait_for(lambda: all(answers(mesh, gateway, key) for gateway in GATEWAYS), 10)
+        wait_for(lambda: let_in(mesh, key), 10)
         return key
 
     return make
-
-
-def answers(mesh: Mesh, gateway: str, key: Key) -> bool:
-    """Whether this gateway lets the key in. Envoy is left out."""
-    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
-        stub: Any = openai_grpc.OpenAIServiceStub(channel)
-        try:
-            stub.ListModels(openai_pb.ListModelsRequest(), metadata=key.metadata, timeout=10)
-        except grpc.RpcError as error:
-            return error.code() is grpc.StatusCode.PERMISSION_DENIED
-    return True
-
-
-def client_of(mesh: Mesh, key: Key) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{mesh.edge}/v1", api_key=key.secret, max_retries=0, timeout=30)
-
-
-def chat(mesh: Mesh, key: Key, words: str, model: str = PASSED, **fields: Any) -> httpx.Response:
-    body = {"model": model, "messages": [{"role": "user", "content": words}]} | fields
-    return httpx.post(f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers, timeout=30)
-
-
-@dataclass
-class Told:
-    """What a caller heard of a stream."""
-
-    text: str
-    finish: str | None
-    read: int
-    written: int
-
-
-def streamed(mesh: Mesh, key: Key, words: str, model: str = PASSED) -> Told:
-    heard = Told("", None, 0, 0)
-    with client_of(mesh, key) as client:
-        stream = client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": words}], stream=True,
-            stream_options={"include_usage": True},
-        )  # fmt: skip
-        for chunk in stream:
-            for choice in chunk.choices:
-                heard.text += choice.delta.content or ""
-                heard.finish = choice.finish_reason or heard.finish
-            if chunk.usage is not None:
-                heard.read, heard.written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-    return heard
-
-
-def budget(mesh: Mesh, key: Key, tokens: int) -> str:
-    """The id of a budget of the key that is in force on each gateway: what is more than all of it is refused."""
-    made = told(mesh, "budgets", "create", "--per", "day", "--tokens", str(tokens), "--of-key", key.id)
-    for gateway in GATEWAYS:
-        wait_for(lambda: refused(asked(mesh, gateway, key, "say Yes.", max_tokens=tokens)), 10)  # noqa: B023
-    return str(made["id"])
-
-
-def asked(mesh: Mesh, gateway: str, key: Key, words: str, model: str = PASSED, **fields: Any) -> Iterator[str]:
-    """What one gateway streams. Envoy is left out."""
-    body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": True} | fields
-    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
-        stub: Any = openai_grpc.OpenAIServiceStub(channel)
-        request = HttpBody(content_type="application/json", data=json.dumps(body).encode())
-        for message in stub.CreateChatCompletion(request, metadata=key.metadata, timeout=30):
-            yield message.data.decode()
-
-
-def refused(portions: Iterator[str]) -> bool:
-    """Whether a budget does not let the call in."""
-    try:
-        list(portions)
-    except grpc.RpcError as error:
-        return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    return False
-
-
-def usage(mesh: Mesh, key: Key) -> list[tuple[int, int, str]]:
-    """The rows of a key, the oldest first."""
-    rows = told(mesh, "usage", "list", "--of-key", key.id)["calls"]
-    return [(row["prompt_tokens"], row["completion_tokens"], row["finish_reason"]) for row in reversed(rows)]
 
 
 def test_a_key_does_what_its_role_may(mesh: Mesh, make_key: Callable[..., Key]) -> None:
@@ -188,9 +95,9 @@ def test_a_key_does_what_its_role_may(mesh: Mesh, make_key: Callable[..., Key]) 
         answer = client.chat.completions.create(model=PASSED, messages=[{"role": "user", "content": "say Hello."}])
         assert answer.choices[0].message.content == "Hello."
         assert PASSED in [model.id for model in client.models.list()]
-    refused = httpx.get(f"{mesh.edge}/v1/admin/keys", headers=key.headers)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
-    assert "admin.keys:read" in refused.json()["error"]["message"]
+    denied = httpx.get(f"{mesh.edge}/v1/admin/keys", headers=key.headers)
+    assert (denied.status_code, denied.json()["error"]["code"]) == (403, "permission_denied")
+    assert "admin.keys:read" in denied.json()["error"]["message"]
     listed = mesh.command("budgets", "list", "--key", key.secret)
     assert listed.returncode != 0
     assert "admin.budgets:read" in listed.stderr
@@ -209,18 +116,17 @@ def test_a_rotated_key_goes_on_until_it_is_revoked(mesh: Mesh, make_key: Callabl
     old = make_key()
     rotated = told(mesh, "keys", "rotate", old.id, "--overlap", "1h")
     new = Key(rotated["id"], rotated["secret"], old.subject)
-    for gateway in GATEWAYS:
-        wait_for(lambda: answers(mesh, gateway, new), SOON)  # noqa: B023
-        assert answers(mesh, gateway, old)
+    wait_for(lambda: let_in(mesh, new), SOON)
+    assert let_in(mesh, old)
     with mesh.http() as http:
         assert http.post(f"/v1/admin/keys/{old.id}:revoke", json={}).status_code == 200
     revoked = time.monotonic()
-    wait_for(lambda: not any(answers(mesh, gateway, old) for gateway in GATEWAYS), 10)
+    wait_for(lambda: shut_out(mesh, old), 10)
     assert time.monotonic() - revoked < SOON
     assert {chat(mesh, old, "say Hello.").status_code for _ in range(10)} == {401}
     assert {chat(mesh, new, "say Hello.").status_code for _ in range(10)} == {200}
     told(mesh, "keys", "revoke", new.id)
-    wait_for(lambda: not any(answers(mesh, gateway, new) for gateway in GATEWAYS), SOON)
+    wait_for(lambda: shut_out(mesh, new), SOON)
 
 
 @pytest.mark.parametrize("model", [PASSED, RUN])
@@ -232,11 +138,11 @@ def test_a_rate_limit(mesh: Mesh, make_key: Callable[..., Key], model: str) -> N
     served = heard[-2]
     assert (served.status_code, served.headers["x-ratelimit-limit-requests"]) == (200, "4")
     assert int(served.headers["x-ratelimit-remaining-requests"]) < 4
-    refused = heard[-1]
-    assert refused.json()["error"]["code"] == "rate_limited"
-    assert int(refused.headers["retry-after"]) > 0
-    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
-    assert re.fullmatch(r"(\d+m)?\d+(\.\d+)?m?s", refused.headers["x-ratelimit-reset-requests"])
+    limited = heard[-1]
+    assert limited.json()["error"]["code"] == "rate_limited"
+    assert int(limited.headers["retry-after"]) > 0
+    assert limited.headers["x-ratelimit-remaining-requests"] == "0"
+    assert re.fullmatch(r"(\d+m)?\d+(\.\d+)?m?s", limited.headers["x-ratelimit-reset-requests"])
 
 
 @pytest.mark.parametrize(("model", "limit"), [(PASSED, 100), (RUN, 400)])
@@ -464,7 +370,7 @@ def test_what_is_kept_of_a_person_is_handed_out_and_erased(
     assert (erased["runs"], erased["sessions"]) == (2, 1)
     assert not {one["kind"] for one in kept()} & {"run", "session", "key", "principal"}
     assert mesh.command("run", "explain", run).returncode != 0
-    wait_for(lambda: not any(answers(mesh, gateway, key) for gateway in GATEWAYS), SOON)
+    wait_for(lambda: shut_out(mesh, key), SOON)
     assert told(mesh, "audit", "verify")["sound"]
 
 
