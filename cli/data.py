@@ -64,7 +64,7 @@ def erase(subject: str, everything: bool, yes: bool, tenant: str, on: Target) ->
         click.confirm(f"Erase all that is kept of {subject or WHOLE}? It cannot be brought back.", abort=True)
     counts: dict[str, int] = {}
     with on.calling() as client:
-        request = pb.EraseDataRequest(tenant=tenant, subject=subject, confirm=True)
+        request = pb.EraseDataRequest(tenant=tenant, subject=subject, confirm=True, everything=everything)
         for step in client.admin.EraseData(request, **on.options(client)):
             if step.kind:
                 counts[step.kind] = step.erased

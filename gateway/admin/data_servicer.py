@@ -35,6 +35,8 @@ class Data:
 
     async def EraseData(self, request: pb.EraseDataRequest, context: Context) -> AsyncIterator[pb.EraseDataResponse]:
         whose = tenant(request.tenant, WRITE)
+        if bool(request.subject) == request.everything:
+            raise InvalidArgument("say whose: a subject, or everything of the tenant", field="subject")
         if not request.confirm:
             raise InvalidArgument("what is erased cannot be brought back: say confirm", field="confirm")
         erasing = self._privacy.erase(whose, request.subject or None, self._recorder.actor())

@@ -9,6 +9,7 @@ from gateway.admin.asking import READ, WRITE, offset, tenant
 from gateway.admin.convert import page_size, timestamp
 from gateway.guard.policies import Policies
 from gateway.guard.store import GuardStore, StoredPolicy
+from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
 
@@ -21,6 +22,8 @@ class Guards:
 
     async def PutGuardPolicy(self, request: pb.PutGuardPolicyRequest, context: Context) -> pb.PutGuardPolicyResponse:
         owner = tenant(request.tenant, WRITE)
+        if not request.spec.strip():
+            raise InvalidArgument("a policy without guards is written `guards: []`", field="spec")
         await self._policies.check(request.spec)
         if request.dry_run:
             stored = StoredPolicy(owner, request.agent, request.spec, time.time())

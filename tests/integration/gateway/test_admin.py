@@ -241,6 +241,7 @@ async def test_policies_are_checked_before_they_are_set(admin: Admin) -> None:
     good = "guards:\n- {guard: length, characters: 100}\n"
     bad = await admin.refused("PutGuardPolicy", pb.PutGuardPolicyRequest(spec="guards: [{guard: nothing}]"))
     assert bad[0] is grpc.StatusCode.INVALID_ARGUMENT
+    assert (await admin.refused("PutGuardPolicy", pb.PutGuardPolicyRequest()))[0] is grpc.StatusCode.INVALID_ARGUMENT
     await admin("PutGuardPolicy", pb.PutGuardPolicyRequest(spec=good, dry_run=True))
     assert not (await admin("ListGuardPolicies", pb.ListGuardPoliciesRequest())).policies
     for agent in ("", "analyst"):
@@ -261,6 +262,9 @@ async def test_data_is_exported_and_erased(admin: Admin) -> None:
     assert b'"ada@example.com"' in piece.data
     with pytest.raises(grpc.aio.AioRpcError, match="confirm"):
         await admin.stream("EraseData", pb.EraseDataRequest(**whose))
+    for unclear in ({}, {**whose, "everything": True}):
+        with pytest.raises(grpc.aio.AioRpcError, match="say whose"):
+            await admin.stream("EraseData", pb.EraseDataRequest(**unclear, confirm=True))
     steps = await admin.stream("EraseData", pb.EraseDataRequest(**whose, confirm=True))
     assert [(one.kind, one.erased) for one in steps if one.kind == "principals"] == [("principals", 1)]
     assert [one.done for one in steps][-1] is True

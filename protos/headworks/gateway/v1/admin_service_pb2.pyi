@@ -1739,7 +1739,7 @@ class PutGuardPolicyRequest(_message.Message):
     agent: _builtins.str
     """The agent; empty for all that have no policy of their own."""
     spec: _builtins.str
-    """The policy: YAML, at most 256 KiB."""
+    """The policy: YAML, at most 256 KiB; one without guards is `guards: []`."""
     dry_run: _builtins.bool
     """Check only."""
     def __init__(
@@ -2358,22 +2358,26 @@ class EraseDataRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     CONFIRM_FIELD_NUMBER: _builtins.int
+    EVERYTHING_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Whose; empty for the caller's own. Another one needs the permission admin.tenants."""
     subject: _builtins.str
-    """The user or service account, by name; empty for everything of the tenant."""
+    """The user or service account, by name."""
     confirm: _builtins.bool
     """Must be true."""
+    everything: _builtins.bool
+    """Everything of the tenant, in place of one person's. Without it a subject must be named."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         subject: _builtins.str = ...,
         confirm: _builtins.bool = ...,
+        everything: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "everything", b"everything", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,7 +125,7 @@ RECORDS: dict[str, list[Attempt]] = {
     ],
     "ExportData": [named(pb.ExportDataRequest), attempt(pb.ExportDataRequest(subject=OWNER), None)],
     "EraseData": [
-        named(pb.EraseDataRequest, confirm=True),
+        named(pb.EraseDataRequest, confirm=True, everything=True),
         attempt(pb.EraseDataRequest(subject=OWNER, confirm=True), None),
     ],
     "GetRetention": [named(pb.GetRetentionRequest), attempt(pb.GetRetentionRequest(), OK)],
