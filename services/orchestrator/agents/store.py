@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from services.orchestrator.making import make_tables
+
 ATTEMPTS = 5
 
 _metadata = MetaData()
@@ -60,7 +62,7 @@ class AgentStore:
 
     def open(self) -> None:
         """Make the table where there is none."""
-        _metadata.create_all(self._engine)
+        make_tables(_metadata, self._engine)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -19,6 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from services.orchestrator.making import make_tables
+
 METADATA = MetaData()
 
 # `owner` is the incarnation of the replica that executes the run, `replica` its name. `ask` is what was asked, and
@@ -107,7 +109,7 @@ ADDED = (RUNS.c.subject, MESSAGES.c.subject)
 
 def make(engine: Engine) -> None:
     """Make the tables, and the columns that an earlier version's lack."""
-    METADATA.create_all(engine)
+    make_tables(METADATA, engine)
     for column in ADDED:
         table = column.table.name
         if column.name in {each["name"] for each in inspect(engine).get_columns(table)}:
