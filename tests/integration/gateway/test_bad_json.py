@@ -17,7 +17,7 @@ from sqlalchemy import select
 from gateway.records.database import Database
 from gateway.usage.tables import USAGE
 from services.runtime import statuses
-from tests.fakes.openai_upstream import FakeOpenAi, delta, streams, usage
+from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, raw, streams, usage
 from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
 
@@ -130,10 +130,17 @@ async def recorded(make_gateway: MakeGateway, tmp_path: Path, records_url: str) 
         yield faces
 
 
+async def yes(exchange: Exchange) -> None:
+    """Answers as it is asked: whole or streamed."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
+    whole = raw(json.dumps({**usage(3, 1), "choices": [choice]}).encode(), kind="application/json")
+    streamed = streams(delta(content="Yes."), delta("stop"), usage(3, 1))
+    await (streamed if exchange.body.get("stream") else whole)(exchange)
+
+
 @asynccontextmanager
 async def opened(make_gateway: MakeGateway, folder: Path, **more: Any) -> AsyncIterator[Faces]:
-    answer = streams(delta(content="Yes."), delta("stop"), usage(3, 1))
-    async with FakeOpenAi(answer).serving() as upstream:
+    async with FakeOpenAi(yes).serving() as upstream:
         file = folder / "upstreams.yaml"
         file.write_text(f"models: {{{PASSED}: {{base_url: '{upstream.url}'}}}}")
         orchestrator = FakeOrchestrator(events("It is so."))
@@ -171,7 +178,7 @@ async def test_a_run_s_model(faces: Faces, body: dict[str, Any], whole: bool) ->
 @given(body=chats, whole=st.booleans())
 @fuzzed
 async def test_an_upstream_s_model(faces: Faces, body: dict[str, Any], whole: bool) -> None:
-    sent = (asked(PASSED) if whole else {"model": PASSED}) | body | {"stream": body.get("stream") or True}
+    sent = (asked(PASSED) if whole else {"model": PASSED}) | body
     assert await faces.chat(json.dumps(sent).encode()) in TYPED
 
 
