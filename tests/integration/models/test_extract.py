@@ -104,7 +104,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_a_killed_server_takes_its_stubs_along(doomed: Server) -> None:
     stubs = children(doomed)
-    assert len(stubs) == 4
+    assert len(stubs) == 5
     doomed.process.kill()
     doomed.process.wait()
     _, alive = psutil.wait_procs(stubs, timeout=10)
