@@ -55,7 +55,7 @@ async def generated(
 async def test_text_and_its_end() -> None:
     triton = FakeTritonLlm([{"text": "Hel", "tokens": 1}, {"text": "lo", "tokens": 1}, finish(confidence=0.5)])
     ended = Ended(Finish.STOP, Tokens(5, 2, 1), 0.5)
-    assert await generated(triton) == [Piece("Hel"), Piece("lo"), ended]
+    assert await generated(triton) == [Piece("Hel", tokens=1), Piece("lo", tokens=1), ended]
     (asked,) = triton.asked
     assert (asked["messages"], asked["sampling"]) == ([{"role": "user", "content": "why?"}], {})
     assert {"tools", "tool_choice", "response_format", "priority", "confidence", "lora"}.isdisjoint(asked)
@@ -68,7 +68,7 @@ async def test_calls_and_their_end() -> None:
         finish("tool_calls"),
     ])  # fmt: skip
     call = Calls((ToolCall("c1", "add", '{"a":1}'),))
-    assert await generated(triton) == [Piece("I add."), call, Ended(Finish.TOOL_CALLS, Tokens(5, 2, 1))]
+    assert await generated(triton) == [Piece("I add.", tokens=3), call, Ended(Finish.TOOL_CALLS, Tokens(5, 2, 1))]
 
 
 async def test_everything_asked_for_is_passed_on() -> None:
