@@ -147,12 +147,14 @@ async def test_without_an_answer_of_the_classifier_the_policy_says_what_happens(
 
 async def test_the_shipped_policy_lets_everything_through_and_tells() -> None:
     shipped = Pipeline(arm(read(None), Library(None)), Scores())
-    screened = await shipped.screen_input(["an attack with jo@example.com"])
-    assert screened.texts == ["an attack with jo@example.com"]
-    assert screened.blocked is None
-    assert [(each.guard, each.action, each.mode) for each in screened.findings] == [
-        ("injection", Action.FLAG, Mode.SHADOW)
-    ]
+    text = f"an attack with jo@example.com and hw_{'a' * 43}"
+    screened = await shipped.screen_input([text])
+    assert (list(screened.texts), screened.findings) == ([text], ())
+    answered = shipped.output().whole(text)
+    assert (answered.text, answered.blocked) == (text, None)
+    assert {(each.guard, each.action, each.mode) for each in answered.findings} == {
+        ("secrets", Action.FLAG, Mode.SHADOW)
+    }
 
 
 async def test_long_texts_leave_the_loop_free() -> None:
