@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import aiohttp
 
 from gateway.passthrough import errors
-from gateway.passthrough.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.passthrough.upstream import Upstream
 from services.runtime.errors import DeadlineExceeded, DomainError
+from services.runtime.upstreams import UpstreamTimeout, UpstreamUnavailable
 
 OK = 200
 KEPT_SECONDS = 30.0

@@ -2,56 +2,29 @@
 
 import logging
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any
 
 import orjson
 
 from gateway.passthrough.upstream import Upstream
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+from services.runtime.errors import DomainError, Unavailable
+from services.runtime.upstreams import (
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamRefused,
+    UpstreamUnavailable,
+    retry_after,
+)
 
 log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 300
-LONGEST_WAIT = 3600.0
-
-
-class UpstreamUnavailable(Unavailable):
-    """The upstream cannot be reached, or says that it is in trouble."""
-
-    reason = "UPSTREAM_UNAVAILABLE"
 
 
 class UpstreamMisconfigured(Unavailable):
     """The upstream does not take what the gateway was told of it: only an operator can help."""
 
     reason = "UPSTREAM_MISCONFIGURED"
-
-
-class UpstreamTimeout(Unavailable):
-    """The upstream was silent for too long."""
-
-    reason = "UPSTREAM_TIMEOUT"
-
-
-class UpstreamBroken(Unavailable):
-    """The upstream's answer broke off, or is none."""
-
-    reason = "UPSTREAM_BROKEN"
-
-
-class UpstreamBusy(DomainError):
-    """The upstream limits its callers, of whom the gateway is one."""
-
-    kind = Kind.RESOURCE_EXHAUSTED
-    reason = "UPSTREAM_BUSY"
-
-
-class UpstreamRefused(InvalidArgument):
-    """The upstream finds the request wrong."""
-
-    reason = "UPSTREAM_REFUSED"
 
 
 def answered(upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
@@ -88,19 +61,6 @@ def broken(upstream: Upstream, how: str) -> UpstreamBroken:
 
 def who(upstream: Upstream) -> str:
     return f"the upstream of the model {upstream.name!r}"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number of them or from a date; None where there is neither."""
-    given = headers.get("retry-after", "")
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time()
-        except (ValueError, TypeError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
 
 
 def _misconfigured(upstream: Upstream, status: int, hint: str) -> UpstreamMisconfigured:

@@ -17,9 +17,9 @@ from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.generate.sse import LONGEST, EventReader, EventTooLong
 from services.orchestrator.generate.time_left import time_left, within
 from services.orchestrator.generate.upstream_answer import CHARACTERS_PER_TOKEN, Answer, Malformed
-from services.orchestrator.generate.upstream_errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import DomainError
+from services.runtime.upstreams import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 
 ATTEMPTS = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0

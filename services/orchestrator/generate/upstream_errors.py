@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any
 
 import orjson
 
 from services.orchestrator.generate.entry import Entry
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.upstreams import (
+    UpstreamBusy,
+    UpstreamRefused,
+    UpstreamUnavailable,
+    retry_after,
+)
 
 LONGEST_MESSAGE = 300
-LONGEST_WAIT = 3600.0
 RETRYABLE = frozenset({408, 500, 502, 503, 504, 529})
 _TOO_LONG = re.compile(r"context[ _](length|window)|too many tokens|prompt is too long", re.IGNORECASE)
 _LIMIT = re.compile(r"(?:context length|context window|maximum context)\D{0,40}?(\d+)", re.IGNORECASE)
@@ -21,31 +24,6 @@ _PROMPT = (
     re.compile(r"(\d+) in the (?:messages|prompt)", re.IGNORECASE),
     re.compile(r"(?:resulted in|requested|has|contains|of) (\d+) tokens", re.IGNORECASE),
 )
-
-
-class UpstreamUnavailable(Unavailable):
-    """The upstream cannot be reached, or says that it is in trouble."""
-
-    reason = "UPSTREAM_UNAVAILABLE"
-
-
-class UpstreamTimeout(Unavailable):
-    """The upstream was silent for too long."""
-
-    reason = "UPSTREAM_TIMEOUT"
-
-
-class UpstreamBroken(Unavailable):
-    """The upstream's answer broke off, or is none."""
-
-    reason = "UPSTREAM_BROKEN"
-
-
-class UpstreamBusy(DomainError):
-    """The upstream limits its callers."""
-
-    kind = Kind.RESOURCE_EXHAUSTED
-    reason = "UPSTREAM_BUSY"
 
 
 class UpstreamMisconfigured(DomainError):
@@ -59,12 +37,6 @@ class ContextTooLong(InvalidArgument):
     """Prompt and answer do not fit into the model's context."""
 
     reason = "CONTEXT_TOO_LONG"
-
-
-class UpstreamRefused(InvalidArgument):
-    """The upstream finds the request wrong."""
-
-    reason = "UPSTREAM_REFUSED"
 
 
 def answered(entry: Entry, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
@@ -113,19 +85,6 @@ def too_long(entry: Entry, message: str) -> ContextTooLong:
         text = "prompt and answer are longer than the model's context"
     details = {"prompt_tokens": prompt[1] if prompt else "", "context_length": length}
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number of them or from a date; None where there is neither."""
-    given = headers.get("retry-after", "")
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time()
-        except ValueError:
-            return None
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
 
 
 def _said(body: bytes) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.orchestrator.generate import upstream_errors
 from services.orchestrator.generate.entry import Engine, Entry
 from services.orchestrator.generate.sse import EventReader, EventTooLong
+from services.runtime.upstreams import retry_after
 
 ENTRY = Entry("small", Engine.OPENAI, model="small-2026")
 STREAM = b": hi\r\ndata: one\n\nevent: x\ndata: two\ndata: more\r\n\r\n\n\ndata:three\n\n"
@@ -67,6 +68,6 @@ def test_any_body_will_do(status: int, body: bytes) -> None:
 
 
 def test_a_date_says_when_to_come_back() -> None:
-    assert upstream_errors.retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-    assert upstream_errors.retry_after({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"}) == 3600
-    assert upstream_errors.retry_after({"retry-after": "nan"}) is None
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"}) == 3600
+    assert retry_after({"retry-after": "nan"}) is None
