@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.seal import CHECKPOINT, Seal, SealCheck, checkpoint_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
 from gateway.records.database import Database
+from gateway.records.upsert import upsert
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Checkpoints:
         """Sign that the record `sequence` has this hash; None where it was signed before."""
         now = time.time()
         made = Checkpoint(sequence, hash_, now, self._seal.sign(CHECKPOINT, checkpoint_text(sequence, hash_, now)))
-        once = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(CHECKPOINTS)
+        once = upsert(connection.dialect.name, CHECKPOINTS)
         row = {"sequence": sequence, "hash": hash_, "time": now, "signature": made.signature}
         result = await connection.execute(once.values(row).on_conflict_do_nothing())
         return made if result.rowcount == 1 else None

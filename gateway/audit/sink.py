@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.actors import Actors, Reference
@@ -13,6 +12,7 @@ from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.records.many import Many
 from gateway.records.metadata import new_id
+from gateway.records.upsert import upsert
 
 HEAD_ROW = 1
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
@@ -118,6 +118,6 @@ class AuditSink:
 
 async def make_head(connection: AsyncConnection) -> None:
     """Begin the chain, unless it has begun."""
-    once = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(HEAD)
+    once = upsert(connection.dialect.name, HEAD)
     row = {"id": HEAD_ROW, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS}
     await connection.execute(once.on_conflict_do_nothing(), [row])

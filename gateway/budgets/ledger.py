@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.budgets.grant import Grant
 from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS
 from gateway.records.database import Database
-from gateway.usage.writing import upsert
+from gateway.records.upsert import upsert
 
 SWEPT = 100
 # A grant grows by this part of what is left at most, beyond what is short.

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 
 from sqlalchemy import Row, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.guard.tables import GUARD_POLICIES
 from gateway.records.changes import bump
 from gateway.records.database import Database
+from gateway.records.upsert import upsert
 from services.runtime.errors import DomainError, Kind
 
 KIND = "guards"
@@ -78,9 +78,10 @@ class GuardStore:
 
 
 async def _upsert(connection: AsyncConnection, stored: StoredPolicy) -> None:
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     values = {"spec": stored.spec, "updated": stored.updated}
-    statement = insert(GUARD_POLICIES).values(tenant=stored.tenant, agent=stored.agent, **values)
+    statement = upsert(connection.dialect.name, GUARD_POLICIES).values(
+        tenant=stored.tenant, agent=stored.agent, **values
+    )
     await connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "agent"], set_=values))
 
 

@@ -3,10 +3,10 @@
 import time
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.privacy.tables import LEASES
 from gateway.records.database import Database
+from gateway.records.upsert import upsert
 
 
 class Lease:
@@ -23,7 +23,7 @@ class Lease:
         now = time.time()
         values = {"holder": self._holder, "expires": now + self._seconds}
         async with self._database.write() as connection:
-            made = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(LEASES)
+            made = upsert(connection.dialect.name, LEASES)
             taken = made.values(name=self._name, **values).on_conflict_do_update(
                 index_elements=["name"],
                 set_=values,

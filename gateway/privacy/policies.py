@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import orjson
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.privacy.tables import POLICIES
 from gateway.records.changes import Changes, bump
 from gateway.records.database import Database
+from gateway.records.upsert import upsert
 from services.runtime.errors import InvalidArgument
 
 KIND = "privacy"
@@ -59,9 +59,8 @@ class KeepingPolicies:
                 raise InvalidArgument(f"days are 0 to {MOST_DAYS}, of {', '.join(KINDS)}", field="days")
         values = {"content": int(policy.content), "days": orjson.dumps(dict(policy.days)).decode()}
         async with self._database.write() as connection:
-            made = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(POLICIES)
-            upsert = made.values(tenant=tenant, **values).on_conflict_do_update(index_elements=["tenant"], set_=values)
-            await connection.execute(upsert)
+            made = upsert(connection.dialect.name, POLICIES).values(tenant=tenant, **values)
+            await connection.execute(made.on_conflict_do_update(index_elements=["tenant"], set_=values))
             await bump(connection, KIND)
 
     async def _load(self) -> None:

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.records.database import Database
 from gateway.records.errors import RecordsUnavailable
 from gateway.records.tables import REVISIONS
+from gateway.records.upsert import upsert
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
@@ -24,8 +24,7 @@ Reload = Callable[[], Awaitable[None]]
 
 async def bump(connection: AsyncConnection, kind: str) -> None:
     """Tell every replica that something of this `kind` changes with the transaction of `connection`."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    first = insert(REVISIONS).values(kind=kind, number=1)
+    first = upsert(connection.dialect.name, REVISIONS).values(kind=kind, number=1)
     await connection.execute(
         first.on_conflict_do_update(index_elements=[REVISIONS.c.kind], set_={"number": REVISIONS.c.number + 1})
     )

@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.records.many import Many
+from gateway.records.upsert import upsert
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE, USAGE_DAILY
 
 COLUMNS = tuple(column.name for column in USAGE.columns)
 GROUP = ("day", "tenant", "project", "key", "agent", "model")
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
-
-
-def upsert(dialect: str, table: Table) -> Any:
-    """An insert that may say what a conflict does, which each database has in its own words."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def _daily(dialect: str) -> Many:

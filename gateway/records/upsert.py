@@ -1,0 +1,11 @@
+"""An insert that may say what a conflict does, which each database has in its own words."""
+
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def upsert(dialect: str, table: Table) -> Any:
+    """The dialect's own insert into the table. `dialect`: "sqlite" or "postgresql"."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
