@@ -101,7 +101,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     guards = open_guards(settings, records, triton, followers, resources)
     resources.push_async_callback(followers.aclose)
     audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
-    policy = await open_policy(settings, records, trail.log, audit, guards, address, kept.keeps_content, resources)
+    policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
     passthrough = await _open_passthrough(settings, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
 from gateway.records.errors import RecordsUnavailable
+from gateway.records.writer import Put
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.interceptors.pipeline import Context
@@ -35,15 +36,15 @@ class Audit:
 
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        address = self._address(call, context)
+        call.address = self._address(call, context)
         try:
             yield
         finally:
             if call.identity is None:
-                self._audit.attempt(address, call.reason)
+                self._audit.attempt(call.address, call.reason)
             elif not call.audited:
                 call.audited = True
-                await self._record(entry_of(call, address))
+                await self._record(entry_of(call, call.address))
 
     def check(self) -> None:
         """Raises RecordsUnavailable while nothing can be recorded and that is not to happen; one call a second tries.
@@ -52,6 +53,10 @@ class Audit:
             if time.monotonic() - self._failed < PROBE_SECONDS:
                 raise RecordsUnavailable("the audit cannot be written for now")
             self._failed = time.monotonic()
+
+    def put(self, entry: AuditEntry) -> Put:
+        """The entry, to be written together with what it tells of; say afterwards whether it was."""
+        return self._audit.put(entry)
 
     def missed(self) -> None:
         """A call could not be recorded."""

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 import numpy as np
 import orjson
@@ -69,14 +68,14 @@ class Direct:
         """Those, in OpenAI's form."""
         return self._passthrough.models()
 
-    async def complete(self, body: Json, call: Call, context: Any) -> AsyncGenerator[HttpBody, None]:
+    async def complete(self, body: Json, call: Call) -> AsyncGenerator[HttpBody, None]:
         """The completion: one message of JSON, or server-sent events. An error before the first of them is raised; one
         after it is an event of its own."""
         asked = requests.parse(body)
         allow(call, f"models.call:{asked.model}")
         upstream = self._passthrough.upstream(asked.model)
         price = price_of(upstream)
-        admission = await self._policy.admit(call, of_upstream(asked, upstream), price, context)
+        admission = await self._policy.admit(call, of_upstream(asked, upstream), price)
         asked.put(admission.texts)
         meter = UpstreamMeter(admission, price, asked.prompt_tokens, self._followers)
         try:
@@ -107,11 +106,11 @@ class Direct:
             call.code, call.reason = int(error.kind), error.reason
             yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(error).encode() + b"\n\n" + DONE)
 
-    async def embed(self, asked: embeddings.EmbeddingRequest, call: Call, context: Any) -> HttpBody:
+    async def embed(self, asked: embeddings.EmbeddingRequest, call: Call) -> HttpBody:
         """The embeddings' JSON. Raises a DomainError."""
         allow(call, f"embeddings.call:{embeddings.MODEL}")
         ask = of_embedding(embeddings.MODEL, asked.texts)
-        admission = await self._policy.admit(call, ask, FREE, context)
+        admission = await self._policy.admit(call, ask, FREE)
         try:
             vectors, tokens = [], 0
             for start in range(0, len(asked.texts), embeddings.BATCH):

@@ -41,14 +41,14 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
     async def CreateChatCompletion(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
         body, call = fields.parse(request.data), current()
         if self._direct.serves(body.get("model")):
-            async with aclosing(self._direct.complete(body, call, context)) as messages:
+            async with aclosing(self._direct.complete(body, call)) as messages:
                 async for message in messages:
                     yield message
             return
         chat = chat_request.read(body)
         allow(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
         seen = Seen(chat.run.model)
-        async with aclosing(self._run(chat, call, seen, context)) as events:
+        async with aclosing(self._run(chat, call, seen)) as events:
             if chat.stream:
                 async with aclosing(_stream(events, chat, seen, call)) as messages:
                     async for message in messages:
@@ -61,7 +61,7 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
         metrics.COMPLETIONS.labels(chat.run.model, str(chat.stream).lower()).inc()
 
     async def CreateEmbedding(self, request: HttpBody, context: Context) -> HttpBody:
-        return await self._direct.embed(embeddings.parse(request.data), current(), context)
+        return await self._direct.embed(embeddings.parse(request.data), current())
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> HttpBody:
         return as_json({"object": "list", "data": await self._models()})
@@ -79,10 +79,10 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
         names = {model["id"] for model in own}
         return [*(models.model(one) for one in answered.models if one.id not in names), *own, models.EMBEDDER]
 
-    async def _run(self, chat: ChatRequest, call: Call, seen: Seen, context: Context) -> AsyncGenerator[Events, None]:
+    async def _run(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._gate.run(chat.run, call, context, chat.stream)) as batches,
+            aclosing(self._gate.run(chat.run, call, chat.stream)) as batches,
             aclosing(patiently(batches, seen, call, self._heartbeat_seconds)) as events,
         ):
             try:

@@ -21,7 +21,8 @@ Close = Callable[["Admission"], Coroutine[Any, Any, None]]
 
 class Admission:
     """Made by Policy.admit. `texts` are what the caller says, as it may be said. `heard` and `told` are the sequence
-    numbers of the last event that came and that went out. Settle it, however the call ends; once is enough.
+    numbers of the last event that came and that went out; `keeps` says that what is said is kept. Settle it, however
+    the call ends; once is enough.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Admission:
         screens: Screens | None,
         findings: Sequence[Finding],
         close: Close,
+        keeps: bool,
     ) -> None:
         self.call = call
         self.model = model
@@ -53,6 +55,7 @@ class Admission:
         self._screen: EventScreen | None = None
         self._findings = list(findings)
         self._close = close
+        self.keeps = keeps
 
     @property
     def blocked(self) -> Finding | None:
@@ -70,7 +73,7 @@ class Admission:
 
     @property
     def answer(self) -> str:
-        """The text that went out."""
+        """The text that went out, where it is kept."""
         return "".join(self._said)
 
     @property
@@ -88,7 +91,8 @@ class Admission:
         released = list(events) if self._screen is None else self._screen.take(events)
         if released:
             self.told = released[-1].sequence
-            self._said += [event.text.text for event in released if event.HasField("text")]
+            if self.keeps:
+                self._said += [event.text.text for event in released if event.HasField("text")]
         return released
 
     def count(self, events: Sequence[event_pb.RunEvent]) -> None:

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 from gateway.audit.layer import Audit
-from gateway.audit.log import AuditLog
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.store import BudgetStore
@@ -26,24 +24,21 @@ from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
 from gateway.records.assembly import Records
 from gateway.settings import GatewaySettings
-from services.runtime.call import Call
 from services.runtime.triton import TritonClient
 
 
 async def open_policy(
     settings: GatewaySettings,
     records: Records,
-    trail: AuditLog,
     audit: Audit,
     guards: Policies,
-    address: Callable[[Call, Any], str],
     keeps_content: Callable[[str], bool],
     resources: AsyncExitStack,
 ) -> Policy:
     """Closed with `resources`; before `records.changes` is opened."""
     limits = await _open_limits(settings, records, resources)
     budgets = await _open_budgets(settings, records, resources)
-    return Policy(limits, guards, budgets, trail, audit, address, keeps_content)
+    return Policy(limits, guards, budgets, audit, keeps_content)
 
 
 def open_guards(

@@ -7,14 +7,13 @@ from typing import Any
 
 from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
-from gateway.audit.log import AuditLog
 from gateway.budgets.budget import Cost
 from gateway.budgets.budgets import Budgets
 from gateway.guard.pipeline import Pipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault
 from gateway.limits.limits import Limits
-from gateway.policy.admission import Admission, Close
+from gateway.policy.admission import Admission
 from gateway.policy.ask import Ask
 from gateway.policy.errors import ContentFiltered
 from gateway.policy.meter import Meter
@@ -28,8 +27,6 @@ from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
 
-# Where a call came from, for the audit.
-Address = Callable[[Call, Any], str]
 # Whether a tenant has what is said put on record.
 Opted = Callable[[str], bool]
 
@@ -42,17 +39,13 @@ class Policy:
         limits: Limits,
         guards: Policies,
         budgets: Budgets,
-        trail: AuditLog,
         audit: Audit,
-        address: Address,
         opted: Opted,
     ) -> None:
         self._limits = limits
         self._guards = guards
         self._budgets = budgets
-        self._trail = trail
         self._audit = audit
-        self._address = address
         self._opted = opted
 
     def pipeline(self, who: Identity, model: str) -> Pipeline:
@@ -73,7 +66,7 @@ class Policy:
         made = screens(self.pipeline(_caller(call), ""), Vault(), "")
         return made.whole(text) if made is not None else text
 
-    async def admit(self, call: Call, ask: Ask, price: Price, context: Any) -> Admission:
+    async def admit(self, call: Call, ask: Ask, price: Price) -> Admission:
         """Let a call in, or raise RateLimited, LimitsUnavailable, ContentFiltered, GuardPolicyBroken, BudgetExceeded
         or RecordsUnavailable."""
         who = _caller(call)
@@ -91,7 +84,8 @@ class Policy:
         call.headers |= ticket.headers
         return Admission(
             call, ask.model, screened.texts, ticket, reservation, Meter(ask.reads, price),
-            screens(pipeline, screened.vault, ask.instructions), screened.findings, self._closing(call, context),
+            screens(pipeline, screened.vault, ask.instructions), screened.findings, self._close,
+            self._opted(who.tenant),
         )  # fmt: skip
 
     async def _screen(self, call: Call, pipeline: Pipeline, ask: Ask) -> Screened:
@@ -103,15 +97,7 @@ class Policy:
             raise ContentFiltered(screened.blocked)
         return screened
 
-    def _closing(self, call: Call, context: Any) -> Close:
-        address = self._address(call, context)
-
-        async def close(admission: Admission) -> None:
-            await self._close(admission, address)
-
-        return close
-
-    async def _close(self, admission: Admission, address: str) -> None:
+    async def _close(self, admission: Admission) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
         long as this process lives: an answer that was given is not taken back."""
         call, who, usage = admission.call, _caller(admission.call), admission.meter.usage()
@@ -126,10 +112,10 @@ class Policy:
         )  # fmt: skip
         call.notes |= noted(admission)
         call.audited = True
-        entry = entry_of(call, address, reason=admission.reason, content=self._content(who, admission))
+        entry = entry_of(call, call.address, reason=admission.reason, content=_content(admission))
         try:
             await admission.reservation.settle(
-                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._trail.put(entry)]
+                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
             )
         except RecordsUnavailable:
             self._audit.missed()
@@ -137,10 +123,9 @@ class Policy:
         else:
             self._audit.recorded()
 
-    def _content(self, who: Identity, admission: Admission) -> Content | None:
-        if not self._opted(who.tenant):
-            return None
-        return Content("\n".join(admission.texts), admission.answer)
+
+def _content(admission: Admission) -> Content | None:
+    return Content("\n".join(admission.texts), admission.answer) if admission.keeps else None
 
 
 def _caller(call: Call) -> Identity:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -48,9 +47,7 @@ class RunGate:
         self._followers = followers
         self._follow_seconds = follow_seconds
 
-    async def run(
-        self, request: pb.RunRequest, call: Call, context: Any, stream: bool = True
-    ) -> AsyncGenerator[Events, None]:
+    async def run(self, request: pb.RunRequest, call: Call, stream: bool = True) -> AsyncGenerator[Events, None]:
         """The run's events as they may be told; the last is `finished`, and by then the run is settled.
 
         Raises what admission raises; grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
@@ -59,7 +56,7 @@ class RunGate:
         asked = asks.of_run(request, stream)
         if self._policy.guards_instructions(call, asked.model):
             asked = asked.told(await self._agents.instructions(call, asked.model))
-        admission = await self._policy.admit(call, asked, await self._agents.price(call, asked.model), context)
+        admission = await self._policy.admit(call, asked, await self._agents.price(call, asked.model))
         asks.put(request, admission.texts)
         try:
             async with aclosing(clients.stream(self._stub.Run(request, **outgoing(call.remaining, call)))) as responses:

@@ -42,7 +42,7 @@ class ScreenedMethods:
         }
 
     async def run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
-        async with aclosing(self._gate.run(request, current(), context)) as batches:
+        async with aclosing(self._gate.run(request, current())) as batches:
             async for events in batches:
                 yield pb.RunResponse(events=events)
 

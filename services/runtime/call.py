@@ -23,7 +23,7 @@ class Call:
     `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`.
     `uploads` says that the caller streams its requests. `notes` is what was decided about it and why, for its log line
     and for the audit; what was said is never noted there. `audited` says that the audit has it already.
-    `headers` go out before the first response.
+    `headers` go out before the first response. `address`: where the call came from, where that is known.
     """
 
     method: str
@@ -42,6 +42,7 @@ class Call:
     notes: dict[str, object] = field(default_factory=dict)
     audited: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def remaining(self) -> float:
