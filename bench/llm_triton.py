@@ -19,7 +19,7 @@ from bench.family import end, stop
 from bench.llm_engine import Engine
 from bench.resources import tree_processor
 from bench.streams import WAVE_SECONDS, Plan, Streams, Tally, Trace, UnexpectedStream
-from infra.local.ports import HOST, PortBook
+from infra.local.ports import PortBook
 from services.models import triton
 from services.models.settings import ModelsSettings
 from services.runtime.errors import DomainError
@@ -96,17 +96,17 @@ def serving(engine: Engine, say: Callable[[str], None]) -> Iterator[Triton]:
         tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder,
         (Path(folder) / "triton.log").open("wb") as log,
     ):
-        ports = triton.Ports(grpc=book.take(), http=book.take(), metrics=book.take())
+        listen = triton.Listen(grpc=book.take(), metrics=book.take())
         settings = ModelsSettings.model_validate({"llm": str(engine.model), **engine.models})
-        command = triton.prepare(Path(folder) / "data", ports, settings)
-        say(f"starting Triton at port {ports.grpc}")
+        command = triton.prepare(Path(folder) / "data", listen, settings)
+        say(f"starting Triton at port {listen.grpc}")
         process = subprocess.Popen(
             command.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**command.env, **engine.environment},
         )  # fmt: skip
         try:
             started = time.monotonic()
-            url = f"{HOST}:{ports.grpc}"
+            url = listen.target
             asyncio.run(_wait_ready(process, url, Path(log.name)))
             say(f"Triton is ready at {url} after {time.monotonic() - started:.1f} s")
             yield Triton(url, process.pid)

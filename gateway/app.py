@@ -38,6 +38,7 @@ from gateway.proxy.runs import ScreenedMethods
 from gateway.records.assembly import open_records
 from gateway.settings import GatewaySettings, secret
 from services.runtime.channels import open_channel
+from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors.deadline import Deadline
 from services.runtime.interceptors.identity import Identify
@@ -91,7 +92,11 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton = TritonClient(await resources.enter_async_context(open_channel(settings.triton_target, tls=settings.tls)))
+    triton = TritonClient(
+        await resources.enter_async_context(
+            open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
+        )
+    )
     records = await open_records(settings, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     trail = await open_audit(settings, records, resources)
@@ -130,6 +135,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
         resources=resources,
         layers=layers(settings, audit, Callers(authenticate, Identify(signer.verifier()))),
         gate=AccessGate(SERVED),
+        callers={"/": ("envoy",), f"/{GUARD.full_name}/": ("orchestrator",)},
     )
 
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from services.control.tls import PROVIDER, envoy_upstream
+from services.runtime import sockets
 from services.runtime.tls import TlsFiles
 
 Data = dict[str, Any]
+Address = tuple[str, int] | Path
+"""A host with a port, or a Unix socket, which speaks without TLS."""
 CONTROL = "control"
+ADMIN = "admin"
+METRICS = "/stats/prometheus"
+SOCKET_MODE = 0o600
 XDS = "xds_control"
 BACK_OFF: Data = {"base_interval": "0.2s", "max_interval": "1s"}
 """Between attempts to reach a control that is gone."""
@@ -24,15 +30,14 @@ REFRESH = "5s"
 class EnvoyBootstrap:
     """Where control is, where Envoy's admin interface listens, what the node is called, and the process's own limits.
 
-    The admin interface can stop the process and shows all: bind it to the loopback address or to a pod's own network.
-    `heap_bytes` 0 sets no limit on memory. With `secrets`, a folder of SDS files,
-    Envoy calls control by mutual TLS.
+    The admin interface can stop the process and shows all: give it a Unix socket, or a pod's own network. At `metrics`
+    anyone may read the metrics, and nothing else of it. `heap_bytes` 0 sets no limit on memory. With `secrets`, a
+    folder of SDS files, Envoy calls a control at a port by mutual TLS.
     """
 
-    control_host: str
-    control_port: int
-    admin_port: int
-    admin_host: str = "127.0.0.1"
+    control: Address
+    admin: Address
+    metrics: tuple[str, int] | None = None
     node_id: str = "envoy-0"
     max_connections: int = 20_000
     heap_bytes: int = 1 << 30
@@ -43,7 +48,7 @@ def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
     """Envoy's static bootstrap: listeners, routes, clusters and endpoints all come from control."""
     return {
         "node": {"id": settings.node_id, "cluster": "edge"},
-        "admin": {"address": _address(settings.admin_host, settings.admin_port)},
+        "admin": {"address": _address(settings.admin)},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "GRPC",
@@ -53,21 +58,21 @@ def envoy_bootstrap(settings: EnvoyBootstrap) -> Data:
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
-        "static_resources": {"clusters": [_control_cluster(settings)]},
+        "static_resources": {
+            "clusters": [_control_cluster(settings), *([_cluster(ADMIN, settings.admin)] if settings.metrics else [])],
+            "listeners": [_metrics_listener(settings.metrics)] if settings.metrics else [],
+        },
         "overload_manager": _overload(settings),
         "stats_config": {"stats_tags": [], "use_all_default_tags": True},
     }
 
 
-def grpc_bootstrap(control_host: str, control_port: int, node_id: str, tls: TlsFiles | None = None) -> Data:
-    (
-        """What the file in GRPC_XDS_BOOTSTRAP holds for a service's own gRPC clients.
+def grpc_bootstrap(control: Address, node_id: str, tls: TlsFiles | None = None) -> Data:
+    """What the file in GRPC_XDS_BOOTSTRAP holds for a service's own gRPC clients.
 
-    With `tls` they call control by mutual TLS, and every service of which control says so; gRPC reads the files again
-    by itself.
+    With `tls` they call control, unless it is a Unix socket, by mutual TLS, and every service of which control says so;
+    gRPC reads the files again by itself.
     """
-        ""
-    )
     files = {
         "certificate_file": str(tls.certificate),
         "private_key_file": str(tls.private_key),
@@ -78,8 +83,10 @@ def grpc_bootstrap(control_host: str, control_port: int, node_id: str, tls: TlsF
     return {
         "xds_servers": [
             {
-                "server_uri": f"{_bracketed(control_host)}:{control_port}",
-                "channel_creds": [{"type": "tls", "config": files} if tls else {"type": "insecure"}],
+                "server_uri": _uri(control),
+                "channel_creds": [
+                    {"type": "insecure"} if isinstance(control, Path) or not tls else {"type": "tls", "config": files}
+                ],
                 "server_features": ["xds_v3"],
             }
         ],
@@ -97,27 +104,50 @@ def write_json(path: Path, data: Data) -> Path:
 
 def _control_cluster(settings: EnvoyBootstrap) -> Data:
     http2 = {"connection_keepalive": {"interval": "20s", "timeout": "5s"}}
+    tls = settings.secrets is not None and not isinstance(settings.control, Path)
     return {
-        "name": XDS,
-        "type": "STRICT_DNS",
-        "connect_timeout": "1s",
-        **({"transport_socket": envoy_upstream(settings.secrets, CONTROL)} if settings.secrets else {}),
-        "load_assignment": {
-            "cluster_name": XDS,
-            "endpoints": [
-                {
-                    "lb_endpoints": [
-                        {"endpoint": {"address": _address(settings.control_host, settings.control_port)}},
-                    ]
-                }
-            ],
-        },
+        **_cluster(XDS, settings.control),
+        **({"transport_socket": envoy_upstream(settings.secrets, CONTROL)} if settings.secrets and tls else {}),
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {"http2_protocol_options": http2},
             }
         },
+    }
+
+
+def _cluster(name: str, address: Address) -> Data:
+    endpoint = {"endpoint": {"address": _address(address)}}
+    return {
+        "name": name,
+        "type": "STATIC" if isinstance(address, Path) else "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _metrics_listener(address: tuple[str, int]) -> Data:
+    """The one path of the admin interface that is no secret, for Prometheus."""
+    matching = {"path": METRICS, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}
+    route = {"match": matching, "route": {"cluster": ADMIN}}
+    manager = {
+        "@type": "type.googleapis.com/"
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "metrics",
+        "route_config": {"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {
+                "name": "router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    return {
+        "name": "metrics",
+        "address": _address(address),
+        "ignore_global_conn_limit": True,
+        "filter_chains": [{"filters": [{"name": "http_connection_manager", "typed_config": manager}]}],
     }
 
 
@@ -155,9 +185,14 @@ def _action(name: str, share: float) -> Data:
     return {"name": name, "triggers": [trigger]}
 
 
-def _address(host: str, port: int) -> Data:
-    return {"socket_address": {"address": host, "port_value": port}}
+def _address(address: Address) -> Data:
+    if isinstance(address, Path):
+        return {"pipe": {"path": str(address), "mode": SOCKET_MODE}}
+    return {"socket_address": {"address": address[0], "port_value": address[1]}}
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _uri(address: Address) -> str:
+    if isinstance(address, Path):
+        return sockets.target(address)
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

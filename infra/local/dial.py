@@ -1,8 +1,9 @@
-"""How the supervisor calls the mesh's processes over gRPC: plainly, or by mutual TLS where the mesh speaks that."""
+"""How the supervisor calls the mesh's processes over gRPC: by Unix sockets, plainly, or by mutual TLS where the mesh
+speaks that."""
 
 import grpc
 
-from infra.local.ports import HOST
+from services.runtime.sockets import is_unix
 from services.runtime.tls import Stamp, TlsFiles
 
 OPTIONS = [
@@ -27,10 +28,9 @@ class Dial:
         """Differs once a channel opened now would show, or trust, other certificates than one before."""
         return self._tls.stamp() if self._tls else ()
 
-    def channel(self, service: str, port: int) -> grpc.aio.Channel:
-        """To the replica of a service at a port of this machine. Raises BadCertificates."""
-        target = f"{HOST}:{port}"
-        if self._tls is None:
+    def channel(self, service: str, target: str) -> grpc.aio.Channel:
+        """To the replica of a service at an address of this machine. Raises BadCertificates."""
+        if self._tls is None or is_unix(target):
             return grpc.aio.insecure_channel(target, options=OPTIONS)
         options = [*OPTIONS, TLS_CONNECT, (EXPECT, service)]
         return grpc.aio.secure_channel(target, self._tls.client(), options=options)

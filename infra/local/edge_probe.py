@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.ports import HOST
+from infra.local.probes import connect
 from infra.local.spec import Health, Ports
 
 LIMIT = 3.0
@@ -20,27 +21,29 @@ class EdgeReady:
 
     The request is made until it has succeeded, then Envoy's own word is enough: the processes behind it are watched
     one by one. Envoy lives on where another program has the edge port, and such a program may answer anything with
-    200: hence its list of listeners and the name in the answer. With `ca` the request is one over TLS.
+    200: hence its list of listeners and the name in the answer. `admin` is the Unix socket of Envoy's admin interface.
+    With `ca` the request is one over TLS.
     """
 
-    def __init__(self, key: str, ca: Path | None = None) -> None:
+    def __init__(self, key: str, admin: Path, ca: Path | None = None) -> None:
         self._key = key
+        self._admin = admin
         self._ca = ca
         self._passed_at = 0
 
     async def check(self, ports: Ports) -> Health:
-        health = await self._check(ports["admin"], ports["edge"])
+        health = await self._check(ports["edge"])
         self._passed_at = ports["edge"] if health.ready else 0
         return health
 
     async def aclose(self) -> None:
         pass
 
-    async def _check(self, admin: int, edge: int) -> Health:
-        live = await get(admin, "/ready")
+    async def _check(self, edge: int) -> Health:
+        live = await get(self._admin, "/ready")
         if live.status != 200:
             return Health(False, "waits for control" if live.status else "not answering yet")
-        if not _listens((await get(admin, "/listeners")).body, edge):
+        if not _listens((await get(self._admin, "/listeners")).body, edge):
             return Health(False, f"has no listener at port {edge} (yet, or because another program has the port)")
         if self._passed_at == edge:
             return Health(True)
@@ -66,15 +69,14 @@ class Answer:
     body: str = ""
 
 
-async def get(
-    port: int, path: str, headers: dict[str, str] | None = None, host: str = HOST, ca: Path | None = None
-) -> Answer:
-    """Over TLS where `ca` says who signs certificates. Never raises."""
-    lines = [f"GET {path} HTTP/1.1", f"host: {host}:{port}", "connection: close"]
+async def get(address: int | Path, path: str, headers: dict[str, str] | None = None, ca: Path | None = None) -> Answer:
+    """From a port of this machine or a Unix socket; over TLS where `ca` says who signs certificates. Never raises."""
+    host = HOST if isinstance(address, Path) else f"{HOST}:{address}"
+    lines = [f"GET {path} HTTP/1.1", f"host: {host}", "connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     try:
         async with asyncio.timeout(LIMIT):
-            reader, writer = await asyncio.open_connection(host, port, ssl=_trusting(ca) if ca else None)
+            reader, writer = await connect(address, _trusting(ca) if ca else None)
             try:
                 writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
                 return _parse(await _read(reader))

@@ -40,8 +40,8 @@ def changes(wanted: Mapping[str, Replicas], told: Mapping[str, Replicas]) -> dic
 class Publisher:
     """Keeps control's topology true. `wake` it after each change; `forget` what it was told when it was restarted."""
 
-    def __init__(self, port: Callable[[], int], current: Callable[[], dict[str, Replicas]], dial: Dial) -> None:
-        self._port = port
+    def __init__(self, control: Callable[[], str], current: Callable[[], dict[str, Replicas]], dial: Dial) -> None:
+        self._control = control
         self._dial = dial
         self._current = current
         self._told: dict[str, Replicas] = {}
@@ -70,7 +70,7 @@ class Publisher:
         due = changes(self._current(), self._told)
         if not due:
             return
-        async with self._dial.channel("control", self._port()) as channel:
+        async with self._dial.channel("control", self._control()) as channel:
             stub = control_service_pb2_grpc.ControlServiceStub(channel)
             for service, replicas in due.items():
                 await stub.SetEndpoints(_request(service, replicas), timeout=LIMIT)

@@ -1,8 +1,7 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
-from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
+from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
-from infra.local.dial import Dial
 from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
 from infra.local.options import Options
@@ -19,25 +18,28 @@ TRITON_DRAIN_SECONDS = 1.0
 
 def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
     """Triton, its data directory laid out anew at each start. Its shared memory is named after the directory, so that
-    what a killed Triton left can be removed."""
+    what a killed Triton left can be removed. It asks no caller who he is: hence a Unix socket."""
     data = layout.of("triton")
+    socket = triton.socket_in(layout.sockets)
     llm = bool(models_settings(options).llm)
 
     def command(ports: Ports) -> Command:
-        listen = triton.Ports(grpc=ports["grpc"], http=ports["http"], metrics=ports["metrics"])
+        listen = triton.Listen(grpc=0, metrics=ports["metrics"], folder=layout.sockets)
         settings = models_settings(options).model_copy(update={"llm_metrics_port": ports.get("llm", 0)})
-        made = triton.prepare(data, listen, settings, options.env, tls.files(options, "triton"))
+        made = triton.prepare(data, listen, settings, options.env)
         return Command(made.argv, made.env)
 
     return Spec(
         "triton-0",
         "triton",
         command,
-        GrpcHealth((), "triton", Dial(tls.supervisor_files(options))),
-        ports=("grpc", "http", "metrics", *(("llm",) if llm else ())),
+        GrpcHealth((), "triton", socket=socket),
+        ports=("metrics", *(("llm",) if llm else ())),
         given=given_llm_port(options),
         more_metrics=(("llm", "/metrics"),) if llm else (),
+        published=False,
         rank=rank,
+        socket=socket,
         drain=TRITON_DRAIN_SECONDS,
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
@@ -55,11 +57,13 @@ def models_settings(options: Options) -> ModelsSettings:
     return ModelsSettings.model_validate({name: value for name, value in given.items() if value is not None})
 
 
-def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, rank: int) -> Spec:
+def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:
     """Envoy, which gets all but its bootstrap from control."""
 
     def command(ports: Ports) -> Command:
-        settings = EnvoyBootstrap(HOST, control_port, ports["admin"], secrets=tls.secrets(options, layout))
+        settings = EnvoyBootstrap(
+            layout.control_socket, layout.admin_socket, (HOST, ports["metrics"]), secrets=tls.secrets(options, layout)
+        )
         bootstrap = write_json(layout.xds / "envoy.json", envoy_bootstrap(settings))
         return Command(envoy_argv(bootstrap), options.env)
 
@@ -67,11 +71,11 @@ def envoy_spec(options: Options, layout: Layout, key: str, control_port: int, ra
         name="envoy-0",
         service="envoy",
         command=command,
-        probe=EdgeReady(key, tls.ca(options)),
-        ports=("edge", "admin"),
+        probe=EdgeReady(key, layout.admin_socket, tls.ca(options)),
+        ports=("edge", "metrics"),
         given={"edge": options.edge_port},
         after=("control",),
         published=False,
-        metrics=("admin", "/stats/prometheus"),
+        metrics=("metrics", METRICS),
         rank=rank,
     )

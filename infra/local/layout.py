@@ -8,9 +8,10 @@ PRIVATE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one mesh's data directory."""
+    """The paths of one mesh's data directory. Its sockets are in `run` where the directory cannot hold them."""
 
     root: Path
+    run: Path | None = None
 
     @property
     def lock(self) -> Path:
@@ -50,6 +51,19 @@ class Layout:
         return self.root / "xds"
 
     @property
+    def sockets(self) -> Path:
+        """The Unix sockets of what only this mesh may call: control, Triton, Envoy's admin interface."""
+        return self.run or self.root / "run"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.sockets / "control.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.sockets / "envoy.sock"
+
+    @property
     def secrets(self) -> Path:
         """Envoy's SDS files."""
         return self.xds / "secrets"
@@ -69,6 +83,7 @@ class Layout:
 
     def make(self) -> None:
         """Make the directory and its folders, readable by their owner alone."""
-        for folder in (self.root, self.identity_private_key.parent, self.logs, self.xds, self.targets.parent):
+        own = (self.root, self.identity_private_key.parent, self.logs, self.xds, self.targets.parent, self.sockets)
+        for folder in own:
             folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         self.root.chmod(PRIVATE)

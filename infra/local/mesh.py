@@ -14,6 +14,8 @@ from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.served import served
 from infra.local.spec import Command, Ports, Spec
+from services.models.triton import socket_in
+from services.runtime import sockets
 from services.runtime.settings import prefix
 
 BOOTSTRAP_VARIABLE = "GRPC_XDS_BOOTSTRAP"
@@ -29,33 +31,32 @@ RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "gateway"
 LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def python_specs(options: Options, layout: Layout, control_port: int) -> list[Spec]:
+def python_specs(options: Options, layout: Layout) -> list[Spec]:
     """The Python services, control first."""
     return [
-        _python_spec(options, layout, service, index, control_port)
-        for service in NEEDS
-        for index in range(options.count(service))
+        _python_spec(options, layout, service, index) for service in NEEDS for index in range(options.count(service))
     ]
 
 
-def _python_spec(options: Options, layout: Layout, service: str, index: int, control_port: int) -> Spec:
+def _python_spec(options: Options, layout: Layout, service: str, index: int) -> Spec:
+    """One replica. Control, which asks no caller who he is, listens at a Unix socket."""
     name = f"{service}-{index}"
-    given = _given_ports(options, service, index)
-    if service == "control":
-        given = {**given, "grpc": control_port}
+    socket = layout.control_socket if service == "control" else None
     own_tls = tls.files(options, service)
-    bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(HOST, control_port, name, own_tls))
+    bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
     own = {"REPLICA": name, **told(options, layout, service)}
     return Spec(
         name=name,
         service=service,
         command=_command(options, service, own, bootstrap),
-        probe=GrpcHealth(NEEDS[service], service, Dial(tls.supervisor_files(options))),
-        ports=("grpc", "metrics"),
-        given=given,
+        probe=GrpcHealth(NEEDS[service], service, Dial(tls.supervisor_files(options)), socket),
+        ports=("metrics",) if socket else ("grpc", "metrics"),
+        given=_given_ports(options, service, index),
         after=() if service == "control" else ("control",),
         published=service != "control",
         rank=RANKS[service],
+        socket=socket,
+        sweep=f"{layout.run}/" if socket and layout.run else "",
     )
 
 
@@ -68,7 +69,9 @@ def given_ports(options: Options) -> set[int]:
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
     """Ports that the user's settings name; a further replica takes the next one."""
-    found = {"grpc": options.given(service, "port"), "metrics": options.given(service, "metrics_port")}
+    found = {"metrics": options.given(service, "metrics_port")}
+    if service != "control":
+        found["grpc"] = options.given(service, "port")
     return {name: int(port) + index for name, port in found.items() if port and port.isdigit() and int(port)}
 
 
@@ -76,7 +79,9 @@ def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: 
     argv = [sys.executable, "-P", "-m", MODULES.get(service, f"services.{service}")]
 
     def command(ports: Ports) -> Command:
-        settings = {**own, "HOST": HOST, "PORT": str(ports["grpc"]), "METRICS_PORT": str(ports["metrics"])}
+        settings = {**own, "HOST": HOST, "METRICS_PORT": str(ports["metrics"])}
+        if "grpc" in ports:
+            settings["PORT"] = str(ports["grpc"])
         named = {prefix(service) + name: value for name, value in settings.items()}
         return Command(argv, {**LEAN, **options.env, **named, BOOTSTRAP_VARIABLE: str(bootstrap)})
 
@@ -86,32 +91,40 @@ def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: 
 def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
     """What the supervisor tells a service beyond its address, except where the user's settings do."""
     folder = layout.of(service)
+    to_triton = {"TRITON_TARGET": sockets.target(socket_in(layout.sockets))}
     ours: dict[str, dict[str, str]] = {
         "control": {"STATE_FILE": str(folder / "topology.json")},
-        "retrieval": {"IDENTITY_PUBLIC_KEY": str(layout.identity_public_key), "DATA_DIR": str(folder)},
+        "retrieval": {
+            "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
+            "DATA_DIR": str(folder),
+            **to_triton,
+        },
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
             "GUARD_TARGET": "xds:///gateway",
+            **to_triton,
             **served(options),
         },
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
             "API_KEYS_FILE": str(layout.api_keys),
+            **to_triton,
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },
     }
     ours[service] |= tls.told(options, layout, service)
     kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
-    return {**kept, "EDGE_PORT": str(options.edge_port)} if service == "control" else kept
+    fixed = {"EDGE_PORT": str(options.edge_port), "SOCKET": str(layout.control_socket)}
+    return {**kept, **fixed} if service == "control" else kept
 
 
-def mesh_specs(options: Options, layout: Layout, key: str, control_port: int) -> list[Spec]:
+def mesh_specs(options: Options, layout: Layout, key: str) -> list[Spec]:
     """Every process of the mesh, in the order in which they are shown."""
-    specs = python_specs(options, layout, control_port)
+    specs = python_specs(options, layout)
     return [
         specs[0],
         triton_spec(options, layout, RANKS["triton"]),
         *specs[1:],
-        envoy_spec(options, layout, key, control_port, RANKS["envoy"]),
+        envoy_spec(options, layout, key, RANKS["envoy"]),
     ]

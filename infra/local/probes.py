@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
+from ssl import SSLContext
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -10,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from infra.local.dial import PLAIN, Dial
 from infra.local.ports import HOST
 from infra.local.spec import Health, Ports
+from services.runtime import sockets
 from services.runtime.health import DEPENDENCY
 from services.runtime.tls import BadCertificates, Stamp
 
@@ -17,11 +20,21 @@ LIMIT = 2.0
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
-async def answers(port: int, host: str = HOST) -> bool:
-    """Whether something accepts connections at the port."""
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(address: int | Path, ssl: SSLContext | None = None) -> Streams:
+    """A connection to a port of this machine, or to a Unix socket. Raises OSError."""
+    if isinstance(address, Path):
+        return await asyncio.open_unix_connection(address)
+    return await asyncio.open_connection(HOST, address, ssl=ssl)
+
+
+async def answers(address: int | Path) -> bool:
+    """Whether something accepts connections there."""
     try:
         async with asyncio.timeout(LIMIT):
-            _, writer = await asyncio.open_connection(host, port)
+            _, writer = await connect(address)
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -42,18 +55,24 @@ class Listening:
 
 
 class GrpcHealth:
-    """Ready when the standard health service says so; if not, the dependencies that are not well say why."""
+    """Ready when the standard health service says so; if not, the dependencies that are not well say why.
 
-    def __init__(self, dependencies: Sequence[str] = (), service: str = "", dial: Dial = PLAIN) -> None:
+    It is asked at the port "grpc", or at the Unix `socket`.
+    """
+
+    def __init__(
+        self, dependencies: Sequence[str] = (), service: str = "", dial: Dial = PLAIN, socket: Path | None = None
+    ) -> None:
         self._dependencies = dependencies
         self._service = service
         self._dial = dial
+        self._socket = socket
         self._channel: grpc.aio.Channel | None = None
-        self._opened: tuple[int, Stamp] = (0, ())
+        self._opened: tuple[str, Stamp] = ("", ())
 
     async def check(self, ports: Ports) -> Health:
         try:
-            stub = await self._stub(ports["grpc"])
+            stub = await self._stub(sockets.target(self._socket) if self._socket else f"{HOST}:{ports['grpc']}")
             if await _status(stub, "") == SERVING:
                 return Health(True)
         except grpc.aio.AioRpcError as error:
@@ -76,11 +95,11 @@ class GrpcHealth:
         except grpc.aio.AioRpcError:
             return False
 
-    async def _stub(self, port: int) -> "health_pb2_grpc.HealthStub":
-        wanted = port, self._dial.stamp()
+    async def _stub(self, target: str) -> "health_pb2_grpc.HealthStub":
+        wanted = target, self._dial.stamp()
         if self._channel is None or wanted != self._opened:
             await self.aclose()
-            self._channel = self._dial.channel(self._service, port)
+            self._channel = self._dial.channel(self._service, target)
             self._opened = wanted
         return health_pb2_grpc.HealthStub(self._channel)
 

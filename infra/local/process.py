@@ -61,6 +61,11 @@ class Process:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
+    @property
+    def target(self) -> str:
+        """Its address, as gRPC writes it."""
+        return self.spec.target(self.ports)
+
     async def run(self, may_start: Awaitable[object], backoff: Backoff) -> None:
         """Start, watch and restart until `stop`."""
         self._set(State.WAITING, Health(False, f"waits for {', '.join(self.spec.after)}" if self.spec.after else ""))
@@ -123,7 +128,7 @@ class Process:
     async def _watch(self) -> None:
         """Keep `health` true while the process lives."""
         while True:
-            listening = self.listening or await answers(self.ports[self.spec.ports[0]])
+            listening = self.listening or await answers(self.spec.socket or self.ports[self.spec.ports[0]])
             health = await self.spec.probe.check(self.ports)
             self._see(listening, health)
             await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)

@@ -1,6 +1,8 @@
 """From options to a mesh that is ready: the one way in, for `up` and for `demo`."""
 
+import dataclasses
 import errno
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from infra.local.options import BadOptions, Options
 from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
+from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
 DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
 DEFAULT_LIMITS = Limits()
@@ -28,7 +31,20 @@ class Refused(Exception):
 async def mesh(
     options: Options, observe: Callable[[MeshState], None], limits: Limits = DEFAULT_LIMITS
 ) -> AsyncIterator[Supervisor]:
-    """A supervisor for the mesh that `options` describe, entered but not yet started. Raises Refused."""
+    """A supervisor for the mesh that `options` describe, entered but not yet started. Raises Refused.
+
+    Meanwhile what this process writes is its owner's alone.
+    """
+    usual = os.umask(PRIVATE)
+    try:
+        async with _mesh(options, observe, limits) as supervisor:
+            yield supervisor
+    finally:
+        os.umask(usual)
+
+
+@asynccontextmanager
+async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: Limits) -> AsyncIterator[Supervisor]:
     try:
         options = llm.check(options)
         catalogue.check(options)
@@ -39,6 +55,7 @@ async def mesh(
     try:
         layout.make()
         take(lock, layout)
+        layout = with_sockets(layout)
         tls.check(options, layout)
     except BadOptions as error:
         raise Refused(str(error)) from error
@@ -51,7 +68,7 @@ async def mesh(
         book.claim_all(given_ports(options))
         key = make_keys(layout)
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
-        specs = mesh_specs(options, layout, key, book.take())
+        specs = mesh_specs(options, layout, key)
         edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
                               limits=llm.limits(options, limits),
@@ -76,6 +93,12 @@ def take(lock: DirectoryLock, layout: Layout) -> None:
             + (f" or `kill {now.pid}`" if now else "")
             + ", or choose another directory with --data and another port with --edge-port"
         ) from None
+
+
+def with_sockets(layout: Layout) -> Layout:
+    """The layout with a folder that can hold sockets: a path may be too long, or on a file system without them. What
+    is made elsewhere goes when the mesh ends. Raises OSError."""
+    return layout if holds_sockets(layout.sockets) else dataclasses.replace(layout, run=private_folder())
 
 
 def claim_edge_port(book: PortBook, port: int) -> None:

@@ -3,7 +3,11 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+
+from infra.local.ports import HOST
+from services.runtime import sockets
 
 Ports = Mapping[str, int]
 
@@ -38,7 +42,8 @@ class Probe(Protocol):
 class Spec:
     """One process.
 
-    `ports` names what it listens at, the first being its address; `given` holds those that are not picked.
+    `ports` names what it listens at, the first being its address unless it has a Unix `socket`; `given` holds those
+    that are not picked.
     `command` makes its command line from the ports. It starts when every process of the services in `after` is
     ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first;
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
@@ -59,3 +64,8 @@ class Spec:
     more_metrics: tuple[tuple[str, str], ...] = ()
     drain: float = math.inf
     sweep: str = ""
+    socket: Path | None = None
+
+    def target(self, ports: Ports) -> str:
+        """Its address, as gRPC writes it: host:port, or unix:path."""
+        return sockets.target(self.socket) if self.socket else f"{HOST}:{ports[self.ports[0]]}"

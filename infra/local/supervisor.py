@@ -77,7 +77,7 @@ class Supervisor:
             Process(spec, self._wards, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
         ]
         self._control = next((process for process in self.processes if process.spec.service == control), None)
-        self._publisher = Publisher(self._control_port, lambda: wanted(self.processes), dial)
+        self._publisher = Publisher(self._control_target, lambda: wanted(self.processes), dial)
         self._told_control_pid: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
@@ -208,8 +208,8 @@ class Supervisor:
             for process in self.processes:
                 await asyncio.to_thread(logs.cut, process.log)
 
-    def _control_port(self) -> int:
-        return self._control.ports["grpc"] if self._control else 0
+    def _control_target(self) -> str:
+        return self._control.target if self._control else ""
 
 
 def _process_state(process: Process) -> ProcessState:
@@ -222,7 +222,7 @@ def _process_state(process: Process) -> ProcessState:
         reason=process.health.reason,
         restarts=process.restarts,
         pid=process.pid,
-        address=f"{HOST}:{process.ports[process.spec.ports[0]]}",
+        address=process.target,
         metrics=f"{HOST}:{metrics}" if metrics else "",
         log=str(process.log),
     )

@@ -26,6 +26,8 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LIBC = ctypes.CDLL(None, use_errno=True)
+PRIVATE = 0o077
+"""The umask of all that is started: what a process writes is its owner's alone."""
 RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
 
 
@@ -124,6 +126,7 @@ def _become(order: dict[str, object], errors: int) -> None:
         os.setsid()
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
+        os.umask(PRIVATE)
         for number in RESET:
             signal.signal(number, signal.SIG_DFL)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)  # type: ignore[arg-type]
@@ -163,12 +166,16 @@ def _tell(event: dict[str, object]) -> None:
 
 
 def _sweep(start: str) -> None:
-    """Remove the files whose paths begin with `start`: shared memory that a killed process could not give back."""
+    """Remove the files whose paths begin with `start`: shared memory that a killed process could not give back. A path
+    that ends with a slash is a folder, and goes too."""
     folder, name = os.path.split(start)
-    for entry in os.listdir(folder):  # noqa: PTH208 (pathlib is not worth its import here)
-        if name and entry.startswith(name):
+    for entry in os.listdir(folder) if os.path.isdir(folder) else ():  # noqa: PTH112, PTH208 (pathlib is not worth its import here)
+        if entry.startswith(name):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder, entry))  # noqa: PTH108, PTH118 (likewise)
+    if not name:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106 (likewise)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from services.models.layout import (
     site_packages,
 )
 from services.models.settings import ModelsSettings
+from services.runtime import sockets
 from services.runtime.tls import TlsFiles
 from services.runtime.triton import TritonClient
 
@@ -29,6 +31,7 @@ HOST = "127.0.0.1"
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
 POLL_SECONDS = 0.05
+SOCKET, SOCKET_NUMBER = "triton", 1
 
 
 class LibpythonNotFound(Exception):
@@ -40,12 +43,30 @@ class NotReady(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where tritonserver listens, on 127.0.0.1."""
+class Listen:
+    """Where tritonserver listens: gRPC at a port of 127.0.0.1, or at a Unix socket in `folder`.
+
+    Triton writes a colon and the port behind any address, so the number ends the socket's name.
+    """
 
     grpc: int
-    http: int
     metrics: int
+    folder: Path | None = None
+
+    @property
+    def socket(self) -> Path | None:
+        """The Unix socket; None where it is a port."""
+        return socket_in(self.folder) if self.folder else None
+
+    @property
+    def target(self) -> str:
+        """The gRPC target."""
+        return sockets.target(self.socket) if self.socket else f"{HOST}:{self.grpc}"
+
+
+def socket_in(folder: Path) -> Path:
+    """Where Triton's Unix socket is, if it listens in `folder`."""
+    return folder / f"{SOCKET}:{SOCKET_NUMBER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +79,7 @@ class Command:
 
 def prepare(
     data: Path,
-    ports: Ports,
+    listen: Listen,
     settings: ModelsSettings,
     env: Mapping[str, str] | None = None,
     tls: TlsFiles | None = None,
@@ -66,31 +87,33 @@ def prepare(
     """Lays out DATA and returns how to start tritonserver on it.
 
     Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton. With `tls` its
-    gRPC is mutual TLS; Triton reads the files once.
+    gRPC is mutual TLS; Triton reads the files once. Its HTTP stays off: nothing here calls it.
     """
     check_libpython()
     shared_memory = shared_memory_prefix(data)
     clear_shared_memory(shared_memory)
     backends = lay_out_backend(data / "backends")
     repository = lay_out_repository(data / "repository", settings)
-    argv = _argv(backends, repository, ports, shared_memory, settings) + (_tls_flags(tls) if tls else [])
-    return Command(argv, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})})
+    argv = _argv(backends, repository, listen, shared_memory, settings) + (_tls_flags(tls) if tls else [])
+    launched = [sys.executable, "-P", "-m", "services.models.launch", *argv]
+    return Command(
+        launched, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})}
+    )
 
 
-def _argv(backends: Path, repository: Path, ports: Ports, shared_memory: str, settings: ModelsSettings) -> list[str]:
+def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, settings: ModelsSettings) -> list[str]:
+    address, port = (sockets.target(listen.folder / SOCKET), SOCKET_NUMBER) if listen.folder else (HOST, listen.grpc)
     flags = {
         "model-repository": repository,
         "backend-directory": backends,
-        "grpc-address": HOST,
-        "grpc-port": ports.grpc,
+        "grpc-address": address,
+        "grpc-port": port,
         # Clients ask after a quiet connection every half minute; by default Triton hangs up on those who ask so often.
         "grpc-http2-min-recv-ping-interval-without-data": 5_000,
         "grpc-http2-max-ping-strikes": 0,
-        "http-address": HOST,
-        "http-port": ports.http,
-        "http-thread-count": 1,
+        "allow-http": "false",
         "metrics-address": HOST,
-        "metrics-port": ports.metrics,
+        "metrics-port": listen.metrics,
         "allow-gpu-metrics": "false",
         "strict-readiness": "true",
         "exit-on-error": "true",

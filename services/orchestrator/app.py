@@ -45,6 +45,7 @@ from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
+from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import Check, serving
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
@@ -61,7 +62,9 @@ async def wire(settings: OrchestratorSettings) -> App:
     """The service, its channels open and its record of runs at hand."""
     resources = AsyncExitStack()
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton_channel = await resources.enter_async_context(open_channel(settings.triton_target, tls=settings.tls))
+    triton_channel = await resources.enter_async_context(
+        open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
+    )
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
     triton = TritonClient(triton_channel)
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
@@ -114,7 +117,8 @@ async def wire(settings: OrchestratorSettings) -> App:
         data_service_pb2_grpc.add_DataServiceServicer_to_server(data, server)
 
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
-    return App(add, names, _checks(retrieval, triton), resources)
+    callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
+    return App(add, names, _checks(retrieval, triton), resources, callers=callers)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:

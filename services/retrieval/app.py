@@ -20,6 +20,7 @@ from services.retrieval.store.engine import Engine
 from services.retrieval.store.points import PointStore
 from services.retrieval.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
+from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
@@ -27,7 +28,7 @@ from services.runtime.triton import TritonClient
 async def wire(settings: RetrievalSettings) -> App:
     """The service on its real engines. Raises StoreLocked where another process has the store's folder."""
     resources = AsyncExitStack()
-    channel = open_channel(settings.triton_target, tls=settings.tls)
+    channel = open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
     resources.push_async_callback(channel.close, None)
     embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds)
     return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
@@ -61,6 +62,7 @@ async def assemble(
         names=[pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name],
         checks={"store": store.ready, "triton": embedder.ready},
         resources=resources,
+        callers={"/": ("gateway", "orchestrator")},
     )
 
 

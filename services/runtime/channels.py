@@ -1,25 +1,23 @@
 """Channels to other services: one per target for the life of the process, with keepalive and safe retries."""
 
 import json
+from collections.abc import Iterable, Sequence
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import experimental
 
-from services.runtime.contract import may_retry
+from services.runtime.contract import retryable_paths
+from services.runtime.sockets import is_unix
 from services.runtime.tls import TlsFiles
 
 MAX_MESSAGE = 16 << 20
 
 
-def service_config(services: list[ServiceDescriptor]) -> str:
-    """A gRPC service config that retries what the protos allow. xds:/// targets get theirs by xDS instead."""
-    names = [
-        {"service": service.full_name, "method": method.name}
-        for service in services
-        for method in service.methods
-        if may_retry(method)
-    ]
+def service_config(retried: Iterable[str]) -> str:
+    """A gRPC service config that retries the methods at these paths. xds:/// targets get theirs by xDS instead."""
+    parted = (path.removeprefix("/").partition("/") for path in retried)
+    names = [{"service": service, "method": method} for service, _, method in parted]
     policy = {
         "maxAttempts": 4,
         "initialBackoff": "0.1s",
@@ -36,9 +34,15 @@ def service_config(services: list[ServiceDescriptor]) -> str:
 
 
 def open_channel(
-    target: str, services: list[ServiceDescriptor] | None = None, tls: TlsFiles | None = None
+    target: str,
+    services: list[ServiceDescriptor] | None = None,
+    tls: TlsFiles | None = None,
+    retried: Sequence[str] = (),
 ) -> grpc.aio.Channel:
-    """A channel to `target`: xds:///NAME inside the mesh, or any gRPC target such as dns:///host:port.
+    """A channel to `target`: xds:///NAME inside the mesh, or any gRPC target such as dns:///host:port or unix:/path.
+
+    Retried is what the protos of `services` allow, and the methods at the paths `retried`. A Unix socket is called
+    without TLS: who may open it is who may call.
 
     With `tls` it is mutual TLS. To an xds:/// target control says how, and gRPC reads the files that its bootstrap
     names, again when they change; to any other `tls` is what the channel shows for its whole life. Raises
@@ -57,8 +61,8 @@ def open_channel(
         ("grpc.max_reconnect_backoff_ms", 300),
     ]
     if not target.startswith("xds:"):
-        options.append(("grpc.service_config", service_config(services or [])))
-    credentials = tls.client() if tls else None
+        options.append(("grpc.service_config", service_config([*retryable_paths(services or []), *retried])))
+    credentials = tls.client() if tls and not is_unix(target) else None
     if target.startswith("xds:"):
         plain = experimental.insecure_channel_credentials()  # type: ignore[no-untyped-call]
         credentials = grpc.xds_channel_credentials(credentials or plain)

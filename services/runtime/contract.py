@@ -6,6 +6,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 RETRYABLE = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
+TRITON_RETRYABLE = tuple(
+    f"/inference.GRPCInferenceService/{method}"
+    for method in ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer")
+)
+"""Triton's proto declares nothing; these read, and inference is a pure function of its input."""
 
 
 def path(method: MethodDescriptor) -> str:

@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,10 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import logs, metrics, tracing
+from services.runtime import logs, metrics, sockets, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Gate, Layer, Pipeline, layers
+from services.runtime.interceptors import Callers, CertificateCheck, Gate, Layer, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
-    interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call.
+    interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
+    mutual TLS only the `callers` may call.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -40,6 +41,7 @@ class App:
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[Layer] | None = None
     gate: Gate | None = None
+    callers: Callers = field(default_factory=dict)
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -49,8 +51,9 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
         if app.layers is not None
         else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
     )
+    checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
-        interceptors=[Pipeline(around, app.gate)],
+        interceptors=[*checks, Pipeline(around, app.gate)],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -67,13 +70,19 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     return server
 
 
-def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    """The port that the server is bound to: with mutual TLS where the settings name certificates.
+def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
+    """The address that the server is bound to: a private Unix socket, or a port, with mutual TLS where the settings
+    name certificates.
 
     Raises BadCertificates.
     """
+    if settings.socket:
+        address = sockets.target(settings.socket)
+        server.add_insecure_port(address)
+        return address
     address = f"{settings.host}:{settings.port}"
-    return server.add_secure_port(address, settings.tls.server()) if settings.tls else server.add_insecure_port(address)
+    port = server.add_secure_port(address, settings.tls.server()) if settings.tls else server.add_insecure_port(address)
+    return f"{settings.host}:{port}"
 
 
 async def serve(
@@ -89,10 +98,11 @@ async def serve(
     async with app.resources:
         readiness = Readiness(app.names, app.checks)
         server = build(settings, app, readiness, verifier)
-        port = bind(server, settings)
-        await server.start()
+        with sockets.private() if settings.socket else nullcontext():
+            address = bind(server, settings)
+            await server.start()
         metrics.serve(settings.host, settings.metrics_port)
-        log.info("serving", extra={"address": f"{settings.host}:{port}", "replica": settings.replica_name})
+        log.info("serving", extra={"address": address, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())
         try:
             await stop.wait()

@@ -79,6 +79,11 @@ class ServerSettings(Settings):
 
     host: str = Field("127.0.0.1", description="Address the gRPC server binds to.")
     port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0 picks a free one.")
+    socket: Path | None = Field(
+        None,
+        description="Unix socket that the gRPC server listens at in place of host and port, without TLS: only its own "
+        "user can connect.",
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the Prometheus endpoint /metrics; 0 turns it off."
     )

@@ -15,7 +15,7 @@ from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
 from tests.fakes.certificates import shown_at
 
-SERVICES = ("control-0", "triton-0", "retrieval-0", "orchestrator-0", "gateway-0")
+SERVICES = ("retrieval-0", "orchestrator-0", "gateway-0")
 QUESTION = "Where does the Rhine end?"
 
 

@@ -8,7 +8,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.control.resources.wire import Data, typed
 from services.control.topology import GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON
-from services.runtime.contract import retryable_paths
+from services.runtime.contract import TRITON_RETRYABLE, retryable_paths
 
 UNSERVED = "connect-failure,refused-stream,reset-before-request"
 """For any call: it never reached a replica."""
@@ -30,15 +30,12 @@ _DESCRIPTORS: dict[str, list[ServiceDescriptor]] = {
     ORCHESTRATOR: _ORCHESTRATOR,
     RETRIEVAL: [_RETRIEVAL],
 }
-_INFERENCE = "/inference.GRPCInferenceService/"
-# Triton's proto declares nothing; these read, and inference is a pure function of its input.
-_TRITON_METHODS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer")
 
 
 def retryable(service: str) -> list[str]:
     """The paths of the service's methods that may be served twice."""
     if service == TRITON:
-        return [_INFERENCE + method for method in _TRITON_METHODS]
+        return list(TRITON_RETRYABLE)
     return retryable_paths(_DESCRIPTORS[service])
 
 

@@ -1,6 +1,7 @@
 """What surrounds every RPC served. The order is in `layers`, outermost first."""
 
 from services.runtime.identity import TokenVerifier
+from services.runtime.interceptors.certificates import Callers, CertificateCheck
 from services.runtime.interceptors.deadline import Deadline
 from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
@@ -9,7 +10,7 @@ from services.runtime.interceptors.metrics import Metrics
 from services.runtime.interceptors.pipeline import Gate, Layer, Pipeline
 from services.runtime.interceptors.tracing import Trace
 
-__all__ = ["Gate", "Layer", "Pipeline", "layers"]
+__all__ = ["Callers", "CertificateCheck", "Gate", "Layer", "Pipeline", "layers"]
 
 
 def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:

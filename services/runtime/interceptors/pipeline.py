@@ -24,6 +24,22 @@ CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
+def behaviour(handler: Handler) -> Any:
+    """What serves the calls of a handler, of whichever of the four kinds."""
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def with_behaviour(handler: Handler, serve: Any) -> Handler:
+    """A handler of the same kind and message types, served by `serve`."""
+    make: Any = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[bool(handler.request_streaming), bool(handler.response_streaming)]
+    return make(serve, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
+
+
 class Layer(Protocol):
     """Something done around every call."""
 
@@ -64,20 +80,9 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        streams_in, streams_out = bool(handler.request_streaming), bool(handler.response_streaming)
-        inner: Any = {
-            (False, False): handler.unary_unary,
-            (False, True): handler.unary_stream,
-            (True, False): handler.stream_unary,
-            (True, True): handler.stream_stream,
-        }[streams_in, streams_out]
-        make: Any = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[streams_in, streams_out]
-        serve = self._serve_stream if streams_out else self._serve_unary
+        streams_in = bool(handler.request_streaming)
+        inner = behaviour(handler)
+        serve = self._serve_stream if handler.response_streaming else self._serve_unary
 
         async def wrapped(request: Any, context: Context) -> Any:
             metadata = {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
@@ -85,7 +90,7 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             source = _counted(request, call) if streams_in else request
             return await serve(inner, call, source, context)
 
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
+        return with_behaviour(handler, wrapped)
 
     async def _enter(self, stack: AsyncExitStack, call: Call, context: Context) -> None:
         calls.enter(call)

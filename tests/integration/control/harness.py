@@ -76,12 +76,18 @@ class Mesh:
     metrics_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        bootstrap = EnvoyBootstrap("127.0.0.1", self.control_port, self.admin_port)
+        bootstrap = EnvoyBootstrap(self.control_address, self.admin_address)
         self.envoy_json = write_json(self.folder / "envoy.json", envoy_bootstrap(bootstrap))
-        self.grpc_json = write_json(
-            self.folder / "grpc.json", grpc_bootstrap("127.0.0.1", self.control_port, "test-client")
-        )
+        self.grpc_json = write_json(self.folder / "grpc.json", grpc_bootstrap(self.control_address, "test-client"))
         self.log = self.folder / "envoy.log"
+
+    @property
+    def control_address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.control_port
+
+    @property
+    def admin_address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.admin_port
 
     @property
     def url(self) -> str:

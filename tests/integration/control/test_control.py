@@ -218,7 +218,7 @@ async def test_what_envoy_refuses_is_counted_and_logged_and_envoy_goes_on(
     before = nacks()
     gateway = Gateway("gateway-0")
     async with control(settings, broken) as port, serving(gateway) as replica:
-        bootstrap = envoy_bootstrap(EnvoyBootstrap("127.0.0.1", port, free_port()))
+        bootstrap = envoy_bootstrap(EnvoyBootstrap(("127.0.0.1", port), tmp_path / "admin.sock"))
         argv = envoy_argv(write_json(tmp_path / "envoy.json", bootstrap))
         async with (
             grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,

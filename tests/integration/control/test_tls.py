@@ -2,6 +2,7 @@
 """Mutual TLS as control tells it: Envoy, gRPC's own xDS client and control itself, each with its certificate."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -15,12 +16,14 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, topology_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from infra.certificates import EDGE, OPERATOR, Folder, ensure
 from infra.envoy import EnvoyBootstrap, envoy_bootstrap, grpc_bootstrap, write_json, write_secrets
+from services.control.resources.wire import CDS
 from services.runtime.tls import TlsFiles
 from tests.fakes.certificates import certificates, shown_at
 from tests.integration.control.harness import Context, Gateway, Mesh, serving, until_async
@@ -63,9 +66,9 @@ class SecuredMesh(Mesh):
             "TLS_CERTIFICATE": str(own.certificate), "TLS_PRIVATE_KEY": str(own.private_key), "TLS_CA": str(own.ca),
             "EDGE_SECRETS": str(self.secrets),
         }  # fmt: skip
-        envoy = EnvoyBootstrap("127.0.0.1", self.control_port, self.admin_port, secrets=self.secrets)
+        envoy = EnvoyBootstrap(self.control_address, self.admin_address, secrets=self.secrets)
         write_json(self.envoy_json, envoy_bootstrap(envoy))
-        client = grpc_bootstrap("127.0.0.1", self.control_port, "test-client", self.tls.files("gateway"))
+        client = grpc_bootstrap(self.control_address, "test-client", self.tls.files("gateway"))
         write_json(self.grpc_json, client)
 
     @property
@@ -230,16 +233,37 @@ async def test_who_speaks_without_tls_gets_nothing(secured: SecuredMesh, where: 
         assert b"HTTP/1" not in plain.recv(1000)
 
 
-@pytest.mark.parametrize("certified", [True, False])
-async def test_control_asks_for_a_certificate(secured: SecuredMesh, certified: bool) -> None:
+OK, DENIED, UNREACHED = grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "topology", "xds"),
+    [(OPERATOR, OK, DENIED), ("gateway", DENIED, OK), ("envoy", DENIED, OK), ("triton", DENIED, DENIED),
+     ("", UNREACHED, UNREACHED)],
+)  # fmt: skip
+async def test_the_name_in_a_certificate_decides_what_its_holder_may_call(
+    secured: SecuredMesh, name: str, topology: grpc.StatusCode, xds: grpc.StatusCode
+) -> None:
     folder: Folder = secured.tls
-    credentials = folder.files("triton").client() if certified else grpc.ssl_channel_credentials(folder.ca.read_bytes())
+    credentials = folder.files(name).client() if name else grpc.ssl_channel_credentials(folder.ca.read_bytes())
     async with grpc.aio.secure_channel(f"127.0.0.1:{secured.control_port}", credentials) as channel:
-        call: Any = control_service_pb2_grpc.ControlServiceStub(channel).GetTopology(
-            control_service_pb2.GetTopologyRequest(), timeout=10
-        )
-        if certified:
-            await call
+        control = control_service_pb2_grpc.ControlServiceStub(channel)
+        assert await status(control.GetTopology(control_service_pb2.GetTopologyRequest(), timeout=10)) == topology
+        nowhere = control_service_pb2.SetEndpointsRequest(service="triton")
+        assert await status(control.SetEndpoints(nowhere, timeout=10)) == topology
+        ads = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).StreamAggregatedResources(timeout=10)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await ads.write(discovery_pb2.DiscoveryRequest(node={"id": "test"}, type_url=CDS))
+        if xds == OK:
+            assert (await ads.read()).type_url == CDS
+            ads.cancel()
         else:
-            with pytest.raises(grpc.aio.AioRpcError):
-                await call
+            assert await ads.code() == xds
+
+
+async def status(call: Any) -> grpc.StatusCode:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK

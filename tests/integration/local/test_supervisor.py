@@ -20,10 +20,10 @@ from infra.local.lock import DirectoryLock, is_locked
 from infra.local.ports import PortBook, is_free
 from infra.local.process import State
 from infra.local.session import Refused, claim_edge_port, take
-from infra.local.spec import Spec
+from infra.local.spec import Command, Spec
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
-from infra.local.wards import WardenGone
+from infra.local.wards import WardenGone, Wards
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
 pytestmark = pytest.mark.integration
@@ -233,6 +233,19 @@ async def test_a_killed_supervisor_leaves_no_process(layout: Layout, tmp_path: P
         await until(lambda: not is_locked(layout.lock), "the lock")
     assert layout.state.exists()
     assert state.running(layout) is None
+
+
+async def test_what_a_process_writes_is_private_and_what_it_leaves_is_removed(tmp_path: Path) -> None:
+    run, memory, other = tmp_path / "run", tmp_path / "memory_1", tmp_path / "other"
+    run.mkdir()
+    writes = "[open(name, 'w') for name in ('run/socket', 'memory_1', 'other')]"
+    async with Wards(sweep=(f"{run}/", f"{tmp_path}/memory_")) as wards:
+        child = await wards.start(Command([sys.executable, "-c", writes], os.environ), tmp_path, tmp_path / "log")
+        assert await child.exited == 0
+        assert {path.stat().st_mode & 0o777 for path in (run / "socket", memory, other)} == {0o600}
+    assert not run.exists()
+    assert not memory.exists()
+    assert other.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -15,7 +15,7 @@ import pytest
 
 from services.models.layout import LLM, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
-from services.models.triton import Command, NotReady, Ports, models, prepare, wait_ready
+from services.models.triton import Command, Listen, NotReady, models, prepare, wait_ready
 from services.runtime.triton import LlmClient, TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
@@ -28,7 +28,7 @@ class Server:
     """A running Triton."""
 
     process: subprocess.Popen[bytes]
-    ports: Ports
+    ports: Listen
     log: Path
     llm_metrics: int = 0
 
@@ -95,8 +95,8 @@ def running(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
 @contextmanager
 def started(folder: Path, settings: ModelsSettings) -> Iterator[Server]:
     """Likewise, but where it was killed its shared memory stays."""
-    *triton_ports, llm_metrics = free_ports(4)
-    ports, log = Ports(*triton_ports), folder / "triton.log"
+    grpc_port, metrics_port, llm_metrics = free_ports(3)
+    ports, log = Listen(grpc_port, metrics_port), folder / "triton.log"
     if settings.llm:
         settings = settings.model_copy(update={"llm_metrics_port": llm_metrics})
     command = prepare(folder, ports, settings, {**os.environ, "HF_HUB_OFFLINE": "1"})

@@ -41,10 +41,10 @@ def folder(tmp_path: Path) -> Folder:
 async def served(files: TlsFiles) -> AsyncIterator[int]:
     settings = ServerSettings(tls_certificate=files.certificate, tls_private_key=files.private_key, tls_ca=files.ca)
     server = build(settings, generic("test.Echo", ECHO), Readiness([], {}), None)
-    port = bind(server, settings)
+    address = bind(server, settings)
     await server.start()
     try:
-        yield port
+        yield int(address.rpartition(":")[2])
     finally:
         await server.stop(None)
 

@@ -17,7 +17,7 @@ EXTENSIONS = (downstream_connections_pb2, fixed_heap_pb2, http_protocol_options_
 
 
 def test_the_bootstrap_knows_control_and_nothing_else() -> None:
-    settings = EnvoyBootstrap("control.mesh", 1234, 5678, node_id="envoy-7")
+    settings = EnvoyBootstrap(("control.mesh", 1234), ("127.0.0.1", 5678), node_id="envoy-7")
     bootstrap = json_format.ParseDict(envoy_bootstrap(settings), bootstrap_pb2.Bootstrap())
     [cluster] = bootstrap.static_resources.clusters
     address = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address
@@ -31,7 +31,7 @@ def test_the_bootstrap_knows_control_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("heap", "monitors"), [(0, 1), (1 << 30, 2)])
 def test_the_process_has_limits(heap: int, monitors: int) -> None:
-    settings = EnvoyBootstrap("127.0.0.1", 1, 2, heap_bytes=heap)
+    settings = EnvoyBootstrap(("127.0.0.1", 1), ("127.0.0.1", 2), heap_bytes=heap)
     bootstrap = json_format.ParseDict(envoy_bootstrap(settings), bootstrap_pb2.Bootstrap())
     assert len(bootstrap.overload_manager.resource_monitors) == monitors
     assert bool(bootstrap.overload_manager.actions) == (monitors == 2)
@@ -39,7 +39,7 @@ def test_the_process_has_limits(heap: int, monitors: int) -> None:
 
 @pytest.mark.parametrize(("host", "uri"), [("127.0.0.1", "127.0.0.1:18000"), ("::1", "[::1]:18000")])
 def test_the_bootstrap_of_grpc(host: str, uri: str) -> None:
-    bootstrap = grpc_bootstrap(host, 18000, "gateway-0")
+    bootstrap = grpc_bootstrap((host, 18000), "gateway-0")
     assert [server["server_uri"] for server in bootstrap["xds_servers"]] == [uri]
     assert bootstrap["node"]["id"] == "gateway-0"
 

@@ -92,18 +92,18 @@ def test_every_client_expects_the_certificate_of_the_service_it_calls() -> None:
 
 
 def test_the_bootstrap_of_grpc_names_the_files() -> None:
-    bootstrap = grpc_bootstrap("127.0.0.1", 18000, "gateway-0", FILES)
+    bootstrap = grpc_bootstrap(("127.0.0.1", 18000), "gateway-0", FILES)
     [server] = bootstrap["xds_servers"]
     [credentials] = server["channel_creds"]
     provider = bootstrap["certificate_providers"][PROVIDER]
     assert (credentials["type"], provider["plugin_name"]) == ("tls", "file_watcher")
     assert credentials["config"] == provider["config"]
     assert provider["config"]["private_key_file"] == "/tls/envoy.key"
-    assert "certificate_providers" not in grpc_bootstrap("127.0.0.1", 18000, "gateway-0")
+    assert "certificate_providers" not in grpc_bootstrap(("127.0.0.1", 18000), "gateway-0")
 
 
 def test_the_bootstrap_of_envoy_expects_control() -> None:
-    data = envoy_bootstrap(EnvoyBootstrap("127.0.0.1", 1, 2, secrets=SECRETS))
+    data = envoy_bootstrap(EnvoyBootstrap(("127.0.0.1", 1), ("127.0.0.1", 2), secrets=SECRETS))
     [described] = data["static_resources"]["clusters"]
     cluster = json_format.ParseDict({"transport_socket": described["transport_socket"]}, cluster_pb2.Cluster())
     found = context(cluster.transport_socket, tls_pb2.UpstreamTlsContext())

@@ -11,8 +11,13 @@ from infra.local import logs, state
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked, is_locked
+from infra.local.mesh import python_specs
+from infra.local.options import Options
 from infra.local.private import BadKeyFile, read_dev_key, write_private
+from infra.local.session import with_sockets
 from infra.local.state import MeshState, ProcessState
+from services.runtime import sockets
+from services.runtime.sockets import holds_sockets
 
 
 @pytest.fixture
@@ -127,3 +132,29 @@ def test_a_log_is_rotated_cut_and_read_from_its_end(layout: Layout) -> None:
     logs.rotate(log)
     assert not log.exists()
     assert log.with_name("a-0.log.1").read_text() == "after\n"
+
+
+def test_sockets_are_in_the_data_directory_where_it_can_hold_them(tmp_path: Path) -> None:
+    near = Layout(tmp_path / "data")
+    near.make()
+    assert with_sockets(near) == near
+    assert list(near.sockets.iterdir()) == []
+    far = Layout(tmp_path / ("x" * 100))
+    far.make()
+    elsewhere = with_sockets(far)
+    try:
+        assert elsewhere.sockets != far.sockets
+        assert elsewhere.sockets.stat().st_mode & 0o777 == 0o700
+        assert holds_sockets(elsewhere.sockets)
+        assert [spec.sweep for spec in python_specs(Options(far.root), elsewhere) if spec.sweep] == [
+            f"{elsewhere.sockets}/"
+        ]
+    finally:
+        elsewhere.sockets.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("a b", "unix:/run/a%20b"), ("triton:1", "unix:/run/triton:1"), ("ü", "unix:/run/%C3%BC")]
+)
+def test_the_target_of_a_socket_is_a_uri(name: str, target: str) -> None:
+    assert sockets.target(Path("/run") / name) == target

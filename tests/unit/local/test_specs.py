@@ -71,10 +71,11 @@ def test_a_bad_configuration_file(tmp_path: Path, text: bytes | None) -> None:
 
 def test_what_the_python_services_are_told(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    made = python_specs(options(tmp_path, replicas={"orchestrator": 2}, environ={"KEPT": "1"}), layout, 20_001)
+    made = python_specs(options(tmp_path, replicas={"orchestrator": 2}, environ={"KEPT": "1"}), layout)
     assert [spec.name for spec in made] == ["control-0", "retrieval-0", "orchestrator-0", "orchestrator-1", "gateway-0"]
     control, retrieval, _, second, gateway = made
-    assert dict(control.given) == {"grpc": 20_001}
+    assert (control.ports, control.socket) == (("metrics",), layout.control_socket)
+    assert control.command({"metrics": 6}).env["HEADWORKS_CONTROL_SOCKET"] == str(layout.control_socket)
     assert (control.published, control.after) == (False, ())
     assert (retrieval.published, retrieval.after) == (True, ("control",))
     assert control.rank == retrieval.rank < second.rank < gateway.rank
@@ -87,19 +88,20 @@ def test_what_the_python_services_are_told(tmp_path: Path) -> None:
     assert command.env["HEADWORKS_ORCHESTRATOR_IDENTITY_PUBLIC_KEY"] == str(layout.identity_public_key)
     bootstrap = json.loads(Path(command.env["GRPC_XDS_BOOTSTRAP"]).read_text())
     assert bootstrap["node"]["id"] == "orchestrator-1"
+    assert bootstrap["xds_servers"][0]["server_uri"] == f"unix:{layout.control_socket}"
     assert "HEADWORKS_GATEWAY_IDENTITY_PUBLIC_KEY" not in gateway.command({"grpc": 5, "metrics": 6}).env
 
 
 def test_the_private_key_is_named_to_the_gateway_alone(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    for spec in python_specs(options(tmp_path), layout, 20_001):
+    for spec in python_specs(options(tmp_path), layout):
         named = str(layout.identity_private_key) in spec.command({"grpc": 5, "metrics": 6}).env.values()
         assert named == (spec.service == "gateway")
 
 
 def test_ports_and_folders_that_the_user_gives_are_kept(tmp_path: Path) -> None:
     environ = {"HEADWORKS_GATEWAY_PORT": "7000", "HEADWORKS_ORCHESTRATOR_RECORDS_URL": "sqlite:///mine.db"}
-    made = python_specs(options(tmp_path, environ=environ, replicas={"gateway": 2}), Layout(tmp_path), 20_001)
+    made = python_specs(options(tmp_path, environ=environ, replicas={"gateway": 2}), Layout(tmp_path))
     assert [dict(spec.given) for spec in made if spec.service == "gateway"] == [{"grpc": 7000}, {"grpc": 7001}]
     orchestrator = next(spec for spec in made if spec.service == "orchestrator")
     env = orchestrator.command({"grpc": 5, "metrics": 6}).env
@@ -177,9 +179,7 @@ def test_the_orchestrator_is_told_of_the_language_model(
     model = tmp_path / "models" / "tiny"
     model.mkdir(parents=True)
     (model / "config.json").write_text(config)
-    made = python_specs(
-        options(tmp_path, environ={"HEADWORKS_MODELS_LLM": str(model), **environ}), Layout(tmp_path), 20_001
-    )
+    made = python_specs(options(tmp_path, environ={"HEADWORKS_MODELS_LLM": str(model), **environ}), Layout(tmp_path))
     env = next(spec for spec in made if spec.service == "orchestrator").command({"grpc": 5, "metrics": 6}).env
     assert (
         tuple(env.get(f"HEADWORKS_ORCHESTRATOR_{name}") for name in ("LLM", "LLM_CONTEXT_LENGTH", "LLM_ADAPTERS"))
@@ -188,7 +188,7 @@ def test_the_orchestrator_is_told_of_the_language_model(
 
 
 def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> None:
-    for spec in python_specs(options(tmp_path), Layout(tmp_path), 20_001):
+    for spec in python_specs(options(tmp_path), Layout(tmp_path)):
         assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
 
 

@@ -16,7 +16,7 @@ from infra.local.spec import Spec
 from infra.local.state import MeshState
 from tests.fakes.certificates import certificates
 
-PORTS = {"grpc": 5, "metrics": 6, "http": 7, "edge": 8, "admin": 9}
+PORTS = {"grpc": 5, "metrics": 6, "edge": 8}
 
 
 def secured(tmp_path: Path) -> tuple[Options, Layout]:
@@ -29,22 +29,23 @@ def secured(tmp_path: Path) -> tuple[Options, Layout]:
 
 def test_every_python_service_has_its_own_certificate(tmp_path: Path) -> None:
     options, layout = secured(tmp_path)
-    for spec in python_specs(options, layout, 20_001):
+    for spec in python_specs(options, layout):
         env = spec.command(PORTS).env
         prefix, own = f"HEADWORKS_{spec.service.upper()}_TLS_", Folder(layout.tls).files(spec.service)
         told = [env[prefix + name] for name in ("CERTIFICATE", "PRIVATE_KEY", "CA")]
         assert told == [str(own.certificate), str(own.private_key), str(own.ca)]
         bootstrap = json.loads(Path(env["GRPC_XDS_BOOTSTRAP"]).read_text())
-        assert bootstrap["xds_servers"][0]["channel_creds"][0]["config"]["certificate_file"] == str(own.certificate)
+        assert bootstrap["certificate_providers"]["mesh"]["config"]["certificate_file"] == str(own.certificate)
+        assert bootstrap["xds_servers"][0]["channel_creds"] == [{"type": "insecure"}], "control is at a Unix socket"
         assert (env.get("HEADWORKS_CONTROL_EDGE_SECRETS") == str(layout.secrets)) == (spec.service == "control")
 
 
-def test_triton_and_envoy_have_theirs(tmp_path: Path) -> None:
+def test_envoy_has_its_own_and_triton_needs_none(tmp_path: Path) -> None:
     options, layout = secured(tmp_path)
-    made: dict[str, Spec] = {spec.service: spec for spec in mesh_specs(options, layout, "hw_key", 20_001)}
+    made: dict[str, Spec] = {spec.service: spec for spec in mesh_specs(options, layout, "hw_key")}
     argv = made["triton"].command(PORTS).argv
-    assert {"--grpc-use-ssl=true", "--grpc-use-ssl-mutual=true"} <= set(argv)
-    assert f"--grpc-server-key={layout.tls / 'triton.key'}" in argv
+    assert f"--grpc-address=unix:{layout.sockets / 'triton'}" in argv
+    assert "--allow-http=false" in argv
     made["envoy"].command(PORTS)
     assert {path.name for path in layout.secrets.iterdir()} == {"edge.json", "mesh.json", "ca.json"}
     assert str(layout.tls / "edge.key") in (layout.secrets / "edge.json").read_text()
@@ -56,7 +57,7 @@ def test_a_mesh_without_tls_says_nothing_of_it(tmp_path: Path) -> None:
     options = make_options(tmp_path, None, {}, None, {})
     tls.check(options, layout)
     assert not layout.tls.exists()
-    for spec in mesh_specs(options, layout, "hw_key", 20_001):
+    for spec in mesh_specs(options, layout, "hw_key"):
         command = spec.command(PORTS)
         assert not [name for name in command.env if "_TLS_" in name or name.endswith("EDGE_SECRETS")]
         assert not [flag for flag in command.argv if "ssl" in flag]

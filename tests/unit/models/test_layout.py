@@ -11,7 +11,7 @@ from services.models import layout, triton
 from services.models.layout import ConfigMismatch, lay_out_backend, lay_out_repository, render_embed
 from services.models.settings import ModelsSettings
 
-PORTS = triton.Ports(grpc=7001, http=7002, metrics=7003)
+PORTS = triton.Listen(grpc=7001, metrics=7003)
 SETTINGS = ModelsSettings(threads=3, embed_instances=5, embed_queue_delay=250, answer_threshold=0.25)
 
 
@@ -62,9 +62,10 @@ def test_an_unknown_python_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_command_listens_on_the_loopback_only(tmp_path: Path) -> None:
     command = triton.prepare(tmp_path, PORTS, ModelsSettings(), {"HOME": "/home"})
     assert Path(command.argv[0]).is_file()
+    assert Path(command.argv[command.argv.index("services.models.launch") + 1]).name == "tritonserver"
     addresses = [argument for argument in command.argv if "-address=" in argument]
-    assert addresses == [f"--{name}-address=127.0.0.1" for name in ("grpc", "http", "metrics")]
-    assert {"--grpc-port=7001", "--http-port=7002", "--metrics-port=7003"} <= set(command.argv)
+    assert addresses == [f"--{name}-address=127.0.0.1" for name in ("grpc", "metrics")]
+    assert {"--grpc-port=7001", "--allow-http=false", "--metrics-port=7003"} <= set(command.argv)
     # Or it hangs up, with all calls under way, after three minutes of a quiet stream.
     assert "--grpc-http2-max-ping-strikes=0" in command.argv
     assert command.env["HOME"] == "/home"
