@@ -1,1 +1,3 @@
 """The `headworks` command."""
+
+import services as services  # first: it says to gRPC what to do when a process forks

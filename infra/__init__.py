@@ -1,1 +1,3 @@
 """Running the mesh: locally, and elsewhere."""
+
+import services as services  # first: it says to gRPC what to do when a process forks

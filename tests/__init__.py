@@ -1,0 +1,1 @@
+import services as services  # first: it says to gRPC what to do when a process forks

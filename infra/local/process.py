@@ -14,6 +14,7 @@ from infra.local.ports import PortBook, is_free
 from infra.local.probes import answers
 from infra.local.spec import Health, Spec
 from infra.local.wards import Child, WardenGone, Wards
+from services.runtime.children import ending
 
 STARTING_POLL = 0.1
 RUNNING_POLL = 1.0
@@ -123,7 +124,7 @@ class Process:
             self._child = None
             self.listening = False
             self.ready.clear()
-        return _ending(code)
+        return ending(code)
 
     async def _watch(self) -> None:
         """Keep `health` true while the process lives."""
@@ -164,12 +165,3 @@ class Process:
     def last_lines(self, lines: int = 20) -> list[str]:
         """The end of its log."""
         return logs.tail(self.log, lines)
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, event, fails, usage
+from tests.fakes.openai_upstream import Exchange, FakeOpenAi, calls, delta, event, fails, streams, usage
 
 PROMPT_TOKENS = 10
 PAUSE = 0.01
@@ -17,8 +17,15 @@ PAUSE = 0.01
 async def obey(exchange: Exchange) -> None:
     """Told "say TEXT", it answers with TEXT, three characters a piece; told "count N", with N words, one each
     hundredth of a second; told "fail STATUS TEXT", with that error. Each piece is a token, and each prompt has
-    PROMPT_TOKENS."""
-    verb, _, rest = str(exchange.body["messages"][-1]["content"]).partition(" ")
+    PROMPT_TOKENS. Told "call TOOL ARGUMENTS", it calls that tool, and then answers with what the tool gave."""
+    last = exchange.body["messages"][-1]
+    verb, _, rest = str(last["content"]).partition(" ")
+    if last["role"] == "tool":
+        verb, rest = "say", str(last["content"])
+    if verb == "call":
+        name, _, arguments = rest.partition(" ")
+        await streams(calls((name, arguments)), usage(PROMPT_TOKENS, 1))(exchange)
+        return
     if verb == "fail":
         status, _, text = rest.partition(" ")
         await fails(int(status), f"no good: {text}")(exchange)

@@ -52,6 +52,16 @@ def delta(finish: str | None = None, **said: Any) -> Chunk:
     return {"choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
 
 
+def calls(*wanted: tuple[str, str]) -> Chunk:
+    """A chunk that calls tools, each by its name and its arguments, and ends the answer."""
+    functions = [{"name": name, "arguments": arguments} for name, arguments in wanted]
+    listed = [
+        {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+        for index, function in enumerate(functions)
+    ]
+    return delta("tool_calls", tool_calls=listed)
+
+
 def usage(prompt: int, completion: int, cached: int = 0) -> Chunk:
     """The chunk with the usage, which has no choices."""
     counted = {"prompt_tokens": prompt, "completion_tokens": completion}

@@ -15,11 +15,13 @@ DOMAIN = (
     "services/runtime/language",
 )  # fmt: skip
 # The parts of the runtime that know nothing of the wire.
-PURE = ("services.runtime.errors", "services.runtime.language")
+PURE = ("services.runtime.children", "services.runtime.errors", "services.runtime.language")
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}
 ENVIRONMENT = (
     "settings.py",
+    "services/__init__.py",  # tells gRPC what to do when a process forks
+    "services/orchestrator/tools/sandbox/launch.py",  # empties it
     "services/models/triton.py",  # hands its own on to the Triton that it starts
     "services/models/repository/",  # Triton starts these, and gives them nothing but its environment
 )
@@ -53,7 +55,7 @@ def wrong_directions(root: Path) -> Iterator[str]:
         parts = name.split("/")
         own = "gateway" if parts[0] == "gateway" else f"services.{parts[1].removesuffix('.py')}"
         for imported in imports(name, tree):
-            if within(imported, *PACKAGES) and not within(imported, own, "services.runtime"):
+            if within(imported, *PACKAGES) and not within(imported, own, "services.runtime") and imported != "services":
                 yield f"{name} imports {imported}"
 
 

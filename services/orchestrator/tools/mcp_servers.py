@@ -21,6 +21,7 @@ from services.orchestrator.tools.arguments import Schema
 from services.orchestrator.tools.mcp_results import text_of
 from services.orchestrator.tools.mcp_stdio import stdio
 from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
+from services.runtime.children import DiedAtStart, once_more
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
@@ -116,18 +117,26 @@ class _Session:
 
     async def _own(self, config: McpConfig) -> None:
         try:
-            async with _connected(config) as client:
-                if not self._ready.done():
-                    self._ready.set_result(client)
-                await self._leave.wait()
+            await once_more(lambda: self._hold(config))
         except (Exception, asyncio.CancelledError) as error:
             if not isinstance(error, asyncio.CancelledError):
                 log.warning("an MCP session failed", exc_info=error)
             if not self._ready.done():
-                self._ready.set_exception(ServerGone("the server did not start"))
+                self._ready.set_exception(ServerGone(_reason(error)))
                 self._ready.exception()  # heard, whether or not somebody waits
             if isinstance(error, asyncio.CancelledError):
                 raise
+
+    async def _hold(self, config: McpConfig) -> None:
+        """Raises DiedAtStart, and what a session ends with."""
+        async with _connected(config) as client:
+            if not self._ready.done():
+                self._ready.set_result(client)
+            await self._leave.wait()
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, DiedAtStart) else "the server did not start"
 
 
 @asynccontextmanager
@@ -219,7 +228,7 @@ class McpServer:
                 self._failures += 1
                 pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self._failures - 1))
                 self._not_before = time.monotonic() + pause
-                raise ServerGone(f"the server {self.name} does not start") from error
+                raise ServerGone(f"the server {self.name} does not start: {error}") from error
             self._failures = 0
             self._sessions.append(session)
             return session

@@ -17,6 +17,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
+from services.runtime.children import DiedAtStart
+
 MAX_LINE = 32 << 20  # a text often comes twice, as content and as structured content
 # How long a server may take to go: after its input is closed, and again after SIGTERM.
 PATIENCE = 2.0
@@ -29,38 +31,58 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def stdio(command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> AsyncIterator[tuple[Inbox, Outbox]]:
     """A server in a process group of its own, which is ended with the block. `env` is added to HOME, PATH and the like.
-    Raises OSError where it cannot be started."""
+    Raises OSError where it cannot be started, DiedAtStart where a signal ended it before it said anything."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env=get_default_environment() | dict(env), cwd=cwd, start_new_session=True, limit=MAX_LINE,
     )  # fmt: skip
+    lines = _Lines(process)
+    died: DiedAtStart | None = None
     delivery, inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outbox, sending = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_read, process, delivery)
+            group.start_soon(_read, lines, delivery)
             group.start_soon(_write, process, sending, delivery)
             try:
                 yield inbox, outbox
             finally:
                 with anyio.CancelScope(shield=True):
-                    await _end(process)
+                    code = await _end(process)
                 group.cancel_scope.cancel()
+                if code is not None and code < 0 and not lines.heard:
+                    died = DiedAtStart(command[0], code)
+    except Exception as error:
+        if died is not None:
+            raise died from error
+        raise
     finally:
         for stream in (delivery, inbox, outbox, sending):
             stream.close()
 
 
-async def _read(
-    process: asyncio.subprocess.Process, delivery: MemoryObjectSendStream[SessionMessage | Exception]
-) -> None:
+class _Lines:
+    """What a server writes. `heard`: whether it wrote anything."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None  # noqa: S101 (for the type checker)
+        self._source = process.stdout
+        self.heard = False
+
+    async def next(self) -> bytes:
+        """The next line; empty at the end. Raises ValueError for one that is too long."""
+        line = await self._source.readline()
+        self.heard = self.heard or bool(line)
+        return line
+
+
+async def _read(lines: _Lines, delivery: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
     """Deliver the messages; the end of the delivery is the end of the session."""
-    assert process.stdout is not None  # noqa: S101 (for the type checker)
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
         async with delivery:
             while True:
                 try:
-                    line = await process.stdout.readline()
+                    line = await lines.next()
                 except ValueError:
                     log.warning("an MCP server sent a message of more than %d bytes", MAX_LINE)
                     return
@@ -90,11 +112,14 @@ async def _write(
         delivery.close()  # whoever waits for an answer hears that there will be none
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its input, and end the group by force where it does not go. What the leader leaves behind is killed."""
+async def _end(process: asyncio.subprocess.Process) -> int | None:
+    """Close its input, and end the group by force where it does not go. What the leader leaves behind is killed.
+
+    The exit code of one that went by itself."""
     assert process.stdin is not None  # noqa: S101 (for the type checker)
     process.stdin.close()
-    if not await _gone(process):
+    code = process.returncode if await _gone(process) else None
+    if code is None:
         _signal(process, signal.SIGTERM)
         await _gone(process)
     _signal(process, signal.SIGKILL)
@@ -102,6 +127,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     transport = getattr(process, "_transport", None)  # nothing public closes the pipes that a survivor holds
     if transport is not None:
         transport.close()
+    return code
 
 
 async def _gone(process: asyncio.subprocess.Process) -> bool:

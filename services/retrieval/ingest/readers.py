@@ -11,23 +11,27 @@ from services.retrieval.errors import DocumentEmpty, DocumentError, DocumentUnre
 from services.retrieval.ingest import media
 from services.retrieval.ingest.digest import Digest, digest
 from services.retrieval.ingest.split import Piece
-from services.retrieval.ingest.worker import LENGTHS, frame
+from services.retrieval.ingest.worker import LENGTHS, READY, frame
+from services.runtime.children import DiedAtStart, once_more
 
 AT_ONCE = 64 << 10
 IDLE_SECONDS = 30.0
+START_SECONDS = 30.0
 SAFE = (media.PLAIN, media.MARKDOWN)
 
 
 class Readers:
     """Reads documents, at most `workers` outside of this process at once, each within `seconds`.
 
-    Processes start when they are needed and end after half a minute without work.
+    Processes start when they are needed and end after half a minute without work. `interpreter` is the Python that
+    runs them.
     """
 
-    def __init__(self, workers: int, seconds: float, memory_bytes: int) -> None:
+    def __init__(self, workers: int, seconds: float, memory_bytes: int, interpreter: str = sys.executable) -> None:
         self._slots = asyncio.Semaphore(workers)
         self._seconds = seconds
         self._memory = memory_bytes
+        self._interpreter = interpreter
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
 
@@ -60,12 +64,24 @@ class Readers:
         await asyncio.gather(*(self._drop(worker) for worker in tuple(self._all)))
 
     async def _start(self) -> "_Worker":
+        """A process that is there. Raises DocumentUnreadable, for its first document, where none begins."""
+        try:
+            return await once_more(self._begin)
+        except DiedAtStart as error:
+            raise DocumentUnreadable(str(error)) from error
+
+    async def _begin(self) -> "_Worker":
         worker = _Worker(
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.retrieval.ingest.worker", str(self._memory), stdin=PIPE, stdout=PIPE
+                self._interpreter, "-m", "services.retrieval.ingest.worker", str(self._memory), stdin=PIPE, stdout=PIPE
             )
         )
         self._all.add(worker)
+        try:
+            await worker.ready()
+        except BaseException:
+            await self._drop(worker)
+            raise
         return worker
 
     def _rest(self, worker: "_Worker") -> None:
@@ -91,6 +107,18 @@ class _Worker:
     def __init__(self, process: Process) -> None:
         self._process = process
         self.retire: asyncio.TimerHandle | None = None
+
+    async def ready(self) -> None:
+        """Returns once the process has begun. Raises DiedAtStart."""
+        source = self._process.stdout
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                if source and await source.read(len(READY)) == READY:
+                    return
+                code = await self._process.wait()
+        except TimeoutError:
+            code = None
+        raise DiedAtStart("the process that reads documents", code)
 
     async def read(self, media_type: str, data: bytes, max_chars: int, seconds: float) -> Digest:
         """Raises EOFError, OSError where the process ends instead of answering."""

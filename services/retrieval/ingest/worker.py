@@ -1,8 +1,8 @@
 """The process that reads documents which may hang it or blow it up: python -m services.retrieval.ingest.worker.
 
-It answers frames on its standard input with frames on its standard output until its input ends. A frame is a JSON
-head and a body, each behind its length (u32, little-endian). Request: {"media_type", "max_chars", "seconds"} and the
-document. Response: {"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
+It writes READY, then answers frames on its standard input with frames on its standard output until its input ends. A
+frame is a JSON head and a body, each behind its length (u32, little-endian). Request: {"media_type", "max_chars",
+"seconds"} and the document. Response: {"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
 """
 
 import resource
@@ -17,6 +17,7 @@ from services.retrieval.errors import DocumentError
 from services.retrieval.ingest.digest import Digest, digest
 
 LENGTHS = struct.Struct("<II")
+READY = b"!"
 
 
 def frame(head: object, body: bytes) -> bytes:
@@ -30,6 +31,8 @@ def main(memory_bytes: int, source: BinaryIO, sink: BinaryIO) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sink.write(READY)
+    sink.flush()
     while lengths := source.read(LENGTHS.size):
         head_length, body_length = LENGTHS.unpack(lengths)
         head = orjson.loads(source.read(head_length))

@@ -26,6 +26,7 @@ from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Spar
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
 from services.retrieval.store.folders import Folders, Marked
+from services.runtime.children import DiedAtStart, once_more
 from services.runtime.errors import CollectionNotFound
 
 log = logging.getLogger(__name__)
@@ -253,11 +254,22 @@ def _leave(opened: _Open) -> None:
 
 async def _optimized(folder: Path, still: Callable[[], bool]) -> bool:
     """Index the shard in `folder` in another process; False where it fails, or is no longer wanted."""
+    try:
+        return await once_more(lambda: _optimize_once(folder, still))
+    except DiedAtStart as error:
+        log.warning("a collection is not indexed: %s", error)
+        return False
+
+
+async def _optimize_once(folder: Path, still: Callable[[], bool]) -> bool:
+    """Raises DiedAtStart where the process is ended by a signal that is not ours; the folder is nobody else's yet."""
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, str(folder))
     ended = asyncio.create_task(child.wait())
     try:
         while not ended.done() and still():
             await asyncio.wait([ended], timeout=POLL_SECONDS)
+        if child.returncode is not None and child.returncode < 0:
+            raise DiedAtStart("the process that indexes", child.returncode)
         return child.returncode == 0
     finally:
         if child.returncode is None:

@@ -52,6 +52,7 @@ def protect(order: dict[str, Any]) -> list[str]:
     libc.prctl("death with the parent", libc.PR_SET_PDEATHSIG, 9)
     standard, dynamic = sysconfig.get_path("stdlib"), _dynamic()
     paths = [*LIBRARIES, *SHARED, standard]
+    os.umask(0o022)  # the folders of its own root are read by the user that it becomes
     scratch = order["folder"]
     separate = order["namespaces"] and namespaces.enter()
     if separate:
@@ -126,11 +127,13 @@ def _shed_capabilities() -> None:
 
 
 def forget() -> None:
-    """Leave the code a fresh interpreter: no modules of the project, no path to it, no arguments, no input."""
+    """Leave the code a fresh interpreter: no modules of the project, no path to it, no arguments, no variables, no
+    input."""
     for name in [name for name in sys.modules if name == "services" or name.startswith("services.")]:
         del sys.modules[name]
     sys.path.pop(0)
     sys.argv[:] = [FILENAME]
+    os.environ.clear()
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from services.orchestrator.tools.sandbox.libc import Refused
+from services.runtime.children import DiedAtStart, once_more
 
 ROOT = Path(__file__).parents[4]
 BOOTSTRAP = (
@@ -68,11 +69,13 @@ class Sandbox:
         self._namespaces = namespaces
 
     async def run(self, code: str, limits: Limits) -> Outcome:
-        """Raises Refused where the protection that it needs cannot be had."""
+        """Raises Refused where the protection that it needs cannot be had, or no process."""
         async with self._slots:
             folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="headworks-sandbox-")
             try:
-                return await self._run(code, limits, folder)
+                return await once_more(lambda: self._run(code, limits, folder))
+            except DiedAtStart as error:
+                raise Refused(str(error)) from error
             finally:
                 # Even for a caller who was cancelled.
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
@@ -120,12 +123,13 @@ class Sandbox:
             process.stdin.write(program)
             await process.stdin.drain()
             process.stdin.close()
-        except (BrokenPipeError, ConnectionResetError):
+        except (OSError, RuntimeError):
             pass  # it ended before it read; its status says why
-        async with asyncio.timeout(START_SECONDS):
-            word, _, told = (await status).partition(": ")
+        word, _, told = (await _within(START_SECONDS, status)).partition(": ")
+        if not word:
+            raise DiedAtStart("the sandbox", await _code(process))
         if word != "ready":
-            raise Refused(told or "the sandbox could not be started")
+            raise Refused(told)
         watch = _Watch(limits, None if "namespaces" in told.split() else folder)
         await watch.read(process.stdout)
         if watch.stopped_for:
@@ -200,6 +204,20 @@ def _size(folder: Path) -> int:
         with suppress(OSError):
             total += path.lstat().st_size
     return total
+
+
+async def _within(seconds: float, status: "asyncio.Task[str]") -> str:
+    """What the process says; nothing where it says nothing in time."""
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(status, seconds)
+    return ""
+
+
+async def _code(process: asyncio.subprocess.Process) -> int | None:
+    """The exit code of a process that has ended, or is about to; None where it goes on."""
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), DRAIN_SECONDS)
+    return None
 
 
 def _read_all(descriptor: int) -> str:

@@ -225,3 +225,22 @@ async def test_a_server_that_does_not_start(config: McpConfig) -> None:
             with pytest.raises(ServerGone):
                 await server.tools()
     assert len(psutil.Process().children()) == before
+
+
+@pytest.mark.parametrize(("deaths", "starts"), [(1, True), (2, False)])
+async def test_a_process_that_dies_before_it_says_anything_is_started_once_more(
+    tmp_path: Path, deaths: int, starts: bool
+) -> None:
+    count = tmp_path / "count"
+    script = (
+        f"echo x >> {count}; [ $(wc -l < {count}) -gt {deaths} ] || kill -SEGV $$; "
+        f"exec {sys.executable} -m tests.fakes.mcp_server"
+    )
+    async with opened(McpConfig(("/bin/sh", "-c", script), cwd=str(ROOT))) as server:
+        if starts:
+            assert await server.tools()
+        else:
+            with pytest.raises(ServerGone) as caught:
+                await server.tools()
+            assert "/bin/sh did not begin: killed by SIGSEGV" in str(caught.value.__cause__)
+    assert len(count.read_text().split()) == 2

@@ -312,8 +312,31 @@ async def test_without_its_protection_no_code_runs(tmp_path: Path) -> None:
     broken = folder / "python"
     broken.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(Refused, match="could not be started"):
+    with pytest.raises(Refused, match="the sandbox did not begin: exited with code 1"):
         await Sandbox(interpreter=str(broken)).run("print('ran')", LIMITS)
+
+
+@pytest.mark.parametrize(("deaths", "output"), [(1, "ran\n"), (2, None)])
+async def test_a_process_that_dies_before_it_begins_is_started_once_more(
+    tmp_path: Path, deaths: int, output: str | None
+) -> None:
+    python = getattr(sys, "_base_executable", sys.executable)
+    frail, count = tmp_path / "python", tmp_path / "count"
+    frail.write_text(f'#!/bin/sh\necho x >> {count}\n[ $(wc -l < {count}) -gt {deaths} ] || kill -SEGV $$\n'
+                     f'exec {python} "$@"\n')  # fmt: skip
+    frail.chmod(0o755)
+    sandbox = Sandbox(interpreter=str(frail))
+    if output is None:
+        with pytest.raises(Refused, match="the sandbox did not begin: killed by SIGSEGV"):
+            await sandbox.run("print('ran')", LIMITS)
+    else:
+        assert (await sandbox.run("print('ran')", LIMITS)).output == output
+    assert len(count.read_text().split()) == 2
+
+
+async def test_code_that_a_signal_ends_is_not_run_again(sandbox: Sandbox) -> None:
+    died = await run(sandbox, "import os, signal; print('ran', flush=True); os.kill(os.getpid(), signal.SIGSEGV)")
+    assert (died.output, died.status) == ("ran\n", -signal.SIGSEGV)
 
 
 async def tool_result(code: str, limits: Limits = LIMITS) -> ToolResult:

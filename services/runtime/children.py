@@ -1,0 +1,35 @@
+"""Child processes that die before they begin: started once more, then named."""
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class DiedAtStart(Exception):
+    """A child ended before it did anything; the message says which, and how."""
+
+    def __init__(self, program: str, code: int | None) -> None:
+        super().__init__(f"{program} did not begin" + (f": {ending(code)}" if code is not None else ""))
+
+
+def ending(code: int) -> str:
+    """How a process ended, from its exit code; a negative one is the signal that ended it."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+async def once_more(start: Callable[[], Awaitable[T]]) -> T:
+    """What `start` gives, on a second attempt where the child of the first died at its start. Raises DiedAtStart."""
+    try:
+        return await start()
+    except DiedAtStart as error:
+        log.warning("a child is started once more: %s", error)
+        return await start()
