@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from services.orchestrator.agents.bounds import offered
 from services.orchestrator.agents.citations import Writer
 from services.orchestrator.conversation import Form
 from services.orchestrator.generate.catalogue import Served
@@ -78,7 +79,8 @@ class BareModel:
         started = asked = clock()
         waited = 0.0
         ended: Ended | None = None
-        async with aclosing(self._served.generator.generate(_generation(ask))) as pieces:
+        generation = _generation(ask)
+        async with aclosing(self._served.generator.generate(generation)) as pieces:
             async for piece in pieces:
                 waited += clock() - asked
                 if type(piece) is Piece:
@@ -96,11 +98,12 @@ class BareModel:
         if ended is None:
             raise RuntimeError(f"{name} ended without saying why")
         requested = sum(isinstance(body, ToolCallRequested) for body in before)
+        calls = offered(generation, calls)
         for call in calls[requested:]:
             yield ToolCallRequested(call, 1, callers=True)
         tokens = ended.tokens
         usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
-        finish = Finish.TOOL_CALLS if calls else ended.finish
+        finish = Finish.TOOL_CALLS if calls else Finish.STOP if ended.finish is Finish.TOOL_CALLS else ended.finish
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
 

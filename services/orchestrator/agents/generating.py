@@ -1,13 +1,13 @@
 """The step that asks the model."""
 
-import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up, permitted
 from services.orchestrator.agents.citations import Writer
-from services.orchestrator.agents.limits import SECONDS
 from services.orchestrator.agents.ordering import Order
 from services.orchestrator.agents.transcript import canonical
 from services.orchestrator.agents.work import Bodies, Work
@@ -15,7 +15,7 @@ from services.orchestrator.generate.generator import Calls, Ended, Finish, Gener
 from services.orchestrator.runs.events import StepFinished, StepStarted, ToolCallRequested, UsageReported
 from services.orchestrator.tools.tool import ToolCall
 
-CHARACTERS_A_TOKEN = 4
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -44,12 +44,15 @@ async def generate(work: Work, order: Order) -> Bodies:
             if not work.held:
                 for body in writer.write(piece.text, piece.citation, piece.tokens):
                     yield body
-    for requested in _requests(work, heard.calls, step.number):
+    calls = permitted(order.generation, heard.calls)
+    if len(calls) < len(heard.calls):
+        log.warning("calls that the model was not free to make", extra={"model": model, "calls": len(heard.calls)})
+    for requested in _requests(work, calls, step.number):
         yield requested
-    ended = heard.ended or _given_up(work, order.generation, heard)
+    ended = heard.ended or given_up(order.generation, "".join(heard.text))
     took = time.monotonic() - started
     work.hops[work.served.generator.name] += took
-    finish = Finish.TOOL_CALLS if heard.calls else ended.finish if heard.ended else ""
+    finish = Finish.TOOL_CALLS if calls else _without_calls(ended.finish) if heard.ended else ""
     if finish == Finish.LENGTH and order.capped:
         work.limit = order.capped
     usage = usage_of(work, ended.tokens)
@@ -62,20 +65,17 @@ def usage_of(work: Work, tokens: Tokens) -> UsageReported:
 
 
 async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece, None]:
-    """The pieces of text, until the model ends or the run's time is over."""
-    pieces = work.served.generator.generate(generation)
-    ends = work.clock.ends(work.spec.limits.seconds)
+    """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
+    most = generation.sampling.max_tokens or work.served.entry.sampling.max_tokens
     clock = time.monotonic
-    try:
+    async with aclosing(bounded(work.served.generator.generate(generation), work.ends, most)) as pieces:
         while True:
             asked = clock()
             try:
-                async with asyncio.timeout(None if ends is None else ends - asked):
-                    piece = await anext(pieces, None)
-            except TimeoutError:
-                if ends is None or clock() < ends:
-                    raise
-                work.limit = SECONDS
+                piece = await anext(pieces, None)
+            except BrokenOff as broken:
+                work.limit = broken.limit or work.limit
+                heard.ended = None if broken.limit else given_up(generation, "".join(heard.text))
                 return
             finally:
                 heard.waited += clock() - asked
@@ -90,8 +90,11 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 heard.calls += piece.calls
             else:
                 heard.ended = piece
-    finally:
-        await pieces.aclose()
+
+
+def _without_calls(finish: Finish) -> Finish:
+    """Of an answer whose calls, if it had any, are left out."""
+    return Finish.STOP if finish is Finish.TOOL_CALLS else finish
 
 
 def _requests(work: Work, calls: Sequence[ToolCall], step: int) -> list[ToolCallRequested]:
@@ -113,9 +116,3 @@ def _requests(work: Work, calls: Sequence[ToolCall], step: int) -> list[ToolCall
 
 def canonical_call(call: ToolCall) -> tuple[str, str]:
     return call.name, canonical(call.arguments_json)
-
-
-def _given_up(work: Work, generation: Generation, heard: _Heard) -> Ended:
-    """The end of a generation that was broken off, whose tokens can only be guessed."""
-    read = sum(len(message.content) for message in generation.messages) // CHARACTERS_A_TOKEN
-    return Ended(Finish.LENGTH, Tokens(read, sum(map(len, heard.text)) // CHARACTERS_A_TOKEN))

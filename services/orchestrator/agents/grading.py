@@ -4,6 +4,7 @@ import time
 
 from services.orchestrator.agents.graders.grader import Grade, Grader, Question
 from services.orchestrator.agents.graders.make import grader_of
+from services.orchestrator.agents.limits import reached, soft
 from services.orchestrator.agents.retrieving import question_of
 from services.orchestrator.agents.spec import GraderSpec
 from services.orchestrator.agents.work import Bodies, Work
@@ -34,7 +35,7 @@ async def grade(work: Work) -> Bodies:
         yield StepStarted(state.steps + 1, StepKind.GRADE)
     number, attempt = state.steps, state.repairs + 1
     known = {verdict.grader for verdict in verdicts(work)}
-    question = Question(question_of(work), draft.text, work.passages, _evidence(work), work.checker)
+    question = Question(question_of(work), draft.text, work.passages, _evidence(work), work.checker, work.ends)
     started = time.monotonic()
     usage = UsageReported(0, 0)
     for spec in work.spec.graders:
@@ -48,6 +49,10 @@ async def grade(work: Work) -> Bodies:
 
 
 async def _judge(work: Work, spec: GraderSpec, question: Question) -> Grade:
+    limit = reached(work.spec.limits, work.state, work.clock.elapsed)
+    if limit and not soft(limit):
+        work.limit = limit
+        return Grade(False, 0.0, f"it was not judged: the limit on {limit} was reached")
     grader: Grader = grader_of(spec, work.served, work.kit.models, work.kit.embedder)
     return await grader.grade(question)
 

@@ -146,11 +146,14 @@ async def _ask_model(work: Work) -> Bodies | Outcome:
 
 
 async def _order(work: Work) -> Order | None:
-    """What to ask the model next: for its last words where a limit is reached; None where it leaves none."""
+    """What to ask the model next: for its last words, once, where a limit is reached; None where it leaves none."""
     work.limit = work.limit or reached(work.spec.limits, work.state, work.clock.elapsed)
     if not work.limit:
         return await order(work, StepKind.GENERATE)
-    return await order(work, StepKind.GENERATE, (CLOSE,), tools=False) if soft(work.limit) else None
+    if work.closing or not soft(work.limit):
+        return None
+    work.closing = True
+    return await order(work, StepKind.GENERATE, (CLOSE,), tools=False)
 
 
 async def _again(work: Work) -> Bodies:

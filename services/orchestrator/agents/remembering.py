@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import astuple
 
+from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.work import Bodies, Work
-from services.orchestrator.conversation import Message, Role
+from services.orchestrator.conversation import Message, Role, Sampling
 from services.orchestrator.generate.generator import Ended, Generation, Piece, Tokens
 from services.orchestrator.runs.events import StepFinished, StepKind, StepStarted, UsageReported
 
@@ -13,6 +15,8 @@ SUMMARISE = (
     "Sum up the conversation for yourself in at most 150 words: what was asked, what was found, what was agreed. "
     "Write the summary only."
 )
+SUMMARY_TOKENS = 600
+"""Room for what is asked for, in any language."""
 
 
 def recalls(work: Work) -> bool:
@@ -55,13 +59,15 @@ async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str
     known = f"So far: {summary}\n\n" if summary else ""
     asked = (Message(Role.SYSTEM, SUMMARISE), Message(Role.USER, known + spoken))
     parts: list[str] = []
-    pieces = work.served.generator.generate(Generation(asked, priority=work.ask.priority))
+    generation = Generation(asked, sampling=Sampling(max_tokens=SUMMARY_TOKENS), priority=work.ask.priority)
     try:
-        async for piece in pieces:
-            if isinstance(piece, Piece):
-                parts.append(piece.text)
-            elif isinstance(piece, Ended):
-                work.summaries.append(piece.tokens)
-    finally:
-        await pieces.aclose()
+        pieces = bounded(work.served.generator.generate(generation), work.ends, SUMMARY_TOKENS)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Piece):
+                    parts.append(piece.text)
+                elif isinstance(piece, Ended):
+                    work.summaries.append(piece.tokens)
+    except BrokenOff:
+        work.summaries.append(given_up(generation, "".join(parts)).tokens)
     return "".join(parts).strip()

@@ -60,7 +60,7 @@ class Kit:
 @dataclass(slots=True)
 class Work:
     """One run. `form` is the answer's, `checker` checks it; `limit` has ended the run, where it is not empty;
-    `screened` are verdicts on what was read that are not told yet."""
+    `closing`: the model was asked for its last words; `screened`: verdicts on what was read that are not told yet."""
 
     spec: Spec
     served: Served
@@ -76,6 +76,7 @@ class Work:
     found: Found | None = None
     window: Window | None = None
     limit: str = ""
+    closing: bool = False
     said: bool = False
     summaries: list[Tokens] = field(default_factory=list)
     screened: list[VerdictGiven] = field(default_factory=list)
@@ -102,10 +103,14 @@ class Work:
         return (self.ask.collection,) if self.ask.collection else self.spec.retrieval.collections
 
     @property
+    def ends(self) -> float | None:
+        """When the run's time is over, on the monotonic clock; None where it has no limit."""
+        return self.clock.ends(self.spec.limits.seconds)
+
+    @property
     def deadline(self) -> float:
         """When tools must be done, on the monotonic clock."""
-        ends = self.clock.ends(self.spec.limits.seconds)
-        return self.journal.deadline if ends is None else min(self.journal.deadline, ends)
+        return self.journal.deadline if self.ends is None else min(self.journal.deadline, self.ends)
 
     def outcome(self, reason: FinishReason) -> Outcome:
         """The run's end. A limit goes before any other reason but a refusal."""

@@ -13,13 +13,15 @@ NOTHING = UsageReported(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An answer to be judged. `evidence`: the texts that it may rest on."""
+    """An answer to be judged. `evidence`: the texts that it may rest on; `ends`: when judging must be over, on the
+    monotonic clock."""
 
     question: str
     answer: str
     passages: Sequence[Passage] = ()
     evidence: tuple[str, ...] = ()
     checker: Checker | None = None
+    ends: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 import orjson
 
+from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.graders.grader import Grade, Question
 from services.orchestrator.agents.graders.sentences import sentences_of
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role, Sampling
@@ -12,6 +13,7 @@ from services.orchestrator.generate.generator import Calls, Ended, Generation, P
 from services.orchestrator.runs.events import UsageReported
 
 MOST_EVIDENCE = 24_000
+MOST_TOKENS = 512
 _SCHEMA = {
     "type": "object",
     "properties": {
@@ -54,7 +56,9 @@ class JudgeGrounded:
             return Grade(True, 1.0, "the answer claims nothing")
         sources = "\n\n".join(question.evidence)[:MOST_EVIDENCE]
         numbered = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(said, 1))
-        text, usage = await _ask(self._judge, _GROUNDED, f"Sources:\n{sources}\n\nAnswer:\n{numbered}", _SCHEMA)
+        text, usage = await _ask(
+            self._judge, _GROUNDED, f"Sources:\n{sources}\n\nAnswer:\n{numbered}", _SCHEMA, question.ends
+        )
         given = _object(text)
         numbers = given.get("unsupported") if given else None
         if given is None or not isinstance(numbers, list):
@@ -77,7 +81,7 @@ class JudgeAnswers:
 
     async def grade(self, question: Question) -> Grade:
         asked = f"Question:\n{question.question}\n\nAnswer:\n{question.answer[:MOST_EVIDENCE]}"
-        text, usage = await _ask(self._judge, _ANSWERS, asked, _ANSWERS_SCHEMA)
+        text, usage = await _ask(self._judge, _ANSWERS, asked, _ANSWERS_SCHEMA, question.ends)
         given = _object(text)
         if given is None:
             return Grade(False, 0.0, "the judge gave no verdict", usage=usage)
@@ -86,24 +90,29 @@ class JudgeAnswers:
         return Grade(passed, score, reason or ("it answers" if passed else "it does not answer"), usage=usage)
 
 
-async def _ask(judge: Served, system: str, asked: str, schema: dict[str, object]) -> tuple[str, UsageReported]:
-    """What the judge says, and what that took."""
+async def _ask(
+    judge: Served, system: str, asked: str, schema: dict[str, object], ends: float | None
+) -> tuple[str, UsageReported]:
+    """What the judge says, as far as it comes in time and in measure, and what that took."""
     generation = Generation(
         (Message(Role.SYSTEM, system), Message(Role.USER, asked)),
         response_format=ResponseFormat(Form.JSON_SCHEMA, "verdict", schema),
-        sampling=Sampling(temperature=0, max_tokens=512),
+        sampling=Sampling(temperature=0, max_tokens=MOST_TOKENS),
     )
     parts: list[str] = []
     tokens = Tokens()
-    async with aclosing(judge.generator.generate(generation)) as pieces:
-        async for piece in pieces:
-            match piece:
-                case Piece(text):
-                    parts.append(text)
-                case Calls():
-                    pass
-                case Ended(_, tokens):
-                    pass
+    try:
+        async with aclosing(bounded(judge.generator.generate(generation), ends, MOST_TOKENS)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Piece(text):
+                        parts.append(text)
+                    case Calls():
+                        pass
+                    case Ended(_, tokens):
+                        pass
+    except BrokenOff:
+        tokens = given_up(generation, "".join(parts)).tokens
     usage = UsageReported(tokens.read, tokens.written, tokens.cached, judge.entry.cost_nanos(tokens))
     return "".join(parts), usage
 

@@ -63,8 +63,17 @@ async def test_its_tools_are_the_callers() -> None:
     model, _ = bare(calls(("look", "{}"), ("unknown", "{")))
     got, outcome = await played(model, ASK)
     requested = [body for body in got if isinstance(body, ToolCallRequested)]
-    assert [(body.call.name, body.callers) for body in requested] == [("look", True), ("unknown", True)]
+    assert [(body.call.name, body.callers) for body in requested] == [("look", True)]
     assert outcome.reason is FinishReason.TOOL_CALLS
+
+
+@pytest.mark.parametrize(
+    "ask", [replace(ASK, tools=()), replace(ASK, tool_choice=ToolChoice(Choice.NONE))], ids=["no tools", "none"]
+)
+async def test_calls_that_it_was_not_free_to_make_are_not_handed_over(ask: Ask) -> None:
+    got, outcome = await played(bare(calls(("look", "{}"), text="So."))[0], ask)
+    assert not [body for body in got if isinstance(body, ToolCallRequested)]
+    assert (text(got), outcome.reason) == ("So.", FinishReason.STOP)
 
 
 @pytest.mark.parametrize("finish", [Finish.STOP, Finish.LENGTH])
