@@ -28,17 +28,19 @@ class Completion:
                 self._calls += [_without_index(call) for call in delta.get("tool_calls", ())]
 
     def json(self, gateway_seconds: float) -> Json:
-        """The completion. Its content is null where there are only calls of tools, as OpenAI has it."""
+        """The completion. Its content is null where there are only calls of tools, as OpenAI has it. Where a guard has
+        ended the answer no calls are left: the caller must not make a part of them."""
         seen = self._seen
         content = "".join(self._text)
+        calls = self._calls if seen.finish_reason != "content_filter" else []
         message: Json = {
             "role": "assistant",
-            "content": content if content or not self._calls else None,
+            "content": content if content or not calls else None,
             "refusal": None,
             "annotations": self._annotations,
         }
-        if self._calls:
-            message["tool_calls"] = self._calls
+        if calls:
+            message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": seen.finish_reason}
         return {
             **seen.head("chat.completion"),

@@ -14,6 +14,8 @@ from services.runtime.upstreams import (
     UpstreamRefused,
     UpstreamUnavailable,
     retry_after,
+    secrets_of,
+    without_secrets,
 )
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,4 @@ def _message(upstream: Upstream, body: bytes) -> str:
         return ""
     error = found.get("error", found) if isinstance(found, dict) else found
     message = (error.get("message") or error.get("detail") or "") if isinstance(error, dict) else error
-    key = upstream.headers.get("authorization", "").removeprefix("Bearer ")
-    text = str(message)
-    return (text.replace(key, "…") if key else text)[:LONGEST_MESSAGE]
+    return without_secrets(str(message), secrets_of(upstream.url, upstream.headers))[:LONGEST_MESSAGE]

@@ -15,6 +15,8 @@ MOST_MESSAGES = 1000
 CHARACTERS_PER_TOKEN = 4
 # Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
 _TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
+# By what names upstreams take the length of an answer.
+_LONGEST = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "min_tokens")
 _INNER = ("content", "tool_calls", "function", "function_call")
 
 
@@ -56,9 +58,11 @@ class Asked:
         return -(-sum(len(text.encode()) for text in self.texts) // CHARACTERS_PER_TOKEN) + 4 * len(self.places)
 
     def answer_tokens(self, upstream: Upstream) -> int:
-        """The most that the answer may have, as the caller limits it or, where it does not, as the file says."""
-        limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-        return limit if isinstance(limit, int) and limit > 0 else upstream.answer_tokens
+        """The most that the answer may have, as the caller limits it or, where it does not, as the file says.
+
+        Of several limits it is the largest: which of them an upstream goes by is its own affair."""
+        limits = [self.body.get(name) for name in _LONGEST]
+        return max((one for one in limits if isinstance(one, int) and one > 0), default=upstream.answer_tokens)
 
     def wire(self, upstream: Upstream) -> bytes:
         """The body for the upstream.
@@ -76,7 +80,7 @@ def parse(body: Json) -> Asked:
     """Raises BadRequest, naming the field."""
     if body.get("n") not in (None, 1):
         raise BadRequest("n must be 1", "n")
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in _LONGEST:
         fields.integer(body, name, 1, (1 << 31) - 1)
     options = fields.mapping(body, "stream_options")
     return Asked(

@@ -6,10 +6,12 @@ from gateway.openai.fields import Json
 from gateway.passthrough.chunk import Chunk
 from gateway.passthrough.ports import Spent
 from gateway.passthrough.request import CHARACTERS_PER_TOKEN
+from services.runtime.upstreams import field, tokens
 
 
 class Tally:
-    """Until the upstream tells its usage: a token for each piece of text, or for four characters where that is more."""
+    """Until the upstream tells its usage, and where that cannot be: a token for each piece of text, or for four
+    characters where that is more."""
 
     def __init__(self, prompt_tokens: int) -> None:
         self._prompt_tokens = prompt_tokens
@@ -31,17 +33,20 @@ class Tally:
     @property
     def completion_tokens(self) -> int:
         """Of the answer so far."""
-        counted = max(self._pieces, -(-self._characters // CHARACTERS_PER_TOKEN))
-        return counted if self._usage is None else _count(self._usage, "completion_tokens")
+        return tokens(field(self._usage, "completion_tokens"), self._counted)
+
+    @property
+    def _counted(self) -> int:
+        return max(self._pieces, -(-self._characters // CHARACTERS_PER_TOKEN))
 
     def spent(self, finish_reason: str = "") -> Spent:
         """What the call used, if it ended now and for this reason; the upstream's own where none is given."""
-        usage, reason = self._usage, finish_reason or self.finish_reason or "stop"
-        if usage is None:
-            return Spent(self._prompt_tokens, self.completion_tokens, 0, reason, estimated=True)
-        details = usage.get("prompt_tokens_details")
-        cached = _count(details, "cached_tokens") if isinstance(details, dict) else 0
-        return Spent(_count(usage, "prompt_tokens"), self.completion_tokens, cached, reason)
+        reason = finish_reason or self.finish_reason or "stop"
+        read = tokens(field(self._usage, "prompt_tokens"), self._prompt_tokens)
+        written = self.completion_tokens
+        said = (field(self._usage, "prompt_tokens"), field(self._usage, "completion_tokens"))
+        cached = min(read, tokens(field(field(self._usage, "prompt_tokens_details"), "cached_tokens"), 0))
+        return Spent(read, written, cached, reason, estimated=said != (read, written))
 
 
 def usage_json(spent: Spent) -> Json:
@@ -53,9 +58,3 @@ def usage_json(spent: Spent) -> Json:
         "total_tokens": read + written,
         "prompt_tokens_details": {"cached_tokens": spent.cached_tokens},
     }
-
-
-def _count(values: Json, name: str) -> int:
-    """A number that the upstream tells, and which may be anything."""
-    value = values.get(name)
-    return max(value, 0) if isinstance(value, int) else 0

@@ -8,18 +8,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
+from headworks.orchestrator.v1 import tool_pb2
 
 from gateway.guard.finding import Finding
 from gateway.guard.stream import OutputStream, Released
 
 
 class EventScreen:
-    """`whole` screens a text that is no part of the answer; it gives what may be shown of it. `findings` are those of
-    the answer so far; once `blocked` is set nothing more comes out."""
+    """`released` screens a text that is no part of the answer. `findings` are those of the answer and of the calls that
+    it hands to the caller, so far; once `blocked` is set nothing more comes out."""
 
-    def __init__(self, stream: OutputStream, whole: Callable[[str], str]) -> None:
+    def __init__(self, stream: OutputStream, released: Callable[[str], Released]) -> None:
         self._stream = stream
-        self._whole = whole
+        self._screen = released
         self._held: deque[tuple[event_pb.RunEvent, int]] = deque()
         self._length = 0
         self._released = ""
@@ -38,6 +39,10 @@ class EventScreen:
                 self._hear(self._stream.feed(event.text.text))
             elif kind == "finished":
                 self._hear(self._stream.finish())
+            elif kind == "tool_call" and event.tool_call.callers:
+                self._hand_over(event.tool_call.call)
+                if self.blocked is not None:
+                    break
             else:
                 self._cover(kind, event)
             self._held.append((event, self._length))
@@ -77,6 +82,18 @@ class EventScreen:
         self._released = self._released[until - self._given :]
         self._given = until
         return text
+
+    def _hand_over(self, call: tool_pb2.ToolCall) -> None:
+        """A call that the caller is to make goes out as it may be made, or ends the answer."""
+        released = self._screen(call.arguments)
+        call.arguments = released.text
+        self.findings += released.findings
+        self.blocked = released.blocked
+
+    def _whole(self, text: str) -> str:
+        """What may be shown of a text beside the answer: nothing of one that is blocked."""
+        released = self._screen(text)
+        return "" if released.blocked is not None else released.text
 
     def _cover(self, kind: str | None, event: event_pb.RunEvent) -> None:
         """Texts that events carry beside the answer."""

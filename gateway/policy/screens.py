@@ -25,12 +25,16 @@ class Screens:
 
     def events(self) -> EventScreen:
         """For a run's events."""
-        return EventScreen(self.stream(), self.whole)
+        return EventScreen(self.stream(), self.released)
 
     def whole(self, text: str) -> str:
         """A text that is no part of the answer, as it may be shown; nothing of one that is blocked."""
-        released = self.stream().whole(text)
+        released = self.released(text)
         return "" if released.blocked is not None else released.text
+
+    def released(self, text: str) -> Released:
+        """What a screen makes of a text that is no part of the answer."""
+        return self.stream().whole(text)
 
 
 def screens(pipeline: Pipeline, vault: Vault, instructions: str) -> Screens | None:

@@ -19,7 +19,7 @@ from services.orchestrator.generate.time_left import time_left, within
 from services.orchestrator.generate.upstream_answer import CHARACTERS_PER_TOKEN, Answer, Malformed
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import DomainError
-from services.runtime.upstreams import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
+from services.runtime.upstreams import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable, secrets_of
 
 ATTEMPTS = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
@@ -41,6 +41,7 @@ class OpenAiUpstream:
         headers = {"content-type": "application/json", "accept": "text/event-stream", "accept-encoding": "identity"}
         if key:
             headers["authorization"] = f"Bearer {key}"
+        self._secrets = secrets_of(self._url, headers)
         self._client = httpx.AsyncClient(
             headers=headers,
             limits=httpx.Limits(
@@ -69,7 +70,8 @@ class OpenAiUpstream:
 
     async def _answered(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         body = self._body(generation)
-        answer = Answer(_estimate(body["messages"], body.get("tools", [])))
+        characters = sum(len(message.content) for message in generation.messages)
+        answer = Answer(_estimate(body["messages"], body.get("tools", [])), characters)
         async with self._opened(orjson.dumps(body)) as response:
             if "json" in response.headers.get("content-type", ""):
                 whole = self._take(answer, await self._whole(response))
@@ -106,7 +108,7 @@ class OpenAiUpstream:
             if not isinstance(chunk, dict):
                 raise Malformed("a chunk is no object")  # noqa: TRY301 (one place says what this means)
             if chunk.get("error"):
-                raise upstream_errors.told(self._entry, chunk["error"])
+                raise upstream_errors.told(self._entry, chunk["error"], self._secrets)
             return answer.take(chunk)
         except (orjson.JSONDecodeError, Malformed) as error:
             raise self._broken("is not in OpenAI's form") from error
@@ -195,7 +197,7 @@ class OpenAiUpstream:
             said = b""
         finally:
             await response.aclose()
-        raise upstream_errors.answered(self._entry, response.status_code, response.headers, said)
+        raise upstream_errors.answered(self._entry, response.status_code, response.headers, said, self._secrets)
 
     def _body(self, generation: Generation) -> dict[str, Any]:
         body: dict[str, Any] = {

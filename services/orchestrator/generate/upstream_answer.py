@@ -10,9 +10,11 @@ import orjson
 
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Piece, Tokens
 from services.orchestrator.tools.tool import ToolCall
+from services.runtime.upstreams import field, tokens
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
 CHARACTERS_PER_TOKEN = 4
+MOST_CALLS, LONGEST_CALLS, LONGEST_ID = 1024, 4 << 20, 256
 
 
 class Malformed(ValueError):
@@ -29,10 +31,12 @@ class _Call:
 class Answer:
     """Takes chunks, gives pieces; the calls and the end come last, once all chunks are taken."""
 
-    def __init__(self, prompt_estimate: int) -> None:
+    def __init__(self, prompt_estimate: int, prompt_characters: int) -> None:
         self._prompt_estimate = prompt_estimate
+        self._prompt_characters = prompt_characters
         self._characters = 0
         self._calls: list[_Call] = []
+        self._called = 0
         self._at: dict[int, _Call] = {}
         self._usage: Mapping[str, Any] | None = None
         self._logprobs: list[float] = []
@@ -41,8 +45,8 @@ class Answer:
     def take(self, chunk: Mapping[str, Any]) -> Piece | None:
         """The text of a chunk, or of a whole completion. Raises Malformed."""
         try:
-            if chunk.get("usage"):
-                self._usage = dict(chunk["usage"])
+            if isinstance(usage := chunk.get("usage"), dict):
+                self._usage = usage
             choices = chunk.get("choices")
             return self._choice(choices[0]) if choices else None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -66,7 +70,8 @@ class Answer:
             self._call(call)
         for token in (choice.get("logprobs") or {}).get("content") or ():
             self._logprobs.append(min(0.0, float(token["logprob"])))
-        self.finish = choice.get("finish_reason") or self.finish
+        if isinstance(reason := choice.get("finish_reason"), str):
+            self.finish = reason or self.finish
         text = said.get("content") or said.get("refusal")
         if not text:
             return None
@@ -77,7 +82,7 @@ class Answer:
 
     def _call(self, delta: Mapping[str, Any]) -> None:
         """A part of a call goes to the one with its index. Whole calls may all come with the same index, or none."""
-        given, index = delta.get("id") or "", delta.get("index") or 0
+        given, index = str(delta.get("id") or "")[:LONGEST_ID], delta.get("index") or 0
         call = self._at.get(index)
         function = delta.get("function") or {}
         arguments = function.get("arguments") or ""
@@ -89,19 +94,18 @@ class Answer:
         name = function.get("name") or ""
         call.name += "" if name == call.name else name  # some repeat it with every part
         call.arguments += arguments
+        self._called += len(name) + len(arguments)
+        if len(self._calls) > MOST_CALLS or self._called > LONGEST_CALLS:
+            raise Malformed("more calls than any model makes")
 
     def _tokens(self) -> Tokens:
-        """As the upstream counted, or an estimate where it did not, so that budgets hold all the same."""
-        usage = self._usage or {}
-        details = usage.get("prompt_tokens_details") or {}
-        read = usage.get("prompt_tokens")
-        written = usage.get("completion_tokens")
-        spoken = self._characters + sum(len(call.arguments) for call in self._calls)
-        return Tokens(
-            int(self._prompt_estimate if read is None else read),
-            int(-(-spoken // CHARACTERS_PER_TOKEN) if written is None else written),
-            int(details.get("cached_tokens") or 0) if isinstance(details, dict) else 0,
+        """As the upstream counted; an estimate where it did not, or cannot have, so that budgets hold all the same."""
+        read = tokens(field(self._usage, "prompt_tokens"), self._prompt_estimate, self._prompt_characters)
+        written = tokens(
+            field(self._usage, "completion_tokens"), -(-(self._characters + self._called) // CHARACTERS_PER_TOKEN)
         )
+        cached = field(field(self._usage, "prompt_tokens_details"), "cached_tokens")
+        return Tokens(read, written, min(read, tokens(cached, 0)))
 
 
 def _new_id() -> str:

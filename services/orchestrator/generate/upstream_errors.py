@@ -1,7 +1,7 @@
 """What goes wrong with an upstream, as errors of ours; pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from services.runtime.upstreams import (
     UpstreamRefused,
     UpstreamUnavailable,
     retry_after,
+    without_secrets,
 )
 
 LONGEST_MESSAGE = 300
@@ -39,9 +40,11 @@ class ContextTooLong(InvalidArgument):
     reason = "CONTEXT_TOO_LONG"
 
 
-def answered(entry: Entry, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
-    """The error of an answer with a status other than 200."""
-    message, code = _said(body)
+def answered(
+    entry: Entry, status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str] = ()
+) -> DomainError:
+    """The error of an answer with a status other than 200. `secrets` are what the upstream was called with."""
+    message, code = _said(body, secrets)
     at = f"the upstream of the model {entry.name!r}"
     if status in (401, 403):
         return UpstreamMisconfigured(f"{at} refused the key {_key(entry)}", model=entry.name)
@@ -60,7 +63,7 @@ def answered(entry: Entry, status: int, headers: Mapping[str, str], body: bytes)
     return UpstreamRefused(f"{at} refused the request: {message}")
 
 
-def told(entry: Entry, error: Any) -> DomainError:
+def told(entry: Entry, error: Any, secrets: Iterable[str] = ()) -> DomainError:
     """The error that an event in the midst of a stream tells of."""
     said = error if isinstance(error, dict) else {"message": str(error)}
     code = str(said.get("code"))
@@ -69,7 +72,7 @@ def told(entry: Entry, error: Any) -> DomainError:
         status = 429
     elif code == "context_length_exceeded":
         status = 400
-    return answered(entry, status, {}, orjson.dumps({"error": said}, default=str))
+    return answered(entry, status, {}, orjson.dumps({"error": said}, default=str), secrets)
 
 
 def too_long(entry: Entry, message: str) -> ContextTooLong:
@@ -87,19 +90,18 @@ def too_long(entry: Entry, message: str) -> ContextTooLong:
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
 
 
-def _said(body: bytes) -> tuple[str, str]:
-    """The message and the code in an error's body, in OpenAI's form or near it; no page of HTML."""
+def _said(body: bytes, secrets: Iterable[str]) -> tuple[str, str]:
+    """The message and the code in an error's body, in OpenAI's form or near it; no page of HTML, and no secret."""
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         return "", ""
     error = found.get("error", found) if isinstance(found, dict) else found
-    if isinstance(error, str):
-        return error[:LONGEST_MESSAGE], ""
-    if not isinstance(error, dict):
+    if not isinstance(error, str | dict):
         return "", ""
-    message = error.get("message") or error.get("detail") or ""
-    return str(message)[:LONGEST_MESSAGE], str(error.get("code") or "")
+    fields = error if isinstance(error, dict) else {"message": error}
+    message = without_secrets(str(fields.get("message") or fields.get("detail") or ""), secrets)
+    return message[:LONGEST_MESSAGE], str(fields.get("code") or "")
 
 
 def _key(entry: Entry) -> str:

@@ -175,3 +175,11 @@ def test_kinds_of_events_that_nobody_knows_yet_are_skipped() -> None:
     made = events("Cats sleep.")
     assert stream_of([made[0], unknown, *made[1:]])[0]["choices"][0]["delta"]["content"] == "Cats sleep."
     assert whole_of([made[0], unknown, *made[1:]])["choices"][0]["message"]["content"] == "Cats sleep."
+
+
+def test_an_answer_that_a_guard_ends_has_no_calls() -> None:
+    """A part of the calls that the model wanted made together must not be made."""
+    (*_, end) = ended(run_pb2.FINISH_REASON_CONTENT_FILTER)
+    (choice,) = whole_of([*events()[:1], tool_call("look", "{}"), end])["choices"]
+    assert choice["finish_reason"] == "content_filter"
+    assert "tool_calls" not in choice["message"]

@@ -174,6 +174,53 @@ async def test_without_usage_there_is_an_estimate() -> None:
     assert 5 < ended.tokens.read < 20
 
 
+WORDS = "word " * 300
+LIES: list[Any] = [
+    None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
+    *({"prompt_tokens": one, "completion_tokens": one} for one in (0, -7, "375", 2**62, 2**70, 1.5, True, [1], {})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", LIES, ids=repr)
+async def test_a_usage_that_cannot_be_is_estimated(usage: Any) -> None:
+    chunks = [delta(content=WORDS), delta("stop"), {"choices": [], "usage": usage}]
+    *_, ended = await generated(FakeOpenAi(streams(*chunks)))
+    assert isinstance(ended, Ended)
+    assert (ended.finish, ended.tokens.written, ended.tokens.cached) == (Finish.STOP, 375, 0)
+    assert 5 < ended.tokens.read < 20
+
+
+@pytest.mark.parametrize("wrong", [5, ["stop"], {"a": 1}, True])
+async def test_words_that_are_none_do_no_harm(wrong: Any) -> None:
+    call = {"index": 0, "id": wrong, "function": {"name": "add", "arguments": "{}"}}
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": wrong}]}
+    made, ended = await generated(FakeOpenAi(streams(chunk)), replace(ASKED, tools=(TOOL,)))
+    assert isinstance(made, Calls)
+    assert isinstance(made.calls[0].id, str)
+    assert isinstance(ended, Ended)
+    assert ended.finish is Finish.TOOL_CALLS
+
+
+async def test_calls_without_end_are_no_answer() -> None:
+    one = [{"index": n, "id": f"c{n}", "function": {"name": "add", "arguments": "{}"}} for n in range(2000)]
+    assert (await failure(FakeOpenAi(streams(delta(tool_calls=one))))).reason == "UPSTREAM_BROKEN"
+
+
+@pytest.mark.parametrize("body", ["error", "message", "text", "event"])
+async def test_the_key_is_never_told(body: str) -> None:
+    key = "sk-0123456789abcdefghij"
+    told = f"you sent Bearer {key}, that is {key[3:20]}"
+    behaviour = {
+        "error": fails(400, told),
+        "message": raw(json.dumps({"message": told}).encode(), kind="application/json", status=422),
+        "text": raw(json.dumps(told).encode(), kind="application/json", status=400),
+        "event": streams({"error": {"message": told, "code": 400}}),
+    }[body]
+    error = await failure(FakeOpenAi(behaviour), key=key)
+    assert "you sent Bearer …" in error.message
+    assert key[3:15] not in error.message + str(error.details)
+
+
 QUIRKS: dict[str, Behaviour] = {
     "in single bytes": raw(*(bytes([one]) for one in b"".join(map(event, HELLO)) + event("[DONE]"))),
     "with carriage returns": raw(*(event(one).replace(b"\n", b"\r\n") for one in HELLO)),

@@ -413,3 +413,47 @@ async def test_models_are_listed(make: Make) -> None:
     [model] = side.through.models()
     assert (model["id"], model["object"]) == ("small", "model")
     assert model["headworks"] == {"kind": "upstream", "description": "Small.", "prices": {"input": 0.15, "output": 0.6}}
+
+
+WORDS = "word " * 300
+LIES: list[Any] = [
+    None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
+    *({"prompt_tokens": one, "completion_tokens": one} for one in (0, -7, "375", 2**62, 2**70, 1.5, True, [1], {})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", LIES, ids=repr)
+async def test_a_usage_that_cannot_be_is_estimated(make: Make, usage: Any) -> None:
+    whole = {**WHOLE, "choices": [{"index": 0, "message": {"content": WORDS}, "finish_reason": "stop"}], "usage": usage}
+    side = await make(
+        fake.raw(json.dumps(whole).encode(), kind="application/json"),
+        fake.streams(delta(content=WORDS), delta("stop"), {"choices": [], "usage": usage}),
+    )
+    await side.complete()
+    await side.stream()
+    assert [(one.completion_tokens, one.estimated) for one in side.meter.settled] == [(375, True)] * 2
+    assert all(0 < one.prompt_tokens < 50 and one.cached_tokens == 0 for one in side.meter.settled)
+
+
+async def test_a_usage_that_comes_first_does_not_stop_the_counting(make: Make) -> None:
+    """An upstream that says at once that nothing was used must not pass the budget by it."""
+    free = {"prompt_tokens": 0, "completion_tokens": 0}
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        for _ in range(3):
+            await exchange.send(fake.event({**delta(content=WORDS), "usage": free}))
+        await exchange.gone()
+
+    side = await make(behave)
+    side.meter.enough = 500
+    *_, end = await side.stream()
+    assert end["choices"][0]["finish_reason"] == "budget"
+    assert side.meter.settled[0].completion_tokens >= 750
+
+
+async def test_a_piece_of_the_key_is_not_told(make: Make) -> None:
+    side = await make(fake.fails(400, f"bad key {KEY[:13]} of {KEY}"))
+    with pytest.raises(DomainError) as caught:
+        await side.complete()
+    assert "bad key … of …" in caught.value.message

@@ -69,6 +69,8 @@ def test_texts_are_found_and_replaced_wherever_they_stand() -> None:
         ({}, 1024),
         ({"max_tokens": 5}, 5),
         ({"max_tokens": 5, "max_completion_tokens": 9}, 9),
+        ({"max_tokens": 100_000, "max_completion_tokens": 1}, 100_000),
+        ({"max_completion_tokens": 1, "max_output_tokens": 50, "min_tokens": 7}, 50),
         ({"max_tokens": None}, 1024),
     ],
 )

@@ -83,3 +83,39 @@ def test_texts_beside_the_answer_are_screened_too(event: pb.RunEvent) -> None:
     (shown,) = screen(REDACTS).take([event])
     assert "ann@example.org" not in str(shown)
     assert "EMAIL" in str(shown)
+
+
+def tool_call(arguments: str, *, callers: bool) -> pb.RunEvent:
+    event = pb.RunEvent(tool_call=pb.ToolCallRequested(callers=callers))
+    event.tool_call.call.name, event.tool_call.call.arguments = "send", arguments
+    return event
+
+
+STOPS = "guards: [{guard: pii, stage: output, action: block}]"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_call_that_is_blocked_is_not_handed_over(together: bool) -> None:
+    """Nor anything after it."""
+    one = screen(STOPS)
+    sent = [text("Gladly. "), tool_call('{"a": 1}', callers=True), tool_call('{"to": "ann@example.org"}', callers=True),
+            tool_call("{}", callers=True), finished()]  # fmt: skip
+    shown = one.take(sent) if together else [event for each in sent for event in one.take([each])]
+    assert [event.tool_call.call.arguments for event in shown if event.HasField("tool_call")] in (['{"a": 1}'], [])
+    assert one.blocked is not None
+    assert one.blocked.category == "EMAIL"
+    assert [found.category for found in one.findings] == ["EMAIL"]
+    assert not [event for event in shown if event.HasField("finished")]
+
+
+def test_a_call_of_the_agents_own_is_only_not_shown() -> None:
+    one = screen(STOPS)
+    (shown, _) = one.take([tool_call('{"to": "ann@example.org"}', callers=False), finished()])
+    assert shown.tool_call.call.arguments == ""
+    assert one.blocked is None
+
+
+def test_what_a_call_hands_over_is_redacted() -> None:
+    one = screen(REDACTS)
+    (shown, _) = one.take([tool_call('{"to": "ann@example.org"}', callers=True), finished()])
+    assert shown.tool_call.call.arguments == '{"to": "<EMAIL>"}'
