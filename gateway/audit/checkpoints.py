@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.seal import CHECKPOINT, Seal, SealCheck, checkpoint_text
+from gateway.audit.seal import CHECKPOINT, UNSPECIFIED, Seal, SealCheck, checkpoint_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
 from gateway.records.database import Database
 from gateway.records.upsert import upsert
@@ -26,13 +26,20 @@ class Checkpoint:
     signature: str
 
     def good(self, check: SealCheck) -> bool:
-        return check.good(CHECKPOINT, checkpoint_text(self.sequence, self.hash, self.time), self.signature)
+        return self._signed(check, CHECKPOINT) or self.unspecified(check)
+
+    def unspecified(self, check: SealCheck) -> bool:
+        """Whether it is from before signatures stated their purpose."""
+        return self._signed(check, UNSPECIFIED)
+
+    def _signed(self, check: SealCheck, purpose: str) -> bool:
+        return check.good(purpose, checkpoint_text(self.sequence, self.hash, self.time), self.signature)
 
 
 class Checkpoints:
     def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
-        self._seal = seal
+        self.seal = seal
 
     async def write(self) -> Checkpoint | None:
         """Sign the chain's present end, unless that is done; None where it is. It is logged too, so that whoever keeps
@@ -50,7 +57,7 @@ class Checkpoints:
     async def sign(self, connection: AsyncConnection, sequence: int, hash_: str) -> Checkpoint | None:
         """Sign that the record `sequence` has this hash; None where it was signed before."""
         now = time.time()
-        made = Checkpoint(sequence, hash_, now, self._seal.sign(CHECKPOINT, checkpoint_text(sequence, hash_, now)))
+        made = Checkpoint(sequence, hash_, now, self.seal.sign(CHECKPOINT, checkpoint_text(sequence, hash_, now)))
         once = upsert(connection.dialect.name, CHECKPOINTS)
         row = {"sequence": sequence, "hash": hash_, "time": now, "signature": made.signature}
         result = await connection.execute(once.values(row).on_conflict_do_nothing())

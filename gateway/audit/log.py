@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.actors import Actors
 from gateway.audit.attempts import Attempts
+from gateway.audit.beginning import adopt
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.entry import AuditEntry
 from gateway.audit.sink import AuditSink, make_head
@@ -37,6 +38,7 @@ class AuditLog:
         checkpoint_seconds: float = 300.0,
     ) -> None:
         self._database = database
+        self._checkpoints = checkpoints
         self._writer = writer
         self._actors = Actors()
         self._sink = AuditSink(self._actors)
@@ -49,6 +51,7 @@ class AuditLog:
         """After the database and the writer. Raises RecordsUnavailable."""
         async with self._database.write() as connection:
             await make_head(connection)
+            await adopt(connection, self._checkpoints.seal, self._sink)
         for seconds, work in self._work:
             if seconds:
                 self._tasks.append(asyncio.create_task(self._every(seconds, work), name="audit"))

@@ -1,11 +1,20 @@
-"""Forgetting the oldest records: the chain then begins at a checkpoint that the gateway has signed."""
+"""Forgetting the oldest records: the chain then begins behind a mark that the gateway has signed."""
+
+import logging
+from datetime import UTC, datetime
 
 from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.audit.beginning import mark
+from gateway.audit.chain import Link
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.sink import HEAD_ROW
-from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, RECORDS
+from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, PRUNINGS, RECORDS
+from gateway.audit.walk import Report, Walker
 from gateway.records.database import Database
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 2_000
 
@@ -17,7 +26,8 @@ class Pruner:
 
     async def prune(self, before: float) -> int:
         """Forget all records up to the first that is not older than `before`, in seconds since the epoch, but never
-        the last one; how many. Raises RecordsUnavailable."""
+        the last one; how many. What does not stand the check of the chain is kept, and all after it. Raises
+        RecordsUnavailable."""
         pruned = 0
         while some := await self._part(before):
             pruned += some
@@ -35,12 +45,16 @@ class Pruner:
             last = min(first_kept - 1, head.sequence - 1, head.base_sequence + AT_ONCE)
             if last <= head.base_sequence:
                 return 0
-            hashed = select(RECORDS.c.hash).where(RECORDS.c.sequence == last)
-            base = (await connection.execute(hashed)).scalar_one()
-            await self._checkpoints.sign(connection, last, base)
+            base = await _sound(connection, head.base_sequence, head.base_hash, last)
+            if base is None:
+                log.error("the audit is not pruned: records that are due do not stand the check of the chain")
+                return 0
+            rule = f"older than {datetime.fromtimestamp(before, UTC).isoformat()}"
+            await mark(connection, self._checkpoints.seal, last, base, rule)
             for table in (RECORDS, CONTENT):
                 await connection.execute(delete(table).where(table.c.sequence <= last))
-            await connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.sequence < last))
+            for signed in (CHECKPOINTS, PRUNINGS):
+                await connection.execute(delete(signed).where(signed.c.sequence < last))
             await connection.execute(
                 update(HEAD).where(HEAD.c.id == HEAD_ROW).values(base_sequence=last, base_hash=base)
             )
@@ -51,3 +65,14 @@ class Pruner:
         acts = exists().where(RECORDS.c.actor == ACTORS.c.ref)
         async with self._database.write() as connection:
             await connection.execute(delete(ACTORS).where(ACTORS.c.create_time < before, ~acts))
+
+
+async def _sound(connection: AsyncConnection, base: int, base_hash: str, last: int) -> str | None:
+    """The hash of the record `last`, where those after `base` up to it are a chain whose columns say what it says."""
+    query = select(RECORDS).where(RECORDS.c.sequence.between(base + 1, last)).order_by(RECORDS.c.sequence)
+    report = Report()
+    walker = Walker(report, base, base_hash)
+    for row in await connection.execute(query):
+        walker.see(Link(row.sequence, row.record, row.previous, row.hash), {"id": row.id, "time": row.time})
+    walker.end(last)
+    return walker.hash if report.sound else None

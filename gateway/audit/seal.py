@@ -8,7 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 # No token begins like this: one signature is never taken for the other.
-CHECKPOINT = "headworks audit checkpoint v1"
+CHECKPOINT = "headworks audit checkpoint v2"
+# Did not say whether it was an ordinary checkpoint or a mark of pruning; nothing is signed so any more.
+UNSPECIFIED = "headworks audit checkpoint v1"
+PRUNING = "headworks audit pruning v1"
 EXPORT = "headworks audit export v1"
 
 
@@ -55,3 +58,8 @@ class SealCheck:
 def checkpoint_text(sequence: int, hash_: str, time: float) -> str:
     """What is signed at a checkpoint."""
     return f"{sequence} {hash_} {time!r}"
+
+
+def pruning_text(sequence: int, hash_: str, time: float, rule: str) -> str:
+    """What is signed of a pruning: all records up to `sequence` were removed by this rule."""
+    return f"{sequence} {hash_} {time!r} {rule}"

@@ -60,6 +60,17 @@ CONTENT = Table(
     Index("ix_audit_content_actor", "actor"),
 )
 
+# Signed by the gateway: the records up to this one were removed, by this rule.
+PRUNINGS = Table(
+    "audit_prunings",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("time", Float(53), nullable=False),
+    Column("rule", String(128), nullable=False),
+    Column("signature", String(128), nullable=False),
+)
+
 # Signed by the gateway: the chain was this long and ended with this hash.
 CHECKPOINTS = Table(
     "audit_checkpoints",

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
+from gateway.audit.beginning import beginning, signed_before
 from gateway.audit.chain import Link, actor_ref, content_hash
 from gateway.audit.checkpoints import Checkpoint, checkpoints
 from gateway.audit.entry import Actor
@@ -53,17 +54,23 @@ class Verifier:
         """Where the walk begins, and the last record by the head."""
         async with self._database.read() as connection:
             head = (await connection.execute(select(HEAD))).one_or_none()
-            begin = after or (head.base_sequence if head else 0)
-            found = await checkpoints(connection, begin, begin) if begin else []
-        if head is None:
-            report.add(Fault.REMOVED, 0, "the head of the chain was removed")
-            return (0, ""), 0
-        if not begin:
-            return (0, head.base_hash), head.sequence
+            if head is None:
+                report.add(Fault.REMOVED, 0, "the head of the chain was removed")
+                return (0, ""), 0
+            base = head.base_sequence
+            begins = await beginning(connection, self._check, base)
+            left = await signed_before(connection, self._check, base)
+            found = await checkpoints(connection, after, after) if after else []
+        if begins is None:
+            report.add(Fault.FORGED, base, f"that the chain begins after record {base} is not signed")
+        elif left:
+            report.add(Fault.REMOVED, left, f"record {left} was signed, and the chain begins after record {base}")
+        if not after:
+            return (base, head.base_hash if begins is None else begins), head.sequence
         if not found or not found[0].good(self._check):
-            report.add(Fault.FORGED, begin, f"that the chain begins after record {begin} is not signed")
-            return (begin, head.base_hash), head.sequence
-        return (begin, found[0].hash), head.sequence
+            report.add(Fault.FORGED, after, f"there is no signed checkpoint at record {after}")
+            return (after, head.hash), head.sequence
+        return (after, found[0].hash), head.sequence
 
     async def _page(self, after: int, last: int) -> _Page:
         records = select(RECORDS).where(RECORDS.c.sequence.between(after + 1, last))

@@ -124,7 +124,7 @@ async def test_the_chain_is_cut_at_a_signed_place(audit: Audit) -> None:
     assert (report.sound, report.first, report.records) == (True, 7, 4)
     lines = [line async for line in Export(audit.store, audit.seal).lines(Wanted())]
     assert verify_lines(lines, audit.seal.check).sound
-    await audit.execute("UPDATE audit_checkpoints SET signature = 'AAAA'")
+    await audit.execute("UPDATE audit_prunings SET signature = 'AAAA'")
     assert Fault.FORGED in {found.fault for found in (await audit.verify()).findings}
 
 
