@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.ports import HOST
-from infra.local.probes import connect
-from infra.local.spec import Health, Ports
+from infra.local.probes import answers, connect
+from infra.local.spec import SILENT, Health, Ports
 
 LIMIT = 3.0
 READ_AT_MOST = 1 << 20
@@ -20,9 +20,9 @@ class EdgeReady:
     """Ready when this mesh's Envoy says so, holds the edge port, and a request with the development key gets through.
 
     The request is made until it has succeeded, then Envoy's own word is enough: the processes behind it are watched
-    one by one. Envoy lives on where another program has the edge port, and such a program may answer anything with
-    200: hence its list of listeners and the name in the answer. `admin` is the Unix socket of Envoy's admin interface.
-    With `ca` the request is one over TLS.
+    one by one. One that no longer listens comes back by a new start only. Envoy lives on where another
+    program has the edge port, and such a program may answer anything with 200: hence its list of listeners and the name
+    in the answer. `admin` is the Unix socket of Envoy's admin interface. With `ca` the request is one over TLS.
     """
 
     def __init__(self, key: str, admin: Path, ca: Path | None = None) -> None:
@@ -42,9 +42,12 @@ class EdgeReady:
     async def _check(self, edge: int) -> Health:
         live = await get(self._admin, "/ready")
         if live.status != 200:
-            return Health(False, "waits for control" if live.status else "not answering yet")
+            return Health(False, "waits for control" if live.status else SILENT, alive=False)
         if not _listens((await get(self._admin, "/listeners")).body, edge):
-            return Health(False, f"has no listener at port {edge} (yet, or because another program has the port)")
+            why = f"has no listener at port {edge} (yet, or because another program has the port)"
+            return Health(False, why, alive=False)
+        if not await answers(edge):  # a drained listener stays in the list
+            return Health(False, f"does not listen at port {edge} any more", alive=False)
         if self._passed_at == edge:
             return Health(True)
         found = await get(edge, "/v1/models", {"authorization": f"Bearer {self._key}"}, ca=self._ca)

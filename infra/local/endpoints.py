@@ -20,14 +20,15 @@ RETRY_SECONDS = 0.2
 
 
 def wanted(processes: Iterable[Process]) -> dict[str, Replicas]:
-    """The replicas of every published service that accept connections, by name and port.
+    """The replicas of every published service that take calls, by name and port.
 
-    One that is gone is left out, so that callers turn elsewhere at once, and connect anew at once when it is back.
+    One that is gone, or does not answer, is left out, so that callers turn elsewhere, and connect anew at once when it
+    is back.
     """
     services: dict[str, Replicas] = {}
     for process in processes:
         if process.spec.published:
-            here = ((process.spec.name, process.ports["grpc"]),) if process.listening else ()
+            here = ((process.spec.name, process.ports["grpc"]),) if process.in_rotation else ()
             services[process.spec.service] = services.get(process.spec.service, ()) + here
     return services
 

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from infra.local.dial import PLAIN, Dial
 from infra.local.ports import HOST
-from infra.local.spec import Health, Ports
+from infra.local.spec import SILENT, Health, Ports
 from services.runtime import sockets
 from services.runtime.health import DEPENDENCY
 from services.runtime.tls import BadCertificates, Stamp
@@ -48,7 +48,7 @@ class Listening:
 
     async def check(self, ports: Ports) -> Health:
         ready = await answers(next(iter(ports.values())))
-        return Health(ready, "" if ready else "not listening yet")
+        return Health(ready, "" if ready else "not listening yet", ready)
 
     async def aclose(self) -> None:
         pass
@@ -77,7 +77,7 @@ class GrpcHealth:
                 return Health(True)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                return Health(False, "not answering yet")
+                return Health(False, SILENT, alive=False)
             return Health(False, f"its health service answers {error.code().name}")
         except BadCertificates as error:
             return Health(False, str(error))

@@ -5,19 +5,26 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
 from infra.local import logs
 from infra.local.backoff import Backoff
 from infra.local.ports import PortBook, is_free
-from infra.local.probes import answers
-from infra.local.spec import Health, Spec
+from infra.local.probes import LIMIT, answers
+from infra.local.spec import SILENT, Health, Spec
 from infra.local.wards import Child, WardenGone, Wards
 from services.runtime.children import ending
 
 STARTING_POLL = 0.1
 RUNNING_POLL = 1.0
+OUT_SECONDS = 4.0
+"""A process that was ready and is not alive for so long gets no new calls."""
+KILL_SECONDS = 15.0
+"""One that is not alive for so long is killed, and started again."""
+MOST_COUNTED = LIMIT + RUNNING_POLL + 1.0
+"""Of the time between two checks: in more, it was this process that did not run."""
 
 
 class State(StrEnum):
@@ -44,6 +51,7 @@ class Process:
         self.health = Health(False, "not started")
         self.ports = {name: spec.given.get(name) or book.take() for name in spec.ports}
         self.listening = False
+        self.in_rotation = False
         self.ending = ""
         self.restarts = 0
         self.deaths_before_ready = 0
@@ -54,6 +62,7 @@ class Process:
         self._child: Child | None = None
         self._was_ready = False
         self._ready_since = 0.0
+        self._dead_for = 0.0
         self._stopping = False
         self._stop_waiting = asyncio.Event()
         self.ready = asyncio.Event()
@@ -102,7 +111,7 @@ class Process:
 
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""
-        self._was_ready, self._ready_since = False, 0.0
+        self._was_ready, self._ready_since, self._dead_for = False, 0.0, 0.0
         self._set(State.STARTING, Health(False, "starting"))
         try:
             self._renew_ports()
@@ -122,24 +131,36 @@ class Process:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
             self._child = None
-            self.listening = False
+            self.listening = self.in_rotation = False
             self.ready.clear()
+        if self._dead_for >= KILL_SECONDS:
+            return f"{self.health.reason}, for {self._dead_for:.0f} s; {ending(code)}"
         return ending(code)
 
     async def _watch(self) -> None:
-        """Keep `health` true while the process lives."""
+        """Keep `health` true while the process lives; end one that does not come back to life."""
+        seen = time.monotonic()
         while True:
             listening = self.listening or await answers(self.spec.socket or self.ports[self.spec.ports[0]])
             health = await self.spec.probe.check(self.ports)
-            self._see(listening, health)
+            before, seen = seen, time.monotonic()
+            self._see(listening, health, seen - before)
+            if self._dead_for >= KILL_SECONDS and self._child is not None and not self._stopping:
+                self._wards.signal(self._child, signal.SIGKILL)  # a stopped process takes no other
+                return
             await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)
 
-    def _see(self, listening: bool, health: Health) -> None:
-        """Take in what was found. What a draining process says is no news."""
+    def _see(self, listening: bool, health: Health, seconds: float) -> None:
+        """Take in what was found, so long after the last time. What a draining process says is no news."""
         if self._stopping:
             return
-        changed = listening != self.listening
-        self.listening = listening
+        lost = self._was_ready and not health.alive
+        self._dead_for = self._dead_for + min(seconds, MOST_COUNTED) if lost else 0.0
+        if lost and health.reason == SILENT:
+            health = replace(health, reason="does not answer")
+        in_rotation = listening and self._dead_for < OUT_SECONDS
+        changed = (listening, in_rotation) != (self.listening, self.in_rotation)
+        self.listening, self.in_rotation = listening, in_rotation
         if health.ready and not self.ready.is_set():
             self._was_ready = True
             self.deaths_before_ready = 0

@@ -20,12 +20,20 @@ class Command:
     env: Mapping[str, str]
 
 
+SILENT = "not answering yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a process can do its work, and if not, why not."""
+    """Whether a process can do its work, and if not, why not.
+
+    `alive` is false where only a new start brings it back: it does not answer, or has given up what it is for. One that
+    waits for others is alive.
+    """
 
     ready: bool
     reason: str = ""
+    alive: bool = True
 
 
 class Probe(Protocol):

@@ -1,7 +1,8 @@
 """What a running mesh says of itself in DATA/mesh.json: read by the other verbs, which talk to no supervisor."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from infra.local.lock import is_locked
 from infra.local.private import write_private
 
 VERSION = 1
+SILENT_SECONDS = 10.0
+"""A supervisor that has not touched its state for so long does not keep it true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +83,22 @@ def read(path: Path) -> MeshState | None:
 
 def running(layout: Layout) -> MeshState | None:
     """The state of the mesh that runs on this data directory; None where none does, whatever a file left by a crash
-    may say."""
-    return read(layout.state) if is_locked(layout.lock) else None
+    may say. What a supervisor said that has fallen silent since is not taken for true: nothing is ready."""
+    found = read(layout.state) if is_locked(layout.lock) else None
+    silent = _silent(layout.state) if found else 0.0
+    return found if found is None or silent < SILENT_SECONDS else _unheard(found, silent)
+
+
+def _silent(path: Path) -> float:
+    """Seconds since the state was last written, or confirmed."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
+def _unheard(found: MeshState, silent: float) -> MeshState:
+    why = f"the supervisor (process {found.pid}) has not been heard from for {silent:.0f} s"
+    return replace(
+        found, ready=False, processes=tuple(replace(each, ready=False, reason=why) for each in found.processes)
+    )

@@ -24,6 +24,7 @@ from infra.local.wards import WardenGone, Wards
 
 DEATHS_AT_START = 3
 HOUSEKEEPING_SECONDS = 10.0
+HEARTBEAT_SECONDS = 2.0
 
 
 class StartFailed(Exception):
@@ -116,7 +117,7 @@ class Supervisor:
         for process in self.processes:
             logs.rotate(process.log)
             self._tasks.append(asyncio.create_task(process.run(self._may_start(process.spec), Backoff())))
-        self._tasks += [asyncio.create_task(job) for job in (self._announce(), self._housekeep())]
+        self._tasks += [asyncio.create_task(job) for job in (self._announce(), self._housekeep(), self._beat())]
         if self._control is not None:
             self._tasks.append(asyncio.create_task(self._publisher.run()))
         until = time.monotonic() + self._limits.ready
@@ -201,6 +202,13 @@ class Supervisor:
             state.write(self._layout.state, now)
             self._targets = targets.write(self._layout.targets, self.processes, self._targets)
         self._observe(now)
+
+    async def _beat(self) -> None:
+        """Show that somebody keeps the state file true."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            with contextlib.suppress(OSError):
+                os.utime(self._layout.state)
 
     async def _housekeep(self) -> None:
         while True:

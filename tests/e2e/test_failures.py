@@ -1,8 +1,11 @@
 """kill -9 of each process in turn under load: what fails, and that it is well again by itself."""
 
+import json
+import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,10 @@ ASK = {
 
 @dataclass
 class Load:
-    """Asks from two threads, with every outcome and when it came."""
+    """Asks from two threads, for so many seconds each time, with every outcome and when it came."""
 
     mesh: Mesh
+    seconds: float = 30.0
     outcomes: list[tuple[float, int]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -48,7 +52,7 @@ class Load:
         with self.mesh.http() as http:
             while not self._stop.is_set():
                 try:
-                    status = http.post("/v1/chat/completions", json=ASK).status_code
+                    status = http.post("/v1/chat/completions", json=ASK, timeout=self.seconds).status_code
                 except httpx.TransportError:
                     status = 0
                 self.outcomes.append((time.monotonic(), status))
@@ -115,6 +119,77 @@ def test_a_killed_process_comes_back(mesh: Mesh, name: str) -> None:
     assert set(failed) <= ({0, 503} if name in ("envoy-0", "gateway-0") else {499, 500, 503})
     if name == "control-0":
         assert not failed, "traffic goes on with the last snapshot"
+
+
+def restarts_of(mesh: Mesh, names: Sequence[str]) -> dict[str, int]:
+    return {name: int(mesh.process(name)["restarts"]) for name in names}
+
+
+def freeze(mesh: Mesh, names: Sequence[str]) -> float:
+    """Stop the processes where they are; when."""
+    for name in names:
+        os.kill(mesh.process(name)["pid"], signal.SIGSTOP)
+    return time.monotonic()
+
+
+def thawed(mesh: Mesh, names: Sequence[str], before: dict[str, int]) -> bool:
+    """Each was started once more, and all is well."""
+    now = restarts_of(mesh, names)
+    return all(now[name] == before[name] + 1 for name in names) and bool(mesh.state()["ready"])
+
+
+def test_frozen_replicas_leave_the_rotation_and_are_started_anew(mesh: Mesh) -> None:
+    names = ("gateway-0", "orchestrator-0")
+    before = restarts_of(mesh, names)
+    with Load(mesh, seconds=2.0) as load:
+        wait_for(lambda: load.succeeded_since(0) >= 20, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+        frozen = freeze(mesh, names)
+        wait_for(lambda: load.succeeded_since(frozen) >= 50, 14, lambda: str(load.outcomes[-9:]))
+        assert restarts_of(mesh, names) == before, "calls go to the others before the frozen are started anew"
+        wait_for(lambda: thawed(mesh, names, before), RECOVERY_SECONDS, lambda: str(mesh.state()))
+        back = time.monotonic()
+        wait_for(lambda: load.succeeded_since(back) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+    failed = [at - frozen for at, status in load.outcomes if status != 200 and at >= frozen]
+    print(
+        f"\n{len(failed)} failed, the last after {max(failed, default=0):.1f} s; all back after {back - frozen:.1f} s"
+    )
+    assert {mesh.process(name)["state"] for name in names} == {"running"}
+
+
+def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
+    names = ("control-0", "envoy-0", "retrieval-0", "triton-0")
+    before = restarts_of(mesh, names)
+    frozen = freeze(mesh, names)
+    wait_for(lambda: not mesh.state()["ready"], 10)
+    assert mesh.command("status").returncode == 1
+    wait_for(lambda: thawed(mesh, names, before), 2 * RECOVERY_SECONDS, lambda: str(mesh.state()))
+    print(f"\nall back after {time.monotonic() - frozen:.1f} s")
+    with Load(mesh) as load:
+        wait_for(lambda: load.succeeded_since(0) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+
+
+def test_an_edge_that_stops_listening_is_started_anew(mesh: Mesh) -> None:
+    before = restarts_of(mesh, ("envoy-0",))
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(mesh.data / "run" / "envoy.sock"))) as admin:
+        assert admin.post("http://envoy/drain_listeners").status_code == 200
+    wait_for(lambda: not mesh.state()["ready"], 10, lambda: str(mesh.process("envoy-0")))
+    wait_for(lambda: thawed(mesh, ("envoy-0",), before), RECOVERY_SECONDS, lambda: str(mesh.process("envoy-0")))
+    with mesh.http() as http:
+        assert http.post("/v1/chat/completions", json=ASK).status_code == 200
+
+
+def test_nothing_is_ready_by_the_word_of_a_frozen_supervisor(mesh: Mesh) -> None:
+    mesh.supervisor.suspend()
+    try:
+        wait_for(lambda: mesh.command("status").returncode == 1, 2 * RECOVERY_SECONDS)
+        told = json.loads(mesh.command("status", "--json").stdout)
+        assert not told["ready"]
+        assert not any(process["ready"] for process in told["processes"])
+        assert "has not been heard from" in told["processes"][0]["reason"]
+    finally:
+        mesh.supervisor.resume()
+    wait_for(lambda: mesh.command("status").returncode == 0, RECOVERY_SECONDS)
+    assert not any(process["reason"] for process in mesh.state()["processes"])
 
 
 def test_acknowledged_documents_survive_a_kill(mesh: Mesh, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ async def test_not_ready_where_envoy_has_no_listener_at_the_port(envoy: Envoy) -
         envoy.admin.answers["/listeners"] = (200, listeners)
         health = await envoy.ask(envoy.probe())
         assert not health.ready
+        assert not health.alive
         assert f"no listener at port {envoy.edge.port}" in health.reason
     assert envoy.edge.keys == []
 
@@ -146,6 +147,6 @@ async def test_asked_anew_after_envoy_lost_its_listener(envoy: Envoy) -> None:
 
 async def test_not_ready_while_envoy_does_not_answer(envoy: Envoy, tmp_path: Path) -> None:
     envoy.admin.answers["/ready"] = (503, "INITIALIZING\n")
-    assert await envoy.ask(envoy.probe()) == Health(False, "waits for control")
+    assert await envoy.ask(envoy.probe()) == Health(False, "waits for control", alive=False)
     gone = EdgeReady("k", tmp_path / "gone.sock")
-    assert await gone.check({"edge": pick()}) == Health(False, "not answering yet")
+    assert await gone.check({"edge": pick()}) == Health(False, "not answering yet", alive=False)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,20 +16,21 @@ import psutil
 import pytest
 
 from infra.local import state
+from infra.local.endpoints import wanted
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, is_locked
 from infra.local.ports import PortBook, is_free
 from infra.local.process import State
 from infra.local.session import Refused, claim_edge_port, take
-from infra.local.spec import Command, Spec
-from infra.local.state import MeshState
+from infra.local.spec import SILENT, Command, Health, Ports, Spec
+from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
 from infra.local.wards import WardenGone, Wards
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
 pytestmark = pytest.mark.integration
 MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
-LIMIT = 20.0
+LIMIT = 30.0
 
 
 @pytest.fixture
@@ -233,6 +235,76 @@ async def test_a_killed_supervisor_leaves_no_process(layout: Layout, tmp_path: P
         await until(lambda: not is_locked(layout.lock), "the lock")
     assert layout.state.exists()
     assert state.running(layout) is None
+
+
+class Speaks:
+    """Ready where the stand-in says something, be it goodbye: the kernel accepts connections for a frozen process."""
+
+    async def check(self, ports: Ports) -> Health:
+        try:
+            async with asyncio.timeout(LIMIT / 20):
+                reader, writer = await asyncio.open_connection("127.0.0.1", ports["grpc"])
+                try:
+                    await reader.read()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return Health(False, SILENT, alive=False)
+        return Health(True)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_frozen_process_leaves_the_rotation_and_is_started_anew(layout: Layout) -> None:
+    frozen, other = (replace(stand_in(name), probe=Speaks(), published=True) for name in ("one", "two"))
+    async with supervised(layout, frozen, other) as supervisor:
+        assert await supervisor.start()
+        process, _ = supervisor.processes
+        pid = process.pid
+        assert pid is not None
+        assert wanted(supervisor.processes).keys() == {"one", "two"}
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: not wanted(supervisor.processes)["one"], "its leaving")
+        assert (process.pid, process.restarts) == (pid, 0)
+        assert wanted(supervisor.processes)["two"]
+        assert supervisor.state().process("one").reason == "does not answer"
+        await until(lambda: process.restarts == 1, "its end")
+        assert process.ending.startswith("does not answer, for 1")
+        assert process.ending.endswith("killed by SIGKILL")
+        await until(process.ready.is_set, "its return")
+        assert wanted(supervisor.processes)["one"]
+        assert not lives(pid)
+
+
+async def test_a_process_that_answers_again_in_time_is_left_alone(layout: Layout) -> None:
+    async with supervised(layout, replace(stand_in("one"), probe=Speaks(), published=True)) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        await until(lambda: not process.in_rotation, "its leaving")
+        os.kill(process.pid, signal.SIGCONT)
+        await until(lambda: process.in_rotation, "its return")
+        assert process.restarts == 0
+
+
+def test_what_a_silent_supervisor_said_is_not_taken_for_true(layout: Layout) -> None:
+    process = ProcessState("one", "one", "running", True, "", 0, 1, "127.0.0.1:1", "", "/l")
+    now = MeshState(42, "running", "http://127.0.0.1:1", 0, True, processes=(process,))
+    lock = DirectoryLock(layout.lock)
+    take(lock, layout)
+    try:
+        state.write(layout.state, now)
+        assert state.running(layout) == now
+        before = time.time() - 60
+        os.utime(layout.state, (before, before))
+        found = state.running(layout)
+        assert found is not None
+        assert (found.ready, found.processes[0].ready) == (False, False)
+        assert "the supervisor (process 42) has not been heard from for 60 s" in found.processes[0].reason
+    finally:
+        lock.release()
 
 
 async def test_what_a_process_writes_is_private_and_what_it_leaves_is_removed(tmp_path: Path) -> None:

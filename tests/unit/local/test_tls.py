@@ -86,3 +86,11 @@ def test_the_welcome_trusts_the_ca(tmp_path: Path) -> None:
     assert "curl -s --cacert /tls/ca.crt https://127.0.0.1:1/" in text
     assert "SSL_CERT_FILE=/tls/ca.crt python" in text
     assert "ca" not in "\n".join(welcome(key, MeshState(1, "running", "http://127.0.0.1:1", 0, True))).split()
+
+
+def test_the_key_is_not_shown_only_where_it_is(tmp_path: Path) -> None:
+    key = tmp_path / "dev.key"
+    key.write_text("hw_0123456789\n")
+    text = "\n".join(welcome(key, MeshState(1, "running", "http://127.0.0.1:1", 0, True)))
+    assert "hw_" not in text
+    assert str(key) in text
