@@ -416,9 +416,10 @@ async def test_models_are_listed(make: Make) -> None:
 
 
 WORDS = "word " * 300
+NUMBERS: list[Any] = [0, -7, "375", 2**62, 2**70, 1.5, True, [1], {}]
 LIES: list[Any] = [
     None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
-    *({"prompt_tokens": one, "completion_tokens": one} for one in (0, -7, "375", 2**62, 2**70, 1.5, True, [1], {})),
+    *({"prompt_tokens": one, "completion_tokens": one} for one in NUMBERS),
 ]  # fmt: skip
 
 

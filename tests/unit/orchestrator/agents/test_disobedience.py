@@ -36,7 +36,7 @@ def calling(*names: str, words: str = "", same: bool = False) -> Answer:
     return lambda _: calls(*[(name, f'{{"n":{0 if same else next(numbers)}}}') for name in names], text=words)
 
 
-ANSWERS = {
+ANSWERS: dict[str, Callable[[], Answer]] = {
     "one call": lambda: calling("t"),
     "a call with words": lambda: calling("t", words="Wait."),
     "the same call": lambda: calling("t", same=True),
