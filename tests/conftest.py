@@ -1,10 +1,13 @@
 """Fixtures that all tests share."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
+from tests.fixtures.reaper import Reaper
 from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import postgres_server as postgres_server
 from tests.fixtures.servers import postgres_url as postgres_url
@@ -17,6 +20,13 @@ from tests.fixtures.servers import running_redis as running_redis
 # A slow machine is no finding, and a test that passed today is to pass tomorrow.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reaper() -> Iterator[Reaper]:
+    """Ends with pytest all that tests start."""
+    with Reaper() as reaper:
+        yield reaper
 
 
 @pytest.fixture(scope="session")
