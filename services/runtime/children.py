@@ -1,10 +1,14 @@
-"""Child processes that die before they begin: started once more, then named."""
+"""Child processes: those that die before they begin are started once more, then named; those that were killed are
+waited for to their end."""
 
+import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
+CHUNK = 1 << 16
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -33,3 +37,17 @@ async def once_more(start: Callable[[], Awaitable[T]]) -> T:
     except DiedAtStart as error:
         log.warning("a child is started once more: %s", error)
         return await start()
+
+
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """The exit code of a process that ends. What it wrote and nobody read is thrown away: asyncio tells of an end only
+    once its pipes have ended too, and a full one, from which nobody reads, does not."""
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    code, *_ = await asyncio.gather(process.wait(), *(_drain(stream) for stream in streams))
+    return code
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    with suppress(RuntimeError):  # somebody else reads it
+        while await stream.read(CHUNK):
+            pass

@@ -12,7 +12,7 @@ from services.retrieval.ingest import media
 from services.retrieval.ingest.digest import Digest, digest
 from services.retrieval.ingest.split import Piece
 from services.retrieval.ingest.worker import LENGTHS, READY, frame
-from services.runtime.children import DiedAtStart, once_more
+from services.runtime.children import DiedAtStart, ended, once_more
 
 AT_ONCE = 64 << 10
 IDLE_SECONDS = 30.0
@@ -150,7 +150,7 @@ class _Worker:
         self._wake()
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
+        await ended(self._process)
 
     def _wake(self) -> None:
         if self.retire:

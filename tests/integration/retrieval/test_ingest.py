@@ -431,9 +431,18 @@ async def test_reading_pauses_while_too_much_is_under_way(tmp_path: Path) -> Non
             yield END
             sent += 1
 
-    async with served(tmp_path, embedder, max_bytes_in_flight=4 << 20) as service:
+    async def another() -> bool:
+        try:
+            results, _ = await service.ingest({"after.txt": "Something else."})
+        except grpc.aio.AioRpcError as error:
+            assert "1 ingestions are under way" in (error.details() or "")
+            return False
+        return results["after.txt"].outcome == Result.OUTCOME_CREATED
+
+    async with served(tmp_path, embedder, max_bytes_in_flight=4 << 20, max_ingests=1) as service:
         call = service.stub.Ingest(requests(), metadata=service.identity())
         await asyncio.sleep(1.0)
         assert sent < 40
         call.cancel()
         embedder.gate.set()
+        await until(another, 30)

@@ -1,10 +1,15 @@
-"""Children that die before they begin."""
+"""Children that die before they begin, and children that are killed while they write."""
 
+import asyncio
 import signal
+import sys
+from asyncio.subprocess import PIPE
+from typing import Any
 
 import pytest
+import uvloop
 
-from services.runtime.children import DiedAtStart, ending, once_more
+from services.runtime.children import DiedAtStart, ended, ending, once_more
 
 
 class Start:
@@ -41,3 +46,19 @@ async def test_one_that_dies_again_is_named_with_its_end() -> None:
 )  # fmt: skip
 def test_how_a_process_ended(code: int, said: str) -> None:
     assert ending(code) == said
+
+
+async def killed_while_it_writes() -> int:
+    """A child whose output fills its pipe, and all that asyncio reads ahead."""
+    flood = "import sys; sys.stdout.write('x' * 3_000_000); sys.stdout.flush()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", flood, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readexactly(1)  # it writes on, and nobody reads on
+    process.kill()
+    async with asyncio.timeout(20):
+        return await ended(process)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_one_that_is_killed_while_it_writes_is_waited_for(run: Any) -> None:
+    assert run(killed_while_it_writes()) == -signal.SIGKILL

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from services.orchestrator.tools.sandbox.libc import Refused
-from services.runtime.children import DiedAtStart, once_more
+from services.runtime.children import DiedAtStart, ended, once_more
 
 ROOT = Path(__file__).parents[4]
 BOOTSTRAP = (
@@ -107,7 +107,7 @@ class Sandbox:
                                      status, limits, folder)  # fmt: skip
         finally:
             _kill(process)
-            await asyncio.shield(process.wait())
+            await asyncio.shield(ended(process))
 
     async def _watch(
         self,

@@ -4,11 +4,24 @@ A call that is not in the list fails with EPERM, so that Python raises Permissio
 x86-64's ends the process. Runs inside the sandboxed process: standard library only.
 """
 
-import ctypes
 import errno
-import struct
 
-from services.orchestrator.tools.sandbox import libc
+from services.runtime import seccomp
+from services.runtime.seccomp import (
+    ARCH,
+    AUDIT_ARCH_X86_64,
+    JUMP_AT_LEAST,
+    JUMP_EQUAL,
+    JUMP_SET,
+    LOAD,
+    NUMBER,
+    RET_ALLOW,
+    RET_ERRNO,
+    RET_KILL,
+    RETURN,
+    Instruction,
+    load_argument,
+)
 
 # Numbers of arch/x86/entry/syscalls/syscall_64.tbl.
 ALLOWED = {
@@ -38,18 +51,7 @@ IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030)
 CLONE_THREAD = 0x10000
 
-AUDIT_ARCH_X86_64 = 0xC000003E
 X32_BIT = 0x40000000
-RET_ALLOW, RET_KILL, RET_ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCH, ARGUMENTS = 0, 4, 16
-SECCOMP_MODE_FILTER = 2
-
-Instruction = tuple[int, int, int, int]
-
-
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
 def _return(value: int) -> Instruction:
@@ -60,10 +62,6 @@ def _refuse(number: int = errno.EPERM) -> Instruction:
     return _return(RET_ERRNO | number)
 
 
-def _load_argument(index: int, high: bool = False) -> Instruction:
-    return (LOAD, 0, 0, ARGUMENTS + 8 * index + (4 if high else 0))
-
-
 def _if_call(number: int, then: list[Instruction]) -> list[Instruction]:
     """Where the call is `number`: `then`, which returns."""
     return [(JUMP_EQUAL, 0, len(then), number), *then]
@@ -72,7 +70,7 @@ def _if_call(number: int, then: list[Instruction]) -> list[Instruction]:
 def _one_of(argument: int, values: tuple[int, ...]) -> list[Instruction]:
     """Allow the call where its argument (its low half, all that the kernel reads of it) is one of `values`."""
     tests = [step for value in values for step in ((JUMP_EQUAL, 0, 1, value), _return(RET_ALLOW))]
-    return [_load_argument(argument), *tests, _refuse()]
+    return [load_argument(argument), *tests, _refuse()]
 
 
 def program(pid: int, *, threads: bool) -> list[Instruction]:
@@ -93,7 +91,7 @@ def program(pid: int, *, threads: bool) -> list[Instruction]:
     steps += _if_call(TGKILL, _one_of(0, (pid,)))
     steps += _if_call(PRLIMIT, _only_reading())
     if threads:
-        steps += _if_call(CLONE, [_load_argument(0), (JUMP_SET, 0, 1, CLONE_THREAD), _return(RET_ALLOW), _refuse()])
+        steps += _if_call(CLONE, [load_argument(0), (JUMP_SET, 0, 1, CLONE_THREAD), _return(RET_ALLOW), _refuse()])
     # glibc then falls back to clone, whose flags a filter can see.
     steps += _if_call(CLONE3, [_refuse(errno.ENOSYS)])
     return [*steps, _refuse()]
@@ -102,17 +100,13 @@ def program(pid: int, *, threads: bool) -> list[Instruction]:
 def _only_reading() -> list[Instruction]:
     """prlimit64 of the process itself (0), with no new limit (a null pointer)."""
     return [
-        _load_argument(0), (JUMP_EQUAL, 1, 0, 0), _refuse(),
-        _load_argument(2), (JUMP_EQUAL, 1, 0, 0), _refuse(),
-        _load_argument(2, high=True), (JUMP_EQUAL, 1, 0, 0), _refuse(),
+        load_argument(0), (JUMP_EQUAL, 1, 0, 0), _refuse(),
+        load_argument(2), (JUMP_EQUAL, 1, 0, 0), _refuse(),
+        load_argument(2, high=True), (JUMP_EQUAL, 1, 0, 0), _refuse(),
         _return(RET_ALLOW),
     ]  # fmt: skip
 
 
 def install(pid: int, *, threads: bool) -> None:
-    """Hold this thread, and all it starts, to the filter, for good. Needs NO_NEW_PRIVS. Raises OSError."""
-    steps = program(pid, threads=threads)
-    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    made = _Program(len(steps), ctypes.addressof(buffer))
-    libc.prctl("seccomp", libc.PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(made))
+    """Hold this thread, and all it starts, to the filter, for good. Raises OSError."""
+    seccomp.install(program(pid, threads=threads))

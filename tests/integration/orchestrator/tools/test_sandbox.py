@@ -286,6 +286,20 @@ async def test_a_cancelled_call_leaves_nothing(sandbox: Sandbox) -> None:
     assert children() <= before
 
 
+async def test_a_call_that_is_cancelled_while_it_prints_leaves_nothing(sandbox: Sandbox) -> None:
+    before = children()
+    flood = "import sys\nwhile True: sys.stdout.write('x' * 1_000_000)"
+    async with asyncio.timeout(20):
+        for _ in range(3):
+            running = asyncio.create_task(run(sandbox, flood, Limits(seconds=60, output=1 << 30)))
+            await until(lambda: children() - before)
+            await asyncio.sleep(0.3)  # wherever it is by then
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+    assert children() <= before
+
+
 async def test_its_folders_are_gone_afterwards(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is below one that only this user may pass
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 (the sandbox has another user)
