@@ -90,7 +90,8 @@ class Process:
             self.deaths_before_ready += not self._was_ready
             self._set(State.RESTARTING, Health(False, f"{reason}; starts again in {delay:.1f} s"))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop_waiting.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stop_waiting.wait()
         self._set(State.STOPPED, Health(False, "stopped"))
 
     async def stop(self, drain_seconds: float) -> None:
@@ -104,7 +105,8 @@ class Process:
         self._set(State.STOPPING, Health(False, "draining"))
         self._wards.signal(child, signal.SIGTERM)
         try:
-            await asyncio.wait_for(asyncio.shield(child.exited), min(drain_seconds, self.spec.drain))
+            async with asyncio.timeout(min(drain_seconds, self.spec.drain)):
+                await asyncio.shield(child.exited)
         except TimeoutError:
             self._wards.signal(child, signal.SIGKILL)
             await child.exited

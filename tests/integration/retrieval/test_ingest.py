@@ -435,7 +435,8 @@ async def test_reading_pauses_while_too_much_is_under_way(tmp_path: Path) -> Non
         try:
             results, _ = await service.ingest({"after.txt": "Something else."})
         except grpc.aio.AioRpcError as error:
-            assert "1 ingestions are under way" in (error.details() or "")
+            if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
             return False
         return results["after.txt"].outcome == Result.OUTCOME_CREATED
 

@@ -164,7 +164,9 @@ class _Watch:
         while self.stopped_for is None:
             wait = max(0.0, self._deadline - time.monotonic())
             try:
-                chunk = await asyncio.wait_for(stream.read(CHUNK), min(wait, POLL_SECONDS) if self._folder else wait)
+                # Not wait_for: Python 3.11's loses a cancellation that comes together with a chunk.
+                async with asyncio.timeout(min(wait, POLL_SECONDS) if self._folder else wait):
+                    chunk = await stream.read(CHUNK)
             except TimeoutError:
                 await self._look()
                 continue
@@ -184,7 +186,8 @@ class _Watch:
     async def wait(self, process: asyncio.subprocess.Process) -> int:
         """The exit status, of code that may go on without its output too."""
         try:
-            return await asyncio.wait_for(process.wait(), max(0.0, self._deadline - time.monotonic()) + 1)
+            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic()) + 1):
+                return await process.wait()
         except TimeoutError:
             self.stopped_for = Stop.TIME
             _kill(process)
@@ -209,14 +212,16 @@ def _size(folder: Path) -> int:
 async def _within(seconds: float, status: "asyncio.Task[str]") -> str:
     """What the process says; nothing where it says nothing in time."""
     with suppress(TimeoutError):
-        return await asyncio.wait_for(status, seconds)
+        async with asyncio.timeout(seconds):
+            return await status
     return ""
 
 
 async def _code(process: asyncio.subprocess.Process) -> int | None:
     """The exit code of a process that has ended, or is about to; None where it goes on."""
     with suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), DRAIN_SECONDS)
+        async with asyncio.timeout(DRAIN_SECONDS):
+            return await process.wait()
     return None
 
 
