@@ -44,9 +44,12 @@ def collections(
     elif not found:
         click.echo("No collections yet: make one with `headworks ingest PATH… --collection NAME`.")
     else:
-        rows = ((one["name"], one["documents"], one["passages"], one["create_time"]) for one in found)
-        right = ("documents", "passages")
-        wide().print(table(("collection", "documents", "passages", "created"), rows, right))
+        columns = ["collection", "documents", "passages", "created"]
+        if any(one["broken"] for one in found):
+            columns.append("broken")
+        names = {"collection": "name", "created": "create_time"}
+        rows = ([one[names.get(column, column)] for column in columns] for one in found)
+        wide().print(table(columns, rows, right=("documents", "passages")))
 
 
 @collections.command()
@@ -158,6 +161,7 @@ def _collection(one: Any) -> dict[str, Any]:
         "passages": one.passage_count,
         "max_chars": one.passage_settings.max_chars,
         "create_time": one.create_time.ToJsonString() if one.HasField("create_time") else "",
+        "broken": one.broken,
     }
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.places import Place
+from services.runtime.language.encodings import is_binary
+
 MEDIA_TYPES = {
     ".txt": "text/plain",
     ".text": "text/plain",
@@ -33,13 +36,14 @@ class LocalFile:
 class Found:
     """What the paths came to. `skipped` counts by reason; `unreadable` has path and reason; `missing` matched nothing.
 
-    `complete` is false where a folder could not be read, so that nobody takes its files for deleted ones.
+    `places` are where the paths point to. `complete` is false where a folder or a file could not be read.
     """
 
     files: list[LocalFile] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     complete: bool = True
 
     def skip(self, reason: str) -> None:
@@ -48,24 +52,30 @@ class Found:
 
 def find_files(arguments: list[str], here: Path) -> Found:
     """Expand the arguments, each relative to `here`. A file named twice is taken once."""
-    found, seen = Found(), set[str]()
+    found, seen = Found(), dict[str, bool]()
     for argument in arguments:
-        for path, named in _expand(argument, here, found):
+        place = Place(argument, _absolute(here / Path(argument).expanduser()))
+        found.places.append(place)
+        for path, named in _expand(argument, place, here, found):
             identity = document_id(path, here)
             if identity not in seen:
-                seen.add(identity)
-                _take(path, identity, named, found)
+                seen[identity] = _take(path, identity, named, found)
+            place.files += seen[identity]
     found.files.sort(key=lambda file: file.id)
     return found
 
 
 def document_id(path: Path, here: Path) -> str:
     """The path relative to `here` when below it, else absolute, with forward slashes."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links, and change the name)
+    absolute = _absolute(path)
     return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
 
 
-def _expand(argument: str, here: Path, found: Found) -> Iterator[tuple[Path, bool]]:
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links, and change the name)
+
+
+def _expand(argument: str, place: Place, here: Path, found: Found) -> Iterator[tuple[Path, bool]]:
     """The files that an argument stands for, each with whether it was named itself."""
     path = here / Path(argument).expanduser()
     if path.is_dir():
@@ -73,7 +83,8 @@ def _expand(argument: str, here: Path, found: Found) -> Iterator[tuple[Path, boo
     elif os.path.lexists(path):
         yield path, True
     else:
-        matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(argument) else []  # noqa: PTH207
+        place.pattern = glob.has_magic(argument)
+        matches = sorted(glob.glob(str(path), recursive=True)) if place.pattern else []  # noqa: PTH207
         if not matches:
             found.missing.append(argument)
         for match in map(Path, matches):
@@ -108,28 +119,30 @@ def _walk(top: Path, found: Found) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def _take(path: Path, identity: str, named: bool, found: Found) -> None:
-    """Add the file, or count why not. One that was named is taken whatever its ending, unless it is binary."""
+def _take(path: Path, identity: str, named: bool, found: Found) -> bool:
+    """Add the file, or count why not; whether it was added. One that was named is taken whatever its ending, unless it
+    is binary."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None and not named:
         found.skip("of another type")
-        return
+        return False
     try:
         identity.encode()
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             found.skip("not a file")
-            return
+            return False
         with path.open("rb") as file:
             start = file.read(SNIFFED)
     except UnicodeEncodeError:
         found.unreadable.append((identity.encode("utf-8", "replace").decode(), "its name is not valid UTF-8"))
-        return
+        return False
     except OSError as error:
         found.complete = False
         found.unreadable.append((identity, error.strerror or "cannot be read"))
-        return
-    if media_type != "application/pdf" and b"\0" in start:
+        return False
+    if media_type != "application/pdf" and is_binary(start):
         found.skip("binary")
-        return
+        return False
     found.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
+    return True

@@ -1,7 +1,7 @@
 """`headworks ingest`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,11 @@ from cli.errors import FAILURE, USAGE, CliError
 from cli.options import collection_option, mesh_options, timeout_option
 
 if TYPE_CHECKING:
+    from headworks.retrieval.v1.document_pb2 import Document
+
     from cli.client import Client
     from cli.files import Found
+    from cli.places import Missing
     from cli.sending import Outcome
 
 SHOWN_FAILURES = 50
@@ -22,17 +25,22 @@ SHOWN_FAILURES = 50
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @collection_option
-@click.option("--delete-missing", is_flag=True, help="Delete the collection's documents that are not among PATH….")
+@click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
+@click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
 @timeout_option(3600)
 @mesh_options
 def ingest(
-    paths: tuple[str, ...], collection: str, delete_missing: bool, timeout: float,
+    paths: tuple[str, ...], collection: str, delete_missing: bool, yes: bool, timeout: float,
     data: Path | None, edge: str | None, key: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder or a glob.
 
     A changed file replaces its document, an unchanged one is skipped. A document is named by its path relative to
     the current folder when it is below it.
+
+    --delete-missing deletes a document only if the file that it came from is within PATH… and is gone. What is skipped
+    or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
+    that it is not.
 
     \b
     Examples:
@@ -48,26 +56,50 @@ def ingest(
         raise CliError(f"nothing is there: {', '.join(found.missing)}; nothing was ingested", USAGE)
     if delete_missing and not found.complete:
         listed = ", ".join(name for name, _ in found.unreadable)
-        raise CliError(f"cannot be read: {listed}; with --delete-missing that would delete documents. Nothing was done")
+        raise CliError(f"cannot be read: {listed}; with --delete-missing all must be looked at. Nothing was done")
+    if delete_missing and not found.files and not yes:
+        raise CliError(
+            f"nothing to ingest was found in {', '.join(paths)}: is it the right place, and mounted? "
+            "With --delete-missing that would delete all documents that came from there; if that is meant, add --yes. "
+            "Nothing was done"
+        )
     started = time.monotonic()
     with calling(find_edge(data, edge, key)) as client:
-        outcome = ingest_found(client, found, utf8(collection, "the collection"), delete_missing, timeout, as_json)
+        name = utf8(collection, "the collection")
+        missing = _missing(client, found, name, yes, timeout) if delete_missing else None
+        outcome = ingest_found(client, found, name, delete_missing, timeout, as_json, missing.gone if missing else ())
     outcome.unreadable |= dict(found.unreadable)
-    _report(collection, found, outcome, time.monotonic() - started, as_json)
+    _report(collection, found, missing, outcome, time.monotonic() - started, as_json)
     return FAILURE if outcome.failures() else 0
 
 
+def _missing(client: "Client", found: "Found", collection: str, yes: bool, timeout: float) -> "Missing":
+    """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
+    from cli.places import find_missing
+    from cli.sending import stored_documents
+
+    here = {file.id: file for file in found.files}
+    missing = find_missing(stored_documents(client, collection, timeout), here, found.places)
+    if missing.doubts and not yes:
+        raise CliError(
+            f"{'; '.join(missing.doubts)}: is something not mounted? "
+            "If they are to be deleted, add --yes. Nothing was done"
+        )
+    return missing
+
+
 def ingest_found(
-    client: "Client", found: "Found", collection: str, delete_missing: bool, timeout: float, quiet: bool
-) -> "Outcome":
-    """Send the files with progress shown, unless `quiet`. Raises grpc.RpcError."""
+    client: "Client", found: "Found", collection: str, delete_missing: bool, timeout: float, quiet: bool,
+    gone: "Sequence[Document]" = (),
+) -> "Outcome":  # fmt: skip
+    """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError."""
     from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
     from cli.sending import send_all
 
-    opened = pb.IngestOpen(collection=collection, create_collection=True, delete_missing=delete_missing)
+    opened = pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing)
     with _progress(len(found.files), quiet) as told:
-        return send_all(client, opened, found.files, timeout, told)
+        return send_all(client, opened, found.files, timeout, told, gone)
 
 
 @contextmanager
@@ -97,19 +129,25 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
         yield told
 
 
-def _report(collection: str, found: "Found", outcome: "Outcome", seconds: float, as_json: bool) -> None:
+def _report(
+    collection: str, found: "Found", missing: "Missing | None", outcome: "Outcome", seconds: float, as_json: bool
+) -> None:
     from cli.output import print_json, table, wide
 
     failures = outcome.failures()
     if as_json:
         listed = [{"document_id": name, "reason": reason, "message": message} for name, reason, message in failures]
-        counts = {**outcome.counts(), "failed": len(failures)}
+        counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
+        if missing:
+            counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
         print_json({"collection": collection, **counts, "skipped": found.skipped,
                     "failures": listed, "seconds": round(seconds, 2)})  # fmt: skip
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
     if found.skipped:
         click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())))
+    if missing and (missing.there or missing.elsewhere):
+        click.echo(f"kept: {missing.there} whose file is still there, {missing.elsewhere} that came from elsewhere")
     if failures:
         click.echo(f"failed: {len(failures)}", err=True)
         wide().print(table(("document", "reason", "message"), failures[:SHOWN_FAILURES]))

@@ -8,13 +8,21 @@ from typing import Any
 
 import grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1.document_pb2 import Document
 
 from cli.client import Client
 from cli.files import LocalFile
+from cli.places import is_gone, local_path
 
 CHUNK = 1 << 20
 PAGE = 1000
-RESUMABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+# ABORTED: the stream that broke still holds the collection's lease, for some seconds.
+RESUMABLE = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+)
 RESUME_SECONDS = 1.0
 MOST_IDLE = 15
 UNCHANGED = pb.DocumentResult.OUTCOME_UNCHANGED
@@ -65,18 +73,26 @@ class Outcome:
 
 class Requests:
     """The messages to send, in order. A file that cannot be read when its turn comes is named and left without bytes,
-    which fails it alone; why is kept in `unreadable`."""
+    which fails it alone; why is kept in `unreadable`. Of the documents `gone` those that still are come last."""
 
-    def __init__(self, opened: pb.IngestOpen, files: Iterable[LocalFile], stored: Mapping[str, str]) -> None:
+    def __init__(
+        self, opened: pb.IngestOpen, files: Iterable[LocalFile], stored: Mapping[str, str],
+        gone: Iterable[Document] = (),
+    ) -> None:  # fmt: skip
         self._opened = opened
         self._files = files
         self._stored = stored
+        self._gone = gone
         self.unreadable: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[pb.IngestRequest]:
         yield pb.IngestRequest(open=self._opened)
         for file in self._files:
             yield from self._document(file)
+        for document in self._gone:
+            path = local_path(document.uri)
+            if path and is_gone(path):
+                yield pb.IngestRequest(gone=pb.IngestGone(id=document.id, update_time=document.update_time))
 
     def _document(self, file: LocalFile) -> Iterator[pb.IngestRequest]:
         head = pb.IngestDocument(id=file.id, uri=file.path.absolute().as_uri(), media_type=file.media_type)
@@ -95,18 +111,18 @@ class Requests:
         yield pb.IngestRequest(end=pb.IngestEnd())
 
 
-def stored_hashes(client: Client, collection: str, timeout: float) -> dict[str, str]:
-    """The content hash of each document of the collection; empty where there is no such collection."""
+def stored_documents(client: Client, collection: str, timeout: float) -> list[Document]:
+    """The documents of the collection; none where there is no such collection."""
     request = pb.ListDocumentsRequest(collection=collection, page_size=PAGE)
-    found: dict[str, str] = {}
+    found: list[Document] = []
     while True:
         try:
             page = client.retrieval.ListDocuments(request, timeout=timeout, metadata=client.metadata)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
-                return {}
+                return []
             raise
-        found |= {document.id: document.content_hash for document in page.documents}
+        found.extend(page.documents)
         if not page.next_page_token:
             return found
         request.page_token = page.next_page_token
@@ -114,16 +130,17 @@ def stored_hashes(client: Client, collection: str, timeout: float) -> dict[str, 
 
 def send_all(
     client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
-    told: Callable[[pb.IngestResponse, Outcome], None],
+    told: Callable[[pb.IngestResponse, Outcome], None], gone: Sequence[Document] = (),
 ) -> Outcome:  # fmt: skip
-    """Send the files, telling `told` each message of the server. A stream that breaks after some progress is resumed:
-    what is stored by then is not sent again. Raises grpc.RpcError."""
+    """Send the files, telling `told` each message of the server, and delete what is `gone`. A stream that breaks after
+    some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError."""
     outcome, until, idle = Outcome(), time.monotonic() + timeout, 0
     while True:
         before = len(outcome.results)
         try:
             limit = max(0.1, until - time.monotonic())
-            requests = Requests(opened, files, stored_hashes(client, opened.collection, limit))
+            stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
+            requests = Requests(opened, files, stored, gone)
             _send(client, requests, limit, outcome, told)
             return outcome
         except grpc.RpcError as error:

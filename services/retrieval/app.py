@@ -74,4 +74,4 @@ def open_engine(settings: RetrievalSettings) -> Engine:
         return ServerEngine.connect(settings.qdrant_url, settings.qdrant_api_key)
     from services.retrieval.store.qdrant_edge import EdgeEngine
 
-    return EdgeEngine(settings.data_dir, settings.store_threads)
+    return EdgeEngine(settings.data_dir, settings.store_threads, min_free=settings.min_free_bytes)

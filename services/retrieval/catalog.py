@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from services.retrieval import names
-from services.retrieval.errors import DocumentNotFound
+from services.retrieval.errors import CollectionBroken, DocumentNotFound, StoreFull
 from services.retrieval.ingest.writer import Writer
 from services.retrieval.model import Collection, Document, Key, Passage
 from services.retrieval.store.base import VectorStore
@@ -39,7 +39,7 @@ class Catalog:
         return await self._store.create(_key(tenant, name), names.max_chars(max_chars))
 
     async def list_collections(self, tenant: str, page_size: int, token: str) -> Page[Collection]:
-        """Collections by name."""
+        """Collections by name, broken ones too."""
         page = _page(await self._store.collections(tenant), names.page_size(page_size), token)
         found = []
         for name in page.items:
@@ -47,6 +47,10 @@ class Catalog:
                 found.append(await self._store.describe(Key(tenant, name)))
             except CollectionNotFound:
                 continue
+            except CollectionBroken as error:
+                found.append(Collection(name, broken=error.why))
+            except StoreFull as error:
+                found.append(Collection(name, broken=error.message))
         return Page(found, page.next_token)
 
     async def drop(self, tenant: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """Protobuf messages to the domain's words and back. Pure."""
 
 from collections.abc import Sequence
+from datetime import UTC
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +13,7 @@ from services.retrieval.ingest.messages import (
     Chunk,
     End,
     Event,
+    Gone,
     Head,
     Message,
     Open,
@@ -61,9 +63,11 @@ def ingest_message(request: pb.IngestRequest) -> Message:
             return End()
         case "open":
             opening = request.open
-            return Open(opening.collection, opening.create_collection, opening.delete_missing)
+            return Open(opening.collection, opening.create_collection, opening.delete_missing, opening.delete_gone)
+        case "gone":
+            return Gone(request.gone.id, request.gone.update_time.ToDatetime(UTC))
         case _:
-            raise InvalidArgument("a message of an ingestion is one of open, document, chunk and end")
+            raise InvalidArgument("a message of an ingestion is one of open, document, chunk, end and gone")
 
 
 def ingest_event(event: Event) -> pb.IngestResponse:
@@ -120,14 +124,14 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
 
 
 def collection(found: Collection) -> collection_pb2.Collection:
-    created = Timestamp()
-    created.FromDatetime(found.create_time)
+    if found.broken:
+        return collection_pb2.Collection(name=found.name, broken=found.broken)
     return collection_pb2.Collection(
         name=found.name,
         passage_settings=collection_pb2.PassageSettings(max_chars=found.max_chars),
         document_count=found.document_count,
         passage_count=found.passage_count,
-        create_time=created,
+        create_time=found.create_time,
     )
 
 

@@ -27,6 +27,41 @@ class TooManyIngests(DomainError):
         super().__init__(f"{limit} ingestions are under way already; try again later", limit=str(limit))
 
 
+class IngestUnderWay(DomainError):
+    """Two ingestions that delete what they do not find would delete each other's documents."""
+
+    kind = Kind.ABORTED
+    reason = "INGEST_UNDER_WAY"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"another ingestion that deletes documents is under way in the collection {name!r}; try again after it",
+            collection=name,
+        )
+
+
+class CollectionBroken(DomainError):
+    """A collection's data cannot be read. Trying again does not help; somebody must set it right."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "COLLECTION_BROKEN"
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"the collection {name!r} is broken: {why}. Delete it and ingest it again, or restore its folder and "
+            "restart retrieval, whose log says more",
+            collection=name,
+        )
+        self.why = why
+
+
+class StoreFull(DomainError):
+    """Too little space is left on the store's disk."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "STORE_FULL"
+
+
 class StoreUnavailable(Unavailable):
     """The store does not answer for now."""
 

@@ -1,10 +1,10 @@
-"""What the service counts. Labels come from fixed sets."""
+"""What the service counts. Labels come from fixed sets, but for broken collections, of which there are few."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -18,6 +18,8 @@ DOCUMENTS = Counter("headworks_retrieval_documents_total", "Documents ingested, 
 PASSAGES = Counter("headworks_retrieval_passages_total", "Passages embedded and stored.")
 EMBED = Histogram("headworks_retrieval_embed_seconds", "Waiting for the embedding model.", ["what"], buckets=SECONDS)
 STORE = Histogram("headworks_retrieval_store_seconds", "Waiting for the store.", ["what"], buckets=SECONDS)
+BROKEN = Gauge("headworks_retrieval_collection_broken", "1: its data cannot be read.", ["tenant", "collection"])
+FULL = Gauge("headworks_retrieval_store_full", "1 while the edge store's disk has too little space to write.")
 
 _EMBED = {what: EMBED.labels(what) for what in ("query", "passages")}
 _STORE = {what: STORE.labels(what) for what in ("query", "write")}

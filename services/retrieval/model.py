@@ -24,13 +24,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents; `max_chars` is the longest passage."""
+    """A named set of documents; `max_chars` is the longest passage.
+
+    `broken`: why its data cannot be read, or "". Then nothing else is known of it but its name.
+    """
 
     name: str
-    max_chars: int
-    create_time: datetime
+    max_chars: int = 0
+    create_time: datetime | None = None
     document_count: int = 0
     passage_count: int = 0
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

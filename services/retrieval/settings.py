@@ -19,6 +19,12 @@ class RetrievalSettings(ServerSettings):
     data_dir: Path = Field(
         Path(".headworks/retrieval"), description="Folder of the edge store. One process at a time can own it."
     )
+    min_free_bytes: int = Field(
+        512 << 20,
+        ge=0,
+        description="Free bytes on the edge store's disk below which writes get RESOURCE_EXHAUSTED; reads and deletions"
+        " go on.",
+    )
     qdrant_url: str = Field("http://127.0.0.1:6334", description="gRPC address of the Qdrant server.")
     qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")

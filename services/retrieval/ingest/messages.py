@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Begins the stream."""
+    """Begins the stream. At its end `delete_missing` deletes what was not named, `delete_gone` what was named gone."""
 
     collection: str
     create_collection: bool = False
     delete_missing: bool = False
+    delete_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,15 @@ class End:
     """Ends a document's bytes."""
 
 
-Message: TypeAlias = Open | Head | Chunk | End
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A document to delete, unless it was written since `update_time`."""
+
+    document_id: str
+    update_time: datetime
+
+
+Message: TypeAlias = Open | Head | Chunk | End | Gone
 
 
 class Outcome(Enum):

@@ -3,14 +3,16 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.retrieval import metrics, names
 from services.retrieval.errors import CollectionExists, DocumentError, DocumentTooLarge, TooManyIngests
 from services.retrieval.ingest import media
+from services.retrieval.ingest.deletion import Deletion
 from services.retrieval.ingest.limits import Budget
-from services.retrieval.ingest.messages import Chunk, End, Event, Head, Message, Open, Outcome, Result, Summary
+from services.retrieval.ingest.messages import Chunk, End, Event, Gone, Head, Message, Open, Outcome, Result, Summary
 from services.retrieval.ingest.writer import Target, Writer
 from services.retrieval.model import DEFAULT_MAX_CHARS, Key
 from services.retrieval.store.base import VectorStore
@@ -100,10 +102,16 @@ class _Stream:
         opening = await anext(messages, None)
         if not isinstance(opening, Open):
             raise InvalidArgument("the first message of an ingestion is `open`")
+        if opening.delete_missing and opening.delete_gone:
+            raise InvalidArgument("delete_missing and delete_gone exclude each other")
         target = await self._target(tenant, opening)
-        async with asyncio.TaskGroup() as tasks:
-            await self._receive(target, messages, tasks)
-        deleted = await self._delete_missing(target.key) if opening.delete_missing else 0
+        deletion = Deletion(self._store, self._writer, target.key)
+        async with deletion.alone() if opening.delete_missing or opening.delete_gone else nullcontext():
+            if opening.delete_missing:
+                deletion.doomed.update(await self._store.update_times(target.key))
+            async with asyncio.TaskGroup() as tasks:
+                await self._receive(target, messages, tasks, deletion.doomed if opening.delete_gone else None)
+            deleted = await deletion.carry_out(self._named)
         await self._store.rest(target.key)
         await self._events.put(Summary(self._outcomes, deleted, self._passages))
 
@@ -118,7 +126,10 @@ class _Stream:
             await self._store.create(key, DEFAULT_MAX_CHARS)
         return Target(key, await self._store.max_chars(key))
 
-    async def _receive(self, target: Target, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup) -> None:
+    async def _receive(
+        self, target: Target, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,
+        gone: dict[str, datetime] | None,
+    ) -> None:  # fmt: skip
         receiving: _Receiving | None = None
         async for message in messages:
             match message, receiving:
@@ -129,6 +140,8 @@ class _Stream:
                 case End(), _Receiving():
                     await self._end(target, receiving, tasks)
                     receiving = None
+                case Gone(document_id, update_time), None if gone is not None:
+                    gone[document_id] = update_time
                 case _:
                     raise InvalidArgument(f"`{type(message).__name__.lower()}` is out of order in this ingestion")
         if receiving:
@@ -189,12 +202,6 @@ class _Stream:
             self._passages += result.passage_count
         metrics.DOCUMENTS.labels(result.outcome.value, result.error_reason).inc()
         await self._events.put(result)
-
-    async def _delete_missing(self, key: Key) -> int:
-        missing = [found for found in await self._store.document_ids(key) if found not in self._named]
-        for document_id in missing:
-            await self._writer.delete(key, document_id)
-        return len(missing)
 
 
 def _failed(head: Head, error: DocumentError) -> Result:

@@ -1,14 +1,13 @@
 """Reads plain text and Markdown. The extracted text is the original, with its line ends made one kind."""
 
-import codecs
 import re
 from dataclasses import dataclass, field
 
 from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest.split import Heading
 from services.retrieval.model import Span
+from services.runtime.language.encodings import encoding_of
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _CONTROL_SHARE = 0.02
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -33,13 +32,9 @@ class Extract:
 
 def decode(data: bytes) -> str:
     """The text, by its byte order mark or else as UTF-8. Raises DocumentUnreadable for anything else."""
-    encoding, body = "utf-8", data
-    for mark, named in _BOMS:
-        if data.startswith(mark):
-            encoding, body = named, data[len(mark) :]
-            break
+    encoding, mark = encoding_of(data)
     try:
-        text = body.decode(encoding)
+        text = data[mark:].decode(encoding)
     except UnicodeDecodeError as error:
         raise DocumentUnreadable(f"not valid {encoding.upper()} at byte {error.start}; is it a binary file?") from error
     sample = text[:65536]

@@ -82,6 +82,15 @@ class Writer:
         async with self._locks.held((key, document_id)):
             await self._store.delete(key, [document_id])
 
+    async def delete_unchanged(self, key: Key, document_id: str, update_time: datetime) -> bool:
+        """Delete a document that was written at that time and not since; whether it was."""
+        async with self._locks.held((key, document_id)):
+            record = await self._store.document(key, document_id)
+            if record is None or record.update_time != update_time:
+                return False
+            await self._store.delete_version(key, record)
+            return True
+
     async def _known(self, target: Target, head: Head, media_type: str, content_hash: str) -> Result | None:
         """The result for content that the store has. New labels on it are written without reading it again."""
         record = await self._store.document(target.key, head.id)

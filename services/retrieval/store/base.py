@@ -1,6 +1,7 @@
 """What the service asks of a store."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
@@ -10,8 +11,9 @@ class VectorStore(Protocol):
     """Collections, their documents and passages.
 
     Every method but `create`, `describe`, `collections` and `ready` raises CollectionNotFound for an unknown
-    collection, and all raise StoreUnavailable where the engine does not answer. What a method has written when it
-    returns outlives the process, however that ends.
+    collection, and CollectionBroken for one whose data cannot be read; all raise StoreUnavailable where the engine does
+    not answer. Those that write, but for deletions, raise StoreFull where the store has too little space. What a method
+    has written when it returns outlives the process, however that ends.
     """
 
     async def create(self, key: Key, max_chars: int) -> Collection:
@@ -59,6 +61,21 @@ class VectorStore(Protocol):
     async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
         """Delete documents with their passages."""
 
+    async def update_times(self, key: Key) -> Mapping[str, datetime]:
+        """When each of the documents was written last, by id."""
+
+    async def delete_version(self, key: Key, document: Document) -> None:
+        """Delete that version of a document, and no other."""
+
+    async def lease(self, key: Key, holder: str, seconds: float) -> None:
+        """Take the collection's lease: one holder has it at a time. Raises IngestUnderWay."""
+
+    async def renew(self, key: Key, holder: str, seconds: float) -> None:
+        """Keep the lease for some time more. Raises IngestUnderWay where it ran out."""
+
+    async def release(self, key: Key, holder: str) -> None:
+        """Give the lease back."""
+
     async def candidates(self, key: Key, probe: Probe) -> Candidates:
         """The passages nearest to the probe by each of its signals."""
 
@@ -68,7 +85,7 @@ class VectorStore(Protocol):
         """The passages of those ids that are there."""
 
     async def recover(self) -> None:
-        """Called once, first: clean up after a process that was killed."""
+        """Called once, first: clean up after a process that was killed. Raises nothing for a single collection."""
 
     async def rest(self, key: Key) -> None:
         """Called after much was written: bring indexes up to date, in the background."""

@@ -1,7 +1,8 @@
 """Documents and passages as points' payloads, the same for every engine.
 
-A collection's points are of three kinds: passages, which have vectors; one record for each document; and notes that a
-document is being replaced in several steps. Labels are kept as one list of keywords, so that one index serves them all.
+A collection's points are of four kinds: passages, which have vectors; one record for each document; notes that a
+document is being replaced in several steps; and leases. Labels are kept as one list of keywords, so that one index
+serves them all.
 """
 
 import base64
@@ -24,6 +25,7 @@ LEXICAL = "lexical"
 PASSAGE = "passage"
 DOCUMENT = "document"
 PENDING = "pending"
+LEASE = "lease"
 INDEXED = ("kind", "document_id", "version", "media_type", "labels")
 SENTENCE_FIELDS = ("spans", "sentences")
 METADATA = "metadata."
@@ -56,6 +58,11 @@ def record_id(document_id: str) -> str:
 def pending_id(document_id: str) -> str:
     """The id of the note that a document is being replaced."""
     return str(uuid.uuid5(_SPACE, _SEPARATOR.join((PENDING, document_id))))
+
+
+def lease_id(holder: str) -> str:
+    """The id of the note that somebody holds a collection's lease."""
+    return str(uuid.uuid5(_SPACE, _SEPARATOR.join((LEASE, holder))))
 
 
 def labels(metadata: Mapping[str, str]) -> list[str]:
@@ -146,9 +153,14 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         content_hash=payload["content_hash"],
         size_bytes=payload["size_bytes"],
         passage_count=payload["passage_count"],
-        update_time=datetime.fromtimestamp(payload["update_time"], UTC),
+        update_time=time_of(payload),
         metadata=payload["metadata"],
     )
+
+
+def time_of(payload: Mapping[str, Any]) -> datetime:
+    """When a document, by its record's payload, was written last."""
+    return datetime.fromtimestamp(payload["update_time"], UTC)
 
 
 def pending_payload(document_id: str) -> Payload:

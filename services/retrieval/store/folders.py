@@ -4,22 +4,31 @@ The marker is written last and removed first, so that a folder half made or half
 """
 
 import fcntl
+import logging
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from services.retrieval.errors import CollectionExists, StoreLocked
+from services.retrieval.errors import CollectionBroken, CollectionExists, StoreLocked
 from services.retrieval.model import Key
 from services.retrieval.store.codec import tenant_name
 from services.retrieval.store.engine import About
 from services.runtime.errors import CollectionNotFound
 
+log = logging.getLogger(__name__)
+
 MARKER = "collection.json"
 SHARD = "shard"
+OPENING = "opening."
+_SHARD_NAME = re.compile(rf"{SHARD}\d*")
+_MARKED_SEGMENTS = "segments"
+_SEGMENT_FILE = "version.info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +59,23 @@ class Folders:
 
     def make(self, key: Key) -> Path:
         """A new, empty folder for the collection's shard. Raises CollectionExists."""
-        folder = self._folder(key)
-        if (folder / MARKER).exists():
+        folder = self.folder(key)
+        if _is_marked(folder):
             raise CollectionExists(key.collection)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         (folder / SHARD).mkdir(parents=True)
         return folder / SHARD
 
     def mark(self, key: Key, marked: Marked) -> None:
         """From here on the collection is there, and its shard is in that folder."""
-        marker = self._folder(key) / MARKER
+        marker = self.folder(key) / MARKER
         said = {
             "tenant": key.tenant,
             "max_chars": marked.about.max_chars,
             "create_time": marked.about.create_time,
             "shard": marked.folder.name,
             "indexed": marked.indexed,
+            "segments": _segments(marked.folder),
         }
         fresh = marker.with_suffix(".new")
         with fresh.open("wb") as file:
@@ -75,16 +85,31 @@ class Folders:
         fresh.rename(marker)
 
     def find(self, key: Key) -> Marked:
-        """The collection's marker. Removes copies of its shard that came to nothing. Raises CollectionNotFound."""
-        folder = self._folder(key)
+        """The collection's marker. Removes copies of its shard that came to nothing.
+
+        Raises CollectionNotFound, and CollectionBroken where the marker cannot be read or its shard is not whole.
+        """
+        folder = self.folder(key)
+        if not _is_marked(folder):
+            raise CollectionNotFound(key.collection)
         try:
+            within = [each for each in folder.iterdir() if each.is_dir() and _SHARD_NAME.fullmatch(each.name)]
             said = orjson.loads((folder / MARKER).read_bytes())
-        except FileNotFoundError:
-            raise CollectionNotFound(key.collection) from None
-        for each in folder.iterdir():
-            if each.is_dir() and each.name != said["shard"]:
-                shutil.rmtree(each, ignore_errors=True)
-        return Marked(About(said["max_chars"], said["create_time"]), folder / said["shard"], said["indexed"])
+            marked = Marked(
+                About(said["max_chars"], float(said["create_time"])), folder / said["shard"], said["indexed"]
+            )
+            segments = said.get(_MARKED_SEGMENTS, [])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CollectionBroken(key.collection, "its marker cannot be read") from error
+        if not _SHARD_NAME.fullmatch(marked.folder.name) or not isinstance(marked.about.max_chars, int):
+            raise CollectionBroken(key.collection, "its marker makes no sense")
+        # The engine takes a shard without its segments for an empty one.
+        if not all((marked.folder / _MARKED_SEGMENTS / name / _SEGMENT_FILE).is_file() for name in segments):
+            raise CollectionBroken(key.collection, "parts of its data are missing")
+        for spare in within if marked.folder in within else ():
+            if spare != marked.folder:
+                shutil.rmtree(spare, ignore_errors=True)
+        return marked
 
     def copy(self, shard: Path) -> Path:
         """A copy of a shard's folder, beside it."""
@@ -96,25 +121,113 @@ class Folders:
 
     def unmark(self, key: Key) -> None:
         """From here on the collection is gone. Raises CollectionNotFound."""
-        try:
-            (self._folder(key) / MARKER).unlink()
-        except FileNotFoundError:
-            raise CollectionNotFound(key.collection) from None
+        folder = self.folder(key)
+        if not _is_marked(folder):
+            raise CollectionNotFound(key.collection)
+        _remove(folder / MARKER)
 
     def remove(self, key: Key) -> None:
         """Remove what is left of a collection that is gone."""
-        shutil.rmtree(self._folder(key), ignore_errors=True)
+        try:
+            _remove(self.folder(key))
+        except OSError:
+            log.exception("a collection is gone, but not all of its files", extra={"folder": str(self.folder(key))})
+
+    def begin_opening(self, key: Key) -> None:
+        """Note that the shard is about to be opened, which may end the process."""
+        (self.folder(key) / f"{OPENING}{self.openings(key) + 1}").touch()
+
+    def end_opening(self, key: Key) -> None:
+        """The process has outlived it."""
+        for note in self.folder(key).glob(f"{OPENING}*"):
+            note.unlink()
+
+    def openings(self, key: Key) -> int:
+        """How many times in a row the process ended while it opened the shard."""
+        return sum(1 for _ in self.folder(key).glob(f"{OPENING}*"))
 
     def names(self, tenant: str) -> Sequence[str]:
-        return sorted(marker.parent.name for marker in (self._root / tenant_name(tenant)).glob(f"*/{MARKER}"))
+        return sorted(folder.name for folder in _marked_below(self._root / tenant_name(tenant)))
 
     def keys(self) -> Sequence[Key]:
-        """All collections of all tenants."""
-        markers = sorted(self._root.glob(f"*/*/{MARKER}"))
-        return [Key(orjson.loads(marker.read_bytes())["tenant"], marker.parent.name) for marker in markers]
+        """All collections of all tenants. One whose tenant cannot be known is logged, and left out."""
+        folders = [folder for tenant in _folders_in(self._root) for folder in _marked_below(tenant)]
+        keys = [(_tenant(folder), folder) for folder in sorted(folders)]
+        for tenant, folder in keys:
+            if tenant is None:
+                log.error("a collection's marker cannot be read", extra={"folder": str(folder)})
+        return [Key(tenant, folder.name) for tenant, folder in keys if tenant is not None]
 
     def release(self) -> None:
         self._lock.close()
 
-    def _folder(self, key: Key) -> Path:
+    def folder(self, key: Key) -> Path:
+        """Where the collection is, or would be."""
         return self._root / tenant_name(key.tenant) / key.collection
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether the folder is a collection. One that cannot be looked into is taken for one."""
+    try:
+        (folder / MARKER).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _marked_below(tenant: Path) -> Iterator[Path]:
+    return (folder for folder in _folders_in(tenant) if _is_marked(folder))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder; none where it cannot be read, which is logged."""
+    try:
+        return [Path(each.path) for each in os.scandir(folder) if each.is_dir() and not each.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError:
+        log.exception("a folder of the store cannot be read", extra={"folder": str(folder)})
+        return []
+
+
+def _tenant(folder: Path) -> str | None:
+    """Whose a collection's folder is, as its marker says; or else by its path, where a plain tenant's name is in it."""
+    name = folder.parent.name
+    try:
+        tenant = orjson.loads((folder / MARKER).read_bytes())["tenant"]
+        if tenant_name(tenant) == name:
+            return str(tenant)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass
+    return name if tenant_name(name) == name else None
+
+
+def _segments(shard: Path) -> list[str]:
+    """The parts that the engine keeps a shard in, which only indexing changes."""
+    return sorted(path.parent.name for path in shard.glob(f"{_MARKED_SEGMENTS}/*/{_SEGMENT_FILE}"))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, whatever the modes within. Raises OSError where it cannot be."""
+
+    def unlock(function: Any, failed: str, error: Any) -> None:
+        if isinstance(error[1], FileNotFoundError):
+            return
+        for locked in (Path(failed).parent, Path(failed)):
+            if locked.is_dir() and not locked.is_symlink():
+                locked.chmod(0o700)
+        if function in (os.unlink, os.rmdir):
+            function(failed)
+        else:
+            shutil.rmtree(failed)
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=unlock)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        path.parent.chmod(0o700)
+        path.unlink(missing_ok=True)

@@ -2,15 +2,21 @@
 
 A document in parts is written so that a process killed at any moment leaves the old version or the new one whole: a
 note that it is pending, the new passages, the record together with the last of them, and then what is stale goes,
-with the note. Whoever finds a note of a dead process calls `settle`.
+with the note. What a dead process left of these in a collection is settled before the collection is used.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Engine, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.leases import Leases
+from services.runtime.errors import CollectionNotFound, DomainError
+
+log = logging.getLogger(__name__)
 
 
 class PointStore:
@@ -18,6 +24,8 @@ class PointStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._unsettled: set[Key] = set()
+        self._settling = asyncio.Lock()
 
     async def create(self, key: Key, max_chars: int) -> Collection:
         now = datetime.now(UTC)
@@ -25,13 +33,14 @@ class PointStore:
         return Collection(key.collection, max_chars, now)
 
     async def describe(self, key: Key) -> Collection:
-        about = await self._engine.about(key)
+        engine = await self._on(key)
+        about = await engine.about(key)
         return Collection(
             name=key.collection,
             max_chars=about.max_chars,
             create_time=datetime.fromtimestamp(about.create_time, UTC),
-            document_count=await self._engine.count(key, _of_kind(codec.DOCUMENT)),
-            passage_count=await self._engine.count(key, _of_kind(codec.PASSAGE)),
+            document_count=await engine.count(key, _of_kind(codec.DOCUMENT)),
+            passage_count=await engine.count(key, _of_kind(codec.PASSAGE)),
         )
 
     async def collections(self, tenant: str) -> Sequence[str]:
@@ -39,31 +48,63 @@ class PointStore:
 
     async def drop(self, key: Key) -> None:
         await self._engine.drop(key)
+        self._unsettled.discard(key)
 
     async def max_chars(self, key: Key) -> int:
-        return (await self._engine.about(key)).max_chars
+        return (await (await self._on(key)).about(key)).max_chars
 
     async def begin(self, key: Key, document_id: str) -> None:
         note = Point(codec.pending_id(document_id), codec.pending_payload(document_id))
-        await self._engine.apply(key, [Upsert([note])])
+        await (await self._on(key)).apply(key, [Upsert([note])])
 
     async def write(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
-        await self._engine.apply(key, [Upsert([_passage(entry, document) for entry in entries])])
+        await (await self._on(key)).apply(key, [Upsert([_passage(entry, document) for entry in entries])])
 
     async def commit(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
         record = Point(codec.record_id(document.id), codec.document_payload(document))
         points = [*(_passage(entry, document) for entry in entries), record]
-        await self._engine.apply(key, [Upsert(points), *_tidy(document.id, document.version)])
+        await (await self._on(key)).apply(key, [Upsert(points), *_tidy(document.id, document.version)])
 
     async def settle(self, key: Key, document_id: str) -> None:
-        record = await self.document(key, document_id)
-        await self._engine.apply(key, _tidy(document_id, record.version if record else None))
+        await self._on(key)
+        await self._settle(key, document_id)
+
+    async def _settle(self, key: Key, document_id: str) -> None:
+        found = await self._engine.retrieve(key, [codec.record_id(document_id)])
+        await self._engine.apply(key, _tidy(document_id, found[0][1]["version"] if found else None))
 
     async def recover(self) -> None:
-        """Settle what a process that died left half done. Not for collections that others may be writing to."""
-        for key in self._engine.owned():
-            for _, payload in await self._engine.scroll(key, _of_kind(codec.PENDING), only=["document_id"]):
-                await self.settle(key, payload["document_id"])
+        """Settle what a process that died left half done, where nobody else writes. A collection that cannot be opened
+        for now is settled when it can; a broken one keeps nobody from the others."""
+        self._unsettled = set(self._engine.owned())
+        for key in sorted(self._unsettled, key=lambda key: (key.tenant, key.collection)):
+            try:
+                await self._on(key)
+            except Exception as error:
+                reason = error.reason if isinstance(error, DomainError) else type(error).__name__
+                which = {"tenant": key.tenant, "collection": key.collection, "reason": reason}
+                log.exception("a collection is not served", extra=which)
+
+    async def _on(self, key: Key) -> Engine:
+        """The engine, with nothing left half done in the collection by a process that died."""
+        if key in self._unsettled:
+            async with self._settling:
+                if key in self._unsettled:
+                    await self._settle_all(key)
+                    self._unsettled.discard(key)
+        return self._engine
+
+    async def _settle_all(self, key: Key) -> None:
+        left = Where([("kind", [codec.PENDING, codec.LEASE])])
+        try:
+            notes = await self._engine.scroll(key, left, only=["kind", "document_id"])
+            for note, payload in notes:
+                if payload["kind"] == codec.PENDING:
+                    await self._settle(key, payload["document_id"])
+                else:
+                    await self._engine.apply(key, [Remove(ids=[note])])
+        except CollectionNotFound:
+            return
 
     async def relabel(self, key: Key, document: Document) -> None:
         everywhere = Where([("document_id", [document.id])])
@@ -76,15 +117,17 @@ class PointStore:
         )
 
     async def document(self, key: Key, document_id: str) -> Document | None:
-        found = await self._engine.retrieve(key, [codec.record_id(document_id)])
+        found = await (await self._on(key)).retrieve(key, [codec.record_id(document_id)])
         return codec.document_of(found[0][1]) if found else None
 
     async def document_ids(self, key: Key) -> Sequence[str]:
-        found = await self._engine.scroll(key, _of_kind(codec.DOCUMENT), only=["document_id"])
+        found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=["document_id"])
         return sorted(payload["document_id"] for _, payload in found)
 
     async def documents(self, key: Key, document_ids: Sequence[str]) -> Sequence[Document]:
-        found = await self._engine.retrieve(key, [codec.record_id(document_id) for document_id in document_ids])
+        found = await (await self._on(key)).retrieve(
+            key, [codec.record_id(document_id) for document_id in document_ids]
+        )
         records = {payload["document_id"]: codec.document_of(payload) for _, payload in found}
         return [records[document_id] for document_id in document_ids if document_id in records]
 
@@ -95,20 +138,38 @@ class PointStore:
         where = Where(
             [("kind", [codec.PASSAGE]), ("document_id", [document_id]), ("version", [record.version])],
         )
-        found = await self._engine.scroll(key, where, without=codec.SENTENCE_FIELDS)
+        found = await (await self._on(key)).scroll(key, where, without=codec.SENTENCE_FIELDS)
         return codec.in_order([codec.passage_of(point_id, payload) for point_id, payload in found])
 
+    async def update_times(self, key: Key) -> Mapping[str, datetime]:
+        only = ["document_id", "update_time"]
+        found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=only)
+        return {payload["document_id"]: codec.time_of(payload) for _, payload in found}
+
     async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
-        await self._engine.apply(key, [Remove(where=Where([("document_id", document_ids)]))])
+        await (await self._on(key)).apply(key, [Remove(where=Where([("document_id", document_ids)]))])
+
+    async def delete_version(self, key: Key, document: Document) -> None:
+        where = Where([("document_id", [document.id]), ("version", [document.version])])
+        await (await self._on(key)).apply(key, [Remove(where=where)])
+
+    async def lease(self, key: Key, holder: str, seconds: float) -> None:
+        await Leases(await self._on(key)).take(key, holder, seconds)
+
+    async def renew(self, key: Key, holder: str, seconds: float) -> None:
+        await Leases(await self._on(key)).renew(key, holder, seconds)
+
+    async def release(self, key: Key, holder: str) -> None:
+        await Leases(await self._on(key)).release(key, holder)
 
     async def candidates(self, key: Key, probe: Probe) -> Candidates:
-        return await self._engine.query(key, probe)
+        return await (await self._on(key)).query(key, probe)
 
     async def fetch(
         self, key: Key, passage_ids: Sequence[str], with_sentences: bool
     ) -> Mapping[str, tuple[Passage, Sentences | None]]:
         without = () if with_sentences else codec.SENTENCE_FIELDS
-        found = await self._engine.retrieve(key, passage_ids, without)
+        found = await (await self._on(key)).retrieve(key, passage_ids, without)
         return {
             point_id: (codec.passage_of(point_id, payload), codec.sentences_of(payload) if with_sentences else None)
             for point_id, payload in found

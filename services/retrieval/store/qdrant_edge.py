@@ -3,6 +3,9 @@
 Its calls release the GIL and may run side by side, so they go to a small pool of threads. An update is in the shard's
 write-ahead log when the call returns; `flush` shortens what the next start replays.
 
+A collection that the engine cannot open, or whose opening ended the process twice, is set aside: it answers
+CollectionBroken until it is deleted, or the service is started anew. The others go on.
+
 Only `optimize`, which builds the HNSW index, keeps the GIL, for a minute where there is much. So a process of its own,
 python -m services.retrieval.store.qdrant_edge FOLDER, does that to a copy, which takes the shard's place unless there
 was a write meanwhile. Until then the vectors that are not indexed are compared one by one.
@@ -15,19 +18,23 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
-from services.retrieval.errors import StoreUnavailable
+from services.retrieval import metrics
+from services.retrieval.errors import CollectionBroken, StoreFull
 from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
+from services.retrieval.store.space import Space
 from services.runtime.children import DiedAtStart, once_more
-from services.runtime.errors import CollectionNotFound
+from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ SEARCH_THREADS = 2
 INDEX_FROM = 20_000
 QUICK_POINTS = 5_000
 GROWTH = 1.3
+DEADLY = 2
 POLL_SECONDS = 0.5
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
@@ -64,24 +72,24 @@ class _Open:
 class EdgeEngine:
     """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it.
 
-    A collection of `index_from` points or more is indexed after an ingestion.
+    A collection of `index_from` points or more is indexed after an ingestion. With less than `min_free` bytes left on
+    the disk nothing is written but deletions.
     """
 
-    def __init__(self, root: Path, threads: int, index_from: int = INDEX_FROM) -> None:
+    def __init__(self, root: Path, threads: int, index_from: int = INDEX_FROM, min_free: int = 0) -> None:
         self._index_from = index_from
         self._folders = Folders(root)
+        self._space = Space(root, min_free)
+        metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
         self._shards: dict[Key, _Open] = {}
+        self._broken: dict[Key, str] = {}
         self._opening = asyncio.Lock()
         self._resting: dict[Key, asyncio.Task[None]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
 
     async def create(self, key: Key, about: About) -> None:
         async with self._opening:
-            folder = self._folders.make(key)
-            shard = await self._run(lambda: _create(folder))
-            marked = Marked(about, folder, 0)
-            self._folders.mark(key, marked)
-            self._shards[key] = _Open(shard, marked)
+            self._shards[key] = await self._run(lambda: self._create(key, about))
 
     async def about(self, key: Key) -> About:
         return (await self._open(key)).marked.about
@@ -95,10 +103,13 @@ class EdgeEngine:
 
     async def drop(self, key: Key) -> None:
         async with self._opening:
-            self._folders.unmark(key)
+            await self._run(lambda: self._folders.unmark(key))
             await self._stop_resting(key)
-            await self._close(key)
+            with suppress(DomainError):
+                await self._close(key)
             await self._run(lambda: self._folders.remove(key))
+            if self._broken.pop(key, None):
+                metrics.BROKEN.remove(key.tenant, key.collection)
 
     async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
         updates = [update for operation in operations for update in _updates(operation)]
@@ -106,8 +117,9 @@ class EdgeEngine:
         opened.writes += 1
         opened.writing += 1
         opened.points += sum(len(each.points) for each in operations if isinstance(each, Upsert))
+        grows = any(_grows(operation) for operation in operations)
         try:
-            await self._call(key, lambda shard: _apply(shard, updates))
+            await self._call(key, lambda shard: self._apply(shard, updates, grows))
         finally:
             opened.writing -= 1
 
@@ -149,7 +161,8 @@ class EdgeEngine:
         for key in tuple(self._resting):
             await self._stop_resting(key)
         for key in tuple(self._shards):
-            await self._close(key)
+            with suppress(DomainError):
+                await self._close(key)
         self._pool.shutdown()
         self._folders.release()
 
@@ -160,8 +173,9 @@ class EdgeEngine:
             points = await self._call(key, lambda shard: shard.info().points_count)
             if points >= max(self._index_from, GROWTH * opened.marked.indexed):
                 await self._reindex(key, opened, points)
-        except (CollectionNotFound, StoreUnavailable):
-            log.warning("indexes could not be brought up to date", extra={"collection": key.collection})
+        except DomainError as error:
+            why = {"collection": key.collection, "reason": error.reason, "error": error.message}
+            log.warning("indexes could not be brought up to date", extra=why)
 
     async def _reindex(self, key: Key, opened: _Open, points: int) -> None:
         """Put an indexed copy in the shard's place, unless somebody writes to the shard before it is there."""
@@ -171,7 +185,7 @@ class EdgeEngine:
         def still() -> bool:
             return self._shards.get(key) is opened and opened.writes == writes and not opened.writing
 
-        spare = await self._run(lambda: self._folders.copy(old.folder))
+        spare = await self._run(lambda: self._copy(old.folder))
         try:
             if not await _optimized(spare, still):
                 return
@@ -200,10 +214,63 @@ class EdgeEngine:
             return opened
         async with self._opening:
             if key not in self._shards:
-                marked = self._folders.find(key)
-                shard = await self._run(lambda: _load(marked.folder))
-                self._shards[key] = _Open(shard, marked, points=shard.info().points_count)
+                if key in self._broken:
+                    raise CollectionBroken(key.collection, self._broken[key])
+                try:
+                    self._shards[key] = await self._run(lambda: self._load(key), key.collection)
+                except CollectionBroken as error:
+                    self._set_aside(key, error)
+                    raise
             return self._shards[key]
+
+    def _set_aside(self, key: Key, error: CollectionBroken) -> None:
+        self._broken[key] = error.why
+        metrics.BROKEN.labels(key.tenant, key.collection).set(1)
+        where = {"tenant": key.tenant, "collection": key.collection, "folder": str(self._folders.folder(key))}
+        log.error("a collection is broken: it is set aside, the others go on", extra={**where, "why": error.why})
+
+    def _create(self, key: Key, about: About) -> _Open:
+        self._space.check()
+        folder = self._folders.make(key)
+        try:
+            shard = _create(folder)
+            marked = Marked(about, folder, 0)
+            self._folders.mark(key, marked)
+        except BaseException:
+            self._folders.remove(key)
+            raise
+        return _Open(shard, marked)
+
+    def _load(self, key: Key) -> _Open:
+        """Open the shard and look whether it answers. What that does to the process is noted before and after."""
+        marked = self._folders.find(key)
+        self._space.check_opening()
+        deaths = self._folders.openings(key)
+        if deaths >= DEADLY:
+            raise CollectionBroken(key.collection, f"opening it ended the service {deaths} times")
+        if deaths and self._space.short:
+            raise StoreFull(
+                f"opening the collection {key.collection!r} ended the service while its disk was nearly full"
+            )
+        self._folders.begin_opening(key)
+        try:
+            shard = _load(marked.folder)
+            _probe(shard)
+        finally:
+            self._folders.end_opening(key)
+        return _Open(shard, marked, points=shard.info().points_count)
+
+    def _apply(self, shard: edge.EdgeShard, updates: Sequence[edge.UpdateOperation], grows: bool) -> None:
+        if grows:
+            self._space.check()
+        for update in updates:
+            shard.update(update)
+
+    def _copy(self, shard: Path) -> Path:
+        """A copy to index, where there is space for it and its index."""
+        size = sum(path.stat().st_size for path in shard.rglob("*") if path.is_file())
+        self._space.check(2 * size)
+        return self._folders.copy(shard)
 
     async def _close(self, key: Key) -> None:
         """Let nobody begin, wait for those who have begun, close."""
@@ -219,32 +286,31 @@ class EdgeEngine:
         opened = await self._open(key)
         if not opened.quick:
             return await self._call(key, work)
-        try:
-            return work(opened.shard)
-        except Exception as error:
-            raise _failure() from error
+        return _guarded(lambda: work(opened.shard), key.collection)
 
     async def _call(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
         opened = await self._open(key)
         opened.users += 1
-        running = asyncio.get_running_loop().run_in_executor(self._pool, work, opened.shard)
+        running = asyncio.get_running_loop().run_in_executor(
+            self._pool, _guarded, lambda: work(opened.shard), key.collection
+        )
         running.add_done_callback(lambda _: _leave(opened))
-        try:
-            return await asyncio.shield(running)
-        except Exception as error:
-            raise _failure() from error
+        return await asyncio.shield(running)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        except Exception as error:
-            raise _failure() from error
+    async def _run(self, work: Callable[[], T], collection: str = "") -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work, collection)
 
 
-def _failure() -> StoreUnavailable:
-    """Called while an error of the engine is handled: logs it, gives what the caller may know."""
-    log.exception("the store failed")
-    return StoreUnavailable("the store failed to carry out the request")
+def _guarded(work: Callable[[], T], collection: str) -> T:
+    """What `work` returns. The engine's failures become the domain's errors, panics too, which are no Exceptions."""
+    try:
+        return work()
+    except DomainError:
+        raise
+    except BaseException as error:
+        if is_failure(error):
+            raise fault(error, collection) from error
+        raise
 
 
 def _leave(opened: _Open) -> None:
@@ -294,9 +360,24 @@ def _create(folder: Path) -> edge.EdgeShard:
     return shard
 
 
-def _apply(shard: edge.EdgeShard, updates: Sequence[edge.UpdateOperation]) -> None:
-    for update in updates:
-        shard.update(update)
+def _probe(shard: edge.EdgeShard) -> None:
+    """Read a little of everything that a shard is asked for. Raises what the engine does where it cannot."""
+    shard.scroll(edge.ScrollRequest(limit=16, with_payload=True, with_vector=False))
+    nearest = (
+        edge.Query.Nearest([1.0] * WIDTH, using=codec.DENSE),
+        edge.Query.Nearest(edge.SparseVector([0], [1.0]), using=codec.LEXICAL),
+    )
+    shard.query_batch(edge.QueryBatchRequest([edge.QueryRequest(1, query=query) for query in nearest]))
+
+
+def _grows(operation: Operation) -> bool:
+    """Whether it needs space. Notes without vectors are as small as deletions, which go with them."""
+    match operation:
+        case Upsert(points):
+            return any(point.dense is not None for point in points)
+        case Amend():
+            return True
+    return False
 
 
 def _updates(operation: Operation) -> list[edge.UpdateOperation]:

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headworks.retrieval.v1 import collection_pb2 as _collection_pb2
@@ -61,6 +62,7 @@ class IngestRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """The next bytes of the document begun last; at most 1 MiB."""
     @_builtins.property
@@ -75,6 +77,10 @@ class IngestRequest(_message.Message):
     def end(self) -> Global___IngestEnd:
         """Ends the document begun last."""
 
+    @_builtins.property
+    def gone(self) -> Global___IngestGone:
+        """Names a document to delete."""
+
     def __init__(
         self,
         *,
@@ -82,12 +88,13 @@ class IngestRequest(_message.Message):
         document: Global___IngestDocument | None = ...,
         chunk: _builtins.bytes = ...,
         end: Global___IngestEnd | None = ...,
+        gone: Global___IngestGone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "document", b"document", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "document", b"document", "end", b"end", "gone", b"gone", "message", b"message", "open", b"open"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "document", b"document", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "document", b"document", "end", b"end", "gone", b"gone", "message", b"message", "open", b"open"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "document", "chunk", "end"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "document", "chunk", "end", "gone"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -102,22 +109,28 @@ class IngestOpen(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     CREATE_COLLECTION_FIELD_NUMBER: _builtins.int
     DELETE_MISSING_FIELD_NUMBER: _builtins.int
+    DELETE_GONE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """The collection to write to."""
     create_collection: _builtins.bool
     """Create the collection, with default settings, where it is missing; otherwise that is NOT_FOUND."""
     delete_missing: _builtins.bool
-    """After the half-close, delete every document of the collection that this stream did not name."""
+    """After the half-close, delete every document that was in the collection when the stream began, has not
+    been written since, and was not named by this stream.
+    """
+    delete_gone: _builtins.bool
+    """After the half-close, delete the documents that `gone` messages name. Not together with delete_missing."""
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         create_collection: _builtins.bool = ...,
         delete_missing: _builtins.bool = ...,
+        delete_gone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_collection", b"create_collection", "delete_missing", b"delete_missing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_collection", b"create_collection", "delete_gone", b"delete_gone", "delete_missing", b"delete_missing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,6 +218,34 @@ class IngestEnd(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IngestEnd: _TypeAlias = IngestEnd  # noqa: Y015
+
+@_typing.final
+class IngestGone(_message.Message):
+    """A document that is gone from where it came from. One that this stream also sends is not deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The document."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Its update_time as the client listed it; a document written since is not deleted."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestGone: _TypeAlias = IngestGone  # noqa: Y015
 
 @_typing.final
 class IngestResponse(_message.Message):
@@ -366,7 +407,7 @@ class IngestSummary(_message.Message):
     failed: _builtins.int
     """Documents that failed."""
     deleted: _builtins.int
-    """Documents deleted because delete_missing was set."""
+    """Documents deleted because delete_missing or delete_gone was set."""
     passages: _builtins.int
     """Passages written."""
     def __init__(

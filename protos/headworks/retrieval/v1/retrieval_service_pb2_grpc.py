@@ -30,7 +30,10 @@ class RetrievalServiceStub:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     def __init__(self, channel):
@@ -86,7 +89,10 @@ class RetrievalServiceServicer:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     def Ingest(self, request_iterator, context):
@@ -96,8 +102,11 @@ class RetrievalServiceServicer:
         then `end`. Documents follow one another; they do not interleave.
         3. The server answers each document with one `result`, in the order in which they finish, which
         may lag behind the sending; the server stops reading while too much is under way.
-        4. The client half-closes. The server finishes what is under way, applies delete_missing, sends
+        4. With delete_gone it may name documents in `gone` messages, between documents or after them.
+        5. The client half-closes. The server finishes what is under way, deletes as `open` says, sends
         one `summary` and ends the stream with OK.
+        A stream that deletes excludes any other that does in the same collection: that one is ABORTED
+        (INGEST_UNDER_WAY). No document is deleted that was written after the stream that deletes looked at it.
         A result with an outcome other than FAILED is durable when it is sent. A document that cannot be
         read fails alone, in its result; the stream goes on. A stream cut before the half-close keeps the
         documents already answered and deletes nothing.
@@ -212,7 +221,10 @@ class RetrievalService:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     @staticmethod

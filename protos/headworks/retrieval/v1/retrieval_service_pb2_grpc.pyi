@@ -31,7 +31,10 @@ class RetrievalServiceStub:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     @_typing.overload
@@ -45,8 +48,11 @@ class RetrievalServiceStub:
          then `end`. Documents follow one another; they do not interleave.
       3. The server answers each document with one `result`, in the order in which they finish, which
          may lag behind the sending; the server stops reading while too much is under way.
-      4. The client half-closes. The server finishes what is under way, applies delete_missing, sends
+      4. With delete_gone it may name documents in `gone` messages, between documents or after them.
+      5. The client half-closes. The server finishes what is under way, deletes as `open` says, sends
          one `summary` and ends the stream with OK.
+    A stream that deletes excludes any other that does in the same collection: that one is ABORTED
+    (INGEST_UNDER_WAY). No document is deleted that was written after the stream that deletes looked at it.
     A result with an outcome other than FAILED is durable when it is sent. A document that cannot be
     read fails alone, in its result; the stream goes on. A stream cut before the half-close keeps the
     documents already answered and deletes nothing.
@@ -74,7 +80,10 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -85,8 +94,11 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
          then `end`. Documents follow one another; they do not interleave.
       3. The server answers each document with one `result`, in the order in which they finish, which
          may lag behind the sending; the server stops reading while too much is under way.
-      4. The client half-closes. The server finishes what is under way, applies delete_missing, sends
+      4. With delete_gone it may name documents in `gone` messages, between documents or after them.
+      5. The client half-closes. The server finishes what is under way, deletes as `open` says, sends
          one `summary` and ends the stream with OK.
+    A stream that deletes excludes any other that does in the same collection: that one is ABORTED
+    (INGEST_UNDER_WAY). No document is deleted that was written after the stream that deletes looked at it.
     A result with an outcome other than FAILED is durable when it is sent. A document that cannot be
     read fails alone, in its result; the stream goes on. A stream cut before the half-close keeps the
     documents already answered and deletes nothing.
@@ -113,7 +125,10 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone. All see the caller's own tenant only.
+    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
+    (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
+    All see the caller's own tenant only.
     """
 
     @_abc_1.abstractmethod
@@ -128,8 +143,11 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
              then `end`. Documents follow one another; they do not interleave.
           3. The server answers each document with one `result`, in the order in which they finish, which
              may lag behind the sending; the server stops reading while too much is under way.
-          4. The client half-closes. The server finishes what is under way, applies delete_missing, sends
+          4. With delete_gone it may name documents in `gone` messages, between documents or after them.
+          5. The client half-closes. The server finishes what is under way, deletes as `open` says, sends
              one `summary` and ends the stream with OK.
+        A stream that deletes excludes any other that does in the same collection: that one is ABORTED
+        (INGEST_UNDER_WAY). No document is deleted that was written after the stream that deletes looked at it.
         A result with an outcome other than FAILED is durable when it is sent. A document that cannot be
         read fails alone, in its result; the stream goes on. A stream cut before the half-close keeps the
         documents already answered and deletes nothing.
