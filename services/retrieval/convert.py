@@ -1,7 +1,7 @@
 """Protobuf messages to the domain's words and back. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -131,13 +131,11 @@ def collection(found: Collection) -> collection_pb2.Collection:
         passage_settings=collection_pb2.PassageSettings(max_chars=found.max_chars),
         document_count=found.document_count,
         passage_count=found.passage_count,
-        create_time=found.create_time,
+        create_time=_timestamp(found.create_time) if found.create_time else None,
     )
 
 
 def document(found: Document) -> document_pb2.Document:
-    updated = Timestamp()
-    updated.FromDatetime(found.update_time)
     return document_pb2.Document(
         id=found.id,
         uri=found.uri,
@@ -146,7 +144,7 @@ def document(found: Document) -> document_pb2.Document:
         content_hash=found.content_hash,
         size_bytes=found.size_bytes,
         passage_count=found.passage_count,
-        update_time=updated,
+        update_time=_timestamp(found.update_time),
         metadata=found.metadata,
     )
 
@@ -190,3 +188,9 @@ def _span(span: Span) -> span_pb2.CharSpan:
 
 def _timing(hop: str, seconds: float) -> timing_pb2.HopTiming:
     return timing_pb2.HopTiming(hop=hop, duration=Duration(nanos=int(seconds % 1 * 1e9), seconds=int(seconds)))
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
