@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.files import Found, document_id, find_files
+from services.retrieval.errors import DocumentUnreadable
+from services.retrieval.ingest.text import decode
 
 
 @pytest.fixture
@@ -98,3 +100,22 @@ def test_a_name_that_is_not_utf8_is_reported(tree: Path) -> None:
 def test_a_pipe_is_not_read(tree: Path) -> None:
     os.mkfifo(tree / "pipe.txt")
     assert find_files(["pipe.txt"], tree).skipped == {"not a file": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-8"])
+def test_text_with_a_mark_is_text_in_every_encoding_that_the_service_reads(tmp_path: Path, encoding: str) -> None:
+    text = "A dam holds water back. 水坝。" * 1000
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    assert ids(find_files(["."], tmp_path)) == ["a.txt"]
+    assert decode((tmp_path / "a.txt").read_bytes()) == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"a\0b", b"\xff\xfea\0\0\0", b"\xfe\xff\0a\0\0", "a\0".encode("utf-32"), b"a\0" * 5000, "dam".encode("utf-16-le")],
+)
+def test_what_is_skipped_as_binary_the_service_cannot_read_either(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    assert find_files(["."], tmp_path).skipped == {"binary": 1}
+    with pytest.raises(DocumentUnreadable):
+        decode(data)
