@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -210,24 +210,20 @@ def _segments(shard: Path) -> list[str]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, whatever the modes within. Raises OSError where it cannot be."""
-
-    def unlock(function: Any, failed: str, error: Any) -> None:
-        if isinstance(error[1], FileNotFoundError):
+    """Remove a file or a folder, whatever the modes of it and of what is within. Raises OSError where it cannot be."""
+    with suppress(FileNotFoundError):
+        if ~path.parent.stat().st_mode & 0o700:
+            _opened(path.parent)
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
             return
-        for locked in (Path(failed).parent, Path(failed)):
-            if locked.is_dir() and not locked.is_symlink():
-                locked.chmod(0o700)
-        if function in (os.unlink, os.rmdir):
-            function(failed)
-        else:
-            shutil.rmtree(failed)
+        for folder, _, _ in os.walk(_opened(path)):
+            for each in os.scandir(folder):
+                if each.is_dir(follow_symlinks=False):
+                    _opened(Path(each.path))
+        shutil.rmtree(path)
 
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=unlock)
-        return
-    try:
-        path.unlink(missing_ok=True)
-    except PermissionError:
-        path.parent.chmod(0o700)
-        path.unlink(missing_ok=True)
+
+def _opened(folder: Path) -> Path:
+    folder.chmod(0o700)
+    return folder

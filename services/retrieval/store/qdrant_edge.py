@@ -362,7 +362,9 @@ def _create(folder: Path) -> edge.EdgeShard:
 
 def _probe(shard: edge.EdgeShard) -> None:
     """Read a little of everything that a shard is asked for. Raises what the engine does where it cannot."""
-    shard.scroll(edge.ScrollRequest(limit=16, with_payload=True, with_vector=False))
+    records, _ = shard.scroll(edge.ScrollRequest(limit=16, with_payload=True, with_vector=False))
+    if not all(record.payload for record in records):
+        raise ValueError("points have lost their payload")
     nearest = (
         edge.Query.Nearest([1.0] * WIDTH, using=codec.DENSE),
         edge.Query.Nearest(edge.SparseVector([0], [1.0]), using=codec.LEXICAL),
