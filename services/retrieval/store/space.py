@@ -11,7 +11,8 @@ from pathlib import Path
 
 from services.retrieval.errors import StoreFull
 
-# What the engine may write to open a shard: it creates files anew and replays its write-ahead log.
+# What the engine may write to open a shard: it replays its write-ahead log. Half of the floor where that is less, so that
+# what filled the disk down to the floor can be read after a restart.
 OPENING = 64 << 20
 
 
@@ -33,7 +34,7 @@ class Space:
 
     def check_opening(self) -> None:
         """Raises StoreFull where opening a shard might fill the disk."""
-        self._check(min(self._floor, OPENING), "collections that are not open yet stay closed")
+        self._check(min(self._floor // 2, OPENING), "collections that are not open yet stay closed")
 
     def _check(self, least: int, what: str) -> None:
         free = self._free()

@@ -1,0 +1,178 @@
+"""A disk that fills up: writes are refused in time, reads go on, and all is well again once there is space."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from prometheus_client import REGISTRY
+
+from services.retrieval.errors import StoreFull
+from services.retrieval.store.space import OPENING, Space
+from services.runtime.statuses import error_info
+from tests.fakes.retrieval import FakeEmbedder, Served, served
+from tests.integration.retrieval.test_durability import environment
+
+pytestmark = pytest.mark.integration
+
+DOCUMENTS = {"a.txt": "a dam holds water", "b.txt": "bread is baked"}
+NO_DISK_HAS_THIS = 1 << 60
+
+
+async def refused(call: Awaitable[object]) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    info = error_info(caught.value)
+    return caught.value.code().name, info.reason if info else ""
+
+
+FULL = ("RESOURCE_EXHAUSTED", "STORE_FULL")
+
+
+async def test_below_the_floor_writes_are_refused_and_the_rest_goes_on(tmp_path: Path, embedder: FakeEmbedder) -> None:
+    async with served(tmp_path) as service:
+        await service.ingest(DOCUMENTS)
+        await service.ingest(DOCUMENTS, "other")
+        assert REGISTRY.get_sample_value("headworks_retrieval_store_full") == 0
+    async with served(tmp_path, embedder, min_free_bytes=NO_DISK_HAS_THIS) as service:
+        identity = service.identity()
+        assert REGISTRY.get_sample_value("headworks_retrieval_store_full") == 1
+        assert await refused(service.ingest({"c.txt": "new"})) == FULL
+        assert await refused(service.ingest({"a.txt": "changed"})) == FULL
+        assert await refused(service.ingest({"a.txt": "a dam holds water"}, uri="file:///moved")) == FULL
+        assert await refused(service.ingest({}, "fresh")) == FULL
+        create = pb.CreateCollectionRequest(name="fresh")
+        assert await refused(service.stub.CreateCollection(create, metadata=identity)) == FULL
+
+        assert (await service.search("dam water")).hits[0].passage.document_id == "a.txt"
+        _, summary = await service.ingest(DOCUMENTS)
+        assert summary.unchanged == 2
+        _, summary = await service.ingest({"a.txt": DOCUMENTS["a.txt"]}, delete_missing=True)
+        assert summary.deleted == 1
+        delete = pb.DeleteDocumentRequest(collection="docs", document_id="a.txt")
+        await service.stub.DeleteDocument(delete, metadata=identity)
+        await service.stub.DeleteCollection(pb.DeleteCollectionRequest(name="other"), metadata=identity)
+        listed = await service.stub.ListCollections(pb.ListCollectionsRequest(), metadata=identity)
+        assert [(each.name, each.document_count, each.broken) for each in listed.collections] == [("docs", 0, "")]
+
+
+async def test_the_reason_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreFull, match=r"MiB left, less than the .* MiB needed.*Free some"):
+        Space(tmp_path, NO_DISK_HAS_THIS).check()
+    Space(tmp_path, 0).check(NO_DISK_HAS_THIS)
+    Space(tmp_path, NO_DISK_HAS_THIS).check_opening()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"this machine lets nobody mount: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def free(disk: Path) -> int:
+    status = os.statvfs(disk)
+    return status.f_bavail * status.f_frsize
+
+
+# Serves the store in FOLDER with FLOOR, and ingests until that is refused. Then says what a search finds.
+FILLING = """
+import asyncio, os, sys
+from pathlib import Path
+import grpc
+from tests.fakes.retrieval import served
+
+async def main():
+    async with served(Path(sys.argv[1]), min_free_bytes=int(sys.argv[2])) as service:
+        await service.ingest({"first.txt": "a dam holds water"})
+        number = 0
+        try:
+            while True:
+                texts = {f"{number}.{part}.txt": os.urandom(60_000).hex() for part in range(8)}
+                await service.ingest(texts)
+                number += 1
+        except grpc.aio.AioRpcError as error:
+            print(error.code().name, flush=True)
+        print([hit.passage.document_id for hit in (await service.search("dam water", limit=1)).hits], flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def fill(disk: Path, floor: int) -> tuple[int, list[str]]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FILLING, str(disk), str(floor), stdout=asyncio.subprocess.PIPE, env=environment()
+    )
+    printed, _ = await child.communicate()
+    return child.returncode or 0, printed.decode().split("\n")[:-1]
+
+
+async def test_without_a_floor_the_kernel_ends_the_process(small: Path) -> None:
+    assert (await fill(small, 0))[0] == -signal.SIGBUS
+
+
+async def test_a_disk_that_fills_up(small: Path) -> None:
+    floor = 48 << 20
+    code, printed = await fill(small, floor)
+    assert (code, printed) == (0, ["RESOURCE_EXHAUSTED", "['first.txt']"])
+    assert floor // 2 < free(small) < floor
+    async with served(small, min_free_bytes=floor) as service:
+        assert (await service.search("dam water", limit=1)).hits[0].passage.document_id == "first.txt"
+        assert await refused(service.ingest({"new.txt": "new"})) == FULL
+
+
+async def test_where_others_fill_the_disk_collections_wait_for_space_to_be_opened(small: Path) -> None:
+    floor = 96 << 20
+    async with served(small, min_free_bytes=floor) as service:
+        await service.ingest(DOCUMENTS)
+    ballast = small / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free(small) - (OPENING >> 1))
+    async with served(small, min_free_bytes=floor) as service:
+        get = pb.GetDocumentRequest(collection="docs", document_id="a.txt")
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: service.search("dam"),
+            lambda: service.ingest({}),
+            lambda: service.stub.GetDocument(get, metadata=service.identity()),
+        ]
+        for call in calls:
+            assert await refused(call()) == FULL
+        assert "MiB left" in await broken(service)
+        ballast.unlink()
+        assert (await service.search("dam water")).hits[0].passage.document_id == "a.txt"
+        await service.ingest({"new.txt": "new"})
+        assert await broken(service) == ""
+
+
+async def broken(service: Served) -> str:
+    listed = await service.stub.ListCollections(pb.ListCollectionsRequest(), metadata=service.identity())
+    return listed.collections[0].broken
+
+
+async def test_deaths_on_a_full_disk_do_not_make_a_collection_broken(small: Path) -> None:
+    floor = 96 << 20
+    async with served(small, min_free_bytes=floor) as service:
+        await service.ingest(DOCUMENTS)
+    (small / "data/acme/docs/opening.1").touch()
+    ballast = small / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free(small) - (OPENING + (16 << 20)))
+    for _ in range(3):
+        async with served(small, min_free_bytes=floor) as service:
+            assert await refused(service.search("dam")) == FULL
+    ballast.unlink()
+    async with served(small, min_free_bytes=floor) as service:
+        assert (await service.search("dam water")).hits[0].passage.document_id == "a.txt"
