@@ -11,8 +11,8 @@ from pathlib import Path
 
 from services.retrieval.errors import StoreFull
 
-# What the engine may write to open a shard: it replays its write-ahead log. Half of the floor where that is less, so that
-# what filled the disk down to the floor can be read after a restart.
+# What the engine may write to open a shard: it replays its write-ahead log. Half of the floor where that is less, so
+# that what filled the disk down to the floor can be read after a restart.
 OPENING = 64 << 20
 
 
