@@ -66,7 +66,8 @@ def who(upstream: Upstream) -> str:
 
 
 def _misconfigured(upstream: Upstream, status: int, hint: str) -> UpstreamMisconfigured:
-    log.error("upstream misconfigured", extra={"model": upstream.name, "status": status, "hint": hint})
+    shown = without_secrets(hint, secrets_of(upstream.url, upstream.headers))
+    log.error("upstream misconfigured", extra={"model": upstream.name, "status": status, "hint": shown})
     return UpstreamMisconfigured(f"{who(upstream)} is not set up rightly; its operator's log says more")
 
 

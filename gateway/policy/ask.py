@@ -39,7 +39,7 @@ def of_run(request: pb.RunRequest, stream: bool = True) -> Ask:
     """Of a run: the messages' contents, and the arguments of the calls in them."""
     texts = [text for message in request.messages for text in (message.content, *_arguments(message))]
     system = [message.content for message in request.messages if message.role == message.ROLE_SYSTEM]
-    longest = request.sampling.max_tokens if request.HasField("sampling") else 0
+    longest = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
     return Ask(
         model_name(request.model),
         texts,

@@ -4,14 +4,26 @@ An event goes out when all the text up to its own place is decided, and as it wi
 their sequence numbers, and a reader that comes back after one of them has missed nothing of what was before it.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import tool_pb2
 
 from gateway.guard.finding import Finding
 from gateway.guard.stream import OutputStream, Released
+
+UNDECIDED = sys.maxsize
+
+
+@dataclass(slots=True)
+class _Held:
+    """An event, and the end of the text that must be decided before it goes out."""
+
+    event: event_pb.RunEvent
+    end: int
 
 
 class EventScreen:
@@ -21,7 +33,7 @@ class EventScreen:
     def __init__(self, stream: OutputStream, released: Callable[[str], Released]) -> None:
         self._stream = stream
         self._screen = released
-        self._held: deque[tuple[event_pb.RunEvent, int]] = deque()
+        self._held: deque[_Held] = deque()
         self._length = 0
         self._released = ""
         self._given = 0
@@ -43,9 +55,14 @@ class EventScreen:
                 self._hand_over(event.tool_call.call)
                 if self.blocked is not None:
                     break
+                # The calls of one answer go out together, or not at all.
+                self._held.append(_Held(event, UNDECIDED))
+                continue
             else:
                 self._cover(kind, event)
-            self._held.append((event, self._length))
+            for held in self._held:
+                held.end = min(held.end, self._length)
+            self._held.append(_Held(event, self._length))
         due = self._due()
         return due if self.blocked is None else due + self._last()
 
@@ -56,8 +73,9 @@ class EventScreen:
 
     def _due(self) -> list[event_pb.RunEvent]:
         due: list[event_pb.RunEvent] = []
-        while self._held and self._held[0][1] <= self._stream.released_until:
-            event, end = self._held.popleft()
+        while self._held and self._held[0].end <= self._stream.released_until:
+            held = self._held.popleft()
+            event, end = held.event, held.end
             kind = event.WhichOneof("event")
             if kind == "text":
                 event.text.text = self._slice(end)
@@ -71,7 +89,9 @@ class EventScreen:
         """What was decided of the event in which the block is."""
         if not self._released or not self._held:
             return []
-        event, _ = self._held[0]
+        event = self._held[0].event
+        if event.WhichOneof("event") != "text":
+            return []
         event.text.text, self._released = self._released, ""
         return [event]
 
@@ -104,7 +124,10 @@ class EventScreen:
                 event.tool_result.content = self._whole(event.tool_result.content)
             case "tool_call" if event.tool_call.call.arguments:
                 event.tool_call.call.arguments = self._whole(event.tool_call.call.arguments)
-            case "approval_request" if event.approval_request.draft:
+            case "approval_request":
                 event.approval_request.draft = self._whole(event.approval_request.draft)
+                if event.approval_request.HasField("call"):
+                    call = event.approval_request.call
+                    call.arguments = self._whole(call.arguments)
             case "verdict" if event.verdict.sentences:
                 event.verdict.sentences[:] = [self._whole(sentence) for sentence in event.verdict.sentences]

@@ -41,8 +41,8 @@ class EdgeReady:
 
     async def _check(self, edge: int) -> Health:
         live = await get(self._admin, "/ready")
-        if live.status != 200:
-            return Health(False, "waits for control" if live.status else SILENT, alive=False)
+        if live.status != 200:  # told by an operator to fail its health check it says 503
+            return Health(False, "waits for control" if live.status else SILENT, alive=live.status != 0)
         if not _listens((await get(self._admin, "/listeners")).body, edge):
             why = f"has no listener at port {edge} (yet, or because another program has the port)"
             return Health(False, why, alive=False)

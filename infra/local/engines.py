@@ -41,6 +41,7 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         rank=rank,
         socket=socket,
         drain=TRITON_DRAIN_SECONDS,
+        needs_children=True,  # its models run in them, and it answers for itself while they are stopped
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
 

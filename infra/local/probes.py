@@ -16,7 +16,8 @@ from services.runtime import sockets
 from services.runtime.health import DEPENDENCY
 from services.runtime.tls import BadCertificates, Stamp
 
-LIMIT = 2.0
+LIMIT = 4.0
+"""Seconds that a check may take: a service that is busy answers late."""
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -77,7 +78,8 @@ class GrpcHealth:
                 return Health(True)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                return Health(False, SILENT, alive=False)
+                # A handshake that fails says something of certificates: a new start would help nobody.
+                return Health(False, SILENT, alive="handshake failed" in (error.details() or "").lower())
             return Health(False, f"its health service answers {error.code().name}")
         except BadCertificates as error:
             return Health(False, str(error))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infra.local import logs
 from infra.local.backoff import Backoff
+from infra.local.family import stopped_child
 from infra.local.ports import PortBook, is_free
 from infra.local.probes import LIMIT, answers
 from infra.local.spec import SILENT, Health, Spec
@@ -23,6 +24,8 @@ OUT_SECONDS = 4.0
 """A process that was ready and is not alive for so long gets no new calls."""
 KILL_SECONDS = 15.0
 """One that is not alive for so long is killed, and started again."""
+START_SECONDS = 600.0
+"""The same of one that has not been ready yet: models take time to load."""
 MOST_COUNTED = LIMIT + RUNNING_POLL + 1.0
 """Of the time between two checks: in more, it was this process that did not run."""
 
@@ -128,6 +131,9 @@ class Process:
         self._changed()
         watch = asyncio.create_task(self._watch())
         try:
+            await asyncio.wait({child.exited, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                await watch  # what goes wrong in it must not be lost
             code = await asyncio.shield(child.exited)
         finally:
             watch.cancel()
@@ -135,30 +141,38 @@ class Process:
             self._child = None
             self.listening = self.in_rotation = False
             self.ready.clear()
-        if self._dead_for >= KILL_SECONDS:
+        if self._is_lost:
             return f"{self.health.reason}, for {self._dead_for:.0f} s; {ending(code)}"
         return ending(code)
+
+    @property
+    def _is_lost(self) -> bool:
+        """It has not been alive for longer than anybody waits for it."""
+        return self._dead_for >= (KILL_SECONDS if self._was_ready else START_SECONDS)
 
     async def _watch(self) -> None:
         """Keep `health` true while the process lives; end one that does not come back to life."""
         seen = time.monotonic()
         while True:
             listening = self.listening or await answers(self.spec.socket or self.ports[self.spec.ports[0]])
-            health = await self.spec.probe.check(self.ports)
+            health = self._with_children(await self.spec.probe.check(self.ports))
             before, seen = seen, time.monotonic()
             self._see(listening, health, seen - before)
-            if self._dead_for >= KILL_SECONDS and self._child is not None and not self._stopping:
+            if self._is_lost and self._child is not None and not self._stopping:
                 self._wards.signal(self._child, signal.SIGKILL)  # a stopped process takes no other
                 return
             await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)
+
+    def _with_children(self, health: Health) -> Health:
+        stopped = stopped_child(self._child.pid) if self.spec.needs_children and self._child else None
+        return health if stopped is None else Health(False, f"its process {stopped} is stopped", alive=False)
 
     def _see(self, listening: bool, health: Health, seconds: float) -> None:
         """Take in what was found, so long after the last time. What a draining process says is no news."""
         if self._stopping:
             return
-        lost = self._was_ready and not health.alive
-        self._dead_for = self._dead_for + min(seconds, MOST_COUNTED) if lost else 0.0
-        if lost and health.reason == SILENT:
+        self._dead_for = 0.0 if health.alive else self._dead_for + min(seconds, MOST_COUNTED)
+        if self._was_ready and health.reason == SILENT:
             health = replace(health, reason="does not answer")
         in_rotation = listening and self._dead_for < OUT_SECONDS
         changed = (listening, in_rotation) != (self.listening, self.in_rotation)

@@ -56,7 +56,8 @@ class Spec:
     ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first;
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
-    with `sweep` are what it leaves behind when it is killed.
+    with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
+    children is stopped.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Spec:
     drain: float = math.inf
     sweep: str = ""
     socket: Path | None = None
+    needs_children: bool = False
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

@@ -15,6 +15,7 @@ from infra.local import logs, state, targets
 from infra.local.backoff import Backoff
 from infra.local.dial import PLAIN, Dial
 from infra.local.endpoints import Publisher, wanted
+from infra.local.family import is_stopped
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
 from infra.local.process import Process, State
@@ -204,9 +205,11 @@ class Supervisor:
         self._observe(now)
 
     async def _beat(self) -> None:
-        """Show that somebody keeps the state file true."""
+        """Show that somebody keeps the state file true; wake the warden, without which nothing can be started."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            if is_stopped(self._wards.pid):
+                os.kill(self._wards.pid, signal.SIGCONT)
             with contextlib.suppress(OSError):
                 os.utime(self._layout.state)
 

@@ -44,7 +44,7 @@ async def ended(process: asyncio.subprocess.Process) -> int:
     once its pipes have ended too, and a full one, from which nobody reads, does not."""
     streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
     code, *_ = await asyncio.gather(process.wait(), *(_drain(stream) for stream in streams))
-    return code
+    return int(code or 0)
 
 
 async def _drain(stream: asyncio.StreamReader) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong with an upstream that speaks OpenAI's API, and what is believed of what it says, for all that ask
 one. Pure."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
@@ -10,8 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
 
 LONGEST_WAIT = 3600.0
-MOST_TOKENS = 1 << 24
-"""Of one call: more than any model reads or writes."""
+MOST_TOKENS = 1 << 17
+"""Of one call: what may be hidden in it, such as thoughts and images, has no more, and no lie empties a budget."""
 LONGEST_TOKEN = 16
 """Characters of a token, in the mean of a text: a count by which they had more is not possible."""
 LEAST_SHARE = LONGEST_TOKEN // 4
@@ -68,14 +69,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def tokens(counted: Any, estimate: int, characters: int | None = None) -> int:
     """A number of tokens as an upstream says it; the estimate where it says none, or one that cannot be: not a whole
-    number, less than a token for LONGEST_TOKEN characters, or more than MOST_TOKENS.
+    number, less than a token for LONGEST_TOKEN characters, or more than MOST_TOKENS and than four times the estimate.
 
     `characters`: how many the text has, where the estimate counts more than the text.
     """
     if isinstance(counted, bool) or not isinstance(counted, int):
         return estimate
     least = -(-estimate // LEAST_SHARE) if characters is None else -(-characters // LONGEST_TOKEN)
-    return counted if least <= counted <= MOST_TOKENS else estimate
+    return counted if least <= counted <= max(MOST_TOKENS, 4 * estimate) else estimate
 
 
 def field(values: Any, name: str) -> Any:
@@ -86,7 +87,12 @@ def field(values: Any, name: str) -> Any:
 def secrets_of(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
     """What an upstream is called with and nobody else may see: keys in headers, and credentials in its address."""
     parts = urlsplit(url)
-    in_url = (parts.password or "", *(pair.partition("=")[2] for pair in parts.query.split("&")))
+    basic = base64.b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()).decode()
+    in_url = (
+        parts.password or "",
+        basic if parts.password else "",
+        *(pair.partition("=")[2] for pair in parts.query.split("&")),
+    )
     in_headers = (value.rpartition(" ")[2] for name, value in headers.items() if name not in _PLAIN_HEADERS)
     found = {form for one in (*in_url, *in_headers) for form in (one, unquote(one), quote(one, safe=""))}
     return tuple(sorted((one for one in found if len(one) >= SHORTEST_SECRET), key=len, reverse=True))

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import httpx
+import psutil
 import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
@@ -166,6 +167,14 @@ def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
     print(f"\nall back after {time.monotonic() - frozen:.1f} s")
     with Load(mesh) as load:
         wait_for(lambda: load.succeeded_since(0) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+
+
+def test_triton_is_started_anew_where_a_models_process_is_stopped(mesh: Mesh) -> None:
+    before = restarts_of(mesh, ("triton-0",))
+    stub = psutil.Process(mesh.process("triton-0")["pid"]).children()[0]
+    stub.suspend()
+    wait_for(lambda: not mesh.state()["ready"], 10)
+    wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
 
 
 def test_an_edge_that_stops_listening_is_started_anew(mesh: Mesh) -> None:

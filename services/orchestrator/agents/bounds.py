@@ -44,6 +44,8 @@ async def bounded(
                 raise BrokenOff(SECONDS) from None
             if piece is None:
                 return
+            if ends is not None and time.monotonic() >= ends:
+                raise BrokenOff(SECONDS)  # also of a model that never keeps anybody waiting
             yield piece
             written += length(piece)
             if most is not None and written > longest(most):

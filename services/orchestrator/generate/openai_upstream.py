@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -52,6 +53,8 @@ class OpenAiUpstream:
             # Reading has limits of its own: how long the first byte may take, and how long each after it.
             timeout=httpx.Timeout(None, connect=entry.connect_seconds),
         )
+        # What an upstream sets for one caller is not sent for the next.
+        self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -14,7 +14,10 @@ from services.runtime.upstreams import field, tokens
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
 CHARACTERS_PER_TOKEN = 4
+# Written, and paid for, but no part of the answer.
+_THOUGHTS = ("reasoning_content", "reasoning")
 MOST_CALLS, LONGEST_CALLS, LONGEST_ID = 1024, 4 << 20, 256
+LONGEST_TEXT = 32 << 20
 
 
 class Malformed(ValueError):
@@ -72,12 +75,16 @@ class Answer:
             self._logprobs.append(min(0.0, float(token["logprob"])))
         if isinstance(reason := choice.get("finish_reason"), str):
             self.finish = reason or self.finish
+        for name in _THOUGHTS:
+            self._characters += len(said[name]) if isinstance(said.get(name), str) else 0
         text = said.get("content") or said.get("refusal")
         if not text:
             return None
         if not isinstance(text, str):
             raise Malformed("content is not a text")
         self._characters += len(text)
+        if self._characters > LONGEST_TEXT:
+            raise Malformed("more text than any model writes")
         return Piece(text)
 
     def _call(self, delta: Mapping[str, Any]) -> None:

@@ -147,6 +147,6 @@ async def test_asked_anew_after_envoy_lost_its_listener(envoy: Envoy) -> None:
 
 async def test_not_ready_while_envoy_does_not_answer(envoy: Envoy, tmp_path: Path) -> None:
     envoy.admin.answers["/ready"] = (503, "INITIALIZING\n")
-    assert await envoy.ask(envoy.probe()) == Health(False, "waits for control", alive=False)
+    assert await envoy.ask(envoy.probe()) == Health(False, "waits for control")
     gone = EdgeReady("k", tmp_path / "gone.sock")
     assert await gone.check({"edge": pick()}) == Health(False, "not answering yet", alive=False)

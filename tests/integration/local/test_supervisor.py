@@ -277,6 +277,42 @@ async def test_a_frozen_process_leaves_the_rotation_and_is_started_anew(layout: 
         assert not lives(pid)
 
 
+async def test_a_stopped_warden_is_woken(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one")) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        warden = psutil.Process(process.pid).parent()
+        assert warden is not None
+        warden.suspend()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await until(lambda: process.restarts == 1, "news of its death")
+        await until(process.ready.is_set, "its return")
+
+
+class Broken(Speaks):
+    """A probe with a fault of its own, once the process is ready."""
+
+    ready = False
+
+    async def check(self, ports: Ports) -> Health:
+        if self.ready:
+            raise LookupError("no such thing")
+        self.ready = True
+        return Health(True)
+
+
+async def test_a_fault_of_the_supervisors_own_is_not_lost(layout: Layout) -> None:
+    async def run() -> None:
+        async with supervised(layout, replace(stand_in("one"), probe=Broken())) as supervisor:
+            await supervisor.start()
+            await supervisor.keep()
+
+    async with asyncio.timeout(LIMIT):
+        with pytest.raises(LookupError, match="no such thing"):
+            await run()
+
+
 async def test_a_process_that_answers_again_in_time_is_left_alone(layout: Layout) -> None:
     async with supervised(layout, replace(stand_in("one"), probe=Speaks(), published=True)) as supervisor:
         assert await supervisor.start()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1.tool_pb2 import ToolCall
 
 from gateway.guard.arming import arm
 from gateway.guard.pipeline import Pipeline
@@ -75,6 +76,7 @@ def test_nothing_follows_a_block() -> None:
         pb.RunEvent(step_finished=pb.StepFinished(text="mail ann@example.org")),
         pb.RunEvent(tool_result=pb.ToolResultReceived(content="mail ann@example.org")),
         pb.RunEvent(approval_request=pb.ApprovalRequested(draft="mail ann@example.org")),
+        pb.RunEvent(approval_request=pb.ApprovalRequested(call=ToolCall(arguments='{"to": "ann@example.org"}'))),
         pb.RunEvent(verdict=pb.VerdictGiven(sentences=["mail ann@example.org"])),
     ],
     ids=lambda event: str(event.WhichOneof("event")),
@@ -101,7 +103,7 @@ def test_a_call_that_is_blocked_is_not_handed_over(together: bool) -> None:
     sent = [text("Gladly. "), tool_call('{"a": 1}', callers=True), tool_call('{"to": "ann@example.org"}', callers=True),
             tool_call("{}", callers=True), finished()]  # fmt: skip
     shown = one.take(sent) if together else [event for each in sent for event in one.take([each])]
-    assert [event.tool_call.call.arguments for event in shown if event.HasField("tool_call")] in (['{"a": 1}'], [])
+    assert [event.tool_call.call.arguments for event in shown if event.HasField("tool_call")] == []
     assert one.blocked is not None
     assert one.blocked.category == "EMAIL"
     assert [found.category for found in one.findings] == ["EMAIL"]
