@@ -79,11 +79,9 @@ def tree(folder: Path, files: dict[str, str | bytes]) -> Path:
 
 
 async def test_what_is_gone_is_deleted_and_what_is_skipped_or_fails_is_kept(tmp_path: Path, command: Command) -> None:
-    here = tree(
-        tmp_path / "here",
-        {name: f"the text of {name}" for name in ("a.md", "b.md", "binary.md", "empty.md", "large.md", "sub/other.md")}
-        | {"wide.md": "Die Schleuse öffnet um neun.".encode("utf-16"), "named.rst": "named"},
-    )
+    texts = ("a.md", "b.md", "binary.md", "empty.md", "large.md", "sub/other.md", "named.rst")
+    files: dict[str, str | bytes] = {name: f"the text of {name}" for name in texts}
+    here = tree(tmp_path / "here", files | {"wide.md": "Die Schleuse öffnet um neun.".encode("utf-16")})
     code, summary = await command.ingest(here, "named.rst", ".")
     assert (code, summary["created"]) == (0, 8), summary
     (here / "b.md").unlink()
@@ -166,3 +164,22 @@ async def test_what_another_ingestion_brings_meanwhile_is_kept(tmp_path: Path, c
     command.embedder.gate.set()
     assert [code for code, _ in await asyncio.gather(first, second)] == [0, 0]
     assert await command.documents() == {"one.md", "two.md"}
+
+
+async def test_a_broken_collection_is_listed_with_the_reason_and_deleted(tmp_path: Path, command: Command) -> None:
+    await command(tree(tmp_path / "one", {"one.md": "one"}), "ingest", ".", "--collection", "good")
+    tree(tmp_path / "data/acme/bad", {"collection.json": "garbage"})
+    code, printed = await command(tmp_path, "collections")
+    assert code == 0
+    assert "its marker cannot be read" in printed
+    code, printed = await command(tmp_path, "collections", "--json")
+    assert [(one["name"], bool(one["broken"])) for one in json.loads(printed)["collections"]] == [
+        ("bad", True), ("good", False),
+    ]  # fmt: skip
+    code, printed = await command(tmp_path, "ingest", "one", "--collection", "bad")
+    assert code == 1
+    assert "'bad' is broken" in printed
+    code, printed = await command(tmp_path, "collections", "delete", "bad", "--yes")
+    assert (code, printed) == (0, "Deleted bad.\n")
+    code, printed = await command(tmp_path, "ingest", "one", "--collection", "bad")
+    assert code == 0

@@ -84,7 +84,9 @@ NOBODY: Callable[..., None] = lambda *_: None  # noqa: E731 (as short as what it
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED]
+)
 def test_a_stream_that_breaks_is_resumed_and_counted_once(tmp_path: Path, code: grpc.StatusCode) -> None:
     servicer = Breaking(4, code)  # type: ignore[abstract]  # what is not asked is not there
     with client_of(servicer) as client:

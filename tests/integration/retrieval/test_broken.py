@@ -41,8 +41,24 @@ def write(path: Path, data: bytes) -> None:
 
 
 def replace_by_folder(path: Path) -> None:
-    path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     path.mkdir()
+
+
+def replace_by_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("x")
+
+
+def to_all(folder: Path, pattern: str, damage: Damage) -> None:
+    found = list(folder.glob(pattern))
+    assert found
+    for path in found:
+        damage(path)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
 
 
 NOISE = bytes(range(256)) * 256
@@ -56,26 +72,24 @@ DAMAGES: dict[str, Damage] = {
         '{"tenant": "acme", "max_chars": 1200, "create_time": 1, "shard": "../../other/good/shard", "indexed": 0}'
     ),
     "no shard": lambda folder: shutil.rmtree(folder / "shard"),
-    "shard empty": lambda folder: (shutil.rmtree(folder / "shard"), (folder / "shard").mkdir()),
-    "shard a file": lambda folder: (shutil.rmtree(folder / "shard"), (folder / "shard").write_text("x")),
+    "shard empty": lambda folder: replace_by_folder(folder / "shard"),
+    "shard a file": lambda folder: replace_by_file(folder / "shard"),
     "no segments": lambda folder: shutil.rmtree(folder / "shard/segments"),
-    "segment empty": lambda folder: (shutil.rmtree(segment(folder)), (folder / "shard/segments/x").mkdir()),
+    "segment empty": lambda folder: replace_by_folder(segment(folder)),
     "config empty": lambda folder: os.truncate(folder / "shard/edge_config.json", 0),
     "config garbage": lambda folder: write(folder / "shard/edge_config.json", NOISE),
     "segment's state gone": lambda folder: (segment(folder) / "segment.json").unlink(),
     "segment's state garbage": lambda folder: write(segment(folder) / "segment.json", NOISE),
     "segment's version gone": lambda folder: (segment(folder) / "version.info").unlink(),
-    "log empty": lambda folder: [os.truncate(each, 0) for each in (folder / "shard/wal").glob("open-*")],
-    "log garbage": lambda folder: [write(each, NOISE) for each in (folder / "shard/wal").glob("open-*")],
+    "log empty": lambda folder: to_all(folder, "shard/wal/open-*", emptied),
+    "log garbage": lambda folder: to_all(folder, "shard/wal/open-*", lambda path: write(path, NOISE)),
     "payload's page gone": lambda folder: (segment(folder) / "payload_storage/page_0.dat").unlink(),
     "payload's page garbage": lambda folder: write(segment(folder) / "payload_storage/page_0.dat", NOISE),
     "payload's page empty": lambda folder: os.truncate(segment(folder) / "payload_storage/page_0.dat", 0),
     "payload's tracker empty": lambda folder: os.truncate(segment(folder) / "payload_storage/tracker.dat", 0),
     "vectors empty": lambda folder: os.truncate(segment(folder) / "vector_storage-dense/vectors/chunk_0.mmap", 0),
     "vectors' status empty": lambda folder: os.truncate(segment(folder) / "vector_storage-dense/vectors/status.dat", 0),
-    "index of a field empty": lambda folder: [
-        os.truncate(each, 0) for each in (segment(folder) / "payload_index").glob("*/is_null/status.dat")
-    ],
+    "index of a field empty": lambda folder: to_all(segment(folder), "payload_index/*/is_null/status.dat", emptied),
 }
 
 

@@ -1,6 +1,7 @@
 """A disk that fills up: writes are refused in time, reads go on, and all is well again once there is space."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -13,10 +14,16 @@ import pytest
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from prometheus_client import REGISTRY
 
-from services.retrieval.errors import StoreFull
+from services.retrieval.errors import CollectionBroken, StoreFull, StoreUnavailable
+from services.retrieval.model import Key
+from services.retrieval.store.engine import About, Where
+from services.retrieval.store.faults import fault
+from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.space import OPENING, Space
+from services.runtime.errors import DomainError
 from services.runtime.statuses import error_info
 from tests.fakes.retrieval import FakeEmbedder, Served, served
+from tests.fakes.serving import until
 from tests.integration.retrieval.test_durability import environment
 
 pytestmark = pytest.mark.integration
@@ -176,3 +183,32 @@ async def test_deaths_on_a_full_disk_do_not_make_a_collection_broken(small: Path
     ballast.unlink()
     async with served(small, min_free_bytes=floor) as service:
         assert (await service.search("dam water")).hits[0].passage.document_id == "a.txt"
+
+
+async def test_what_does_not_fit_twice_is_not_indexed(small: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = Key("acme", "docs")
+    engine = EdgeEngine(small, threads=1, index_from=0, min_free=32 << 20)
+    await engine.create(key, About(1200, 0.0))
+    await engine.rest(key)
+    await until(lambda: "indexes could not be brought up to date" in caplog.text)
+    assert not (small / "acme/docs/shard1").exists()
+    assert await engine.count(key, Where()) == 0
+    await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "collection", "expected"),
+    [
+        (Exception("IO Error: No space left on device (os error 28)"), "docs", StoreFull),
+        (OSError(errno.ENOSPC, "no space"), "docs", StoreFull),
+        (Exception("Too many open files (os error 24)"), "docs", StoreUnavailable),
+        (OSError(errno.ENOMEM, "no memory"), "docs", StoreUnavailable),
+        (Exception("Failed to deserialize"), "docs", CollectionBroken),
+        (OSError(errno.EACCES, "not allowed"), "docs", CollectionBroken),
+        (Exception("Failed to deserialize"), "", StoreUnavailable),
+    ],
+)
+def test_what_the_machine_is_short_of_breaks_no_collection(
+    error: Exception, collection: str, expected: type[DomainError]
+) -> None:
+    assert type(fault(error, collection)) is expected
