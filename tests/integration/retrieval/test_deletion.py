@@ -163,29 +163,6 @@ class TestTwoAtOnce:
         assert (await first.finish()).deleted == 1
         await send(other, opening(**terms))
 
-    async def test_many_at_once_never_leave_less_than_one_of_them_brought(
-        self, services: tuple[Served, Served]
-    ) -> None:
-        texts = [{f"{name}{number}.txt": f"{name} {number}" for number in range(10)} for name in "abcdef"]
-        for own in texts:
-            await services[0].ingest(own)
-
-        async def ingest(number: int) -> str:
-            try:
-                await services[number % 2].ingest(texts[number], delete_missing=True)
-            except grpc.aio.AioRpcError as error:
-                return str(error.code())
-            return "done"
-
-        for _ in range(3):
-            done = await asyncio.gather(*(ingest(number) for number in range(6)))
-            left = set(await documents(services[0]))
-            winners = [set(own) for own, was in zip(texts, done, strict=True) if was == "done"]
-            assert not winners or any(own <= left for own in winners)
-            assert left
-            # INTERNAL is this client's own word for a stream that the server ended while it wrote.
-            assert set(done) <= {"done", "StatusCode.ABORTED", "StatusCode.INTERNAL"}
-
     async def test_one_that_does_not_delete_goes_on_and_keeps_what_it_wrote(
         self, services: tuple[Served, Served]
     ) -> None:
