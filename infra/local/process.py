@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from infra.local import logs
 from infra.local.backoff import Backoff
@@ -131,7 +132,8 @@ class Process:
         self._changed()
         watch = asyncio.create_task(self._watch())
         try:
-            await asyncio.wait({child.exited, watch}, return_when=asyncio.FIRST_COMPLETED)
+            either: tuple[asyncio.Future[Any], ...] = (child.exited, watch)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
                 await watch  # what goes wrong in it must not be lost
             code = await asyncio.shield(child.exited)
