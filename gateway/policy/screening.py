@@ -34,6 +34,7 @@ class EventScreen:
         self._stream = stream
         self._screen = released
         self._held: deque[_Held] = deque()
+        self._calls: list[_Held] = []
         self._length = 0
         self._released = ""
         self._given = 0
@@ -55,16 +56,21 @@ class EventScreen:
                 self._hand_over(event.tool_call.call)
                 if self.blocked is not None:
                     break
-                # The calls of one answer go out together, or not at all.
-                self._held.append(_Held(event, UNDECIDED))
+                self._calls.append(_Held(event, UNDECIDED))
+                self._held.append(self._calls[-1])
                 continue
             else:
                 self._cover(kind, event)
-            for held in self._held:
-                held.end = min(held.end, self._length)
+            self._decide_calls()
             self._held.append(_Held(event, self._length))
         due = self._due()
         return due if self.blocked is None else due + self._last()
+
+    def _decide_calls(self) -> None:
+        """The calls of one answer go out together, or not at all: here is something that comes after them."""
+        for held in self._calls:
+            held.end = self._length
+        self._calls.clear()
 
     def _hear(self, released: Released) -> None:
         self._released += released.text
