@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from infra.certificates import Folder, ensure
 from services.runtime.channels import open_channel
 from services.runtime.health import Readiness
+from services.runtime.interceptors.certificates import callers_of
 from services.runtime.server import bind, build
 from services.runtime.settings import ServerSettings
 from services.runtime.tls import BadCertificates, TlsFiles
@@ -40,7 +42,8 @@ def folder(tmp_path: Path) -> Folder:
 @asynccontextmanager
 async def served(files: TlsFiles) -> AsyncIterator[int]:
     settings = ServerSettings(tls_certificate=files.certificate, tls_private_key=files.private_key, tls_ca=files.ca)
-    server = build(settings, generic("test.Echo", ECHO), Readiness([], {}), None)
+    app = replace(generic("test.Echo", ECHO), callers={"/": ("gateway",), "/test.Other/": ("retrieval",)})
+    server = build(settings, app, Readiness([], {}), None)
     address = bind(server, settings)
     await server.start()
     try:
@@ -70,6 +73,21 @@ async def test_both_sides_know_each_other(folder: Folder) -> None:
     async with served(folder.files("retrieval")) as port:
         channel = open_channel(f"dns:///localhost:{port}", tls=folder.files("gateway"))
         assert b"gateway" in (await call(channel)).split()
+
+
+async def test_the_holder_of_another_certificate_of_the_mesh_may_not_call(folder: Folder) -> None:
+    async with served(folder.files("retrieval")) as port:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call(open_channel(f"dns:///localhost:{port}", tls=folder.files("retrieval")))
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [("/a.B/C", {"x"}), ("/a.BC/D", {"x"}), ("/a.B.D/E", {"y"}), ("/z.Z/Z", {"x"}), ("z", set())],
+)
+def test_the_longest_beginning_that_fits_says_who_may_call(method: str, names: set[str]) -> None:
+    assert callers_of(method, {"/": ("x",), "/a.B.": ("y",)}) == names
 
 
 async def test_who_shows_no_certificate_of_the_mesh_is_refused(folder: Folder, tmp_path: Path) -> None:
