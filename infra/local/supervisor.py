@@ -86,6 +86,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._killed = False
         self._targets = ""
+        self._written = False
 
     async def __aenter__(self) -> "Supervisor":
         await self._stack.enter_async_context(self._wards)
@@ -199,8 +200,10 @@ class Supervisor:
 
     def _tell(self) -> None:
         now = self.state()
+        self._written = False
         with contextlib.suppress(OSError):  # a full disk must not take the mesh down
             state.write(self._layout.state, now)
+            self._written = True
             self._targets = targets.write(self._layout.targets, self.processes, self._targets)
         self._observe(now)
 
@@ -210,6 +213,9 @@ class Supervisor:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if is_stopped(self._wards.pid):
                 os.kill(self._wards.pid, signal.SIGCONT)
+            if not self._written:
+                self._tell()  # what the file says is not what is
+                continue
             with contextlib.suppress(OSError):
                 os.utime(self._layout.state)
 

@@ -277,6 +277,25 @@ async def test_a_frozen_process_leaves_the_rotation_and_is_started_anew(layout: 
         assert not lives(pid)
 
 
+async def test_a_state_that_cannot_be_written_is_not_confirmed(layout: Layout) -> None:
+    """As on a full disk: what the file still says of a process that died since is not taken for true."""
+    lock = DirectoryLock(layout.lock)
+    take(lock, layout)
+    in_the_way = layout.state.with_name(f".{layout.state.name}.new")
+    try:
+        async with supervised(layout, stand_in("one")) as supervisor:
+            assert await supervisor.start()
+            assert state.running(layout).ready  # type: ignore[union-attr]  # it runs
+            in_the_way.mkdir()
+            os.kill(supervisor.processes[0].pid or 0, signal.SIGKILL)
+            await until(lambda: not state.running(layout).ready, "doubt")  # type: ignore[union-attr]  # likewise
+            in_the_way.rmdir()
+            await until(lambda: state.running(layout).ready, "the truth")  # type: ignore[union-attr]  # likewise
+            assert state.running(layout).process("one").restarts == 1  # type: ignore[union-attr]  # likewise
+    finally:
+        lock.release()
+
+
 async def test_a_stopped_warden_is_woken(layout: Layout) -> None:
     async with supervised(layout, stand_in("one")) as supervisor:
         assert await supervisor.start()
