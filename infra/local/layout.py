@@ -1,5 +1,6 @@
 """Where things are in a data directory."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,3 +88,9 @@ class Layout:
         for folder in own:
             folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         self.root.chmod(PRIVATE)
+
+    def foreign(self) -> Path | None:
+        """Something in the directory, or itself, that belongs to another user, who can put other things in its place;
+        None where there is nothing."""
+        there = (self.root, *self.root.iterdir(), *self.logs.iterdir())
+        return next((path for path in there if path.lstat().st_uid != os.geteuid()), None)

@@ -54,6 +54,10 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     lock = DirectoryLock(layout.lock)
     try:
         layout.make()
+        if (foreign := layout.foreign()) is not None:
+            raise Refused(
+                f"{foreign} belongs to another user, who could change it: choose another directory with --data"
+            )
         take(lock, layout)
         layout = with_sockets(layout)
         tls.check(options, layout)

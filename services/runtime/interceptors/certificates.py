@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 import grpc
+from cryptography import x509
 
 from services.runtime import statuses
 from services.runtime.errors import PermissionDenied
@@ -13,7 +15,6 @@ from services.runtime.interceptors.pipeline import Context, Handler, behaviour, 
 log = logging.getLogger(__name__)
 
 ANYBODY = ("/grpc.health.v1.Health/", "/grpc.reflection.")
-NAMES = "x509_subject_alternative_name"
 
 Callers = Mapping[str, Collection[str]]
 """The names of certificates that may call, by the beginning of a method's path; the longest that fits counts."""
@@ -46,7 +47,7 @@ class CertificateCheck(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         serve = behaviour(handler)
 
         async def checked(request: Any, context: Context) -> Any:
-            names = {name.decode() for name in context.auth_context().get(NAMES, ())}
+            names = _names(context)
             if not names & allowed:
                 log.warning("certificate refused", extra={"method": method, "names": sorted(names)})
                 denied = PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(allowed))}")
@@ -54,6 +55,23 @@ class CertificateCheck(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             return await serve(request, context)
 
         return with_behaviour(handler, checked)
+
+
+def _names(context: Context) -> frozenset[str]:
+    """The DNS names in the caller's certificate. gRPC's own list has URIs and addresses among them."""
+    pem = next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
+    return dns_names(pem) if pem else frozenset()
+
+
+@lru_cache(256)
+def dns_names(pem: bytes) -> frozenset[str]:
+    """Of a certificate in PEM; none where it has none."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(found.value.get_values_for_type(x509.DNSName))
 
 
 def callers_of(method: str, callers: Callers) -> frozenset[str]:

@@ -5,16 +5,20 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.certificates import Folder, ensure
 from services.runtime.channels import open_channel
 from services.runtime.health import Readiness
-from services.runtime.interceptors.certificates import callers_of
+from services.runtime.interceptors.certificates import callers_of, dns_names
 from services.runtime.server import bind, build
 from services.runtime.settings import ServerSettings
 from services.runtime.tls import BadCertificates, TlsFiles
@@ -80,6 +84,19 @@ async def test_the_holder_of_another_certificate_of_the_mesh_may_not_call(folder
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call(open_channel(f"dns:///localhost:{port}", tls=folder.files("retrieval")))
     assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_only_dns_names_are_names() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "operator")])
+    others = [x509.UniformResourceIdentifier("operator"), x509.RFC822Name("operator"), x509.DNSName("retrieval")]
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(others), critical=False).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    assert dns_names(made.public_bytes(serialization.Encoding.PEM)) == {"retrieval"}
 
 
 @pytest.mark.parametrize(

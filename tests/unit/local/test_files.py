@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -158,3 +159,14 @@ def test_sockets_are_in_the_data_directory_where_it_can_hold_them(tmp_path: Path
 )
 def test_the_target_of_a_socket_is_a_uri(name: str, target: str) -> None:
     assert sockets.target(Path("/run") / name) == target
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("name", ["", "run", "logs", "logs/gateway-0.log"])
+def test_a_directory_of_another_user_is_seen(layout: Layout, name: str) -> None:
+    assert layout.foreign() is None
+    path = layout.root / name
+    if name.endswith(".log"):
+        path.symlink_to("/tmp/elsewhere")
+    os.lchown(path, 65534, 65534)
+    assert layout.foreign() == path
