@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 CALCULATOR = Declaration(
     "calculator", "Computes.", {"type": "object", "properties": {"expression": {"type": "string"}}}
 )
-CONTEXT = 512
+CONTEXT = 4096  # all that the model can: seconds of writing, in which a client that leaves is noticed
 GREEDY = Sampling(temperature=0, max_tokens=200)
 
 
@@ -103,7 +103,7 @@ async def test_a_schema_is_enforced(upstream: OpenAiUpstream) -> None:
 
 async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: OpenAiUpstream) -> None:
     with pytest.raises(DomainError) as caught:
-        await generated(upstream, asked(said("mill " * 2000)))
+        await generated(upstream, asked(said("mill " * CONTEXT)))
     error = caught.value
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
     assert error.details["context_length"] == str(CONTEXT)
