@@ -1,21 +1,7 @@
 """What can be wrong with an agent."""
 
-from dataclasses import dataclass
-
 from services.runtime.errors import DomainError, Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong in a spec. `line` counts from 1; 0 where it is not known. `field` is its path."""
-
-    field: str
-    message: str
-    line: int = 0
-
-    def __str__(self) -> str:
-        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
-        return f"{where}: {self.message}" if where else self.message
+from services.runtime.strict_yaml import Problem
 
 
 class BadAgent(DomainError):

@@ -7,13 +7,14 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.orchestrator.agents.errors import AgentNotFound, BadAgent, Problem, ShippedAgent
+from services.orchestrator.agents.errors import AgentNotFound, BadAgent, ShippedAgent
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
 from services.orchestrator.agents.shipped import shipped
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.store import AgentStore, Stored
 from services.orchestrator.agents.validation import ToolCheck, digest, parse
 from services.runtime.errors import Unavailable
+from services.runtime.strict_yaml import Problem
 
 T = TypeVar("T")
 

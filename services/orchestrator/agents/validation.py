@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from services.orchestrator.agents.errors import BadAgent, Problem
-from services.orchestrator.agents.source import Path, Source, dotted, read
+from services.orchestrator.agents.errors import BadAgent
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import BadSchema, Checker
 from services.orchestrator.agents.template import BadTemplate, Template
+from services.runtime import strict_yaml
+from services.runtime.strict_yaml import BadYaml, Document, Path, Problem, dotted
 
 # Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
 ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
@@ -27,13 +28,14 @@ SAMPLE: Mapping[str, Any] = {
     "agent": "agent",
     "nothing_found": "I found no answer to that.",
 }
+LARGEST = 256 << 10
 _ALIASES = {"schema_": "schema"}
 _MOST = 20
 
 
 def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
     """The spec in a YAML text. Raises BadAgent."""
-    source = read(text)
+    source = _read(text)
     problems: list[Problem] = []
     spec = _spec(source, problems)
     raw = source.data
@@ -56,22 +58,31 @@ def digest(spec: Spec) -> str:
     return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _spec(source: Source, problems: list[Problem]) -> Spec | None:
+def _read(text: str) -> Document:
+    if len(text.encode("utf-8", "replace")) > LARGEST:
+        raise BadAgent([Problem("", f"a spec has at most {LARGEST >> 10} KiB")])
+    try:
+        source = strict_yaml.read(text)
+    except BadYaml as error:
+        raise BadAgent(error.problems) from error
+    if not isinstance(source.data, dict):
+        raise BadAgent([Problem("", "a spec is a mapping, such as `name: helper`", 1)])
+    return source
+
+
+def _spec(source: Document, problems: list[Problem]) -> Spec | None:
     try:
         return Spec.model_validate(source.data)
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False):
-            path = tuple(_ALIASES.get(str(part), part) for part in each["loc"])
-            message = "there is no such field" if each["type"] == "extra_forbidden" else each["msg"]
-            problems.append(_problem(source, path, message.removeprefix("Value error, ")))
+        problems += source.problems(error, _ALIASES)
         return None
 
 
-def _problem(source: Source, path: Path, message: str) -> Problem:
+def _problem(source: Document, path: Path, message: str) -> Problem:
     return Problem(dotted(path), message, source.line(path))
 
 
-def _template(field: str, text: str, source: Source) -> list[Problem]:
+def _template(field: str, text: str, source: Document) -> list[Problem]:
     try:
         Template(text).render(SAMPLE)
     except BadTemplate as error:
@@ -80,7 +91,7 @@ def _template(field: str, text: str, source: Source) -> list[Problem]:
     return []
 
 
-def _schema(raw: Mapping[str, Any], source: Source) -> list[Problem]:
+def _schema(raw: Mapping[str, Any], source: Document) -> list[Problem]:
     output = raw.get("output")
     schema = output.get("schema") if isinstance(output, dict) else None
     if not isinstance(schema, dict):

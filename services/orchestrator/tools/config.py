@@ -5,17 +5,17 @@ environment.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from services.orchestrator.agents.errors import BadAgent
-from services.orchestrator.agents.source import Path as FieldPath
-from services.orchestrator.agents.source import Source, dotted, read
 from services.orchestrator.tools.databases import Database
 from services.orchestrator.tools.hosts import HostRule
+from services.runtime import strict_yaml
+from services.runtime.strict_yaml import BadYaml, Document, Problem, dotted
+from services.runtime.strict_yaml import Path as FieldPath
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,30}$"
 
@@ -148,41 +148,36 @@ def parse(text: str, environment: Mapping[str, str], name: str = "tools.yaml") -
     if not text.strip():
         return ToolSettings()
     try:
-        source = read(text)
-    except BadAgent as error:
-        raise BadToolSettings(
-            "; ".join(_told(name, one.line, one.field, one.message) for one in error.problems)
-        ) from None
-    problems: list[str] = []
-    data = _filled(source.data, (), source, environment, name, problems)
+        source = strict_yaml.read(text)
+    except BadYaml as error:
+        raise BadToolSettings(_told(name, error.problems)) from None
+    problems: list[Problem] = []
+    data = _filled(source.data, (), source, environment, problems)
+    if not isinstance(data, dict):
+        problems = [Problem("", "the settings are a mapping, such as `http: {hosts: [example.com]}`", 1)]
     if not problems:
         try:
             return ToolSettings.model_validate(data)
         except ValidationError as error:
-            problems = [_problem(name, source, one["loc"], one) for one in error.errors(include_url=False)]
-    raise BadToolSettings("; ".join(problems))
+            problems = source.problems(error)
+    raise BadToolSettings(_told(name, problems))
 
 
-def _problem(name: str, source: Source, path: FieldPath, error: Mapping[str, Any]) -> str:
-    message = "there is no such field" if error["type"] == "extra_forbidden" else str(error["msg"])
-    return _told(name, source.line(path), dotted(path), message.removeprefix("Value error, "))
-
-
-def _told(name: str, line: int, field: str, message: str) -> str:
-    return f"{name}:{line}: {field}: {message}" if field else f"{name}:{line}: {message}"
+def _told(name: str, problems: Sequence[Problem]) -> str:
+    return "; ".join(f"{name}:{one.line}: {one.field}{': ' if one.field else ''}{one.message}" for one in problems)
 
 
 def _filled(
-    value: Any, path: FieldPath, source: Source, environment: Mapping[str, str], name: str, problems: list[str]
+    value: Any, path: FieldPath, source: Document, environment: Mapping[str, str], problems: list[Problem]
 ) -> Any:
     """The value with each {env: NAME} replaced."""
     if isinstance(value, list):
-        return [_filled(one, (*path, i), source, environment, name, problems) for i, one in enumerate(value)]
+        return [_filled(one, (*path, i), source, environment, problems) for i, one in enumerate(value)]
     if not isinstance(value, dict):
         return value
     if set(value) == {"env"} and isinstance(value["env"], str):
         found = environment.get(value["env"])
         if found is None:
-            problems.append(_told(name, source.line(path), dotted(path), f"the variable {value['env']} is not set"))
+            problems.append(Problem(dotted(path), f"the variable {value['env']} is not set", source.line(path)))
         return found
-    return {key: _filled(one, (*path, key), source, environment, name, problems) for key, one in value.items()}
+    return {key: _filled(one, (*path, key), source, environment, problems) for key, one in value.items()}

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.orchestrator.agents.source import dotted
 from services.orchestrator.rag.retriever import Retriever
 from services.orchestrator.tools import specs
 from services.orchestrator.tools.builtin.calculator import Calculator
@@ -29,6 +28,7 @@ from services.orchestrator.tools.specs import Problem, ToolSpec
 from services.orchestrator.tools.tool import Policy, Tool
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
+from services.runtime.strict_yaml import dotted
 from services.runtime.tls import TlsFiles
 
 MAX_TOOLBOXES = 128
