@@ -63,7 +63,7 @@ class Document:
 def read(text: str) -> Document:
     """The one document in a YAML text; its data is None where the text has none. Raises BadYaml."""
     try:
-        _refuse_aliases(text)
+        _look_over(text)
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
@@ -77,7 +77,7 @@ def read(text: str) -> Document:
         raise BadYaml([Problem("", f"not YAML: {words}", _line(mark))]) from error
     except BadYaml:
         raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise BadYaml([Problem("", f"not YAML: {str(error)[:200]}")]) from error
     if reader.problems:
         raise BadYaml(reader.problems)
@@ -92,11 +92,19 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _refuse_aliases(text: str) -> None:
-    """Aliases make gigabytes of a few lines, and no file of ours needs them."""
+def _look_over(text: str) -> None:
+    """Refuse aliases, which make gigabytes of a few lines, and depths that take PyYAML minutes."""
+    depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise BadYaml([Problem("", "aliases (`*name`) are not allowed", _line(event.start_mark))])
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            message = f"nested too deeply: not YAML of {DEEPEST} levels at most"
+            raise BadYaml([Problem("", message, _line(event.start_mark))])
 
 
 def _line(mark: Any) -> int:
@@ -112,9 +120,6 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         """The node as plain data; notes its line."""
-        if len(path) > DEEPEST:
-            self.problems.append(Problem(dotted(path[:4]), "nested too deeply", node.start_mark.line + 1))
-            return None
         block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
         self.lines.setdefault(path, node.start_mark.line + (2 if block else 1))
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:

@@ -25,7 +25,7 @@ def test_an_empty_text_has_no_data() -> None:
         ("a: {b: [1, {c: 1, c: 2}]}", 1, "a.b[1].c", "there twice"),
         ("a: &x 1\nb: *x", 2, "", "aliases"),
         ("? [a]\n: b", 1, "", "a key must be a word"),
-        ("a: " + "[" * 60 + "]" * 60, 1, "a[0][0][0]", "nested too deeply"),
+        ("a: " + "[" * 60 + "]" * 60, 1, "", "nested too deeply"),
         ("a: [", 1, "", "not YAML"),
         ("a: !!python/object/apply:os.system [ls]", 1, "a", "not YAML"),
         ("a: !!python/object:os.system x", 1, "", "not YAML"),
