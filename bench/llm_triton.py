@@ -20,10 +20,10 @@ from bench.llm_engine import Engine
 from bench.resources import tree_processor
 from bench.streams import WAVE_SECONDS, Plan, Streams, Tally, Trace, UnexpectedStream
 from infra.local.ports import PortBook
+from services.llm.triton.client import LlmClient
 from services.models import triton
 from services.models.settings import ModelsSettings
 from services.runtime.errors import DomainError
-from services.runtime.triton import LlmClient
 
 READY_SECONDS = 300.0
 SAMPLING = ("max_tokens", "ignore_eos", "temperature")

@@ -25,8 +25,6 @@ from gateway.identity.authenticate import Authenticate
 from gateway.openai.direct import Direct
 from gateway.openai.errors import OpenAIErrors
 from gateway.openai.servicer import OpenAIServicer
-from gateway.passthrough import config
-from gateway.passthrough.client import Client
 from gateway.passthrough.passthrough import Passthrough
 from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy
@@ -36,7 +34,10 @@ from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.proxy.forward import Forward, handlers
 from gateway.proxy.runs import ScreenedMethods
 from gateway.records.assembly import open_records
-from gateway.settings import GatewaySettings, secret
+from gateway.settings import GatewaySettings
+from services.llm.client import HttpClient
+from services.llm.models import Engines, read_file
+from services.llm.settings import LlmSettings, secret
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
@@ -74,18 +75,18 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[La
     ]
 
 
-async def wire(settings: GatewaySettings) -> App:
+async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> App:
     """The gateway, its records and channels open. Raises RecordsUnavailable where there is no database, and ValueError
     or OSError for a file that cannot be read."""
     resources = AsyncExitStack()
     try:
-        return await _wire(settings, resources)
+        return await _wire(settings, models or LlmSettings(), resources)
     except BaseException:
         await resources.aclose()
         raise
 
 
-async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
+async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     signer = TokenSigner(settings.identity_private_key.read_bytes())
     address = partial(address_of, proxies=settings.trusted_proxies)
     orchestrator = await resources.enter_async_context(
@@ -107,7 +108,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     resources.push_async_callback(followers.aclose)
     audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
     policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
-    passthrough = await _open_passthrough(settings, resources)
+    passthrough = await _open_passthrough(settings, models, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)
     await records.changes.open()
@@ -139,9 +140,13 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     )
 
 
-async def _open_passthrough(settings: GatewaySettings, resources: AsyncExitStack) -> Passthrough:
-    client = Client(settings.upstream_connections)
+async def _open_passthrough(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> Passthrough:
+    """Raises BadCatalogue."""
+    client = HttpClient(settings.upstream_connections or models.connections)
     await client.open()
     resources.push_async_callback(client.aclose)
-    upstreams = config.read(settings.upstreams_file, secret) if settings.upstreams_file else {}
-    return Passthrough(upstreams, client)
+    file, engines = (
+        read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE"),
+        Engines(client, secret),
+    )
+    return Passthrough({entry.name: engines.bare(entry) for entry in file.entries if entry.bare})

@@ -1,6 +1,5 @@
 """The gateway's settings, HEADWORKS_GATEWAY_…"""
 
-import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -91,11 +90,10 @@ class GatewaySettings(ServerSettings):
     embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
     upstreams_file: Path | None = Field(
         None,
-        description="YAML file of the models that the gateway asks of OpenAI-compatible upstreams itself, without a "
-        "run; see docs/passthrough.md.",
+        description="Older name of HEADWORKS_LLM_MODELS_FILE, read for this release, as is the older form of the file.",
     )
-    upstream_connections: int = Field(
-        1024, gt=0, description="Most connections to all upstreams together; further calls wait for one."
+    upstream_connections: int | None = Field(
+        None, gt=0, description="Older name of HEADWORKS_LLM_CONNECTIONS, for the gateway; read for this release."
     )
     heartbeat_seconds: float = Field(
         10,
@@ -162,8 +160,3 @@ class GatewaySettings(ServerSettings):
     retention_look_seconds: float = Field(
         60, gt=0, description="How often a gateway sees whether it is the one to end erasures and forget what is old."
     )
-
-
-def secret(variable: str) -> str | None:
-    """A key that the environment holds under a name of the user's choice; None where it does not."""
-    return os.environ.get(variable) or None

@@ -19,10 +19,10 @@ from gateway.passthrough import request as requests
 from gateway.passthrough.passthrough import Passthrough
 from gateway.passthrough.request import Asked
 from gateway.policy.admission import Admission
-from gateway.policy.direct import UpstreamMeter, of_embedding, of_upstream, price_of, screen_of
+from gateway.policy.direct import UpstreamMeter, of_embedding, of_upstream, screen_of
 from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
-from gateway.usage.prices import FREE
+from services.llm.price import FREE
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import DomainError, Unauthenticated
 from services.runtime.triton import TritonClient
@@ -73,9 +73,9 @@ class Direct:
         after it is an event of its own."""
         asked = requests.parse(body)
         allow(call, f"models.call:{asked.model}")
-        upstream = self._passthrough.upstream(asked.model)
-        price = price_of(upstream)
-        admission = await self._policy.admit(call, of_upstream(asked, upstream), price)
+        entry = self._passthrough.entry(asked.model)
+        price = entry.price
+        admission = await self._policy.admit(call, of_upstream(asked, entry), price)
         asked.put(admission.texts)
         meter = UpstreamMeter(admission, price, asked.prompt_tokens, self._followers)
         try:

@@ -1,21 +1,21 @@
-"""The upstreams' models in OpenAI's form, as /v1/models shows them."""
+"""The bare models in OpenAI's form, as /v1/models has them."""
 
 from collections.abc import Iterable
 
 from gateway.openai.fields import Json
 from gateway.openai.models import NANOS, OWNER
-from gateway.passthrough.upstream import Upstream
+from services.llm.catalogue.entry import Entry
 
 
-def models(upstreams: Iterable[Upstream]) -> list[Json]:
+def models(entries: Iterable[Entry]) -> list[Json]:
     """Prices are per million tokens."""
-    return [_model(upstream) for upstream in upstreams]
+    return [_model(entry) for entry in entries]
 
 
-def _model(upstream: Upstream) -> Json:
+def _model(entry: Entry) -> Json:
     beyond = {
         "kind": "upstream",
-        "description": upstream.description,
-        "prices": {"input": upstream.input_nanos / NANOS, "output": upstream.output_nanos / NANOS},
+        "description": entry.description,
+        "prices": {"input": entry.price.input_nanos / NANOS, "output": entry.price.output_nanos / NANOS},
     }
-    return {"id": upstream.name, "object": "model", "created": 0, "owned_by": OWNER, "headworks": beyond}
+    return {"id": entry.name, "object": "model", "created": 0, "owned_by": OWNER, "headworks": beyond}

@@ -1,4 +1,4 @@
-"""Chat completions of upstreams' models: asked, screened, counted, booked, passed on."""
+"""Chat completions of bare models: asked, screened, counted, accounted, passed on."""
 
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -7,40 +7,41 @@ from contextlib import aclosing
 import orjson
 
 from gateway.openai.fields import Json
-from gateway.passthrough import chunk as chunks
-from gateway.passthrough import errors, listing, metrics
-from gateway.passthrough.chunk import Chunk, Malformed
-from gateway.passthrough.client import Answer, Client
+from gateway.passthrough import listing, metrics
 from gateway.passthrough.ports import Meter, Screen
 from gateway.passthrough.relay import BLOCKED, BUDGET, Relay
 from gateway.passthrough.request import Asked
-from gateway.passthrough.tally import Tally
-from gateway.passthrough.upstream import Upstream
+from gateway.passthrough.spending import Spending
+from services.llm.catalogue.entry import Entry
+from services.llm.client import Reply
+from services.llm.handle import BareHandle
+from services.llm.openai.chunks import Chunk
+from services.llm.openai.engine import completion
+from services.llm.openai.events import DONE
 
 
 class Passthrough:
-    """`client` is open while this is used. What comes in has been let through and screened, and its cost reserved."""
+    """The bare models by name. What comes in has been admitted and screened, and its cost reserved."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], client: Client) -> None:
-        self._upstreams = upstreams
-        self._client = client
+    def __init__(self, handles: Mapping[str, BareHandle]) -> None:
+        self._handles = handles
 
     def serves(self, model: str) -> bool:
-        return model in self._upstreams
+        return model in self._handles
 
-    def upstream(self, model: str) -> Upstream:
+    def entry(self, model: str) -> Entry:
         """KeyError where there is no such model."""
-        return self._upstreams[model]
+        return self._handles[model].entry
 
     def models(self) -> list[Json]:
         """In OpenAI's form."""
-        return listing.models(self._upstreams.values())
+        return listing.models(handle.entry for handle in self._handles.values())
 
     async def complete(self, asked: Asked, meter: Meter, seconds: float, screen: Screen | None = None) -> bytes:
         """The completion's JSON, once it is booked. Raises a DomainError."""
-        call = _Call(self._upstreams[asked.model], Tally(asked.prompt_tokens), meter)
+        call = _Call(self._handles[asked.model], Spending(asked.texts), meter)
         with call:
-            async with self._client.post(call.upstream, asked.wire(call.upstream), seconds) as answer:
+            async with call.handle.post(asked.wire(call.handle.entry), seconds) as answer:
                 call.began()
                 whole = call.read(await answer.whole())
             data, blocked = _screened(whole, screen) if screen else (whole.raw, False)
@@ -52,13 +53,13 @@ class Passthrough:
     ) -> AsyncGenerator[bytes, None]:
         """The completion as server-sent events; its end goes out once it is booked. An error before the first of them
         is raised like any other; so is one after it, when the caller of this tells of it in an event."""
-        call = _Call(self._upstreams[asked.model], Tally(asked.prompt_tokens), meter)
-        relay = Relay(call.upstream, call.tally, asked.include_usage, screen)
+        call = _Call(self._handles[asked.model], Spending(asked.texts), meter)
+        relay = Relay(call.handle.engine.endpoint, call.tally, asked.include_usage, screen)
         with call:
             out, reason = b"", ""
-            async with self._client.post(call.upstream, asked.wire(call.upstream), seconds) as answer:
+            async with call.handle.post(asked.wire(call.handle.entry), seconds) as answer:
                 call.began()
-                async with aclosing(_portions(answer, relay)) as portions:
+                async with aclosing(_portions(call, answer, relay)) as portions:
                     async for out in portions:
                         if relay.blocked:
                             reason = BLOCKED
@@ -78,10 +79,10 @@ class Passthrough:
 
 
 class _Call:
-    """One call of an upstream: its time, its outcome, its books. They are written however it ends."""
+    """One call of an upstream: its time, its outcome, its accounting, which is written however it ends."""
 
-    def __init__(self, upstream: Upstream, tally: Tally, meter: Meter) -> None:
-        self.upstream = upstream
+    def __init__(self, handle: BareHandle, tally: Spending, meter: Meter) -> None:
+        self.handle = handle
         self.tally = tally
         self._meter = meter
         self._started = time.monotonic()
@@ -92,24 +93,17 @@ class _Call:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-        metrics.CALLS.labels(self.upstream.name, outcome).inc()
+        metrics.CALLS.labels(self.handle.entry.name, outcome).inc()
         if self._begun and not self._settled:
             self._meter.settle(self.tally.spent(outcome))
 
     def began(self) -> None:
         self._begun = True
-        metrics.FIRST.labels(self.upstream.name).observe(time.monotonic() - self._started)
+        metrics.FIRST.labels(self.handle.entry.name).observe(time.monotonic() - self._started)
 
     def read(self, whole: bytes) -> Chunk:
         """Raises UpstreamBroken for what is no completion."""
-        try:
-            found = chunks.read(whole, whole, "message")
-        except Malformed as error:
-            raise errors.broken(self.upstream, str(error)) from error
-        if found.json.get("error"):
-            raise errors.told(self.upstream, found.json["error"])
-        if found.empty:
-            raise errors.broken(self.upstream, "has no choices")
+        found = completion(self.handle.engine.endpoint, whole)
         self.tally.take([found])
         return found
 
@@ -123,10 +117,13 @@ class _Call:
         await self._meter.settle(self.tally.spent(reason))
 
 
-async def _portions(answer: Answer, relay: Relay) -> AsyncGenerator[bytes, None]:
-    """What may go out, portion by portion; the last one when `relay` is done."""
-    if not answer.streams:
-        raise errors.broken(answer.upstream, "is no stream of events")
+async def _portions(call: _Call, answer: Reply, relay: Relay) -> AsyncGenerator[bytes, None]:
+    """What may go out, portion by portion; the last one when `relay` is done. An upstream that does not stream has its
+    whole answer as one event."""
+    if answer.is_json:
+        whole = completion(call.handle.engine.endpoint, await answer.whole())
+        yield relay.take(_as_events(whole))
+        return
     async with aclosing(answer.portions()) as portions:
         async for portion in portions:
             yield relay.take(portion)
@@ -134,6 +131,17 @@ async def _portions(answer: Answer, relay: Relay) -> AsyncGenerator[bytes, None]
                 raise relay.failed
     if not relay.done:
         yield relay.closed()
+
+
+def _as_events(whole: Chunk) -> bytes:
+    """A whole completion as the events of a stream: its message, its usage, its end."""
+    head = {**whole.json, "object": "chat.completion.chunk"}
+    usage = head.pop("usage", None)
+    choices = [{**choice, "delta": choice.get("message") or {}} for choice in whole.json["choices"]]
+    for choice in choices:
+        choice.pop("message", None)
+    last = orjson.dumps({**head, "choices": [], "usage": usage})
+    return b"data: %s\n\ndata: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last, DONE)
 
 
 def _screened(whole: Chunk, screen: Screen) -> tuple[bytes, bool]:

@@ -7,17 +7,16 @@ from typing import Any
 import orjson
 
 from gateway.openai.fields import Json
-from gateway.passthrough import chunk as chunks
-from gateway.passthrough import errors
-from gateway.passthrough.chunk import Chunk, Malformed
 from gateway.passthrough.ports import Screen
 from gateway.passthrough.screening import Screening
-from gateway.passthrough.sse import EventReader, EventTooLong, data_of
-from gateway.passthrough.tally import Tally, usage_json
-from gateway.passthrough.upstream import Upstream
+from gateway.passthrough.spending import Spending, usage_json
+from services.llm import errors
+from services.llm.endpoint import Endpoint
+from services.llm.openai.chunks import Chunk
+from services.llm.openai.engine import decode
+from services.llm.openai.events import DONE, EventReader, EventTooLong, data_of
 from services.runtime.errors import DomainError
 
-DONE = b"[DONE]"
 DONE_EVENT = b"data: [DONE]\n\n"
 BLOCKED, BUDGET = "content_filter", "budget"
 _END = b"\n\n"
@@ -31,8 +30,8 @@ class Relay:
     ended it, after what has been given.
     """
 
-    def __init__(self, upstream: Upstream, tally: Tally, include_usage: bool, screen: Screen | None) -> None:
-        self._upstream = upstream
+    def __init__(self, endpoint: Endpoint, tally: Spending, include_usage: bool, screen: Screen | None) -> None:
+        self._endpoint = endpoint
         self._tally = tally
         self._include_usage = include_usage
         self._screening = Screening(screen) if screen else None
@@ -51,13 +50,13 @@ class Relay:
         try:
             return self._take(self._reader.feed(portion))
         except EventTooLong as error:
-            raise errors.broken(self._upstream, f"has an event of {error}") from error
+            raise errors.broken(self._endpoint, f"has an event of {error}") from error
 
     def closed(self) -> bytes:
         """The upstream has closed its stream. Raises UpstreamBroken where the answer had no end."""
         out = self._take(self._reader.end())
         if not self.done and not self._tally.finish_reason:
-            raise errors.broken(self._upstream, "broke off")
+            raise errors.broken(self._endpoint, "broke off")
         self.done = True
         return out
 
@@ -104,16 +103,10 @@ class Relay:
             self.done = True
         if not data or self.done:
             return None
-        try:
-            found = chunks.read(event, data, "delta")
-        except Malformed as error:
-            raise errors.broken(self._upstream, str(error)) from error
-        if found.json.get("error"):
-            raise errors.told(self._upstream, found.json["error"])
-        return found
+        return decode(self._endpoint, event, data)
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
-        head = {"id": "", "created": int(time.time()), "model": self._upstream.model} | self._head
+        head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head
         return b"data: " + orjson.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}) + _END
 
 

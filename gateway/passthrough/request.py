@@ -9,10 +9,10 @@ import orjson
 from gateway.openai import fields
 from gateway.openai.errors import BadRequest
 from gateway.openai.fields import Json
-from gateway.passthrough.upstream import Upstream
+from services.llm.catalogue.entry import Entry
+from services.llm.tokens import estimate_prompt
 
 MOST_MESSAGES = 1000
-CHARACTERS_PER_TOKEN = 4
 # Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
 _TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
 # By what names upstreams take the length of an answer.
@@ -54,22 +54,22 @@ class Asked:
 
     @property
     def prompt_tokens(self) -> int:
-        """An estimate, from above for most prompts: a token for four bytes of the whole request."""
-        return -(-sum(len(text.encode()) for text in self.texts) // CHARACTERS_PER_TOKEN) + 4 * len(self.places)
+        """An estimate."""
+        return estimate_prompt(self.texts)
 
-    def answer_tokens(self, upstream: Upstream) -> int:
+    def answer_tokens(self, entry: Entry) -> int:
         """The most that the answer may have, as the caller limits it or, where it does not, as the file says.
 
         Of several limits it is the largest: which of them an upstream goes by is its own affair."""
         limits = [self.body.get(name) for name in _LONGEST]
-        return max((one for one in limits if isinstance(one, int) and one > 0), default=upstream.answer_tokens)
+        return max((one for one in limits if isinstance(one, int) and one > 0), default=entry.answer_tokens)
 
-    def wire(self, upstream: Upstream) -> bytes:
+    def wire(self, entry: Entry) -> bytes:
         """The body for the upstream.
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
-        body = {**self.body, "model": upstream.model}
+        body = {**self.body, "model": entry.model}
         if self.stream:
             options = self.body.get("stream_options") or {}
             body["stream_options"] = {**options, "include_usage": True}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.passthrough.chunk import Channel, Chunk, Part
 from gateway.passthrough.ports import Released, Screen
 from gateway.passthrough.screened_text import ScreenedText
+from services.llm.openai.chunks import Channel, Chunk, Part
 
 
 @dataclass(slots=True)

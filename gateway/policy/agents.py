@@ -12,7 +12,7 @@ from headworks.orchestrator.v1 import agent_service_pb2, agent_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from gateway.usage.prices import FREE, Price
+from services.llm.price import FREE, Price
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
 

@@ -9,32 +9,28 @@ from headworks.type.v1 import usage_pb2
 from gateway.budgets.budget import Cost
 from gateway.passthrough.ports import Screen, Spent
 from gateway.passthrough.request import Asked
-from gateway.passthrough.upstream import Upstream
 from gateway.policy.admission import Admission
 from gateway.policy.ask import Ask
 from gateway.policy.followers import Followers
-from gateway.policy.meter import estimate
 from gateway.policy.screens import Watched
-from gateway.usage.prices import Price
+from services.llm.catalogue.entry import Entry
+from services.llm.price import Price
+from services.llm.tokens import estimate
 
 INSTRUCTING = ("system", "developer")
 
 
-def of_upstream(asked: Asked, upstream: Upstream) -> Ask:
+def of_upstream(asked: Asked, entry: Entry) -> Ask:
     """What is asked of an upstream's model."""
     messages = asked.body["messages"]
     told = [one["content"] for one in messages if one["role"] in INSTRUCTING and isinstance(one.get("content"), str)]
-    writes = asked.answer_tokens(upstream)
+    writes = asked.answer_tokens(entry)
     return Ask(asked.model, asked.texts, "\n".join(told), asked.prompt_tokens, writes, asked.stream)
 
 
 def of_embedding(model: str, texts: list[str]) -> Ask:
     """Texts to embed: an answer has no tokens."""
     return Ask(model, texts, reads=sum(map(estimate, texts)), writes=0, stream=False, instructs=False)
-
-
-def price_of(upstream: Upstream) -> Price:
-    return Price(upstream.input_nanos, upstream.output_nanos)
 
 
 def screen_of(admission: Admission) -> Screen | None:

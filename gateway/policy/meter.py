@@ -6,13 +6,8 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
-from gateway.usage.prices import FREE, Price
-
-
-def estimate(text: str) -> int:
-    """About how many tokens a text is, rather too many than too few: four letters each, one a CJK character."""
-    return (len(text) + 3) // 4 if text.isascii() else (len(text.encode()) + 2) // 3
-
+from services.llm.price import FREE, Price
+from services.llm.tokens import estimate
 
 # What a model wrote before such an end is not told.
 BROKEN_OFF = (

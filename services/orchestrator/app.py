@@ -19,6 +19,10 @@ from headworks.orchestrator.v1 import (
 from headworks.retrieval.v1 import retrieval_service_pb2
 from sqlalchemy.engine import make_url
 
+from services.llm.client import HttpClient
+from services.llm.models import Engines
+from services.llm.settings import LlmSettings, secret
+from services.llm.triton.client import LlmClient
 from services.orchestrator.agent_servicer import AgentServicer
 from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
@@ -28,7 +32,7 @@ from services.orchestrator.data.erasure import Erasure
 from services.orchestrator.data.servicer import DataServicer
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
-from services.orchestrator.generate.engines import Engines, open_catalogue
+from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.guard_client import GuardClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
@@ -40,7 +44,7 @@ from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.servicer import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
-from services.orchestrator.settings import OrchestratorSettings, environment, secret
+from services.orchestrator.settings import OrchestratorSettings, environment
 from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
@@ -48,7 +52,7 @@ from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import Check, serving
 from services.runtime.server import App, verifier_of
-from services.runtime.triton import LlmClient, TritonClient
+from services.runtime.triton import TritonClient
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
@@ -58,7 +62,7 @@ GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
 
-async def wire(settings: OrchestratorSettings) -> App:
+async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None) -> App:
     """The service, its channels open and its record of runs at hand."""
     resources = AsyncExitStack()
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
@@ -69,7 +73,11 @@ async def wire(settings: OrchestratorSettings) -> App:
     triton = TritonClient(triton_channel)
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
-    catalogue = open_catalogue(settings, Engines(triton, llm, resources, secret))
+    models = models or LlmSettings()
+    http = HttpClient(models.connections)
+    await http.open()
+    resources.push_async_callback(http.aclose)
+    catalogue = open_catalogue(settings, models, Engines(http, secret, mesh_engines(triton, llm)))
     records = await asyncio.to_thread(_open_records, settings)
     resources.push_async_callback(asyncio.to_thread, records.close)
     retriever = RetrievalClient(retrieval, settings.search_seconds)

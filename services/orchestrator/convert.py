@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import run_pb2 as run_pb
 from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 from services.orchestrator.runs.agent import Listed
 from services.orchestrator.runs.events import (
     ApprovalDecided,

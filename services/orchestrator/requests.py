@@ -8,7 +8,7 @@ import orjson
 from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
-from services.orchestrator.conversation import (
+from services.llm.chat import (
     Choice,
     Form,
     Message,

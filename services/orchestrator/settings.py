@@ -30,7 +30,7 @@ class OrchestratorSettings(ServerSettings):
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")
     catalogue_file: Path | None = Field(
-        None, description="YAML file of the model catalogue; without one there are the mesh's own models."
+        None, description="Older name of HEADWORKS_LLM_MODELS_FILE, read for this release."
     )
     llm: str = Field("", description="Name under which Triton's language model is served; empty where there is none.")
     llm_adapters: str = Field("", description="Names of its LoRA adapters, each a model too: NAME,NAME.")
@@ -60,8 +60,3 @@ class OrchestratorSettings(ServerSettings):
 def environment() -> Mapping[str, str]:
     """The environment, for files that name variables of it."""
     return dict(os.environ)
-
-
-def secret(variable: str) -> str | None:
-    """A key that the environment holds under a name of the user's choice; None where it does not."""
-    return os.environ.get(variable) or None

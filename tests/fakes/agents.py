@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from services.orchestrator.conversation import Message
-from services.orchestrator.generate.generator import Calls, Ended, Generation, Piece
+from services.llm.chat import Message
+from services.llm.generation import Calls, Ended, Generation, Piece
 from services.orchestrator.rag.retriever import Found
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.events import Body, FinishReason, TextDelta

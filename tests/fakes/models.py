@@ -6,10 +6,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.orchestrator.conversation import Message
-from services.orchestrator.generate.catalogue import Catalogue, Served
-from services.orchestrator.generate.entry import ALL, Capability, Engine, Entry, Price
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Generator, Piece, Tokens
+from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.chat import Message
+from services.llm.generation import Calls, Ended, Finish, Generation, Generator, Piece, Tokens
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
+from services.llm.price import Price
 from services.orchestrator.runs.agent import Agent, Ask, Outcome
 from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested, Body, Event, Started
 from services.orchestrator.tools.tool import Declaration, ToolCall, ToolContext
@@ -76,7 +78,7 @@ def catalogue(
 ) -> Catalogue:
     """Models by name; `entry` has further fields of each one's Entry."""
     served = [
-        Served(Entry(name, engine, capabilities=capabilities, price=price, **entry), generator)
+        ModelHandle(Entry(name, engine, capabilities=capabilities, price=price, **entry), generator)
         for name, generator in generators
     ]
     return Catalogue(served, default)

@@ -1,37 +1,6 @@
-"""What a generation answers with, and when.
+"""When the text of a generation goes out."""
 
-    {"text": …, "tokens": n}                                           the answer grew
-    {"tool_calls": [{"id", "name", "arguments"}]}                      complete calls; arguments are a JSON string
-    {"finish": "stop" | "length" | "tool_calls" | "cancelled", "usage": {"prompt", "completion", "cached"},
-     "confidence": 0..1 or null, "queue_seconds": …, "ttft_seconds": …}
-    {"error": {"kind", "reason", "message", "metadata", "retry_after"}}
-
-Exactly one of the last two ends it.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import orjson
-
-from services.runtime.errors import DomainError
-
-Chunk = Mapping[str, Any]
-
-
-def encode(chunks: Sequence[Chunk]) -> bytes:
-    """As JSON; nothing for no chunks."""
-    return orjson.dumps(chunks) if chunks else b""
-
-
-def failure(error: DomainError) -> Chunk:
-    """The chunk that tells of an error."""
-    told: dict[str, Any] = {
-        "kind": error.kind.name, "reason": error.reason, "message": error.message, "metadata": error.details,
-    }  # fmt: skip
-    if error.retry_after is not None:
-        told["retry_after"] = error.retry_after
-    return {"error": told}
+from collections.abc import Callable
 
 
 class Coalescer:

@@ -14,10 +14,10 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
+from services.llm.triton.protocol import BadRequest, Generate
 from services.models.llm.arguments import chat_template, engine_arguments
-from services.models.llm.errors import AdapterNotFound, BadRequest, EngineFailed, SchemaNotEnforceable
+from services.models.llm.errors import AdapterNotFound, EngineFailed, SchemaNotEnforceable
 from services.models.llm.prompts import Prepared, Prompts
-from services.models.llm.requests import Generate
 from services.models.settings import ModelsSettings, adapters
 
 

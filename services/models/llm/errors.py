@@ -3,12 +3,6 @@
 from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
 
 
-class BadRequest(InvalidArgument):
-    """The request cannot be read."""
-
-    reason = "BAD_LLM_REQUEST"
-
-
 class ContextTooLong(InvalidArgument):
     """Prompt and answer do not fit into the model's context."""
 

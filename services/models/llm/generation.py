@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from vllm.outputs import RequestOutput
 
-from services.models.llm.chunks import Chunk, Coalescer, failure
+from services.llm.triton.protocol import Call, Chunk, Failed, Finished, Generate, Text, ToolCalls
+from services.models.llm.chunks import Coalescer
 from services.models.llm.errors import EngineFailed, SchemaNotEnforceable
 from services.models.llm.prompts import Prepared
-from services.models.llm.requests import Generate
 from services.models.llm.toolcalls import Calls
 from services.runtime.errors import DomainError
 
@@ -79,7 +80,7 @@ class Generation:
 
     def fail(self, error: DomainError) -> None:
         """End with an error."""
-        self._stop(failure(error))
+        self._stop(Failed.of(error))
 
     def cancel(self) -> None:
         """End with what there is."""
@@ -98,17 +99,18 @@ class Generation:
             text = self._calls.text(text, self._ids, self.ended)
             self._ids = []
         if text:
-            chunks.append({"text": text, "tokens": tokens})
+            chunks.append(Text(text, tokens))
         if self._end is not None:
             chunks += self._ending(self._end)
             self._end = None
         return chunks
 
     def _ending(self, end: Chunk) -> list[Chunk]:
-        calls = self._calls.complete() if self._calls is not None and end.get("finish") == "stop" else []
-        if not calls:
+        stopped = isinstance(end, Finished) and end.finish == "stop"
+        calls = self._calls.complete() if self._calls is not None and stopped else []
+        if not calls or not isinstance(end, Finished):
             return [end]
-        return [{"tool_calls": calls}, {**end, "finish": "tool_calls"}]
+        return [ToolCalls(tuple(Call(**call) for call in calls)), replace(end, finish="tool_calls")]
 
     def _finish(self, reason: str) -> None:
         if reason == "error":
@@ -123,21 +125,18 @@ class Generation:
             self._end = end
             self._wake(self)
 
-    def _finished(self, reason: str) -> Chunk:
+    def _finished(self, reason: str) -> Finished:
         last = self._last
         stats: Any = last.metrics if last is not None else None
-        usage = {
-            "prompt": len(last.prompt_token_ids or ()) if last is not None else 0,
-            "completion": self.completion,
-            "cached": (last.num_cached_tokens or 0) if last is not None else 0,
-        }
-        return {
-            "finish": reason,
-            "usage": usage,
-            "confidence": self._confidence(),
-            "queue_seconds": max(0.0, stats.scheduled_ts - stats.queued_ts) if stats is not None else 0.0,
-            "ttft_seconds": stats.first_token_latency if stats is not None else 0.0,
-        }
+        return Finished(
+            reason,
+            len(last.prompt_token_ids or ()) if last is not None else 0,
+            self.completion,
+            (last.num_cached_tokens or 0) if last is not None else 0,
+            self._confidence(),
+            max(0.0, stats.scheduled_ts - stats.queued_ts) if stats is not None else 0.0,
+            stats.first_token_latency if stats is not None else 0.0,
+        )
 
     def _confidence(self) -> float | None:
         if not self.request.confidence or self._logprob is None or not self.completion:

@@ -14,8 +14,8 @@ from vllm.parser import Parser, ParserManager
 from vllm.renderers import BaseRenderer, TokenizeParams
 from vllm.sampling_params import SamplingParams
 
-from services.models.llm.errors import BadRequest, ContextTooLong, TemplateRefused, ToolsNotSupported
-from services.models.llm.requests import Generate, Prompt
+from services.llm.triton.protocol import BadRequest, Generate, Prompt
+from services.models.llm.errors import ContextTooLong, TemplateRefused, ToolsNotSupported
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,29 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from services.llm.triton.protocol import (
+    BadRequest,
+    Cancel,
+    Chunk,
+    Count,
+    Counted,
+    Failed,
+    Generate,
+    Health,
+    Healthy,
+    Prompt,
+    encode_chunks,
+    read,
+    read_chunks,
+)
 from services.models.llm import metrics
 from services.models.llm.admission import Admission
-from services.models.llm.chunks import Chunk, Coalescer, encode, failure
+from services.models.llm.chunks import Coalescer
 from services.models.llm.engine import Engine
-from services.models.llm.errors import BadRequest, EngineFailed, Overloaded
+from services.models.llm.errors import EngineFailed, Overloaded
 from services.models.llm.generation import Generation, Reply
-from services.models.llm.requests import Cancel, Count, Generate, Health, Prompt, read
 from services.models.settings import ModelsSettings
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind, UpstreamError
+from services.runtime.errors import DeadlineExceeded, DomainError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +78,7 @@ class Service:
                 case Health():
                     self._later(self._health(reply))
         except DomainError as error:
-            reply.send(encode([failure(error)]), final=True)
+            reply.send(encode_chunks([Failed.of(error)]), final=True)
 
     async def watch(self) -> None:
         """End what nobody waits for any more, until the engine fails."""
@@ -145,10 +157,10 @@ class Service:
 
     async def _count(self, request: Count, reply: Reply) -> None:
         try:
-            chunk: Any = {"prompt_tokens": await self._engine.prompts.count(request.prompt)}
+            chunk: Chunk = Counted(await self._engine.prompts.count(request.prompt))
         except DomainError as error:
-            chunk = failure(error)
-        reply.send(encode([chunk]), final=True)
+            chunk = Failed.of(error)
+        reply.send(encode_chunks([chunk]), final=True)
 
     def _wake(self, generation: Generation) -> None:
         """Send what this one has, together with what the others of the same engine step have."""
@@ -180,7 +192,7 @@ class Service:
         if generation.closed:
             return
         generation.closed = generation.ended
-        body = encode(generation.take())
+        body = encode_chunks(generation.take())
         if body or generation.closed:
             generation.reply.send(body, final=generation.closed)
         if generation.completion:
@@ -197,10 +209,10 @@ class Service:
     async def _health(self, reply: Reply) -> None:
         try:
             await self.check()
-            chunk: Any = {"idle_seconds": self._clock() - self._generated_at}
+            chunk: Chunk = Healthy(self._clock() - self._generated_at)
         except DomainError as error:
-            chunk = failure(error)
-        reply.send(encode([chunk]), final=True)
+            chunk = Failed.of(error)
+        reply.send(encode_chunks([chunk]), final=True)
 
     async def check(self) -> None:
         """Return if text can be generated, trying it where none was for a while. Raises DomainError."""
@@ -214,9 +226,8 @@ class Service:
         heard = _Heard(self._loop.create_future())
         self._generate(dataclasses.replace(request, id=f"own-{uuid.uuid4().hex}"), heard)
         end = await heard.end
-        if "error" in end:
-            error = end["error"]
-            raise UpstreamError(Kind[error["kind"]], error["reason"], error["message"])
+        if isinstance(end, Failed):
+            raise end.error
         return end
 
 
@@ -228,7 +239,7 @@ class _Heard:
 
     def send(self, body: bytes, final: bool) -> None:
         if final and not self.end.done():
-            self.end.set_result(orjson.loads(body)[-1])
+            self.end.set_result(read_chunks(body)[-1])
 
     def is_cancelled(self) -> bool:
         return self.end.cancelled()

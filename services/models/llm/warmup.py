@@ -2,8 +2,8 @@
 
 import asyncio
 
+from services.llm.triton.protocol import Generate, Prompt
 from services.models.llm.engine import Engine
-from services.models.llm.requests import Generate, Prompt
 from services.models.llm.service import Service
 
 AT_ONCE = 4

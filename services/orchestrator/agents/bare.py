@@ -4,11 +4,11 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from services.llm.chat import Form
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece
+from services.llm.handle import ModelHandle
 from services.orchestrator.agents.bounds import offered
 from services.orchestrator.agents.citations import Writer
-from services.orchestrator.conversation import Form
-from services.orchestrator.generate.catalogue import Served
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece
 from services.orchestrator.runs.agent import Agent, Ask, Journal, Outcome
 from services.orchestrator.runs.events import (
     Body,
@@ -38,7 +38,7 @@ class BareModel:
     version = 0
     resumable = True
 
-    def __init__(self, served: Served, loop: Agent | None = None) -> None:
+    def __init__(self, served: ModelHandle, loop: Agent | None = None) -> None:
         """`loop` runs what takes more than one question: a session, an answer that must have a form."""
         self._served = served
         self._loop = loop

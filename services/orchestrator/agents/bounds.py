@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from services.llm.chat import Choice
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.agents.limits import SECONDS
-from services.orchestrator.conversation import Choice
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.tools.tool import ToolCall
 
 CHARACTERS_A_TOKEN = 4

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up, permitted
 from services.orchestrator.agents.citations import Writer
 from services.orchestrator.agents.ordering import Order
 from services.orchestrator.agents.transcript import canonical
 from services.orchestrator.agents.work import Bodies, Work
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.runs.events import StepFinished, StepStarted, ToolCallRequested, UsageReported
 from services.orchestrator.tools.tool import ToolCall
 

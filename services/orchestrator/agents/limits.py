@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from services.llm.catalogue.entry import Entry
+from services.llm.price import MILLION
 from services.orchestrator.agents.spec import Limits
 from services.orchestrator.agents.transcript import Transcript
-from services.orchestrator.generate.entry import MILLION, Entry
 from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested, Event
 from services.orchestrator.tools.tool import Reason, ToolCall
 
@@ -97,7 +98,7 @@ def room(limits: Limits, state: Transcript, entry: Entry, prompt_tokens: int) ->
         rooms.append(limits.tokens - _tokens(state) - prompt_tokens)
     if limits.cost is not None and (entry.price.input_nanos or entry.price.output_nanos):
         left = int(limits.cost * NANOS) - state.usage.cost_nanos
-        left -= -(-prompt_tokens * entry.price.input_nanos // MILLION)
+        left -= entry.price.nanos(prompt_tokens, 0)
         rooms.append(left * MILLION // entry.price.output_nanos if entry.price.output_nanos else left and 1 << 30)
     return max(0, min(rooms)) if rooms else None
 

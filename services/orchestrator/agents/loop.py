@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from services.llm.chat import Form, Message, ResponseFormat, Role
+from services.llm.handle import ModelHandle
 from services.orchestrator.agents import metrics
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.calling import call_tools
@@ -18,8 +20,6 @@ from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import checker
 from services.orchestrator.agents.transcript import fold
 from services.orchestrator.agents.work import Bodies, Kit, Work, tool_entries
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
-from services.orchestrator.generate.catalogue import Served
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.events import (
     ApprovalKind,
@@ -42,7 +42,7 @@ class SpecAgent:
 
     resumable = True
 
-    def __init__(self, spec: Spec, version: int, served: Served, kit: Kit) -> None:
+    def __init__(self, spec: Spec, version: int, served: ModelHandle, kit: Kit) -> None:
         self.name = spec.name
         self.version = version
         self.description = spec.description

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from services.llm.chat import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice, merge
+from services.llm.generation import Generation
 from services.orchestrator.agents.limits import COST, TOKENS, room
 from services.orchestrator.agents.prompt import variables
 from services.orchestrator.agents.retrieving import question_of
 from services.orchestrator.agents.work import Work, sampling_of
-from services.orchestrator.conversation import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice, merge
-from services.orchestrator.generate.generator import Generation
 from services.orchestrator.runs.events import StepKind
 from services.orchestrator.tools.tool import Declaration
 

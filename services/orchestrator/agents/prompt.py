@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from services.llm.chat import Message, Role
 from services.orchestrator.agents.errors import ModelUnavailable
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.template import BadTemplate, Template
-from services.orchestrator.conversation import Message, Role
 from services.orchestrator.rag.retriever import Passage
 
 PASSAGES = """\

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.llm.catalogue.entry import Capability, Engine, Entry
+from services.llm.handle import ModelHandle
+from services.llm.models import DEFAULT
 from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.loop import SpecAgent
@@ -18,8 +21,6 @@ from services.orchestrator.agents.spec import Limits, Spec
 from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Kit, tool_entries
-from services.orchestrator.generate.catalogue import DEFAULT, Served
-from services.orchestrator.generate.entry import Capability, Engine, Entry
 from services.orchestrator.runs.agent import Agent, Listed
 from services.runtime.errors import ModelNotFound, Unavailable
 
@@ -146,7 +147,7 @@ class Registry:
     def _agent(self, spec: Spec, version: int) -> SpecAgent:
         return SpecAgent(spec, version, self._served(spec), self._kit)
 
-    def _served(self, spec: Spec) -> Served:
+    def _served(self, spec: Spec) -> ModelHandle:
         """The model of an agent. Raises ModelUnavailable."""
         try:
             served = self._kit.models.find(spec.model)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import astuple
 
+from services.llm.chat import Message, Role, Sampling
+from services.llm.generation import Ended, Generation, Piece, Tokens
 from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.work import Bodies, Work
-from services.orchestrator.conversation import Message, Role, Sampling
-from services.orchestrator.generate.generator import Ended, Generation, Piece, Tokens
 from services.orchestrator.runs.events import StepFinished, StepKind, StepStarted, UsageReported
 
 SUMMARISE = (

@@ -3,9 +3,9 @@
 import asyncio
 import time
 
+from services.llm.chat import Role
 from services.orchestrator.agents import screening
 from services.orchestrator.agents.work import Bodies, Work
-from services.orchestrator.conversation import Role
 from services.orchestrator.rag.retriever import Found
 from services.orchestrator.runs.events import (
     PassageReference,

@@ -1,5 +1,7 @@
 """What happens to an answer once the model has written it: checked, graded, approved, and then said."""
 
+from services.llm.chat import Message, Role
+from services.llm.generation import Finish
 from services.orchestrator.agents import structured
 from services.orchestrator.agents.approving import ask_person, decided
 from services.orchestrator.agents.citations import Writer, quotes
@@ -10,8 +12,6 @@ from services.orchestrator.agents.limits import reached
 from services.orchestrator.agents.ordering import order
 from services.orchestrator.agents.prompt import declined
 from services.orchestrator.agents.work import Bodies, Work
-from services.orchestrator.conversation import Message, Role
-from services.orchestrator.generate.generator import Finish
 from services.orchestrator.runs.events import (
     ApprovalKind,
     CitationAdded,

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from services.orchestrator.sampling_form import SamplingFields
+from services.llm.sampling_form import SamplingFields
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Collection = Annotated[str, Field(pattern=NAME)]

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from services.orchestrator.conversation import Form, ResponseFormat
+from services.llm.chat import Form, ResponseFormat
 from services.runtime.errors import DomainError, Kind
 
 ANSWERS = Counter(

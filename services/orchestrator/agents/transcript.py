@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.events import (
     ApprovalDecided,
     ApprovalKind,

@@ -8,16 +8,17 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import ResponseFormat
+from services.llm.generation import Tokens
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
 from services.orchestrator.agents.limits import Clock
 from services.orchestrator.agents.prompt import Prompt
 from services.orchestrator.agents.screener import Screener
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.structured import Checker
 from services.orchestrator.agents.transcript import Transcript
-from services.orchestrator.conversation import ResponseFormat
-from services.orchestrator.generate.catalogue import Catalogue, Served
-from services.orchestrator.generate.entry import Engine
-from services.orchestrator.generate.generator import Tokens
 from services.orchestrator.rag.retriever import Found, Passage, Retriever
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.events import Body, FinishReason, Timing, VerdictGiven
@@ -63,7 +64,7 @@ class Work:
     `closing`: the model was asked for its last words; `screened`: verdicts on what was read that are not told yet."""
 
     spec: Spec
-    served: Served
+    served: ModelHandle
     kit: Kit
     ask: Ask
     journal: Journal

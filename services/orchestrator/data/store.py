@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exists, func, insert, select, update
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import decode_ask, decode_message
 from services.orchestrator.runs.records import UNDER_WAY

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
+from services.llm.chat import Message
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator import metrics
-from services.orchestrator.conversation import Message
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import Citation, Span
 from services.orchestrator.tools.tool import Declaration

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.orchestrator.conversation import Message, Priority, ResponseFormat, Sampling, ToolChoice
+from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
 from services.orchestrator.runs.events import ApprovalDecided, Body, Event, FinishReason, Timing
 from services.orchestrator.tools.tool import Declaration
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import TypeAdapter
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import Body, Event
 

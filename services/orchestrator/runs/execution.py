@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 from services.orchestrator.runs.agent import Agent, Ask
 from services.orchestrator.runs.codec import encode, encode_ask, encode_message
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.events import Body, TextDelta, ToolCallRequested, ToolResultReceived
 from services.orchestrator.tools.tool import ToolCall
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 
 # The tokens of messages, as the agent's model counts them.
 Count: TypeAlias = Callable[[Sequence[Message]], Awaitable[int]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.orchestrator.conversation import Message
+from services.llm.chat import Message
 from services.orchestrator.runs.codec import decode_message
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
 from services.orchestrator.runs.records import UNDER_WAY

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.errors import RecordsUnavailable
 from services.orchestrator.sessions.memory import Count, Summarise, Window
 from services.orchestrator.sessions.store import SessionStore

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from services.llm.chat import Declaration as Declaration
+from services.llm.chat import ToolCall as ToolCall
+
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -25,20 +28,6 @@ class Reason(StrEnum):
     LIMIT = "LIMIT"  # the agent may not call it again in this run
     WITHHELD = "WITHHELD"  # a guard found that the model must not read it
     INTERRUPTED = "INTERRUPTED"  # the process died during the call: whether it took effect is not known
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What the model is told of a tool.
-
-    `name` matches [a-zA-Z0-9_-]{1,64}; `parameters` is the JSON schema of an object; `json` says that results are JSON
-    texts, which is then checked.
-    """
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +79,6 @@ class Tool(Protocol):
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         """The result, a text or a JSON text. `arguments` hold to the schema. Raises ToolFailed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call as the model wrote it. `arguments_json` is not checked yet; empty stands for an empty object."""
-
-    id: str
-    name: str
-    arguments_json: str
 
 
 @dataclass(frozen=True, slots=True)

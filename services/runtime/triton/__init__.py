@@ -9,17 +9,12 @@ from services.runtime.triton.client import (
     TritonClient,
     TritonError,
 )
-from services.runtime.triton.llm import Chunk, LlmClient, LlmUnavailable, TooManyGenerations
 
 __all__ = [
-    "Chunk",
     "Embeddings",
     "ExtractRequest",
     "Extracted",
-    "LlmClient",
-    "LlmUnavailable",
     "PassageEmbeddings",
-    "TooManyGenerations",
     "TooManyInferences",
     "TritonClient",
     "TritonError",

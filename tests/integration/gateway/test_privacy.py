@@ -23,8 +23,8 @@ from gateway.privacy.holders.documents import DocumentData
 from gateway.privacy.holders.holder import Holder
 from gateway.privacy.holders.runs import RunData
 from gateway.privacy.privacy import Privacy
+from services.llm.chat import Message, Role
 from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.conversation import Message, Role
 from services.orchestrator.data.erasure import Erasure
 from services.orchestrator.data.servicer import DataServicer
 from services.orchestrator.data.store import DataStore
@@ -43,7 +43,7 @@ from services.retrieval.store.points import PointStore
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
-from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
+from tests.fakes.retrieval import FakeEmbedder, ModelHandle, ingest_requests
 from tests.fakes.serving import channel_for
 from tests.unit.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
@@ -56,7 +56,7 @@ class Mesh:
 
     executor: Executor
     records: Records
-    retrieval: Served
+    retrieval: ModelHandle
     audit: Audit
     privacy: Privacy
 
@@ -119,7 +119,7 @@ async def mesh(tmp_path: Path, keys: Keys) -> AsyncIterator[Mesh]:
             AuditData(audit.database, audit.store),
         ]
         privacy = Privacy(ErasureStore(audit.database), holders, audit.log)
-        served = Served(retrieval_service_pb2_grpc.RetrievalServiceStub(documents), keys)
+        served = ModelHandle(retrieval_service_pb2_grpc.RetrievalServiceStub(documents), keys)
         yield Mesh(executor, records, served, audit, privacy)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from services.llm.triton.client import LlmClient
 from services.models.layout import LLM, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
 from services.models.triton import Command, Listen, NotReady, models, prepare, wait_ready
-from services.runtime.triton import LlmClient, TritonClient
+from services.runtime.triton import TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
 READY_SECONDS = 60.0

@@ -5,7 +5,7 @@ import sys
 
 import grpc
 
-from services.runtime.triton import LlmClient
+from services.llm.triton.client import LlmClient
 
 COUNT = 4
 

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
+from services.llm.triton.client import LlmClient
+from services.llm.triton.protocol import Chunk
 from services.runtime.errors import DeadlineExceeded, DomainError, Kind
-from services.runtime.triton import Chunk, LlmClient
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from services.llm.triton.client import LlmClient
+from services.llm.triton.protocol import Chunk
 from services.runtime.errors import Kind, UpstreamError
-from services.runtime.triton import Chunk, LlmClient
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 from tests.integration.models.test_llm import answer, ask, idle, refusal

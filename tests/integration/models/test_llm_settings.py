@@ -6,8 +6,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from services.llm.triton.client import LlmClient
 from services.models.settings import ModelsSettings
-from services.runtime.triton import LlmClient
 from tests.fakes.quantised_llm import quantise
 from tests.integration.models.conftest import Server, running
 from tests.integration.models.metrics import Metrics

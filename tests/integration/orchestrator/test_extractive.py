@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.generate.extractive import ExtractionFailed, ExtractiveGenerator
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.rag.retriever import Found
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.events import Span, Timing

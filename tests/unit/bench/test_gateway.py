@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from gateway.passthrough.chunk import read
+from gateway.passthrough.sse import EventReader, data_of
 
 from bench import gateway, gateway_goals, gateway_policy, gateway_upstream, h2load
 from bench.errors import BenchError
@@ -14,8 +16,6 @@ from bench.harness import Results
 from bench.statistics import Summary
 from gateway.guard import policy
 from gateway.passthrough import config
-from gateway.passthrough.chunk import read
-from gateway.passthrough.sse import EventReader, data_of
 
 TARGET = Target("http://127.0.0.1:1/v1/chat/completions", b"{}", {"authorization": "Bearer k"})
 SAID = """finished in 1.0s

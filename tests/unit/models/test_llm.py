@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from services.models.llm.requests import Cancel, Count, Generate, Health, read
 
 from services.models import layout
 from services.models.layout import lay_out_repository
@@ -14,7 +15,6 @@ from services.models.llm.arguments import GIB, IN_PROCESS, engine_arguments
 from services.models.llm.check import CannotServe, model_name
 from services.models.llm.chunks import Coalescer, failure
 from services.models.llm.errors import BadRequest, ContextTooLong, Overloaded
-from services.models.llm.requests import Cancel, Count, Generate, Health, read
 from services.models.settings import ModelsSettings
 
 MESSAGES = [{"role": "user", "content": "Hello"}]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.orchestrator import convert
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import decode, decode_ask, encode, encode_ask
 from services.orchestrator.runs.events import (

@@ -4,8 +4,8 @@ import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 
+from services.llm.chat import Message, Role
 from services.orchestrator import convert, requests
-from services.orchestrator.conversation import Message, Role
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import (
     Citation,

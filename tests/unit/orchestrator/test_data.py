@@ -13,8 +13,8 @@ from headworks.orchestrator.v1 import data_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from sqlalchemy import inspect, text
 
+from services.llm.chat import Message, Role
 from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.conversation import Message, Role
 from services.orchestrator.data import erasure as erasing
 from services.orchestrator.data.erasure import DataBusy, Erasure, What
 from services.orchestrator.data.servicer import SCOPE, DataServicer

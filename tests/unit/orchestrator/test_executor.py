@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.errors import TooManyRuns
 from services.orchestrator.runs.events import Finished, FinishReason, TextDelta, Timing

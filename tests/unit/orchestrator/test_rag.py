@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import Message, Role
+from services.llm.generation import Calls, Ended, Finish, Piece, Tokens
+from services.llm.price import Price
 from services.orchestrator.agents.loop import SpecAgent
 from services.orchestrator.agents.prompt import declined
 from services.orchestrator.agents.shipped import shipped
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Kit
-from services.orchestrator.conversation import Message, Role
-from services.orchestrator.generate.entry import Engine, Price
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Piece, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.events import (

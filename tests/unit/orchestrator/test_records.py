@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import encode, encode_ask
 from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta, UsageReported

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
 from services.orchestrator.runs.events import Body, FinishReason, TextDelta, ToolCallRequested, ToolResultReceived

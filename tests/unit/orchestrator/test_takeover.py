@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from services.orchestrator.conversation import Message, Role
+from services.llm.chat import Message, Role
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.errors import RunMoved
 from services.orchestrator.runs.events import (

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from services.runtime.upstreams import FRAGMENT, MOST_TOKENS, field, secrets_of, tokens, without_secrets
 
 KEY = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"

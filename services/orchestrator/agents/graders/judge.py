@@ -4,12 +4,12 @@ from contextlib import aclosing
 
 import orjson
 
+from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
+from services.llm.generation import Calls, Ended, Generation, Piece, Tokens
+from services.llm.handle import ModelHandle
 from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.graders.grader import Grade, Question
 from services.orchestrator.agents.graders.sentences import sentences_of
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role, Sampling
-from services.orchestrator.generate.catalogue import Served
-from services.orchestrator.generate.generator import Calls, Ended, Generation, Piece, Tokens
 from services.orchestrator.runs.events import UsageReported
 
 MOST_EVIDENCE = 24_000
@@ -46,7 +46,7 @@ _ANSWERS = (
 class JudgeGrounded:
     """Asks a model which sentences of the answer the evidence does not support."""
 
-    def __init__(self, judge: Served, threshold: float = 0.6) -> None:
+    def __init__(self, judge: ModelHandle, threshold: float = 0.6) -> None:
         self._judge = judge
         self._threshold = threshold
 
@@ -75,7 +75,7 @@ class JudgeGrounded:
 class JudgeAnswers:
     """Asks a model whether the answer answers the question."""
 
-    def __init__(self, judge: Served, threshold: float = 0.5) -> None:
+    def __init__(self, judge: ModelHandle, threshold: float = 0.5) -> None:
         self._judge = judge
         self._threshold = threshold
 
@@ -91,7 +91,7 @@ class JudgeAnswers:
 
 
 async def _ask(
-    judge: Served, system: str, asked: str, schema: dict[str, object], ends: float | None
+    judge: ModelHandle, system: str, asked: str, schema: dict[str, object], ends: float | None
 ) -> tuple[str, UsageReported]:
     """What the judge says, as far as it comes in time and in measure, and what that took."""
     generation = Generation(

@@ -1,12 +1,13 @@
 """Which grader a spec means."""
 
+from services.llm.catalogue.entry import Capability
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
 from services.orchestrator.agents.errors import ModelUnavailable
 from services.orchestrator.agents.graders import judge, similar
 from services.orchestrator.agents.graders.grader import Grade, Grader, Question
 from services.orchestrator.agents.spec import GraderSpec
 from services.orchestrator.agents.work import Embedder
-from services.orchestrator.generate.catalogue import Catalogue, Served
-from services.orchestrator.generate.entry import Capability
 
 EMBEDDINGS = "embeddings"
 
@@ -21,7 +22,7 @@ class SchemaGrader:
         return Grade(False, 0.0, f"it does not have the form that was asked for: {fault}")
 
 
-def grader_of(spec: GraderSpec, served: Served, models: Catalogue, embedder: Embedder | None) -> Grader:
+def grader_of(spec: GraderSpec, served: ModelHandle, models: Catalogue, embedder: Embedder | None) -> Grader:
     """A language model where there is one that keeps to a schema, embeddings otherwise. Raises ModelUnavailable."""
     if spec.grader == "schema":
         return SchemaGrader()
@@ -34,7 +35,7 @@ def grader_of(spec: GraderSpec, served: Served, models: Catalogue, embedder: Emb
     return (similar.SimilarToEvidence if spec.grader == "grounded" else similar.SimilarToQuestion)(embedder, **given)
 
 
-def _judge(spec: GraderSpec, served: Served, models: Catalogue) -> Served | None:
+def _judge(spec: GraderSpec, served: ModelHandle, models: Catalogue) -> ModelHandle | None:
     if spec.judge == EMBEDDINGS:
         return None
     if spec.judge:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.conversation import (
+from services.llm.catalogue.entry import Engine, Entry
+from services.llm.chat import (
     Choice,
     Form,
     Message,
@@ -21,10 +22,9 @@ from services.orchestrator.conversation import (
     Sampling,
     ToolChoice,
 )
-from services.orchestrator.generate.entry import Engine, Entry
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
-from services.orchestrator.generate.metrics import ModelMetrics
-from services.orchestrator.generate.openai_upstream import OpenAiUpstream
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.metrics import ModelMetrics
+from services.llm.openai.engine import OpenAiUpstream
 from services.orchestrator.tools.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 import grpc
 import pytest
 
-from services.orchestrator.conversation import (
+from services.llm.chat import (
     Choice,
     Form,
     Message,
@@ -18,14 +18,14 @@ from services.orchestrator.conversation import (
     Sampling,
     ToolChoice,
 )
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
-from services.orchestrator.generate.metrics import ModelMetrics
-from services.orchestrator.generate.triton_llm import TritonLlmGenerator
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.metrics import ModelMetrics
+from services.llm.triton.client import LlmClient
+from services.llm.triton.engine import TritonLlmGenerator
 from services.orchestrator.tools.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
-from services.runtime.triton import LlmClient
 from tests.fakes.serving import channel_for, until
 from tests.fakes.triton_llm import HOLD, FakeTritonLlm, finish
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role, Sampling
-from services.orchestrator.generate.entry import Engine, Entry
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece
-from services.orchestrator.generate.metrics import ModelMetrics
-from services.orchestrator.generate.openai_upstream import OpenAiUpstream
+from services.llm.catalogue.entry import Engine, Entry
+from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece
+from services.llm.metrics import ModelMetrics
+from services.llm.openai.engine import OpenAiUpstream
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import until

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from gateway.passthrough.config import BadUpstreams, parse, read
 
 FULL = """

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
+from gateway.passthrough.client import Client
+from gateway.passthrough.upstream import Upstream
 from prometheus_client import REGISTRY
 
-from gateway.passthrough.client import Client
 from gateway.passthrough.passthrough import Passthrough
 from gateway.passthrough.ports import Screen, Spent
 from gateway.passthrough.request import parse
-from gateway.passthrough.upstream import Upstream
 from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi

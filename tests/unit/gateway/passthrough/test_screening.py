@@ -4,10 +4,10 @@ import json
 from itertools import pairwise
 from typing import Any
 
+from gateway.passthrough.chunk import Chunk, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.passthrough.chunk import Chunk, read
 from gateway.passthrough.screening import Screening
 from tests.unit.gateway.passthrough.fakes import WordScreen, delta, screened
 

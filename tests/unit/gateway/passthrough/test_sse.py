@@ -3,10 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from gateway.passthrough.sse import EventReader, EventTooLong, data_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from gateway.passthrough.sse import EventReader, EventTooLong, data_of
 
 EVENTS = [b'data: {"a": 1}', b": comment", b"event: x\ndata: one\ndata: two", b"data: [DONE]"]
 

@@ -5,8 +5,9 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
-from gateway.policy.meter import Meter, estimate
-from gateway.usage.prices import Price
+from gateway.policy.meter import Meter
+from services.llm.price import Price
+from services.llm.tokens import estimate
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("水", 1), ("四个汉字", 4)])

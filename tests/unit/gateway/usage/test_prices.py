@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.usage.prices import Price
+from services.llm.price import Price
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import Message, Role
+from services.llm.generation import Generation
 from services.orchestrator.agents.loop import SpecAgent
 from services.orchestrator.agents.screener import Screener
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Embedder, Kit
-from services.orchestrator.conversation import Message, Role
-from services.orchestrator.generate.entry import Engine
-from services.orchestrator.generate.generator import Generation
 from services.orchestrator.rag.retriever import Retriever
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import Body, TextDelta, ToolResultReceived

@@ -4,11 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.spec import Spec
-from services.orchestrator.agents.work import Kit
-from services.orchestrator.conversation import (
+from services.llm.chat import (
     Choice,
     Form,
     Message,
@@ -18,7 +14,11 @@ from services.orchestrator.conversation import (
     Sampling,
     ToolChoice,
 )
-from services.orchestrator.generate.generator import Finish, Generation, Tokens
+from services.llm.generation import Finish, Generation, Tokens
+from services.orchestrator.agents.bare import BareModel
+from services.orchestrator.agents.loop import SpecAgent
+from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.work import Kit
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import FinishReason, StepFinished, ToolCallRequested, UsageReported
 from services.orchestrator.tools.tool import Declaration

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pytest
 from prometheus_client import REGISTRY
 
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import Form, Message, ResponseFormat, Role
+from services.llm.generation import Finish, Generation, Tokens
 from services.orchestrator.agents.errors import ModelUnavailable, OutputInvalid
 from services.orchestrator.agents.graders.grader import Question
 from services.orchestrator.agents.graders.similar import SimilarToEvidence, SimilarToQuestion
 from services.orchestrator.agents.prompt import declined
 from services.orchestrator.agents.settling import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.structured import SchemaRefused
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
-from services.orchestrator.generate.entry import Engine
-from services.orchestrator.generate.generator import Finish, Generation, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import (
     ApprovalDecided,

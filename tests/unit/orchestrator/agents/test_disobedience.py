@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from services.llm.chat import Choice, Message, Sampling, ToolChoice
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.agents import shipped
 from services.orchestrator.agents.errors import OutputInvalid
 from services.orchestrator.agents.loop import SpecAgent
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Kit
-from services.orchestrator.conversation import Choice, Message, Sampling, ToolChoice
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.events import Body, FinishReason, ToolCallRequested

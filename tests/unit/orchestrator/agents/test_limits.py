@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.conversation import Form, ResponseFormat, Sampling
-from services.orchestrator.generate.generator import Finish, Generation, Tokens
+from services.llm.chat import Form, ResponseFormat, Sampling
+from services.llm.generation import Finish, Generation, Tokens
 from services.orchestrator.runs.events import FinishReason, ToolCallRequested, UsageReported
 from services.orchestrator.tools.tool import Policy, Reason
 from tests.fakes.models import FakeTool, Said, calls, played, says, turns

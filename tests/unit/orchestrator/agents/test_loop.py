@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.orchestrator.conversation import (
+from services.llm.chat import (
     Choice,
     Form,
     Message,
@@ -15,7 +15,7 @@ from services.orchestrator.conversation import (
     Sampling,
     ToolChoice,
 )
-from services.orchestrator.generate.generator import Finish, Tokens
+from services.llm.generation import Finish, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import (

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from services.llm.catalogue.entry import ALL, Engine, Entry
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
 from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.errors import ModelUnavailable
 from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
 from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.work import Kit
-from services.orchestrator.generate.catalogue import Catalogue, Served
-from services.orchestrator.generate.entry import ALL, Engine, Entry
 from services.runtime.errors import ModelNotFound, Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
@@ -24,8 +25,8 @@ MODEL = ScriptedGenerator(turns(says("hi")))
 
 
 def models() -> Catalogue:
-    extractive = Served(Entry("extractive", Engine.EXTRACTIVE), MODEL)
-    return Catalogue([Served(Entry("small", Engine.TRITON, capabilities=ALL), MODEL), extractive], "small")
+    extractive = ModelHandle(Entry("extractive", Engine.EXTRACTIVE), MODEL)
+    return Catalogue([ModelHandle(Entry("small", Engine.TRITON, capabilities=ALL), MODEL), extractive], "small")
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def test_what_is_not_there(store: AgentStore, name: str) -> None:
     ],
 )
 async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> None:
-    weak = Served(Entry("weak", Engine.OPENAI), MODEL)
+    weak = ModelHandle(Entry("weak", Engine.OPENAI), MODEL)
     given = Catalogue([*(models().find(name) for name in ("small", "extractive")), weak])
     found = registry(store, given)
     kept, _ = await AgentKeeper(store, found).apply("acme", f"name: mine\n{spec}\n", dry_run=False)
@@ -79,7 +80,7 @@ async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> 
 
 
 async def test_without_a_language_model_there_is_rag(store: AgentStore) -> None:
-    extractive = Catalogue([Served(Entry("extractive", Engine.EXTRACTIVE), MODEL)])
+    extractive = Catalogue([ModelHandle(Entry("extractive", Engine.EXTRACTIVE), MODEL)])
     found = registry(store, extractive)
     assert [one.id for one in await found.models("acme")] == ["rag"]
     with pytest.raises(ModelUnavailable, match="no language model is served"):

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import Form, Message, ResponseFormat, Role
+from services.llm.generation import Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.transcript import fold
-from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
-from services.orchestrator.generate.entry import Engine
-from services.orchestrator.generate.generator import Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.agent import Agent, Ask, Outcome
 from services.orchestrator.runs.events import (

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.conversation import Form, Message, Priority, ResponseFormat, Role, Sampling, merge
-from services.orchestrator.generate.bounded import BoundedGenerator, ModelCannot
-from services.orchestrator.generate.entry import ALL, Capability, Engine, Entry
-from services.orchestrator.generate.gate import ModelBusy
-from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
-from services.orchestrator.generate.metrics import ModelMetrics
+from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.chat import Form, Message, Priority, ResponseFormat, Role, Sampling, merge
+from services.llm.concurrency import ModelBusy
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.handle import BoundedGenerator, ModelCannot
+from services.llm.metrics import ModelMetrics
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeGenerator

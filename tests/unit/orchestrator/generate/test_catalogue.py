@@ -6,20 +6,23 @@ from typing import Any
 
 import grpc
 import pytest
-
-from services.orchestrator.generate.catalogue import Catalogue, Served
 from services.orchestrator.generate.catalogue_file import BadCatalogue
+
+from services.llm.catalogue.entry import Engine, Entry
+from services.llm.generation import Tokens
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
+from services.llm.price import Price
+from services.llm.triton.client import LlmClient
 from services.orchestrator.generate.engines import Engines, open_catalogue
-from services.orchestrator.generate.entry import Engine, Entry, Price
-from services.orchestrator.generate.generator import Tokens
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.errors import ModelNotFound
-from services.runtime.triton import LlmClient, TritonClient
+from services.runtime.triton import TritonClient
 from tests.fakes.agents import FakeGenerator
 
 
-def served(name: str) -> Served:
-    return Served(Entry(name, Engine.TRITON), FakeGenerator())
+def served(name: str) -> ModelHandle:
+    return ModelHandle(Entry(name, Engine.TRITON), FakeGenerator())
 
 
 @pytest.mark.parametrize(("name", "found"), [("a", "a"), ("b", "b"), ("", "b"), ("default", "b")])

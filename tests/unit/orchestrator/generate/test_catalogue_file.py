@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-
-from services.orchestrator.conversation import Priority, Sampling
-from services.orchestrator.generate import catalogue_file
 from services.orchestrator.generate.catalogue_file import BadCatalogue
-from services.orchestrator.generate.entry import ALL, Capability, Engine, Price
+
+from services.llm.catalogue.entry import ALL, Capability, Engine
+from services.llm.chat import Priority, Sampling
+from services.llm.price import Price
+from services.orchestrator.generate import catalogue_file
 
 FULL = """\
 currency: EUR

@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.orchestrator.conversation import Priority
-from services.orchestrator.generate.gate import Gate, ModelBusy
+from services.llm.chat import Priority
+from services.llm.concurrency import Gate, ModelBusy
 from services.runtime.errors import Kind
 from tests.fakes.serving import until
 

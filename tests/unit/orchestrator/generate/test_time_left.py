@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services.orchestrator.generate.time_left import ModelTimeout, time_left, within
+from services.llm.time_left import ModelTimeout, time_left, within
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded, Kind

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.orchestrator.generate import upstream_errors
-from services.orchestrator.generate.entry import Engine, Entry
 from services.orchestrator.generate.sse import EventReader, EventTooLong
 from services.runtime.upstreams import retry_after
+
+from services.llm.catalogue.entry import Engine, Entry
+from services.orchestrator.generate import upstream_errors
 
 ENTRY = Entry("small", Engine.OPENAI, model="small-2026")
 STREAM = b": hi\r\ndata: one\n\nevent: x\ndata: two\ndata: more\r\n\r\n\n\ndata:three\n\n"

@@ -9,21 +9,35 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import grpc
-import orjson
 from opentelemetry.trace import SpanKind
 
+from services.llm.triton.protocol import (
+    MODEL,
+    Cancel,
+    Chunk,
+    Count,
+    Counted,
+    Failed,
+    Finished,
+    Generate,
+    Health,
+    Malformed,
+    Prompt,
+    Request,
+    encode,
+    read_chunks,
+)
 from services.runtime import clients, tracing
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unavailable, UpstreamError
+from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unavailable
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 log = logging.getLogger(__name__)
 
-Chunk = dict[str, Any]
-MODEL = "llm"
 READY_SECONDS = 12.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
@@ -36,6 +50,13 @@ class TooManyGenerations(DomainError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} generations are under way, which is the limit; try again", limit=str(limit))
+
+
+class ModelBroken(DomainError):
+    """The model answered what it must not."""
+
+    kind = Kind.INTERNAL
+    reason = "MODEL_BROKEN"
 
 
 class LlmUnavailable(Unavailable):
@@ -60,21 +81,22 @@ class LlmClient:
         self._under_way = 0
         self._streams = [_Stream(self._stub) for _ in range(streams)]
 
-    async def generate(self, payload: Mapping[str, Any], *, timeout: float) -> AsyncGenerator[list[Chunk], None]:
+    async def generate(self, request: Generate, *, timeout: float) -> AsyncGenerator[list[Chunk], None]:
         """The chunks of a generation as they come, those that have come together in one list; the last list ends with
-        the one that has `finish`. `payload` is the model's request without op, id, remaining and stream.
+        Finished. The request's id, stream, time and trace are set here.
 
         Close the generator to end the generation. Raises UpstreamError for what the model refuses (with
-        `retry_after` where it says when to come back), DeadlineExceeded, LlmUnavailable or TooManyGenerations.
+        `retry_after` where it says when to come back), DeadlineExceeded, LlmUnavailable, ModelBroken or
+        TooManyGenerations.
         """
         if self._under_way >= self._limit:
             raise TooManyGenerations(self._limit)
         self._under_way += 1
         try:
             with tracing.detached(f"triton/{MODEL}", SpanKind.CLIENT) as carried:
-                request = {**payload, "op": "generate", "remaining": timeout, **dict(carried)}
+                trace = str(dict(carried).get("traceparent", ""))
                 stream = min(self._streams, key=lambda one: one.under_way)
-                exchange = stream.ask(request)
+                exchange = stream.ask(replace(request, remaining=timeout, traceparent=trace))
                 try:
                     until = asyncio.get_running_loop().time() + timeout
                     while not exchange.ended:
@@ -84,10 +106,12 @@ class LlmClient:
         finally:
             self._under_way -= 1
 
-    async def count(self, payload: Mapping[str, Any], *, timeout: float) -> int:
-        """How many tokens a prompt of these `messages` and `tools` has. Raises as `generate` does."""
-        (chunk,) = await self._ask({**payload, "op": "count"}, timeout)
-        return int(chunk["prompt_tokens"])
+    async def count(self, prompt: Prompt, *, timeout: float) -> int:
+        """How many tokens a prompt has. Raises as `generate` does."""
+        (chunk,) = await self._ask(Count(prompt), timeout)
+        if not isinstance(chunk, Counted):
+            raise ModelBroken("the language model counted nothing")
+        return chunk.prompt_tokens
 
     async def ready(self) -> bool:
         """Whether text can be generated: the model tries it where it has not lately. False also when unreachable."""
@@ -95,7 +119,7 @@ class LlmClient:
             request = pb.ModelReadyRequest(name=MODEL)
             if not (await clients.unary(self._stub.ModelReady(request, timeout=READY_SECONDS))).ready:
                 return False
-            await self._ask({"op": "health"}, READY_SECONDS)
+            await self._ask(Health(), READY_SECONDS)
         except (grpc.aio.AioRpcError, DomainError):
             return False
         return True
@@ -105,7 +129,7 @@ class LlmClient:
         for stream in self._streams:
             await stream.aclose()
 
-    async def _ask(self, request: Mapping[str, Any], timeout: float) -> list[Chunk]:
+    async def _ask(self, request: Request, timeout: float) -> list[Chunk]:
         """The chunks of an operation with one response."""
         stream = self._streams[0]
         exchange = stream.ask(request)
@@ -136,11 +160,13 @@ class _Exchange:
         if chunks:
             self.began = True
             self._chunks += chunks
-            if "error" in chunks[-1]:
-                self._error = _error(self._chunks.pop()["error"])
+            last = chunks[-1]
+            if isinstance(last, Failed):
+                self._chunks.pop()
+                self._error = last.error
         if final:
             self.ended = True
-            if self.generates and self._error is None and not (self._chunks and "finish" in self._chunks[-1]):
+            if self.generates and self._error is None and not (self._chunks and isinstance(self._chunks[-1], Finished)):
                 self._error = LlmUnavailable("the language model lost this request", self.began)
         self._tell()
 
@@ -197,7 +223,7 @@ class _Stream:
     def under_way(self) -> int:
         return len(self._exchanges)
 
-    def ask(self, request: Mapping[str, Any]) -> _Exchange:
+    def ask(self, request: Request) -> _Exchange:
         """Send a request. Raises LlmUnavailable during the pause after the stream broke."""
         if self._task is None:
             if time.monotonic() < self._not_before:
@@ -205,15 +231,16 @@ class _Stream:
             self._task = asyncio.create_task(self._live())
         self._count += 1
         id_ = f"{self._name}-{self._count}"
-        exchange = _Exchange(id_, request["op"] == "generate")
+        exchange = _Exchange(id_, isinstance(request, Generate))
         self._exchanges[id_] = exchange
-        self._send(id_, {**request, "id": id_, "stream": self._name})
+        own = replace(request, id=id_, stream=self._name) if isinstance(request, Generate) else request
+        self._send(id_, own)
         return exchange
 
     def leave(self, exchange: _Exchange) -> None:
         """Forget an exchange; one that has not ended is cancelled."""
         if self._exchanges.pop(exchange.id, None) is not None and exchange.generates and self._task is not None:
-            self._send(f"{exchange.id}-cancel", {"op": "cancel", "id": exchange.id})
+            self._send(f"{exchange.id}-cancel", Cancel(exchange.id))
 
     async def aclose(self) -> None:
         task, self._task = self._task, None
@@ -221,11 +248,11 @@ class _Stream:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _send(self, id_: str, request: Mapping[str, Any]) -> None:
+    def _send(self, id_: str, request: Request) -> None:
         message = pb.ModelInferRequest(model_name=MODEL, id=id_)
         message.parameters["triton_enable_empty_final_response"].bool_param = True
         message.inputs.add(name="REQUEST", datatype="BYTES", shape=[1])
-        message.raw_input_contents.append(strings([orjson.dumps(request)]))
+        message.raw_input_contents.append(strings([encode(request)]))
         self._outgoing.append(message)
         self._pending.set()
 
@@ -275,16 +302,19 @@ class _Stream:
             exchange.fail(LlmUnavailable("the language model failed", exchange.began))
             return
         final = inferred.parameters["triton_final_response"].bool_param
-        chunks: list[Chunk] = []
-        for data in inferred.raw_output_contents:
-            (body,) = split(data)
-            chunks += orjson.loads(body)
         if final:
             self._exchanges.pop(inferred.id)
-        exchange.put(chunks, final)
+        try:
+            exchange.put(_chunks(inferred), final)
+        except Malformed as error:
+            log.warning("the language model is not understood: %s", error)
+            exchange.fail(ModelBroken("the language model answered in a form that is not its own"))
 
 
-def _error(told: Mapping[str, Any]) -> DomainError:
-    details = {str(name): str(value) for name, value in told.get("metadata", {}).items()}
-    error = UpstreamError(Kind[told["kind"]], told["reason"], told["message"], **details)
-    return error.retry_in(told.get("retry_after"))
+def _chunks(inferred: Any) -> list[Chunk]:
+    """Raises Malformed."""
+    chunks: list[Chunk] = []
+    for data in inferred.raw_output_contents:
+        (body,) = split(data)
+        chunks += read_chunks(body)
+    return chunks

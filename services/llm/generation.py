@@ -1,20 +1,20 @@
-"""What a run needs of a model, whichever engine serves it."""
+"""What is asked of a model and what comes back, whichever engine serves it. Pure."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-from services.orchestrator.conversation import Message, Priority, ResponseFormat, Sampling, ToolChoice
-from services.orchestrator.rag.retriever import Found
-from services.orchestrator.runs.events import Citation
-from services.orchestrator.tools.tool import Declaration, ToolCall
+from services.llm.chat import Declaration, Message, Priority, ResponseFormat, Sampling, ToolCall, ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model is asked for. `found` is what the extractive generator quotes from, `max_sentences` at most; a
-    language model reads the passages from `messages`. `confidence` asks how sure the model is."""
+    """What a model is asked for. `confidence` asks how sure the model is.
+
+    `found` is what a generator without a language model quotes from, in its own form, `max_sentences` at most; a
+    language model reads the passages from `messages`.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Declaration, ...] = ()
@@ -24,23 +24,23 @@ class Generation:
     sampling: Sampling = Sampling()
     priority: Priority = Priority.INTERACTIVE
     confidence: bool = False
-    found: Found | None = None
+    found: Any = None
     max_sentences: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next piece of the answer, which goes on right after the last, and its source if it has one. `tokens`: how
-    many it took, 0 where that is not known."""
+    """The next piece of the answer, which goes on right after the last. `citation`: what it quotes, in the form of the
+    generator that quotes; None of a language model. `tokens`: how many it took, 0 where that is not known."""
 
     text: str
-    citation: Citation | None = None
+    citation: Any = None
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Tools that the model calls; their results are to come in the next Generation."""
+    """Tools that the model calls; their results are part of the next Generation."""
 
     calls: tuple[ToolCall, ...]
 

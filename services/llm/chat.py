@@ -1,11 +1,32 @@
-"""A conversation, and what a model is asked to make of it."""
+"""A conversation, its tools, and what a model is asked to make of it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
-from services.orchestrator.tools.tool import ToolCall
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A tool as the model sees it.
+
+    `name` matches [a-zA-Z0-9_-]{1,64}; `parameters` is the JSON schema of an object; `json` says that results are JSON
+    texts, which is then checked.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call as the model wrote it. `arguments_json` is not checked yet; empty stands for an empty object."""
+
+    id: str
+    name: str
+    arguments_json: str
 
 
 class Role(IntEnum):

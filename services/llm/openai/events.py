@@ -1,6 +1,7 @@
-"""Server-sent events out of bytes as they come."""
+"""Server-sent events out of bytes as they come. Pure."""
 
 LONGEST = 4 << 20  # bytes that one event may have
+DONE = b"[DONE]"
 
 
 class EventTooLong(ValueError):
@@ -8,7 +9,10 @@ class EventTooLong(ValueError):
 
 
 class EventReader:
-    """Takes bytes in any portions and gives the events that are complete, as they came, each without its empty line."""
+    """Takes bytes in any portions and gives the events that are complete, as they came, each without its empty line.
+
+    Lines end with CR, LF or both, as the standard has it.
+    """
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
@@ -29,7 +33,7 @@ class EventReader:
         return [event for event in events if event]
 
     def end(self) -> list[bytes]:
-        """What an upstream that left out the last empty line meant."""
+        """What an upstream meant that left out the last empty line."""
         rest, self._rest = self._rest.strip(), b""
         return [rest] if rest else []
 

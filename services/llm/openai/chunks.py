@@ -1,4 +1,4 @@
-"""What an upstream's JSON says, a whole completion or a chunk of one: its texts, its usage, why it ended."""
+"""The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.openai.fields import Json
-
+Json = dict[str, Any]
 # Which text of the answer a piece belongs to: the name of its field, and the index of the tool call.
 Channel = tuple[str, int]
 
@@ -46,11 +45,8 @@ class Chunk:
         return not self.json.get("choices")
 
 
-def read(raw: bytes, data: bytes, message: str) -> Chunk:
-    """`message` is the name under which a choice has what it says: "message", or "delta" in a stream.
-
-    Raises Malformed.
-    """
+def read(raw: bytes, data: bytes) -> Chunk:
+    """`data` is the JSON, `raw` the event around it. Raises Malformed."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -64,20 +60,22 @@ def read(raw: bytes, data: bytes, message: str) -> Chunk:
     for choice in choices:
         if not isinstance(choice, dict):
             raise Malformed("has a choice that is no object")
-        said = choice.get(message)
-        if isinstance(said, dict):
-            chunk.parts += _parts(said)
+        message = choice.get("delta") or choice.get("message")
+        if isinstance(message, dict):
+            chunk.parts += _parts(message)
         reason = choice.get("finish_reason")
-        if isinstance(reason, str):
+        if isinstance(reason, str) and reason:
             chunk.finish_reason = reason
     return chunk
 
 
-def _parts(said: Json) -> Iterator[Part]:
-    for key, value in said.items():
+def _parts(message: Json) -> Iterator[Part]:
+    for key, value in message.items():
         if isinstance(value, str):
             if value and key != "role":
-                yield Part((key, 0), said, key, value)
+                yield Part((key, 0), message, key, value)
+        elif key == "content":
+            yield from _content(value)
         elif key == "tool_calls" and isinstance(value, list):
             for place, call in enumerate(value):
                 if isinstance(call, dict):
@@ -85,6 +83,17 @@ def _parts(said: Json) -> Iterator[Part]:
                     yield from _arguments(call.get("function"), index if isinstance(index, int) else place)
         elif key == "function_call":
             yield from _arguments(value, -1)
+
+
+def _content(value: Any) -> Iterator[Part]:
+    """Some upstreams give a list of parts in place of a text."""
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise Malformed("has a content that is no text")
+    for item in value:
+        if isinstance(item, dict) and isinstance(item.get("text"), str) and item["text"]:
+            yield Part(("content", 0), item, "text", item["text"])
 
 
 def _arguments(function: Any, index: int) -> Iterator[Part]:

@@ -1,12 +1,12 @@
-"""An entry of the model catalogue: a model name, the engine behind it, its price and its limits."""
+"""An entry of the model catalogue: a model's name, the engine behind it, its price and its limits. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from services.orchestrator.conversation import Priority, Sampling
-from services.orchestrator.generate.generator import Tokens
-
-MILLION = 1_000_000
+from services.llm.chat import Priority, Sampling
+from services.llm.generation import Tokens
+from services.llm.price import Price
 
 
 class Engine(StrEnum):
@@ -29,35 +29,32 @@ ALL = frozenset(Capability)
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """Of a million tokens, in billionths of the catalogue's currency."""
-
-    input_nanos: int = 0
-    output_nanos: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """A model that can be asked by `name`.
 
-    `model` is its name at the upstream, `lora` an adapter of Triton's model. `api_key_env` names the variable with the
-    upstream's key, `api_key_file` a file with it. `context_length`: tokens read and written in sum, 0 for unknown.
-    `sampling` holds where the caller says nothing; `priority`, if any, holds always. `timeout`: seconds for one
-    generation. `concurrency` generations at once, `queue` more may wait, `queue_seconds` at most. `connections` is the
-    size of the pool to an upstream, `connect_seconds`, `first_byte_seconds` and `idle_seconds` what it may take to
-    connect, to begin the answer, and between two parts of it.
+    `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the upstream,
+    `lora` an adapter of Triton's model. `api_key_env` names the variable with the upstream's key, `api_key_file` a file
+    with it; `headers` are further ones. `context_length`: tokens read and written in sum, 0 for unknown.
+    `answer_tokens`: what an answer without a limit is expected to have. `sampling` holds where the caller says nothing;
+    `priority`, if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue`
+    more may wait, `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
+    `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin the answer, and between two parts of
+    it.
     """
 
     name: str
     engine: Engine
     description: str = ""
+    bare: bool = False
     model: str = ""
     lora: str = ""
     base_url: str = ""
     api_key_env: str = ""
     api_key_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     price: Price = Price()
     context_length: int = 0
+    answer_tokens: int = 1024
     capabilities: frozenset[Capability] = field(default=frozenset())
     sampling: Sampling = Sampling()
     priority: Priority | None = None
@@ -77,5 +74,4 @@ class Entry:
 
     def cost_nanos(self, tokens: Tokens) -> int:
         """What the tokens cost, in billionths of the catalogue's currency, rounded up."""
-        total = tokens.read * self.price.input_nanos + tokens.written * self.price.output_nanos
-        return -(-total // MILLION)
+        return self.price.nanos(tokens.read, tokens.written)

@@ -1,16 +1,17 @@
-"""What the catalogue adds to every generator: its defaults, its bounds, its metrics."""
+"""A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
 from time import monotonic
 
-from services.orchestrator.conversation import Form, Message, merge
-from services.orchestrator.generate.entry import Capability, Entry
-from services.orchestrator.generate.gate import Gate
-from services.orchestrator.generate.generator import Calls, Ended, Generation, Generator, Piece
-from services.orchestrator.generate.metrics import ModelMetrics
-from services.orchestrator.tools.tool import Declaration
+from services.llm.catalogue.entry import Capability, Entry
+from services.llm.chat import Declaration, Form, Message, merge
+from services.llm.client import Reply
+from services.llm.concurrency import ConcurrencyLimit
+from services.llm.generation import Calls, Ended, Generation, Generator, Piece
+from services.llm.metrics import ModelMetrics
+from services.llm.openai.engine import OpenAiEngine
 from services.runtime.errors import DomainError, InvalidArgument, Kind
 
 
@@ -23,17 +24,37 @@ class ModelCannot(InvalidArgument):
         super().__init__(f"the model {model!r} cannot {what}", model=model, capability=capability.value)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelHandle:
+    """A model of the catalogue. Who asks it knows no URL: what is behind it may become a route over several."""
+
+    entry: Entry
+    generator: Generator
+
+
+@dataclass(frozen=True, slots=True)
+class BareHandle:
+    """A model of the catalogue that is asked in OpenAI's own form, whose answers are passed on as they come."""
+
+    entry: Entry
+    engine: OpenAiEngine
+
+    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[Reply]:
+        """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
+        return self.engine.post(body, seconds)
+
+
 class BoundedGenerator:
-    """The generator of a catalogue's entry."""
+    """The generator of an entry, with what the entry adds."""
 
     def __init__(self, entry: Entry, generator: Generator, metrics: ModelMetrics) -> None:
         self.name = generator.name
         self._entry = entry
         self._generator = generator
         self._metrics = metrics
-        self._gate = Gate(entry.name, entry.places, entry.queue, entry.queue_seconds)
-        metrics.running.set_function(lambda: self._gate.running)
-        metrics.waiting.set_function(lambda: self._gate.waiting)
+        self._limit = ConcurrencyLimit(entry.name, entry.places, entry.queue, entry.queue_seconds)
+        metrics.running.set_function(lambda: self._limit.running)
+        metrics.waiting.set_function(lambda: self._limit.waiting)
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         return await self._generator.count(messages, tools)
@@ -45,7 +66,7 @@ class BoundedGenerator:
         try:
             generation = self._completed(generation)
             async with (
-                self._gate.pass_through(generation.priority),
+                self._limit.place(generation.priority),
                 aclosing(self._generator.generate(generation)) as pieces,
             ):
                 async for piece in pieces:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
-from services.orchestrator.conversation import Priority
+from services.llm.chat import Priority
 from services.runtime.errors import DomainError, Kind
 
 SHORTEST, LONGEST = 1.0, 60.0
@@ -26,8 +26,8 @@ class ModelBusy(DomainError):
         )  # fmt: skip
 
 
-class Gate:
-    """Lets `limit` in at once; `queue` more wait, `seconds` at most, interactive ones ahead of batch ones."""
+class ConcurrencyLimit:
+    """Admits `limit` at once; `queue` more wait, `seconds` at most, interactive ones ahead of batch ones."""
 
     def __init__(
         self, model: str, limit: int, queue: int, seconds: float, clock: Callable[[], float] = monotonic
@@ -46,7 +46,7 @@ class Gate:
         return sum(map(len, self._waiters.values()))
 
     @asynccontextmanager
-    async def pass_through(self, priority: Priority) -> AsyncIterator[None]:
+    async def place(self, priority: Priority) -> AsyncIterator[None]:
         """A place for one generation. Raises ModelBusy."""
         await self._enter(priority)
         entered = self._clock()

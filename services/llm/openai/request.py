@@ -1,10 +1,22 @@
-"""Conversations, tools and forms of answers as OpenAI's API writes them; pure."""
+"""Conversations, tools and forms of answers as OpenAI's API writes them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from services.orchestrator.conversation import Choice, Form, Message, ResponseFormat, Role, Sampling, ToolChoice
-from services.orchestrator.tools.tool import Declaration, ToolCall
+import orjson
+
+from services.llm.chat import (
+    Choice,
+    Declaration,
+    Form,
+    Message,
+    ResponseFormat,
+    Role,
+    Sampling,
+    ToolCall,
+    ToolChoice,
+)
+from services.llm.generation import Generation
 
 _ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "tool"}
 _CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
@@ -12,6 +24,38 @@ _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
 )  # fmt: skip
+
+
+def body(generation: Generation, model: str) -> dict[str, Any]:
+    """The request for a streamed answer, to a model by the upstream's name for it."""
+    made: dict[str, Any] = {
+        "model": model,
+        "messages": messages(generation.messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **sampling(generation.sampling),
+    }
+    if generation.tools:
+        made["tools"] = tools(generation.tools)
+        made["tool_choice"] = tool_choice(generation.tool_choice)
+        if generation.serial_tool_calls:
+            made["parallel_tool_calls"] = False
+    form = response_format(generation.response_format)
+    if form["type"] != "text":
+        made["response_format"] = form
+    if generation.confidence:
+        made["logprobs"] = True
+    return made
+
+
+def texts(given: Sequence[Message], offered: Sequence[Declaration] = ()) -> Iterator[str]:
+    """All texts of a prompt, for an estimate of its tokens."""
+    for message in given:
+        yield message.content
+        for call in message.tool_calls:
+            yield call.arguments_json
+    for tool in offered:
+        yield orjson.dumps([tool.name, tool.description, tool.parameters]).decode()
 
 
 def messages(given: Sequence[Message]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.orchestrator.generate.generator import Tokens
+from services.llm.generation import Tokens
 from services.runtime.metrics import BUCKETS
 
 FIRST = Histogram(

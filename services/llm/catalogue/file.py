@@ -1,0 +1,113 @@
+"""The catalogue's file: YAML in, entries out, each error with its line and field.
+
+currency: USD                      # of the prices; USD unless given
+default: small                     # what the name "default" stands for
+models:
+  - name: small
+    generator: openai              # or triton, extractive
+    bare: true                     # the gateway answers it by itself, without a run
+    base_url: https://llm.example/v1
+    model: small-2026              # its name at the upstream; the entry's own unless given
+    api_key_env: LLM_KEY           # the variable with the key, or api_key_file: a file; never the key itself
+    price: {input: 0.15, output: 0.6}      # of a million tokens
+    context_length: 128000
+    capabilities: [tools, json_schema, logprobs]
+    sampling: {temperature: 0.2, max_tokens: 1024}
+    timeout: 120
+
+A file of upstreams of the older form, whose models are under their names, is read too, for one release.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.form import CatalogueForm, ModelForm, UpstreamsForm
+from services.runtime import strict_yaml
+from services.runtime.strict_yaml import BadYaml, Document, Problem
+
+Secret = Callable[[str], str | None]
+"""The value of a variable of the environment; None where it is not set."""
+
+
+class BadCatalogue(ValueError):
+    """The file is no catalogue; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """What the file has. `rewritten`: the text of today's form, where the file is of the older one."""
+
+    entries: tuple[Entry, ...] = ()
+    default: str = ""
+    currency: str = "USD"
+    rewritten: str = ""
+
+
+def read(path: Path) -> CatalogueFile:
+    """Raises BadCatalogue."""
+    try:
+        return parse(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadCatalogue(f"{path} cannot be read: {error}") from error
+
+
+def parse(text: str, where: str) -> CatalogueFile:
+    """`where` names the text in errors. Raises BadCatalogue."""
+    try:
+        document = strict_yaml.read(text)
+    except BadYaml as error:
+        raise _bad(where, *error.problems) from error
+    try:
+        if isinstance(document.data, dict) and isinstance(document.data.get("models"), dict):
+            return _of_upstreams(UpstreamsForm.model_validate(document.data))
+        form = CatalogueForm.model_validate(document.data)
+    except ValidationError as error:
+        raise _bad(where, *document.problems(error)) from error
+    return _checked(form, document, where)
+
+
+def key_of(entry: Entry, secret: Secret) -> str:
+    """The key to the entry's upstream; empty where it needs none. Raises BadCatalogue."""
+    if not entry.api_key_file and not entry.api_key_env:
+        return ""
+    at = f"model {entry.name!r}"
+    if entry.api_key_file:
+        try:
+            key = Path(entry.api_key_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadCatalogue(f"{at}: api_key_file cannot be read: {error}") from error
+    else:
+        value = secret(entry.api_key_env)
+        if value is None:
+            raise BadCatalogue(f"{at}: api_key_env names {entry.api_key_env}, which is not set")
+        key = value.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise BadCatalogue(f"{at}: {entry.api_key_env or entry.api_key_file} holds no key")
+    return key
+
+
+def _of_upstreams(upstreams: UpstreamsForm) -> CatalogueFile:
+    models = [form.model_form(name) for name, form in upstreams.models.items()]
+    entries = tuple(ModelForm.model_validate(model).entry() for model in models)
+    return CatalogueFile(entries, rewritten=yaml.safe_dump({"models": models}, sort_keys=False, allow_unicode=True))
+
+
+def _checked(form: CatalogueForm, document: Document, where: str) -> CatalogueFile:
+    names = [model.name for model in form.models]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise _bad(where, Problem("", f"there are two models {name!r}", document.line(("models", number))))
+    if form.default and form.default not in names:
+        line = document.line(("default",))
+        raise _bad(where, Problem("", f"default: there is no model {form.default!r}", line))
+    return CatalogueFile(tuple(model.entry() for model in form.models), form.default, form.currency)
+
+
+def _bad(where: str, *problems: Problem) -> BadCatalogue:
+    lines = (f"{where}, line {max(one.line, 1)}: {one.field or 'the file'}: {one.message}" for one in problems)
+    return BadCatalogue("\n".join(lines))

@@ -1,0 +1,170 @@
+"""The form of the catalogue's file, and the entries that it stands for. Pure."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.chat import Priority, Sampling
+from services.llm.price import Price
+from services.llm.sampling_form import SamplingFields
+
+NANOS = 10**9
+_PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
+_OUR_HEADERS = {
+    "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding",
+}  # fmt: skip
+_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare")
+
+
+def _usable_url(url: str) -> str:
+    """A message about a URL does not repeat it: it may hold a password."""
+    try:
+        usable = not url or bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("not the URL of an upstream, such as https://api.example/v1")
+    return url
+
+
+def _sendable(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if name.lower() in _OUR_HEADERS:
+            raise ValueError(f"the header {name} is not the file's to set")
+        if not (name + value).isascii() or not (name + value).isprintable() or set(name) & set(" :"):
+            raise ValueError(f"{name!r} cannot be sent as a header")
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _not_reserved(name: str) -> str:
+    if name == "default":
+        raise ValueError('"default" stands for the model that `default:` names')
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"), AfterValidator(_not_reserved)]
+BaseUrl = Annotated[str, Field(pattern=r"^(https?://[^\s?#/]+[^\s?#]*)?$"), AfterValidator(_usable_url)]
+Variable = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")]
+Headers = Annotated[dict[str, str], AfterValidator(_sendable)]
+Amount = Annotated[Decimal, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class PriceForm(Strict):
+    input: Amount = Decimal(0)
+    output: Amount = Decimal(0)
+
+
+class SamplingForm(SamplingFields, Strict):
+    pass
+
+
+class ModelForm(Strict):
+    name: Name
+    generator: Engine
+    description: str = ""
+    bare: bool = False
+    model: str = ""
+    lora: str = ""
+    base_url: BaseUrl = ""
+    api_key_env: Variable = ""
+    api_key_file: str = ""
+    headers: Headers = {}
+    price: PriceForm = PriceForm()
+    context_length: int = Field(0, ge=0)
+    answer_tokens: int = Field(1024, gt=0)
+    capabilities: frozenset[Capability] | None = None
+    sampling: SamplingForm = SamplingForm()
+    priority: Literal["interactive", "batch"] | None = None
+    timeout: float = Field(600, gt=0)
+    concurrency: int = Field(256, ge=1)
+    queue: int = Field(256, ge=0)
+    queue_seconds: float = Field(30, gt=0)
+    connections: int = Field(64, ge=1)
+    connect_seconds: float = Field(5, gt=0)
+    first_byte_seconds: float = Field(120, gt=0)
+    idle_seconds: float = Field(60, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        upstream = self.generator is Engine.OPENAI
+        if upstream and not self.base_url:
+            raise ValueError("a model with `generator: openai` needs a base_url")
+        for name in _OF_UPSTREAMS:
+            if getattr(self, name) and not upstream:
+                raise ValueError(f"{name} goes with `generator: openai`")
+        if self.lora and self.generator is not Engine.TRITON:
+            raise ValueError("lora goes with `generator: triton`")
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("give api_key_env or api_key_file, not both")
+        return self
+
+    def entry(self) -> Entry:
+        capabilities = self.capabilities
+        if capabilities is None:
+            capabilities = frozenset() if self.generator is Engine.EXTRACTIVE else ALL
+        given = self.model_dump(exclude={"generator", "price", "sampling", "capabilities", "priority", "model"})
+        return Entry(
+            **given,
+            engine=self.generator,
+            model=self.model or self.name,
+            price=Price(int(self.price.input * NANOS), int(self.price.output * NANOS)),
+            capabilities=capabilities,
+            sampling=Sampling(**self.sampling.model_dump()),
+            priority=_PRIORITIES[self.priority] if self.priority else None,
+        )
+
+
+class CatalogueForm(Strict):
+    models: list[ModelForm]
+    default: str = ""
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+
+
+class UpstreamForm(Strict):
+    """A model in the older file of upstreams, where each stands under its name and all are bare."""
+
+    base_url: BaseUrl = Field(min_length=1)
+    model: str = ""
+    api_key_env: Variable = ""
+    description: str = ""
+    input_price: Amount = Decimal(0)
+    output_price: Amount = Decimal(0)
+    timeout: float = Field(600, gt=0)
+    connect_seconds: float = Field(5, gt=0)
+    idle_seconds: float = Field(60, gt=0)
+    answer_tokens: int = Field(1024, gt=0)
+    headers: Headers = {}
+
+    def model_form(self, name: str) -> dict[str, object]:
+        """The same model in today's form: what is not the default."""
+        given = self.model_dump(mode="json", exclude_unset=True, exclude={"input_price", "output_price"})
+        prices = {"input": float(self.input_price), "output": float(self.output_price)}
+        limits = {} if self.idle_seconds == ModelForm.model_fields["first_byte_seconds"].default else {
+            "first_byte_seconds": self.idle_seconds
+        }  # fmt: skip
+        return {
+            "name": name,
+            "generator": "openai",
+            "bare": True,
+            **given,
+            **({"price": prices} if any(prices.values()) else {}),
+            **limits,
+        }
+
+
+class UpstreamsForm(Strict):
+    models: dict[Name, UpstreamForm]
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _is_a_mapping(cls, models: object) -> object:
+        if not isinstance(models, dict):
+            raise ValueError("models are under their names")
+        return models

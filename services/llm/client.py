@@ -1,0 +1,199 @@
+"""The HTTP client of a process: one pool of connections to all upstreams."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import aiohttp
+
+from services.llm import errors
+from services.llm.endpoint import Endpoint
+from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
+from services.runtime.errors import DeadlineExceeded, DomainError
+
+OK = 200
+KEPT_SECONDS = 30.0
+DRAIN_SECONDS = 0.1
+ERROR_BYTES = 64 << 10
+MOST_BYTES = 32 << 20
+LEAST_SECONDS = 0.001
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+
+
+class Reply:
+    """An answer that has begun well. `until`: when the caller's time is over, by the monotonic clock."""
+
+    def __init__(self, endpoint: Endpoint, response: aiohttp.ClientResponse, until: float) -> None:
+        self.endpoint = endpoint
+        self._response = response
+        self._until = until
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is one JSON rather than a stream of events."""
+        return "json" in self._response.headers.get("content-type", "")
+
+    async def portions(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
+        if "html" in self._response.headers.get("content-type", ""):
+            raise errors.broken(self.endpoint, "is a page of HTML: look at its base_url")
+        with self._translated():
+            async for portion in self._response.content.iter_any():
+                self._begun()
+                yield portion
+
+    async def whole(self, most: int = MOST_BYTES) -> bytes:
+        """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
+        headers = self._response.headers
+        if int(headers.get("content-length", most + 1)) <= most and "content-encoding" not in headers:
+            with self._translated():
+                return await self._response.read()
+        taken: list[bytes] = []
+        size = 0
+        with self._translated():
+            async for portion in self._response.content.iter_any():
+                taken.append(portion)
+                size += len(portion)
+                if size > most:
+                    raise errors.broken(self.endpoint, f"has more than {most} bytes")
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    async def drain(self) -> None:
+        """Read on to the end, which is near: only so can the connection be used again."""
+        if self._response.content.at_eof():
+            return
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._response.content.readany():
+                    pass
+
+    def _begun(self) -> None:
+        """From the first byte on, the limit of a silence is another one."""
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self.endpoint.idle_seconds
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise _late(self.endpoint, self._until) from error
+        except aiohttp.ClientError as error:
+            raise errors.broken(self.endpoint, "broke off") from error
+
+
+class HttpClient:
+    """`connections` bounds the connections to all upstreams together; a call waits for one as for an answer."""
+
+    def __init__(self, connections: int = 1024) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEPT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            raise_for_status=False,
+        )
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def post(
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        seconds: float = math.inf,
+        attempts: int = 1,
+        on_retry: Callable[[], None] = lambda: None,
+    ) -> AsyncIterator[Reply]:
+        """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
+
+        An upstream that is in trouble before it answers is asked `attempts` times. Raises a DomainError for an answer
+        that is none.
+        """
+        until = time.monotonic() + seconds
+        ends = min(until, time.monotonic() + endpoint.timeout)
+        response = await self._begin(endpoint, body, until, ends, attempts, on_retry)
+        try:
+            yield Reply(endpoint, response, until)
+        finally:
+            response.release()  # closes the connection where something is unread
+
+    async def _begin(
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        until: float,
+        ends: float,
+        attempts: int,
+        on_retry: Callable[[], None],
+    ) -> aiohttp.ClientResponse:
+        pause = FIRST_PAUSE
+        for attempt in range(1, attempts + 1):
+            try:
+                return await self._well(endpoint, body, until, ends)
+            except UpstreamUnavailable as error:
+                wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
+                if attempt == attempts or wait > LONGEST_PAUSE or wait >= ends - time.monotonic():
+                    raise
+            on_retry()
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        raise AssertionError("the loop ends with an answer or an error")
+
+    async def _well(self, endpoint: Endpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+        """A response of the status 200."""
+        response = await self._send(endpoint, body, until, ends)
+        if response.status == OK:
+            return response
+        try:
+            said = await Reply(endpoint, response, until).whole(ERROR_BYTES)
+        except DomainError:
+            said = b""
+        finally:
+            response.release()
+        raise errors.answered(endpoint, response.status, response.headers, said)
+
+    async def _send(self, endpoint: Endpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+        """A kept connection may have been closed at the other end: then a new one is tried, once."""
+        if self._session is None:
+            raise RuntimeError("the client is not open")
+        timeout = aiohttp.ClientTimeout(
+            total=max(ends - time.monotonic(), LEAST_SECONDS),  # 0 would mean for ever
+            sock_connect=endpoint.connect_seconds,
+            sock_read=endpoint.first_byte_seconds,
+            ceil_threshold=math.inf,  # to the point, not to the next whole second
+        )
+        for again in (True, False):
+            try:
+                return await self._session.post(
+                    endpoint.url,
+                    data=body,
+                    headers=endpoint.headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    proxy=endpoint.proxy or None,
+                )
+            except aiohttp.ServerDisconnectedError as error:
+                if not again:
+                    raise UpstreamUnavailable(f"{errors.who(endpoint)} closed the connection") from error
+            except aiohttp.ConnectionTimeoutError as error:
+                raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
+            except TimeoutError as error:
+                raise _late(endpoint, until) from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
+        raise AssertionError("the loop ends with an answer or an error")
+
+
+def _late(endpoint: Endpoint, until: float) -> DomainError:
+    if time.monotonic() >= until:
+        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
+    return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")

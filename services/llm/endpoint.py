@@ -1,0 +1,55 @@
+"""Where an upstream's model is asked, and with what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from services.llm.catalogue.entry import Entry
+from services.llm.secrets import secrets_of
+
+OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`name` is the model's in the catalogue, `model` the upstream's for it. `headers` hold the key and are never
+    shown; `key_name` says where the key is from.
+
+    `timeout` is for a whole answer, `first_byte_seconds` for its beginning, `idle_seconds` for each silence after
+    that. `proxy` is the URL of an HTTP proxy on the way; empty for none.
+    """
+
+    name: str
+    url: str
+    model: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key_name: str = ""
+    context_length: int = 0
+    timeout: float = 600.0
+    connect_seconds: float = 5.0
+    first_byte_seconds: float = 120.0
+    idle_seconds: float = 60.0
+    proxy: str = ""
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+        return secrets_of(self.url, self.headers)
+
+
+def endpoint_of(entry: Entry, key: str = "", proxy: str = "") -> Endpoint:
+    """The endpoint of an upstream's entry; `key` is the upstream's, if it takes one."""
+    authorization = {"authorization": f"Bearer {key}"} if key else {}
+    return Endpoint(
+        entry.name,
+        f"{entry.base_url.rstrip('/')}/chat/completions",
+        entry.model,
+        OUR_HEADERS | authorization | dict(entry.headers),
+        entry.api_key_env or entry.api_key_file,
+        entry.context_length,
+        entry.timeout,
+        entry.connect_seconds,
+        entry.first_byte_seconds,
+        entry.idle_seconds,
+        proxy,
+    )

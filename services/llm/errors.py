@@ -1,0 +1,159 @@
+"""What goes wrong with a model: one map of an upstream's faults to domain errors, whoever asks. None shows a key."""
+
+import logging
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+import orjson
+
+from services.llm.endpoint import Endpoint
+from services.llm.secrets import without_secrets
+from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+
+log = logging.getLogger(__name__)
+
+LONGEST_MESSAGE = 300
+LONGEST_WAIT = 3600.0
+_TOO_LONG = re.compile(r"context[ _](length|window)|too many tokens|prompt is too long", re.IGNORECASE)
+_LIMIT = re.compile(r"(?:context length|context window|maximum context)\D{0,40}?(\d+)", re.IGNORECASE)
+_PROMPT = (
+    re.compile(r"(?:at least )?(\d+) (?:input|prompt) tokens", re.IGNORECASE),
+    re.compile(r"(\d+) in the (?:messages|prompt)", re.IGNORECASE),
+    re.compile(r"(?:resulted in|requested|has|contains|of) (\d+) tokens", re.IGNORECASE),
+)
+_STATUS_OF_CODE = {"rate_limit_exceeded": 429, "context_length_exceeded": 400}
+IN_STREAM = 500
+"""The status that an error within a stream has where it says none."""
+
+
+class UpstreamUnavailable(Unavailable):
+    """The upstream cannot be reached, or says that it is in trouble."""
+
+    reason = "UPSTREAM_UNAVAILABLE"
+
+
+class UpstreamTimeout(Unavailable):
+    """The upstream was silent for too long, or took longer than the catalogue allows."""
+
+    reason = "UPSTREAM_TIMEOUT"
+
+
+class UpstreamBroken(Unavailable):
+    """The upstream's answer broke off, or is none."""
+
+    reason = "UPSTREAM_BROKEN"
+
+
+class UpstreamMisconfigured(Unavailable):
+    """The upstream does not take what the catalogue says of it: only an operator can help, and the log says how."""
+
+    reason = "UPSTREAM_MISCONFIGURED"
+
+
+class UpstreamBusy(DomainError):
+    """The upstream limits its callers, of whom this is one."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "UPSTREAM_BUSY"
+
+
+class UpstreamRefused(InvalidArgument):
+    """The upstream finds the request wrong."""
+
+    reason = "UPSTREAM_REFUSED"
+
+
+class ContextTooLong(InvalidArgument):
+    """Prompt and answer do not fit into the model's context."""
+
+    reason = "CONTEXT_TOO_LONG"
+
+
+def answered(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
+    """The error of an answer with a status other than 200."""
+    at = who(endpoint)
+    if status in (401, 403):
+        return _misconfigured(endpoint, status, f"it refused the key: look at {endpoint.key_name or 'api_key_env'}")
+    if status == 404:
+        return _misconfigured(endpoint, status, f"nothing at {endpoint.url}, or no model {endpoint.model!r}")
+    if 300 <= status < 400:
+        return _misconfigured(endpoint, status, "it redirects elsewhere: give its base_url as it is")
+    if status == 429:
+        return UpstreamBusy(f"{at} limits requests; try again later").retry_in(retry_after(headers))
+    if status >= 500 or status == 408:
+        return UpstreamUnavailable(f"{at} answered {status}").retry_in(retry_after(headers))
+    message, code = _message(endpoint, body)
+    if status == 413 or code == "context_length_exceeded" or _TOO_LONG.search(message):
+        return _too_long(endpoint, message)
+    return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}")
+
+
+def within_stream(endpoint: Endpoint, error: Any) -> DomainError:
+    """The error that an event in the midst of a stream reports, or a body of the status 200."""
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    code = str(fields.get("code") or fields.get("status") or "")
+    status = _STATUS_OF_CODE.get(code, 0)
+    if len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
+        status = int(code)
+    if not status:
+        return UpstreamUnavailable(f"{who(endpoint)} ended its answer with an error, as good as a status {IN_STREAM}")
+    return answered(endpoint, status, {}, orjson.dumps({"error": fields}, default=str))
+
+
+def broken(endpoint: Endpoint, how: str) -> UpstreamBroken:
+    return UpstreamBroken(f"the answer of {who(endpoint)} {how}")
+
+
+def who(endpoint: Endpoint) -> str:
+    return f"the upstream of the model {endpoint.name!r}"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from a number of them or from a date; None where there is neither."""
+    given = headers.get("retry-after", "")
+    try:
+        seconds = float(given)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(given).timestamp() - time()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
+
+
+def _misconfigured(endpoint: Endpoint, status: int, hint: str) -> UpstreamMisconfigured:
+    shown = without_secrets(hint, endpoint.secrets)
+    log.error("upstream misconfigured", extra={"model": endpoint.name, "status": status, "hint": shown})
+    return UpstreamMisconfigured(f"{who(endpoint)} is not set up rightly; its operator's log says more")
+
+
+def _too_long(endpoint: Endpoint, message: str) -> ContextTooLong:
+    """With both lengths, where the upstream gives them."""
+    limit = _LIMIT.search(message)
+    prompt = next((found for form in _PROMPT if (found := form.search(message))), None)
+    length = limit[1] if limit else str(endpoint.context_length or "")
+    if prompt and length:
+        text = f"the prompt has {prompt[1]} tokens, with its answer more than the model's context of {length}"
+    elif length:
+        text = f"prompt and answer are longer than the model's context of {length} tokens"
+    else:
+        text = "prompt and answer are longer than the model's context"
+    details = {"prompt_tokens": prompt[1] if prompt else "", "context_length": length}
+    return ContextTooLong(text, **{name: value for name, value in details.items() if value})
+
+
+def _message(endpoint: Endpoint, body: bytes) -> tuple[str, str]:
+    """The message and the code in an error's body, in OpenAI's form or near it; no page of HTML, and no secret."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", ""
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(error, str | dict):
+        return "", ""
+    fields = error if isinstance(error, dict) else {"message": error}
+    message = without_secrets(str(fields.get("message") or fields.get("detail") or ""), endpoint.secrets)
+    return message[:LONGEST_MESSAGE], str(fields.get("code") or "")

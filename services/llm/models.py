@@ -1,0 +1,89 @@
+"""The models by name, and how they are opened from the catalogue's entries."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from services.llm.catalogue import file
+from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.file import CatalogueFile, Secret, key_of
+from services.llm.client import HttpClient
+from services.llm.endpoint import endpoint_of
+from services.llm.generation import Generator
+from services.llm.handle import BareHandle, BoundedGenerator, ModelHandle
+from services.llm.metrics import ModelMetrics
+from services.llm.openai.engine import OpenAiEngine
+from services.llm.settings import LlmSettings, proxy_of
+from services.runtime.errors import ModelNotFound
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "default"
+MakeGenerator = Callable[[Entry, ModelMetrics], Generator]
+
+
+class Catalogue:
+    """The models by name. `default` is the one that the name "default" and the empty name stand for, if any."""
+
+    def __init__(self, handles: Iterable[ModelHandle], default: str = "", currency: str = "USD") -> None:
+        self._handles: Mapping[str, ModelHandle] = {handle.entry.name: handle for handle in handles}
+        self.currency = currency
+        self.default = default
+        if default and default not in self._handles:
+            raise ValueError(f"the default model {default!r} is not in the catalogue")
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All models, in the order of the configuration."""
+        return tuple(handle.entry for handle in self._handles.values())
+
+    def find(self, name: str) -> ModelHandle:
+        """Raises ModelNotFound."""
+        wanted = self.default if name in ("", DEFAULT) and name not in self._handles else name
+        handle = self._handles.get(wanted)
+        if handle is None:
+            raise ModelNotFound(name or DEFAULT)
+        return handle
+
+
+class Engines:
+    """Makes the handles of entries. `others` make the generators of engines that are not upstreams."""
+
+    def __init__(
+        self, client: HttpClient, secret: Secret, others: Mapping[Engine, MakeGenerator] | None = None
+    ) -> None:
+        self._client = client
+        self._secret = secret
+        self._others = others or {}
+
+    def handle(self, entry: Entry) -> ModelHandle:
+        """Raises BadCatalogue."""
+        metrics = ModelMetrics(entry.name)
+        make = self._others.get(entry.engine)
+        generator = make(entry, metrics) if make is not None else self._upstream(entry, metrics.retries.inc)
+        return ModelHandle(entry, BoundedGenerator(entry, generator, metrics))
+
+    def bare(self, entry: Entry) -> BareHandle:
+        """Raises BadCatalogue."""
+        return BareHandle(entry, self._upstream(entry))
+
+    def _upstream(self, entry: Entry, on_retry: Callable[[], None] = lambda: None) -> OpenAiEngine:
+        if entry.engine is not Engine.OPENAI:
+            raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
+        endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
+        return OpenAiEngine(self._client, endpoint, on_retry)
+
+
+def read_file(settings: LlmSettings, older: Path | None, older_name: str) -> CatalogueFile:
+    """The catalogue's file, or the one that an older setting of this name gives. Raises BadCatalogue."""
+    if settings.models_file is not None and older is not None:
+        raise file.BadCatalogue(f"HEADWORKS_LLM_MODELS_FILE and {older_name} both name a file: take the latter away")
+    path = settings.models_file or older
+    if path is None:
+        return CatalogueFile()
+    found = file.read(path)
+    if older is not None:
+        log.warning("%s is an older name, and will go: set HEADWORKS_LLM_MODELS_FILE", older_name)
+    if found.rewritten:
+        log.warning("%s is of an older form, which will go; in today's form it is\n%s", path, found.rewritten)
+    return found

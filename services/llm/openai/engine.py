@@ -1,0 +1,104 @@
+"""The engine over an upstream with OpenAI's chat completions: a hosted API, `vllm serve`, Ollama and the like."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+
+import orjson
+
+from services.llm import errors
+from services.llm.chat import Declaration, Message
+from services.llm.client import HttpClient, Reply
+from services.llm.endpoint import Endpoint
+from services.llm.generation import Calls, Ended, Generation, Piece
+from services.llm.openai import chunks, request
+from services.llm.openai.answer import Answer
+from services.llm.openai.chunks import Chunk, Malformed
+from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
+from services.llm.time_left import time_left
+from services.llm.tokens import estimate_prompt
+
+ATTEMPTS = 3
+
+
+class OpenAiEngine:
+    """A model of an upstream, over the process's client. `on_retry` is called before each further attempt."""
+
+    name = "upstream"
+
+    def __init__(self, client: HttpClient, endpoint: Endpoint, on_retry: Callable[[], None] = lambda: None) -> None:
+        self._client = client
+        self.endpoint = endpoint
+        self._on_retry = on_retry
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        """An estimate: OpenAI's API does not count."""
+        return estimate_prompt(request.texts(messages, tools))
+
+    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[Reply]:
+        """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
+        return self._client.post(self.endpoint, body, seconds)
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        """What may pass is tried again, as long as nothing has come."""
+        answer = Answer(list(request.texts(generation.messages, generation.tools)))
+        body = orjson.dumps(request.body(generation, self.endpoint.model))
+        seconds = time_left(float("inf"))
+        async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
+            if reply.is_json:
+                whole = _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST)))
+                if whole is not None:
+                    yield whole
+            else:
+                async with aclosing(self._streamed(reply, answer)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+        for last in answer.ended():
+            yield last
+
+    async def _streamed(self, reply: Reply, answer: Answer) -> AsyncGenerator[Piece, None]:
+        """The text. Raises UpstreamBroken where the stream has no end."""
+        reader = EventReader()
+        try:
+            async with aclosing(reply.portions()) as portions:
+                async for portion in portions:
+                    for event in reader.feed(portion):
+                        if (data := data_of(event)) == DONE:
+                            await reply.drain()
+                            return
+                        if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
+                            yield piece
+            for event in reader.end():
+                if (data := data_of(event)) == DONE:
+                    return
+                if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
+                    yield piece
+        except EventTooLong as error:
+            raise errors.broken(self.endpoint, f"has an event of {error}") from error
+        if not answer.finish:
+            raise errors.broken(self.endpoint, "broke off")
+
+
+def decode(endpoint: Endpoint, event: bytes, data: bytes) -> Chunk:
+    """A chunk of a streamed answer. Raises UpstreamBroken for what is none, and the error that it reports."""
+    try:
+        chunk = chunks.read(event, data)
+    except Malformed as error:
+        raise errors.broken(endpoint, str(error)) from error
+    if chunk.json.get("error"):
+        raise errors.within_stream(endpoint, chunk.json["error"])
+    return chunk
+
+
+def completion(endpoint: Endpoint, body: bytes) -> Chunk:
+    """A whole completion. Raises the same."""
+    chunk = decode(endpoint, body, body)
+    if chunk.empty:
+        raise errors.broken(endpoint, "has no choices")
+    return chunk
+
+
+def _taken(endpoint: Endpoint, answer: Answer, chunk: Chunk) -> Piece | None:
+    try:
+        return answer.take(chunk)
+    except Malformed as error:
+        raise errors.broken(endpoint, str(error)) from error

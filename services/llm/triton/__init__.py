@@ -1,0 +1,1 @@
+"""The language model in Triton: its protocol and its client."""

@@ -1,0 +1,98 @@
+"""The engine over the language model in Triton."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from services.llm.chat import Declaration, Message, Priority, ToolCall
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.openai import request
+from services.llm.time_left import time_left
+from services.llm.triton.client import LlmClient, ModelBroken
+from services.llm.triton.protocol import Chunk, Finished, Generate, Prompt, Text, ToolCalls
+from services.runtime.errors import DomainError, Kind, UpstreamError
+
+COUNT_SECONDS = 10.0
+RETRY_PAUSE = 0.2  # seconds; the client's own first pause after a broken stream is shorter
+
+
+class TritonEngine:
+    """Text by the mesh's own language model. `timeout`, in seconds, is what one generation may take at most."""
+
+    name = "llm"
+
+    def __init__(
+        self, llm: LlmClient, timeout: float, lora: str = "", on_retry: Callable[[], None] = lambda: None
+    ) -> None:
+        self._llm = llm
+        self._timeout = timeout
+        self._lora = lora
+        self._on_retry = on_retry
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        """Where Triton was lost before anything came, the generation is begun once more."""
+        request = _request(generation, self._lora)
+        begun = False
+        try:
+            async with aclosing(self._once(request)) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+            return
+        except DomainError as error:
+            if begun or error.kind is not Kind.UNAVAILABLE or time_left(self._timeout) <= RETRY_PAUSE:
+                raise
+        self._on_retry()
+        await asyncio.sleep(RETRY_PAUSE)
+        async with aclosing(self._once(request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        prompt = Prompt(request.messages(messages), request.tools(tools))
+        return await self._llm.count(prompt, timeout=time_left(COUNT_SECONDS))
+
+    async def _once(self, request: Generate) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        async with aclosing(self._llm.generate(request, timeout=time_left(self._timeout))) as arriving:
+            async for chunks in arriving:
+                for chunk in chunks:
+                    piece = _piece(chunk)
+                    if piece is not None:
+                        yield piece
+
+
+def _request(generation: Generation, lora: str) -> Generate:
+    form = request.response_format(generation.response_format)
+    return Generate(
+        "",
+        Prompt(request.messages(generation.messages), request.tools(generation.tools)),
+        request.sampling(generation.sampling),
+        request.tool_choice(generation.tool_choice) if generation.tools else None,
+        not generation.serial_tool_calls,
+        None if form["type"] == "text" else form,
+        lora,
+        generation.priority is Priority.BATCH,
+        generation.confidence,
+    )
+
+
+def _piece(chunk: Chunk) -> Piece | Calls | Ended | None:
+    """What a chunk has; None where it is empty or has no part in a generation."""
+    match chunk:
+        case Text():
+            return Piece(chunk.text, tokens=chunk.tokens) if chunk.text else None
+        case ToolCalls():
+            return Calls(tuple(ToolCall(call.id, call.name, call.arguments) for call in chunk.calls))
+        case Finished():
+            return _ended(chunk)
+    return None
+
+
+def _ended(chunk: Finished) -> Ended:
+    if chunk.finish == "cancelled":
+        raise UpstreamError(Kind.CANCELLED, "CANCELLED", "the generation was cancelled")
+    try:
+        finish = Finish(chunk.finish)
+    except ValueError as error:
+        raise ModelBroken("the language model ended in a way that is not its own") from error
+    return Ended(finish, Tokens(chunk.prompt, chunk.completion, chunk.cached), chunk.confidence)
