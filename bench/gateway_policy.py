@@ -4,15 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from bench.gateway_probe import json_of
 from bench.gateway_upstream import MODEL, STREAM_MODEL, Upstream
 from bench.mesh import Mesh, Wishes
 from services.runtime.settings import prefix
 
 TENANT = "bench"
-PRICES = {"input_price": 1.0, "output_price": 2.0}
+PRICES = {"input": 1.0, "output": 2.0}
 # All but the classifier of injections, whose cost is the model's.
 GUARDS = [
     {"guard": "pii", "stage": "both", "action": "redact", "restore": True},
@@ -30,13 +28,12 @@ NOTE = (
 
 def wishes(upstream: Upstream, folder: Path, replicas: int) -> Wishes:
     """How the mesh is to be started."""
-    models = {
-        MODEL: {"base_url": upstream.base, "model": MODEL, **PRICES},
-        STREAM_MODEL: {"base_url": upstream.stream_base, "model": MODEL, **PRICES},
-    }
-    file = folder / "upstreams.yaml"
-    file.write_text(yaml.safe_dump({"models": models}), "utf-8")
-    settings = {f"{prefix('gateway')}UPSTREAMS_FILE": str(file)}
+    bases = {MODEL: upstream.base, STREAM_MODEL: upstream.stream_base}
+    bare = {"generator": "openai", "bare": True, "model": MODEL, "price": PRICES}
+    models = [{"name": name, "base_url": base, **bare} for name, base in bases.items()]
+    file = folder / "models.yaml"
+    file.write_text(json.dumps({"models": models}), "utf-8")
+    settings = {f"{prefix('llm')}MODELS_FILE": str(file)}
     return Wishes(("--replicas", f"gateway={replicas}"), settings)
 
 

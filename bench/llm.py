@@ -112,7 +112,7 @@ def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> Wi
     return Wishes(
         ("--llm", str(engine.model)),
         seconds=READY_SECONDS,
-        settings={**engine.variables, f"{prefix('orchestrator')}CATALOGUE_FILE": str(file)},
+        settings={**engine.variables, f"{prefix('llm')}MODELS_FILE": str(file)},
     )
 
 

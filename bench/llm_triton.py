@@ -5,11 +5,10 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import uvloop
@@ -21,6 +20,7 @@ from bench.resources import tree_processor
 from bench.streams import WAVE_SECONDS, Plan, Streams, Tally, Trace, UnexpectedStream
 from infra.local.ports import PortBook
 from services.llm.triton.client import LlmClient
+from services.llm.triton.protocol import Finished, Generate, Prompt, Text
 from services.models import triton
 from services.models.settings import ModelsSettings
 from services.runtime.errors import DomainError
@@ -56,7 +56,7 @@ async def _generate(plan: Plan) -> Streams:
         began, processor = time.perf_counter(), time.process_time()
         try:
             for wave in plan.waves:
-                payloads = [_payload(body) for body in wave]
+                payloads = [_request(body) for body in wave]
                 started = time.perf_counter()
                 traces = await asyncio.gather(*(_answer(llm, payload) for payload in payloads))
                 tally.seconds += time.perf_counter() - started
@@ -69,23 +69,23 @@ async def _generate(plan: Plan) -> Streams:
         return tally.total((time.process_time() - processor) / (time.perf_counter() - began))
 
 
-async def _answer(llm: LlmClient, payload: Mapping[str, Any]) -> Trace:
+async def _answer(llm: LlmClient, request: Generate) -> Trace:
     trace = Trace()
-    async with aclosing(llm.generate(payload, timeout=WAVE_SECONDS)) as arriving:
+    async with aclosing(llm.generate(request, timeout=WAVE_SECONDS)) as arriving:
         async for chunks in arriving:
             now = time.perf_counter()
-            if size := sum(len(chunk.get("text", "")) for chunk in chunks):
+            if size := sum(len(chunk.text) for chunk in chunks if isinstance(chunk, Text)):
                 trace.times.append(now)
                 trace.sizes.append(size)
             for chunk in chunks:
-                if usage := chunk.get("usage"):
-                    trace.usage = {"prompt_tokens": usage["prompt"], "completion_tokens": usage["completion"]}
+                if isinstance(chunk, Finished):
+                    trace.usage = {"prompt_tokens": chunk.prompt, "completion_tokens": chunk.completion}
     return trace
 
 
-def _payload(body: bytes) -> dict[str, Any]:
+def _request(body: bytes) -> Generate:
     asked = json.loads(body)
-    return {"messages": asked["messages"], "sampling": {name: asked[name] for name in SAMPLING}}
+    return Generate("", Prompt(asked["messages"]), {name: asked[name] for name in SAMPLING})
 
 
 @contextmanager

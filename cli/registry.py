@@ -19,6 +19,7 @@ CLASSES = {
     "orchestrator": "services.orchestrator.settings:OrchestratorSettings",
     "retrieval": "services.retrieval.settings:RetrievalSettings",
     "control": "services.control.settings:ControlSettings",
+    "llm": "services.llm.settings:LlmSettings",
     "models": "services.models.settings:ModelsSettings",
 }
 UP = "headworks up"

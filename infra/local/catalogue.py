@@ -7,13 +7,16 @@ from infra.local.options import BadOptions, Options
 
 def check(options: Options) -> None:
     """Raises BadOptions, by file, line and field, where the catalogue's file is wrong."""
-    file = options.given("orchestrator", "catalogue_file")
-    if not file:
+    settings = (("llm", "models_file"), ("orchestrator", "catalogue_file"), ("gateway", "upstreams_file"))
+    named = (options.given(service, name) for service, name in settings)
+    files = [Path(name) for name in named if name]
+    if not files:
         return
     # Here, for most meshes have none and need not wait for what reads it.
-    from services.orchestrator.generate.catalogue_file import BadCatalogue, read
+    from services.llm.catalogue.file import BadCatalogue, read
 
     try:
-        read(Path(file))
+        for file in files:
+            read(file)
     except BadCatalogue as error:
         raise BadOptions(str(error)) from error

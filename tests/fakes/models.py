@@ -73,7 +73,7 @@ def catalogue(
     default: str = "",
     engine: Engine = Engine.OPENAI,
     capabilities: frozenset[Capability] = ALL,
-    price: Price = Price(1_000_000, 2_000_000),  # noqa: B008 (frozen)
+    price: Price = Price(1_000_000, 2_000_000),
     **entry: Any,
 ) -> Catalogue:
     """Models by name; `entry` has further fields of each one's Entry."""

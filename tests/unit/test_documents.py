@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.passthrough import config as passthrough
+from services.llm.catalogue import file as catalogue_file
 from services.orchestrator.agents.validation import parse
-from services.orchestrator.generate import catalogue_file
 from services.orchestrator.tools import config
 
 ROOT = Path(__file__).parents[2]
@@ -48,12 +47,8 @@ def check(block: str, tmp_path: Path) -> None:
     """A catalogue, upstreams, what an operator allows, an agent, or a part of one."""
     found = yaml.safe_load(block)
     keys = set(found)
-    if isinstance(found.get("models"), dict):
-        passthrough.parse(block, "the block", lambda variable: "key")
-    elif "models" in keys:
-        file = tmp_path / "catalogue.yaml"
-        file.write_text(block)
-        catalogue_file.read(file)
+    if "models" in keys:
+        assert not catalogue_file.parse(block, "the block").rewritten
     elif keys <= set(config.ToolSettings.model_fields):
         names = re.findall(r"\{env: ([A-Z_]+)\}", block)
         config.parse(block, dict.fromkeys(names, "sqlite:////orders.db"))

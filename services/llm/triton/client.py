@@ -157,6 +157,8 @@ class _Exchange:
         self._arrived: asyncio.Future[None] | None = None
 
     def put(self, chunks: list[Chunk], final: bool) -> None:
+        if not chunks and not final:
+            return  # of kinds that are not known here
         if chunks:
             self.began = True
             self._chunks += chunks

@@ -216,8 +216,7 @@ def _fields_of(request: Request) -> dict[str, Any]:
         case Health():
             return {"op": "health"}
     made: dict[str, Any] = {"op": "generate", "id": request.id, "messages": request.prompt.messages}
-    if request.sampling:
-        made["sampling"] = request.sampling
+    made["sampling"] = request.sampling
     if request.prompt.tools:
         made["tools"] = request.prompt.tools
         made["parallel_tool_calls"] = request.parallel_tool_calls

@@ -43,7 +43,7 @@ from services.retrieval.store.points import PointStore
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
-from tests.fakes.retrieval import FakeEmbedder, ModelHandle, ingest_requests
+from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
 from tests.unit.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
@@ -56,7 +56,7 @@ class Mesh:
 
     executor: Executor
     records: Records
-    retrieval: ModelHandle
+    retrieval: Served
     audit: Audit
     privacy: Privacy
 
@@ -119,7 +119,7 @@ async def mesh(tmp_path: Path, keys: Keys) -> AsyncIterator[Mesh]:
             AuditData(audit.database, audit.store),
         ]
         privacy = Privacy(ErasureStore(audit.database), holders, audit.log)
-        served = ModelHandle(retrieval_service_pb2_grpc.RetrievalServiceStub(documents), keys)
+        served = Served(retrieval_service_pb2_grpc.RetrievalServiceStub(documents), keys)
         yield Mesh(executor, records, served, audit, privacy)
 
 

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from services.llm.triton.client import LlmClient
-from services.llm.triton.protocol import Chunk
 from services.runtime.errors import DeadlineExceeded, DomainError, Kind
+from tests.fakes.llm_protocol import generate, plain, prompt
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 
@@ -31,9 +31,9 @@ def ask(text: str = "Hello", *, max_tokens: int = 8, **more: Any) -> dict[str, A
     return {"messages": [{"role": "user", "content": text}], "sampling": sampling, **more}
 
 
-async def answer(llm: LlmClient, payload: Mapping[str, Any], timeout: float = 30) -> tuple[str, list[Chunk]]:
+async def answer(llm: LlmClient, payload: Mapping[str, Any], timeout: float = 30) -> tuple[str, list[dict[str, Any]]]:
     """The text of an answer, and its other chunks."""
-    chunks = [chunk async for several in llm.generate(payload, timeout=timeout) for chunk in several]
+    chunks = [plain(chunk) async for several in llm.generate(generate(payload), timeout=timeout) for chunk in several]
     return "".join(chunk.get("text", "") for chunk in chunks), [chunk for chunk in chunks if "text" not in chunk]
 
 
@@ -44,14 +44,14 @@ async def refusal(llm: LlmClient, payload: Mapping[str, Any]) -> DomainError:
 
 
 async def test_an_answer_comes_in_chunks(llm: LlmClient) -> None:
-    several = [chunks async for chunks in llm.generate(ask(max_tokens=40), timeout=30)]
-    chunks = [chunk for found in several for chunk in found]
+    several = [chunks async for chunks in llm.generate(generate(ask(max_tokens=40)), timeout=30)]
+    chunks = [plain(chunk) for found in several for chunk in found]
     *texts, end = chunks
     assert len(texts) > 2
     assert sum(chunk["tokens"] for chunk in texts) == 40
     assert end["finish"] == "length"
     assert end["usage"]["completion"] == 40
-    assert end["usage"]["prompt"] == await llm.count(ask(), timeout=10) > 5
+    assert end["usage"]["prompt"] == await llm.count(prompt(ask()), timeout=10) > 5
     assert 0 <= end["queue_seconds"] <= end["ttft_seconds"] < 5
     assert end["confidence"] is None
 
@@ -73,7 +73,7 @@ async def test_a_context_that_is_too_long_names_both_lengths(llm: LlmClient) -> 
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
     assert error.details["context_length"] == "32768"
     assert error.details["max_tokens"] == "100"
-    assert int(error.details["prompt_tokens"]) == await llm.count(ask("x" * 33000), timeout=10)
+    assert int(error.details["prompt_tokens"]) == await llm.count(prompt(ask("x" * 33000)), timeout=10)
     assert error.details["prompt_tokens"] in error.message
     assert (await refusal(llm, ask(max_tokens=32768))).reason == "CONTEXT_TOO_LONG"
 
@@ -114,10 +114,10 @@ async def test_a_call_that_must_be_made_obeys_its_schema(llm: LlmClient, choice:
 
 
 async def test_plain_text_streams_beside_tools(llm: LlmClient) -> None:
-    plain, _ = await answer(llm, ask(max_tokens=30, tools=TOOLS, tool_choice="none"))
-    several = [chunks async for chunks in llm.generate(ask(max_tokens=30, tools=TOOLS), timeout=30)]
+    wanted, _ = await answer(llm, ask(max_tokens=30, tools=TOOLS, tool_choice="none"))
+    several = [chunks async for chunks in llm.generate(generate(ask(max_tokens=30, tools=TOOLS)), timeout=30)]
     assert len(several) > 2
-    assert "".join(chunk.get("text", "") for found in several for chunk in found) == plain
+    assert "".join(plain(chunk).get("text", "") for found in several for chunk in found) == wanted
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,6 @@ async def test_plain_text_streams_beside_tools(llm: LlmClient) -> None:
         ({"messages": [{"role": "nobody", "content": 4}]}, "BAD_LLM_REQUEST"),
         (ask(sampling={"temperature": -1}), "BAD_LLM_REQUEST"),
         (ask(sampling={"best_of": 3}), "BAD_LLM_REQUEST"),
-        (ask(priority="urgent"), "BAD_LLM_REQUEST"),
         (ask(lora="nobody"), "LORA_NOT_FOUND"),
     ],
 )
@@ -144,9 +143,9 @@ async def test_prefixes_are_cached(llm: LlmClient) -> None:
 
 
 async def test_an_adapter_is_chosen_by_its_name(llm: LlmClient) -> None:
-    plain, _ = await answer(llm, ask(max_tokens=30))
+    wanted, _ = await answer(llm, ask(max_tokens=30))
     adapted, _ = await answer(llm, ask(max_tokens=30, lora="other"))
-    assert plain != adapted
+    assert wanted != adapted
 
 
 async def test_the_deadline_ends_the_sequence(llm: LlmClient, llm_server: Server) -> None:

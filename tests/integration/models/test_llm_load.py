@@ -13,6 +13,7 @@ import pytest
 from services.llm.triton.client import LlmClient
 from services.llm.triton.protocol import Chunk
 from services.runtime.errors import Kind, UpstreamError
+from tests.fakes.llm_protocol import generate
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 from tests.integration.models.test_llm import answer, ask, idle, refusal
@@ -36,7 +37,9 @@ def metrics(llm_server: Server) -> Metrics:
 
 async def long(llm: LlmClient, stack: AsyncExitStack, **more: Any) -> AsyncGenerator[list[Chunk], None]:
     """A generation that would take long, and ends with the stack."""
-    return await stack.enter_async_context(aclosing(llm.generate(ask(max_tokens=ENDLESS, **more), timeout=100)))
+    return await stack.enter_async_context(
+        aclosing(llm.generate(generate(ask(max_tokens=ENDLESS, **more)), timeout=100))
+    )
 
 
 async def fill(llm: LlmClient, stack: AsyncExitStack, count: int) -> None:
@@ -77,7 +80,7 @@ async def test_two_hundred_cancellations(llm: LlmClient, llm_server: Server, met
     triton = Metrics(llm_server.ports.metrics)
     before = ended(triton)
     for _ in range(200):
-        async with aclosing(llm.generate(ask(max_tokens=8000), timeout=30)) as generation:
+        async with aclosing(llm.generate(generate(ask(max_tokens=8000)), timeout=30)) as generation:
             await anext(generation)
     await metrics.until(idle, READ_SECONDS)
     await triton.until(lambda now: ended(now) - before >= 400, READ_SECONDS)

@@ -8,6 +8,7 @@ import pytest
 
 from services.llm.triton.client import LlmClient
 from services.models.settings import ModelsSettings
+from tests.fakes.llm_protocol import prompt
 from tests.fakes.quantised_llm import quantise
 from tests.integration.models.conftest import Server, running
 from tests.integration.models.metrics import Metrics
@@ -69,7 +70,7 @@ async def test_speculation_drafts_tokens_that_are_accepted(server: Server, llm: 
 
 
 async def test_the_template_is_the_one_given(llm: LlmClient) -> None:
-    assert await llm.count(ask("Hello"), timeout=10) == len("Hello") + 1
+    assert await llm.count(prompt(ask("Hello")), timeout=10) == len("Hello") + 1
 
 
 async def test_a_prompt_longer_than_a_step(server: Server, llm: LlmClient) -> None:

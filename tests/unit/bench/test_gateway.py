@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from gateway.passthrough.chunk import read
-from gateway.passthrough.sse import EventReader, data_of
 
 from bench import gateway, gateway_goals, gateway_policy, gateway_upstream, h2load
 from bench.errors import BenchError
@@ -15,7 +13,9 @@ from bench.gateway_probe import Target
 from bench.harness import Results
 from bench.statistics import Summary
 from gateway.guard import policy
-from gateway.passthrough import config
+from services.llm.catalogue import file as catalogue
+from services.llm.openai.chunks import read
+from services.llm.openai.events import EventReader, data_of
 
 TARGET = Target("http://127.0.0.1:1/v1/chat/completions", b"{}", {"authorization": "Bearer k"})
 SAID = """finished in 1.0s
@@ -86,7 +86,7 @@ def test_h2load_must_be_there(load: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_upstream_says_the_same_both_ways() -> None:
     whole = gateway_upstream.completion()
     events = EventReader().feed(gateway_upstream.events())
-    chunks = [read(event, data_of(event), "delta") for event in events[:-1]]
+    chunks = [read(event, data_of(event)) for event in events[:-1]]
     said = [part.text for chunk in chunks for part in chunk.parts]
     assert len(said) == gateway_upstream.CHUNKS
     assert "".join(said) == json.loads(whole)["choices"][0]["message"]["content"] == gateway_upstream.TEXT
@@ -97,7 +97,7 @@ def test_the_gateway_takes_what_it_is_told(tmp_path: Path) -> None:
     upstream = gateway_upstream.Upstream("http://127.0.0.1:1/v1", "http://127.0.0.1:1/stream/v1")
     wishes = gateway_policy.wishes(upstream, tmp_path, 2)
     [file] = wishes.settings.values()
-    assert set(config.read(Path(file), lambda _: None)) == {"canned", "canned-stream"}
+    assert {entry.name for entry in catalogue.read(Path(file)).entries if entry.bare} == {"canned", "canned-stream"}
     assert len(policy.parse(json.dumps({"guards": gateway_policy.GUARDS})).guards) == len(gateway_policy.GUARDS)
 
 

@@ -4,7 +4,7 @@ import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
 
 from bench.llm_steps import catalogue, shares
-from services.orchestrator.generate import catalogue_file
+from services.llm.catalogue import file as catalogue_file
 
 
 def event(at: float, **fields: object) -> pb.RunEvent:

@@ -8,13 +8,17 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
-from gateway.passthrough.client import Client
-from gateway.passthrough.upstream import Upstream
 from prometheus_client import REGISTRY
 
 from gateway.passthrough.passthrough import Passthrough
 from gateway.passthrough.ports import Screen, Spent
 from gateway.passthrough.request import parse
+from services.llm.catalogue.entry import Engine, Entry
+from services.llm.client import HttpClient
+from services.llm.endpoint import endpoint_of
+from services.llm.handle import BareHandle
+from services.llm.openai.engine import OpenAiEngine
+from services.llm.price import Price
 from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
@@ -58,6 +62,14 @@ class Side:
                 yield part
 
 
+def bare(client: HttpClient, url: str, **more: Any) -> BareHandle:
+    entry = Entry(
+        "small", Engine.OPENAI, bare=True, base_url=url, model="small-2026", api_key_env="THE_KEY", connect_seconds=1,
+        **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
+    )  # fmt: skip
+    return BareHandle(entry, OpenAiEngine(client, endpoint_of(entry, KEY)))
+
+
 Make = Callable[..., Awaitable[Side]]
 
 
@@ -67,13 +79,10 @@ async def make() -> AsyncIterator[Make]:
 
         async def made(*behaviours: Behaviour, **more: Any) -> Side:
             upstream = await stack.enter_async_context(FakeOpenAi(*behaviours).serving())
-            headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-            url = f"{upstream.url}/chat/completions"
-            small = Upstream("small", url, "small-2026", headers, api_key_env="THE_KEY", **more)
-            client = Client(4)
+            client = HttpClient(4)
             await client.open()
             stack.push_async_callback(client.aclose)
-            return Side(Passthrough({"small": small}, client), upstream)
+            return Side(Passthrough({"small": bare(client, upstream.url, **more)}), upstream)
 
         yield made
 
@@ -397,10 +406,9 @@ async def test_silence_has_an_end(
 
 async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
     side = await make(whole(WHOLE))
-    gone = Upstream("gone", "http://127.0.0.1:1/v1/chat/completions", "gone")
-    client = Client(1)
+    client = HttpClient(1)
     await client.open()
-    side.through = Passthrough({"small": gone}, client)
+    side.through = Passthrough({"small": bare(client, "http://127.0.0.1:1/v1")})
     with pytest.raises(DomainError) as caught:
         await side.complete()
     await client.aclose()
@@ -408,7 +416,7 @@ async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
 
 
 async def test_models_are_listed(make: Make) -> None:
-    side = await make(whole(WHOLE), description="Small.", input_nanos=150_000_000, output_nanos=600_000_000)
+    side = await make(whole(WHOLE), description="Small.", price=Price(150_000_000, 600_000_000))
     assert (side.through.serves("small"), side.through.serves("large")) == (True, False)
     [model] = side.through.models()
     assert (model["id"], model["object"]) == ("small", "model")

@@ -5,15 +5,15 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from gateway.passthrough.upstream import Upstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.openai import fields
 from gateway.openai.errors import BadRequest
 from gateway.passthrough.request import Asked, parse
+from services.llm.catalogue.entry import Engine, Entry
 
-UPSTREAM = Upstream("small", "http://x/v1/chat/completions", "small-2026")
+UPSTREAM = Entry("small", Engine.OPENAI, base_url="http://x/v1", model="small-2026")
 USER = {"role": "user", "content": "why?"}
 
 

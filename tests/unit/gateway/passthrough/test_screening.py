@@ -4,11 +4,11 @@ import json
 from itertools import pairwise
 from typing import Any
 
-from gateway.passthrough.chunk import Chunk, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.passthrough.screening import Screening
+from services.llm.openai.chunks import Chunk, read
 from tests.unit.gateway.passthrough.fakes import WordScreen, delta, screened
 
 WORDS = st.lists(st.sampled_from(["a", "secret", "bb", "secrets", "evil", "evils", "é"]), max_size=12)
@@ -16,7 +16,7 @@ WORDS = st.lists(st.sampled_from(["a", "secret", "bb", "secrets", "evil", "evils
 
 def chunk(finish: str | None = None, **said: Any) -> Chunk:
     data = json.dumps(delta(finish, **said)).encode()
-    return read(b"data: " + data, data, "delta")
+    return read(b"data: " + data, data)
 
 
 def said(events: list[bytes], key: str = "content") -> str:
@@ -60,7 +60,7 @@ def test_log_probabilities_go_with_what_was_changed() -> None:
     value = delta(content="secret ")
     value["choices"][0]["logprobs"] = {"content": [{"token": "secret"}]}
     data = json.dumps(value).encode()
-    [event] = Screening(WordScreen).take([read(b"data: " + data, data, "delta")])
+    [event] = Screening(WordScreen).take([read(b"data: " + data, data)])
     assert b"secret" not in event
 
 

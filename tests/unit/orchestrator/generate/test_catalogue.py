@@ -6,15 +6,17 @@ from typing import Any
 
 import grpc
 import pytest
-from services.orchestrator.generate.catalogue_file import BadCatalogue
 
 from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.file import BadCatalogue
+from services.llm.client import HttpClient
 from services.llm.generation import Tokens
 from services.llm.handle import ModelHandle
-from services.llm.models import Catalogue
+from services.llm.models import Catalogue, Engines
 from services.llm.price import Price
+from services.llm.settings import LlmSettings
 from services.llm.triton.client import LlmClient
-from services.orchestrator.generate.engines import Engines, open_catalogue
+from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.errors import ModelNotFound
 from services.runtime.triton import TritonClient
@@ -49,13 +51,15 @@ def test_cost_is_rounded_up(tokens: Tokens, cost: int) -> None:
     assert Entry("a", Engine.TRITON, price=Price(2_000, 5_000)).cost_nanos(tokens) == cost
 
 
-async def opened(secrets: dict[str, str] | None = None, **settings: Any) -> Catalogue:
+async def opened(
+    secrets: dict[str, str] | None = None, models: LlmSettings | None = None, **settings: Any
+) -> Catalogue:
     async with AsyncExitStack() as resources:
         channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
         llm = LlmClient(channel)
         resources.push_async_callback(llm.aclose)
-        engines = Engines(TritonClient(channel), llm, resources, (secrets or {}).get)
-        return open_catalogue(OrchestratorSettings(**settings), engines)
+        engines = Engines(HttpClient(), (secrets or {}).get, mesh_engines(TritonClient(channel), llm))
+        return open_catalogue(OrchestratorSettings(**settings), models or LlmSettings(), engines)
 
 
 async def test_without_a_language_model_there_are_only_quotes() -> None:
@@ -110,3 +114,12 @@ async def test_a_key_in_a_file(tmp_path: Path) -> None:
         await opened(catalogue_file=path)
     key.write_text("secret\n")
     assert (await opened(catalogue_file=path)).find("far").entry.api_key_file == str(key)
+
+
+async def test_one_setting_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(FILE)
+    models = LlmSettings(models_file=path)
+    assert (await opened({"FAR_KEY": "secret"}, models, llm="tiny")).find("default").entry.name == "far"
+    with pytest.raises(BadCatalogue, match="HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"):
+        await opened({"FAR_KEY": "secret"}, models, llm="tiny", catalogue_file=path)

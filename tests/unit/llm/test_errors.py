@@ -1,36 +1,12 @@
-"""Events out of bytes, and lengths out of an upstream's words."""
-
-from itertools import pairwise
+"""What an upstream's answers mean, and lengths out of its words."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from services.orchestrator.generate.sse import EventReader, EventTooLong
-from services.runtime.upstreams import retry_after
 
-from services.llm.catalogue.entry import Engine, Entry
-from services.orchestrator.generate import upstream_errors
+from services.llm import errors
+from services.llm.endpoint import Endpoint
+from services.llm.errors import retry_after
 
-ENTRY = Entry("small", Engine.OPENAI, model="small-2026")
-STREAM = b": hi\r\ndata: one\n\nevent: x\ndata: two\ndata: more\r\n\r\n\n\ndata:three\n\n"
-
-
-@given(st.lists(st.integers(0, len(STREAM)), max_size=8))
-def test_events_do_not_depend_on_how_they_are_cut(cuts: list[int]) -> None:
-    edges = [0, *sorted(cuts), len(STREAM)]
-    reader = EventReader()
-    found = [event for start, end in pairwise(edges) for event in reader.feed(STREAM[start:end])]
-    assert [*found, *reader.end()] == [b"one", b"two\nmore", b"three"]
-
-
-@pytest.mark.parametrize("portions", [[b"x" * 11], [b"data: 1\n", b"data: 2\n"], [b"data: ", b"1234567"]])
-def test_an_event_has_a_longest(portions: list[bytes]) -> None:
-    reader = EventReader(longest=10)
-    *fitting, last = portions
-    for portion in fitting:
-        assert list(reader.feed(portion)) == []
-    with pytest.raises(EventTooLong):
-        list(reader.feed(last))
+ENDPOINT = Endpoint("small", "http://h/v1/chat/completions", "small-2026")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +31,7 @@ def test_an_event_has_a_longest(portions: list[bytes]) -> None:
     ],
 )  # fmt: skip
 def test_both_lengths_are_told(message: str, prompt: str | None, limit: str | None) -> None:
-    error = upstream_errors.answered(ENTRY, 400, {}, b'{"error": {"message": "%s"}}' % message.encode())
+    error = errors.answered(ENDPOINT, 400, {}, b'{"error": {"message": "%s"}}' % message.encode())
     assert error.reason == "CONTEXT_TOO_LONG"
     assert (error.details.get("prompt_tokens"), error.details.get("context_length")) == (prompt, limit)
     assert all(length in error.message for length in (prompt, limit) if length)
@@ -64,7 +40,7 @@ def test_both_lengths_are_told(message: str, prompt: str | None, limit: str | No
 @pytest.mark.parametrize("body", [b"", b"3", b"[]", b"null", b'{"error": null}', b'{"error": 3}', b"\xff", b'"x"'])
 @pytest.mark.parametrize("status", [400, 404, 418, 429, 500, 599])
 def test_any_body_will_do(status: int, body: bytes) -> None:
-    assert upstream_errors.answered(ENTRY, status, {}, body).message
+    assert errors.answered(ENDPOINT, status, {}, body).message
 
 
 def test_a_date_says_when_to_come_back() -> None:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from services.orchestrator.generate.catalogue_file import BadCatalogue
 
+from services.llm.catalogue import file as catalogue_file
 from services.llm.catalogue.entry import ALL, Capability, Engine
+from services.llm.catalogue.file import BadCatalogue
 from services.llm.chat import Priority, Sampling
 from services.llm.price import Price
-from services.orchestrator.generate import catalogue_file
 
 FULL = """\
 currency: EUR
@@ -64,30 +64,33 @@ BAD = [
     ("[]", 1, "the file"),
     ("default: x", 1, "models"),
     ("models: 3", 1, "models"),
+    ("models:\n  - {name: b, generator: triton, bare: true}\n", 2, "goes with `generator: openai`"),
     ("models: []\ndefault: x", 2, "there is no model 'x'"),
     ("models: []\ncurrency: euro", 2, "currency"),
     ("models: []\ncolour: red", 2, "colour"),
-    ("models: []\nmodels: []", 2, "given twice"),
-    (HEAD + "    colour: red\n", 5, "models.0.colour"),
-    (HEAD + "    timeout: soon\n", 5, "models.0.timeout"),
-    (HEAD + "    timeout: .inf\n", 5, "models.0.timeout"),
-    (HEAD + "    concurrency: 0\n", 5, "models.0.concurrency"),
-    (HEAD + "    price: {input: -1}\n", 5, "models.0.price.input"),
-    (HEAD + "    price:\n      input: 1\n      output: much\n", 7, "models.0.price.output"),
-    (HEAD + "    sampling: {temperature: 3}\n", 5, "models.0.sampling.temperature"),
-    (HEAD + "    capabilities: [flying]\n", 5, "models.0.capabilities"),
-    (HEAD + "    timeout: 1\n    timeout: 2\n", 6, "given twice"),
-    (HEAD + "    api_key: hunter2\n", 5, "models.0.api_key"),
-    (HEAD + "    api_key_env: a b\n", 5, "models.0.api_key_env"),
+    ("models: []\nmodels: []", 2, "there twice"),
+    (HEAD + "    colour: red\n", 5, "models[0].colour"),
+    (HEAD + "    timeout: soon\n", 5, "models[0].timeout"),
+    (HEAD + "    timeout: .inf\n", 5, "models[0].timeout"),
+    (HEAD + "    concurrency: 0\n", 5, "models[0].concurrency"),
+    (HEAD + "    price: {input: -1}\n", 5, "models[0].price.input"),
+    (HEAD + "    price:\n      input: 1\n      output: much\n", 7, "models[0].price.output"),
+    (HEAD + "    sampling: {temperature: 3}\n", 5, "models[0].sampling.temperature"),
+    (HEAD + "    capabilities: [flying]\n", 5, "models[0].capabilities"),
+    (HEAD + "    timeout: 1\n    timeout: 2\n", 6, "there twice"),
+    (HEAD + "    api_key: hunter2\n", 5, "models[0].api_key"),
+    (HEAD + "    api_key_env: a b\n", 5, "models[0].api_key_env"),
     (HEAD + "    api_key_env: A\n    api_key_file: /a\n", 2, "not both"),
+    (HEAD + "    headers: {Authorization: hunter2}\n", 5, "models[0].headers: the header Authorization"),
+    (HEAD.replace("h/v1", "a:hunter2@h:x/v1"), 4, "models[0].base_url: not the URL"),
     (HEAD + "    lora: x\n", 2, "goes with `generator: triton`"),
     (HEAD + "  - name: a\n    generator: triton\n", 5, "two models 'a'"),
-    (HEAD + "  - name: default\n    generator: triton\n", 5, 'models.1.name: "default"'),
-    (HEAD + "  - name: b\n    generator: magic\n", 6, "models.1.generator"),
+    (HEAD + "  - name: default\n    generator: triton\n", 5, 'models[1].name: "default"'),
+    (HEAD + "  - name: b\n    generator: magic\n", 6, "models[1].generator"),
     (HEAD + "  - name: b\n    generator: openai\n", 5, "needs a base_url"),
-    (HEAD + "  - name: b c\n    generator: triton\n", 5, "models.1.name"),
-    ("models:\n  - {name: b, generator: openai, base_url: 'http://h:port/v1'}\n", 2, "models.0.base_url"),
-    ("models:\n  - {name: b, generator: openai, base_url: 'ftp://x'}\n", 2, "models.0.base_url"),
+    (HEAD + "  - name: b c\n    generator: triton\n", 5, "models[1].name"),
+    ("models:\n  - {name: b, generator: openai, base_url: 'http://h:port/v1'}\n", 2, "models[0].base_url"),
+    ("models:\n  - {name: b, generator: openai, base_url: 'ftp://x'}\n", 2, "models[0].base_url"),
     ("models:\n  - {name: b, generator: triton, base_url: 'http://x'}\n", 2, "goes with `generator: openai`"),
 ]
 

@@ -19,9 +19,8 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
-from services.llm.metrics import ModelMetrics
 from services.llm.triton.client import LlmClient
-from services.llm.triton.engine import TritonLlmGenerator
+from services.llm.triton.engine import TritonEngine
 from services.orchestrator.tools.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
@@ -36,11 +35,11 @@ TOOL = Declaration("add", "Adds.", {"type": "object"})
 
 
 @asynccontextmanager
-async def generator_of(triton: FakeTritonLlm, timeout: float = 30, lora: str = "") -> AsyncIterator[TritonLlmGenerator]:
+async def generator_of(triton: FakeTritonLlm, timeout: float = 30, lora: str = "") -> AsyncIterator[TritonEngine]:
     async with channel_for(triton) as channel:
         llm = LlmClient(channel, streams=1)
         try:
-            yield TritonLlmGenerator(llm, timeout, ModelMetrics("llm"), lora)
+            yield TritonEngine(llm, timeout, lora)
         finally:
             await llm.aclose()
 

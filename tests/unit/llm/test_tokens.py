@@ -1,11 +1,13 @@
-"""What is believed of an upstream, and what is not passed on of what it says."""
+"""Tokens: the estimate, and what is believed of an upstream; and secrets, which are not passed on."""
 
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.runtime.upstreams import FRAGMENT, MOST_TOKENS, field, secrets_of, tokens, without_secrets
+
+from services.llm.secrets import FRAGMENT, secrets_of, without_secrets
+from services.llm.tokens import MOST_TOKENS, Tally, believed, estimate, estimate_prompt
 
 KEY = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 URL = "https://llm.example/v1/chat/completions"
@@ -13,22 +15,48 @@ URL = "https://llm.example/v1/chat/completions"
 
 @pytest.mark.parametrize("said", [None, -1, 1 << 62, 1 << 70, "500", "", 1.5, True, [], {}, 0, 1, 124, MOST_TOKENS + 1])
 def test_what_cannot_be_is_estimated(said: Any) -> None:
-    assert tokens(said, 500) == 500
+    assert believed(said, 500) == 500
 
 
 @pytest.mark.parametrize("said", [125, 500, 100_000, MOST_TOKENS])
 def test_what_can_be_is_believed(said: int) -> None:
-    assert tokens(said, 500) == said
+    assert believed(said, 500) == said
 
 
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()), st.integers(0, 1 << 20))
 def test_a_number_of_tokens_is_bounded_whatever_is_said(said: Any, estimate: int) -> None:
-    assert estimate // 4 <= tokens(said, estimate) <= max(MOST_TOKENS, 4 * estimate)
+    assert estimate // 4 <= believed(said, estimate) <= max(MOST_TOKENS, 4 * estimate)
 
 
-@pytest.mark.parametrize("values", [None, 3, "x", [], [("a", 1)]])
-def test_a_field_of_no_object_is_none(values: Any) -> None:
-    assert field(values, "a") is None
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("你好吗", 3), ("é", 1), ("word " * 300, 375)]
+)
+def test_an_estimate(text: str, tokens: int) -> None:
+    assert estimate(text) == tokens
+
+
+def test_a_prompt_has_more_than_its_texts() -> None:
+    assert estimate_prompt(["why?", "abcde"]) == 1 + 4 + 2 + 4
+
+
+@given(st.lists(st.text()))
+def test_an_answer_in_pieces_has_no_fewer_tokens_than_whole(pieces: list[str]) -> None:
+    tally = Tally([])
+    for piece in pieces:
+        tally.add(piece)
+    assert tally.written >= estimate("".join(pieces)) or not "".join(pieces).isascii()
+    assert tally.written >= len(pieces)
+    assert tally.estimated
+
+
+def test_what_the_upstream_reports_counts() -> None:
+    tally = Tally(["why?"])
+    tally.add("because")
+    assert (tally.read, tally.written, tally.cached, tally.estimated) == (5, 2, 0, True)
+    tally.report({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
+    assert (tally.read, tally.written, tally.cached, tally.estimated) == (9, 3, 4, False)
+    tally.report({"prompt_tokens": 1 << 62, "completion_tokens": "3"})
+    assert (tally.read, tally.written, tally.estimated) == (5, 2, True)
 
 
 def test_secrets_are_keys_and_credentials_in_addresses() -> None:

@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from gateway.passthrough.sse import EventReader, EventTooLong, data_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from services.llm.openai.events import EventReader, EventTooLong, data_of
 
 EVENTS = [b'data: {"a": 1}', b": comment", b"event: x\ndata: one\ndata: two", b"data: [DONE]"]
 
@@ -35,3 +36,25 @@ def test_an_event_without_end_is_refused() -> None:
 )
 def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
     assert data_of(event) == data
+
+
+STREAM = b": hi\r\ndata: one\n\nevent: x\ndata: two\ndata: more\r\n\r\n\n\ndata:three\n\n"
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=8))
+def test_the_data_does_not_depend_on_how_it_is_cut(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(STREAM)]
+    reader = EventReader()
+    found = [event for start, end in pairwise(edges) for event in reader.feed(STREAM[start:end])]
+    data = [data_of(event) for event in [*found, *reader.end()]]
+    assert [one for one in data if one] == [b"one", b"two\nmore", b"three"]
+
+
+@pytest.mark.parametrize("portions", [[b"x" * 11], [b"data: 1\n", b"data: 2\n"], [b"data: ", b"1234567"]])
+def test_an_event_has_a_longest(portions: list[bytes]) -> None:
+    reader = EventReader(longest=10)
+    *fitting, last = portions
+    for portion in fitting:
+        assert list(reader.feed(portion)) == []
+    with pytest.raises(EventTooLong):
+        list(reader.feed(last))

@@ -1,9 +1,9 @@
-"""The file of upstreams."""
-
-from pathlib import Path
+"""The older file of upstreams, read as a catalogue."""
 
 import pytest
-from gateway.passthrough.config import BadUpstreams, parse, read
+
+from services.llm.catalogue.file import BadCatalogue, CatalogueFile, key_of, parse
+from services.llm.endpoint import Endpoint, endpoint_of
 
 FULL = """
 models:
@@ -19,15 +19,15 @@ models:
   plain: {base_url: "http://127.0.0.1:9/v1"}
 """
 BAD = {
-    "not yaml": ("models: [", "models"),
+    "not yaml": ("models: [", "line 1: the file: not YAML"),
     "no mapping": ("[]", "the file"),
     "no models": ("{}", "models"),
     "no url": ("models: {a: {}}", "models.a.base_url"),
     "bad url": ("models: {a: {base_url: llm.example}}", "models.a.base_url"),
     "a query": ("models: {a: {base_url: 'https://x/v1?key=secret'}}", "models.a.base_url"),
-    "bad name": ("models: {'a b': {base_url: 'http://x'}}", "'a b'"),
+    "bad name": ("models: {'a b': {base_url: 'http://x'}}", "models.a b"),
     "unknown field": ("models: {a: {base_url: 'http://x', api_key: sk-secret}}", "models.a.api_key"),
-    "twice": ("models: {a: {base_url: 'http://x'}, a: {base_url: 'http://y'}}", "line 1: a is given twice"),
+    "twice": ("models: {a: {base_url: 'http://x'}, a: {base_url: 'http://y'}}", "models.a: this key is there twice"),
     "negative price": ("models: {a: {base_url: 'http://x', input_price: -1}}", "models.a.input_price"),
     "endless": ("models: {a: {base_url: 'http://x', timeout: .inf}}", "models.a.timeout"),
     "unset key": ("models: {a: {base_url: 'http://x', api_key_env: NONE}}", "NONE, which is not set"),
@@ -37,28 +37,37 @@ BAD = {
 }
 
 
+def endpoints(file: CatalogueFile, secrets: dict[str, str]) -> dict[str, Endpoint]:
+    return {entry.name: endpoint_of(entry, key_of(entry, secrets.get)) for entry in file.entries}
+
+
 def test_upstreams_are_read() -> None:
-    found = parse(FULL, "f", {"LLM_KEY": "sk-1 \n"}.get)
+    file = parse(FULL, "f")
+    found = endpoints(file, {"LLM_KEY": "sk-1 \n"})
     small, plain = found["small"], found["plain"]
     assert (small.url, small.model) == ("https://llm.example/v1/chat/completions", "small-2026")
-    assert (small.input_nanos, small.output_nanos, small.timeout) == (150_000_000, 600_000_000, 20)
+    assert (file.entries[0].price.input_nanos, file.entries[0].price.output_nanos) == (150_000_000, 600_000_000)
+    assert (small.timeout, small.first_byte_seconds, small.idle_seconds) == (20, 60, 60)
     assert (small.headers["authorization"], small.headers["x-team"]) == ("Bearer sk-1", "search")
-    assert (plain.model, plain.input_nanos, "authorization" in plain.headers) == ("plain", 0, False)
+    assert (plain.model, file.entries[1].price.input_nanos, "authorization" in plain.headers) == ("plain", 0, False)
+    assert all(entry.bare for entry in file.entries)
+
+
+def test_they_are_the_same_in_the_present_form() -> None:
+    old = parse(FULL, "f")
+    new = parse(old.rewritten, "g")
+    assert (new.entries, new.rewritten) == (old.entries, "")
 
 
 def test_a_key_is_not_shown() -> None:
-    assert "sk-1" not in repr(parse(FULL, "f", {"LLM_KEY": "sk-1"}.get))
+    found = endpoints(parse(FULL, "f"), {"LLM_KEY": "sk-1"})
+    assert found["small"].headers["authorization"] == "Bearer sk-1"
+    assert "sk-1" not in repr(found)
 
 
 @pytest.mark.parametrize(("text", "says"), BAD.values(), ids=BAD)
 def test_a_bad_file_is_refused(text: str, says: str) -> None:
-    with pytest.raises(BadUpstreams) as caught:
-        parse(text, "the.yaml", {"LINES": "a\nb"}.get)
-    assert str(caught.value).startswith("the.yaml: ")
+    with pytest.raises(BadCatalogue) as caught:
+        endpoints(parse(text, "the.yaml"), {"LINES": "a\nb"})
     assert says in str(caught.value)
     assert "secret" not in str(caught.value)
-
-
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadUpstreams, match=r"none\.yaml cannot be read"):
-        read(tmp_path / "none.yaml", lambda _: None)

@@ -10,9 +10,10 @@ import pytest
 
 from services.llm.catalogue.entry import Engine, Entry
 from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
+from services.llm.client import HttpClient
+from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece
-from services.llm.metrics import ModelMetrics
-from services.llm.openai.engine import OpenAiUpstream
+from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.tools.tool import Declaration
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import until
@@ -37,10 +38,11 @@ def url(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 @pytest.fixture
-async def upstream(url: str) -> AsyncIterator[OpenAiUpstream]:
-    made = OpenAiUpstream(Entry("small", Engine.OPENAI, model="tiny", base_url=url), "", ModelMetrics("small"))
-    yield made
-    await made.aclose()
+async def upstream(url: str) -> AsyncIterator[OpenAiEngine]:
+    client = HttpClient()
+    await client.open()
+    yield OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="tiny", base_url=url)))
+    await client.aclose()
 
 
 def asked(*messages: Message, **more: object) -> Generation:
@@ -51,7 +53,7 @@ def said(question: str) -> Message:
     return Message(Role.USER, question)
 
 
-async def generated(upstream: OpenAiUpstream, generation: Generation) -> tuple[str, list[Calls], Ended]:
+async def generated(upstream: OpenAiEngine, generation: Generation) -> tuple[str, list[Calls], Ended]:
     *pieces, ended = [piece async for piece in upstream.generate(generation)]
     assert isinstance(ended, Ended)
     text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
@@ -69,7 +71,7 @@ async def is_running(url: str, count: int) -> bool:
     return await figure(url, "num_requests_running") == count
 
 
-async def test_text_with_its_usage_and_confidence(upstream: OpenAiUpstream) -> None:
+async def test_text_with_its_usage_and_confidence(upstream: OpenAiEngine) -> None:
     text, _, ended = await generated(upstream, asked(said("Hello!"), confidence=True))
     assert text == "Hello! How can I help you?"
     assert (ended.finish, ended.tokens.read > 3, 3 < ended.tokens.written < 40) == (Finish.STOP, True, True)
@@ -77,7 +79,7 @@ async def test_text_with_its_usage_and_confidence(upstream: OpenAiUpstream) -> N
     assert 0.5 < ended.confidence <= 1
 
 
-async def test_a_call_and_the_answer_from_its_result(upstream: OpenAiUpstream) -> None:
+async def test_a_call_and_the_answer_from_its_result(upstream: OpenAiEngine) -> None:
     question = said("What is 17 times 23?")
     _, (calls,), ended = await generated(upstream, asked(question, tools=(CALCULATOR,)))
     (call,) = calls.calls
@@ -89,7 +91,7 @@ async def test_a_call_and_the_answer_from_its_result(upstream: OpenAiUpstream) -
     assert (text, none) == ("17 times 23 is 391.", [])
 
 
-async def test_a_schema_is_enforced(upstream: OpenAiUpstream) -> None:
+async def test_a_schema_is_enforced(upstream: OpenAiEngine) -> None:
     schema = {
         "type": "object", "required": ["name", "age"], "additionalProperties": False,
         "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
@@ -101,7 +103,7 @@ async def test_a_schema_is_enforced(upstream: OpenAiUpstream) -> None:
     assert json.loads(text) == {"name": "Ada", "age": 36}
 
 
-async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: OpenAiUpstream) -> None:
+async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: OpenAiEngine) -> None:
     with pytest.raises(DomainError) as caught:
         await generated(upstream, asked(said("mill " * CONTEXT)))
     error = caught.value
@@ -110,16 +112,18 @@ async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: Op
     assert int(error.details["prompt_tokens"]) > CONTEXT
 
 
-async def test_a_model_that_is_not_there(url: str) -> None:
-    other = OpenAiUpstream(Entry("small", Engine.OPENAI, model="huge", base_url=url), "", ModelMetrics("small"))
+async def test_a_model_that_is_not_there(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    client = HttpClient()
+    await client.open()
+    other = OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="huge", base_url=url)))
     with pytest.raises(DomainError) as caught:
         await anext(other.generate(asked(said("Hello!"))))
-    await other.aclose()
-    assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "UPSTREAM_MISCONFIGURED")
-    assert "'huge'" in caught.value.message
+    await client.aclose()
+    assert (caught.value.kind, caught.value.reason) == (Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED")
+    assert "'huge'" in caplog.records[-1].__dict__["hint"]
 
 
-async def test_who_leaves_stops_the_engine(upstream: OpenAiUpstream, url: str) -> None:
+async def test_who_leaves_stops_the_engine(upstream: OpenAiEngine, url: str) -> None:
     endless = Generation((said("Tell me a long story."),), sampling=Sampling(temperature=0, ignore_eos=True))
     before = await figure(url, "generation_tokens_total")
     async with aclosing(upstream.generate(endless)) as pieces:

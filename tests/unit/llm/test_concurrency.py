@@ -6,27 +6,27 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.llm.chat import Priority
-from services.llm.concurrency import Gate, ModelBusy
+from services.llm.concurrency import ConcurrencyLimit, ModelBusy
 from services.runtime.errors import Kind
 from tests.fakes.serving import until
 
 NOW, LATER = Priority.INTERACTIVE, Priority.BATCH
 
 
-def gate(limit: int = 1, queue: int = 2, seconds: float = 30) -> Gate:
-    return Gate("small", limit, queue, seconds)
+def gate(limit: int = 1, queue: int = 2, seconds: float = 30) -> ConcurrencyLimit:
+    return ConcurrencyLimit("small", limit, queue, seconds)
 
 
 class Visit:
     """Someone who wants in, and stays until told to go."""
 
-    def __init__(self, gate: Gate, priority: Priority = NOW) -> None:
+    def __init__(self, gate: ConcurrencyLimit, priority: Priority = NOW) -> None:
         self.inside = asyncio.Event()
         self.go = asyncio.Event()
         self.task = asyncio.create_task(self._visit(gate, priority))
 
-    async def _visit(self, gate: Gate, priority: Priority) -> None:
-        async with gate.pass_through(priority):
+    async def _visit(self, gate: ConcurrencyLimit, priority: Priority) -> None:
+        async with gate.place(priority):
             self.inside.set()
             await self.go.wait()
 
@@ -58,7 +58,7 @@ async def test_one_too_many_is_turned_away() -> None:
     visits = [Visit(one) for _ in range(3)]
     await until(lambda: one.waiting == 1)
     with pytest.raises(ModelBusy) as caught:
-        async with one.pass_through(NOW):
+        async with one.place(NOW):
             pass
     error = caught.value
     assert (error.kind, error.reason) == (Kind.RESOURCE_EXHAUSTED, "MODEL_BUSY")
@@ -71,18 +71,18 @@ async def test_one_too_many_is_turned_away() -> None:
 
 async def test_a_queue_of_none_turns_away_at_once() -> None:
     one = gate(queue=0)
-    async with one.pass_through(NOW):
+    async with one.place(NOW):
         with pytest.raises(ModelBusy):
-            await AsyncExitStack().enter_async_context(one.pass_through(NOW))
-    async with one.pass_through(NOW):
+            await AsyncExitStack().enter_async_context(one.place(NOW))
+    async with one.place(NOW):
         assert one.running == 1
 
 
 async def test_waiting_has_an_end() -> None:
     one = gate(seconds=0.01)
-    async with one.pass_through(NOW):
+    async with one.place(NOW):
         with pytest.raises(ModelBusy):
-            await AsyncExitStack().enter_async_context(one.pass_through(NOW))
+            await AsyncExitStack().enter_async_context(one.place(NOW))
         assert (one.running, one.waiting) == (1, 0)
 
 
@@ -119,6 +119,6 @@ async def test_who_gives_up_just_as_the_place_is_free_hands_it_on() -> None:
 async def test_what_fails_inside_gives_its_place_back() -> None:
     one = gate()
     with pytest.raises(RuntimeError):
-        async with one.pass_through(NOW):
+        async with one.place(NOW):
             raise RuntimeError
     assert one.running == 0
