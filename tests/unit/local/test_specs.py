@@ -198,7 +198,7 @@ def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> No
     with pytest.raises(BadOptions, match="cannot be read"):
         catalogue.check(made)
     file.write_text("models:\n  - name: a\n    generator: magic\n")
-    with pytest.raises(BadOptions, match=r"models.yaml, line 3: models.0.generator"):
+    with pytest.raises(BadOptions, match=r"models.yaml, line 3: models\[0\].generator"):
         catalogue.check(made)
     file.write_text("models: []")
     catalogue.check(made)
