@@ -19,7 +19,7 @@ VERBS = {
     "run": "start, watch, explain, decide and cancel runs; list them",
     "agents": "apply, list, compare and delete agents",
     "sessions": "list, show and delete conversations",
-    "models": "the models and agents that answer, with their prices",
+    "models": "the models and agents that answer, with their prices; check a catalogue's file",
     "tenants": "make, list, suspend and delete tenants",
     "projects": "make, list and delete projects",
     "users": "make, list, suspend and delete users",

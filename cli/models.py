@@ -1,24 +1,55 @@
 """`headworks models`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cli.errors import CliError
 from cli.target import Target, on_mesh
 
 NANOS = 1e9
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @on_mesh(30)
-def models(on: Target) -> None:
-    """List what answers: agents and the catalogue's bare models, with their prices per million tokens.
+@click.pass_context
+def models(ctx: click.Context, on: Target) -> None:
+    """List what answers: agents and the catalogue's models, with their prices per million tokens.
 
     \b
     Examples:
       headworks models
       headworks models --json | jq -r '.models[].id'
+      headworks models check models.yaml
     """
+    if ctx.invoked_subcommand is None:
+        _list(on)
+
+
+@models.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a catalogue's FILE without a mesh: every fault is named by its line and field.
+
+    Of a file of the older form, the same models in today's form are printed. The variables and the files of keys are
+    not looked at: they are those of the processes that ask the models.
+    """
+    from services.llm.catalogue.file import BadCatalogue, read
+
+    try:
+        found = read(file)
+    except BadCatalogue as error:
+        raise CliError(str(error)) from None
+    if found.rewritten:
+        click.echo(f"{file} is of an older form, which will go; in today's form it is", err=True)
+        click.echo(found.rewritten, nl=False)
+        return
+    bare = sum(entry.bare for entry in found.entries)
+    click.echo(f"{file} is right: {len(found.entries)} models, {bare} of them bare, default {found.default or 'none'}")
+
+
+def _list(on: Target) -> None:
     from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
     from cli.output import print_json, table, wide

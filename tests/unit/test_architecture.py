@@ -13,7 +13,14 @@ DOMAIN = (
     "services/retrieval/ingest", "services/retrieval/search",
     "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
     "services/runtime/language",
+    "services/llm/chat.py", "services/llm/generation.py", "services/llm/tokens.py", "services/llm/price.py",
+    "services/llm/catalogue/", "services/llm/openai/answer.py", "services/llm/openai/chunks.py",
+    "services/llm/openai/events.py", "services/llm/openai/request.py",
 )  # fmt: skip
+# What every service may use, and what each of these may not: the runtime uses nothing of the model plane.
+LIBRARIES = ("services.runtime", "services.llm")
+# The parts of the model plane that reach out: a domain module asks a handle, and none of these.
+REACHING = ("services.llm.client", "services.llm.triton", "services.llm.openai.engine", "services.llm.settings")
 # The parts of the runtime that know nothing of the wire.
 PURE = (
     "services.runtime.children",
@@ -59,19 +66,21 @@ def wrong_directions(root: Path) -> Iterator[str]:
     for name, tree in modules(root):
         parts = name.split("/")
         own = "gateway" if parts[0] == "gateway" else f"services.{parts[1].removesuffix('.py')}"
+        allowed = (own,) if own == "services.runtime" else (own, *LIBRARIES)
         for imported in imports(name, tree):
-            if within(imported, *PACKAGES) and not within(imported, own, "services.runtime") and imported != "services":
+            if within(imported, *PACKAGES) and not within(imported, *allowed) and imported != "services":
                 yield f"{name} imports {imported}"
 
 
 def wires_in_domain(root: Path) -> Iterator[str]:
-    """Imports of gRPC, of protobuf, or of a part of the runtime other than the PURE ones, by a domain module."""
+    """Imports of gRPC, of protobuf, of a part of the runtime other than the PURE ones, or of a part of the model plane
+    that is REACHING out, by a domain module."""
     for name, tree in modules(root):
         if name.startswith(DOMAIN):
             for imported in imports(name, tree):
                 wire = within(imported, "grpc", "google.protobuf", "headworks") or "_pb2" in imported
                 runtime = within(imported, "services.runtime") and not within(imported, *PURE)
-                if wire or (runtime and imported != "services.runtime"):
+                if wire or within(imported, *REACHING) or (runtime and imported != "services.runtime"):
                     yield f"{name} imports {imported}"
 
 
@@ -107,7 +116,15 @@ def test_the_project_keeps_the_rule(rule) -> None:  # type: ignore[no-untyped-de
 
 def test_there_is_something_to_look_at() -> None:
     names = [name for name, _ in modules(ROOT)]
-    for service in ("gateway", "services/runtime", "services/orchestrator", "services/retrieval", "services/control"):
+    services = ("runtime", "llm", "orchestrator", "retrieval", "control")
+    for service in ("gateway", *(f"services/{name}" for name in services)):
+        "gateway",
+        "services/runtime",
+        "services/llm",
+        "services/orchestrator",
+        "services/retrieval",
+        "services/control",
+    ):
         assert any(name.startswith(f"{service}/") for name in names)
     for domain in DOMAIN:
         assert any(name.startswith(domain) for name in names), f"{domain} is gone: look again at DOMAIN"
@@ -124,7 +141,12 @@ BAD = [
     ("wrong_directions", "services/orchestrator/runs/run.py", "from ...retrieval import model"),
     ("wrong_directions", "services/runtime/server.py", "from services.control import topology"),
     ("wrong_directions", "services/runtime/server.py", "from gateway.identity import keys"),
+    ("wrong_directions", "services/runtime/server.py", "from services.llm import tokens"),
+    ("wrong_directions", "services/llm/handle.py", "from services.orchestrator.runs import run"),
+    ("wrong_directions", "services/llm/handle.py", "import gateway.passthrough"),
     ("wires_in_domain", "services/orchestrator/runs/run.py", "import grpc"),
+    ("wires_in_domain", "services/orchestrator/agents/loop.py", "from services.llm.client import HttpClient"),
+    ("wires_in_domain", "services/orchestrator/agents/loop.py", "from services.llm.triton import protocol"),
     ("wires_in_domain", "services/orchestrator/rag/pipeline.py", "from grpc.aio import Channel"),
     ("wires_in_domain", "services/retrieval/ingest/split.py", "from headworks.retrieval.v1 import passage_pb2"),
     ("wires_in_domain", "services/retrieval/search/fuse.py", "import headworks.type.v1.span_pb2 as span"),
@@ -145,6 +167,10 @@ GOOD = [
     ("services/retrieval/store/a.py", "import qdrant_edge"),
     ("services/retrieval/store/b.py", "from qdrant_client import models"),
     ("services/control/settings.py", "import os\nos.environ['X']"),
+    ("gateway/passthrough/relay.py", "from services.llm.openai import events"),
+    ("services/models/llm/service.py", "from services.llm.triton import protocol"),
+    ("services/llm/client.py", "from services.runtime.errors import DomainError\nfrom services.llm import errors"),
+    ("services/orchestrator/agents/work.py", "from services.llm.handle import ModelHandle"),
 ]
 
 

@@ -1,0 +1,49 @@
+"""`headworks models check`: a catalogue's file, without a mesh."""
+
+from pathlib import Path
+
+import pytest
+
+from cli import main
+from services.llm.catalogue.file import parse
+
+GOOD = """
+default: small
+models:
+  - {name: small, generator: openai, base_url: "https://llm.example/v1", api_key_env: NOT_SET, bare: true}
+  - {name: own, generator: triton}
+"""
+
+
+def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(GOOD)
+    assert main.run(["models", "check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file} is right: 2 models, 1 of them bare, default small\n"
+
+
+def test_every_fault_of_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(GOOD + "    colour: red\n" + "currency: euro\n")
+    assert main.run(["models", "check", str(file)]) == 1
+    file.write_text(GOOD.replace("triton", "magic") + "currency: euro\n")
+    assert main.run(["models", "check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert "line 5: models[1].generator" in said
+    assert "line 6: currency" in said
+
+
+def test_a_file_of_the_older_form_is_printed_in_todays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "upstreams.yaml"
+    file.write_text("models:\n  small: {base_url: 'http://h/v1', input_price: 0.15, headers: {X-Team: search}}\n")
+    assert main.run(["models", "check", str(file)]) == 0
+    told = capsys.readouterr()
+    (entry,) = parse(told.out, "told").entries
+    assert (entry.name, entry.bare, entry.price.input_nanos, entry.headers) == (
+        "small", True, 150_000_000, {"x-team": "search"},
+    )  # fmt: skip
+    assert "older form" in told.err
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert main.run(["models", "check", str(tmp_path / "none.yaml")]) == 2
