@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.meshes import Mesh, running
-from tests.e2e.upstreams import catalogue_file, obeying
+from tests.e2e.upstreams import models_file, obeying
 
 CALLS = 200
 RUNNER = "name: runner\nmodel: upstream\ninstructions: Run code.\ntools: [python]\n"
@@ -20,8 +20,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("children")
     with obeying() as upstream:
         (folder / "runner.yaml").write_text(RUNNER)
-        catalogue = catalogue_file(folder / "models.yaml", upstream.url, "upstream")
-        env = {"HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(catalogue)}
+        catalogue = models_file(folder / "models.yaml", upstream.url, "upstream")
+        env = {"HEADWORKS_LLM_MODELS_FILE": str(catalogue)}
         with running(folder / "data", env=env) as mesh:
             applied = mesh.command("agents", "apply", str(folder / "runner.yaml"))
             assert applied.returncode == 0, applied.stdout + applied.stderr

@@ -94,7 +94,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[Mes
     with orders() as address:
         tools.write_text((ORDERS / "tools.yaml").read_text().replace("127.0.0.1:50051", address))
         env = {
-            "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(catalogue),
+            "HEADWORKS_LLM_MODELS_FILE": str(catalogue),
             "HEADWORKS_ORCHESTRATOR_TOOLS_FILE": str(tools),
         }
         with running(folder / "data", env=env) as mesh:

@@ -36,7 +36,7 @@ from tests.e2e.callers import (
     usage,
 )
 from tests.e2e.meshes import Mesh, running, wait_for
-from tests.e2e.upstreams import catalogue_file, obeying, upstreams_file
+from tests.e2e.upstreams import models_file, obeying
 from tests.fakes.openai_upstream import FakeOpenAi
 
 GUARDED, RUN, GUARDED_RUN = "guarded", "listed", "guarded-run"
@@ -62,11 +62,8 @@ def upstream() -> Iterator[FakeOpenAi]:
 def mesh(tmp_path_factory: pytest.TempPathFactory, upstream: FakeOpenAi) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("gateway")
     env = {
-        "HEADWORKS_GATEWAY_UPSTREAMS_FILE": str(
-            upstreams_file(folder / "upstreams.yaml", upstream.url, PASSED, GUARDED)
-        ),
-        "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(
-            catalogue_file(folder / "catalogue.yaml", upstream.url, RUN, GUARDED_RUN)
+        "HEADWORKS_LLM_MODELS_FILE": str(
+            models_file(folder / "models.yaml", upstream.url, RUN, GUARDED_RUN, bare=(PASSED, GUARDED))
         ),
         "HEADWORKS_GATEWAY_BUDGET_LEASE_SECONDS": str(LEASE_SECONDS),
     }

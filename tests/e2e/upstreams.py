@@ -77,15 +77,11 @@ def obeying() -> Iterator[FakeOpenAi]:
         loop.close()
 
 
-def upstreams_file(path: Path, url: str, *models: str) -> Path:
-    """Of models that the gateway passes on. Each answer is expected to have 16 tokens, which cost 2 a million."""
-    fields = {"base_url": url, "input_price": 1, "output_price": 2, "answer_tokens": 16}
-    path.write_text(json.dumps({"models": dict.fromkeys(models, fields)}))
-    return path
-
-
-def catalogue_file(path: Path, url: str, *models: str) -> Path:
-    """Of models that are asked in runs, at the same price."""
+def models_file(path: Path, url: str, *models: str, bare: Sequence[str] = ()) -> Path:
+    """A catalogue of models that are asked in runs, and of bare ones. Each answer of these is expected to have 16 tokens;
+    a million costs 1 read and 2 written."""
     fields: dict[str, Any] = {"generator": "openai", "base_url": url, "price": {"input": 1, "output": 2}}
-    path.write_text(json.dumps({"models": [{"name": name, **fields} for name in models]}))
+    runs = [{"name": name, **fields} for name in models]
+    entries = [*runs, *({"name": name, "bare": True, "answer_tokens": 16, **fields} for name in bare)]
+    path.write_text(json.dumps({"models": entries}))
     return path
