@@ -63,7 +63,7 @@ class Tally:
     def add(self, text: str) -> None:
         """Count a piece of the answer."""
         self._pieces += 1
-        self._weight += _weight(text)
+        self._weight += 3 * len(text) if text.isascii() else _weight(text)
 
     def report(self, usage: Any) -> None:
         """Take what the upstream reports; the last report counts."""

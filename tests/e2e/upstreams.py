@@ -78,7 +78,7 @@ def obeying() -> Iterator[FakeOpenAi]:
 
 
 def models_file(path: Path, url: str, *models: str, bare: Sequence[str] = ()) -> Path:
-    """A catalogue of models that are asked in runs, and of bare ones. Each answer of these is expected to have 16 tokens;
+    """A catalogue of models that are asked in runs, and of bare ones, whose answers are expected to have 16 tokens;
     a million costs 1 read and 2 written."""
     fields: dict[str, Any] = {"generator": "openai", "base_url": url, "price": {"input": 1, "output": 2}}
     runs = [{"name": name, **fields} for name in models]

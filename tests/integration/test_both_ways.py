@@ -210,7 +210,7 @@ def content(choice: dict[str, Any]) -> str:
     return found if isinstance(found, str) else "".join(item["text"] for item in found)
 
 
-def table(lines: list[Line]) -> Any:
+def table(lines: list[Line]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("behaviour", "made"), [line[1:] for line in lines], ids=[line[0] for line in lines])
 
 
