@@ -8,11 +8,10 @@ from contextlib import aclosing
 
 from services.llm.chat import Choice
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_prompt
 from services.orchestrator.agents.limits import SECONDS
 from services.orchestrator.tools.tool import ToolCall
 
-CHARACTERS_A_TOKEN = 4
-"""An estimate, for text whose tokens nobody has counted."""
 MOST_CALLS = 128
 """Of one answer; those after them are left out."""
 
@@ -54,7 +53,7 @@ async def bounded(
 
 def longest(tokens: int) -> int:
     """Characters of an answer that was allowed so many tokens, at most."""
-    return CHARACTERS_A_TOKEN * (2 * tokens + 16)
+    return CHARACTERS_PER_TOKEN * (2 * tokens + 16)
 
 
 def length(piece: Said) -> int:
@@ -68,8 +67,8 @@ def length(piece: Said) -> int:
 
 def given_up(generation: Generation, text: str) -> Ended:
     """The end of a generation that was broken off, whose tokens can only be guessed."""
-    read = sum(len(message.content) for message in generation.messages) // CHARACTERS_A_TOKEN
-    return Ended(Finish.LENGTH, Tokens(read, len(text) // CHARACTERS_A_TOKEN))
+    read = estimate_prompt(message.content for message in generation.messages)
+    return Ended(Finish.LENGTH, Tokens(read, estimate(text)))
 
 
 def permitted(generation: Generation, calls: Sequence[ToolCall]) -> list[ToolCall]:
