@@ -54,7 +54,7 @@ class Passthrough:
         """The completion as server-sent events; its end goes out once it is booked. An error before the first of them
         is raised like any other; so is one after it, when the caller of this tells of it in an event."""
         call = _Call(self._handles[asked.model], Spending(asked.texts), meter)
-        relay = Relay(call.handle.engine.endpoint, call.tally, asked.include_usage, screen)
+        relay = Relay(call.handle.endpoint, call.tally, asked.include_usage, screen)
         with call:
             out, reason = b"", ""
             async with call.handle.post(asked.wire(call.handle.entry), seconds) as answer:
@@ -103,7 +103,7 @@ class _Call:
 
     def read(self, whole: bytes) -> Chunk:
         """Raises UpstreamBroken for what is no completion."""
-        found = completion(self.handle.engine.endpoint, whole)
+        found = completion(self.handle.endpoint, whole)
         self.tally.take([found])
         return found
 
@@ -121,7 +121,7 @@ async def _portions(call: _Call, answer: Reply, relay: Relay) -> AsyncGenerator[
     """What may go out, portion by portion; the last one when `relay` is done. An upstream that does not stream has its
     whole answer as one event."""
     if answer.is_json:
-        whole = completion(call.handle.engine.endpoint, await answer.whole())
+        whole = completion(call.handle.endpoint, await answer.whole())
         yield relay.take(_as_events(whole))
         return
     async with aclosing(answer.portions()) as portions:

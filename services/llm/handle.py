@@ -9,6 +9,7 @@ from services.llm.catalogue.entry import Capability, Entry
 from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import Reply
 from services.llm.concurrency import ConcurrencyLimit
+from services.llm.endpoint import Endpoint
 from services.llm.generation import Calls, Ended, Generation, Generator, Piece
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
@@ -38,6 +39,11 @@ class BareHandle:
 
     entry: Entry
     engine: OpenAiEngine
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """For errors: what they name, and what they must not show."""
+        return self.engine.endpoint
 
     def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[Reply]:
         """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
