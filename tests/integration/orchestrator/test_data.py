@@ -30,7 +30,7 @@ from services.orchestrator.sessions.store import SessionStore
 from services.runtime.identity import IDENTITY_KEY, Identity
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
-from tests.fakes.serving import channel_for
+from tests.fakes.serving import channel_for, until
 from tests.integration.orchestrator.conftest import OpenExecutor
 
 EVERYTHING = set(What)
@@ -50,7 +50,7 @@ class World:
 
     async def ask(self, subject: str, words: str, session: str = "", tenant: str = "acme") -> Run:
         run = await self.start(subject, words, session, tenant)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await run.ended()
         return run
 
@@ -182,7 +182,7 @@ async def test_what_is_old_is_erased(make_world: MakeWorld) -> None:
     agent.release.clear()
     held = await world.start("ann", "held", "old")
     assert await world.erase(Whose("acme", "", between)) == (1, 0, 0, 0)
-    assert held.id in world.runs()
+    await until(lambda: held.id in world.runs())
     agent.release.set()
     await held.ended()
     assert await world.erase(Whose("acme", "", held.create_time + 100), {What.SESSIONS}) == (0, 2, 6, 0)

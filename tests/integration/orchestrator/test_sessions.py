@@ -45,7 +45,7 @@ async def start(executor: Executor, text: str, session: str = "s", tenant: str =
 
 async def ask(executor: Executor, text: str, session: str = "s", tenant: str = "acme") -> Run:
     run = await start(executor, text, session, tenant)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await run.ended()
     return run
 

@@ -186,7 +186,7 @@ async def test_idle_grants_are_given_back(records_url: str) -> None:
         budget = await one.budget(100_000)
         await one.call(10, 10)
         assert await one.held(budget) > 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await one.held(budget):
                 await asyncio.sleep(0.05)
         assert await one.spent(budget) == 10
@@ -246,7 +246,7 @@ async def test_a_caller_that_leaves_while_it_is_settled_is_settled(records_url: 
             settling.cancel()
             await asyncio.gather(settling, return_exceptions=True)
             assert settling.cancelled()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await one.spent(budget) != 50 or await one.held(budget):
                 await asyncio.sleep(0.05)
         await one.call(50, 50)
@@ -270,7 +270,7 @@ async def test_a_stream_that_is_released_leaves_nothing_spent(records_url: str) 
         budget = await one.budget(100)
         stream = await one.budgets.reserve(WHO, "rag", Cost(100))
         stream.take(Cost(60))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await used_by_streams(one) != 60:
                 await asyncio.sleep(0.05)
             stream.release()

@@ -54,7 +54,7 @@ async def test_what_a_killed_process_held_is_free_after_its_lease(records_url: s
         finally:
             victim.send_signal(signal.SIGKILL)
             await victim.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await one.held(budget):
                 await asyncio.sleep(0.05)
         assert await one.spent(budget) == 60
@@ -68,7 +68,7 @@ async def test_a_process_that_stalled_beyond_its_lease_counts_nothing_twice(reco
         await quick.budgets.reload()
         reservation = await slow.budgets.reserve(WHO, "rag", Cost(100))
         reservation.take(Cost(60))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 async with quick.database.write() as connection:
                     found = await connection.exec_driver_sql("SELECT used FROM budget_grants")
@@ -91,7 +91,7 @@ async def test_a_settled_stream_is_not_counted_again_when_its_process_dies(recor
         streams = [await dies.budgets.reserve(WHO, "rag", Cost(100)) for _ in range(2)]
         for stream in streams:
             stream.take(Cost(60))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await _used(lives) != 120:
                 await asyncio.sleep(0.05)
         await settle(streams[0], 70)
@@ -118,7 +118,7 @@ async def test_a_stream_beyond_its_lease_asks_before_it_goes_on(postgres_server:
         reservation = await one.budgets.reserve(WHO, "rag", Cost(100))
         assert reservation.take(Cost(10))
         postgres_server.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while reservation.take(Cost(10)):
                 await asyncio.sleep(0.05)
         with pytest.raises(RecordsUnavailable):
@@ -171,7 +171,7 @@ async def test_the_books_are_right_after_the_database_was_gone(postgres_server: 
         assert await one.spent(budget) == used
         calls = [row async for row in one.usage.each_call(Wanted())]
         assert sum(row.prompt_tokens for row in calls) == used
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await one.held(budget):
                 await asyncio.sleep(0.1)
         assert await one.spent(budget) == used

@@ -120,7 +120,7 @@ async def test_rotation_overlaps_and_ends(
         except Unauthenticated:
             return True
 
-    await until(over, 3)
+    await until(over, 60)
     assert await whose(replica, new.secret)
 
 
