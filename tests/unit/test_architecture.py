@@ -15,7 +15,7 @@ DOMAIN = (
     "services/runtime/language",
 )  # fmt: skip
 # The parts of the runtime that know nothing of the wire.
-PURE = ("services.runtime.children", "services.runtime.errors", "services.runtime.language")
+PURE = ("services.runtime.children", "services.runtime.errors", "services.runtime.language", "services.runtime.records")
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}
 ENVIRONMENT = (

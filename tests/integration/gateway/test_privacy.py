@@ -14,7 +14,6 @@ from headworks.orchestrator.v1 import data_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc
 
-import gateway.records.schema  # noqa: F401 (all tables are made)
 from gateway.privacy.caller import OwnCalls
 from gateway.privacy.erasures import ErasureStore
 from gateway.privacy.holders import runs

@@ -4,9 +4,9 @@ import time
 
 from sqlalchemy import delete
 
-from gateway.privacy.tables import LEASES
-from gateway.records.database import Database
-from gateway.records.upsert import upsert
+from services.runtime.records.database import Database
+from services.runtime.records.tables import LEASES
+from services.runtime.records.upsert import upsert
 
 
 class Lease:

@@ -23,7 +23,7 @@ class RecordsUnavailable(Unavailable):
 
     reason = "RECORDS_UNAVAILABLE"
 
-    def __init__(self, message: str = "the gateway's records cannot be reached", /, **details: str) -> None:
+    def __init__(self, message: str = "the records cannot be reached", /, **details: str) -> None:
         super().__init__(message, **details)
 
 

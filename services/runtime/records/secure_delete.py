@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 
 @asynccontextmanager

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.records.database import Database
-from gateway.records.many import Many
-from tests.unit.gateway.records.conftest import NOTES, notes_in
+from services.runtime.records.database import Database
+from services.runtime.records.many import Many
+from tests.unit.runtime.records.conftest import NOTES, notes_in
 
 INSERT = Many(insert(NOTES))
 APPEND = Many(update(NOTES).where(NOTES.c.id == bindparam("of")).values(text=NOTES.c.text + bindparam("more")))

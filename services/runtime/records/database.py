@@ -1,4 +1,4 @@
-"""The one database of the gateway: SQLite in a file, or PostgreSQL."""
+"""The one database of a service: SQLite in a file, or PostgreSQL."""
 
 import asyncio
 import copy
@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.records.checkpoint import Checkpointer
-from gateway.records.engine import open_engines, parse, sqlite_file
-from gateway.records.errors import RecordsUnavailable, cause_of, translated
-from gateway.records.migrate import migrate as bring_up_to_date
+from services.runtime.records.checkpoint import Checkpointer
+from services.runtime.records.engine import open_engines, parse, sqlite_file
+from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
+from services.runtime.records.migrate import migrate as bring_up_to_date
+from services.runtime.records.schema import Schema
 
 LOG = logging.getLogger(__name__)
 MIGRATION_SECONDS = 120.0
@@ -22,11 +23,12 @@ class Database:
     """Connections to the records. `timeout`: seconds that one transaction may take, waiting included.
     `checkpoint_seconds`: how often SQLite's log is moved into the database."""
 
-    def __init__(self, url: str, *, timeout: float = 5.0, checkpoint_seconds: float = 1.0) -> None:
+    def __init__(self, url: str, schema: Schema, *, timeout: float = 5.0, checkpoint_seconds: float = 1.0) -> None:
+        self.schema = schema
         self._url = parse(url)
         self._timeout = timeout
         self._checkpoint_seconds = checkpoint_seconds
-        self._engines = open_engines(self._url, timeout)
+        self._engines = open_engines(self._url, timeout, f"headworks-{schema.service}")
         self._checkpointer: Checkpointer | None = None
         self._gone: set[AsyncEngine] = set()
         self._before_commit: Observer | None = None
@@ -48,7 +50,7 @@ class Database:
         path = sqlite_file(self._url)
         if migrate:
             async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
-                await bring_up_to_date(connection)
+                await bring_up_to_date(connection, self.schema)
         if path is not None:
             self._checkpointer = Checkpointer(path, self._checkpoint_seconds)
             await self._checkpointer.open()

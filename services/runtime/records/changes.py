@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.tables import REVISIONS
-from gateway.records.upsert import upsert
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.tables import REVISIONS
+from services.runtime.records.upsert import upsert
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.records.changes import Changes, bump
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.changes import Changes, bump
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
 from tests.fixtures.processes import Postgres
-from tests.unit.gateway.records.conftest import open_database
+from tests.unit.runtime.records.conftest import open_database
 
 
 class Follower:
@@ -44,7 +45,7 @@ def following(database: Database, *followers: tuple[str, Callable[[], Awaitable[
 
 
 async def test_reloads_at_the_start_and_what_changed(records_url: str, database: Database) -> None:
-    other = Database(records_url)
+    other = Database(records_url, SCHEMA)
     keys, limits = Follower(), Follower()
     changes = following(database, ("keys", keys), ("limits", limits))
     await changes.open()

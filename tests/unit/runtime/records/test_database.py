@@ -9,13 +9,14 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
-from gateway.records.engine import parse
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.metadata import new_id
-from gateway.records.tables import REVISIONS
+from gateway.metadata import new_id
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.database import Database
+from services.runtime.records.engine import parse
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.tables import REVISIONS
 from tests.fixtures.processes import Postgres
-from tests.unit.gateway.records.conftest import NOTES, notes_in, open_database
+from tests.unit.runtime.records.conftest import NOTES, notes_in, open_database
 
 
 async def test_commits_at_the_end_and_undoes_what_an_error_ends(database: Database) -> None:
@@ -88,7 +89,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 async def test_two_processes_share_a_database(records_url: str, database: Database) -> None:
-    other = Database(records_url)
+    other = Database(records_url, SCHEMA)
     await other.open()
     try:
         await asyncio.gather(*(_add(base, n) for n in range(40) for base in [database if n % 2 else other]))
@@ -103,7 +104,7 @@ async def _add(database: Database, number: int) -> None:
 
 
 async def test_replicas_may_migrate_at_the_same_time(records_url: str) -> None:
-    replicas = [Database(records_url) for _ in range(4)]
+    replicas = [Database(records_url, SCHEMA) for _ in range(4)]
     try:
         await asyncio.gather(*(replica.open() for replica in replicas))
         async with replicas[0].read() as connection:
@@ -126,7 +127,7 @@ async def test_a_transaction_that_takes_too_long_is_given_up(records_url: str) -
 
 
 async def test_a_lock_that_is_held_for_too_long_is_an_outage(records_url: str) -> None:
-    holder, waiter = await open_database(records_url), Database(records_url, timeout=0.2)
+    holder, waiter = await open_database(records_url), Database(records_url, SCHEMA, timeout=0.2)
     try:
         async with holder.write() as connection:
             await connection.execute(insert(NOTES).values(id=1, text="x"))
@@ -148,7 +149,7 @@ async def test_says_once_that_the_database_is_gone(
     await asyncio.to_thread(postgres_server.start)
     for _ in range(2):
         await notes_in(database)
-    said = [record.message for record in caplog.records if record.name == "gateway.records.database"]
+    said = [record.message for record in caplog.records if record.name == "services.runtime.records.database"]
     assert said == ["the records cannot be reached", "the records can be reached again"]
     assert all(getattr(record, "error", "x") for record in caplog.records)
     await database.aclose()

@@ -39,9 +39,10 @@ def parse(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def open_engines(url: URL, timeout: float) -> Engines:
-    """Engines whose statements wait at most `timeout` seconds for a lock, a connection or an answer."""
-    return _sqlite(url, timeout) if url.get_backend_name() == "sqlite" else _postgres(url, timeout)
+def open_engines(url: URL, timeout: float, name: str = "headworks") -> Engines:
+    """Engines whose statements wait at most `timeout` seconds for a lock, a connection or an answer. `name`: what
+    PostgreSQL is to call the connections."""
+    return _sqlite(url, timeout) if url.get_backend_name() == "sqlite" else _postgres(url, timeout, name)
 
 
 def sqlite_file(url: URL) -> Path | None:
@@ -81,8 +82,8 @@ def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> Non
         connection.connection.run_async(lambda driver: driver.execute(begin))
 
 
-def _postgres(url: URL, timeout: float) -> Engines:
-    server = {"application_name": "headworks-gateway", "lock_timeout": str(int(timeout * 1000)), "jit": "off"}
+def _postgres(url: URL, timeout: float, name: str) -> Engines:
+    server = {"application_name": name, "lock_timeout": str(int(timeout * 1000)), "jit": "off"}
     told = {"timeout": timeout, "command_timeout": timeout, "server_settings": server}
     engine = create_async_engine(
         url,

@@ -11,12 +11,12 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Writer
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Writer
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
-from tests.unit.gateway.records.conftest import NOTES, NoteSink, notes_in, open_database
+from tests.unit.runtime.records.conftest import NOTES, NoteSink, notes_in, open_database
 
 
 class StrictSink:

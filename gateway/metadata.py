@@ -9,17 +9,9 @@ from contextvars import ContextVar
 
 from sqlalchemy import MetaData
 
-# Names that migrations on every database can rely on.
-METADATA = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from services.runtime.records.schema import NAMES
 
+METADATA = MetaData(naming_convention=NAMES)
 
 _made: ContextVar[list[str]] = ContextVar("made")
 

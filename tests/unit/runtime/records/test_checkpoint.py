@@ -7,10 +7,11 @@ import aiosqlite
 import pytest
 from sqlalchemy import insert
 
-from gateway.records.checkpoint import Checkpointer
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.checkpoint import Checkpointer
+from services.runtime.records.database import Database
 from tests.fakes.serving import until
-from tests.unit.gateway.records.conftest import METADATA, NOTES, notes_in
+from tests.unit.runtime.records.conftest import METADATA, NOTES, notes_in
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ async def connection(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 async def filled(path: Path, rows: int = 2_000) -> Database:
     """Nothing was moved into the database but by its owner's Checkpointer, which is not at work yet."""
-    database = Database(f"sqlite:///{path}", checkpoint_seconds=3600)
+    database = Database(f"sqlite:///{path}", SCHEMA, checkpoint_seconds=3600)
     await database.open()
     async with database.write() as connection:
         await connection.run_sync(METADATA.create_all)
@@ -60,7 +61,7 @@ async def test_a_log_that_grew_too_large_is_emptied(path: Path, connection: aios
 
 
 async def test_is_at_work_while_the_database_is_open(path: Path) -> None:
-    database = Database(f"sqlite:///{path}", checkpoint_seconds=0.01)
+    database = Database(f"sqlite:///{path}", SCHEMA, checkpoint_seconds=0.01)
     await database.open()
     async with database.write() as connection:
         await connection.run_sync(METADATA.create_all)

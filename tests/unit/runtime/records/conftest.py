@@ -7,7 +7,8 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.database import Database
 
 METADATA = MetaData()
 NOTES = Table(
@@ -38,7 +39,7 @@ async def notes_in(database: Database) -> dict[int, str]:
 
 async def open_database(url: str, timeout: float = 5.0) -> Database:
     """The records, with the table of notes beside their own."""
-    opened = Database(url, timeout=timeout)
+    opened = Database(url, SCHEMA, timeout=timeout)
     await opened.open()
     async with opened.write() as connection:
         await connection.run_sync(METADATA.create_all)

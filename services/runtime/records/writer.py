@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.metrics import COMMIT_SECONDS, LOST, WAITING
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.metrics import writer_metrics
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class Writer:
 
     def __init__(self, database: Database, *, limit: int = 20_000, batch: int = 1_000, patience: float = 10.0) -> None:
         self._database = database
+        self._metrics = writer_metrics(database.schema.service)
         self._limit = limit
         self._batch = batch
         self._patience = patience
@@ -72,7 +73,7 @@ class Writer:
     def put_together(self, puts: Iterable[Put]) -> "asyncio.Future[None]":
         """The same for several items, in one transaction."""
         if self._closed or len(self._waiting) >= self._limit:
-            raise RecordsUnavailable("the gateway has more to record than the database takes")
+            raise RecordsUnavailable("there is more to record than the database takes")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Entry(tuple(puts), done, loop.time()))
@@ -94,10 +95,10 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                WAITING.set(len(self._waiting))
+                self._metrics.waiting.set(len(self._waiting))
                 count = min(self._batch, len(self._waiting))
                 await self._write([self._waiting.popleft() for _ in range(count)])
-            WAITING.set(0)
+            self._metrics.waiting.set(0)
 
     async def _write(self, entries: Sequence[_Entry]) -> None:
         """All at once; those that something is wrong with are found by writing each alone."""
@@ -137,13 +138,13 @@ class Writer:
         for entry in entries:
             for sink, item in entry.puts:
                 by_sink.setdefault(id(sink), (sink, []))[1].append(item)
-        with COMMIT_SECONDS.time():
+        with self._metrics.commit_seconds.time():
             async with self._database.write() as connection:
                 for sink, items in sorted(by_sink.values(), key=_turn):
                     await sink.write(connection, items)
 
     def _fail(self, entries: Sequence[_Entry], error: Exception) -> None:
-        LOST.inc(len(entries))
+        self._metrics.lost.inc(len(entries))
         LOG.error("records were not written", extra={"records": len(entries), "error": type(error).__name__})
         for entry in entries:
             if not entry.done.done():
