@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.runtime.records.checkpoint import Checkpointer
 from services.runtime.records.engine import open_engines, parse, sqlite_file
 from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
+from services.runtime.records.kept import KeptConnection
+from services.runtime.records.many import Check, Step, execute_all, sqlite_transaction
 from services.runtime.records.migrate import migrate as bring_up_to_date
 from services.runtime.records.schema import Schema
 
@@ -29,6 +31,7 @@ class Database:
         self._timeout = timeout
         self._checkpoint_seconds = checkpoint_seconds
         self._engines = open_engines(self._url, timeout, f"headworks-{schema.service}")
+        self._kept = KeptConnection(self._engines.writing)
         self._checkpointer: Checkpointer | None = None
         self._gone: set[AsyncEngine] = set()
         self._before_commit: Observer | None = None
@@ -59,6 +62,7 @@ class Database:
         if self._checkpointer is not None:
             await self._checkpointer.aclose()
             self._checkpointer = None
+        await self._kept.aclose()
         for engine in {self._engines.reading, self._engines.writing}:
             await engine.dispose()
 
@@ -77,12 +81,31 @@ class Database:
             if self._before_commit is not None:
                 await self._before_commit(connection)
 
+    async def execute(self, steps: Sequence[Step], check: Check) -> None:
+        """Execute statements in a transaction of their own, undone where `check` raises. Raises RecordsUnavailable."""
+        if self._before_commit is not None or self.dialect != "sqlite":
+            async with self.write() as connection:
+                check(await execute_all(connection, steps))
+            return
+        async with self._reached(self._engines.writing, self._timeout), self._kept.hold() as connection:
+            await sqlite_transaction(connection, steps, check)
+
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:
+        async with self._reached(engine, seconds):
+            if engine is self._engines.writing and self.dialect == "sqlite":
+                async with self._kept.hold() as connection, connection.begin():
+                    yield connection
+            else:
+                async with engine.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def _reached(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[None]:
         try:
             with translated():
-                async with asyncio.timeout(seconds), engine.begin() as connection:
-                    yield connection
+                async with asyncio.timeout(seconds):
+                    yield
         except RecordsUnavailable as error:
             self._note(engine, error)
             raise

@@ -1,43 +1,37 @@
-"""A statement that is executed again and again: compiled once, and one call into the driver for all its rows."""
+"""Statements that are executed again and again: compiled once, and one step into the driver for all their rows."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.expression import Executable
 
+Values: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = list[tuple[Any, ...]]
+
 
 class Many:
-    """Its parameters are plain numbers and text, and are named in `rows`."""
+    """Its parameters are plain numbers, text and bytes, and are named in `rows`."""
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
+        self.reads = isinstance(statement, Select)
         self._compiled: dict[str, tuple[str, Sequence[str]]] = {}
 
-    async def execute(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
         """Execute it for all rows, in their order; nothing is known of how many it changed."""
-        sql, names = self._sql(connection.dialect)
-        values = [tuple([row[name] for name in names]) for row in rows]
-        if connection.dialect.name != "sqlite":
-            await connection.exec_driver_sql(sql, values)
-            return
-        with _as_the_engine_says(connection, sql):
-            await (await _driver(connection)).executemany(sql, values)
+        await execute_all(connection, ((self, rows),))
 
-    async def fetch(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    async def fetch(self, connection: AsyncConnection, values: Values) -> Rows:
         """The rows of a select."""
-        sql, names = self._sql(connection.dialect)
-        given = tuple([values[name] for name in names])
-        if connection.dialect.name != "sqlite":
-            return [tuple(row) for row in await connection.exec_driver_sql(sql, given)]
-        with _as_the_engine_says(connection, sql):
-            return list(await (await _driver(connection)).execute_fetchall(sql, given))
+        return (await execute_all(connection, ((self, (values,)),)))[0]
 
-    def _sql(self, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    def sql(self, dialect: Dialect) -> tuple[str, Sequence[str]]:
+        """The statement in the dialect's words, and the names of its parameters in their order."""
         known = self._compiled.get(dialect.name)
         if known is None:
             compiled: Any = self._statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # a statement
@@ -45,17 +39,77 @@ class Many:
         return known
 
 
-async def _driver(connection: AsyncConnection) -> Any:
-    """The driver has a thread, and each step of a cursor is a way there and back: what is asked of it is one step."""
-    raw = await connection.get_raw_connection()
-    return raw.driver_connection
+Step: TypeAlias = tuple[Many, Sequence[Values]]
+
+
+# May raise for what selects found: then nothing is written.
+Check: TypeAlias = Callable[[list[Rows]], None]
+_Script: TypeAlias = Sequence[tuple[bool, str, list[tuple[Any, ...]]]]
+T = TypeVar("T")
+
+
+async def execute_all(connection: AsyncConnection, steps: Sequence[Step]) -> list[Rows]:
+    """Execute statements one after the other, each for all its rows; returns the rows of the selects among them, which
+    have one row of parameters each. On SQLite it is one step of the driver's thread."""
+    script = _script(steps, connection.dialect)
+    if connection.dialect.name == "sqlite":
+        return await _in_thread(connection, _run, script)
+    found: list[Rows] = []
+    for reads, sql, values in script:
+        if reads:
+            found.append([tuple(row) for row in await connection.exec_driver_sql(sql, values[0])])
+        else:
+            await connection.exec_driver_sql(sql, values)
+    return found
+
+
+async def sqlite_transaction(connection: AsyncConnection, steps: Sequence[Step], check: Check) -> None:
+    """A whole transaction in one step of the driver's thread, on a connection that has none. It is undone where `check`
+    raises, and goes on to its end where its waiter is cancelled."""
+    await _in_thread(connection, _transaction, _script(steps, connection.dialect), check)
+
+
+def _script(steps: Sequence[Step], dialect: Dialect) -> _Script:
+    script = []
+    for many, rows in steps:
+        sql, names = many.sql(dialect)
+        script.append((many.reads, sql, [tuple([row[name] for name in names]) for row in rows]))
+    return script
+
+
+async def _in_thread(connection: AsyncConnection, function: Callable[..., T], *arguments: Any) -> T:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    with _as_the_engine_says(connection):
+        # In public the driver has a step for each statement only: a way to its thread and back every time.
+        result: T = await driver._execute(function, driver._conn, *arguments)
+        return result
+
+
+def _run(connection: sqlite3.Connection, script: _Script) -> list[Rows]:
+    found: list[Rows] = []
+    for reads, sql, values in script:
+        if reads:
+            found.append(connection.execute(sql, values[0]).fetchall())
+        else:
+            connection.executemany(sql, values)
+    return found
+
+
+def _transaction(connection: sqlite3.Connection, script: _Script, check: Check) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        check(_run(connection, script))
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 @contextmanager
-def _as_the_engine_says(connection: AsyncConnection, sql: str) -> Iterator[None]:
+def _as_the_engine_says(connection: AsyncConnection) -> Iterator[None]:
     """Raises DBAPIError for the driver's own errors."""
     try:
         yield
     except sqlite3.Error as error:
         dialect = connection.dialect
-        raise DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect) from error
+        raise DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect) from error

@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.many import Rows, Step, execute_all
 from services.runtime.records.metrics import writer_metrics
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 RETRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class NothingWritten(Exception):
+    """Raised by a sink that may not write any more: all that was to be written in its transaction fails at once."""
 
 
 class Sink(Protocol[T_contra]):
@@ -32,6 +38,22 @@ class Sink(Protocol[T_contra]):
     async def write(self, connection: AsyncConnection, items: Sequence[T_contra]) -> None:
         """Write the items in their order, within the transaction of `connection`."""
         ...
+
+
+class ScriptSink(ABC, Generic[T]):
+    """A sink whose statements are known beforehand: alone in a transaction it takes one step of the driver."""
+
+    @abstractmethod
+    def steps(self, items: Sequence[T]) -> Sequence[Step]:
+        """The statements that write the items."""
+
+    @abstractmethod
+    def check(self, found: list[Rows]) -> None:
+        """Raise for what the selects among them found, where nothing is to be written."""
+
+    async def write(self, connection: AsyncConnection, items: Sequence[T]) -> None:
+        """See Sink."""
+        self.check(await execute_all(connection, self.steps(items)))
 
 
 Put = tuple[Sink[Any], Any]
@@ -52,14 +74,24 @@ def _turn(batch: tuple[Sink[Any], list[Any]]) -> int:
 
 class Writer:
     """Writes items in the order in which they come. `limit`: entries that may wait; `batch`: those in one transaction;
-    `patience`: seconds that an entry waits for a database that is gone before its writer is told."""
+    `patience`: seconds that an entry waits for a database that is gone before its writer is told; `failing` is called
+    after each attempt that fails for that."""
 
-    def __init__(self, database: Database, *, limit: int = 20_000, batch: int = 1_000, patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limit: int = 20_000,
+        batch: int = 1_000,
+        patience: float = 10.0,
+        failing: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._metrics = writer_metrics(database.schema.service)
         self._limit = limit
         self._batch = batch
         self._patience = patience
+        self._failing = failing
         self._waiting: deque[_Entry] = deque()
         self._wake = asyncio.Event()
         self._closed = False
@@ -83,9 +115,11 @@ class Writer:
     async def open(self) -> None:
         self._task = asyncio.create_task(self._run(), name="records-writer")
 
-    async def aclose(self) -> None:
-        """Write what there is, for as long as patience lasts."""
+    async def aclose(self, patience: float | None = None) -> None:
+        """Write what there is, for as long as patience lasts, the writer's or this one."""
         self._closed = True
+        if patience is not None:
+            self._patience = patience
         self._wake.set()
         if self._task is not None:
             await self._task
@@ -104,7 +138,7 @@ class Writer:
         """All at once; those that something is wrong with are found by writing each alone."""
         try:
             await self._patiently(entries)
-        except RecordsUnavailable as error:
+        except (RecordsUnavailable, NothingWritten) as error:
             self._fail(entries, error)
         except Exception as error:
             if len(entries) == 1:
@@ -121,14 +155,15 @@ class Writer:
     async def _patiently(self, entries: Sequence[_Entry]) -> None:
         """Try again while the database is gone and the oldest entry has patience. Raises RecordsUnavailable."""
         clock = asyncio.get_running_loop().time
-        until = max(entries[0].since, clock() - self._patience) + self._patience
+        began = clock()
         attempt = 0
         while True:
             try:
                 return await self._commit(entries)
             except RecordsUnavailable:
+                self._failing()
                 pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-                if clock() + pause > until:
+                if clock() + pause > max(entries[0].since + self._patience, began):
                     raise
             attempt += 1
             await asyncio.sleep(pause)
@@ -138,9 +173,14 @@ class Writer:
         for entry in entries:
             for sink, item in entry.puts:
                 by_sink.setdefault(id(sink), (sink, []))[1].append(item)
+        batches = sorted(by_sink.values(), key=_turn)
         with self._metrics.commit_seconds.time():
+            sink, items = batches[0]
+            if len(batches) == 1 and isinstance(sink, ScriptSink):
+                await self._database.execute(sink.steps(items), sink.check)
+                return
             async with self._database.write() as connection:
-                for sink, items in sorted(by_sink.values(), key=_turn):
+                for sink, items in batches:
                     await sink.write(connection, items)
 
     def _fail(self, entries: Sequence[_Entry], error: Exception) -> None:

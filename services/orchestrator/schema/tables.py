@@ -1,25 +1,6 @@
-"""The tables in which runs, their events, the replicas and the sessions are kept, and the engine under them."""
+"""The tables in which runs, their events, the replicas, the sessions and the agents are kept."""
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    inspect,
-)  # fmt: skip
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
-
-from services.orchestrator.making import make_tables
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -69,7 +50,7 @@ EVENTS = Table(
     sqlite_with_rowid=False,
 )
 
-# The replicas that live. One whose row is gone may not write: see Records.commit.
+# The replicas that live. One whose row is gone may not write: see RunSink.
 REPLICAS = Table(
     "orchestrator_replicas",
     METADATA,
@@ -103,40 +84,15 @@ MESSAGES = Table(
     Column("subject", String(256), nullable=False, server_default=""),
 )
 
-# Columns that tables have which an earlier version made without them.
-ADDED = (RUNS.c.subject, MESSAGES.c.subject)
-
-
-def make(engine: Engine) -> None:
-    """Make the tables, and the columns that an earlier version's lack."""
-    make_tables(METADATA, engine)
-    for column in ADDED:
-        table = column.table.name
-        if column.name in {each["name"] for each in inspect(engine).get_columns(table)}:
-            continue
-        if_missing = "" if engine.dialect.name == "sqlite" else "IF NOT EXISTS "
-        kind = column.type.compile(engine.dialect)
-        try:
-            with engine.begin() as connection:
-                added = f"ALTER TABLE {table} ADD COLUMN {if_missing}{column.name} {kind} NOT NULL DEFAULT ''"
-                connection.exec_driver_sql(added)
-        except OperationalError as error:
-            if "duplicate column" not in str(error):  # another replica was first
-                raise
-
-
-def open_engine(url: str) -> Engine:
-    """SQLite with its write-ahead log, or whatever the URL names. Parameters are `named` in plain SQL."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, paramstyle="named", connect_args={"check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: object, _: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection
-        # The log is moved into the database by Records.checkpoint, not by whoever commits: that waits for the disk.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "wal_autocheckpoint=0"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine
+# Agents' specs. A version that was deleted keeps its number, so that a run's record never names another one.
+AGENTS = Table(
+    "agents",
+    METADATA,
+    Column("tenant", String(128), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("create_time", Float, nullable=False),
+    Column("delete_time", Float),
+)
