@@ -9,12 +9,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 
 from gateway.schema.schema import SCHEMA as GATEWAY
+from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
 from services.runtime.records.database import Database
 from services.runtime.records.migrate import migrate
 from services.runtime.records.revise import revise
 from services.runtime.records.schema import Schema
 
-SCHEMAS = [pytest.param(schema, id=schema.service) for schema in (GATEWAY,)]
+SCHEMAS = [pytest.param(schema, id=schema.service) for schema in (GATEWAY, ORCHESTRATOR)]
 
 
 def differences(connection: Connection, schema: Schema) -> list[object]:
