@@ -1,6 +1,7 @@
 """What is stored, and what happens when it cannot be."""
 
 import asyncio
+import signal
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -17,6 +18,7 @@ from services.orchestrator.runs.records import Records
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
+from tests.fixtures.processes import Postgres
 from tests.unit.orchestrator.conftest import OpenExecutor
 from tests.unit.orchestrator.test_takeover import over, start, texts
 
@@ -110,3 +112,31 @@ async def test_what_cannot_be_written_ends_its_own_run_only(open_executor: OpenE
     events = await over(records, run)
     assert texts(events) == "fine"
     assert events[-1].body.reason is FinishReason.ERROR  # type: ignore[union-attr]
+
+
+async def test_what_was_seen_outlives_crashes_of_the_server(
+    open_executor: OpenExecutor, records: Records, records_url: str, request: pytest.FixtureRequest
+) -> None:
+    if records_url.startswith("sqlite"):
+        pytest.skip("it is killed with its replica")
+    server: Postgres = request.getfixturevalue("postgres_server")
+
+    class Counting(FakeAgent):
+        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+            for number in range(200):
+                yield TextDelta(f"{number} ")
+                await asyncio.sleep(0.005)
+            yield Outcome(FinishReason.STOP)
+
+    executor = await open_executor(Counting(), lease=1000, timeout=2)
+    runs = [await start(executor) for _ in range(20)]
+    await until(lambda: all(run.stored > 20 for run in runs))
+    await asyncio.to_thread(server.stop, signal.SIGKILL)
+    await asyncio.sleep(0.2)
+    seen = {run.id: run.stored for run in runs}
+    await asyncio.to_thread(server.start)
+    for run in runs:
+        await run.ended()
+        events = await over(records, run)
+        assert texts(events) == "".join(f"{number} " for number in range(200))
+        assert len(events) >= seen[run.id]

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,7 @@ from gateway.schema.schema import SCHEMA
 from services.runtime.records.database import Database
 from services.runtime.records.engine import parse
 from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.many import Many, Rows, Step
 from services.runtime.records.tables import REVISIONS
 from tests.fixtures.processes import Postgres
 from tests.unit.runtime.records.conftest import NOTES, notes_in, open_database
@@ -86,6 +87,62 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(insert(NOTES).values(id=1, text="not yet"))
         assert await notes_in(database) == {}
+
+
+async def test_a_writer_that_leaves_undoes_its_own_transaction_only(database: Database) -> None:
+    inside = asyncio.Event()
+
+    async def leave() -> None:
+        async with database.write() as connection:
+            await connection.execute(insert(NOTES).values(id=1, text="undone"))
+            inside.set()
+            await asyncio.sleep(30)
+
+    leaving = asyncio.create_task(leave())
+    await inside.wait()
+    following = asyncio.create_task(_add(database, 2))
+    leaving.cancel()
+    await asyncio.gather(leaving, following, return_exceptions=True)
+    await _add(database, 3)
+    assert await notes_in(database) == {2: "x", 3: "x"}
+
+
+def refuse(found: list[Rows]) -> None:
+    if found != [[]]:
+        raise ZeroDivisionError(found)
+
+
+INSERT, FIND = Many(insert(NOTES)), Many(select(NOTES.c.id, NOTES.c.text).where(NOTES.c.id == bindparam("of")))
+
+
+async def test_statements_are_executed_together_or_not_at_all(database: Database) -> None:
+    def steps(number: int, of: int) -> list[Step]:
+        return [(INSERT, [{"id": number, "text": "x"}]), (FIND, [{"of": of}])]
+
+    await database.execute(steps(1, 0), refuse)
+    with pytest.raises(ZeroDivisionError, match=r"\[\[\(2, 'x'\)\]\]"):
+        await database.execute(steps(2, 2), refuse)
+    with pytest.raises(IntegrityError):
+        await database.execute([(INSERT, [{"id": 3, "text": "x"}, {"id": 1, "text": "x"}])], refuse)
+    await database.execute(steps(4, 0), refuse)
+    assert await notes_in(database) == {1: "x", 4: "x"}
+
+
+async def test_statements_that_wait_for_too_long_are_an_outage(records_url: str) -> None:
+    holder, waiter = await open_database(records_url), Database(records_url, SCHEMA, timeout=0.2)
+    steps: list[Step] = [(INSERT, [{"id": 1, "text": "x"}]), (FIND, [{"of": 0}])]
+    try:
+        async with holder.write() as connection:
+            await connection.execute(insert(NOTES).values(id=1, text="x"))
+            with pytest.raises(RecordsUnavailable):
+                await waiter.execute(steps, refuse)
+        with pytest.raises(IntegrityError):
+            await waiter.execute(steps, refuse)
+        await _add(waiter, 2)
+        assert await notes_in(holder) == {1: "x", 2: "x"}
+    finally:
+        await holder.aclose()
+        await waiter.aclose()
 
 
 async def test_two_processes_share_a_database(records_url: str, database: Database) -> None:

@@ -2,18 +2,21 @@
 
 import asyncio
 import itertools
+import math
 import signal
 from collections.abc import Sequence
 from functools import partial
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
-from services.runtime.records.writer import Writer
+from services.runtime.records.many import Many, Rows, Step
+from services.runtime.records.upsert import insert_new
+from services.runtime.records.writer import NothingWritten, ScriptSink, Writer
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
 from tests.unit.runtime.records.conftest import NOTES, NoteSink, notes_in, open_database
@@ -164,3 +167,66 @@ async def test_a_server_that_hangs_is_an_outage(postgres_server: Postgres, postg
         postgres_server.resume()
     assert await notes_in(database) == {}
     await database.aclose()
+
+
+async def test_says_of_each_attempt_that_fails_and_does_not_wait_at_the_end(records_url: str) -> None:
+    holder, database = await open_database(records_url), await open_database(records_url, timeout=0.1)
+    failed: list[int] = []
+    writer = Writer(database, patience=math.inf, failing=lambda: failed.append(1))
+    await writer.open()
+    async with holder.write() as connection:
+        await connection.execute(insert(NOTES).values(id=1, text="held"))
+        waiting = writer.put(NoteSink(), (1, "x"))
+        await until(lambda: len(failed) > 2)
+        assert not waiting.done()
+        await writer.aclose(patience=0)
+    with pytest.raises(RecordsUnavailable):
+        await waiting
+    assert await notes_in(holder) == {1: "held"}
+    await database.aclose()
+    await holder.aclose()
+
+
+class ClosedSink(NoteSink):
+    """May not write any more."""
+
+    async def write(self, connection: AsyncConnection, items: Sequence[tuple[int, str]]) -> None:
+        await super().write(connection, items)
+        raise NothingWritten
+
+
+async def test_a_sink_that_may_not_write_is_asked_once(database: Database) -> None:
+    writer, sink = Writer(database), ClosedSink()
+    waiting = [writer.put(sink, (number, "x")) for number in range(10)]
+    await writer.open()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [NothingWritten] * 10
+    assert sink.batches == [10]
+    await writer.aclose()
+    assert await notes_in(database) == {}
+
+
+class NoteScript(ScriptSink[tuple[int, str]]):
+    """Writes (id, text), unless there is a note that forbids it."""
+
+    INSERT = Many(insert_new(NOTES))
+    FORBIDDEN = Many(select(NOTES.c.id).where(NOTES.c.text == bindparam("text")))
+
+    def steps(self, items: Sequence[tuple[int, str]]) -> Sequence[Step]:
+        rows = [{"id": number, "text": text} for number, text in items]
+        return [(self.INSERT, rows), (self.FORBIDDEN, [{"text": "forbidden"}])]
+
+    def check(self, found: list[Rows]) -> None:
+        if found[0]:
+            raise NothingWritten
+
+
+async def test_a_script_is_written_alone_and_beside_others(database: Database) -> None:
+    writer, script, notes = Writer(database), NoteScript(), NoteSink()
+    await writer.open()
+    await asyncio.gather(*(writer.put(script, (number, "x")) for number in range(3)))
+    await asyncio.gather(writer.put(script, (3, "x")), writer.put(notes, (4, "x")))
+    with pytest.raises(NothingWritten):
+        await writer.put(script, (5, "forbidden"))
+    await writer.aclose()
+    assert await notes_in(database) == dict.fromkeys(range(5), "x")
