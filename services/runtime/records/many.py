@@ -78,7 +78,8 @@ def _script(steps: Sequence[Step], dialect: Dialect) -> _Script:
 
 
 async def _in_thread(connection: AsyncConnection, function: Callable[..., T], *arguments: Any) -> T:
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    # It is connected: the public way to the driver's connection would ask, by a greenlet of its own.
+    driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
     with _as_the_engine_says(connection):
         # In public the driver has a step for each statement only: a way to its thread and back every time.
         result: T = await driver._execute(function, driver._conn, *arguments)
