@@ -19,7 +19,7 @@ from services.orchestrator.runs.run import Run, State
 from services.runtime.errors import CollectionNotFound, DeadlineExceeded, Kind, ModelNotFound
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
-from tests.unit.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.conftest import OpenExecutor
 
 ASK = Ask((Message(Role.USER, "why?"),), "default", 3, 2)
 

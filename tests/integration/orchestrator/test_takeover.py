@@ -22,7 +22,7 @@ from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run, State
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
-from tests.unit.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.conftest import OpenExecutor
 
 ASK = Ask((Message(Role.USER, "why?"),))
 

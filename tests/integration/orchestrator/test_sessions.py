@@ -20,8 +20,8 @@ from services.orchestrator.tools.tool import ToolCall, ToolResult
 from services.runtime.errors import Unavailable
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
-from tests.unit.orchestrator.conftest import OpenExecutor
-from tests.unit.orchestrator.test_takeover import Counting, crash
+from tests.integration.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.test_takeover import Counting, crash
 
 CALL = ToolCall("c1", "search", '{"q": "x"}')
 USING_TOOLS: list[Body | Outcome] = [

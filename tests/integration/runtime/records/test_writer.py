@@ -19,7 +19,7 @@ from services.runtime.records.upsert import insert_new
 from services.runtime.records.writer import NothingWritten, ScriptSink, Writer
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
-from tests.unit.runtime.records.conftest import NOTES, NoteSink, notes_in, open_database
+from tests.integration.runtime.records.conftest import NOTES, NoteSink, notes_in, open_database
 
 
 class StrictSink:

@@ -30,7 +30,7 @@ from services.runtime.identity import IDENTITY_KEY, Identity
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for
-from tests.unit.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.conftest import OpenExecutor
 
 EVERYTHING = set(What)
 

@@ -10,7 +10,7 @@ from services.orchestrator.runs.events import Event, Finished, FinishReason, Sta
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import INSERT_EVENTS, INSERT_RUN, Batch, Fenced, Row, RunRows, RunSink
-from tests.unit.orchestrator.conftest import OpenRecords
+from tests.integration.orchestrator.conftest import OpenRecords
 
 EVENTS = [
     Event(1, Started("rag", "c"), 1.0),

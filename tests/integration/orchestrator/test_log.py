@@ -19,8 +19,8 @@ from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
-from tests.unit.orchestrator.conftest import OpenExecutor
-from tests.unit.orchestrator.test_takeover import over, start, texts
+from tests.integration.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.test_takeover import over, start, texts
 
 
 @asynccontextmanager

@@ -11,8 +11,8 @@ from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import State
 from tests.fakes.serving import until
-from tests.unit.orchestrator.conftest import OpenExecutor
-from tests.unit.orchestrator.test_takeover import ASK, Counting, over, start, texts
+from tests.integration.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.test_takeover import ASK, Counting, over, start, texts
 
 
 async def test_the_first_of_many_decides(open_executor: OpenExecutor, records: Records) -> None:

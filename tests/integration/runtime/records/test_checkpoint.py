@@ -11,7 +11,7 @@ from gateway.schema.schema import SCHEMA
 from services.runtime.records.checkpoint import Checkpointer
 from services.runtime.records.database import Database
 from tests.fakes.serving import until
-from tests.unit.runtime.records.conftest import METADATA, NOTES, notes_in
+from tests.integration.runtime.records.conftest import METADATA, NOTES, notes_in
 
 
 @pytest.fixture

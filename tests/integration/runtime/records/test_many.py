@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.runtime.records.database import Database
 from services.runtime.records.many import Many
-from tests.unit.runtime.records.conftest import NOTES, notes_in
+from tests.integration.runtime.records.conftest import NOTES, notes_in
 
 INSERT = Many(insert(NOTES))
 APPEND = Many(update(NOTES).where(NOTES.c.id == bindparam("of")).values(text=NOTES.c.text + bindparam("more")))

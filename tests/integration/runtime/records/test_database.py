@@ -17,7 +17,7 @@ from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.many import Many, Rows, Step
 from services.runtime.records.tables import REVISIONS
 from tests.fixtures.processes import Postgres
-from tests.unit.runtime.records.conftest import NOTES, notes_in, open_database
+from tests.integration.runtime.records.conftest import NOTES, notes_in, open_database
 
 
 async def test_commits_at_the_end_and_undoes_what_an_error_ends(database: Database) -> None:

@@ -23,7 +23,7 @@ from services.orchestrator.sessions.store import SessionStore
 from services.runtime.records.database import Database
 from services.runtime.records.schema import Schema
 from tests.fakes.identity import Keys
-from tests.unit.runtime.records.test_migrations import differences
+from tests.integration.runtime.records.test_migrations import differences
 
 DATA = Path(__file__).parents[3] / "fixtures" / "data_0_1"
 KEY = "hw_8CBAtDFLb29J34fi2NDQnxhBAEfGWkzl_MV2wIjt"

@@ -10,7 +10,7 @@ from services.runtime.records.changes import Changes, bump
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fixtures.processes import Postgres
-from tests.unit.runtime.records.conftest import open_database
+from tests.integration.runtime.records.conftest import open_database
 
 
 class Follower:
