@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
@@ -57,10 +56,8 @@ def sqlite_file(url: URL) -> Path | None:
 
 def _sqlite(url: URL, timeout: float) -> Engines:
     """One writer, so that writers of this process queue up instead of asking again and again; readers never wait."""
-    # A transaction ends with who began it: there is nothing to roll back when its connection comes back to the pool.
-    pool: dict[str, Any] = {"max_overflow": 0, "pool_timeout": timeout, "pool_reset_on_return": None, **_LEAN}
-    reading = create_async_engine(url, pool_size=SQLITE_READERS, **pool)
-    writing = create_async_engine(url, pool_size=1, **pool)
+    reading = create_async_engine(url, pool_size=SQLITE_READERS, max_overflow=0, pool_timeout=timeout, **_LEAN)
+    writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=timeout, **_LEAN)
     _prepare(reading, timeout, "BEGIN", "query_only=ON")
     _prepare(writing, timeout, "BEGIN IMMEDIATE")
     return Engines(reading, writing)

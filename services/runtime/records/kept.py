@@ -18,14 +18,15 @@ class KeptConnection:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncConnection]:
-        """The connection, without a transaction. One that an error came over goes back to its engine."""
+        """The connection, without a transaction. After an error it goes back to its pool, which undoes what is left:
+        a user who leaves while the driver's thread begins a transaction knows nothing of it."""
         async with self._turn:
             connection, self._connection = self._connection, None
             connection = connection or await self._engine.connect()
             try:
                 yield connection
             except BaseException:
-                await connection.close()
+                await asyncio.shield(asyncio.ensure_future(connection.close()))
                 raise
             self._connection = connection
 

@@ -107,6 +107,22 @@ async def test_a_writer_that_leaves_undoes_its_own_transaction_only(database: Da
     assert await notes_in(database) == {2: "x", 3: "x"}
 
 
+async def test_a_writer_that_leaves_before_its_turn_leaves_no_transaction(records_url: str) -> None:
+    holder, waiter = await open_database(records_url), Database(records_url, SCHEMA)
+    try:
+        async with holder.write() as connection:
+            await connection.execute(insert(NOTES).values(id=1, text="x"))
+            leaving = asyncio.create_task(_add(waiter, 1))
+            await asyncio.sleep(0.1)
+            leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        await _add(waiter, 2)
+        assert await notes_in(holder) == {1: "x", 2: "x"}
+    finally:
+        await holder.aclose()
+        await waiter.aclose()
+
+
 def refuse(found: list[Rows]) -> None:
     if found != [[]]:
         raise ZeroDivisionError(found)
