@@ -175,9 +175,8 @@ class Writer:
                 by_sink.setdefault(id(sink), (sink, []))[1].append(item)
         batches = sorted(by_sink.values(), key=_turn)
         with self._metrics.commit_seconds.time():
-            sink, items = batches[0]
-            if len(batches) == 1 and isinstance(sink, ScriptSink):
-                await self._database.execute(sink.steps(items), sink.check)
+            if len(batches) == 1 and isinstance(script := batches[0][0], ScriptSink):
+                await self._database.execute(script.steps(batches[0][1]), script.check)
                 return
             async with self._database.write() as connection:
                 for sink, items in batches:
