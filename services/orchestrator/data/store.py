@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select
 
 from services.orchestrator.conversation import Message
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import decode_ask, decode_message
+from services.orchestrator.runs.codec import decode_all, decode_ask, decode_messages
 from services.orchestrator.runs.records import UNDER_WAY
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
 from services.orchestrator.sessions.store import BEGUN_SECONDS
@@ -71,7 +71,8 @@ class DataStore:
         if whose.subject:
             query = query.where(MESSAGES.c.subject == whose.subject)
         async with self._database.read() as connection:
-            return [decode_message(data) for data in (await connection.execute(query)).scalars()]
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(decode_messages, rows)
 
     async def erase_runs(self, whose: Whose) -> int:
         """Erase some runs that are over; how many."""

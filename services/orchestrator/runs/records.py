@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from sqlalchemy import ColumnElement, delete, insert, select, update
@@ -10,7 +11,7 @@ from sqlalchemy import Row as TableRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import decode, decode_ask
+from services.orchestrator.runs.codec import decode, decode_all, decode_ask
 from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import Fenced
@@ -113,19 +114,14 @@ class Records:
     async def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """Stored events with a sequence number over `after`, at most about `limit`: rows are read whole."""
         query = (
-            select(EVENTS.c.first, EVENTS.c.last, EVENTS.c.data)
+            select(EVENTS.c.data)
             .where(EVENTS.c.run_id == run_id, EVENTS.c.last > after)
             .order_by(EVENTS.c.first)
             .limit(limit)
         )
         async with self.database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        events: list[Event] = []
-        for _, _, data in rows:
-            events += decode(data)
-            if limit is not None and len(events) >= limit:
-                break
-        return [event for event in events if event.sequence > after]
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(partial(_events, after=after, limit=limit), rows)
 
     async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter) -> list[RunInfo]:
         """The tenant's runs, newest first, from the one after (create time, id) `before`."""
@@ -157,6 +153,15 @@ class Records:
 
 def pending_text(pending: Sequence[str]) -> str:
     return orjson.dumps(pending).decode()
+
+
+def _events(rows: Sequence[bytes], after: int, limit: int | None) -> list[Event]:
+    events: list[Event] = []
+    for data in rows:
+        events += decode(data)
+        if limit is not None and len(events) >= limit:
+            break
+    return [event for event in events if event.sequence > after]
 
 
 def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:

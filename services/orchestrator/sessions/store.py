@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.conversation import Message
-from services.orchestrator.runs.codec import decode_message
+from services.orchestrator.runs.codec import decode_all, decode_messages
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
 from services.orchestrator.runs.records import UNDER_WAY
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
@@ -102,7 +102,8 @@ class SessionStore:
         mine = (MESSAGES.c.tenant == tenant) & (MESSAGES.c.session_id == session_id)
         query = select(MESSAGES.c.data).where(mine, MESSAGES.c.number > after).order_by(MESSAGES.c.number)
         async with self._database.read() as connection:
-            return [decode_message(data) for data in (await connection.execute(query)).scalars()]
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(decode_messages, rows)
 
     async def summarise(self, tenant: str, session_id: str, summary: str, summarised: int) -> None:
         """Keep a summary of the first `summarised` messages, unless there is one of more."""
