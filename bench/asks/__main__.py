@@ -22,7 +22,7 @@ from bench.kit.machine import Meter
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Extra, Report
 from bench.kit.resources import memory, processor, spent
-from bench.kit.statistics import Summary
+from bench.kit.statistics import paired
 from bench.load import rpc
 from bench.load.__main__ import LoadGenerator, Plan
 from bench.load.worker import Worker
@@ -186,26 +186,19 @@ def _report(
 
 
 def _goals(results: Results) -> list[Goal]:
+    """Ratios and differences are medians of those of each round."""
     goals: list[Goal] = []
     alone, many = results.get(_case(1), {}), results.get(_case(16), {})
-    if MESH in many:
-        goals.append(Goal("16 connections, asks/s", _median(many[MESH], RATE), Bound.AT_LEAST, 200))
-        goals.append(Goal("16 connections, p99 ms", _median(many[MESH], P99), Bound.UNDER, 200))
-    if MESH in alone:
-        goals.append(Goal("alone, p50 ms", _median(alone[MESH], P50), Bound.UNDER, 20))
-    if SINGLE in alone:
-        over = _median(alone[MESH], P50) - _median(alone[SINGLE], P50)
-        goals.append(Goal("alone, p50 ms over one process", over, Bound.AT_MOST, 8))
-    for name in (SINGLE, TUNED):
+    for name, times in ((SINGLE, 3.0), (TUNED, 2.5)):
         if name in many:
-            rate = _median(many[name], RATE)
-            goals.append(Goal(f"16 connections, asks/s over {name}", _median(many[MESH], RATE), Bound.OVER, rate))
+            asks = paired(many[MESH], many[name], RATE)
+            goals.append(Goal(f"16 connections, asks/s, times {name}", asks, Bound.AT_LEAST, times))
+    if TUNED in many:
+        goals.append(Goal(f"16 connections, p99 of {TUNED}", paired(many[MESH], many[TUNED], P99), Bound.UNDER, 1.0))
+    if TUNED in alone:
+        over = paired(alone[MESH], alone[TUNED], P50, lambda own, other: own - other)
+        goals.append(Goal(f"alone, p50 ms over {TUNED}", over, Bound.AT_MOST, 5.0))
     return goals
-
-
-def _median(figures: dict[str, Summary] | object, name: str) -> float:
-    assert isinstance(figures, dict)
-    return float(figures[name].median)
 
 
 def _memory(mesh: Mesh) -> dict[str, tuple[float, float]]:

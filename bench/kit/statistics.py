@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -52,3 +52,12 @@ def ratio(first: float, second: float) -> float:
     if second:
         return first / second
     return math.inf if first else 1.0
+
+
+def paired(
+    own: Mapping[str, Summary], theirs: Mapping[str, Summary], figure: str,
+    compare: Callable[[float, float], float] = ratio,
+) -> float:  # fmt: skip
+    """The median of what each round's two values come to, so that a drift of the machine is in both."""
+    pairs = zip(own[figure].values, theirs[figure].values, strict=True)
+    return statistics.median(compare(mine, other) for mine, other in pairs)

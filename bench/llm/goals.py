@@ -1,11 +1,8 @@
 """What streamed answers through the mesh must reach beside vLLM's own server."""
 
-import statistics
-from collections.abc import Callable, Mapping
-
 from bench.kit.goals import Bound, Goal
 from bench.kit.harness import Results
-from bench.kit.statistics import Summary, ratio
+from bench.kit.statistics import paired
 from bench.llm.figures import FIRST, GAP_P99, RATE, case_name
 from bench.llm.memory import StreamMemory
 from bench.llm.steps import Steps
@@ -40,12 +37,3 @@ def memory(held: StreamMemory) -> Goal:
 
 def steps(found: Steps) -> Goal:
     return Goal("an agent's step, own ms, p50", found.own.p50, Bound.UNDER, STEP_MS)
-
-
-def paired(
-    own: Mapping[str, Summary], theirs: Mapping[str, Summary], figure: str,
-    compare: Callable[[float, float], float] = ratio,
-) -> float:  # fmt: skip
-    """The median of what each round's two values come to, so that a drift of the machine is in both."""
-    pairs = zip(own[figure].values, theirs[figure].values, strict=True)
-    return statistics.median(compare(mine, other) for mine, other in pairs)

@@ -1,9 +1,9 @@
 import pytest
 
 from bench.kit.goals import Goal
-from bench.kit.statistics import Summary
+from bench.kit.statistics import Summary, paired
 from bench.llm.figures import FIRST, GAP_P99, RATE
-from bench.llm.goals import memory, paired, speed
+from bench.llm.goals import memory, speed
 from bench.llm.memory import Held, StreamMemory
 
 
