@@ -30,7 +30,7 @@ class Statements:
             INSERT_RUN: insert(RUNS),
             INSERT_EVENTS: insert(EVENTS),
             UPDATE_RUN: update(RUNS).where(this_run).values(**live),
-            END_RUN: update(RUNS).where(this_run).values(**live, token=null()),
+            END_RUN: update(RUNS).where(this_run).values(**live, refresh_token=null()),
             ADD_MESSAGES: insert(MESSAGES),
             LEAVE_SESSION: update(SESSIONS)
             .where(this_session, SESSIONS.c.run_id == bindparam("of_run"))

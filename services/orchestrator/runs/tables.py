@@ -15,6 +15,8 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
+    null,
+    update,
 )  # fmt: skip
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -24,8 +26,9 @@ from services.orchestrator.making import make_tables
 METADATA = MetaData()
 
 # `owner` is the incarnation of the replica that executes the run, `replica` its name. `ask` is what was asked, and
-# `token` the identity it runs under, kept while the run is under way. `seconds` is the time that it had left when the
-# row was last written, `expires` when its identity ends, in seconds since the epoch. `subject` is who asked.
+# `refresh_token` what its identity is renewed by, which the gateway alone can read, kept while the run is under way.
+# `seconds` is the time that it had left when the row was last written, `expires` when its identity is renewed no more,
+# in seconds since the epoch. `subject` is who asked.
 RUNS = Table(
     "orchestrator_runs",
     METADATA,
@@ -51,7 +54,7 @@ RUNS = Table(
     Column("seconds", Float(53), nullable=False),
     Column("expires", Float(53)),
     Column("ask", LargeBinary),
-    Column("token", Text),
+    Column("token", Text, key="refresh_token"),
     Column("subject", String(256), nullable=False, server_default=""),
     Index("orchestrator_runs_by_tenant", "tenant", "create_time", "id"),
     Index("orchestrator_runs_by_owner", "owner", "state"),
@@ -108,8 +111,12 @@ ADDED = (RUNS.c.subject, MESSAGES.c.subject)
 
 
 def make(engine: Engine) -> None:
-    """Make the tables, and the columns that an earlier version's lack."""
+    """Make the tables, and the columns that an earlier version's lack. Identity tokens, which that kept as they were,
+    go."""
     make_tables(METADATA, engine)
+    with engine.begin() as connection:
+        readable = RUNS.c.refresh_token.startswith("eyJ")
+        connection.execute(update(RUNS).where(readable).values(refresh_token=null()))
     for column in ADDED:
         table = column.table.name
         if column.name in {each["name"] for each in inspect(engine).get_columns(table)}:
