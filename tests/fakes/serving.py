@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from services.runtime import sockets
 from services.runtime.channels import open_channel
 from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
@@ -48,8 +49,11 @@ async def serving(
     app = served if isinstance(served, App) else app_of(served)
     server = build(settings or ServerSettings(), app, readiness or Readiness([], {}), verifier)
     port = server.add_insecure_port("127.0.0.1:0")
+    for path in app.sockets:
+        server.add_insecure_port(sockets.target(path))
     async with app.resources:
-        await server.start()
+        with sockets.private():
+            await server.start()
         try:
             yield f"127.0.0.1:{port}"
         finally:

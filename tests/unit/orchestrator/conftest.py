@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from services.orchestrator.runs.agent import Agent
-from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.executor import Executor, Identify
 from services.orchestrator.runs.fixed import FixedAgents
+from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.sessions.store import SessionStore
@@ -63,11 +64,16 @@ async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor
     opened: list[tuple[Executor, Keeper]] = []
 
     async def make(
-        *agents: Agent, replica: str = "orchestrator-0", limit: int = 100, beat: float = 0.05, lease: float = 0.5
+        *agents: Agent,
+        replica: str = "orchestrator-0",
+        limit: int = 100,
+        beat: float = 0.05,
+        lease: float = 0.5,
+        identify: Identify = lambda left: Nobody(),
     ) -> Executor:
         records = open_records(replica)
         executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.engine)))
-        keeper = Keeper(executor, records, lambda token: lambda deadline: None, 30, beat, lease)
+        keeper = Keeper(executor, records, identify, 30, beat, lease)
         await keeper.open()
         opened.append((executor, keeper))
         return executor
