@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -49,10 +49,10 @@ async def serving(
     app = served if isinstance(served, App) else app_of(served)
     server = build(settings or ServerSettings(), app, readiness or Readiness([], {}), verifier)
     port = server.add_insecure_port("127.0.0.1:0")
-    for path in app.sockets:
-        server.add_insecure_port(sockets.target(path))
     async with app.resources:
-        with sockets.private():
+        with sockets.private() if app.sockets else nullcontext():
+            for path in app.sockets:
+                server.add_insecure_port(sockets.target(path))
             await server.start()
         try:
             yield f"127.0.0.1:{port}"

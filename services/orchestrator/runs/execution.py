@@ -187,8 +187,13 @@ class Execution:
     def _unidentified(self, keeping: "asyncio.Task[None]") -> None:
         error = None if keeping.cancelled() else keeping.exception()
         if error is not None and self.task is not None:
+            expected = isinstance(error, DomainError)
             self.lost = error if isinstance(error, DomainError) else DomainError("the identity cannot be renewed")
-            log.warning("run without an identity", extra={"run_id": self.run.id}, exc_info=error)
+            log.warning(
+                "a run has lost its identity",
+                extra={"run_id": self.run.id, "why": self.lost.message},
+                exc_info=None if expected else error,
+            )
             self.task.cancel()
 
     def _set_timer(self, seconds: float | None) -> None:

@@ -2,7 +2,7 @@
 GATEWAY`, which renews identities.
 
 Its agent counts to 100, from where its journal ends, each number under a token that is good. It asks for approval first
-where the question is "may I?".
+where the question is "may I?", and takes SECONDS where it is "slowly SECONDS".
 Prints its port when it serves.
 """
 
@@ -45,8 +45,9 @@ class Counting:
             if not any(isinstance(body, ApprovalRequested) for body in bodies):
                 yield ApprovalRequested("a1", ApprovalKind.RUN, "may I?")
             await journal.decision("a1")
+        _, _, seconds = ask.question.partition("slowly ")
         for number in range(sum(isinstance(body, TextDelta) for body in bodies), LAST):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(float(seconds or 1) / LAST)
             await renewed()
             self.verifier.verify(current().token)
             yield TextDelta(f"{number} ")
