@@ -54,4 +54,5 @@ async def test_a_token_has_to_be_good_when_a_call_begins_and_its_deadline_says_w
 
 async def test_health_needs_no_token(keys: Keys) -> None:
     async with channel_for(APP, verifier=keys.verifier) as channel:
-        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        answered = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert answered.status != health_pb2.HealthCheckResponse.UNKNOWN

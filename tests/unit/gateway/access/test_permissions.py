@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Container
 from typing import Any
 
 import headworks.gateway.v1
@@ -44,9 +45,9 @@ def all_services() -> list[ServiceDescriptor]:
     return found
 
 
-def services() -> list[ServiceDescriptor]:
-    """Every service that the gateway serves."""
-    return [service for service in all_services() if service.full_name not in NOT_SERVED]
+def services(also: Container[str] = ()) -> list[ServiceDescriptor]:
+    """Every service that the gateway serves, and those of `also`."""
+    return [one for one in all_services() if one.full_name not in NOT_SERVED or one.full_name in also]
 
 
 METHODS = [method for service in services() for method in service.methods]

@@ -226,7 +226,7 @@ async def test_a_deleted_budget_stops_nobody(records_url: str) -> None:
 
 async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> None:
     async with replica(records_url) as one:
-        await one.budget(100)
+        budget = await one.budget(100)
         for _ in range(20):
             asking = asyncio.create_task(one.budgets.reserve(WHO, "rag", Cost(100)))
             await asyncio.sleep(0)
@@ -235,6 +235,9 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> N
             if not asking.cancelled():
                 asking.result().release()
         await one.call(100, 100)
+        assert await one.spent(budget) == 100
+        with pytest.raises(BudgetExceeded):
+            await one.call(1, 1)
 
 
 async def test_a_caller_that_leaves_while_it_is_settled_is_settled(records_url: str) -> None:
