@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from services.orchestrator.conversation import Message, Role
 from services.orchestrator.runs.agent import Ask
@@ -11,6 +12,7 @@ from services.orchestrator.runs.events import Event, Finished, FinishReason, Sta
 from services.orchestrator.runs.records import Fenced, Filter, Records, Unwritable
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import INSERT_EVENTS, INSERT_RUN, Batch, Row
+from services.orchestrator.runs.tables import RUNS
 from tests.unit.orchestrator.conftest import OpenRecords
 
 EVENTS = [
@@ -197,3 +199,14 @@ def test_the_oldest_are_pruned(open_records: OpenRecords) -> None:
     assert ids == [f"run_x_{number:04}" for number in range(60, 40, -1)] + ["run_x_0000"]
     assert records.events("run_x_0001") == []
     assert records.events("run_x_0000")
+
+
+def test_tokens_that_an_earlier_version_stored_are_deleted(open_records: OpenRecords) -> None:
+    records = open_records()
+    with records.engine.begin() as connection:
+        for number, token in ((1, "eyJhbGciOiJFZERTQSJ9.e30.x"), (2, "v1.2000000000.sealed")):
+            stored = row(info(number, over=False), "dead") | {"refresh_token": token}
+            connection.execute(insert(RUNS).values(stored))
+    with open_records().engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT token FROM orchestrator_runs ORDER BY id").scalars().all()
+    assert kept == [None, "v1.2000000000.sealed"]
