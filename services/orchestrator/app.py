@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 import grpc
-from headworks.gateway.v1 import guard_service_pb2
+from headworks.gateway.v1 import guard_service_pb2, identity_service_pb2
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -27,13 +27,14 @@ from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import Engines, open_catalogue
 from services.orchestrator.guard_client import GuardClient
+from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.scopes import identify
+from services.orchestrator.scopes import Identities
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.servicer import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -53,6 +54,7 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+IDENTITIES = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
@@ -88,11 +90,14 @@ async def wire(settings: OrchestratorSettings) -> App:
     )
     registry = Registry(store, kit, settings.rag_model)
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
+    gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
+    exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
+    identities = Identities(exchange, settings.identity_patience_seconds)
     executor = Executor(registry, records, settings.max_runs, sessions)
     keeper = Keeper(
         executor,
         records,
-        identify(verifier_of(settings)),
+        identities.of_left,
         settings.detached_run_seconds,
         settings.beat_seconds,
         settings.lease_seconds,
@@ -102,7 +107,7 @@ async def wire(settings: OrchestratorSettings) -> App:
     await keeper.open()
     directory = Directory(executor, records)
     servicer = OrchestratorServicer(
-        executor, directory, Peers(peers, settings.replica_name), settings.detached_run_seconds
+        executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
     erasure = Erasure(data_store, store, registry.forget)

@@ -1,5 +1,6 @@
 """Gateway processes as budgets see them: each with a database, a writer and grants of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ class Replica:
 
     async def held(self, budget: Budget) -> int:
         return (await self.store.standing([budget]))[0].held
+
+    async def stall(self) -> None:
+        """From here on it does nothing by itself, as a process that stands still: it renews no lease."""
+        task = self.budgets._tending._task
+        assert task is not None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def call(self, estimate: int, used: int, who: Identity = WHO) -> None:
         """A whole call. Raises what reserving raises."""
