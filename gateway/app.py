@@ -8,6 +8,8 @@ from headworks.gateway.v1 import (
     admin_service_pb2,
     guard_service_pb2,
     guard_service_pb2_grpc,
+    identity_service_pb2,
+    identity_service_pb2_grpc,
     openai_service_pb2,
     openai_service_pb2_grpc,
 )
@@ -22,6 +24,9 @@ from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate
+from gateway.identity.refresh_tokens import RefreshTokens
+from gateway.identity.refreshing import Tokens
+from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.openai.direct import Direct
 from gateway.openai.errors import OpenAIErrors
 from gateway.openai.servicer import OpenAIServicer
@@ -33,7 +38,7 @@ from gateway.policy.runs import RunGate
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.proxy.forward import Forward, handlers
 from gateway.proxy.runs import ScreenedMethods
-from gateway.records.assembly import open_records
+from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.llm.client import HttpClient
 from services.llm.models import Engines, read_file
@@ -47,18 +52,20 @@ from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
 from services.runtime.interceptors.pipeline import Layer
 from services.runtime.interceptors.tracing import Trace
+from services.runtime.records.assembly import open_records
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
 OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
 ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
+IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (OPENAI, ADMIN, GUARD, *BEHIND, RETRIEVAL)
+SERVED = (OPENAI, ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
@@ -87,7 +94,8 @@ async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> 
 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
-    signer = TokenSigner(settings.identity_private_key.read_bytes())
+    private_key = settings.identity_private_key.read_bytes()
+    signer = TokenSigner(private_key, settings.identity_seconds)
     address = partial(address_of, proxies=settings.trusted_proxies)
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
@@ -98,8 +106,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
             open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
         )
     )
-    records = await open_records(settings, resources)
+    records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
+    tokens = Tokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
@@ -110,7 +119,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
     passthrough = await _open_passthrough(settings, models, resources)
     agents = Agents(orchestrator, settings.price_seconds)
-    gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)
+    gate = RunGate(orchestrator, policy, agents, followers, tokens, settings.run_identity_seconds)
     await records.changes.open()
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
@@ -126,17 +135,29 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(openai, server)
         admin.add(server)
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
+        identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(IdentityServicer(tokens), server)
         server.add_generic_rpc_handlers((forward,))
 
-    authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
+    callers = Callers(
+        Authenticate(credentials, signer, settings.trusted_proxies),
+        {
+            f"/{GUARD.full_name}/": Identify(signer.verifier()),
+            f"/{IDENTITY.full_name}/": OrchestratorOnly(mutual_tls=settings.tls is not None),
+        },
+    )
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
         resources=resources,
-        layers=layers(settings, audit, Callers(authenticate, Identify(signer.verifier()))),
+        layers=layers(settings, audit, callers),
         gate=AccessGate(SERVED),
-        callers={"/": ("envoy",), f"/{GUARD.full_name}/": ("orchestrator",)},
+        callers={
+            "/": ("envoy",),
+            f"/{GUARD.full_name}/": ("orchestrator",),
+            f"/{IDENTITY.full_name}/": ("orchestrator",),
+        },
+        sockets=[settings.identity_socket] if settings.identity_socket else [],
     )
 
 

@@ -7,9 +7,9 @@ from gateway.identity import loading
 from gateway.identity.directory import Directory
 from gateway.identity.loading import LiveUser
 from gateway.identity.oidc.claims import Claims
-from gateway.records.database import Database
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
 
 CACHED = 20_000
 
@@ -34,7 +34,7 @@ class Users:
         named = {role for role in claims.roles if role != OPERATOR}
         roles = tuple(sorted(named.union(user.roles if user else ())))
         permissions = self._directory.grants().permissions(claims.tenant, roles)
-        return Identity(claims.tenant, claims.subject, permissions)
+        return Identity(claims.tenant, claims.subject, permissions, roles=claims.roles)
 
     async def _find(self, tenant: str, subject: str) -> LiveUser | None:
         if self._loads != self._directory.loads:

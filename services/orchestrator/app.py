@@ -1,11 +1,9 @@
 """The composition root."""
 
-import asyncio
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import grpc
-from headworks.gateway.v1 import guard_service_pb2
+from headworks.gateway.v1 import guard_service_pb2, identity_service_pb2
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -17,7 +15,6 @@ from headworks.orchestrator.v1 import (
     session_service_pb2_grpc,
 )
 from headworks.retrieval.v1 import retrieval_service_pb2
-from sqlalchemy.engine import make_url
 
 from services.llm.client import HttpClient
 from services.llm.models import Engines
@@ -34,12 +31,14 @@ from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.guard_client import GuardClient
+from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
-from services.orchestrator.scopes import identify
+from services.orchestrator.schema.schema import SCHEMA
+from services.orchestrator.scopes import Identities
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.servicer import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -51,6 +50,7 @@ from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import Check, serving
+from services.runtime.records.assembly import open_database
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import TritonClient
 
@@ -58,6 +58,7 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+IDENTITIES = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
@@ -78,15 +79,14 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     await http.open()
     resources.push_async_callback(http.aclose)
     catalogue = open_catalogue(settings, models, Engines(http, secret, mesh_engines(triton, llm)))
-    records = await asyncio.to_thread(_open_records, settings)
-    resources.push_async_callback(asyncio.to_thread, records.close)
+    database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
+    records = Records(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
     resources.push_async_callback(toolboxes.aclose)
-    store = await asyncio.to_thread(_open_agents, settings)
-    resources.push_async_callback(asyncio.to_thread, store.close)
-    session_store = SessionStore(records.engine)
+    store = AgentStore(database)
+    session_store = SessionStore(database)
     sessions = Sessions(session_store)
     kit = Kit(
         catalogue,
@@ -98,11 +98,14 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     )
     registry = Registry(store, kit, settings.rag_model)
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
+    gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
+    exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
+    identities = Identities(exchange, settings.identity_patience_seconds)
     executor = Executor(registry, records, settings.max_runs, sessions)
     keeper = Keeper(
         executor,
         records,
-        identify(verifier_of(settings)),
+        identities.of_left,
         settings.detached_run_seconds,
         settings.beat_seconds,
         settings.lease_seconds,
@@ -112,9 +115,9 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     await keeper.open()
     directory = Directory(executor, records)
     servicer = OrchestratorServicer(
-        executor, directory, Peers(peers, settings.replica_name), settings.detached_run_seconds
+        executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
-    data_store = DataStore(records.engine)
+    data_store = DataStore(database)
     erasure = Erasure(data_store, store, registry.forget)
     data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
 
@@ -146,18 +149,3 @@ def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Chec
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:
     """Raises BadToolSettings."""
     return load(settings.tools_file, environment()) if settings.tools_file else ToolSettings()
-
-
-def _open_agents(settings: OrchestratorSettings) -> AgentStore:
-    store = AgentStore(settings.records_url)
-    store.open()
-    return store
-
-
-def _open_records(settings: OrchestratorSettings) -> Records:
-    url = make_url(settings.records_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    records = Records(settings.records_url, settings.replica_name, settings.retained_runs)
-    records.open()
-    return records

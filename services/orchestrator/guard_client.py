@@ -9,7 +9,7 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing
+from services.runtime.call import outgoing, renewed
 from services.runtime.errors import Unavailable
 
 WhenGone = Literal["auto", "closed", "open"]
@@ -35,6 +35,7 @@ class GuardClient:
         """Raises DomainError: whatever the gateway answered, or Unavailable."""
         sent = [pb.ScreenItem(id=item.id, text=item.text, source=item.source) for item in items]
         request = pb.ScreenRequest(stage=_STAGES[reading], agent=agent, items=sent)
+        await renewed()
         try:
             response = await clients.unary(self._stub.Screen(request, **outgoing(self._timeout)))
         except grpc.aio.AioRpcError as error:

@@ -7,7 +7,7 @@ from headworks.retrieval.v1 import passage_pb2, retrieval_service_pb2, retrieval
 from services.orchestrator.rag.retriever import WIDTH, Found, Passage
 from services.orchestrator.runs.events import Span, Timing
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing
+from services.runtime.call import outgoing, renewed
 
 NAN = float("nan")
 
@@ -24,6 +24,7 @@ class RetrievalClient:
         request = retrieval_service_pb2.SearchRequest(
             collection=collection, query=question, limit=limit, include_embeddings=True
         )
+        await renewed()
         try:
             response = await clients.unary(self._stub.Search(request, **outgoing(self._timeout)))
         except grpc.aio.AioRpcError as error:

@@ -21,6 +21,20 @@ class OrchestratorSettings(ServerSettings):
     guard_target: str = Field(
         "", description="gRPC target of the gateway, whose guards screen what agents read; empty for none."
     )
+    identity_target: str = Field(
+        "xds:///gateway",
+        description="gRPC target of the gateway, which renews the identity tokens of runs: by mutual TLS, or at its "
+        "identity_socket.",
+    )
+    identity_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time that one such renewal may take; then it is tried again."
+    )
+    identity_patience_seconds: float = Field(
+        60,
+        gt=0,
+        description="How long the gateway is asked for the identity token of a run that has none left, because another "
+        "process began it or it waited for a person, before the run ends.",
+    )
     guard_seconds: float = Field(2, gt=0, description="Longest time that the guards may take for one step.")
     screen_when_guard_is_gone: Literal["auto", "closed", "open"] = Field(
         "auto",
@@ -52,7 +66,11 @@ class OrchestratorSettings(ServerSettings):
     )
     records_url: str = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
-        description="SQLAlchemy URL of the database with the record of runs; shared by all replicas.",
+        description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
+        "postgresql://<user>@<host>/<database>.",
+    )
+    records_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time one transaction of the records may take, waiting included."
     )
     retained_runs: int = Field(10_000, gt=0, description="Finished runs that a replica keeps in the database.")
 

@@ -2,13 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from services.runtime.errors import DeadlineExceeded
-from services.runtime.identity import IDENTITY_KEY, Identity
+from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity
 from services.runtime.tracing import inject
 
 REQUEST_ID_KEY = "x-request-id"
@@ -20,7 +20,9 @@ REPLICA_KEY = "x-headworks-replica"
 class Call:
     """One RPC being served.
 
-    `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`.
+    `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`; `renew`, where
+    there is one, sees to it that it does not end before its call. `refresh_token` goes to the orchestrator with the
+    calls that may outlive `token`.
     `uploads` says that the caller streams its requests. `notes` is what was decided about it and why, for its log line
     and for the audit; what was said is never noted there. `audited` says that the audit has it already.
     `headers` go out before the first response. `address`: where the call came from, where that is known.
@@ -32,6 +34,8 @@ class Call:
     deadline: float = float("inf")
     identity: Identity | None = None
     token: str = ""
+    refresh_token: str = ""
+    renew: Callable[[], Awaitable[None]] | None = None
     uploads: bool = False
     started: float = field(default_factory=time.monotonic)
     first_sent: float | None = None
@@ -74,6 +78,14 @@ def enter(call: Call) -> None:
     _current.set(call)
 
 
+async def renewed() -> None:
+    """See to it that what is called next, as the call being served, gets an identity token that is good. Raises
+    DomainError where none is to be had."""
+    call = current_or_none()
+    if call is not None and call.renew is not None:
+        await call.renew()
+
+
 def new_request_id() -> str:
     return f"req_{uuid.uuid4().hex}"
 
@@ -98,4 +110,6 @@ def outgoing(limit: float, call: Call | None = None) -> Outgoing:
     metadata = [(REQUEST_ID_KEY, call.request_id), *inject()]
     if call.token:
         metadata.append((IDENTITY_KEY, call.token))
+    if call.refresh_token:
+        metadata.append((REFRESH_KEY, call.refresh_token))
     return {"timeout": timeout, "metadata": tuple(metadata)}

@@ -4,9 +4,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -32,7 +33,7 @@ class App:
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
-    mutual TLS only the `callers` may call.
+    mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -42,6 +43,7 @@ class App:
     layers: list[Layer] | None = None
     gate: Gate | None = None
     callers: Callers = field(default_factory=dict)
+    sockets: Sequence[Path] = ()
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -98,8 +100,10 @@ async def serve(
     async with app.resources:
         readiness = Readiness(app.names, app.checks)
         server = build(settings, app, readiness, verifier)
-        with sockets.private() if settings.socket else nullcontext():
+        with sockets.private() if settings.socket or app.sockets else nullcontext():
             address = bind(server, settings)
+            for path in app.sockets:
+                server.add_insecure_port(sockets.target(path))
             await server.start()
         metrics.serve(settings.host, settings.metrics_port)
         log.info("serving", extra={"address": address, "replica": settings.replica_name})
@@ -122,7 +126,7 @@ def verifier_of(settings: ServerSettings) -> TokenVerifier:
         raise ValueError(
             f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
         )
-    return TokenVerifier(settings.identity_public_key.read_bytes())
+    return TokenVerifier(settings.identity_public_key.read_bytes(), settings.identity_leeway_seconds)
 
 
 def _settle_memory() -> None:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from services.llm.chat import Form
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece
 from services.llm.handle import ModelHandle
-from services.orchestrator.agents.bounds import offered
+from services.orchestrator.agents.bounds import finish_of, offered
 from services.orchestrator.agents.citations import Writer
 from services.orchestrator.runs.agent import Agent, Ask, Journal, Outcome
 from services.orchestrator.runs.events import (
@@ -103,7 +103,7 @@ class BareModel:
             yield ToolCallRequested(call, 1, callers=True)
         tokens = ended.tokens
         usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
-        finish = Finish.TOOL_CALLS if calls else Finish.STOP if ended.finish is Finish.TOOL_CALLS else ended.finish
+        finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
 

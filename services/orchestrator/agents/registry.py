@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from services.llm.catalogue.entry import Capability, Engine, Entry
 from services.llm.handle import ModelHandle
 from services.llm.models import DEFAULT
@@ -22,7 +20,8 @@ from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.agents.work import Kit, tool_entries
 from services.orchestrator.runs.agent import Agent, Listed
-from services.runtime.errors import ModelNotFound, Unavailable
+from services.runtime.errors import ModelNotFound
+from services.runtime.records.errors import RecordsUnavailable
 
 # Another replica's apply is seen within the longer of these; what is older than the shorter is looked up again beside.
 FRESH_SECONDS = 0.4
@@ -185,7 +184,7 @@ class Registry:
         if spec is not None:
             self._specs.move_to_end(key)
             return spec
-        stored = await asyncio.to_thread(self._store.get, tenant, name, version)
+        stored = await self._store.get(tenant, name, version)
         if stored is None:
             return None
         try:
@@ -207,16 +206,16 @@ class Registry:
             if len(self._names) > MOST_TENANTS:
                 self._names.popitem(last=False)
         if names.refresh is None or names.refresh.done():
-            names.refresh = asyncio.create_task(asyncio.to_thread(self._store.latest, tenant))
+            names.refresh = asyncio.create_task(self._store.latest(tenant))
             names.refresh.add_done_callback(lambda done: _refreshed(names, done, now))
         if now - names.at < STALE_SECONDS:
             return names.latest
         try:
             return await asyncio.shield(names.refresh)
-        except SQLAlchemyError as error:
+        except RecordsUnavailable:
             if names.at > float("-inf"):
                 return names.latest
-            raise Unavailable("the agents cannot be read now") from error
+            raise
 
 
 def _refreshed(names: _Names, done: "asyncio.Task[dict[str, int]]", asked: float) -> None:

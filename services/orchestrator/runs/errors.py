@@ -48,13 +48,23 @@ class AlreadyDecided(DomainError):
         )
 
 
-class RecordsUnavailable(Unavailable):
-    """The database is gone or full. What cannot be stored does not happen."""
+class IdentityRefused(DomainError):
+    """The gateway does not let the run's caller in any more, so that the run cannot go on as that caller."""
 
-    reason = "RECORDS_UNAVAILABLE"
+    kind = Kind.UNAUTHENTICATED
+    reason = "RUN_IDENTITY_REFUSED"
 
-    def __init__(self) -> None:
-        super().__init__("the record of runs cannot be written for now; try again")
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the run cannot go on as its caller: {why}")
+
+
+class IdentityUnavailable(Unavailable):
+    """The gateway did not renew the run's identity before it ended."""
+
+    reason = "RUN_IDENTITY_UNAVAILABLE"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the run cannot go on as its caller: the gateway did not renew its identity in time: {why}")
 
 
 class RunMoved(Unavailable):

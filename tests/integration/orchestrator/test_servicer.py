@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,7 +21,6 @@ from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import new_id
-from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
@@ -35,7 +33,9 @@ from services.runtime.interceptors import layers
 from services.runtime.server import App
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
+from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, generic, serving, until
+from tests.fixtures.runs import opened_records
 
 pytestmark = pytest.mark.integration
 
@@ -85,8 +85,8 @@ def router(targets: dict[str, Any], seen: list[str]) -> App:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/runs.db"
+def database(records_url: str) -> str:
+    return records_url
 
 
 @asynccontextmanager
@@ -96,20 +96,19 @@ async def replicas(
     """One replica for each agent, with one record, each reached by its name through a router."""
     targets: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
+        nowhere = await stack.enter_async_context(identities(keys.verifier, "127.0.0.1:1"))
         routed = await stack.enter_async_context(serving(router(targets, seen if seen is not None else [])))
         peers = await stack.enter_async_context(open_channel(routed))
         made = []
         for number, agent in enumerate(agents):
             name = f"orchestrator-{number}"
-            records = Records(database, name, 1000)
-            await asyncio.to_thread(records.open)
-            stack.callback(records.close)
-            executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.engine)))
-            keeper = Keeper(executor, records, identify(keys.verifier), 30, 0.2, 2)
+            records = await stack.enter_async_context(opened_records(database, name))
+            executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.database)))
+            keeper = Keeper(executor, records, nowhere.of_left, 30, 0.2, 2)
             stack.push_async_callback(keeper.aclose)
             stack.push_async_callback(executor.aclose)
             await keeper.open()
-            servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), 30)
+            servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), nowhere, 30)
             address = await stack.enter_async_context(serving(app_of(servicer), verifier=keys.verifier))
             channel = await stack.enter_async_context(open_channel(address))
             targets[name] = channel
@@ -337,7 +336,11 @@ async def test_list_runs_by_pages_newest_first(keys: Keys, database: str, size: 
         for _ in range(5):
             (first, *_), _ = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
             ids.append(first.run_id)
-        await until(lambda: len(replica.records.newest("acme", 10, None, Filter())) == 5)
+
+        async def all_are_stored() -> bool:
+            return len(await replica.records.newest("acme", 10, None, Filter())) == 5
+
+        await until(all_are_stored)
         found, token, pages = [], "", 0
         while pages == 0 or token:
             request = pb.ListRunsRequest(page_size=size, page_token=token)
@@ -366,7 +369,7 @@ async def test_malformed_requests(keys: Keys, database: str, method: str, reques
 
 @pytest.mark.parametrize("method", ["Attach", "Cancel", "GetRun"])
 @pytest.mark.parametrize(
-    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", new_id("orchestrator-0")]
+    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", f"run_orchestrator-0_{0:032x}"]
 )
 async def test_unknown_runs(keys: Keys, database: str, method: str, run_id: str) -> None:
     request_ = getattr(pb, f"{method}Request")(run_id=run_id)

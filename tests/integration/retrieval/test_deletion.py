@@ -189,14 +189,15 @@ class TestTwoAtOnce:
                 return False
             return True
 
-        await until(free, 5)
+        await until(free, 60)
 
     async def test_other_collections_are_others(self, service: Served) -> None:
         first = Stream(service)
         await first.write(opening(delete_missing=True))
         await first.document("a.txt", "water")
-        await service.ingest({"a.txt": "water"}, "notes", delete_missing=True)
-        await first.finish()
+        results, _ = await service.ingest({"a.txt": "water"}, "notes", delete_missing=True)
+        assert results["a.txt"].outcome == pb.DocumentResult.OUTCOME_CREATED
+        assert (await first.finish()).created == 1
 
     async def test_a_long_one_keeps_its_right(
         self, tmp_path: Path, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
@@ -231,7 +232,7 @@ class TestTwoAtOnce:
                 return False
             return True
 
-        await until(expired, 5)
+        await until(expired, 60)
         await first.call.done_writing()
         assert await first.call.code() == grpc.StatusCode.ABORTED
         assert set(await documents(one)) == {"a.txt", "b.txt"}
@@ -246,4 +247,5 @@ async def test_the_right_of_a_process_that_died_goes_with_it(tmp_path: Path) -> 
     await store.lease(Key("acme", "docs"), "dead", 3600)
     await store.aclose()
     async with served(tmp_path) as service:
-        await service.ingest({"a.txt": "water"}, delete_missing=True)
+        results, _ = await service.ingest({"a.txt": "water"}, delete_missing=True)
+    assert results["a.txt"].outcome == pb.DocumentResult.OUTCOME_CREATED
