@@ -4,15 +4,18 @@
 # source: headworks/gateway/v1/identity_service.proto
 # Protobuf Python Version: 6.33.5
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 33, 5, "", "headworks/gateway/v1/identity_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    33,
+    5,
+    '',
+    'headworks/gateway/v1/identity_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -22,21 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n+headworks/gateway/v1/identity_service.proto\x12\x14headworks.gateway.v1\x1a\x1egoogle/protobuf/duration.proto"?\n\x16RefreshIdentityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t"V\n\x17RefreshIdentityResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12,\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\x86\x01\n\x0fIdentityService\x12s\n\x0fRefreshIdentity\x12,.headworks.gateway.v1.RefreshIdentityRequest\x1a-.headworks.gateway.v1.RefreshIdentityResponse"\x03\x90\x02\x01\x62\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+headworks/gateway/v1/identity_service.proto\x12\x14headworks.gateway.v1\x1a\x1egoogle/protobuf/duration.proto\"?\n\x16RefreshIdentityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\"V\n\x17RefreshIdentityResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12,\n\tvalid_for\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\x86\x01\n\x0fIdentityService\x12s\n\x0fRefreshIdentity\x12,.headworks.gateway.v1.RefreshIdentityRequest\x1a-.headworks.gateway.v1.RefreshIdentityResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "headworks.gateway.v1.identity_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.gateway.v1.identity_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_IDENTITYSERVICE"].methods_by_name["RefreshIdentity"]._loaded_options = None
-    _globals["_IDENTITYSERVICE"].methods_by_name["RefreshIdentity"]._serialized_options = b"\220\002\001"
-    _globals["_REFRESHIDENTITYREQUEST"]._serialized_start = 101
-    _globals["_REFRESHIDENTITYREQUEST"]._serialized_end = 164
-    _globals["_REFRESHIDENTITYRESPONSE"]._serialized_start = 166
-    _globals["_REFRESHIDENTITYRESPONSE"]._serialized_end = 252
-    _globals["_IDENTITYSERVICE"]._serialized_start = 255
-    _globals["_IDENTITYSERVICE"]._serialized_end = 389
+  DESCRIPTOR._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['RefreshIdentity']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['RefreshIdentity']._serialized_options = b'\220\002\001'
+  _globals['_REFRESHIDENTITYREQUEST']._serialized_start=101
+  _globals['_REFRESHIDENTITYREQUEST']._serialized_end=164
+  _globals['_REFRESHIDENTITYRESPONSE']._serialized_start=166
+  _globals['_REFRESHIDENTITYRESPONSE']._serialized_end=252
+  _globals['_IDENTITYSERVICE']._serialized_start=255
+  _globals['_IDENTITYSERVICE']._serialized_end=389
 # @@protoc_insertion_point(module_scope)
