@@ -2,8 +2,7 @@
 
 import logging
 from dataclasses import replace
-
-import numpy as np
+from math import isnan
 
 from services.orchestrator.agents import metrics
 from services.orchestrator.agents.screener import Item, Reading, Screening
@@ -88,5 +87,5 @@ def _redacted(passage: Passage, text: str, title: str) -> Passage:
     """The passage with other words. Where its text is another, its sentences are not where they were: it is one."""
     if text == passage.text:
         return passage if title == passage.title else replace(passage, title=title)
-    whole = np.sign(passage.vectors.sum(axis=0, keepdims=True, dtype=np.int32)).astype(np.int8)
-    return replace(passage, text=text, title=title, sentences=(Span(0, len(text)),), vectors=whole)
+    own = passage.cosines and ((max(passage.cosines) if isnan(passage.dense) else passage.dense),)
+    return replace(passage, text=text, title=title, sentences=(Span(0, len(text)),), cosines=own)

@@ -8,7 +8,8 @@ import pytest
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.orchestrator.agents.screening import UNSCREENED, WITHHELD
-from services.orchestrator.rag.retriever import WIDTH, Found, Passage
+from services.orchestrator.generate.entry import Engine
+from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
 from services.orchestrator.tools.tool import Reason
 from services.runtime.errors import Unavailable
@@ -20,7 +21,7 @@ GOOD = Passage("p1", "d1", "Cats", "u", "Cats sleep.", 0, 0.9)
 BAD = Passage("p2", "d2", "Dogs", "u", "an attack", 0, 0.8)
 TITLED = replace(GOOD, id="p3", title="an attack")
 ADDRESS = Passage("p4", "d4", "", "u", "Write to a@b.example. Bye.", 7, 0.7, sentences=(Span(0, 21), Span(22, 26)),
-                  vectors=np.array([[3] * WIDTH, [-1] * WIDTH], np.int8))  # fmt: skip
+                  cosines=(0.5, 0.25))  # fmt: skip
 ALWAYS = "retrieval: {mode: always}\n"
 
 
@@ -76,12 +77,26 @@ async def test_a_redacted_passage_is_read_as_one_sentence() -> None:
     assert "a@b.example" not in said
 
 
+@pytest.mark.parametrize(("dense", "cosine"), [(0.75, 0.75), (float("nan"), 0.5)])
+async def test_a_redacted_passage_is_quoted_whole_by_its_own_cosine(dense: float, cosine: float) -> None:
+    passage = replace(ADDRESS, dense=dense)
+    helper, generator = agent(
+        lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((passage,))), screener=FakeScreener(),
+        engine=Engine.EXTRACTIVE,
+    )  # fmt: skip
+    await played(helper, ASK)
+    found = generator.asked[0].found
+    assert found is not None
+    (read,) = found.passages
+    assert (read.text, read.sentences, read.cosines) == ("Write to <EMAIL>. Bye.", (Span(0, 22),), (cosine,))
+
+
 async def test_graders_do_not_take_a_guard_s_verdict_for_theirs() -> None:
     spec = ALWAYS + "graders: [{answers: {judge: embeddings}}]\n"
 
     class Embeds:
         async def embed(self, texts: Sequence[str]) -> np.ndarray:  # type: ignore[type-arg]  # float32 [n, 384]
-            return np.eye(len(texts), WIDTH, dtype=np.float32)
+            return np.eye(len(texts), 384, dtype=np.float32)
 
     retriever = FakeRetriever(Found((GOOD, BAD)))
     helper, _ = agent(lambda _: says("Yes."), spec, retriever=retriever, screener=FakeScreener(), embedder=Embeds())
