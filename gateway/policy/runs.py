@@ -18,7 +18,7 @@ from gateway.policy.ends import blocked, out_of_budget, stopped_by_guard
 from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
 from services.runtime import clients
-from services.runtime.call import Call, outgoing
+from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,11 @@ class RunGate:
             asked = asked.told(await self._agents.instructions(call, asked.model))
         admission = await self._policy.admit(call, asked, await self._agents.price(call, asked.model))
         asks.put(request, admission.texts)
+        carried = outgoing(call.remaining, call)
+        if not self._policy.screens_context(call, asked.model):
+            carried["metadata"] += ((READS_KEY, UNSCREENED),)
         try:
-            async with aclosing(clients.stream(self._stub.Run(request, **outgoing(call.remaining, call)))) as responses:
+            async with aclosing(clients.stream(self._stub.Run(request, **carried))) as responses:
                 async for response in responses:
                     events = admission.take(response.events)
                     if admission.blocked is not None:

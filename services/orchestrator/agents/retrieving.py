@@ -62,11 +62,7 @@ async def search(work: Work) -> Found:
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
         work.hops[timing.hop] += timing.seconds
-    started = time.monotonic()
-    read = await screening.passages(work, found)
-    if work.kit.screener is not None:
-        work.hops["guards"] += time.monotonic() - started
-    return read
+    return await screening.passages(work, found)
 
 
 async def search_again(work: Work) -> Found:

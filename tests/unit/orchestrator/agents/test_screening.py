@@ -1,4 +1,4 @@
-"""What agents read is screened: passages once a search, tool results one by one."""
+"""What agents read is screened: passages once a search, tool results once a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
-from services.orchestrator.agents.screening import UNSCREENED, WITHHELD
+from services.orchestrator.agents.screening import UNCHECKED, WITHHELD, parts
 from services.orchestrator.generate.entry import Engine
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
-from services.orchestrator.tools.tool import Reason
+from services.orchestrator.tools.tool import Reason, ToolResult
 from services.runtime.errors import Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
@@ -31,7 +31,11 @@ class FakeScreener:
 
     error: Exception | None = None
     shut: bool = True
+    looks: bool = True
     asked: list[tuple[Reading, str, list[Item]]] = field(default_factory=list)
+
+    def wanted(self) -> bool:
+        return self.looks
 
     def closed(self, tools: bool) -> bool:
         return self.shut
@@ -131,7 +135,7 @@ async def test_without_guards_tool_results_are_withheld_or_read(shut: bool) -> N
     screener = FakeScreener(Unavailable("gone"), shut)
     helper, _ = agent(turns(calls(("look", "{}")), says("Done.")), "", tool, screener=screener)
     (result,) = results((await played(helper, ASK))[0])
-    assert result.content == (UNSCREENED if shut else "all well")
+    assert result.content == (UNCHECKED if shut else "all well")
     assert result.error_reason == (Reason.UNAVAILABLE if shut else None)
 
 
@@ -152,3 +156,34 @@ async def test_what_the_agent_says_of_a_call_itself_is_not_screened() -> None:
     (result,) = results((await played(helper, ASK))[0])
     assert result.error_reason is Reason.UNKNOWN_TOOL
     assert screener.asked == []
+
+
+async def test_where_no_policy_looks_the_guards_are_not_asked() -> None:
+    screener = FakeScreener(looks=False)
+    tool = FakeTool("look", lambda _: "an attack")
+    helper, _ = agent(
+        turns(calls(("look", "{}")), says("Done.")), ALWAYS, tool,
+        retriever=FakeRetriever(Found((BAD,))), screener=screener,
+    )  # fmt: skip
+    got, outcome = await played(helper, ASK)
+    assert [len(body.passages) for body in got if isinstance(body, PassagesRetrieved)] == [1]
+    assert [one.content for one in results(got)] == ["an attack"]
+    assert screener.asked == []
+    assert "guards" not in [timing.hop for timing in outcome.timings]
+
+
+async def test_results_of_one_step_go_in_one_call() -> None:
+    screener = FakeScreener()
+    tool = FakeTool("look", lambda given: "an attack" if given["x"] == "bad" else "fine")
+    script = turns(calls(("look", '{"x": "bad"}'), ("look", '{"x": "b"}'), ("look", '{"x": "c"}')), says("Done."))
+    helper, _ = agent(script, "", tool, screener=screener)
+    got, _ = await played(helper, ASK)
+    assert sorted(one.content for one in results(got)) == sorted([WITHHELD, "fine", "fine"])
+    assert [len(items) for _, _, items in screener.asked] == [3]
+
+
+def test_more_than_the_guards_take_at_once_goes_in_parts() -> None:
+    given = [
+        ToolResult(str(number), "look", "x" * length) for number, length in enumerate((600_000, 600_000, 9, 2 << 20))
+    ]
+    assert [[len(one.content) for one in part] for part in parts(given)] == [[600_000], [600_000, 9], [2 << 20]]
