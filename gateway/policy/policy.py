@@ -56,6 +56,10 @@ class Policy:
         """Whether a guard looks for an agent's instructions in its answers."""
         return self.pipeline(_caller(call), model).guards_instructions
 
+    def screens_context(self, call: Call, model: str) -> bool:
+        """Whether a guard looks at what the model or agent reads."""
+        return self.pipeline(_caller(call), model).screens_context
+
     def screen(self, call: Call, model: str, instructions: str) -> EventScreen | None:
         """What screens an answer that is told again; None where nothing does."""
         made = screens(self.pipeline(_caller(call), model), Vault(), instructions)

@@ -45,7 +45,7 @@ from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import Check, serving
+from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
@@ -70,7 +70,7 @@ async def wire(settings: OrchestratorSettings) -> App:
     triton = TritonClient(triton_channel)
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
-    catalogue = open_catalogue(settings, Engines(triton, llm, resources, secret))
+    catalogue = open_catalogue(settings, Engines(settings.answer_threshold, llm, resources, secret))
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     records = Records(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
@@ -121,7 +121,8 @@ async def wire(settings: OrchestratorSettings) -> App:
 
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
     callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
-    return App(add, names, _checks(retrieval, triton), resources, callers=callers)
+    checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
+    return App(add, names, checks, resources=resources, callers=callers)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:
@@ -129,13 +130,6 @@ async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> 
         return None
     channel = await resources.enter_async_context(open_channel(settings.guard_target, [GUARDS], settings.tls))
     return GuardClient(channel, settings.guard_seconds, settings.screen_when_guard_is_gone)
-
-
-def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:
-    async def extract_ready() -> bool:
-        return await triton.ready(["extract"])
-
-    return {"retrieval": serving(retrieval, RETRIEVAL.full_name), "triton": extract_ready}
 
 
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:

@@ -6,8 +6,8 @@ leaves cancels the handler at once, and its `finally` blocks run in this task ra
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
 import grpc
@@ -60,10 +60,12 @@ class Pipeline(Wrapping):
 
         return with_behaviour(handler, wrapped)
 
-    async def _enter(self, stack: AsyncExitStack, call: Call, context: Context) -> None:
-        calls.enter(call)
-        for layer in self._layers:
-            await stack.enter_async_context(layer.around(call, context))
+    async def _within(self, call: Call, context: Context, serve: Callable[[], Awaitable[Any]], depth: int = 0) -> Any:
+        """What `serve` returns, within the layers from `depth` on."""
+        if depth == len(self._layers):
+            return await serve()
+        async with self._layers[depth].around(call, context):
+            return await self._within(call, context, serve, depth + 1)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
@@ -77,17 +79,18 @@ class Pipeline(Wrapping):
         return _again(first, request)
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
+        async def serve() -> Any:
             response = await inner(await self._admit(call, request), context)
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
             return response
 
+        calls.enter(call)
+        return await self._within(call, context, serve)
+
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
+        async def serve() -> None:
             async with aclosing(inner(await self._admit(call, request), context)) as responses:
                 async for response in responses:
                     # Not before: a status without responses goes out with the headers, and decides on HTTP's.
@@ -97,6 +100,9 @@ class Pipeline(Wrapping):
                     call.sent += 1
                     if call.first_sent is None:
                         call.first_sent = time.monotonic()
+
+        calls.enter(call)
+        await self._within(call, context, serve)
 
 
 async def _again(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
