@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, cast, delete, extract, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.grant import Grant
 from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS
+from gateway.records.clock import now_of
 from gateway.records.database import Database
 from gateway.records.upsert import upsert
 
@@ -33,13 +34,6 @@ class Lease:
     short: int
     left: int
     elsewhere: int
-
-
-def now_of(dialect: str) -> ColumnElement[float]:
-    """The time by the database's own clock, so that replicas need not agree about it."""
-    if dialect == "sqlite":
-        return literal(time.time())
-    return cast(extract("epoch", func.clock_timestamp()), Float(53))
 
 
 class Ledger:

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.alert import AlertBook
 from gateway.budgets.grant import Grant
-from gateway.budgets.ledger import SAFE, Ledger, now_of, of_holder, take_up
+from gateway.budgets.ledger import SAFE, Ledger, of_holder, take_up
 from gateway.budgets.settlement import Charge, Effect, Row, Settlement
 from gateway.budgets.tables import GRANTS, PERIODS
+from gateway.records.clock import now_of
 from gateway.records.many import Many
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE

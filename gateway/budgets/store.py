@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from gateway.budgets.alert import Alert
 from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
-from gateway.budgets.ledger import now_of
 from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS
 from gateway.records.changes import bump
+from gateway.records.clock import now_of
 from gateway.records.database import Database
 from gateway.records.metadata import new_id
 from services.runtime.errors import InvalidArgument

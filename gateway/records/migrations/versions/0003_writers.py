@@ -1,0 +1,51 @@
+"""One audit chain for each writer, checkpoints over all of them"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0003"
+down_revision: str | None = "0002"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+CHAINED = ("audit_records", "audit_content", "audit_prunings")
+
+
+def upgrade() -> None:
+    """What there is becomes chain 1, and each checkpoint of it one of a single chain."""
+    for table in CHAINED:
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.add_column(sa.Column("chain", sa.Integer(), nullable=False, server_default="1"))
+            batch_op.drop_constraint(f"pk_{table}", type_="primary")
+            batch_op.create_primary_key(f"pk_{table}", ["chain", "sequence"])
+    with op.batch_alter_table("audit_head", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("holder", sa.String(length=192), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("expires", sa.Float(precision=53), nullable=False, server_default="0"))
+    _checkpoints()
+
+
+def _checkpoints() -> None:
+    op.rename_table("audit_checkpoints", "audit_checkpoints_of_one")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER INDEX pk_audit_checkpoints RENAME TO pk_audit_checkpoints_of_one")
+    op.create_table(
+        "audit_checkpoints",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("heads", sa.Text(), nullable=False),
+        sa.Column("time", sa.Float(precision=53), nullable=False),
+        sa.Column("signature", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_checkpoints")),
+    )
+    op.execute(
+        "INSERT INTO audit_checkpoints (number, heads, time, signature)"
+        " SELECT ROW_NUMBER() OVER (ORDER BY sequence),"
+        """ '{"1":[' || CAST(sequence AS TEXT) || ',"' || hash || '"]}', time, signature"""
+        " FROM audit_checkpoints_of_one"
+    )
+    op.drop_table("audit_checkpoints_of_one")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("several chains do not become one")
