@@ -60,6 +60,8 @@ def _places(page_token: str) -> dict[int, int]:
 
 
 def _page_token(places: Mapping[int, int]) -> str:
+    if list(places) == [FIRST_CHAIN]:
+        return str(places[FIRST_CHAIN])
     return "-".join(f"{chain}.{sequence}" for chain, sequence in sorted(places.items()))
 
 
@@ -68,4 +70,4 @@ def _wanted(request: pb.ListAuditRecordsRequest | pb.ExportAuditRequest, after: 
         every_tenant(READ)
     since, until = span(request)
     whose = "" if request.every_tenant else tenant(request.tenant, READ)
-    return Wanted(whose, request.subject, since, until, after)
+    return Wanted(whose, request.subject, since, until, dict(after))
