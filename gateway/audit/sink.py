@@ -2,11 +2,13 @@
 
 A chain's head is locked by whoever appends to it, so two processes may append to one and do no harm but wait for each
 other. To keep out of each other's way each takes a chain that nobody holds, or begins another; how long it is held is
-written with each record. The chains of processes that are gone are gone on with by others: there are about as many as
-there ever were processes at once.
+written with each record, by the process' own clock: where clocks differ, one may take the chain of another that is
+alive, which then moves on. The chains of processes that are gone are gone on with by others: there are about as many
+as there ever were processes at once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +20,6 @@ from gateway.audit.chain import FIRST_CHAIN, GENESIS, content_hash, content_json
 from gateway.audit.checkpoints import Head
 from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.records.clock import now_of
 from gateway.records.many import Many
 from gateway.records.metadata import new_id
 from gateway.records.upsert import upsert
@@ -28,6 +29,8 @@ HELD_SECONDS = 30.0
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
 _THIS, _MINE = HEAD.c.id == bindparam("row"), HEAD.c.holder == bindparam("by")
 _LOCK_HEAD = Many(select(HEAD.c.sequence, HEAD.c.hash).where(_THIS, _MINE).with_for_update())
+_MOVED = {"sequence": bindparam("to"), "hash": bindparam("last"), "expires": bindparam("until")}
+_MOVE_HEAD = Many(update(HEAD).where(_THIS).values(_MOVED))
 
 
 @dataclass(slots=True)
@@ -90,9 +93,8 @@ class AuditSink:
         await _INSERT_RECORDS.execute(connection, records)
         if content:
             await _INSERT_CONTENT.execute(connection, content)
-        until = now_of(connection.dialect.name) + HELD_SECONDS
-        moved = update(HEAD).where(HEAD.c.id == chain).values(sequence=sequence, hash=last, expires=until)
-        await connection.execute(moved)
+        row = {"row": chain, "to": sequence, "last": last, "until": time.time() + HELD_SECONDS}
+        await _MOVE_HEAD.execute(connection, [row])
 
     async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
         """Those that an attempt whose end was not heard of has not written."""
@@ -131,7 +133,7 @@ class AuditSink:
 
     async def _take(self, connection: AsyncConnection) -> int | None:
         """A chain that nobody holds."""
-        now = now_of(connection.dialect.name)
+        now = time.time()
         free = select(HEAD.c.id).where(HEAD.c.expires < now).order_by(HEAD.c.id).limit(1)
         chain: int | None = (await connection.execute(free.with_for_update(skip_locked=True))).scalar()
         if chain is not None:
@@ -145,7 +147,7 @@ class AuditSink:
         last = max([(await connection.execute(end)).scalar() or 0 for end in ends])
         row = {
             "id": last + 1, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS,
-            "holder": self._holder, "expires": now_of(connection.dialect.name) + HELD_SECONDS,
+            "holder": self._holder, "expires": time.time() + HELD_SECONDS,
         }  # fmt: skip
         once = upsert(connection.dialect.name, HEAD).values(row).on_conflict_do_nothing()
         if (await connection.execute(once)).rowcount != 1:

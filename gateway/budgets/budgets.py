@@ -18,6 +18,7 @@ from gateway.budgets.tending import Tending
 from gateway.records.changes import Changes
 from gateway.records.database import Database
 from gateway.records.writer import Writer
+from gateway.usage.writing import shard_of
 from services.runtime.identity import Identity
 
 LEASE_SECONDS = 10.0
@@ -46,7 +47,7 @@ class Budgets:
         self._calendar = calendar or Calendar()
         self._refill = Refill(ledger, patience)
         self._notifier = notifier
-        self._tending = Tending(writer, Posting(ledger, AlertBook()), ledger, notifier)
+        self._tending = Tending(writer, Posting(ledger, AlertBook(), shard_of(replica)), ledger, notifier)
 
     def follow(self, changes: Changes) -> None:
         """Keep up with budgets that are made, changed and deleted. Before `changes` is opened."""

@@ -28,7 +28,8 @@ USAGE = Table(
     Index(None, "tenant", "id"),
 )
 
-# `day` is in UTC: 2026-01-31.
+# `day` is in UTC: 2026-01-31. What there is of a day is the sum over `shard`: each gateway adds to rows of its own, so
+# that none waits for another.
 USAGE_DAILY = Table(
     "usage_daily",
     METADATA,
@@ -38,6 +39,7 @@ USAGE_DAILY = Table(
     Column("key", String(192), primary_key=True),
     Column("agent", String(128), primary_key=True),
     Column("model", String(128), primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False, server_default="0"),
     Column("calls", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),

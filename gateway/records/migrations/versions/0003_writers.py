@@ -1,4 +1,4 @@
-"""One audit chain for each writer, checkpoints over all of them"""
+"""What each gateway writes apart from the others: audit chains, sums of usage, what budgets have spent"""
 
 from collections.abc import Sequence
 
@@ -24,6 +24,22 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("holder", sa.String(length=192), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("expires", sa.Float(precision=53), nullable=False, server_default="0"))
     _checkpoints()
+    with op.batch_alter_table("usage_daily", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("shard", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.drop_constraint("pk_usage_daily", type_="primary")
+        key = ["day", "tenant", "project", "key", "agent", "model", "shard"]
+        batch_op.create_primary_key("pk_usage_daily", key)
+    op.create_table(
+        "budget_spends",
+        sa.Column("budget", sa.String(length=64), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("holder", sa.String(length=192), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.Column("time", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("budget", "period", "holder", name=op.f("pk_budget_spends")),
+    )
+    with op.batch_alter_table("budget_spends", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_budget_spends_time"), ["time"], unique=False)
 
 
 def _checkpoints() -> None:
