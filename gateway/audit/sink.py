@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.actors import Actors, Reference
@@ -29,7 +29,11 @@ HELD_SECONDS = 30.0
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
 _THIS, _MINE = HEAD.c.id == bindparam("row"), HEAD.c.holder == bindparam("by")
 _LOCK_HEAD = Many(select(HEAD.c.sequence, HEAD.c.hash).where(_THIS, _MINE).with_for_update())
-_MOVED = {"sequence": bindparam("to"), "hash": bindparam("last"), "expires": bindparam("until")}
+_MOVED: dict[str, BindParameter[object]] = {
+    "sequence": bindparam("to"),
+    "hash": bindparam("last"),
+    "expires": bindparam("until"),
+}
 _MOVE_HEAD = Many(update(HEAD).where(_THIS).values(_MOVED))
 
 

@@ -22,6 +22,7 @@ from gateway.records.many import Many
 from gateway.records.upsert import upsert
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
+from gateway.usage.unsettled import close_open, write_open
 from gateway.usage.writing import write_usage
 
 CHUNK = 500
@@ -43,12 +44,14 @@ SPEND = Many(
 
 @dataclass(slots=True)
 class _Sum:
-    """The charges of one grant in a batch. `plain`: none of them is in the grant's row."""
+    """The charges of one grant in a batch. `plain`: none of them is in the grant's row. `running`: what calls under way
+    have used of it."""
 
     grant: Grant
     used: int = 0
     taken: int = 0
     streamed: int = 0
+    running: int = 0
     plain: bool = True
 
 
@@ -71,9 +74,14 @@ class Posting:
                 item.effects += [Effect(charge.grant, charge.taken) for charge in item.charges]
             else:
                 fresh.append(item)
-        await write_usage(connection, [item.usage for item in fresh if item.usage], self._shard)
-        # In order, so that two replicas do not wait for each other.
+        # In order, so that two replicas do not wait for each other. What is under way is of one moment with what is
+        # held of budgets for it.
         sums = sorted(_summed(fresh), key=lambda one: (one.grant.budget.id, one.grant.period))
+        open_rows = [row for item in fresh for call in item.under_way if (row := call.row()) is not None]
+        closed = [item.call.id for item in fresh if item.call is not None and item.call.id]
+        await write_open(connection, open_rows, self._ledger.lease)
+        await close_open(connection, closed, self._shard)
+        await write_usage(connection, [item.usage for item in fresh if item.usage], self._shard)
         posted, plain = [one for one in sums if not one.plain], [one for one in sums if one.plain]
         if posted:
             await SPEND.execute(connection, [_spent(one) for one in posted])
@@ -91,7 +99,7 @@ class Posting:
         await move(connection, budget, period, SPENDS.c.holder == ledger.holder)
         this = (PERIODS.c.budget == budget) & (PERIODS.c.period == period)
         spent: int | None = (await connection.execute(select(PERIODS.c.spent).where(this))).scalar_one_or_none()
-        taken, running = one.taken + grant.owed, grant.used - one.streamed
+        taken, running = one.taken + grant.owed, one.running
         effect_owed = -grant.owed
         if spent is None:  # the budget was deleted
             item.effects.append(Effect(grant, taken, effect_owed))
@@ -147,6 +155,8 @@ def _summed(items: Iterable[Settlement]) -> Iterable[_Sum]:
         one.streamed += charge.streamed
         if _written(usage, charge):
             one.plain = False
+    for one in sums.values():
+        one.running = one.grant.used - one.streamed
     return sums.values()
 
 

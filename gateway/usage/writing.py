@@ -38,8 +38,16 @@ async def write_usage(connection: AsyncConnection, rows: Sequence[Usage], shard:
     if not rows:
         return
     await INSERT.execute(connection, [{name: getattr(row, name) for name in COLUMNS} for row in rows])
+    await add_sums(connection, rows, shard)
+
+
+async def add_sums(connection: AsyncConnection, rows: Sequence[Usage], shard: int, times: int = 1) -> None:
+    """Add the rows to the sums of their days so many times: -1 takes them out."""
     # In order, so that two replicas do not wait for each other.
-    sums = [{**_values(group, sums), "shard": shard} for group, sums in sorted(summed(rows).items())]
+    sums = [
+        {**_values(group, [times * one for one in sums]), "shard": shard}
+        for group, sums in sorted(summed(rows).items())
+    ]
     await ADD[connection.dialect.name].execute(connection, sums)
 
 

@@ -30,6 +30,29 @@ def upgrade() -> None:
         key = ["day", "tenant", "project", "key", "agent", "model", "shard"]
         batch_op.create_primary_key("pk_usage_daily", key)
     op.create_table(
+        "usage_open",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("time", sa.Float(precision=53), nullable=False),
+        sa.Column("tenant", sa.String(length=128), nullable=False),
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("key", sa.String(length=192), nullable=False),
+        sa.Column("subject", sa.String(length=192), nullable=False),
+        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("agent_version", sa.Integer(), nullable=False),
+        sa.Column("model", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.String(length=192), nullable=False),
+        sa.Column("prompt_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("finish_reason", sa.String(length=64), nullable=False),
+        sa.Column("seconds", sa.Float(precision=53), nullable=False),
+        sa.Column("expires", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_open")),
+    )
+    with op.batch_alter_table("usage_open", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_usage_open_expires"), ["expires"], unique=False)
+    op.create_table(
         "budget_spends",
         sa.Column("budget", sa.String(length=64), nullable=False),
         sa.Column("period", sa.String(length=10), nullable=False),
