@@ -143,7 +143,7 @@ class Tending:
     def _beat(self, now: float) -> None:
         """Say what calls have used, and renew in the same transaction what they hold of budgets."""
         self._calls = {call for call in self._calls if not call.closed}
-        counted = [call for call in self._calls if call.counted]
+        counted = self._counted()
         if counted:
             held = [grant for grant in self._grants.values() if grant.leased and grant.open]
             for grant in held:
@@ -151,25 +151,30 @@ class Tending:
             self._put(Settlement(None, [Charge(grant, 0, 0) for grant in held], under_way=counted))
 
     def _rest(self, key: tuple[str, str], grant: Grant, now: float) -> None:
-        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left."""
+        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left. What is
+        said of its calls is then said of the same moment."""
         spare = max(0, grant.held - grant.reserved)
         if spare and grant.leased:
-            self._renew(grant, spare)
+            self._renew(grant, spare, self._counted())
         elif not grant.busy:
             del self._grants[key]
         elif self._due(grant, now):
-            self._renew(grant, 0)
+            self._renew(grant, 0, self._counted())
+
+    def _counted(self) -> Sequence[OpenCall]:
+        """The calls under way that have used something."""
+        return [call for call in self._calls if call.counted]
 
     def _due(self, grant: Grant, now: float) -> bool:
         """It is time to write the grant's row."""
         pause = OWED_SECONDS if grant.owed or grant.overstated else self._ledger.lease / 4
         return grant.leased and now - grant.posted >= pause
 
-    def _renew(self, grant: Grant, back: int) -> "asyncio.Future[None]":
+    def _renew(self, grant: Grant, back: int, calls: Sequence[OpenCall] = ()) -> "asyncio.Future[None]":
         grant.posted = time.monotonic()
         grant.held -= back
         grant.pending += back
-        return self._put(Settlement(None, [Charge(grant, 0, back)]))
+        return self._put(Settlement(None, [Charge(grant, 0, back)], under_way=calls))
 
     def _again(self) -> None:
         """Settle what could not be settled."""
