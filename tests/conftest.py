@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,15 @@ from tests.fixtures.servers import running_redis as running_redis
 # A slow machine is no finding, and a test that passed today is to pass tomorrow.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's tier is the folder that it is in."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(item.path.relative_to(HERE).parts[0])
 
 
 @pytest.fixture(scope="session", autouse=True)

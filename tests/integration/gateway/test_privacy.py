@@ -45,7 +45,7 @@ from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
-from tests.unit.gateway.audit.conftest import ANN, Audit, entry, open_audit
+from tests.integration.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
 pytestmark = pytest.mark.integration
 

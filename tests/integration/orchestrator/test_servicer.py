@@ -366,7 +366,7 @@ async def test_malformed_requests(keys: Keys, database: str, method: str, reques
 
 @pytest.mark.parametrize("method", ["Attach", "Cancel", "GetRun"])
 @pytest.mark.parametrize(
-    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", new_id("orchestrator-0")]
+    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", f"run_orchestrator-0_{0:032x}"]
 )
 async def test_unknown_runs(keys: Keys, database: str, method: str, run_id: str) -> None:
     request_ = getattr(pb, f"{method}Request")(run_id=run_id)
