@@ -134,7 +134,7 @@ async def test_what_is_swept_is_told_in_the_same_transaction(records_url: str) -
         told.extend(rows)
 
     async with (
-        replica(records_url, "dies", lease=60.0) as dies,
+        replica(records_url, "dies", lease=60.0, abandoned=abandoned) as dies,
         replica(records_url, "lives", lease=1.0, abandoned=abandoned) as lives,
     ):
         stream = await stream_of(dies)
