@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, settings
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
 from tests.fixtures.reaper import Reaper
+from tests.fixtures.servers import empty_url as empty_url
 from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import postgres_server as postgres_server
 from tests.fixtures.servers import postgres_url as postgres_url
+from tests.fixtures.servers import records_schema as records_schema
 from tests.fixtures.servers import records_url as records_url
 from tests.fixtures.servers import redis_server as redis_server
 from tests.fixtures.servers import redis_url as redis_url

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Put
 from gateway.usage.record import Usage
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.interceptors.pipeline import Context
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Put
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from gateway.audit.beginning import adopt
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.entry import AuditEntry
 from gateway.audit.sink import AuditSink
-from gateway.records.changes import Changes
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.metadata import new_id
-from gateway.records.writer import Put, Writer
+from gateway.metadata import new_id
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Put, Writer
 
 log = logging.getLogger(__name__)
 # After so long a chain that was begun is signed for.

@@ -13,7 +13,7 @@ from gateway.audit.chain import Link
 from gateway.audit.checkpoints import PAGE, Checkpoint, Checkpoints, Head, checkpoints, heads
 from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, PRUNINGS, RECORDS
 from gateway.audit.walk import Report, Walker
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 log = logging.getLogger(__name__)
 

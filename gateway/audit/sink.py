@@ -20,9 +20,9 @@ from gateway.audit.chain import FIRST_CHAIN, GENESIS, content_hash, content_json
 from gateway.audit.checkpoints import Head
 from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.records.many import Many
-from gateway.records.metadata import new_id
-from gateway.records.upsert import upsert
+from gateway.metadata import new_id
+from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 # So long after its last record a chain is its holder's.
 HELD_SECONDS = 30.0

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.chain import FIRST_CHAIN
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 PAGE = 500
 

@@ -17,13 +17,13 @@ from gateway.budgets.grant import Grant
 from gateway.budgets.ledger import SAFE, Ledger, move, of_holder, take_up, unmoved
 from gateway.budgets.settlement import Charge, Effect, Row, Settlement
 from gateway.budgets.tables import GRANTS, PERIODS, SPENDS
-from gateway.records.clock import now_of
-from gateway.records.many import Many
-from gateway.records.upsert import upsert
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
 from gateway.usage.unsettled import close_open, write_open
 from gateway.usage.writing import write_usage
+from services.runtime.records.clock import now_of
+from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 CHUNK = 500
 

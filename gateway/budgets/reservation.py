@@ -8,9 +8,9 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.grant import Hold
 from gateway.budgets.refill import Refill
 from gateway.budgets.settlement import Charge, Settlement
-from gateway.records.writer import Put
 from gateway.usage.record import Usage
 from gateway.usage.unsettled import OpenCall
+from services.runtime.records.writer import Put
 
 Settle = Callable[[Settlement, Sequence[Put]], "asyncio.Future[None]"]
 Follow = Callable[[OpenCall], None]

@@ -12,11 +12,11 @@ from gateway.budgets.alert import Alert
 from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
 from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS, SPENDS
-from gateway.records.changes import bump
-from gateway.records.clock import now_of
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.changes import bump
+from services.runtime.records.clock import now_of
+from services.runtime.records.database import Database
 
 KIND = "budgets"
 # All of them are held in memory.

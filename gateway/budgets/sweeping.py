@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.ledger import Ledger
-from gateway.records.database import Database
 from gateway.usage.record import Usage
 from gateway.usage.unsettled import AT_ONCE, sweep_open
+from services.runtime.records.database import Database
 
 # Told in the transaction that makes usage of calls.
 Abandoned = Callable[[AsyncConnection, Sequence[Usage]], Awaitable[None]]

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 
 # Ids grow with time. `agent` is the name that the caller asked for, `agent_version` 0 for a bare model; `model` is the

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.clock import now_of
-from gateway.records.many import Many
-from gateway.records.upsert import upsert
 from gateway.usage.record import Usage, new_usage_id
 from gateway.usage.tables import USAGE, USAGE_OPEN
 from gateway.usage.writing import COLUMNS, add_sums, write_usage
+from services.runtime.records.clock import now_of
+from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 ABANDONED = "abandoned"
 AT_ONCE = 100

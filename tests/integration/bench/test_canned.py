@@ -3,7 +3,7 @@ import json
 import httpx
 import pytest
 
-from bench import canned
+from bench.load import canned
 
 
 def ask(http: httpx.Client, url: str, results: int, chunked: bool = False) -> list[dict[str, object]]:

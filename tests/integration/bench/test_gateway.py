@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from bench import gateway, gateway_goals, gateway_policy, gateway_upstream, h2load
-from bench.errors import BenchError
-from bench.gateway_figures import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, PORTKEY, RATE, STREAMS
-from bench.gateway_memory import Growth
-from bench.gateway_probe import Target
-from bench.harness import Results
-from bench.statistics import Summary
+from bench.gateway import __main__ as gateway
+from bench.gateway import goals as gateway_goals
+from bench.gateway import policy as gateway_policy
+from bench.gateway import upstream as gateway_upstream
+from bench.gateway.figures import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, PORTKEY, RATE, STREAMS
+from bench.gateway.memory import Growth
+from bench.gateway.probe import Target
+from bench.kit.errors import BenchError
+from bench.kit.harness import Results
+from bench.kit.statistics import Summary
+from bench.load import h2load
 from gateway.guard import policy
 from gateway.passthrough import config
 from gateway.passthrough.chunk import read

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from bench.load import Plan, UnexpectedAnswer, generate
+from bench.load.__main__ import Plan, UnexpectedAnswer, generate
 
 Answer = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bench.streams import Plan, UnexpectedStream, generate
+from bench.load.streams import Plan, UnexpectedStream, generate
 
 STEP = 0.02
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -15,7 +15,8 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
@@ -186,7 +187,7 @@ async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGa
 
 
 async def budget(tmp_path: Path, tokens: int) -> None:
-    database = Database(f"sqlite:///{tmp_path}/records.db")
+    database = Database(f"sqlite:///{tmp_path}/records.db", SCHEMA)
     await database.open()
     await BudgetStore(database).create("acme", Scope.TENANT, "acme", Period.DAY, Unit.TOKENS, tokens)
     await database.aclose()

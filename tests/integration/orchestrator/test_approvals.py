@@ -42,11 +42,11 @@ async def test_a_waiting_run_is_listed_as_one(open_executor: OpenExecutor, recor
     executor = await open_executor(Counting(approval=True))
     run = await start(executor)
     await until(lambda: run.stored == 3)
-    (info,) = records.newest("acme", 10, None, Filter(State.WAITING))
+    (info,) = await records.newest("acme", 10, None, Filter(State.WAITING))
     assert info.pending == ("a1",)
     await executor.decide(run, ApprovalDecided("a1", True))
     await over(records, run)
-    assert records.newest("acme", 10, None, Filter(State.WAITING)) == []
+    assert await records.newest("acme", 10, None, Filter(State.WAITING)) == []
 
 
 async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, records: Records) -> None:
@@ -64,7 +64,7 @@ async def test_without_a_decision_in_time_it_is_no(open_executor: OpenExecutor, 
     events = await over(records, run)
     decision = next(event.body for event in events if isinstance(event.body, ApprovalDecided))
     assert decision == ApprovalDecided("a1", approved=False)
-    assert records.get("acme", run.id).finish_reason is FinishReason.REJECTED  # type: ignore[union-attr]
+    assert (await records.get("acme", run.id)).finish_reason is FinishReason.REJECTED  # type: ignore[union-attr]
 
 
 async def test_a_caller_who_leaves_a_waiting_run_leaves_it_waiting(

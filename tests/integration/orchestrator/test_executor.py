@@ -170,8 +170,8 @@ async def test_a_run_that_is_over_is_in_the_record_only(open_executor: OpenExecu
     run = await start(executor)
     await ended(run)
     await until(lambda: executor.find("acme", run.id) is None)
-    assert records.get("acme", run.id) == run.info
-    assert records.events(run.id) == run.recent
+    assert await records.get("acme", run.id) == run.info
+    assert await records.events(run.id) == run.recent
     await executor.cancel(run)
 
 

@@ -52,7 +52,7 @@ async def ask(executor: Executor, text: str, session: str = "s", tenant: str = "
 
 @pytest.fixture
 def store(records: Records) -> SessionStore:
-    return SessionStore(records.engine)
+    return SessionStore(records.database)
 
 
 async def test_a_run_adds_what_was_said_in_full(open_executor: OpenExecutor, store: SessionStore) -> None:
@@ -64,8 +64,8 @@ async def test_a_run_adds_what_was_said_in_full(open_executor: OpenExecutor, sto
         Message(Role.TOOL, "found", (), "c1", "search"),
         Message(Role.ASSISTANT, "it is so"),
     ]
-    assert store.messages("acme", "s") == [user("why?"), *one, user("and?"), *one]
-    found = store.get("acme", "s")
+    assert await store.messages("acme", "s") == [user("why?"), *one, user("and?"), *one]
+    found = await store.get("acme", "s")
     assert (found.message_count, found.run_id, found.summary) == (8, None, "")
 
 
@@ -78,7 +78,7 @@ async def test_one_run_at_a_time(open_executor: OpenExecutor, store: SessionStor
         await start(executor, "and?")
     assert caught.value.details["run_id"] == run.id
     with pytest.raises(SessionBusy):
-        store.delete("acme", "s")
+        await store.delete("acme", "s")
     other = await start(executor, "and?", "other")
     agent.release.set()
     await asyncio.gather(run.ended(), other.ended())
@@ -103,7 +103,7 @@ async def test_a_dead_process_does_not_keep_a_session(open_executor: OpenExecuto
     await crash(first)
     second = await open_executor(Counting())
     await until(lambda: store.count("acme", "s"))
-    assert [message.content for message in store.messages("acme", "s")] == ["count", "1234"]
+    assert [message.content for message in await store.messages("acme", "s")] == ["count", "1234"]
     await ask(second, "again")
 
 
@@ -111,23 +111,23 @@ async def test_tenants_have_their_own(open_executor: OpenExecutor, store: Sessio
     executor = await open_executor(FakeAgent())
     await ask(executor, "mine", tenant="acme")
     await ask(executor, "theirs", tenant="other")
-    assert [store.messages(tenant, "s")[0].content for tenant in ("acme", "other")] == ["mine", "theirs"]
-    store.delete("acme", "s")
-    assert store.messages("other", "s")
+    assert [(await store.messages(tenant, "s"))[0].content for tenant in ("acme", "other")] == ["mine", "theirs"]
+    await store.delete("acme", "s")
+    assert await store.messages("other", "s")
 
 
 async def test_deleting_leaves_nothing(open_executor: OpenExecutor, store: SessionStore, records: Records) -> None:
     executor = await open_executor(FakeAgent())
     run = await ask(executor, "why?")
     other = await ask(executor, "why?", "other")
-    store.delete("acme", "s")
-    assert store.messages("acme", "s") == []
-    assert records.get("acme", run.id) is None
-    assert records.events(run.id) == []
-    assert [info.id for info in records.newest("acme", 10, None, Filter())] == [other.id]
+    await store.delete("acme", "s")
+    assert await store.messages("acme", "s") == []
+    assert await records.get("acme", run.id) is None
+    assert await records.events(run.id) == []
+    assert [info.id for info in await records.newest("acme", 10, None, Filter())] == [other.id]
     for again in (store.get, store.delete):
         with pytest.raises(SessionNotFound):
-            again("acme", "s")
+            await again("acme", "s")
 
 
 async def test_sessions_by_pages_the_latest_used_first(open_executor: OpenExecutor, store: SessionStore) -> None:
@@ -135,7 +135,7 @@ async def test_sessions_by_pages_the_latest_used_first(open_executor: OpenExecut
     for name in ("a", "b", "c", "a"):
         await ask(executor, "why?", name)
     found, before = [], None
-    while page := store.latest("acme", 2, before):
+    while page := await store.latest("acme", 2, before):
         found += [session.id for session in page]
         before = (page[-1].update_time, page[-1].id)
     assert found == ["a", "c", "b"]
@@ -175,7 +175,7 @@ async def test_what_is_beyond_is_summed_up_once(open_executor: OpenExecutor, sto
     assert asked == [("", ["q1", "one two", "q2", "one two", "q3", "one two"])]
     assert await sessions.window("acme", "s", 9, words, summarise) == window
     assert len(asked) == 1
-    assert store.get("acme", "s").summary == "sum1"
+    assert (await store.get("acme", "s")).summary == "sum1"
     for number in (5, 6):
         await ask(executor, f"q{number}")
     window = await sessions.window("acme", "s", 9, words, summarise)
@@ -193,4 +193,4 @@ async def test_a_model_that_cannot_sum_up_does_not_stop_the_run(
 
     window = await Sessions(store).window("acme", "s", 9, words, summarise)
     assert (window.summary, window.messages[0].content) == ("", "q4")
-    assert store.get("acme", "s").summarised == 0
+    assert (await store.get("acme", "s")).summarised == 0

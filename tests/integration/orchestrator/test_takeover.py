@@ -82,8 +82,13 @@ def texts(events: Sequence[Event]) -> str:
 
 async def over(records: Records, run: Run) -> list[Event]:
     """All events of a run that is over, by its record."""
-    await until(lambda: (info := records.get("acme", run.id)) and info.finish_reason)
-    events = records.events(run.id)
+
+    async def finished() -> bool:
+        info = await records.get("acme", run.id)
+        return info is not None and info.finish_reason is not None
+
+    await until(finished)
+    events = await records.events(run.id)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     return events
 
@@ -128,7 +133,7 @@ async def test_what_cannot_go_on_ends_as_failed(open_executor: OpenExecutor, rec
         events = await over(records, run)
         last = events[-1].body
         assert (last.reason, last.error_reason) == (FinishReason.ERROR, "RUN_INTERRUPTED")  # type: ignore[union-attr]
-        info = records.get("acme", run.id)
+        info = await records.get("acme", run.id)
         assert info is not None
         assert info.state is State.FAILED
 
@@ -147,7 +152,7 @@ async def test_another_replica_takes_up_the_runs_of_one_that_never_comes_back(
         await open_executor(other, replica=f"orchestrator-{number}")
     assert texts(await over(records, run)) == "1234"
     assert sum(other.began for other in others) == 1, "one of them"
-    info = records.get("acme", run.id)
+    info = await records.get("acme", run.id)
     assert info is not None
     assert info.replica in ("orchestrator-1", "orchestrator-2")
 
@@ -163,7 +168,11 @@ async def test_a_replica_that_was_given_up_stops_its_runs_and_begins_anew(
     other = Counting()
     taker = await open_executor(other, replica="orchestrator-1", lease=1000)
     theirs, given_up = taker._records, slow._records.incarnation
-    await until(lambda: theirs.claim(given_up, theirs.beat(theirs.incarnation)[given_up]))
+
+    async def claimed() -> bool:
+        return await theirs.claim(given_up, (await theirs.beat(theirs.incarnation))[given_up])
+
+    await until(claimed)
     await taker.take_up(lambda token: lambda deadline: None, 30)
     await until(lambda: isinstance(run.broken, RunMoved))
     agent.release.set()
@@ -179,7 +188,7 @@ async def test_an_orderly_end_leaves_runs_that_can_go_on(open_executor: OpenExec
     run = await start(first)
     await agent.held.wait()
     await first.aclose()
-    info = records.get("acme", run.id)
+    info = await records.get("acme", run.id)
     assert info is not None
     assert info.finish_reason is None
     await open_executor(Counting())

@@ -13,9 +13,10 @@ from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
 from gateway.audit.verify import Verifier
 from gateway.audit.walk import Report
-from gateway.records.changes import Changes
-from gateway.records.database import Database
-from gateway.records.writer import Writer
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
+from services.runtime.records.writer import Writer
 from tests.fakes.identity import Keys
 
 ANN = Actor("acme", "ann@example.com", "key_1", "10.0.0.1")
@@ -63,7 +64,7 @@ def entry(number: int = 0, actor: Actor = ANN, content: Content | None = None) -
 
 
 async def open_audit(url: str, keys: Keys) -> Audit:
-    database = Database(url)
+    database = Database(url, SCHEMA)
     await database.open()
     writer, changes, seal = Writer(database), Changes(database, 0.02), Seal(keys.private_pem)
     checkpoints = Checkpoints(database, seal)

@@ -6,7 +6,7 @@ import signal
 from sqlalchemy.engine import make_url
 
 from gateway.audit.store import Wanted
-from gateway.records.errors import RecordsUnavailable
+from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.identity import Keys
 from tests.fixtures.processes import Postgres
 from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit

@@ -8,10 +8,10 @@ from gateway.audit.entry import Decision
 from gateway.audit.layer import Audit as Layer
 from gateway.audit.layer import entry_of
 from gateway.audit.store import Wanted
-from gateway.records.errors import RecordsUnavailable
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.identity import Identity
+from services.runtime.records.errors import RecordsUnavailable
 from tests.integration.gateway.audit.conftest import Audit
 
 ANN = Identity("acme", "ann", frozenset(), "web", "key_1")

@@ -12,8 +12,8 @@ from gateway.audit.attempts import Attempts
 from gateway.audit.entry import Actor, AuditEntry, Content, Decision
 from gateway.audit.sink import AuditSink, Pending
 from gateway.audit.store import Wanted
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Writer
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Writer
 from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
 
 

@@ -14,8 +14,9 @@ from gateway.audit.pruning import Pruner
 from gateway.audit.seal import Seal
 from gateway.audit.store import Wanted
 from gateway.audit.walk import Fault
-from gateway.records.database import Database
-from gateway.records.migrate import config
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.database import Database
+from services.runtime.records.migrate import config
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import Audit, open_audit
 
@@ -47,11 +48,11 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path, old_rows: dict[str
     """A database as the last version with one chain left it."""
     sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/records.db" if sqlite else str(request.getfixturevalue("postgres_url"))
-    database = Database(url, timeout=60)
+    database = Database(url, SCHEMA, timeout=60)
     await database.open(migrate=False)
 
     def make(connection: Connection) -> None:
-        command.upgrade(config(connection), "0002")
+        command.upgrade(config(connection, SCHEMA), "0002")
         for table, rows in old_rows.items():
             names = ", ".join(rows[0])
             values = ", ".join(f":{name}" for name in rows[0])

@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import gateway.records.schema  # noqa: F401  # declares every table
 from gateway.budgets.budget import Budget, Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.reservation import Reservation
 from gateway.budgets.store import BudgetStore
 from gateway.budgets.sweeping import Abandoned
-from gateway.records.database import Database
-from gateway.records.writer import Writer
+from gateway.schema.schema import SCHEMA
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageStore
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
+from services.runtime.records.writer import Writer
 
 WHO = Identity("acme", "ann", frozenset({"*"}), project="web", key="key_1")
 
@@ -60,7 +60,7 @@ async def replica(
     timeout: float = 5.0, writer_patience: float = 10.0, calendar: Calendar | None = None,
     abandoned: Abandoned | None = None,
 ) -> AsyncIterator[Replica]:  # fmt: skip
-    database = Database(url, timeout=timeout)
+    database = Database(url, SCHEMA, timeout=timeout)
     await database.open()
     writer = Writer(database, patience=writer_patience)
     await writer.open()

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
-from gateway.records.errors import RecordsUnavailable
 from gateway.usage.query import Wanted
+from services.runtime.records.errors import RecordsUnavailable
 from tests.fixtures.processes import Postgres
 from tests.integration.gateway.budgets.replicas import WHO, Replica, replica, settle
 

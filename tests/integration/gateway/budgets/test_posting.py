@@ -1,6 +1,5 @@
 """A settlement is written once, however often it is tried."""
 
-import gateway.records.schema  # noqa: F401  # declares every table
 from gateway.budgets.alert import AlertBook
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.grant import Grant, hold
@@ -8,15 +7,16 @@ from gateway.budgets.ledger import Ledger
 from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.budgets.store import BudgetStore
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageStore
+from services.runtime.records.database import Database
 from tests.integration.gateway.budgets.replicas import WHO
 
 
 async def test_what_was_committed_without_an_answer_is_not_written_again(records_url: str) -> None:
-    database = Database(records_url)
+    database = Database(records_url, SCHEMA)
     await database.open()
     ledger = Ledger(database, "me", 10.0)
     budget = await BudgetStore(database).create("acme", Scope.TENANT, "", Period.MONTH, Unit.TOKENS, 1_000)

@@ -11,8 +11,9 @@ from gateway.identity.directory import Directory
 from gateway.identity.last_used import LastUsed
 from gateway.identity.nouns import PrincipalKind
 from gateway.identity.store import IdentityStore
-from gateway.records.changes import Changes
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
 
 
 @dataclass
@@ -35,7 +36,7 @@ MakeReplica = Callable[..., Awaitable[Replica]]
 
 @pytest.fixture
 async def database(records_url: str) -> AsyncIterator[Database]:
-    opened = Database(records_url)
+    opened = Database(records_url, SCHEMA)
     await opened.open()
     yield opened
     await opened.aclose()

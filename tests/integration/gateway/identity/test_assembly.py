@@ -13,11 +13,12 @@ from gateway.identity.credentials import Credentials
 from gateway.identity.errors import IdentityStale
 from gateway.identity.nouns import PrincipalKind
 from gateway.identity.store import IdentityStore
-from gateway.records.changes import Changes
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
 from tests.fakes.issuer import AUDIENCE, FakeIssuer
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
@@ -37,7 +38,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def assembled(settings: GatewaySettings, url: str, stack: AsyncExitStack) -> tuple[Credentials, IdentityStore]:
-    database = Database(url, timeout=0.5)
+    database = Database(url, SCHEMA, timeout=0.5)
     await database.open()
     stack.push_async_callback(database.aclose)
     changes = Changes(database, 0.05)

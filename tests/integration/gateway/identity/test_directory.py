@@ -15,9 +15,10 @@ from gateway.identity.last_used import LastUsed
 from gateway.identity.nouns import PrincipalKind, State
 from gateway.identity.store import IdentityStore
 from gateway.identity.tables import IDENTITY_CHANGES
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
 from tests.fakes.serving import until
 from tests.integration.gateway.identity.conftest import MakeReplica, Replica
 
@@ -229,7 +230,7 @@ class Holding(Database):
     """Keeps the next one who has read from going on, until it is let go."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(url, SCHEMA)
         self.holds = False
         self.has_read, self.go = asyncio.Event(), asyncio.Event()
 

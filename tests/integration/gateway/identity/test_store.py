@@ -10,8 +10,8 @@ from gateway.identity.errors import AlreadyExists, BadName, KeyNotLive, NotFound
 from gateway.identity.nouns import PrincipalKind, State
 from gateway.identity.store import IdentityStore
 from gateway.identity.tables import API_KEYS, BINDINGS, PRINCIPALS
-from gateway.records.database import Database
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.database import Database
 
 USER, SERVICE = PrincipalKind.USER, PrincipalKind.SERVICE_ACCOUNT
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-import gateway.records.schema  # noqa: F401  # declares every table
 from gateway.limits.book import RuleBook, default_rule
 from gateway.limits.rule import Rule
 from gateway.limits.store import KIND, LimitExists, LimitNotFound, LimitStore
-from gateway.records.changes import Changes
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Identity
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
 
 
 async def test_rules_are_made_changed_followed_and_deleted(records_url: str) -> None:
-    database = Database(records_url)
+    database = Database(records_url, SCHEMA)
     await database.open()
     store, changes = LimitStore(database), Changes(database)
     book = RuleBook(default_rule(0, 0, 0))

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-import gateway.records.schema  # noqa: F401 (all tables are made)
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import Audit, open_audit
 

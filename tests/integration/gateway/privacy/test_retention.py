@@ -15,10 +15,10 @@ from gateway.audit.walk import Fault
 from gateway.privacy.erasures import ErasureStore
 from gateway.privacy.holders.audited import AuditData
 from gateway.privacy.keeper import DAY, Keeper
-from gateway.privacy.lease import Lease
 from gateway.privacy.policies import KeepingPolicies, KeepingPolicy
 from gateway.privacy.privacy import Privacy
 from services.runtime.errors import InvalidArgument, Unavailable
+from services.runtime.records.lease import Lease
 from tests.fakes.serving import until
 from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-import gateway.records.schema  # noqa: F401  # declares every table
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from gateway.usage.export import calls_csv, sums_csv
 from gateway.usage.metrics import OTHER, TenantMetrics
 from gateway.usage.query import Wanted
@@ -19,6 +18,7 @@ from gateway.usage.tables import USAGE
 from gateway.usage.writing import COLUMNS, SUMS, write_usage
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
 
 START = datetime(2026, 1, 30, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -32,7 +32,7 @@ def row(number: int, tenant: str = "acme", agent: str = "rag", key: str = "key_1
 
 @asynccontextmanager
 async def store_with(url: str, rows: list[Usage]) -> AsyncIterator[UsageStore]:
-    database = Database(url)
+    database = Database(url, SCHEMA)
     await database.open()
     for first in range(0, len(rows), 700):
         async with database.write() as connection:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,10 @@ from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.work import Kit
 from services.orchestrator.generate.catalogue import Catalogue, Served
 from services.orchestrator.generate.entry import ALL, Engine, Entry
+from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
 from services.runtime.errors import ModelNotFound, Unavailable
+from services.runtime.records.database import Database
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
 from tests.fakes.serving import until
@@ -29,11 +30,8 @@ def models() -> Catalogue:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[AgentStore]:
-    made = AgentStore(f"sqlite:///{tmp_path}/records.db")
-    made.open()
-    yield made
-    made.close()
+def store(records: Records) -> AgentStore:
+    return AgentStore(records.database)
 
 
 def registry(store: AgentStore, given: Catalogue | None = None, rag_model: str = "") -> Registry:
@@ -112,10 +110,10 @@ async def test_many_who_ask_at_once_read_once(store: AgentStore) -> None:
     reads = 0
     latest = store.latest
 
-    def count(tenant: str) -> dict[str, int]:
+    async def count(tenant: str) -> dict[str, int]:
         nonlocal reads
         reads += 1
-        return latest(tenant)
+        return await latest(tenant)
 
     store.latest = count  # type: ignore[method-assign]
     found = registry(store)
@@ -123,8 +121,9 @@ async def test_many_who_ask_at_once_read_once(store: AgentStore) -> None:
     assert reads == 1
 
 
-async def test_a_database_that_is_gone(store: AgentStore, tmp_path: Path) -> None:
-    gone = AgentStore(f"sqlite:///{tmp_path}/none/records.db")
+async def test_a_database_that_is_gone(store: AgentStore) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/records", SCHEMA, timeout=1)
+    gone = AgentStore(nowhere)
     with pytest.raises(Unavailable):
         await registry(gone).find("acme", "small")
     found = registry(store)
@@ -134,17 +133,14 @@ async def test_a_database_that_is_gone(store: AgentStore, tmp_path: Path) -> Non
     for _ in range(3):
         await asyncio.sleep(0.5)
         assert (await found.find("acme", "small")).name == "small"
-    gone.close()
+    await nowhere.aclose()
 
 
-def test_replicas_that_apply_at_once_number_their_versions(store: AgentStore) -> None:
-    def add(number: int) -> int:
-        return store.apply("acme", "mine", f"spec {number}", f"digest {number}")[0].version
+async def test_replicas_that_apply_at_once_number_their_versions(store: AgentStore) -> None:
+    async def add(number: int) -> int:
+        return (await store.apply("acme", "mine", f"spec {number}", f"digest {number}"))[0].version
 
-    async def both() -> list[int]:
-        return list(await asyncio.gather(*(asyncio.to_thread(add, number) for number in range(8))))
-
-    versions = asyncio.run(both())
+    versions = await asyncio.gather(*(add(number) for number in range(8)))
     assert sorted(versions) == list(range(1, 9))
 
 
