@@ -49,6 +49,10 @@ class Meter:
         """Count a piece of the answer, of so many tokens where that is known."""
         self._since += tokens or estimate(text)
 
+    def reach(self, completion_tokens: int) -> None:
+        """So much of the answer has come, in all."""
+        self._since = completion_tokens
+
     def know(self, usage: usage_pb2.Usage) -> None:
         """All that was consumed until now, in place of what was estimated."""
         self._read, self._written = usage.prompt_tokens, usage.completion_tokens
