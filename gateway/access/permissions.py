@@ -53,7 +53,7 @@ GUARD: Mapping[str, Needs] = {"Screen": nothing}
 
 TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.gateway.v1.OpenAIService": OPENAI,
-    "headworks.gateway.v1.AdminService": ADMIN,
+    **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,

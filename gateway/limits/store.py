@@ -10,7 +10,7 @@ from gateway.limits.rule import Rule, check
 from gateway.limits.tables import LIMIT_RULES
 from gateway.records.changes import bump
 from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.records.metadata import NewId, new_id
 from services.runtime.errors import DomainError, Kind
 
 KIND = "limits"
@@ -50,12 +50,13 @@ class TooManyLimits(DomainError):
 class LimitStore:
     """Everything raises RecordsUnavailable where the database is gone."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(self, rule: Rule) -> Rule:
         """The rule, with an id. Raises InvalidArgument, LimitExists, TooManyLimits."""
-        made = Rule(new_id("lim"), rule.tenant, rule.caller, rule.model, rule.requests, rule.tokens, rule.streams)
+        made = Rule(self._new_id("lim"), rule.tenant, rule.caller, rule.model, rule.requests, rule.tokens, rule.streams)
         check(made)
         if len(await self.all()) >= MOST:
             raise TooManyLimits

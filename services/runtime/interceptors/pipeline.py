@@ -24,6 +24,27 @@ CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
+class CallContext:
+    """gRPC's context of a call, with the call itself."""
+
+    __slots__ = ("_context", "call")
+
+    def __init__(self, context: Context, call: Call) -> None:
+        self._context = context
+        self.call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def call_of(context: Context) -> Call:
+    """The call that a handler serves, by the context that it was given. Raises LookupError outside of the pipeline."""
+    call = getattr(context, "call", None)
+    if not isinstance(call, Call):
+        raise LookupError("the call is served outside of the pipeline")
+    return call
+
+
 def behaviour(handler: Handler) -> Any:
     """What serves the calls of a handler, of whichever of the four kinds."""
     return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
@@ -111,7 +132,7 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
         async with AsyncExitStack() as stack:
             await self._enter(stack, call, context)
-            response = await inner(await self._admit(call, request), context)
+            response = await inner(await self._admit(call, request), CallContext(context, call))
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
@@ -120,7 +141,8 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
         async with AsyncExitStack() as stack:
             await self._enter(stack, call, context)
-            async with aclosing(inner(await self._admit(call, request), context)) as responses:
+            serving = inner(await self._admit(call, request), CallContext(context, call))
+            async with aclosing(serving) as responses:
                 async for response in responses:
                     # Not before: a status without responses goes out with the headers, and decides on HTTP's.
                     if call.headers and not call.sent:

@@ -101,7 +101,7 @@ GUARD: dict[str, list[Attempt]] = {
 }
 
 CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
-    "headworks.gateway.v1.AdminService": ADMIN,
+    **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.OpenAIService": OPENAI,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
