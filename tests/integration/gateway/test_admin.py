@@ -18,6 +18,7 @@ from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for
 
 pytestmark = pytest.mark.integration
+OK = grpc.StatusCode.OK
 
 
 @dataclass
@@ -58,7 +59,7 @@ async def test_every_method_is_served(admin: Admin) -> None:
     metadata = (("authorization", f"Bearer {ROOT}"),)
     for name in pb.METHODS:
         call = getattr(admin.stub, name)(getattr(pb, f"{name}Request")(), metadata=metadata, timeout=20)
-        assert await call.code() is not grpc.StatusCode.UNIMPLEMENTED, name
+        assert await call.code() in (OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), name
 
 
 async def test_nobody_without_the_permission(admin: Admin) -> None:
