@@ -46,12 +46,12 @@ def list_(most: int, on: Target, **given: Any) -> None:
     Example:
       headworks audit list --since 2026-11-20 --subject ada@example.com
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import audit_service_pb2 as pb
 
     request = asked(pb.ListAuditRecordsRequest(), given)
     found: list[dict[str, Any]] = []
     with on.calling() as client:
-        for one in every(client.admin.ListAuditRecords, request, "records", on.options(client)):
+        for one in every(client.audit.ListAuditRecords, request, "records", on.options(client)):
             found.append(_record(one))
             if len(found) == most:
                 break
@@ -95,18 +95,18 @@ def export(file: Path, content: bool, on: Target, **given: Any) -> None:
     Example:
       headworks audit export november.jsonl --since 2026-11-01 --until 2026-12-01
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import audit_service_pb2 as pb
 
     request = asked(pb.ExportAuditRequest(content=content), given)
     with destination(file) as out, on.calling() as client:
-        write_pieces(client.admin.ExportAudit(request, **on.options(client)), out)
+        write_pieces(client.audit.ExportAudit(request, **on.options(client)), out)
 
 
 def _verify(after: int, chain: int, on: Target) -> dict[str, Any]:
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import audit_service_pb2 as pb
 
     with on.calling() as client:
-        return facts(client.admin.VerifyAudit(pb.VerifyAuditRequest(after=after, chain=chain), **on.options(client)))
+        return facts(client.audit.VerifyAudit(pb.VerifyAuditRequest(after=after, chain=chain), **on.options(client)))
 
 
 def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gateway.budgets.alert import Alert
 from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
 from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS, SPENDS
-from gateway.metadata import new_id
+from gateway.metadata import NewId, new_id
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.changes import bump
 from services.runtime.records.clock import now_of
@@ -40,8 +40,9 @@ class BudgetStanding:
 class BudgetStore:
     """Making, changing and reading budgets."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(self, tenant: str, scope: Scope, scope_id: str, period: Period, unit: Unit, amount: int) -> Budget:
         """A new budget, which counts what is used from now on. Raises InvalidArgument, BudgetExists."""
@@ -49,7 +50,7 @@ class BudgetStore:
             scope_id = scope_id or tenant
         if not tenant or not scope_id or (scope is Scope.TENANT and scope_id != tenant):
             raise InvalidArgument("a budget names its tenant, and whose of it is counted", field="scope_id")
-        budget = Budget(new_id("bud"), tenant, scope, scope_id, period, unit, _checked(amount))
+        budget = Budget(self._new_id("bud"), tenant, scope, scope_id, period, unit, _checked(amount))
         row = {column.name: getattr(budget, column.name) for column in COLUMNS} | {"create_time": time.time()}
         try:
             async with self._database.write() as connection:

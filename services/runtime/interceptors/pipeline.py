@@ -22,6 +22,27 @@ CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
+class CallContext:
+    """gRPC's context of a call, with the call itself."""
+
+    __slots__ = ("_context", "call")
+
+    def __init__(self, context: Context, call: Call) -> None:
+        self._context = context
+        self.call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def call_of(context: Context) -> Call:
+    """The call that a handler serves, by the context that it was given. Raises LookupError outside of the pipeline."""
+    call = getattr(context, "call", None)
+    if not isinstance(call, Call):
+        raise LookupError("the call is served outside of the pipeline")
+    return call
+
+
 class Layer(Protocol):
     """Something done around every call."""
 
@@ -80,7 +101,7 @@ class Pipeline(Wrapping):
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
         async def serve() -> Any:
-            response = await inner(await self._admit(call, request), context)
+            response = await inner(await self._admit(call, request), CallContext(context, call))
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
@@ -91,7 +112,8 @@ class Pipeline(Wrapping):
 
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
         async def serve() -> None:
-            async with aclosing(inner(await self._admit(call, request), context)) as responses:
+            serving = inner(await self._admit(call, request), CallContext(context, call))
+            async with aclosing(serving) as responses:
                 async for response in responses:
                     # Not before: a status without responses goes out with the headers, and decides on HTTP's.
                     if call.headers and not call.sent:
