@@ -53,7 +53,7 @@ def create(per: str, tokens: int | None, money: str | None, tenant: str, on: Tar
       headworks budgets create --per month --money 100
       headworks budgets create --per day --tokens 500000 --of-key key_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import budget_service_pb2 as pb
 
     unit, amount = _amount(tokens, money)
     named = [(SCOPES[scope], name) for scope, name in of.items() if name] or [(SCOPES["tenant"], "")]
@@ -63,7 +63,7 @@ def create(per: str, tokens: int | None, money: str | None, tenant: str, on: Tar
     request.period, request.unit = PERIODS[per], unit
     request.scope, request.scope_id = named[0]
     with on.calling() as client:
-        made = client.admin.CreateBudget(request, **on.options(client)).budget
+        made = client.budgets.CreateBudget(request, **on.options(client)).budget
     show_one(on, _budget(on, made))
 
 
@@ -77,11 +77,11 @@ def list_(tenant: str, on: Target) -> None:
     Example:
       headworks budgets list --json
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import budget_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListBudgetsRequest(tenant=tenant)
-        found = [_budget(on, one) for one in every(client.admin.ListBudgets, request, "budgets", on.options(client))]
+        found = [_budget(on, one) for one in every(client.budgets.ListBudgets, request, "budgets", on.options(client))]
     show_all(on, "budgets", found, COLUMNS, "No budgets: nothing is bounded. Make one with `headworks budgets create`.")
 
 
@@ -97,12 +97,12 @@ def set_(budget_id: str, tokens: int | None, money: str | None, tenant: str, on:
     Example:
       headworks budgets set bud_… --money 200
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import budget_service_pb2 as pb
 
     _, amount = _amount(tokens, money)
     with on.calling() as client:
         request = pb.UpdateBudgetRequest(tenant=tenant, id=budget_id, amount=amount)
-        show_one(on, _budget(on, client.admin.UpdateBudget(request, **on.options(client)).budget))
+        show_one(on, _budget(on, client.budgets.UpdateBudget(request, **on.options(client)).budget))
 
 
 @budgets.command()
@@ -117,11 +117,11 @@ def delete(budget_id: str, tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks budgets delete bud_… --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import budget_service_pb2 as pb
 
     confirm(on, f"Delete the budget {budget_id}? What it bounded is bounded no more.", yes)
     with on.calling() as client:
-        client.admin.DeleteBudget(pb.DeleteBudgetRequest(tenant=tenant, id=budget_id), **on.options(client))
+        client.budgets.DeleteBudget(pb.DeleteBudgetRequest(tenant=tenant, id=budget_id), **on.options(client))
     done(on, f"Deleted {budget_id}.", deleted=budget_id)
 
 
@@ -135,11 +135,11 @@ def alerts(tenant: str, on: Target) -> None:
     Example:
       headworks budgets alerts
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import budget_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListBudgetAlertsRequest(tenant=tenant, page_size=100)
-        found = [facts(one) for one in client.admin.ListBudgetAlerts(request, **on.options(client)).alerts]
+        found = [facts(one) for one in client.budgets.ListBudgetAlerts(request, **on.options(client)).alerts]
     show_all(on, "alerts", found, ALERTS, "No budget has reached 50 per cent.")
 
 

@@ -5,7 +5,17 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
-from headworks.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
+from headworks.gateway.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
+from headworks.gateway.v1.audit_service_pb2_grpc import AuditServiceStub
+from headworks.gateway.v1.budget_service_pb2_grpc import BudgetServiceStub
+from headworks.gateway.v1.guard_policy_service_pb2_grpc import GuardPolicyServiceStub
+from headworks.gateway.v1.principal_service_pb2_grpc import PrincipalServiceStub
+from headworks.gateway.v1.privacy_service_pb2_grpc import PrivacyServiceStub
+from headworks.gateway.v1.project_service_pb2_grpc import ProjectServiceStub
+from headworks.gateway.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub
+from headworks.gateway.v1.role_service_pb2_grpc import RoleServiceStub
+from headworks.gateway.v1.tenant_service_pb2_grpc import TenantServiceStub
+from headworks.gateway.v1.usage_service_pb2_grpc import UsageServiceStub
 from headworks.orchestrator.v1.agent_service_pb2_grpc import AgentServiceStub
 from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStub
@@ -53,10 +63,20 @@ class Client:
         )
         self.metadata: Metadata = (("authorization", f"Bearer {edge.key}"),)
         self.orchestrator = OrchestratorServiceStub(self._channel)
-        self.admin = AdminServiceStub(self._channel)
         self.agents = AgentServiceStub(self._channel)
         self.sessions = SessionServiceStub(self._channel)
         self.retrieval = RetrievalServiceStub(self._channel)
+        self.audit = AuditServiceStub(self._channel)
+        self.budgets = BudgetServiceStub(self._channel)
+        self.guards = GuardPolicyServiceStub(self._channel)
+        self.keys = ApiKeyServiceStub(self._channel)
+        self.limits = RateLimitServiceStub(self._channel)
+        self.principals = PrincipalServiceStub(self._channel)
+        self.privacy = PrivacyServiceStub(self._channel)
+        self.projects = ProjectServiceStub(self._channel)
+        self.roles = RoleServiceStub(self._channel)
+        self.tenants = TenantServiceStub(self._channel)
+        self.usage = UsageServiceStub(self._channel)
 
     def __enter__(self) -> "Client":
         return self

@@ -36,11 +36,11 @@ def export(file: Path, subject: str, tenant: str, on: Target) -> None:
     Example:
       headworks data export ada.jsonl --subject ada@example.com
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import privacy_service_pb2 as pb
 
     with destination(file) as out, on.calling() as client:
         request = pb.ExportDataRequest(tenant=tenant, subject=subject)
-        write_pieces(client.admin.ExportData(request, **on.options(client)), out)
+        write_pieces(client.privacy.ExportData(request, **on.options(client)), out)
 
 
 @data.command()
@@ -56,7 +56,7 @@ def erase(subject: str, everything: bool, yes: bool, tenant: str, on: Target) ->
     Example:
       headworks data erase --subject ada@example.com --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import privacy_service_pb2 as pb
 
     if bool(subject) == everything:
         raise CliError("say whose: --subject NAME or --everything", USAGE)
@@ -65,7 +65,7 @@ def erase(subject: str, everything: bool, yes: bool, tenant: str, on: Target) ->
     counts: dict[str, int] = {}
     with on.calling() as client:
         request = pb.EraseDataRequest(tenant=tenant, subject=subject, confirm=True, everything=everything)
-        for step in client.admin.EraseData(request, **on.options(client)):
+        for step in client.privacy.EraseData(request, **on.options(client)):
             if step.kind:
                 counts[step.kind] = step.erased
     said = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
@@ -85,16 +85,16 @@ def retention(kept: tuple[str, ...], content: bool | None, tenant: str, on: Targ
       headworks data retention
       headworks data retention --keep runs=30 --keep usage=400 --no-content
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import privacy_service_pb2 as pb
 
     days = dict(_days(one) for one in kept)
     with on.calling() as client:
         options = on.options(client)
-        found = client.admin.GetRetention(pb.GetRetentionRequest(tenant=tenant), **options).retention
+        found = client.privacy.GetRetention(pb.GetRetentionRequest(tenant=tenant), **options).retention
         if days or content is not None:
             keep = found.keep_content if content is None else content
             request = pb.SetRetentionRequest(tenant=tenant, keep_content=keep, days=dict(found.days) | days)
-            found = client.admin.SetRetention(request, **options).retention
+            found = client.privacy.SetRetention(request, **options).retention
     show_one(on, facts(found))
 
 

@@ -37,7 +37,7 @@ def put(file: Path, agent: str, dry_run: bool, tenant: str, on: Target) -> None:
     Example:
       headworks guards put policy.yaml --agent analyst
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import guard_policy_service_pb2 as pb
 
     try:
         spec = file.read_text("utf-8")
@@ -45,7 +45,7 @@ def put(file: Path, agent: str, dry_run: bool, tenant: str, on: Target) -> None:
         raise CliError(f"{file} cannot be read: {error}") from None
     with on.calling() as client:
         request = pb.PutGuardPolicyRequest(tenant=tenant, agent=agent, spec=spec, dry_run=dry_run)
-        policy = client.admin.PutGuardPolicy(request, **on.options(client)).policy
+        policy = client.guards.PutGuardPolicy(request, **on.options(client)).policy
     whose = agent or "all agents without one of their own"
     said = f"The policy is valid for {whose}." if dry_run else f"The policy is set for {whose}."
     done(on, said, **facts(policy))
@@ -61,11 +61,11 @@ def list_(tenant: str, on: Target) -> None:
     Example:
       headworks guards list
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import guard_policy_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListGuardPoliciesRequest(tenant=tenant)
-        found = [facts(one) for one in every(client.admin.ListGuardPolicies, request, "policies", on.options(client))]
+        found = [facts(one) for one in every(client.guards.ListGuardPolicies, request, "policies", on.options(client))]
     show_all(on, "policies", found, COLUMNS, "No policies: the gateway's own one is in force.")
 
 
@@ -80,11 +80,11 @@ def get(agent: str, tenant: str, on: Target) -> None:
     Example:
       headworks guards get --agent analyst > policy.yaml
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import guard_policy_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListGuardPoliciesRequest(tenant=tenant)
-        found = every(client.admin.ListGuardPolicies, request, "policies", on.options(client))
+        found = every(client.guards.ListGuardPolicies, request, "policies", on.options(client))
         policy = next((one for one in found if one.agent == agent), None)
     if policy is None:
         raise CliError("there is no such policy; see `headworks guards list`")
@@ -106,9 +106,9 @@ def delete(agent: str, tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks guards delete --agent analyst --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import guard_policy_service_pb2 as pb
 
     confirm(on, f"Delete the policy of {agent or 'the tenant'}?", yes)
     with on.calling() as client:
-        client.admin.DeleteGuardPolicy(pb.DeleteGuardPolicyRequest(tenant=tenant, agent=agent), **on.options(client))
+        client.guards.DeleteGuardPolicy(pb.DeleteGuardPolicyRequest(tenant=tenant, agent=agent), **on.options(client))
     done(on, "Deleted.", deleted=agent)

@@ -42,13 +42,13 @@ def create(principal: str, expires: timedelta | None, tenant: str, on: Target, *
       headworks keys create svc_… --name ci
       headworks keys create svc_… --scope "models.call:rag" --scope "collections.read:docs" --expires 90d
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import api_key_service_pb2 as pb
 
     request = pb.CreateApiKeyRequest(tenant=tenant, principal=principal, **given)
     if expires is not None:
         request.expire_time.FromDatetime(datetime.now(UTC) + expires)
     with on.calling() as client:
-        made = client.admin.CreateApiKey(request, **on.options(client))
+        made = client.keys.CreateApiKey(request, **on.options(client))
     _show_secret(on, made)
 
 
@@ -63,11 +63,11 @@ def list_(principal: str, tenant: str, on: Target) -> None:
     Example:
       headworks keys list --principal svc_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import api_key_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListApiKeysRequest(tenant=tenant, principal=principal)
-        found = [_key(one) for one in every(client.admin.ListApiKeys, request, "keys", on.options(client))]
+        found = [_key(one) for one in every(client.keys.ListApiKeys, request, "keys", on.options(client))]
     show_all(on, "keys", found, COLUMNS, "No keys yet: make one with `headworks keys create PRINCIPAL`.")
 
 
@@ -82,11 +82,11 @@ def get(key_id: str, tenant: str, on: Target) -> None:
     Example:
       headworks keys get key_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import api_key_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.GetApiKeyRequest(tenant=tenant, id=key_id)
-        show_one(on, _key(client.admin.GetApiKey(request, **on.options(client)).key))
+        show_one(on, _key(client.keys.GetApiKey(request, **on.options(client)).key))
 
 
 @keys.command()
@@ -101,12 +101,12 @@ def rotate(key_id: str, overlap: timedelta, tenant: str, on: Target) -> None:
     Example:
       headworks keys rotate key_… --overlap 1h
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import api_key_service_pb2 as pb
 
     request = pb.RotateApiKeyRequest(tenant=tenant, id=key_id)
     request.overlap.FromTimedelta(overlap)
     with on.calling() as client:
-        made = client.admin.RotateApiKey(request, **on.options(client))
+        made = client.keys.RotateApiKey(request, **on.options(client))
     _show_secret(on, made)
 
 
@@ -122,12 +122,12 @@ def revoke(key_id: str, tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks keys revoke key_… --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import api_key_service_pb2 as pb
 
     confirm(on, f"Revoke {key_id}? Whoever uses it is refused.", yes)
     with on.calling() as client:
         request = pb.RevokeApiKeyRequest(tenant=tenant, id=key_id)
-        show_one(on, _key(client.admin.RevokeApiKey(request, **on.options(client)).key))
+        show_one(on, _key(client.keys.RevokeApiKey(request, **on.options(client)).key))
 
 
 def _key(one: Any) -> dict[str, Any]:

@@ -45,11 +45,11 @@ def create(tenant: str, together: bool, caller: str, model: str, on: Target, **g
       headworks limits create --requests 600 --tokens 200000
       headworks limits create --tenant "*" --caller "*" --requests 60
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 
     request = pb.CreateRateLimitRequest(tenant=tenant, together=together, caller=caller, model=model, **_figures(given))
     with on.calling() as client:
-        show_one(on, facts(client.admin.CreateRateLimit(request, **on.options(client)).limit))
+        show_one(on, facts(client.limits.CreateRateLimit(request, **on.options(client)).limit))
 
 
 @limits.command("list")
@@ -63,11 +63,11 @@ def list_(every_tenant: bool, tenant: str, on: Target) -> None:
     Example:
       headworks limits list --every-tenant --json
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListRateLimitsRequest(tenant=tenant, every_tenant=every_tenant)
-        found = [facts(one) for one in client.admin.ListRateLimits(request, **on.options(client)).limits]
+        found = [facts(one) for one in client.limits.ListRateLimits(request, **on.options(client)).limits]
     show_all(on, "limits", found, COLUMNS, "No rate limits: make one with `headworks limits create`.")
 
 
@@ -82,11 +82,11 @@ def set_(limit_id: str, on: Target, **given: int) -> None:
     Example:
       headworks limits set lim_… --requests 1200 --tokens 400000
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.UpdateRateLimitRequest(id=limit_id, **_figures(given))
-        show_one(on, facts(client.admin.UpdateRateLimit(request, **on.options(client)).limit))
+        show_one(on, facts(client.limits.UpdateRateLimit(request, **on.options(client)).limit))
 
 
 @limits.command()
@@ -100,11 +100,11 @@ def delete(limit_id: str, yes: bool, on: Target) -> None:
     Example:
       headworks limits delete lim_… --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 
     confirm(on, f"Delete the rate limit {limit_id}?", yes)
     with on.calling() as client:
-        client.admin.DeleteRateLimit(pb.DeleteRateLimitRequest(id=limit_id), **on.options(client))
+        client.limits.DeleteRateLimit(pb.DeleteRateLimitRequest(id=limit_id), **on.options(client))
     done(on, f"Deleted {limit_id}.", deleted=limit_id)
 
 

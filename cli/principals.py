@@ -59,41 +59,44 @@ def _help(text: str, example: str) -> str:
 
 
 def _create(kind: int, name: str, display_name: str, roles: tuple[str, ...], tenant: str, on: Target) -> None:
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import principal_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2
 
     with on.calling() as client:
         request: Any = pb.CreatePrincipalRequest(tenant=tenant, name=name, display_name=display_name)
         request.kind = kind
-        made = client.admin.CreatePrincipal(request, **on.options(client)).principal
+        made = client.principals.CreatePrincipal(request, **on.options(client)).principal
         for role in roles:
-            bound = pb.BindRoleRequest(tenant=tenant, role=role, principal=made.id)
-            client.admin.BindRole(bound, **on.options(client))
+            bound = role_service_pb2.BindRoleRequest(tenant=tenant, role=role, principal=made.id)
+            client.roles.BindRole(bound, **on.options(client))
     show_one(on, facts(made) | {"roles": list(roles)})
 
 
 def _list(kind: int, noun: str, verb: str, tenant: str, on: Target) -> None:
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import principal_service_pb2 as pb
 
     with on.calling() as client:
         request: Any = pb.ListPrincipalsRequest(tenant=tenant)
         request.kind = kind
-        found = [facts(one) for one in every(client.admin.ListPrincipals, request, "principals", on.options(client))]
+        found = [
+            facts(one) for one in every(client.principals.ListPrincipals, request, "principals", on.options(client))
+        ]
     show_all(on, verb, found, COLUMNS, f"No {noun}s yet: make one with `headworks {verb} create NAME`.")
 
 
 def _set_state(id_: str, state: int, tenant: str, on: Target) -> None:
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import principal_service_pb2 as pb
 
     with on.calling() as client:
         request: Any = pb.UpdatePrincipalRequest(tenant=tenant, id=id_)
         request.state = state
-        show_one(on, facts(client.admin.UpdatePrincipal(request, **on.options(client)).principal))
+        show_one(on, facts(client.principals.UpdatePrincipal(request, **on.options(client)).principal))
 
 
 def _delete(id_: str, noun: str, tenant: str, yes: bool, on: Target) -> None:
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import principal_service_pb2 as pb
 
     confirm(on, f"Delete the {noun} {id_} with its keys?", yes)
     with on.calling() as client:
-        client.admin.DeletePrincipal(pb.DeletePrincipalRequest(tenant=tenant, id=id_), **on.options(client))
+        client.principals.DeletePrincipal(pb.DeletePrincipalRequest(tenant=tenant, id=id_), **on.options(client))
     done(on, f"Deleted {id_}.", deleted=id_)

@@ -31,11 +31,11 @@ def create(name: str, tenant: str, on: Target) -> None:
     Example:
       headworks projects create search
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import project_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.CreateProjectRequest(tenant=tenant, name=name)
-        show_one(on, facts(client.admin.CreateProject(request, **on.options(client)).project))
+        show_one(on, facts(client.projects.CreateProject(request, **on.options(client)).project))
 
 
 @projects.command("list")
@@ -48,11 +48,11 @@ def list_(tenant: str, on: Target) -> None:
     Example:
       headworks projects list --json
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import project_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListProjectsRequest(tenant=tenant)
-        found = [facts(one) for one in every(client.admin.ListProjects, request, "projects", on.options(client))]
+        found = [facts(one) for one in every(client.projects.ListProjects, request, "projects", on.options(client))]
     show_all(on, "projects", found, COLUMNS, "No projects yet: make one with `headworks projects create NAME`.")
 
 
@@ -68,9 +68,9 @@ def delete(project: str, tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks projects delete prj_… --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import project_service_pb2 as pb
 
     confirm(on, f"Delete the project {project} and revoke its keys?", yes)
     with on.calling() as client:
-        client.admin.DeleteProject(pb.DeleteProjectRequest(tenant=tenant, id=project), **on.options(client))
+        client.projects.DeleteProject(pb.DeleteProjectRequest(tenant=tenant, id=project), **on.options(client))
     done(on, f"Deleted {project}.", deleted=project)

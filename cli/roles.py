@@ -34,11 +34,11 @@ def put(name: str, permissions: tuple[str, ...], tenant: str, on: Target) -> Non
     Example:
       headworks roles put reader --permission "models.call:rag" --permission "collections.read:*"
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.PutRoleRequest(tenant=tenant, name=name, permissions=permissions)
-        show_one(on, facts(client.admin.PutRole(request, **on.options(client)).role))
+        show_one(on, facts(client.roles.PutRole(request, **on.options(client)).role))
 
 
 @roles.command("list")
@@ -51,10 +51,10 @@ def list_(tenant: str, on: Target) -> None:
     Example:
       headworks roles list --json
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     with on.calling() as client:
-        response = client.admin.ListRoles(pb.ListRolesRequest(tenant=tenant), **on.options(client))
+        response = client.roles.ListRoles(pb.ListRolesRequest(tenant=tenant), **on.options(client))
     show_all(on, "roles", [facts(one) for one in response.roles], COLUMNS, "No roles.")
 
 
@@ -70,11 +70,11 @@ def delete(name: str, tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks roles delete reader --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     confirm(on, f"Delete the role {name}?", yes)
     with on.calling() as client:
-        client.admin.DeleteRole(pb.DeleteRoleRequest(tenant=tenant, name=name), **on.options(client))
+        client.roles.DeleteRole(pb.DeleteRoleRequest(tenant=tenant, name=name), **on.options(client))
     done(on, f"Deleted {name}.", deleted=name)
 
 
@@ -91,11 +91,11 @@ def bind(role: str, principal: str, project: str, tenant: str, on: Target) -> No
     Example:
       headworks roles bind developer usr_… --project prj_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.BindRoleRequest(tenant=tenant, role=role, principal=principal, project=project)
-        client.admin.BindRole(request, **on.options(client))
+        client.roles.BindRole(request, **on.options(client))
     done(on, f"{principal} has the role {role}.", principal=principal, role=role, project=project)
 
 
@@ -112,11 +112,11 @@ def unbind(role: str, principal: str, project: str, tenant: str, on: Target) -> 
     Example:
       headworks roles unbind developer usr_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.UnbindRoleRequest(tenant=tenant, role=role, principal=principal, project=project)
-        client.admin.UnbindRole(request, **on.options(client))
+        client.roles.UnbindRole(request, **on.options(client))
     done(on, f"{principal} has the role {role} no more.", principal=principal, taken=role, project=project)
 
 
@@ -131,10 +131,10 @@ def bindings(principal: str, tenant: str, on: Target) -> None:
     Example:
       headworks roles bindings usr_…
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import role_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListRoleBindingsRequest(tenant=tenant, principal=principal)
-        response = client.admin.ListRoleBindings(request, **on.options(client))
+        response = client.roles.ListRoleBindings(request, **on.options(client))
     found = [facts(one) for one in response.bindings]
     show_all(on, "bindings", found, BINDINGS, "No roles: give one with `headworks roles bind ROLE PRINCIPAL`.")

@@ -32,11 +32,11 @@ def create(tenant: str, name: str, on: Target) -> None:
     Example:
       headworks tenants create acme --name "Acme Ltd"
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import tenant_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.CreateTenantRequest(id=tenant, display_name=name)
-        made = client.admin.CreateTenant(request, **on.options(client)).tenant
+        made = client.tenants.CreateTenant(request, **on.options(client)).tenant
     show_one(on, facts(made))
 
 
@@ -49,11 +49,11 @@ def list_(on: Target) -> None:
     Example:
       headworks tenants list --json
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import tenant_service_pb2 as pb
 
     with on.calling() as client:
         request = pb.ListTenantsRequest()
-        found = [facts(one) for one in every(client.admin.ListTenants, request, "tenants", on.options(client))]
+        found = [facts(one) for one in every(client.tenants.ListTenants, request, "tenants", on.options(client))]
     show_all(on, "tenants", found, COLUMNS, "No tenants yet: make one with `headworks tenants create ID`.")
 
 
@@ -94,18 +94,18 @@ def delete(tenant: str, yes: bool, on: Target) -> None:
     Example:
       headworks tenants delete acme --yes
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import tenant_service_pb2 as pb
 
     confirm(on, f"Delete the tenant {tenant} with all its keys?", yes)
     with on.calling() as client:
-        client.admin.DeleteTenant(pb.DeleteTenantRequest(id=tenant), **on.options(client))
+        client.tenants.DeleteTenant(pb.DeleteTenantRequest(id=tenant), **on.options(client))
     done(on, f"Deleted {tenant}.", deleted=tenant)
 
 
 def _set_state(tenant: str, state: int, on: Target) -> None:
-    from headworks.gateway.v1 import admin_pb2
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import state_pb2
+    from headworks.gateway.v1 import tenant_service_pb2 as pb
 
     with on.calling() as client:
-        request = pb.UpdateTenantRequest(id=tenant, state=admin_pb2.State.ValueType(state))
-        show_one(on, facts(client.admin.UpdateTenant(request, **on.options(client)).tenant))
+        request = pb.UpdateTenantRequest(id=tenant, state=state_pb2.State.ValueType(state))
+        show_one(on, facts(client.tenants.UpdateTenant(request, **on.options(client)).tenant))

@@ -47,12 +47,12 @@ def list_(subject: str, most: int, on: Target, **given: Any) -> None:
     Example:
       headworks usage list --since 2026-11-20 --agent analyst
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import usage_service_pb2 as pb
 
     request = _asked(pb.ListUsageRequest(subject=subject), given)
     found: list[dict[str, Any]] = []
     with on.calling() as client:
-        for one in every(client.admin.ListUsage, request, "records", on.options(client)):
+        for one in every(client.usage.ListUsage, request, "records", on.options(client)):
             found.append(_priced(facts(one)))
             if len(found) == most:
                 break
@@ -72,11 +72,11 @@ def sum_(by: tuple[str, ...], every_tenant: bool, on: Target, **given: Any) -> N
       headworks usage sum --by day --by agent
       headworks usage sum --every-tenant --by tenant --since 2026-11-01
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import usage_service_pb2 as pb
 
     request = _asked(pb.SumUsageRequest(every_tenant=every_tenant, by=by), given)
     with on.calling() as client:
-        found = [_priced(facts(one)) for one in every(client.admin.SumUsage, request, "sums", on.options(client))]
+        found = [_priced(facts(one)) for one in every(client.usage.SumUsage, request, "sums", on.options(client))]
     show_all(on, "sums", found, (*by, *SUMS), "No calls were settled.")
 
 
@@ -92,11 +92,11 @@ def export(file: Path, on: Target, **given: Any) -> None:
       headworks usage export --csv november.csv --since 2026-11-01 --until 2026-12-01
       headworks usage export --csv - | head
     """
-    from headworks.gateway.v1 import admin_service_pb2 as pb
+    from headworks.gateway.v1 import usage_service_pb2 as pb
 
     request = _asked(pb.ExportUsageRequest(), given)
     with destination(file) as out, on.calling() as client:
-        write_pieces(client.admin.ExportUsage(request, **on.options(client)), out)
+        write_pieces(client.usage.ExportUsage(request, **on.options(client)), out)
 
 
 def _asked(request: Any, given: dict[str, Any]) -> Any:

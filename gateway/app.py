@@ -5,7 +5,6 @@ from functools import partial
 
 import grpc
 from headworks.gateway.v1 import (
-    admin_service_pb2,
     guard_service_pb2,
     guard_service_pb2_grpc,
     identity_service_pb2,
@@ -17,8 +16,10 @@ from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from gateway.access.gate import AccessGate
-from gateway.admin.compose import Parts, admin_servicer
 from gateway.audit.layer import Audit, AuditGate
+from gateway.faces.admin.assembly import SERVICES as ADMIN
+from gateway.faces.admin.assembly import add_servicers as add_admin
+from gateway.faces.admin.calls import AdminCalls
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
@@ -57,7 +58,6 @@ from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
 OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
-ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
@@ -65,7 +65,7 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (OPENAI, ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
+SERVED = (OPENAI, *ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
@@ -124,16 +124,14 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
     openai = OpenAIServicer(orchestrator, gate, direct, settings.heartbeat_seconds)
-    admin = admin_servicer(
-        Parts(records.database, records.changes, trail.log, trail.seal, guards, privacy, kept, address)
-    )
+    admin = AdminCalls(records.database, trail.log, records.changes)
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
     forward = Forward(routes | ScreenedMethods(gate, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
         openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(openai, server)
-        admin.add(server)
+        add_admin(server, admin, guards, trail.seal, privacy, kept)
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
         identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(IdentityServicer(tokens), server)
         server.add_generic_rpc_handlers((forward,))

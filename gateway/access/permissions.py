@@ -56,7 +56,7 @@ IDENTITY: Mapping[str, Needs] = {"RefreshIdentity": nothing}
 
 TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.gateway.v1.OpenAIService": OPENAI,
-    "headworks.gateway.v1.AdminService": ADMIN,
+    **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,

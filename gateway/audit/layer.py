@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
+from gateway.usage.record import Usage
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.interceptors.pipeline import Context
@@ -17,6 +20,7 @@ from services.runtime.records.writer import Put
 
 log = logging.getLogger(__name__)
 
+ABANDON = "call.abandon"
 WAIT_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 _REFUSED = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
@@ -58,6 +62,10 @@ class Audit:
         """The entry, to be written together with what it tells of; say afterwards whether it was."""
         return self._audit.put(entry)
 
+    async def abandoned(self, connection: AsyncConnection, calls: Sequence[Usage]) -> None:
+        """Record calls whose gateway has died, in the transaction that makes usage of them."""
+        await self._audit.append(connection, [abandoned_entry(call) for call in calls])
+
     def missed(self) -> None:
         """A call could not be recorded."""
         self._failed = time.monotonic()
@@ -98,6 +106,15 @@ def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
         **noted,
     }
     return AuditEntry(**{**told, **fields})
+
+
+def abandoned_entry(call: Usage) -> AuditEntry:
+    """What is known of a call whose gateway has died; what it did may never be."""
+    return AuditEntry(
+        ABANDON, Decision.FAILED, Actor(call.tenant, call.subject, call.key), project=call.project,
+        reason=call.finish_reason, model=call.model, agent_version=call.agent_version, run_id=call.run_id,
+        prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens, cost_nanos=call.cost_nanos,
+    )  # fmt: skip
 
 
 def _decision(call: Call) -> Decision:

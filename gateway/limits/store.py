@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.limits.rule import Rule, check
 from gateway.limits.tables import LIMIT_RULES
-from gateway.metadata import new_id
+from gateway.metadata import NewId, new_id
 from services.runtime.errors import DomainError, Kind
 from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
@@ -50,12 +50,13 @@ class TooManyLimits(DomainError):
 class LimitStore:
     """Everything raises RecordsUnavailable where the database is gone."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(self, rule: Rule) -> Rule:
         """The rule, with an id. Raises InvalidArgument, LimitExists, TooManyLimits."""
-        made = Rule(new_id("lim"), rule.tenant, rule.caller, rule.model, rule.requests, rule.tokens, rule.streams)
+        made = Rule(self._new_id("lim"), rule.tenant, rule.caller, rule.model, rule.requests, rule.tokens, rule.streams)
         check(made)
         if len(await self.all()) >= MOST:
             raise TooManyLimits

@@ -3,8 +3,9 @@
 import json
 import math
 
-from headworks.gateway.v1 import admin_service_pb2, openai_service_pb2
+from headworks.gateway.v1 import openai_service_pb2
 
+from gateway.access.admin import ADMIN
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, InvalidArgument, Kind
 from services.runtime.interceptors.errors import Errors
@@ -15,7 +16,7 @@ RETRY_KEY = "retry-after"
 # The services that speak JSON through Envoy.
 PREFIXES = (
     f"/{openai_service_pb2.DESCRIPTOR.services_by_name['OpenAIService'].full_name}/",
-    f"/{admin_service_pb2.DESCRIPTOR.services_by_name['AdminService'].full_name}/",
+    *(f"/{service}/" for service in ADMIN),
 )
 
 # Details that go into the JSON too, beside OpenAI's own fields.

@@ -20,7 +20,7 @@ from gateway.policy.ends import blocked, out_of_budget, stopped_by_guard
 from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
 from services.runtime import clients
-from services.runtime.call import Call, outgoing
+from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,11 @@ class RunGate:
             asked = asked.told(await self._agents.instructions(call, asked.model))
         admission = await self._policy.admit(call, asked, await self._agents.price(call, asked.model))
         asks.put(request, admission.texts)
-        started = self._stub.Run(request, **outgoing(call.remaining, self._lasting(call)))
+        carried = outgoing(call.remaining, self._lasting(call))
+        if not self._policy.screens_context(call, asked.model):
+            carried["metadata"] += ((READS_KEY, UNSCREENED),)
         try:
-            async with aclosing(clients.stream(started)) as responses:
+            async with aclosing(clients.stream(self._stub.Run(request, **carried))) as responses:
                 async for response in responses:
                     events = admission.take(response.events)
                     if admission.blocked is not None:

@@ -49,7 +49,7 @@ from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import Check, serving
+from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import TritonClient
@@ -78,7 +78,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     http = HttpClient(models.connections)
     await http.open()
     resources.push_async_callback(http.aclose)
-    catalogue = open_catalogue(settings, models, Engines(http, secret, mesh_engines(triton, llm)))
+    catalogue = open_catalogue(settings, models, Engines(http, secret, mesh_engines(settings.answer_threshold, llm)))
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     records = Records(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
@@ -129,7 +129,8 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
 
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
     callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
-    return App(add, names, _checks(retrieval, triton), resources, callers=callers)
+    checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
+    return App(add, names, checks, resources=resources, callers=callers)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:
@@ -137,13 +138,6 @@ async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> 
         return None
     channel = await resources.enter_async_context(open_channel(settings.guard_target, [GUARDS], settings.tls))
     return GuardClient(channel, settings.guard_seconds, settings.screen_when_guard_is_gone)
-
-
-def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:
-    async def extract_ready() -> bool:
-        return await triton.ready(["extract"])
-
-    return {"retrieval": serving(retrieval, RETRIEVAL.full_name), "triton": extract_ready}
 
 
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:

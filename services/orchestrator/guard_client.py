@@ -9,7 +9,7 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing, renewed
+from services.runtime.call import READS_KEY, UNSCREENED, current, outgoing, renewed
 from services.runtime.errors import Unavailable
 
 WhenGone = Literal["auto", "closed", "open"]
@@ -26,6 +26,10 @@ class GuardClient:
         self._stub = pb_grpc.GuardServiceStub(channel)
         self._timeout = timeout
         self._when_gone = when_gone
+
+    def wanted(self) -> bool:
+        """Whether to ask: unless the gateway has said that no policy screens what the run reads."""
+        return current().metadata.get(READS_KEY) != UNSCREENED
 
     def closed(self, tools: bool) -> bool:
         """Whether nothing may be read where the guards are gone."""

@@ -15,7 +15,7 @@ RUNNING = Gauge("headworks_runs_running", "Runs under way.", ["model"])
 TOKENS = Counter("headworks_run_tokens_total", "Tokens read and written by runs.", ["model", "direction"])
 CONFIDENCE = Histogram(
     "headworks_answer_confidence",
-    "Confidence of the extract model that the passages answer the question.",
+    "Confidence that the passages answer the question, where an answer is quoted.",
     buckets=[tenth / 10 for tenth in range(1, 11)],
 )
 COMMIT_SECONDS = Histogram(

@@ -43,6 +43,9 @@ class OrchestratorSettings(ServerSettings):
     )
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")
+    answer_threshold: float = Field(
+        0.4, ge=0, le=1, description="Confidence (0 to 1) below which quotes are no answer, and the run says so."
+    )
     catalogue_file: Path | None = Field(
         None, description="Older name of HEADWORKS_LLM_MODELS_FILE, read for this release."
     )

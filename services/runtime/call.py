@@ -14,6 +14,10 @@ from services.runtime.tracing import inject
 REQUEST_ID_KEY = "x-request-id"
 # Names the replica that a call is for; control's routes go by it.
 REPLICA_KEY = "x-headworks-replica"
+# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads. The
+# gateway alone sets it, beside the identity; without it the guards are asked.
+READS_KEY = "x-headworks-reads"
+UNSCREENED = "unscreened"
 
 
 @dataclass(slots=True)

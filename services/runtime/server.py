@@ -29,7 +29,8 @@ GC_THRESHOLD = 20_000
 
 @dataclass(frozen=True)
 class App:
-    """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
+    """A service, wired: how its servicers are added, what they are called, what it needs to be ready, and what it can
+    do without, in part.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
@@ -39,6 +40,7 @@ class App:
     add: Callable[[grpc.aio.Server], None]
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
+    optional: Mapping[str, Check] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[Layer] | None = None
     gate: Gate | None = None
@@ -98,7 +100,7 @@ async def serve(
     app = await wire()
     _settle_memory()
     async with app.resources:
-        readiness = Readiness(app.names, app.checks)
+        readiness = Readiness(app.names, app.checks, app.optional)
         server = build(settings, app, readiness, verifier)
         with sockets.private() if settings.socket or app.sockets else nullcontext():
             address = bind(server, settings)

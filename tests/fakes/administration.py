@@ -1,16 +1,16 @@
-"""AdminService over real records, for callers who are who their key says."""
+"""The administrators' services over real records, for callers who are who their key says."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.access.gate import AccessGate
-from gateway.admin.compose import Parts, admin_servicer
-from gateway.admin.servicer import SERVICE
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore, Wanted
+from gateway.faces.admin.assembly import SERVICES, add_servicers
+from gateway.faces.admin.calls import AdminCalls
 from gateway.guard.policies import Policies
 from gateway.guard.policy import read
 from gateway.guard.store import GuardStore
@@ -49,6 +49,7 @@ class Known:
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
         call.identity = PEOPLE.get(call.metadata.get("authorization", "").removeprefix("Bearer "))
+        call.address = "10.0.0.1"
         if call.identity is None:
             raise Unauthenticated("the key is not known")
         yield
@@ -79,8 +80,7 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     changes.follow("guards", guards.reload)
     privacy = Privacy(ErasureStore(database), [BookData(database), IdentityData(database)], log)
     retention = KeepingPolicies(database, changes, days={})
-    parts = Parts(database, changes, log, seal, guards, privacy, retention, lambda call, context: "10.0.0.1")
-    servicer = admin_servicer(parts)
+    calls = AdminCalls(database, log, changes)
     tenants = IdentityStore(database).tenants
     for tenant in ("acme", "other"):
         await tenants.create(tenant)
@@ -88,7 +88,12 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     for one in opened:
         await one.open()
     around = [*layers(None, 60), Known()]
-    app = App(servicer.add, [], layers=around, gate=AccessGate([SERVICE]))
+    app = App(
+        lambda server: add_servicers(server, calls, guards, seal, privacy, retention),
+        [],
+        layers=around,
+        gate=AccessGate(SERVICES),
+    )
     try:
         yield Administration(app, database, changes, AuditStore(database))
     finally:

@@ -5,6 +5,7 @@ from gateway.identity.store.principals import PrincipalStore
 from gateway.identity.store.projects import ProjectStore
 from gateway.identity.store.roles import RoleStore
 from gateway.identity.store.tenants import TenantStore
+from gateway.metadata import NewId, new_id
 from services.runtime.records.database import Database
 
 __all__ = ["IdentityStore", "KeyStore", "PrincipalStore", "ProjectStore", "RoleStore", "TenantStore"]
@@ -13,9 +14,9 @@ __all__ = ["IdentityStore", "KeyStore", "PrincipalStore", "ProjectStore", "RoleS
 class IdentityStore:
     """All of them on one database. Their errors: NotFound, AlreadyExists, InvalidArgument, RecordsUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self.tenants = TenantStore(database)
-        self.projects = ProjectStore(database)
-        self.principals = PrincipalStore(database)
+        self.projects = ProjectStore(database, new_id)
+        self.principals = PrincipalStore(database, new_id)
         self.roles = RoleStore(database)
-        self.keys = KeyStore(database)
+        self.keys = KeyStore(database, new_id)

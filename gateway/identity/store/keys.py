@@ -19,7 +19,7 @@ from gateway.identity.keys import PREFIX, PREFIX_LENGTH
 from gateway.identity.nouns import Key, NewKey
 from gateway.identity.store.shared import added, known_principal, known_project, label, names, one, page_size
 from gateway.identity.tables import API_KEYS, ROLES
-from gateway.metadata import new_id
+from gateway.metadata import NewId, new_id
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.database import Database
 
@@ -29,8 +29,9 @@ LONGEST_OVERLAP = 30 * 86_400.0
 
 
 class KeyStore:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(
         self,
@@ -49,7 +50,7 @@ class KeyStore:
             raise InvalidArgument("a key expires in the future", field="expires")
         made = _new(
             Key(
-                new_id("key"), tenant, project, principal, label(name, "name"), "", _roles(roles),
+                self._new_id("key"), tenant, project, principal, label(name, "name"), "", _roles(roles),
                 tuple(sorted(checked(scopes))), time.time(), expires, None, None, None,
             )
         )  # fmt: skip
@@ -81,7 +82,7 @@ class KeyStore:
         """A new key in the place of this one, which is good for `overlap_seconds` more. Raises KeyNotLive."""
         if not 0 <= overlap_seconds <= LONGEST_OVERLAP:
             raise InvalidArgument(f"overlap is 0 to {LONGEST_OVERLAP:.0f} seconds", field="overlap")
-        now, successor = time.time(), new_id("key")
+        now, successor = time.time(), self._new_id("key")
         async with self._database.write() as connection:
             await changed(connection, "key", key, successor)  # first, so that two rotations come one after the other
             old = await _get(connection, tenant, key)

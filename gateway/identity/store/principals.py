@@ -22,20 +22,21 @@ from gateway.identity.store.shared import (
     page_size,
 )
 from gateway.identity.tables import BINDINGS, PRINCIPALS, ROLES
-from gateway.metadata import new_id
+from gateway.metadata import NewId, new_id
 from services.runtime.records.database import Database
 
 
 class PrincipalStore:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(self, tenant: str, kind: PrincipalKind, name: str, display_name: str = "") -> Principal:
         """A new one. A user's name is the subject of the tokens that the issuer makes for it."""
         label(name, "name", least=1)
         label(display_name, "display_name")
         made = Principal(
-            new_id("usr" if kind is PrincipalKind.USER else "svc"),
+            self._new_id("usr" if kind is PrincipalKind.USER else "svc"),
             tenant,
             kind,
             name,

@@ -12,16 +12,17 @@ from gateway.identity.journal import changed
 from gateway.identity.nouns import Project
 from gateway.identity.store.shared import added, creating, known_tenant, label, one, page_size
 from gateway.identity.tables import API_KEYS, BINDINGS, PROJECTS
-from gateway.metadata import new_id
+from gateway.metadata import NewId, new_id
 from services.runtime.records.database import Database
 
 
 class ProjectStore:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: NewId = new_id) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def create(self, tenant: str, name: str) -> Project:
-        made = Project(new_id("prj"), tenant, label(name, "name", least=1), time.time())
+        made = Project(self._new_id("prj"), tenant, label(name, "name", least=1), time.time())
         async with creating(self._database, "project", name) as connection:
             await known_tenant(connection, tenant)
             await added(connection, PROJECTS, asdict(made))

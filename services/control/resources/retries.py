@@ -2,7 +2,20 @@
 
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from google.protobuf.descriptor import ServiceDescriptor
-from headworks.gateway.v1 import admin_service_pb2, openai_service_pb2
+from headworks.gateway.v1 import (
+    api_key_service_pb2,
+    audit_service_pb2,
+    budget_service_pb2,
+    guard_policy_service_pb2,
+    openai_service_pb2,
+    principal_service_pb2,
+    privacy_service_pb2,
+    project_service_pb2,
+    rate_limit_service_pb2,
+    role_service_pb2,
+    tenant_service_pb2,
+    usage_service_pb2,
+)
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
@@ -18,7 +31,16 @@ GRPC_CLIENT = "unavailable"
 """gRPC's own client knows no finer condition, and retries by itself what never reached a replica."""
 
 OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
-ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+ADMIN: tuple[ServiceDescriptor, ...] = tuple(
+    service
+    for module in (
+        api_key_service_pb2, audit_service_pb2, budget_service_pb2, guard_policy_service_pb2, principal_service_pb2,
+        privacy_service_pb2, project_service_pb2, rate_limit_service_pb2, role_service_pb2, tenant_service_pb2,
+        usage_service_pb2,
+    )
+    for service in module.DESCRIPTOR.services_by_name.values()
+)  # fmt: skip
+"""The administrators' services, one for each noun."""
 _ORCHESTRATOR = [
     orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"],
     agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"],
@@ -26,7 +48,7 @@ _ORCHESTRATOR = [
 ]
 _RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 _DESCRIPTORS: dict[str, list[ServiceDescriptor]] = {
-    GATEWAY: [OPENAI, ADMIN, *_ORCHESTRATOR, _RETRIEVAL],
+    GATEWAY: [OPENAI, *ADMIN, *_ORCHESTRATOR, _RETRIEVAL],
     ORCHESTRATOR: _ORCHESTRATOR,
     RETRIEVAL: [_RETRIEVAL],
 }

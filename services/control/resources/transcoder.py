@@ -21,7 +21,7 @@ def transcoder(max_body_bytes: int) -> Data:
         "typed_config": typed(
             transcoder_pb2.GrpcJsonTranscoder,
             proto_descriptor_bin=base64.b64encode(descriptor_set()).decode(),
-            services=[OPENAI.full_name, ADMIN.full_name],
+            services=[service.full_name for service in (OPENAI, *ADMIN)],
             match_incoming_request_route=True,
             ignore_unknown_query_parameters=True,
             print_options={"preserve_proto_field_names": True, "always_print_primitive_fields": True},
@@ -41,8 +41,8 @@ def descriptor_set() -> bytes:
             visit(dependency)
         files.setdefault(file.name, file)
 
-    visit(OPENAI.file)
-    visit(ADMIN.file)
+    for service in (OPENAI, *ADMIN):
+        visit(service.file)
     found = FileDescriptorSet()
     for file in files.values():
         file.CopyToProto(found.file.add())

@@ -10,16 +10,15 @@ from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
 from services.orchestrator.generate.extractive import ExtractiveGenerator
 from services.orchestrator.settings import OrchestratorSettings
-from services.runtime.triton import TritonClient
 
 EXTRACTIVE = "extractive"
 OLDER_SETTING = "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"
 
 
-def mesh_engines(triton: TritonClient, llm: LlmClient) -> Mapping[Engine, MakeGenerator]:
-    """The engines that are the mesh's own."""
+def mesh_engines(threshold: float, llm: LlmClient) -> Mapping[Engine, MakeGenerator]:
+    """The engines that are the mesh's own. `threshold`: that of quotes."""
     return {
-        Engine.EXTRACTIVE: lambda entry, metrics: ExtractiveGenerator(triton, entry.timeout),
+        Engine.EXTRACTIVE: lambda entry, metrics: ExtractiveGenerator(threshold),
         Engine.TRITON: lambda entry, metrics: TritonEngine(llm, entry.timeout, entry.lora, metrics.retries.inc),
     }
 

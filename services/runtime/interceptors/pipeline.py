@@ -6,8 +6,8 @@ leaves cancels the handler at once, and its `finally` blocks run in this task ra
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
 import grpc
@@ -20,6 +20,27 @@ from services.runtime.interceptors.handlers import Wrapping, behaviour, with_beh
 Context = grpc.aio.ServicerContext[Any, Any]
 CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
+
+
+class CallContext:
+    """gRPC's context of a call, with the call itself."""
+
+    __slots__ = ("_context", "call")
+
+    def __init__(self, context: Context, call: Call) -> None:
+        self._context = context
+        self.call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def call_of(context: Context) -> Call:
+    """The call that a handler serves, by the context that it was given. Raises LookupError outside of the pipeline."""
+    call = getattr(context, "call", None)
+    if not isinstance(call, Call):
+        raise LookupError("the call is served outside of the pipeline")
+    return call
 
 
 class Layer(Protocol):
@@ -60,10 +81,12 @@ class Pipeline(Wrapping):
 
         return with_behaviour(handler, wrapped)
 
-    async def _enter(self, stack: AsyncExitStack, call: Call, context: Context) -> None:
-        calls.enter(call)
-        for layer in self._layers:
-            await stack.enter_async_context(layer.around(call, context))
+    async def _within(self, call: Call, context: Context, serve: Callable[[], Awaitable[Any]], depth: int = 0) -> Any:
+        """What `serve` returns, within the layers from `depth` on."""
+        if depth == len(self._layers):
+            return await serve()
+        async with self._layers[depth].around(call, context):
+            return await self._within(call, context, serve, depth + 1)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
@@ -77,18 +100,20 @@ class Pipeline(Wrapping):
         return _again(first, request)
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
-            response = await inner(await self._admit(call, request), context)
+        async def serve() -> Any:
+            response = await inner(await self._admit(call, request), CallContext(context, call))
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
             return response
 
+        calls.enter(call)
+        return await self._within(call, context, serve)
+
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
-            async with aclosing(inner(await self._admit(call, request), context)) as responses:
+        async def serve() -> None:
+            serving = inner(await self._admit(call, request), CallContext(context, call))
+            async with aclosing(serving) as responses:
                 async for response in responses:
                     # Not before: a status without responses goes out with the headers, and decides on HTTP's.
                     if call.headers and not call.sent:
@@ -97,6 +122,9 @@ class Pipeline(Wrapping):
                     call.sent += 1
                     if call.first_sent is None:
                         call.first_sent = time.monotonic()
+
+        calls.enter(call)
+        await self._within(call, context, serve)
 
 
 async def _again(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -2,20 +2,14 @@
 
 from services.runtime.triton.client import (
     Embeddings,
-    Extracted,
-    ExtractRequest,
     PassageEmbeddings,
     TooManyInferences,
     TritonClient,
-    TritonError,
 )
 
 __all__ = [
     "Embeddings",
-    "ExtractRequest",
-    "Extracted",
     "PassageEmbeddings",
     "TooManyInferences",
     "TritonClient",
-    "TritonError",
 ]

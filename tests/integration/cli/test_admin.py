@@ -1,4 +1,4 @@
-"""The verbs of administrators, against AdminService over real records."""
+"""The verbs of administrators, against their services over real records."""
 
 import asyncio
 import csv

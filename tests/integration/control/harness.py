@@ -21,7 +21,6 @@ from google.api import httpbody_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # missing in its stubs
 from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, topology_pb2
-from headworks.gateway.v1 import admin_service_pb2_grpc as admin_grpc
 from headworks.gateway.v1 import openai_service_pb2 as pb
 from headworks.gateway.v1 import openai_service_pb2_grpc as pb_grpc
 
@@ -285,13 +284,13 @@ async def serving(
     gateway: Gateway,
     port: int = 0,
     credentials: grpc.ServerCredentials | None = None,
-    admin: admin_grpc.AdminServiceServicer | None = None,
+    admin: Callable[[grpc.aio.Server], None] | None = None,
 ) -> AsyncIterator[int]:
     """The gateway behind a real server with health; yields its port."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     pb_grpc.add_OpenAIServiceServicer_to_server(gateway, server)
     if admin is not None:
-        admin_grpc.add_AdminServiceServicer_to_server(admin, server)
+        admin(server)
     healthy = health.HealthServicer()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

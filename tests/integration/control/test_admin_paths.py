@@ -3,35 +3,41 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from headworks.gateway.v1 import admin_pb2
-from headworks.gateway.v1 import admin_service_pb2 as pb
-from headworks.gateway.v1 import admin_service_pb2_grpc as pb_grpc
+from google.protobuf.message_factory import GetMessageClass
 
 from services.control.resources.retries import ADMIN
 from services.control.resources.transcoder import http_binding
+from tests.fakes import admin_protos as pb
 from tests.integration.control.harness import Gateway, Mesh, serving
 
 pytestmark = pytest.mark.integration
 
 
-Servicer: Any = pb_grpc.AdminServiceServicer
-
-
-class Asked(Servicer):  # type: ignore[misc]  # whose methods are made one by one
+class Asked:
     """Remembers what was asked, and answers with next to nothing."""
 
     def __init__(self) -> None:
         self.last: tuple[str, dict[str, Any]] | None = None
-        for method in ADMIN.methods:
-            answer = getattr(pb, method.output_type.name, HttpBody)
-            setattr(
-                self, method.name, (self._streaming if method.server_streaming else self._unary)(method.name, answer)
-            )
+
+    def add(self, server: grpc.aio.Server) -> None:
+        for service in ADMIN:
+            handlers = {method.name: self._handler(method) for method in service.methods}
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
+    def _handler(self, method: MethodDescriptor) -> Any:
+        answer = GetMessageClass(method.output_type)
+        make: Any = (
+            grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        serve = (self._streaming if method.server_streaming else self._unary)(method.name, answer)
+        return make(serve, GetMessageClass(method.input_type).FromString, answer.SerializeToString)
 
     def _note(self, name: str, request: Message) -> None:
         self.last = name, json_format.MessageToDict(request, preserving_proto_field_name=True)
@@ -40,7 +46,7 @@ class Asked(Servicer):  # type: ignore[misc]  # whose methods are made one by on
         async def serve(request: Message, context: object) -> Message:
             self._note(name, request)
             if name == "GetTenant":
-                tenant = admin_pb2.Tenant(id="acme", state=admin_pb2.STATE_ACTIVE)
+                tenant = pb.Tenant(id="acme", state=pb.STATE_ACTIVE)
                 tenant.create_time.FromJsonString("2026-01-02T03:04:05Z")
                 return pb.GetTenantResponse(tenant=tenant)
             return answer()
@@ -51,7 +57,7 @@ class Asked(Servicer):  # type: ignore[misc]  # whose methods are made one by on
         async def serve(request: Message, context: object) -> AsyncIterator[Message]:
             self._note(name, request)
             for number in range(3):
-                if answer is HttpBody:
+                if answer is not pb.EraseDataResponse:
                     yield HttpBody(content_type="text/csv; charset=utf-8", data=f"{number},x\n".encode())
                 else:
                     yield pb.EraseDataResponse(kind="runs", erased=number)
@@ -62,7 +68,7 @@ class Asked(Servicer):  # type: ignore[misc]  # whose methods are made one by on
 @pytest.fixture
 async def asked(mesh: Mesh) -> AsyncIterator[Asked]:
     one = Asked()
-    async with serving(Gateway("gateway-0"), admin=one) as port:
+    async with serving(Gateway("gateway-0"), admin=one.add) as port:
         await mesh.set_endpoints("gateway", {"gateway-0": port})
         await mesh.healthy(port)
         yield one
@@ -114,7 +120,7 @@ async def test_progress_is_an_array(asked: Asked, http: httpx.AsyncClient) -> No
     assert [one["erased"] for one in response.json()] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("method", list(ADMIN.methods), ids=lambda method: method.name)
+@pytest.mark.parametrize("method", list(pb.METHODS.values()), ids=lambda method: method.name)
 async def test_every_method_has_its_path(asked: Asked, http: httpx.AsyncClient, method: Any) -> None:
     verb, template = http_binding(method)
     path = template.replace("{id}", "x").replace("{name}", "x").replace("{role}", "x")

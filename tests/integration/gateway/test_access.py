@@ -10,8 +10,7 @@ import grpc
 import pytest
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
-from headworks.gateway.v1 import admin_pb2
-from headworks.gateway.v1 import admin_service_pb2 as admin
+from headworks.gateway.v1 import api_key_pb2, principal_pb2
 from headworks.gateway.v1 import openai_service_pb2 as openai
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
@@ -19,10 +18,11 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 
+from tests.fakes import admin_protos as admin
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import ingest_requests
 from tests.fakes.serving import until
-from tests.integration.gateway.isolation.world import ADMIN, Answer, World, body, world
+from tests.integration.gateway.isolation.world import Answer, World, body, world
 from tests.unit.gateway.access.test_permissions import METHODS
 
 pytestmark = pytest.mark.integration
@@ -39,14 +39,14 @@ async def mesh(keys: Keys, tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def key_for(mesh: World, name: str, *scopes: str, role: str = "admin") -> admin_pb2.ApiKey:
+async def key_for(mesh: World, name: str, *scopes: str, role: str = "admin") -> api_key_pb2.ApiKey:
     """A new service account with a key that is narrowed to the scopes."""
-    kind = admin_pb2.Principal.KIND_SERVICE_ACCOUNT
+    kind = principal_pb2.Principal.KIND_SERVICE_ACCOUNT
     account = (await mesh.admin("CreatePrincipal", admin.CreatePrincipalRequest(kind=kind, name=name))).principal
     await mesh.admin("BindRole", admin.BindRoleRequest(role=role, principal=account.id))
     made = await mesh.admin("CreateApiKey", admin.CreateApiKeyRequest(principal=account.id, scopes=scopes))
     mesh.secrets[name] = made.secret
-    key: admin_pb2.ApiKey = made.key
+    key: api_key_pb2.ApiKey = made.key
     return key
 
 
@@ -158,10 +158,10 @@ async def test_nobody_gives_away_more_than_they_have(mesh: World) -> None:
         ("PutRole", admin.PutRoleRequest(name="big", permissions=["*"])),
     ]
     for method, request in attempts:
-        answer = await mesh.ask("clerk", f"/{ADMIN}/{method}", request)
+        answer = await mesh.ask("clerk", admin.path_of(method), request)
         assert answer.reason == DENIED, method
     fine = admin.CreateApiKeyRequest(principal=principal, scopes=["models.call:keeper"])
-    assert (await mesh.ask("clerk", f"/{ADMIN}/CreateApiKey", fine)).code is grpc.StatusCode.OK
+    assert (await mesh.ask("clerk", admin.path_of("CreateApiKey"), fine)).code is grpc.StatusCode.OK
 
 
 async def test_a_flood_of_bad_keys_is_stopped_and_says_for_how_long(mesh: World) -> None:

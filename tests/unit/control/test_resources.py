@@ -11,6 +11,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
+from gateway.faces.admin.assembly import SERVICES as SERVED
 from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.errors import ERRORS, error_script
@@ -161,8 +162,12 @@ def _of_verb(match: Any, verb: str) -> bool:
     return all(one.name == ":method" and one.string_match.exact == verb for one in match.headers)
 
 
+def test_the_edge_knows_every_service_of_administrators() -> None:
+    assert {service.full_name for service in ADMIN} == {service.full_name for service in SERVED}
+
+
 def test_administrators_change_nothing_with_get() -> None:
-    for method in ADMIN.methods:
+    for method in (method for service in ADMIN for method in service.methods):
         verb, path = http_binding(method)
         assert path.startswith(ADMIN_PATHS)
         assert (verb == "GET") is (method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)

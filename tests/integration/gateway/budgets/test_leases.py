@@ -22,11 +22,13 @@ ROOT = Path(__file__).parents[4]
 VICTIM = """
     import asyncio, sys
     from gateway.budgets.budget import Cost
+    from gateway.usage.record import Spent, usage_of
     from tests.integration.gateway.budgets.replicas import WHO, replica
 
     async def main() -> None:
         async with replica(sys.argv[1], "victim", lease=1.0) as one:
             reservation = await one.budgets.reserve(WHO, "rag", Cost(100))
+            reservation.follow(lambda: usage_of(WHO, Spent("rag", prompt_tokens=40, completion_tokens=20)))
             reservation.take(Cost(60))
             used = 0
             while used != 60:  # a renewal says it
@@ -59,6 +61,13 @@ async def test_what_a_killed_process_held_is_free_after_its_lease(records_url: s
             while await one.held(budget):
                 await asyncio.sleep(0.05)
         assert await one.spent(budget) == 60
+        async with asyncio.timeout(10):
+            while not (left := [row async for row in one.usage.each_call(Wanted())]):
+                await asyncio.sleep(0.05)
+        assert [(row.prompt_tokens, row.completion_tokens, row.finish_reason) for row in left] == [
+            (40, 20, "abandoned")
+        ]
+        assert (await one.usage.total(Wanted())).completion_tokens == 20
         await one.call(40, 40)
         assert await one.spent(budget) == 100
 

@@ -1,12 +1,11 @@
-"""How an administrator of one tenant may try to reach another's, for every method of AdminService."""
+"""How an administrator of one tenant may try to reach another's, for every method of the administrators' services."""
 
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
-from headworks.gateway.v1 import admin_pb2
-from headworks.gateway.v1 import admin_service_pb2 as pb
 
+from tests.fakes import admin_protos as pb
 from tests.integration.gateway.isolation.attempts import OK, Attempt, attempt
 from tests.integration.gateway.isolation.world import OWNER, World
 
@@ -41,7 +40,7 @@ TENANTS: dict[str, list[Attempt]] = {
     "CreateTenant": [attempt(pb.CreateTenantRequest(id="gamma"), DENIED)],
     "GetTenant": [attempt(pb.GetTenantRequest(id=OWNER), DENIED)],
     "ListTenants": [attempt(pb.ListTenantsRequest(), DENIED)],
-    "UpdateTenant": [attempt(pb.UpdateTenantRequest(id=OWNER, state=admin_pb2.STATE_SUSPENDED), DENIED)],
+    "UpdateTenant": [attempt(pb.UpdateTenantRequest(id=OWNER, state=pb.STATE_SUSPENDED), DENIED)],
     "DeleteTenant": [attempt(pb.DeleteTenantRequest(id=OWNER), DENIED)],
     "CreateProject": [named(pb.CreateProjectRequest, name="search")],
     "ListProjects": [named(pb.ListProjectsRequest), attempt(pb.ListProjectsRequest(), OK)],
@@ -49,9 +48,9 @@ TENANTS: dict[str, list[Attempt]] = {
 }
 
 CALLERS: dict[str, list[Attempt]] = {
-    "CreatePrincipal": [named(pb.CreatePrincipalRequest, kind=admin_pb2.Principal.KIND_USER, name="eve")],
+    "CreatePrincipal": [named(pb.CreatePrincipalRequest, kind=pb.Principal.KIND_USER, name="eve")],
     "ListPrincipals": [named(pb.ListPrincipalsRequest), attempt(pb.ListPrincipalsRequest(), OK)],
-    "UpdatePrincipal": owned(pb.UpdatePrincipalRequest, "principal", state=admin_pb2.STATE_SUSPENDED),
+    "UpdatePrincipal": owned(pb.UpdatePrincipalRequest, "principal", state=pb.STATE_SUSPENDED),
     "DeletePrincipal": owned(pb.DeletePrincipalRequest, "principal"),
     "PutRole": [
         named(pb.PutRoleRequest, name="reader", permissions=["models.read:*"]),
@@ -74,9 +73,9 @@ CALLERS: dict[str, list[Attempt]] = {
 }
 
 _BUDGET: dict[str, Any] = {
-    "scope": admin_pb2.Budget.SCOPE_TENANT,
-    "period": admin_pb2.Budget.PERIOD_DAY,
-    "unit": admin_pb2.Budget.UNIT_TOKENS,
+    "scope": pb.Budget.SCOPE_TENANT,
+    "period": pb.Budget.PERIOD_DAY,
+    "unit": pb.Budget.UNIT_TOKENS,
     "amount": 1,
 }
 AMOUNTS: dict[str, list[Attempt]] = {
@@ -132,4 +131,7 @@ RECORDS: dict[str, list[Attempt]] = {
     "SetRetention": [named(pb.SetRetentionRequest, keep_content=True)],
 }
 
-ADMIN: dict[str, list[Attempt]] = TENANTS | CALLERS | AMOUNTS | RECORDS
+_ATTEMPTS = TENANTS | CALLERS | AMOUNTS | RECORDS
+ADMIN: dict[str, dict[str, list[Attempt]]] = {
+    service.full_name: {method.name: _ATTEMPTS[method.name] for method in service.methods} for service in pb.SERVICES
+}

@@ -113,7 +113,7 @@ def _sealed(world: World) -> identity.RefreshIdentityRequest:
 IDENTITY: dict[str, list[Attempt]] = {"RefreshIdentity": [attempt(_sealed, "PERMISSION_DENIED")]}
 
 CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
-    "headworks.gateway.v1.AdminService": ADMIN,
+    **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.gateway.v1.OpenAIService": OPENAI,

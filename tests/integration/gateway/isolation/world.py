@@ -14,8 +14,6 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from headworks.gateway.v1 import admin_pb2
-from headworks.gateway.v1 import admin_service_pb2 as admin
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
@@ -33,6 +31,7 @@ from services.runtime import statuses
 from services.runtime.channels import open_channel
 from services.runtime.contract import path
 from services.runtime.identity import IDENTITY_KEY, Identity
+from tests.fakes import admin_protos as admin
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, ingest_requests
 from tests.fakes.serving import channel_for, serving
@@ -44,7 +43,6 @@ model: extractive
 instructions: {SECRET}
 retrieval: {{mode: always, required: true, collections: [docs]}}
 """
-ADMIN = "headworks.gateway.v1.AdminService"
 REFUSAL_SECONDS = 0.5
 OWNER, THIEF = "acme", "beta"
 API_KEYS = {OWNER: "hw_" + "a" * 40, THIEF: "hw_" + "b" * 40}
@@ -77,6 +75,11 @@ class World:
     ids: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=API_KEYS.copy)
     extra: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def administered(self) -> bool:
+        """Whether the gateway serves its administrators."""
+        return {service.full_name for service in admin.SERVICES} <= self.served
 
     def forged(self) -> tuple[tuple[str, str], ...]:
         """Headers that claim to be the owner: even its own good internal token is none of the gateway's business."""
@@ -123,17 +126,17 @@ class World:
         answer = await self._done("/headworks.orchestrator.v1.OrchestratorService/Run", ask)
         assert SECRET.encode() in answer.data
         self.run_id = answer.messages[0].events[0].run_id
-        if ADMIN in self.served:
+        if self.administered:
             await self._fill_records()
 
     async def _fill_records(self) -> None:
         """Give the owner what administrators look after."""
         for tenant in API_KEYS:
-            made = await self.ask(OWNER, f"/{ADMIN}/CreateTenant", admin.CreateTenantRequest(id=tenant))
+            made = await self.ask(OWNER, admin.path_of("CreateTenant"), admin.CreateTenantRequest(id=tenant))
             assert made.reason in ("", "ALREADY_EXISTS")  # those of the operator's keys are there
         made = await self.admin("CreateProject", admin.CreateProjectRequest(name=SECRET))
         self.ids["project"] = made.project.id
-        user = admin_pb2.Principal.KIND_USER
+        user = admin.Principal.KIND_USER
         made = await self.admin("CreatePrincipal", admin.CreatePrincipalRequest(kind=user, name=SECRET))
         self.ids["principal"] = made.principal.id
         await self.admin("PutRole", admin.PutRoleRequest(name="keeping", permissions=["models.read:*"]))
@@ -141,9 +144,9 @@ class World:
         made = await self.admin("CreateApiKey", admin.CreateApiKeyRequest(principal=self.ids["principal"]))
         self.ids["key"] = made.key.id
         of_tenant, day, tokens = (
-            admin_pb2.Budget.SCOPE_TENANT,
-            admin_pb2.Budget.PERIOD_DAY,
-            admin_pb2.Budget.UNIT_TOKENS,
+            admin.Budget.SCOPE_TENANT,
+            admin.Budget.PERIOD_DAY,
+            admin.Budget.UNIT_TOKENS,
         )
         budget = admin.CreateBudgetRequest(scope=of_tenant, period=day, unit=tokens, amount=1 << 40)
         self.ids["budget"] = (await self.admin("CreateBudget", budget)).budget.id
@@ -152,7 +155,7 @@ class World:
 
     async def admin(self, method: str, request: Message) -> Any:
         """What an operator is answered."""
-        return (await self._done(f"/{ADMIN}/{method}", request)).messages[0]
+        return (await self._done(admin.path_of(method), request)).messages[0]
 
     async def view(self) -> list[bytes]:
         """All that the owner has, as the owner sees it."""
@@ -167,7 +170,7 @@ class World:
             ("orchestrator.v1.OrchestratorService/Attach", runs.AttachRequest(run_id=self.run_id)),
         ]
         seen = [(await self._done(f"/headworks.{name}", request)).data for name, request in asked]
-        if ADMIN in self.served:
+        if self.administered:
             mine: list[tuple[str, Message]] = [
                 ("GetTenant", admin.GetTenantRequest(id=OWNER)),
                 ("ListProjects", admin.ListProjectsRequest()),
@@ -222,7 +225,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
     (folder / "public.pem").write_bytes(keys.public_pem)
     (folder / "keys.json").write_text(json.dumps({"keys": [_stored(*pair) for pair in API_KEYS.items()]}))
     async with AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(serving(FakeTriton(0)))
+        triton = await stack.enter_async_context(serving(FakeTriton()))
         told = RetrievalSettings(data_dir=folder / "retrieval")
         service = await assemble(told, PointStore(open_engine(told)), FakeEmbedder(), AsyncExitStack())
         retrieving = await stack.enter_async_context(serving(service, verifier=keys.verifier, settings=told))

@@ -19,7 +19,6 @@ from services.llm.triton.client import LlmClient
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.errors import ModelNotFound
-from services.runtime.triton import TritonClient
 from tests.fakes.agents import FakeGenerator
 
 
@@ -58,7 +57,7 @@ async def opened(
         channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
         llm = LlmClient(channel)
         resources.push_async_callback(llm.aclose)
-        engines = Engines(HttpClient(), (secrets or {}).get, mesh_engines(TritonClient(channel), llm))
+        engines = Engines(HttpClient(), (secrets or {}).get, mesh_engines(0.4, llm))
         return open_catalogue(OrchestratorSettings(**settings), models or LlmSettings(), engines)
 
 

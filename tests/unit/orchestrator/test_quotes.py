@@ -1,0 +1,128 @@
+"""Which sentences are quoted, and when none is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from services.orchestrator.rag.quotes import Question, choose
+from services.runtime.language.script import latin_share
+from services.runtime.language.terms import question_terms, stem, terms
+
+SENTENCES = [
+    "The headworks stand at the river's mouth.",
+    "They were built in 1912 by the engineer Anna Weir.",
+    "Bread is baked from flour and water.",
+    "Bakers rise early in the morning.",
+]
+NOT_EMBEDDED = np.empty(0, np.float32)
+
+
+def question(text: str, cosine: list[float], **changes: object) -> Question:
+    scores = np.array([[0.6, 8.0], [0.2, 1.0]], dtype=np.float32)
+    plain = Question(text, SENTENCES, np.array(cosine, np.float32), np.array([0, 0, 1, 1], dtype=np.int32), scores, 2)
+    return replace(plain, **changes)  # type: ignore[arg-type] # the tests name the fields
+
+
+def numbers(question: Question, threshold: float = 0.5) -> list[int]:
+    return [number for number, _ in choose(question, threshold).chosen]
+
+
+WHEN_BUILT = "When were the headworks built?"
+
+
+def test_the_answering_sentence_comes_first() -> None:
+    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), 0.5)
+    assert [number for number, _ in found.chosen] == [1, 0]
+    assert found.confidence > 0.5
+    scores = [score for _, score in found.chosen]
+    assert scores == sorted(scores, reverse=True)
+    assert found.tokens_read > found.tokens_written > 0
+
+
+def test_it_declines_what_the_passages_do_not_say() -> None:
+    found = choose(question("Who won the football match yesterday?", [0.1, 0.1, 0.0, 0.1]), 0.5)
+    assert found.chosen == []
+    assert found.confidence < 0.1
+    assert found.tokens_written == 0
+
+
+@pytest.mark.parametrize(("threshold", "declines"), [(0.0, False), (1.0, True)])
+def test_the_threshold_decides(threshold: float, declines: bool) -> None:
+    assert (numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), threshold) == []) is declines
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (9, 4)])
+def test_no_more_sentences_than_asked_for(wanted: int, given: int) -> None:
+    assert len(numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
+
+
+def test_without_sentences_there_is_no_answer() -> None:
+    nothing = question(
+        WHEN_BUILT, [], sentences=[], passage=np.empty(0, np.int32), passage_scores=np.empty((0, 2), np.float32)
+    )
+    assert choose(nothing, 0.0).chosen == []
+
+
+def test_passages_behind_the_third_are_not_read() -> None:
+    scores = np.full((5, 2), 0.5, dtype=np.float32)
+    late = question(WHEN_BUILT, [0.5, 0.9, 0.1, 0.0], passage=np.array([0, 3, 3, 4], np.int32), passage_scores=scores)
+    assert numbers(late, 0.0) == [0]
+
+
+@pytest.mark.parametrize("missing", [np.nan, 0.0])
+def test_missing_scores_do_not_matter_much(missing: float) -> None:
+    scores = np.full((2, 2), missing, dtype=np.float32)
+    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], passage_scores=scores), 0.5)
+    assert found.chosen[0][0] == 1
+    assert all(np.isfinite(score) for _, score in found.chosen)
+
+
+def test_chinese_is_answered_by_its_characters_alone() -> None:
+    chinese = question(
+        "取水口建于哪年？",
+        [0.0] * 4,
+        cosines=NOT_EMBEDDED,
+        sentences=["面包由面粉制成。", "取水口建于1912年。", "河流很长。", "面包师起得很早。"],
+    )
+    assert numbers(chinese)[0] == 1
+
+
+def test_a_passage_may_cover_a_chinese_question_with_several_sentences() -> None:
+    """Each sentence has half of it; in one passage that is an answer, in two it is none."""
+    sentences = ["长城东起虎山。", "它的长度是八千公里。"]
+    asked = Question(
+        "长城长度多少公里？", sentences, NOT_EMBEDDED,
+        np.array([0, 0], np.int32), np.array([[np.nan, 5.0], [np.nan, 4.0]], np.float32), 2,
+    )  # fmt: skip
+    together = choose(asked, 0.0).confidence
+    apart = choose(replace(asked, passage=np.array([0, 1], np.int32)), 0.0).confidence
+    assert together > apart
+
+
+def test_a_question_of_stop_words_is_no_error() -> None:
+    assert choose(question("what is it", [0.0] * 4), 0.5).chosen == []
+    assert choose(question("", [0.0] * 4), 0.5).chosen == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The Engineer's boxes, baking 1,200 breads", ["engineer", "box", "bak", "1200", "bread"]),
+        ("Café NAÏVE", ["cafe", "naiv"]),
+        ("取水口", ["取", "水", "口", "取水", "水口"]),
+        ("", []),
+    ],
+)
+def test_terms(text: str, expected: list[str]) -> None:
+    assert terms(text) == [stem(term) if term.isascii() else term for term in expected]
+
+
+def test_question_terms_leave_out_what_asks() -> None:
+    assert question_terms("谁建了?") == ["建", "了", "建了"]
+    assert question_terms("water, Water!") == ["water"]
+
+
+@pytest.mark.parametrize(("text", "share"), [("abc", 1), ("水口", 0), ("ab水口", 0.5), ("123", 1)])
+def test_latin_share(text: str, share: float) -> None:
+    assert latin_share(text) == share
