@@ -31,7 +31,6 @@ from gateway.records.changes import Changes
 from gateway.records.database import Database
 from gateway.usage.store import UsageStore
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Parts:
     guards: Policies
     privacy: Privacy
     retention: KeepingPolicies
-    address: Callable[[Call, Context], str]
+    address: Callable[[Call], str]
 
 
 def admin_servicer(parts: Parts) -> AdminServicer:

@@ -39,14 +39,14 @@ class _Change:
 class Recorder:
     """`address` tells where a call came from."""
 
-    def __init__(self, audit: AuditLog, address: Callable[[Call, Context], str]) -> None:
+    def __init__(self, audit: AuditLog, address: Callable[[Call], str]) -> None:
         self._audit = audit
         self._address = address
 
     def begin(self, request: Message, context: Context) -> None:
         """Whatever this call changes from here on is recorded as what `request` asks for."""
         call, told = current(), dict(facts(request))
-        address = self._address(call, context)
+        address = self._address(call)
         entry = entry_of(call, address, decision=Decision.ALLOWED, reason="", details=told)
         _change.set(_Change(entry, collect_ids()))
 

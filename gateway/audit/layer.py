@@ -13,7 +13,6 @@ from gateway.records.errors import RecordsUnavailable
 from gateway.records.writer import Put
 from services.runtime.call import Call
 from services.runtime.errors import Kind
-from services.runtime.interceptors.pipeline import Context
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +27,15 @@ class Audit:
     """An answer waits until its call is on record. While the records are gone calls are refused if `closed`; if not,
     they are served, and what could not be recorded is logged. `address` tells where a call came from."""
 
-    def __init__(self, audit: AuditLog, address: Callable[[Call, Context], str], *, closed: bool) -> None:
+    def __init__(self, audit: AuditLog, address: Callable[[Call], str], *, closed: bool) -> None:
         self._audit = audit
         self._address = address
         self._closed = closed
         self._failed: float | None = None
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        call.address = self._address(call, context)
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        call.address = self._address(call)
         try:
             yield
         finally:
@@ -116,6 +115,6 @@ class AuditGate:
         self._audit = audit
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         self._audit.check()
         yield

@@ -13,7 +13,6 @@ from gateway.identity.keys import KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import LIFETIME, SHARED, Identity, TokenSigner
-from services.runtime.interceptors.pipeline import Context
 
 # A run that these start is stored with its token, so that it can go on under it: see docs/events.md.
 STARTS_RUNS = frozenset(
@@ -39,10 +38,10 @@ class Authenticate:
         self._proxies = proxies
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         header = call.metadata.get("authorization", "")
         try:
-            call.identity = await self._callers.identify(header, partial(address_of, call, context, self._proxies))
+            call.identity = await self._callers.identify(header, partial(address_of, call, self._proxies))
         except (Unauthenticated, TooManyAttempts):
             metrics.REFUSED.inc()
             raise

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, sockets, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Callers, CertificateCheck, Gate, Layer, Pipeline, layers
+from services.runtime.interceptors import Callers, CertificateCheck, Chain, Gate, Layer, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     )
     checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
-        interceptors=[*checks, Pipeline(around, app.gate)],
+        interceptors=[*checks, Pipeline(Chain(around, app.gate))],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),

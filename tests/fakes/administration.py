@@ -28,7 +28,6 @@ from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
-from services.runtime.interceptors.pipeline import Context
 from services.runtime.server import App
 from tests.fakes.identity import Keys
 
@@ -46,7 +45,7 @@ class Known:
     """Lets in whose key is known."""
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         call.identity = PEOPLE.get(call.metadata.get("authorization", "").removeprefix("Bearer "))
         if call.identity is None:
             raise Unauthenticated("the key is not known")
@@ -78,7 +77,7 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     changes.follow("guards", guards.reload)
     privacy = Privacy(ErasureStore(database), [BookData(database), IdentityData(database)], log)
     retention = KeepingPolicies(database, changes, days={})
-    parts = Parts(database, changes, log, seal, guards, privacy, retention, lambda call, context: "10.0.0.1")
+    parts = Parts(database, changes, log, seal, guards, privacy, retention, lambda call: "10.0.0.1")
     servicer = admin_servicer(parts)
     tenants = IdentityStore(database).tenants
     for tenant in ("acme", "other"):

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context, Layer
+from services.runtime.interceptors.chain import Layer
 
 INSIDE = "/headworks.gateway.v1.GuardService/"
 
@@ -17,8 +17,8 @@ class Callers:
         self._outside = outside
         self._inside = inside
 
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+    def around(self, call: Call) -> AbstractAsyncContextManager[None]:
         if not call.method.startswith(INSIDE):
-            return self._outside.around(call, context)
+            return self._outside.around(call)
         call.audited = True
-        return self._inside.around(call, context)
+        return self._inside.around(call)

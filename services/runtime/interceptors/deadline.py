@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded
-from services.runtime.interceptors.pipeline import Context
 
 
 class Deadline:
@@ -19,10 +18,9 @@ class Deadline:
         self._longest_upload = longest_upload
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        remaining = context.time_remaining()
+    async def around(self, call: Call) -> AsyncIterator[None]:
         longest = self._longest_upload if call.uploads else self._longest
-        seconds = longest if remaining is None else min(remaining, longest)
+        seconds = longest if call.timeout is None else min(call.timeout, longest)
         call.deadline = time.monotonic() + seconds
         limit = asyncio.timeout(seconds)
         try:

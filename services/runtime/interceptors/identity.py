@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier, expiry
-from services.runtime.interceptors.pipeline import Context
 
 
 class Identify:
@@ -17,7 +16,7 @@ class Identify:
         self._verifier = verifier
 
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         token = call.metadata.get(IDENTITY_KEY)
         if not token:
             raise Unauthenticated("this service is called through the gateway: the identity token is missing")

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 from services.runtime.call import Call
 from services.runtime.errors import Kind
-from services.runtime.interceptors.pipeline import Context
 
 log = logging.getLogger("access")
 
@@ -16,7 +15,7 @@ SERIOUS = (Kind.INTERNAL, Kind.UNAVAILABLE)
 
 class AccessLog:
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         try:
             yield
         finally:

@@ -8,14 +8,13 @@ import grpc
 
 from services.runtime import metrics
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context
 
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Metrics:
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         method = metrics.of_method(call.method)
         method.in_flight.inc()
         try:

@@ -1,19 +1,21 @@
-"""One gRPC interceptor that puts the layers around each handler, for all four kinds of RPC alike.
+"""One gRPC interceptor that puts the chain around each handler, for all four kinds of RPC alike.
 
-A layer is an async context manager around the call. Responses are written with `context.write`, so that a caller who
+Responses are written with `context.write`, so that a caller who
 leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import grpc
 
-from services.runtime import call as calls
+from services.runtime import statuses
 from services.runtime.call import Call
+from services.runtime.errors import DomainError
+from services.runtime.interceptors.chain import Chain
 
 Context = grpc.aio.ServicerContext[Any, Any]
 if TYPE_CHECKING:
@@ -40,26 +42,11 @@ def with_behaviour(handler: Handler, serve: Any) -> Handler:
     return make(serve, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
 
 
-class Layer(Protocol):
-    """Something done around every call."""
-
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]: ...
-
-
-class Gate(Protocol):
-    """Something that sees a call's first request, within all layers, and raises where the call may not go on."""
-
-    def admit(self, call: Call, request: Any) -> None:
-        """`request` as the handler gets it: a message, or its bytes; None for a stream of none."""
-
-
 class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Puts `layers`, outermost first, around every handler but those of health, reflection and xDS, and the gate, if
-    there is one, before each of these handlers."""
+    """Puts the chain around every handler but those of health, reflection and xDS."""
 
-    def __init__(self, layers: list[Layer], gate: Gate | None = None) -> None:
-        self._layers = layers
-        self._gate = gate
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -86,31 +73,38 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
         async def wrapped(request: Any, context: Context) -> Any:
             metadata = {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
-            call = Call(method, metadata, uploads=streams_in, received=0 if streams_in else 1)
+            call = Call(
+                method, metadata, uploads=streams_in, received=0 if streams_in else 1,
+                peer=context.peer(), timeout=context.time_remaining(),
+            )  # fmt: skip
             source = _counted(request, call) if streams_in else request
             return await serve(inner, call, source, context)
 
         return with_behaviour(handler, wrapped)
 
-    async def _enter(self, stack: AsyncExitStack, call: Call, context: Context) -> None:
-        calls.enter(call)
-        for layer in self._layers:
-            await stack.enter_async_context(layer.around(call, context))
+    @asynccontextmanager
+    async def _around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        """The chain, and the status of a call that fails in it."""
+        try:
+            async with self._chain.around(call):
+                with _noting_aborts(call, context):
+                    yield
+        except DomainError as error:
+            await _abort(context, error)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
-        if self._gate is None:
+        if self._chain.gate is None:
             return request
         if not call.uploads:
-            self._gate.admit(call, request)
+            self._chain.admit(call, request)
             return request
         first = await anext(request, None)
-        self._gate.admit(call, first)
+        self._chain.admit(call, first)
         return _again(first, request)
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
+        async with self._around(call, context):
             response = await inner(await self._admit(call, request), context)
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
@@ -118,17 +112,36 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             return response
 
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack, call, context)
-            async with aclosing(inner(await self._admit(call, request), context)) as responses:
-                async for response in responses:
-                    # Not before: a status without responses goes out with the headers, and decides on HTTP's.
-                    if call.headers and not call.sent:
-                        await context.send_initial_metadata(tuple(call.headers.items()))
-                    await context.write(response)
-                    call.sent += 1
-                    if call.first_sent is None:
-                        call.first_sent = time.monotonic()
+        async with (
+            self._around(call, context),
+            aclosing(inner(await self._admit(call, request), context)) as responses,
+        ):
+            async for response in responses:
+                # Not before: a status without responses goes out with the headers, and decides on HTTP's.
+                if call.headers and not call.sent:
+                    await context.send_initial_metadata(tuple(call.headers.items()))
+                await context.write(response)
+                call.sent += 1
+                if call.first_sent is None:
+                    call.first_sent = time.monotonic()
+
+
+@contextmanager
+def _noting_aborts(call: Call, context: Context) -> Iterator[None]:
+    """The call's code where its handler sets the status by hand."""
+    try:
+        yield
+    except grpc.aio.AbortError:
+        call.code = statuses.number(context.code())
+        raise
+
+
+async def _abort(context: Context, error: DomainError) -> NoReturn:
+    """End the call with the error's status and its details."""
+    try:
+        await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), statuses.details(error))
+    except grpc.aio.AbortError as aborted:
+        raise aborted from error
 
 
 async def _again(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:

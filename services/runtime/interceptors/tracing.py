@@ -7,12 +7,11 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import tracing
 from services.runtime.call import REQUEST_ID_KEY, Call, new_request_id
-from services.runtime.interceptors.pipeline import Context
 
 
 class Trace:
     @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         call.request_id = call.metadata.get(REQUEST_ID_KEY, "")[:128] or new_request_id()
         with tracing.span(call.method[1:], SpanKind.SERVER, tracing.extract(call.metadata)):
             yield

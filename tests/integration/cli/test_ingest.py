@@ -27,7 +27,7 @@ class Acme:
     """Takes every caller for the tenant "acme", as the gateway's token would say."""
 
     @asynccontextmanager
-    async def around(self, call: Call, context: object) -> AsyncIterator[None]:
+    async def around(self, call: Call) -> AsyncIterator[None]:
         call.identity = Identity("acme", "key")
         yield
 

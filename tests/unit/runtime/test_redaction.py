@@ -141,7 +141,7 @@ def test_a_long_line_of_a_traceback_is_cut() -> None:
 async def test_the_line_of_a_call_tells_what_was_decided(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     call = Call("/test.Service/Do")
-    async with AccessLog().around(call, None):  # type: ignore[arg-type]  # no context is needed
+    async with AccessLog().around(call):
         call.notes |= {"decision": "blocked", "policy": "pii", "prompt": SECRET, "rule": "ann@example.com"}
     found = json.loads(JsonFormatter("gateway").format(caplog.records[-1]))
     assert found["notes"] == {"decision": "blocked", "policy": "pii", "prompt": "[23 characters]", "rule": "[email]"}

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
@@ -24,11 +23,7 @@ KEY = "hw_" + "a" * 40
 [RUN, *_] = sorted(STARTS_RUNS)
 
 
-class Peer:
-    """As much of a context as is asked for."""
-
-    def peer(self) -> str:
-        return "ipv4:10.0.0.9:5000"
+PEER = "ipv4:10.0.0.9:5000"
 
 
 def layer(keys: Keys, folder: Path, run_seconds: float = 86_400.0, burst: int = 2) -> Authenticate:
@@ -43,9 +38,8 @@ async def called(
     authenticate: Authenticate, method: str = "/x/Y", seconds: float = 30, metadata: Mapping[str, str] | None = None
 ) -> Call:
     given = {"authorization": f"Bearer {KEY}"} if metadata is None else metadata
-    call, context = Call(method, given, deadline=time.monotonic() + seconds), Peer()
-    at: Any = context
-    async with authenticate.around(call, at):
+    call = Call(method, given, deadline=time.monotonic() + seconds, peer=PEER)
+    async with authenticate.around(call):
         return call
 
 
