@@ -8,8 +8,6 @@ from headworks.gateway.v1 import (
     admin_service_pb2,
     guard_service_pb2,
     guard_service_pb2_grpc,
-    openai_service_pb2,
-    openai_service_pb2_grpc,
 )
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
@@ -17,14 +15,16 @@ from headworks.retrieval.v1 import retrieval_service_pb2
 from gateway.access.gate import AccessGate
 from gateway.admin.compose import Parts, admin_servicer
 from gateway.audit.layer import Audit, AuditGate
+from gateway.faces.http.app import HttpFace
+from gateway.faces.http.openai import OpenAIFace
+from gateway.faces.http.routes import Routes
+from gateway.faces.http.server import HttpServer
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate
 from gateway.openai.direct import Direct
-from gateway.openai.errors import OpenAIErrors
-from gateway.openai.servicer import OpenAIServicer
 from gateway.passthrough import config
 from gateway.passthrough.client import Client
 from gateway.passthrough.passthrough import Passthrough
@@ -40,16 +40,16 @@ from gateway.settings import GatewaySettings, secret
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
+from services.runtime.interceptors import Chain, Layer
 from services.runtime.interceptors.deadline import Deadline
+from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.pipeline import Layer
 from services.runtime.interceptors.tracing import Trace
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
-OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
 ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
@@ -57,17 +57,20 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (OPENAI, ADMIN, GUARD, *BEHIND, RETRIEVAL)
+SERVED = (ADMIN, GUARD, *BEHIND, RETRIEVAL)
+
+
+ENVOY = ("envoy",)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
-    """What surrounds every call, outermost first."""
+    """What surrounds every call, of gRPC and HTTP alike, outermost first."""
     return [
         Trace(),
         AccessLog(),
         Metrics(),
         audit,
-        OpenAIErrors(),
+        Errors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         callers,
         AuditGate(audit),
@@ -113,7 +116,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     await records.changes.open()
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
-    openai = OpenAIServicer(orchestrator, gate, direct, settings.heartbeat_seconds)
+    openai = OpenAIFace(orchestrator, gate, direct, settings.heartbeat_seconds)
     admin = admin_servicer(
         Parts(records.database, records.changes, trail.log, trail.seal, guards, privacy, kept, address)
     )
@@ -122,20 +125,29 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     forward = Forward(routes | ScreenedMethods(gate, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(openai, server)
         admin.add(server)
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
         server.add_generic_rpc_handlers((forward,))
 
     authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
+    around = layers(settings, audit, Callers(authenticate, Identify(signer.verifier())))
+    access = AccessGate(SERVED)
+    face = HttpFace(
+        Routes(openai.routes()), Chain(around, access), Chain([Trace(), AccessLog(), Metrics(), Errors()]),
+        most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=ENVOY,
+    )  # fmt: skip
+    http = HttpServer(
+        face, socket_path=settings.http_socket, host=settings.host, port=settings.http_port, tls=settings.tls
+    )
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
         resources=resources,
-        layers=layers(settings, audit, Callers(authenticate, Identify(signer.verifier()))),
-        gate=AccessGate(SERVED),
-        callers={"/": ("envoy",), f"/{GUARD.full_name}/": ("orchestrator",)},
+        layers=around,
+        gate=access,
+        beside=[http],
+        callers={"/": ENVOY, f"/{GUARD.full_name}/": ("orchestrator",)},
     )
 
 

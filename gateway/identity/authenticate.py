@@ -18,7 +18,7 @@ from services.runtime.identity import LIFETIME, SHARED, Identity, TokenSigner
 STARTS_RUNS = frozenset(
     {
         "/headworks.orchestrator.v1.OrchestratorService/Run",
-        "/headworks.gateway.v1.OpenAIService/CreateChatCompletion",
+        "POST /v1/chat/completions",
     }
 )
 LONGEST = 86_400.0

@@ -53,12 +53,16 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The Unix sockets of what only this mesh may call: control, Triton, Envoy's admin interface."""
+        """The Unix sockets of what only this mesh may call: control, Triton, gateways' HTTP, Envoy's admin."""
         return self.run or self.root / "run"
 
     @property
     def control_socket(self) -> Path:
         return self.sockets / "control.sock"
+
+    def http_socket(self, gateway: str) -> Path:
+        """Where a replica of the gateway serves HTTP."""
+        return self.sockets / f"{gateway}.sock"
 
     @property
     def admin_socket(self) -> Path:

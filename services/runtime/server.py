@@ -4,10 +4,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import uvloop
@@ -26,13 +26,25 @@ KEEPALIVE_FLOOR_MS = 10_000
 GC_THRESHOLD = 20_000
 
 
+class Beside(Protocol):
+    """A server of another protocol in the same process and event loop."""
+
+    async def start(self, ready: Callable[[], bool]) -> str:
+        """Listen; `ready` says whether the process is. Returns the address."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Let the calls under way finish, for `grace` seconds, and close."""
+        ...
+
+
 @dataclass(frozen=True)
 class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
-    mutual TLS only the `callers` may call.
+    mutual TLS only the `callers` may call. The process is ready once the servers `beside` gRPC's listen too.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -42,6 +54,7 @@ class App:
     layers: list[Layer] | None = None
     gate: Gate | None = None
     callers: Callers = field(default_factory=dict)
+    beside: Sequence[Beside] = ()
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -101,15 +114,18 @@ async def serve(
         with sockets.private() if settings.socket else nullcontext():
             address = bind(server, settings)
             await server.start()
+        besides = [await one.start(lambda: readiness.ready) for one in app.beside]
         metrics.serve(settings.host, settings.metrics_port)
-        log.info("serving", extra={"address": address, "replica": settings.replica_name})
+        log.info("serving", extra={"address": address, "beside": besides, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())
         try:
             await stop.wait()
         finally:
             log.info("draining", extra={"seconds": settings.drain_seconds})
             await readiness.drain()
-            await server.stop(settings.drain_seconds)
+            await asyncio.gather(
+                server.stop(settings.drain_seconds), *(one.stop(settings.drain_seconds) for one in app.beside)
+            )
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
     await asyncio.to_thread(provider.shutdown)

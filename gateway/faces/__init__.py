@@ -1,0 +1,1 @@
+"""What callers speak, translated: no face decides anything."""
