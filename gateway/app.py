@@ -19,6 +19,7 @@ from gateway.faces.http.app import HttpFace
 from gateway.faces.http.openai import OpenAIFace
 from gateway.faces.http.routes import Routes
 from gateway.faces.http.server import HttpServer
+from gateway.faces.http.transcoding import transcoded
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
@@ -133,7 +134,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     around = layers(settings, audit, Callers(authenticate, Identify(signer.verifier())))
     access = AccessGate(SERVED)
     face = HttpFace(
-        Routes(openai.routes()), Chain(around, access), Chain([Trace(), AccessLog(), Metrics(), Errors()]),
+        Routes([*openai.routes(), *transcoded([ADMIN], admin.add)]), Chain(around, access), Chain([Trace(), AccessLog(), Metrics(), Errors()]),
         most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=ENVOY,
     )  # fmt: skip
     http = HttpServer(
