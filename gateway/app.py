@@ -133,8 +133,11 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
     around = layers(settings, audit, Callers(authenticate, Identify(signer.verifier())))
     access = AccessGate(SERVED)
+    paths = [*openai.routes(), *transcoded([ADMIN], admin.add)]
+    access.check(route.name for route in paths)
+    outer = Chain([Trace(), AccessLog(), Metrics(), Errors()])
     face = HttpFace(
-        Routes([*openai.routes(), *transcoded([ADMIN], admin.add)]), Chain(around, access), Chain([Trace(), AccessLog(), Metrics(), Errors()]),
+        Routes(paths), Chain(around, access), outer,
         most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=ENVOY,
     )  # fmt: skip
     http = HttpServer(

@@ -38,6 +38,12 @@ class AccessGate:
                     raise LookupError(f"{method.full_name} has no entry in the permission table")
                 self._rules[path(method)] = needs, GetMessageClass(method.input_type)
 
+    def check(self, names: Iterable[str]) -> None:
+        """Raises LookupError where one of the methods has no entry."""
+        for name in names:
+            if name not in self._rules:
+                raise LookupError(f"{name} has no entry in the permission table")
+
     def admit(self, call: Call, request: Any) -> None:
         """Raises PermissionDenied, naming what is missing; InvalidArgument for bytes that are no such message."""
         rule = self._rules.get(call.method)

@@ -29,8 +29,8 @@ def wanted(processes: Iterable[Process]) -> dict[str, Replicas]:
     services: dict[str, Replicas] = {}
     for process in processes:
         if process.spec.published:
-            here = ((process.spec.name, process.ports["grpc"], str(process.spec.http_socket or "")),)
-            here = here if process.in_rotation else ()
+            replica = process.spec.name, process.ports["grpc"], str(process.spec.http_socket or "")
+            here = (replica,) if process.in_rotation else ()
             services[process.spec.service] = services.get(process.spec.service, ()) + here
     return services
 

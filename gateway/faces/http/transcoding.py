@@ -1,4 +1,4 @@
-"""RPCs as HTTP and JSON, by the google.api.http annotations of their protos: the same servicers, the same permissions."""
+"""RPCs as HTTP and JSON, by the google.api.http annotations of their protos: the same servicers and permissions."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
@@ -21,6 +21,7 @@ from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import behaviour
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
+BODY = HttpBody.DESCRIPTOR.full_name
 NO_CONTEXT: Any = None
 """Servicers that are called without gRPC have no use for its context."""
 
@@ -56,7 +57,7 @@ def http_binding(method: MethodDescriptor) -> tuple[str, str]:
 
 def _route(method: MethodDescriptor, serve: Any) -> Route:
     verb, template = http_binding(method)
-    handler = _streaming(serve) if method.server_streaming else _unary(serve)
+    handler = _streaming(serve, method.output_type.full_name == BODY) if method.server_streaming else _unary(serve)
     return Route(verb, template, path(method), handler, _reader(GetMessageClass(method.input_type)))
 
 
@@ -67,16 +68,15 @@ def _unary(serve: Any) -> Handler:
     return handler
 
 
-def _streaming(serve: Any) -> Handler:
+def _streaming(serve: Any, bodies: bool) -> Handler:
     """Bodies go out as they are, other messages as the elements of one array."""
 
     async def handler(message: Message, call: Call) -> AsyncGenerator[Body, None]:
-        before = b"["
+        before = b"" if bodies else b"["
         async with aclosing(serve(message, NO_CONTEXT)) as answers:
             async for answer in answers:
                 if isinstance(answer, HttpBody):
                     yield Body(answer.content_type, answer.data)
-                    before = b""
                 else:
                     yield Body(JSON, before + _json(answer))
                     before = b","
@@ -112,7 +112,7 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
     return read
 
 
-def _of_query(query: str, fields: Mapping[str, FieldDescriptor]) -> dict[str, Any]:
+def _of_query(query: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
         field = fields.get(name)
@@ -122,7 +122,7 @@ def _of_query(query: str, fields: Mapping[str, FieldDescriptor]) -> dict[str, An
     return found
 
 
-def _value(field: FieldDescriptor, text: str) -> Any:
+def _value(field: Any, text: str) -> Any:
     """In JSON only truth values are no strings."""
     if field.type == FieldDescriptor.TYPE_BOOL:
         return {"true": True, "1": True, "false": False, "0": False}.get(text, text)

@@ -145,7 +145,7 @@ async def test_the_line_of_a_call_tells_what_was_decided(caplog: pytest.LogCaptu
         call.notes |= {"decision": "blocked", "policy": "pii", "prompt": SECRET, "rule": "ann@example.com"}
     found = json.loads(JsonFormatter("gateway").format(caplog.records[-1]))
     assert found["notes"] == {"decision": "blocked", "policy": "pii", "prompt": "[23 characters]", "rule": "[email]"}
-    async with AccessLog().around(Call("/test.Service/Do"), None):  # type: ignore[arg-type]
+    async with AccessLog().around(Call("/test.Service/Do")):
         pass
     assert "notes" not in json.loads(JsonFormatter("gateway").format(caplog.records[-1]))
 
