@@ -15,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.faces.http.routes import Handler, Route
 from gateway.faces.message import JSON, Body, Request
+from gateway.openai import fields
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument
@@ -102,8 +103,8 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
         try:
             json_format.ParseDict(_of_query(request.query, message.DESCRIPTOR.fields_by_name), message)
             if request.body:
-                json_format.Parse(request.body, message)
-        except (json_format.ParseError, UnicodeDecodeError) as error:
+                json_format.ParseDict(fields.parse(request.body), message)
+        except json_format.ParseError as error:
             raise InvalidArgument(f"the request is no {form.DESCRIPTOR.full_name}: {error}") from error
         for name, value in request.params.items():
             setattr(message, name, value)
@@ -112,10 +113,10 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
     return read
 
 
-def _of_query(query: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _of_query(query: str, known: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
-        field = fields.get(name)
+        field = known.get(name)
         if field is not None:
             read = [_value(field, value) for value in values]
             found[name] = read if field.is_repeated else read[-1]

@@ -23,7 +23,8 @@ def routes(edge: Edge) -> Data:
     http.append(_http(edge, {"prefix": HTTP_PATHS}, UNSERVED))
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
-    host: Data = {"name": "edge", "domains": ["*"], "routes": [*http, *repeatable, *others]}
+    asked = [_preflight(prefix) for prefix in PACKAGES]
+    host: Data = {"name": "edge", "domains": ["*"], "routes": [*http, *repeatable, *others, *asked]}
     if edge.cors_origins:
         host["typed_per_filter_config"] = {"cors": _cors(edge.cors_origins)}
     return {"name": "edge", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 4096}
@@ -57,7 +58,7 @@ def _grpc(edge: Edge, match: Data, retry_on: str) -> Data:
     """Native gRPC and gRPC-Web. The gateway keeps to the caller's grpc-timeout: a second timer here would break off
     with INTERNAL what the gateway is about to end with DEADLINE_EXCEEDED. Otherwise only silence ends a stream."""
     return {
-        "match": match,
+        "match": match | {"headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}]},
         "route": {
             "cluster": GATEWAY,
             "timeout": "0s",
@@ -66,6 +67,12 @@ def _grpc(edge: Edge, match: Data, retry_on: str) -> Data:
             "retry_policy": elsewhere(retry_on),
         },
     }
+
+
+def _preflight(prefix: str) -> Data:
+    """A browser's question before it calls by gRPC-Web: the CORS filter answers it; what it leaves is 404 over HTTP."""
+    options = {"name": ":method", "string_match": {"exact": "OPTIONS"}}
+    return {"match": {"prefix": prefix, "headers": [options]}, "route": {"cluster": GATEWAY_HTTP}}
 
 
 def _cors(origins: tuple[str, ...]) -> Data:
