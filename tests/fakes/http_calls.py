@@ -42,7 +42,8 @@ class HttpCall:
 
     def __post_init__(self) -> None:
         self._parts: asyncio.Queue[Part | None] = asyncio.Queue()
-        self._response: asyncio.Future[httpx.Response] = asyncio.get_running_loop().create_future()
+        self._begun = asyncio.Event()
+        self._response: httpx.Response | None = None
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -52,11 +53,13 @@ class HttpCall:
                 if response.status_code != 200:
                     await response.aread()
                     raise Refused(response)
-                self._response.set_result(response)
+                self._response = response
+                self._begun.set()
                 async for data in response.aiter_raw():
                     self._parts.put_nowait(Part(response.headers["content-type"], data))
         finally:
             self._parts.put_nowait(None)
+            self._begun.set()
 
     def cancel(self) -> None:
         """Leave."""
@@ -64,10 +67,11 @@ class HttpCall:
 
     async def response(self) -> httpx.Response:
         """Once it has begun. Raises Refused."""
-        await asyncio.wait({self._task, self._response}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._response.done():
+        await self._begun.wait()
+        if self._response is None:
             await self._task
-        return self._response.result()
+        assert self._response is not None
+        return self._response
 
     async def read(self) -> Part:
         """The next part. Raises Refused, and AssertionError at the end."""

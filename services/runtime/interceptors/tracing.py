@@ -13,5 +13,5 @@ class Trace:
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         call.request_id = call.metadata.get(REQUEST_ID_KEY, "")[:128] or new_request_id()
-        with tracing.span(call.method[1:], SpanKind.SERVER, tracing.extract(call.metadata)):
+        with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
             yield

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +140,7 @@ class Mesh:
             assert child.poll() is None, self.log.read_text()
             yield child
 
-    async def set_endpoints(self, service: str, ports: dict[str, int]) -> topology_pb2.Topology:
+    async def set_endpoints(self, service: str, ports: Mapping[str, int]) -> topology_pb2.Topology:
         endpoints = endpoints_of(ports)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.control_port}") as channel:
             stub = control_service_pb2_grpc.ControlServiceStub(channel)
@@ -194,14 +194,17 @@ def kill9(child: subprocess.Popen[bytes]) -> None:
     child.wait(10)
 
 
-def endpoints_of(ports: dict[str, int]) -> list[topology_pb2.Endpoint]:
+def endpoints_of(ports: Mapping[str, int]) -> list[topology_pb2.Endpoint]:
     return [
         topology_pb2.Endpoint(replica=name, host="127.0.0.1", port=port, http_port=http_port(port))
         for name, port in ports.items()
     ]
 
 
-class Gateway(pb_grpc.OrchestratorServiceServicer):
+Servicer: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody calls
+
+
+class Gateway(Servicer):  # type: ignore[misc]
     """Does what the body's "do" says, and remembers what it was called with. Over gRPC it serves some methods of the
     orchestrator's."""
 

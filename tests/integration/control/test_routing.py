@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 @asynccontextmanager
-async def replicas(mesh: Mesh, *gateways: Gateway) -> AsyncIterator[dict[str, int]]:
+async def replicas(mesh: Mesh, *gateways: Gateway) -> AsyncIterator[dict[str, Ports]]:
     """The gateways, served, told to control, found well by Envoy."""
     async with AsyncExitStack() as stack:
         ports = {one.name: await stack.enter_async_context(serving(one)) for one in gateways}

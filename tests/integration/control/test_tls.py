@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class SecuredMesh(Mesh):
     def trusting(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.tls.ca)
 
-    async def set_endpoints(self, service: str, ports: dict[str, int]) -> topology_pb2.Topology:
+    async def set_endpoints(self, service: str, ports: Mapping[str, int]) -> topology_pb2.Topology:
         endpoints = endpoints_of(ports)
         credentials = self.tls.files(OPERATOR).client()
         async with grpc.aio.secure_channel(f"127.0.0.1:{self.control_port}", credentials) as channel:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ async def test_a_deadline_in_mid_stream_is_an_event(make_gateway: MakeGateway) -
 
 
 async def test_what_nobody_expected_is_told_by_its_id_alone(make_gateway: MakeGateway) -> None:
-    async def broken(request: Request, call: Call) -> AsyncIterator[Body]:
+    async def broken(request: Request, call: Call) -> AsyncGenerator[Body, None]:
         raise RuntimeError("the secret is 42")
         yield
 
@@ -198,7 +198,7 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.resume, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def handler(self, request: Request, call: Call) -> AsyncIterator[Body]:
+    async def handler(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         yield Body(EVENTS, b"data: 1\n\n")
         self.begun.set()
         try:
@@ -209,7 +209,7 @@ class Slow:
         yield Body(EVENTS, b"data: 2\n\n")
 
 
-async def hello(request: Request, call: Call) -> AsyncIterator[Body]:
+async def hello(request: Request, call: Call) -> AsyncGenerator[Body, None]:
     yield as_json({"hello": call.method})
 
 
