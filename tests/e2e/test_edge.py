@@ -70,7 +70,7 @@ def test_a_deadline_in_json(mesh: Mesh) -> None:
         response = http.post(
             "/v1/chat/completions",
             json=body | {"metadata": {"collection": COLLECTION}},
-            headers={"x-headworks-timeout": "0.002"},
+            headers=limit,
         )
     assert response.status_code == 504
     assert response.json()["error"]["type"] == "timeout_error"

@@ -23,6 +23,7 @@ from services.runtime.interceptors.pipeline import behaviour
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 BODY = HttpBody.DESCRIPTOR.full_name
+WELL_KNOWN = "google.protobuf"
 NO_CONTEXT: Any = None
 """Servicers that are called without gRPC have no use for its context."""
 
@@ -95,15 +96,14 @@ def _json(message: Message) -> bytes:
 
 
 def _reader(form: type[Message]) -> Callable[[Request], Message]:
-    """Fields come from the query, then from the body, then from the path. Names in a query that no field has are
-    ignored."""
+    """Fields come from the query, then from the body, then from the path. Names that no field has are passed over."""
 
     def read(request: Request) -> Message:
         message = form()
         try:
             json_format.ParseDict(_of_query(request.query, message.DESCRIPTOR.fields_by_name), message)
             if request.body:
-                json_format.ParseDict(fields.parse(request.body), message)
+                json_format.ParseDict(_known(fields.parse(request.body), message.DESCRIPTOR), message)
         except json_format.ParseError as error:
             raise InvalidArgument(f"the request is no {form.DESCRIPTOR.full_name}: {error}") from error
         for name, value in request.params.items():
@@ -111,6 +111,16 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
         return message
 
     return read
+
+
+def _known(value: Any, form: Any) -> Any:
+    """Without the fields that the message does not have; the parser that passes those over passes over odd enums too."""
+    if isinstance(value, list):
+        return [_known(one, form) for one in value]
+    if not isinstance(value, dict) or form is None or form.GetOptions().map_entry or form.file.package == WELL_KNOWN:
+        return value
+    there = {**form.fields_by_camelcase_name, **form.fields_by_name}
+    return {name: _known(one, there[name].message_type) for name, one in value.items() if name in there}
 
 
 def _of_query(query: str, known: Mapping[str, Any]) -> dict[str, Any]:
