@@ -114,7 +114,7 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
 
 
 def _known(value: Any, form: Any) -> Any:
-    """Without the fields that the message does not have; the parser that passes those over passes over odd enums too."""
+    """Without the fields that the message does not have. The parser could pass those over, and odd enums with them."""
     if isinstance(value, list):
         return [_known(one, form) for one in value]
     if not isinstance(value, dict) or form is None or form.GetOptions().map_entry or form.file.package == WELL_KNOWN:
