@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 from gateway.audit.entry import Actor, AuditEntry, Decision
@@ -13,6 +12,7 @@ from gateway.records.errors import RecordsUnavailable
 from gateway.records.writer import Put
 from services.runtime.call import Call
 from services.runtime.errors import Kind
+from services.runtime.interceptors.chain import Serve, T
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +33,10 @@ class Audit:
         self._closed = closed
         self._failed: float | None = None
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         call.address = self._address(call)
         try:
-            yield
+            return await serve()
         finally:
             if call.identity is None:
                 self._audit.attempt(call.address, call.reason)
@@ -114,7 +113,6 @@ class AuditGate:
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         self._audit.check()
-        yield
+        return await serve()

@@ -1,8 +1,6 @@
 """The layer that knows the caller and gives the call its internal identity token."""
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 
 from gateway import metrics
@@ -13,6 +11,7 @@ from gateway.identity.keys import KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import LIFETIME, SHARED, Identity, TokenSigner
+from services.runtime.interceptors.chain import Serve, T
 
 # A run that these start is stored with its token, so that it can go on under it: see docs/events.md.
 STARTS_RUNS = frozenset(
@@ -37,8 +36,7 @@ class Authenticate:
         self._run_seconds = run_seconds
         self._proxies = proxies
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         header = call.metadata.get("authorization", "")
         try:
             call.identity = await self._callers.identify(header, partial(address_of, call, self._proxies))
@@ -46,7 +44,7 @@ class Authenticate:
             metrics.REFUSED.inc()
             raise
         call.token = self._token(call, call.identity)
-        yield
+        return await serve()
 
     def _token(self, call: Call, identity: Identity) -> str:
         lifetime = LIFETIME

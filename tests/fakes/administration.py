@@ -28,6 +28,7 @@ from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
+from services.runtime.interceptors.chain import Serve, T
 from services.runtime.server import App
 from tests.fakes.identity import Keys
 
@@ -44,12 +45,11 @@ PEOPLE: Mapping[str, Identity] = {
 class Known:
     """Lets in whose key is known."""
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         call.identity = PEOPLE.get(call.metadata.get("authorization", "").removeprefix("Bearer "))
         if call.identity is None:
             raise Unauthenticated("the key is not known")
-        yield
+        return await serve()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from gateway.faces.http.errors import TooManyCalls
 from gateway.faces.http.exchange import Exchange, Receive, Scope, Send
@@ -91,18 +92,16 @@ class HttpFace:
             self._admit(connection)
             route, params = self._routes.find(exchange.verb, exchange.path)
             call.timeout = exchange.timeout()
-        except DomainError:
-            async with self._outer.around(call):
-                raise
+        except DomainError as error:
+            return await self._outer.around(call, partial(_fail, error))
         call.method = route.name
-        async with self._chain.around(call):
-            exchange.extra[REQUEST_ID_KEY] = call.request_id
-            body = await exchange.body(self._most_bytes) if exchange.verb in WITH_BODY else b""
-            request = route.read(Request(params, exchange.query, body))
-            self._chain.admit(call, request)
-            return await self._send(exchange, call, route, request)
+        return await self._chain.around(call, partial(self._handle, exchange, call, route, params))
 
-    async def _send(self, exchange: Exchange, call: Call, route: Route, request: Any) -> Body | None:
+    async def _handle(self, exchange: Exchange, call: Call, route: Route, params: dict[str, str]) -> Body | None:
+        exchange.extra[REQUEST_ID_KEY] = call.request_id
+        data = await exchange.body(self._most_bytes) if exchange.verb in WITH_BODY else b""
+        request = route.read(Request(params, exchange.query, data))
+        self._chain.admit(call, request)
         whole: Body | None = None
         async with aclosing(route.handler(request, call)) as bodies:
             async for body in bodies:
@@ -122,3 +121,7 @@ class HttpFace:
             raise PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(self._callers))}")
         if self._serving > self._most_calls:
             raise TooManyCalls
+
+
+async def _fail(error: DomainError) -> NoReturn:
+    raise error

@@ -1,9 +1,9 @@
 """The layer that tells who calls: by the gateway's own token on GuardService, otherwise as callers from outside are."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable
 
 from services.runtime.call import Call
-from services.runtime.interceptors.chain import Layer
+from services.runtime.interceptors.chain import Layer, Serve, T
 
 INSIDE = "/headworks.gateway.v1.GuardService/"
 
@@ -17,8 +17,8 @@ class Callers:
         self._outside = outside
         self._inside = inside
 
-    def around(self, call: Call) -> AbstractAsyncContextManager[None]:
+    def around(self, call: Call, serve: Serve[T]) -> Awaitable[T]:
         if not call.method.startswith(INSIDE):
-            return self._outside.around(call)
+            return self._outside.around(call, serve)
         call.audited = True
-        return self._inside.around(call)
+        return self._inside.around(call, serve)

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import grpc
 
 from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
+from services.runtime.interceptors.chain import Serve, T
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +18,9 @@ class Errors:
     """A DomainError keeps its kind and message; another service's error is passed on; anything else is INTERNAL with
     an id that the log has too, and nothing of its text. Statuses set by hand and cancellation pass untouched."""
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         try:
-            yield
+            return await serve()
         except grpc.aio.AbortError:
             raise
         except asyncio.CancelledError:

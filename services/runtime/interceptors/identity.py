@@ -1,12 +1,11 @@
 """Who calls: the gateway's token, checked."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier, expiry
+from services.runtime.interceptors.chain import Serve, T
 
 
 class Identify:
@@ -15,12 +14,11 @@ class Identify:
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         token = call.metadata.get(IDENTITY_KEY)
         if not token:
             raise Unauthenticated("this service is called through the gateway: the identity token is missing")
         call.identity = self._verifier.verify(token)
         call.token = token
         call.deadline = min(call.deadline, time.monotonic() + (expiry(token) or 0) - time.time())
-        yield
+        return await serve()

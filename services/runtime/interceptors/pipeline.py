@@ -6,8 +6,9 @@ leaves cancels the handler at once, and its `finally` blocks run in this task ra
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import grpc
@@ -15,7 +16,7 @@ import grpc
 from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
-from services.runtime.interceptors.chain import Chain
+from services.runtime.interceptors.chain import Chain, Serve, T
 
 Context = grpc.aio.ServicerContext[Any, Any]
 if TYPE_CHECKING:
@@ -82,13 +83,10 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
         return with_behaviour(handler, wrapped)
 
-    @asynccontextmanager
-    async def _around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        """The chain, and the status of a call that fails in it."""
+    async def _around(self, call: Call, context: Context, serve: Serve[T]) -> T:
+        """Serve the call within the chain; a failure of it is its status."""
         try:
-            async with self._chain.around(call):
-                with _noting_aborts(call, context):
-                    yield
+            return await self._chain.around(call, partial(_noting_aborts, call, context, serve))
         except DomainError as error:
             await _abort(context, error)
 
@@ -104,33 +102,34 @@ class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         return _again(first, request)
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
-        async with self._around(call, context):
+        async def answer() -> Any:
             response = await inner(await self._admit(call, request), context)
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
             return response
 
+        return await self._around(call, context, answer)
+
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
-        async with (
-            self._around(call, context),
-            aclosing(inner(await self._admit(call, request), context)) as responses,
-        ):
-            async for response in responses:
-                # Not before: a status without responses goes out with the headers, and decides on HTTP's.
-                if call.headers and not call.sent:
-                    await context.send_initial_metadata(tuple(call.headers.items()))
-                await context.write(response)
-                call.sent += 1
-                if call.first_sent is None:
-                    call.first_sent = time.monotonic()
+        async def answer() -> None:
+            async with aclosing(inner(await self._admit(call, request), context)) as responses:
+                async for response in responses:
+                    # Not before: a status without responses goes out with the headers, and decides on HTTP's.
+                    if call.headers and not call.sent:
+                        await context.send_initial_metadata(tuple(call.headers.items()))
+                    await context.write(response)
+                    call.sent += 1
+                    if call.first_sent is None:
+                        call.first_sent = time.monotonic()
+
+        await self._around(call, context, answer)
 
 
-@contextmanager
-def _noting_aborts(call: Call, context: Context) -> Iterator[None]:
-    """The call's code where its handler sets the status by hand."""
+async def _noting_aborts(call: Call, context: Context, serve: Serve[T]) -> T:
+    """Note the call's code where its handler sets the status by hand."""
     try:
-        yield
+        return await serve()
     except grpc.aio.AbortError:
         call.code = statuses.number(context.code())
         raise

@@ -34,13 +34,17 @@ def layer(keys: Keys, folder: Path, run_seconds: float = 86_400.0, burst: int = 
     return Authenticate(callers, keys.signer, run_seconds)
 
 
+async def nothing() -> None:
+    """What is within the layer."""
+
+
 async def called(
     authenticate: Authenticate, method: str = "/x/Y", seconds: float = 30, metadata: Mapping[str, str] | None = None
 ) -> Call:
     given = {"authorization": f"Bearer {KEY}"} if metadata is None else metadata
     call = Call(method, given, deadline=time.monotonic() + seconds, peer=PEER)
-    async with authenticate.around(call):
-        return call
+    await authenticate.around(call, nothing)
+    return call
 
 
 @pytest.mark.parametrize("seconds", [0.1, 59, 61, 120, 3_600, float("inf")])
