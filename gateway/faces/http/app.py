@@ -16,7 +16,6 @@ from services.runtime.errors import DomainError, PermissionDenied, Unavailable
 from services.runtime.interceptors import Chain
 
 HEALTH = b"/healthz"
-CONNECTION = "headworks.connection"
 UNMATCHED = "unmatched"
 """The method's name of a call that no route leads to."""
 LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
@@ -53,7 +52,7 @@ class HttpFace:
         if exchange.path == HEALTH:
             await self._health(exchange)
             return
-        connection = scope.get("state", {}).get(CONNECTION)
+        connection = exchange.connection
         self._serving += 1
         try:
             if connection is not None:

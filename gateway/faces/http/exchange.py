@@ -15,6 +15,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+CONNECTION = "headworks.connection"
+"""Where in the state of a scope the connection is, if the server is ours."""
 TIMEOUT_KEY = "x-headworks-timeout"
 # The body of one who sends none, or says nothing of it, is taken for JSON.
 _JSON_TYPES = ("application/json", "")
@@ -34,6 +36,7 @@ class Exchange:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.peer = _peer(scope.get("client"))
         self.extra: dict[str, str] = {}
+        self.connection = scope.get("state", {}).get(CONNECTION)
         self.begun = False
 
     def timeout(self) -> float | None:
@@ -110,6 +113,8 @@ class Exchange:
         self.begun = True
         named = {"content-type": content_type, **headers, **self.extra}
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in named.items()]
+        if self.connection is not None and self.verb != "HEAD":
+            self.connection.writing.holds = True
         await self._send({"type": "http.response.start", "status": status, "headers": [*pairs, *more]})
 
 

@@ -6,13 +6,14 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.faces.http.app import CONNECTION, HttpFace
+from gateway.faces.http.app import HttpFace
+from gateway.faces.http.exchange import CONNECTION
 from services.runtime import sockets
 from services.runtime.tls import TlsFiles
 
@@ -26,15 +27,49 @@ NOTICE_SECONDS = 2.5
 LOOK_SECONDS = 0.02
 
 
+class HeadWithBody:
+    """A transport whose first write of a response waits for the second, so that the head goes out with the body or its
+    first part: uvicorn writes them one by one, and each write wakes Envoy up."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self.holds = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self.holds:
+            self.holds, self._head = False, data
+            return
+        if self._head is not None:
+            data, self._head = self._head + data, None
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        self.holds = False
+        if self._head is not None:
+            data, self._head = self._head, None
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
     """One connection. Whoever leaves cancels the call that is served; `names` are the DNS names in the caller's
     certificate, None where there is no TLS."""
 
     task: "asyncio.Task[Any] | None" = None
     names: frozenset[str] | None = None
+    writing: HeadWithBody
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        self.writing = HeadWithBody(transport)
+        super().connection_made(cast(asyncio.Transport, self.writing))
         if transport.get_extra_info("sslcontext") is not None:
             certificate = transport.get_extra_info("peercert") or {}
             self.names = frozenset(name for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS")

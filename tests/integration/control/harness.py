@@ -23,8 +23,8 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from gateway.faces.http.app import CONNECTION, HEALTH
-from gateway.faces.http.exchange import Exchange
+from gateway.faces.http.app import HEALTH
+from gateway.faces.http.exchange import CONNECTION, Exchange
 from gateway.faces.http.server import HttpServer
 from gateway.faces.message import EVENTS, JSON, Body, as_json
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, grpc_bootstrap, write_json

@@ -297,6 +297,24 @@ async def test_a_socket_is_its_owners_alone_and_replaces_a_dead_one(tmp_path: Pa
         await server.stop(0)
 
 
+async def test_a_head_goes_out_with_its_body(tmp_path: Path) -> None:
+    """In one write: each wakes Envoy up."""
+    slow = Slow()
+    server = HttpServer(face_of(slow.handler), socket_path=tmp_path / "x.sock")
+    await server.start(lambda: True)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "x.sock")
+    writer.write(b"GET /v1/hello HTTP/1.1\r\nhost: x\r\n\r\n")
+    head, _, body = (await reader.read(1 << 16)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert json.loads(body) == {"hello": "GET /v1/hello"}
+    writer.write(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n")
+    head, _, body = (await reader.read(1 << 16)).partition(b"\r\n\r\n")
+    assert body == b"9\r\ndata: 1\n\n\r\n"
+    writer.close()
+    await asyncio.wait_for(slow.cancelled.wait(), 5)
+    await server.stop(0)
+
+
 def shows(folder: Folder, name: str) -> httpx.AsyncClient:
     """A client that has the certificate of that name, or none."""
     context = ssl.create_default_context(cafile=folder.ca)
