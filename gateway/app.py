@@ -36,7 +36,7 @@ from gateway.policy.runs import RunGate
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.proxy.forward import Forward, handlers
 from gateway.proxy.runs import ScreenedMethods
-from gateway.records.assembly import open_records
+from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings, secret
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
@@ -48,6 +48,7 @@ from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
 from services.runtime.interceptors.tracing import Trace
+from services.runtime.records.assembly import open_records
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
@@ -101,7 +102,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
             open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
         )
     )
-    records = await open_records(settings, resources)
+    records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)

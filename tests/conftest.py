@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -8,9 +9,11 @@ from hypothesis import HealthCheck, settings
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
 from tests.fixtures.reaper import Reaper
+from tests.fixtures.servers import empty_url as empty_url
 from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import postgres_server as postgres_server
 from tests.fixtures.servers import postgres_url as postgres_url
+from tests.fixtures.servers import records_schema as records_schema
 from tests.fixtures.servers import records_url as records_url
 from tests.fixtures.servers import redis_server as redis_server
 from tests.fixtures.servers import redis_url as redis_url
@@ -20,6 +23,15 @@ from tests.fixtures.servers import running_redis as running_redis
 # A slow machine is no finding, and a test that passed today is to pass tomorrow.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's tier is the folder that it is in."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(item.path.relative_to(HERE).parts[0])
 
 
 @pytest.fixture(scope="session", autouse=True)

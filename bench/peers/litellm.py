@@ -15,9 +15,9 @@ from pathlib import Path
 
 import yaml
 
-from bench.family import stop
-from bench.gateway_probe import wait_for
-from bench.gateway_upstream import MODEL, STREAM_MODEL, Upstream
+from bench.gateway.probe import wait_for
+from bench.gateway.upstream import MODEL, STREAM_MODEL, Upstream
+from bench.kit.family import stop
 from bench.peers.place import installed, place
 from infra.local.ports import HOST, PortBook
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bench.family import stop
-from bench.gateway_probe import wait_for
-from bench.gateway_upstream import Upstream
+from bench.gateway.probe import wait_for
+from bench.gateway.upstream import Upstream
+from bench.kit.family import stop
 from bench.peers.place import installed, place
 from infra.local.ports import HOST, PortBook
 

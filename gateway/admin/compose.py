@@ -27,10 +27,10 @@ from gateway.identity.store import IdentityStore
 from gateway.limits.store import LimitStore
 from gateway.privacy.policies import KeepingPolicies
 from gateway.privacy.privacy import Privacy
-from gateway.records.changes import Changes
-from gateway.records.database import Database
 from gateway.usage.store import UsageStore
 from services.runtime.call import Call
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
 
 
 @dataclass(frozen=True, slots=True)

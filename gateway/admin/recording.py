@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.layer import entry_of
 from gateway.audit.log import AuditLog
-from gateway.records.metadata import collect_ids
+from gateway.metadata import collect_ids
 from services.runtime.call import Call, current
 from services.runtime.interceptors.pipeline import Context
 

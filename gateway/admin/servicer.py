@@ -13,9 +13,9 @@ from headworks.gateway.v1 import admin_service_pb2 as pb
 from headworks.gateway.v1 import admin_service_pb2_grpc as pb_grpc
 
 from gateway.admin.recording import Recorder
-from gateway.records.errors import RecordsUnavailable
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
+from services.runtime.records.errors import RecordsUnavailable
 
 LOG = logging.getLogger(__name__)
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]

@@ -18,7 +18,7 @@ from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.seal import PRUNING, Seal, SealCheck, pruning_text
 from gateway.audit.sink import HEAD_ROW, AuditSink
 from gateway.audit.tables import CHECKPOINTS, HEAD, PRUNINGS, RECORDS
-from gateway.records.upsert import upsert
+from services.runtime.records.upsert import upsert
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.seal import CHECKPOINT, UNSPECIFIED, Seal, SealCheck, checkpoint_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
-from gateway.records.database import Database
-from gateway.records.upsert import upsert
+from services.runtime.records.database import Database
+from services.runtime.records.upsert import upsert
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Put
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.interceptors.chain import Serve, T
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Put
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from gateway.audit.beginning import adopt
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.entry import AuditEntry
 from gateway.audit.sink import AuditSink, make_head
-from gateway.records.changes import Changes
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Put, Writer
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Put, Writer
 
 log = logging.getLogger(__name__)
 # The kind of change by which every replica forgets erased actors.

@@ -12,7 +12,7 @@ from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.sink import HEAD_ROW
 from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, PRUNINGS, RECORDS
 from gateway.audit.walk import Report, Walker
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 log = logging.getLogger(__name__)
 

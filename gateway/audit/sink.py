@@ -10,9 +10,9 @@ from gateway.audit.actors import Actors, Reference
 from gateway.audit.chain import GENESIS, content_hash, content_json, link, new_salt
 from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.records.many import Many
-from gateway.records.metadata import new_id
-from gateway.records.upsert import upsert
+from gateway.metadata import new_id
+from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 HEAD_ROW = 1
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))

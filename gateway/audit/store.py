@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Row, Select, select
 
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 PAGE = 500
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # `record` is canonical JSON; `hash` is SHA-256 of `previous` and of it. The other columns repeat what it says, to be
 # found by. `actor` refers to ACTORS.

@@ -13,7 +13,7 @@ from gateway.audit.entry import Actor
 from gateway.audit.seal import SealCheck
 from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, RECORDS
 from gateway.audit.walk import Fault, Report, Walker
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 PAGE = 500
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.budgets.budget import Budget
 from gateway.budgets.grant import Grant
 from gateway.budgets.tables import ALERTS
-from gateway.records.upsert import upsert
+from services.runtime.records.upsert import upsert
 
 PERCENTS = (50, 80, 100)
 KNOWN = 100_000

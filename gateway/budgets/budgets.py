@@ -15,10 +15,10 @@ from gateway.budgets.refill import Refill
 from gateway.budgets.reservation import Reservation
 from gateway.budgets.store import KIND, BudgetStore
 from gateway.budgets.tending import Tending
-from gateway.records.changes import Changes
-from gateway.records.database import Database
-from gateway.records.writer import Writer
 from services.runtime.identity import Identity
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
+from services.runtime.records.writer import Writer
 
 LEASE_SECONDS = 10.0
 PATIENCE_SECONDS = 1.5

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.grant import Grant
 from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS
-from gateway.records.database import Database
-from gateway.records.upsert import upsert
+from services.runtime.records.database import Database
+from services.runtime.records.upsert import upsert
 
 SWEPT = 100
 # A grant grows by this part of what is left at most, beyond what is short.

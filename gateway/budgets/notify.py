@@ -9,7 +9,7 @@ import httpx
 from gateway.budgets import metrics
 from gateway.budgets.alert import Alert
 from gateway.budgets.store import BudgetStore
-from gateway.records.errors import RecordsUnavailable
+from services.runtime.records.errors import RecordsUnavailable
 
 log = logging.getLogger(__name__)
 PAUSES = (0.5, 1.0, 2.0, 4.0)

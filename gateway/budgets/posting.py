@@ -16,10 +16,10 @@ from gateway.budgets.grant import Grant
 from gateway.budgets.ledger import SAFE, Ledger, now_of, of_holder, take_up
 from gateway.budgets.settlement import Charge, Effect, Row, Settlement
 from gateway.budgets.tables import GRANTS, PERIODS
-from gateway.records.many import Many
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
 from gateway.usage.writing import write_usage
+from services.runtime.records.many import Many
 
 CHUNK = 500
 SPEND = Many(

@@ -8,8 +8,8 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.grant import Hold
 from gateway.budgets.refill import Refill
 from gateway.budgets.settlement import Charge, Settlement
-from gateway.records.writer import Put
 from gateway.usage.record import Usage
+from services.runtime.records.writer import Put
 
 Settle = Callable[[Settlement, Sequence[Put]], "asyncio.Future[None]"]
 

@@ -13,10 +13,10 @@ from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
 from gateway.budgets.ledger import now_of
 from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS
-from gateway.records.changes import bump
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.changes import bump
+from services.runtime.records.database import Database
 
 KIND = "budgets"
 # All of them are held in memory.

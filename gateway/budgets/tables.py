@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, UniqueConstraint
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # `amount` is in tokens, or in nanos of the catalogue's currency.
 BUDGETS = Table(

@@ -13,9 +13,9 @@ from gateway.budgets.ledger import Ledger
 from gateway.budgets.notify import Notifier
 from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
-from gateway.records.errors import RecordsUnavailable
-from gateway.records.writer import Put, Writer
 from gateway.usage.metrics import TenantMetrics
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Put, Writer
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0

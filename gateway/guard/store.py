@@ -7,10 +7,10 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.guard.tables import GUARD_POLICIES
-from gateway.records.changes import bump
-from gateway.records.database import Database
-from gateway.records.upsert import upsert
 from services.runtime.errors import DomainError, Kind
+from services.runtime.records.changes import bump
+from services.runtime.records.database import Database
+from services.runtime.records.upsert import upsert
 
 KIND = "guards"
 # All of them are held in memory, ready to use.

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Double, String, Table, Text
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # `agent` is empty for all of the tenant's that have none of their own. `spec` is the YAML as it was given.
 GUARD_POLICIES = Table(

@@ -13,9 +13,9 @@ from gateway.identity.oidc.key_set import KeySet
 from gateway.identity.oidc.tokens import OidcTokens
 from gateway.identity.store import TenantStore
 from gateway.identity.users import Users
-from gateway.records.changes import Changes
-from gateway.records.database import Database
 from gateway.settings import GatewaySettings
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
 
 
 async def open_credentials(

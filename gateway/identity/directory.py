@@ -11,9 +11,9 @@ from gateway.identity.errors import IdentityStale
 from gateway.identity.grants import Grants
 from gateway.identity.last_used import LastUsed
 from gateway.identity.loading import LiveKey
-from gateway.records.database import Database
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.identity.tables import IDENTITY_CHANGES
-from gateway.records.changes import bump
+from services.runtime.records.changes import bump
 
 KIND = "identity"
 KEPT_SECONDS = 86_400.0

@@ -8,8 +8,8 @@ import time
 from sqlalchemy import bindparam, update
 
 from gateway.identity.tables import API_KEYS
-from gateway.records.database import Database
-from gateway.records.errors import RecordsUnavailable
+from services.runtime.records.database import Database
+from services.runtime.records.errors import RecordsUnavailable
 
 log = logging.getLogger(__name__)
 EACH_SECONDS = 60.0

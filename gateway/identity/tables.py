@@ -5,7 +5,7 @@ Lists of names are JSON. An empty project is the whole tenant.
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 NAME = 200
 

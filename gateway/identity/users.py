@@ -7,9 +7,9 @@ from gateway.identity import loading
 from gateway.identity.directory import Directory
 from gateway.identity.loading import LiveUser
 from gateway.identity.oidc.claims import Claims
-from gateway.records.database import Database
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
+from services.runtime.records.database import Database
 
 CACHED = 20_000
 

@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.limits.rule import Rule, check
 from gateway.limits.tables import LIMIT_RULES
-from gateway.records.changes import bump
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
 from services.runtime.errors import DomainError, Kind
+from services.runtime.records.changes import bump
+from services.runtime.records.database import Database
 
 KIND = "limits"
 # All of them are held in memory, and looked through once for every caller and model.

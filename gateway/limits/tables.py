@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Float, String, Table, UniqueConstraint
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # `caller` is the id of a key, or the subject of a caller without one; "" and "*" as in rule.py. 0 is no limit.
 LIMIT_RULES = Table(

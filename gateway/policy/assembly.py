@@ -22,8 +22,8 @@ from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.policy.followers import Followers
 from gateway.policy.policy import Policy
-from gateway.records.assembly import Records
 from gateway.settings import GatewaySettings
+from services.runtime.records.assembly import Records
 from services.runtime.triton import TritonClient
 
 

@@ -19,11 +19,11 @@ from gateway.policy.errors import ContentFiltered
 from gateway.policy.meter import Meter
 from gateway.policy.screening import EventScreen
 from gateway.policy.screens import screens
-from gateway.records.errors import RecordsUnavailable
 from gateway.usage.prices import Price
 from gateway.usage.record import Spent, usage_of
 from services.runtime.call import Call
 from services.runtime.identity import Identity
+from services.runtime.records.errors import RecordsUnavailable
 
 log = logging.getLogger(__name__)
 

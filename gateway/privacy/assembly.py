@@ -20,12 +20,12 @@ from gateway.privacy.holders.documents import DocumentData
 from gateway.privacy.holders.identities import IdentityData
 from gateway.privacy.holders.runs import RunData
 from gateway.privacy.keeper import Keeper
-from gateway.privacy.lease import Lease
 from gateway.privacy.policies import KeepingPolicies
 from gateway.privacy.privacy import Privacy
-from gateway.records.assembly import Records
 from gateway.settings import GatewaySettings
 from services.runtime.identity import TokenSigner
+from services.runtime.records.assembly import Records
+from services.runtime.records.lease import Lease
 
 TENANTS_AT_ONCE = 500
 

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, Update, insert, select, update
 
+from gateway.metadata import new_id
 from gateway.privacy.holders.holder import Whose
 from gateway.privacy.tables import ERASURES
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from services.runtime.records.database import Database
 
 RUNNING, DONE = "running", "done"
 

@@ -9,11 +9,11 @@ from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
 from gateway.audit.pruning import Pruner
 from gateway.privacy.holders.holder import Ages
-from gateway.privacy.lease import Lease
 from gateway.privacy.policies import KINDS, KeepingPolicies
 from gateway.privacy.privacy import Privacy
-from gateway.records.errors import RecordsUnavailable
 from services.runtime.errors import DomainError
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.lease import Lease
 
 log = logging.getLogger(__name__)
 

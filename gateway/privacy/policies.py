@@ -7,10 +7,10 @@ import orjson
 from sqlalchemy import select
 
 from gateway.privacy.tables import POLICIES
-from gateway.records.changes import Changes, bump
-from gateway.records.database import Database
-from gateway.records.upsert import upsert
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.changes import Changes, bump
+from services.runtime.records.database import Database
+from services.runtime.records.upsert import upsert
 
 KIND = "privacy"
 KINDS = ("runs", "sessions", "usage", "audit_content")

@@ -1,8 +1,8 @@
-"""The tables of data rights: erasures under way, what tenants want kept, and who does what only one replica may do."""
+"""The tables of data rights: erasures under way, and what tenants want kept."""
 
 from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # `subject` is empty for a whole tenant, and after the end. `done` and `counts` are JSON: what was erased, and how much.
 ERASURES = Table(
@@ -27,12 +27,4 @@ POLICIES = Table(
     Column("tenant", String(128), primary_key=True),
     Column("content", Integer, nullable=False),
     Column("days", Text, nullable=False),
-)
-
-LEASES = Table(
-    "leases",
-    METADATA,
-    Column("name", String(64), primary_key=True),
-    Column("holder", String(192), nullable=False),
-    Column("expires", Float(53), nullable=False),
 )

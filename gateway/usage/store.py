@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import delete, func, select, update
 
-from gateway.records.database import Database
 from gateway.usage.query import MOST_ROWS, Sum, Wanted, check_group, of_calls, of_days
 from gateway.usage.record import Usage, usage_id_at
 from gateway.usage.tables import USAGE, USAGE_DAILY
 from gateway.usage.writing import SUMS
+from services.runtime.records.database import Database
 
 
 class UsageStore:

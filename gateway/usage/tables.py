@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table
 
-from gateway.records.metadata import METADATA
+from gateway.metadata import METADATA
 
 # Ids grow with time. `agent` is the name that the caller asked for, `agent_version` 0 for a bare model; `model` is the
 # one that wrote, where that is known.

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.records.many import Many
-from gateway.records.upsert import upsert
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE, USAGE_DAILY
+from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 COLUMNS = tuple(column.name for column in USAGE.columns)
 GROUP = ("day", "tenant", "project", "key", "agent", "model")

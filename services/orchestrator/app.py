@@ -1,8 +1,6 @@
 """The composition root."""
 
-import asyncio
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import grpc
 from headworks.gateway.v1 import guard_service_pb2
@@ -17,7 +15,6 @@ from headworks.orchestrator.v1 import (
     session_service_pb2_grpc,
 )
 from headworks.retrieval.v1 import retrieval_service_pb2
-from sqlalchemy.engine import make_url
 
 from services.orchestrator.agent_servicer import AgentServicer
 from services.orchestrator.agents.registry import Registry
@@ -35,6 +32,7 @@ from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.servicer import SessionServicer
@@ -47,6 +45,7 @@ from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import Check, serving
+from services.runtime.records.assembly import open_database
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
 
@@ -70,15 +69,14 @@ async def wire(settings: OrchestratorSettings) -> App:
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
     catalogue = open_catalogue(settings, Engines(triton, llm, resources, secret))
-    records = await asyncio.to_thread(_open_records, settings)
-    resources.push_async_callback(asyncio.to_thread, records.close)
+    database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
+    records = Records(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
     resources.push_async_callback(toolboxes.aclose)
-    store = await asyncio.to_thread(_open_agents, settings)
-    resources.push_async_callback(asyncio.to_thread, store.close)
-    session_store = SessionStore(records.engine)
+    store = AgentStore(database)
+    session_store = SessionStore(database)
     sessions = Sessions(session_store)
     kit = Kit(
         catalogue,
@@ -106,7 +104,7 @@ async def wire(settings: OrchestratorSettings) -> App:
     servicer = OrchestratorServicer(
         executor, directory, Peers(peers, settings.replica_name), settings.detached_run_seconds
     )
-    data_store = DataStore(records.engine)
+    data_store = DataStore(database)
     erasure = Erasure(data_store, store, registry.forget)
     data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
 
@@ -138,18 +136,3 @@ def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Chec
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:
     """Raises BadToolSettings."""
     return load(settings.tools_file, environment()) if settings.tools_file else ToolSettings()
-
-
-def _open_agents(settings: OrchestratorSettings) -> AgentStore:
-    store = AgentStore(settings.records_url)
-    store.open()
-    return store
-
-
-def _open_records(settings: OrchestratorSettings) -> Records:
-    url = make_url(settings.records_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    records = Records(settings.records_url, settings.replica_name, settings.retained_runs)
-    records.open()
-    return records

@@ -1,6 +1,5 @@
 """Where runs are found: in this replica's memory, then in the record that all replicas share."""
 
-import asyncio
 from collections.abc import Sequence
 
 from services.orchestrator.runs.events import Event
@@ -19,7 +18,7 @@ class Directory:
         run = self._executor.find(tenant, run_id)
         if run is not None:
             return run.info
-        return await asyncio.to_thread(self._records.get, tenant, run_id)
+        return await self._records.get(tenant, run_id)
 
     async def events(self, run_id: str, after: int) -> Sequence[Event]:
         """Stored events after a sequence number, the next thousand or so."""
@@ -30,6 +29,6 @@ class Directory:
     ) -> tuple[list[RunInfo], bool]:
         """A page of runs, newest first, and whether more follow. Those of other replicas are told as they were when
         their state changed last."""
-        found = await asyncio.to_thread(self._records.newest, tenant, limit + 1, before, of)
+        found = await self._records.newest(tenant, limit + 1, before, of)
         runs = [run.info if (run := self._executor.find(tenant, info.id)) else info for info in found]
         return runs[:limit], len(found) > limit

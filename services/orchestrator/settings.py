@@ -52,7 +52,11 @@ class OrchestratorSettings(ServerSettings):
     )
     records_url: str = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
-        description="SQLAlchemy URL of the database with the record of runs; shared by all replicas.",
+        description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
+        "postgresql://<user>@<host>/<database>.",
+    )
+    records_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time one transaction of the records may take, waiting included."
     )
     retained_runs: int = Field(10_000, gt=0, description="Finished runs that a replica keeps in the database.")
 

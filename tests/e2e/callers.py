@@ -100,7 +100,7 @@ def budget(mesh: Mesh, key: Key, tokens: int) -> str:
     """The id of a budget of the key that is in force on each gateway: what is more than all of it is refused."""
     made = told(mesh, "budgets", "create", "--per", "day", "--tokens", str(tokens), "--of-key", key.id)
     for gateway in GATEWAYS:
-        wait_for(lambda: refused(asked(mesh, gateway, key, "say Yes.", max_tokens=tokens)), 10)  # noqa: B023
+        wait_for(lambda: refused(asked(mesh, gateway, key, "say Yes.", max_tokens=tokens)), 60)  # noqa: B023
     return str(made["id"])
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from tests.e2e.meshes import Mesh, running
 
-HERE = Path(__file__).parent
 COLLECTION = "handbook"
 HANDBOOK = {
     "rivers.md": "# Rivers\n\nThe Danube flows through ten countries. It rises in the Black Forest of Germany.\n\n"
@@ -16,12 +15,6 @@ HANDBOOK = {
     "Worker bees tell others where flowers are by a waggle dance. A worker lives six weeks in summer.\n",
     "长城.txt": "长城是中国古代的防御工事。明长城全长八千八百五十公里。\n\n长城东起虎山,西至嘉峪关。\n",
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import psutil
 from infra.local.ports import LAST, PortBook
 
 HEADWORKS = Path(sys.executable).with_name("headworks")
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 # Tests keep their edge ports from each other; no mesh picks from this range for its other ports.
 EDGES = (LAST, LAST + 700)
 

@@ -255,13 +255,13 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
         reading = threading.Thread(target=lambda: lines.extend(map(json.loads, output)))
         reading.start()
         try:
-            wait_for(lambda: any("approval_request" in one for one in lines), 30, lambda: str(lines))
+            wait_for(lambda: any("approval_request" in one for one in lines), 60, lambda: str(lines))
             restarts = mesh.process("orchestrator-0")["restarts"]
             mesh.kill("orchestrator-0")
-            wait_for(lambda: mesh.process("orchestrator-0")["restarts"] > restarts, 30)
+            wait_for(lambda: mesh.process("orchestrator-0")["restarts"] > restarts, 60)
             mesh.wait_ready()
             decide = ("run", "decide", run_id, "--yes")  # refused while the gateway finds the new process
-            wait_for(lambda: mesh.command(*decide).returncode == 0, 30)
+            wait_for(lambda: mesh.command(*decide).returncode == 0, 60)
             wait_for(lambda: watching.poll() is not None, 60, lambda: str(lines[-3:]))
         finally:
             watching.kill()
@@ -280,11 +280,11 @@ def test_a_caller_who_leaves_ends_the_engine_s_work(
         extra_body={"ignore_eos": True},
     )  # fmt: skip
     next(iter(stream))
-    wait_for(lambda: figure(metrics_port, "headworks_llm_under_way") == 1, 5)
+    wait_for(lambda: figure(metrics_port, "headworks_llm_under_way") == 1, 60)
     stream.close()
-    wait_for(lambda: figure(metrics_port, "headworks_llm_under_way") == 0, 5)
-    wait_for(lambda: figure(metrics_port, "vllm:num_requests_running") == 0, 5)
-    wait_for(lambda: told(mesh, "run", "list", "--limit", "1")["runs"][0]["state"] == "cancelled", 5)
+    wait_for(lambda: figure(metrics_port, "headworks_llm_under_way") == 0, 60)
+    wait_for(lambda: figure(metrics_port, "vllm:num_requests_running") == 0, 60)
+    wait_for(lambda: told(mesh, "run", "list", "--limit", "1")["runs"][0]["state"] == "cancelled", 60)
 
 
 def figure(port: int, name: str) -> float:

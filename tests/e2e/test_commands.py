@@ -52,10 +52,10 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
         reading = threading.Thread(target=lambda: lines.extend(map(json.loads, output)))
         reading.start()
         try:
-            wait_for(lambda: any("approval_request" in one for one in lines), 30, lambda: str(lines))
+            wait_for(lambda: any("approval_request" in one for one in lines), 60, lambda: str(lines))
             restarts = mesh.process("orchestrator-0")["restarts"]
             mesh.kill("orchestrator-0")
-            wait_for(lambda: mesh.process("orchestrator-0")["restarts"] > restarts, 30)
+            wait_for(lambda: mesh.process("orchestrator-0")["restarts"] > restarts, 60)
             mesh.wait_ready()
             waiting = told(mesh, "run", "list", "--state", "waiting")["runs"]
             assert [one["id"] for one in waiting] == [run_id]
@@ -67,7 +67,7 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
                 "--comment",
                 "so be it",
             )  # refused while the gateway finds the new process
-            wait_for(lambda: mesh.command(*decide).returncode == 0, 30)
+            wait_for(lambda: mesh.command(*decide).returncode == 0, 60)
             wait_for(lambda: watching.poll() is not None, 60, lambda: str(lines[-3:]))
         finally:
             watching.kill()
@@ -83,12 +83,12 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
 
 def test_a_run_that_a_person_refuses(mesh: Mesh) -> None:
     run_id = told(mesh, "run", "start", "careful", QUESTION, "--detach")["run_id"]
-    wait_for(lambda: bool(told(mesh, "run", "show", run_id)["pending_approvals"]), 10)
+    wait_for(lambda: bool(told(mesh, "run", "show", run_id)["pending_approvals"]), 60)
     told(mesh, "run", "decide", run_id, "--no")
     again = mesh.command("run", "decide", run_id, "apr_1", "--yes")
     assert again.returncode == 1
     assert "APPROVAL_DECIDED" in again.stderr
-    wait_for(lambda: told(mesh, "run", "show", run_id)["finish_reason"] == "rejected", 10)
+    wait_for(lambda: told(mesh, "run", "show", run_id)["finish_reason"] == "rejected", 60)
 
 
 def test_a_session_is_kept_shown_and_deleted(mesh: Mesh) -> None:

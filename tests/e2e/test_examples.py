@@ -58,7 +58,7 @@ def upstream() -> Iterator[Model]:
     serving = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     serving.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield model
     finally:
         loop.call_soon_threadsafe(ended.set)
@@ -157,7 +157,7 @@ def test_a_refund_needs_a_person(mesh: Mesh, model: Model, applied: list[str]) -
             asked = others.submit(
                 ask, mesh, model, "refunds", calls("refund", number="A-18"), delta(finish="stop", content="Done.")
             )
-            wait_for(lambda: bool(waiting(mesh)) or asked.done(), 20)
+            wait_for(lambda: bool(waiting(mesh)) or asked.done(), 60)
             told(mesh, "run", "decide", waiting(mesh)[0], *decision)
             return asked.result()
 

@@ -21,7 +21,7 @@ from headworks.orchestrator.v1 import run_pb2
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import Mesh, running, wait_for
 
-RECOVERY_SECONDS = 30.0
+RECOVERY_SECONDS = 60.0
 ASK = {
     "model": "rag",
     "messages": [{"role": "user", "content": "How many eggs can the queen lay in a day?"}],
@@ -161,7 +161,7 @@ def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
     names = ("control-0", "envoy-0", "retrieval-0", "triton-0")
     before = restarts_of(mesh, names)
     frozen = freeze(mesh, names)
-    wait_for(lambda: not mesh.state()["ready"], 10)
+    wait_for(lambda: not mesh.state()["ready"], 60)
     assert mesh.command("status").returncode == 1
     wait_for(lambda: thawed(mesh, names, before), 2 * RECOVERY_SECONDS, lambda: str(mesh.state()))
     print(f"\nall back after {time.monotonic() - frozen:.1f} s")
@@ -173,7 +173,7 @@ def test_triton_is_started_anew_where_a_models_process_is_stopped(mesh: Mesh) ->
     before = restarts_of(mesh, ("triton-0",))
     stub = psutil.Process(mesh.process("triton-0")["pid"]).children()[0]
     stub.suspend()
-    wait_for(lambda: not mesh.state()["ready"], 10)
+    wait_for(lambda: not mesh.state()["ready"], 60)
     wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
 
 
@@ -181,7 +181,7 @@ def test_an_edge_that_stops_listening_is_started_anew(mesh: Mesh) -> None:
     before = restarts_of(mesh, ("envoy-0",))
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(mesh.data / "run" / "envoy.sock"))) as admin:
         assert admin.post("http://envoy/drain_listeners").status_code == 200
-    wait_for(lambda: not mesh.state()["ready"], 10, lambda: str(mesh.process("envoy-0")))
+    wait_for(lambda: not mesh.state()["ready"], 60, lambda: str(mesh.process("envoy-0")))
     wait_for(lambda: thawed(mesh, ("envoy-0",), before), RECOVERY_SECONDS, lambda: str(mesh.process("envoy-0")))
     with mesh.http() as http:
         assert http.post("/v1/chat/completions", json=ASK).status_code == 200

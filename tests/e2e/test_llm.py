@@ -66,7 +66,7 @@ def test_a_mesh_with_a_model_lives_through_its_engine_and_dies_with_its_supervis
         restarts = mesh.process("triton-0")["restarts"]
         (engine,) = [one for one in family(mesh) if "VLLM::EngineCore" in " ".join(one.cmdline())]
         engine.kill()
-        wait_for(lambda: mesh.process("triton-0")["restarts"] > restarts, 10)
+        wait_for(lambda: mesh.process("triton-0")["restarts"] > restarts, 60)
         mesh.wait_ready(READY_SECONDS)
         assert Metrics(metrics_port).value("vllm:generation_tokens_total") > 0
         everything = family(mesh)

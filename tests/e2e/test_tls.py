@@ -87,7 +87,7 @@ def test_new_certificates_are_served_without_a_restart(secured: Mesh) -> None:
     assert made.returncode == 0
     assert (tls / "edge.crt").read_text() != before
     ports = {"edge": port_of(secured, "envoy-0"), "gateway": port_of(secured, "gateway-0")}
-    wait_for(lambda: all(shown_at(port) == (tls / f"{name}.crt").read_text() for name, port in ports.items()), 20)
+    wait_for(lambda: all(shown_at(port) == (tls / f"{name}.crt").read_text() for name, port in ports.items()), 60)
     assert "Rotterdam" in ask(secured)
     assert {process["name"]: process["pid"] for process in secured.state()["processes"]} == pids
 
@@ -95,6 +95,6 @@ def test_new_certificates_are_served_without_a_restart(secured: Mesh) -> None:
 def test_a_service_that_is_started_anew_is_reached_with_the_new_certificates(secured: Mesh) -> None:
     restarts = secured.process("orchestrator-0")["restarts"]
     secured.kill("orchestrator-0")
-    wait_for(lambda: secured.process("orchestrator-0")["restarts"] > restarts, 20)
+    wait_for(lambda: secured.process("orchestrator-0")["restarts"] > restarts, 60)
     secured.wait_ready()
     assert "Rotterdam" in ask(secured)

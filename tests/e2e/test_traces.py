@@ -63,5 +63,5 @@ def test_one_trace_through_all_services(collector: tuple[Collector, str], tmp_pa
                 "/v1/chat/completions", json=body | {"metadata": {"collection": COLLECTION}}, headers=headers
             )
         assert asked.status_code == 200
-        wait_for(lambda: found.spans >= EXPECTED, 15, lambda: str(EXPECTED - found.spans))
+        wait_for(lambda: found.spans >= EXPECTED, 60, lambda: str(EXPECTED - found.spans))
         assert TRACE in (mesh.data / "logs" / "retrieval-0.log").read_text()

@@ -69,7 +69,7 @@ def obeying() -> Iterator[FakeOpenAi]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield upstream
     finally:
         loop.call_soon_threadsafe(over.set)

@@ -21,14 +21,15 @@ from gateway.privacy.holders.books import BookData
 from gateway.privacy.holders.identities import IdentityData
 from gateway.privacy.policies import KeepingPolicies
 from gateway.privacy.privacy import Privacy
-from gateway.records.changes import Changes
-from gateway.records.database import Database
-from gateway.records.writer import Writer
+from gateway.schema.schema import SCHEMA
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
 from services.runtime.interceptors.chain import Serve, T
+from services.runtime.records.changes import Changes
+from services.runtime.records.database import Database
+from services.runtime.records.writer import Writer
 from services.runtime.server import App
 from tests.fakes.identity import Keys
 
@@ -69,7 +70,7 @@ class Administration:
 @asynccontextmanager
 async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     """On the database at `url`, with the tenants acme and other."""
-    database = Database(url)
+    database = Database(url, SCHEMA)
     await database.open()
     writer, changes, seal = Writer(database), Changes(database, 0.02), Seal(keys.private_pem)
     log = AuditLog(database, writer, changes, Checkpoints(database, seal), attempt_seconds=0, checkpoint_seconds=0)

@@ -76,7 +76,7 @@ async def channel_for(
         yield channel
 
 
-async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
     """Wait until the condition holds; gives what it gave."""
     async with asyncio.timeout(seconds):
         while True:

@@ -15,7 +15,7 @@ DOMAIN = (
     "services/runtime/language",
 )  # fmt: skip
 # The parts of the runtime that know nothing of the wire.
-PURE = ("services.runtime.children", "services.runtime.errors", "services.runtime.language")
+PURE = ("services.runtime.children", "services.runtime.errors", "services.runtime.language", "services.runtime.records")
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}
 ENVIRONMENT = (
@@ -25,6 +25,10 @@ ENVIRONMENT = (
     "services/models/triton.py",  # hands its own on to the Triton that it starts
     "services/models/repository/",  # Triton starts these, and gives them nothing but its environment
 )
+# Who may open a database: the records kit; and the tool by which agents read the databases of others.
+RECORDS = ("services/runtime/records/", "services/orchestrator/tools/databases.py")
+ENGINES = ("create_engine", "create_async_engine", "async_engine_from_config", "engine_from_config", "create_pool")
+DRIVERS = ("sqlite3", "aiosqlite", "asyncpg", "psycopg")
 
 
 def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -92,7 +96,18 @@ def environment_reads(root: Path) -> Iterator[str]:
                 yield f"{name}:{getattr(node, 'lineno', 0)} reads the environment"
 
 
-RULES = [wrong_directions, wires_in_domain, second_adapters, environment_reads]
+def second_records_kits(root: Path) -> Iterator[str]:
+    """Engines, and connections to a database, that are not the records kit's."""
+    for name, tree in modules(root):
+        if name.startswith(RECORDS):
+            continue
+        for imported in imports(name, tree):
+            engine = within(imported, "sqlalchemy") and imported.rpartition(".")[2] in ENGINES
+            if engine or within(imported, *DRIVERS):
+                yield f"{name} imports {imported}"
+
+
+RULES = [wrong_directions, wires_in_domain, second_adapters, environment_reads, second_records_kits]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.__name__))
@@ -130,6 +145,9 @@ BAD = [
     ("environment_reads", "gateway/app.py", "import os\nos.environ['X']"),
     ("environment_reads", "services/control/app.py", "import os\nx = os.getenv('X')"),
     ("environment_reads", "services/control/app.py", "from os import environ"),
+    ("second_records_kits", "gateway/audit/store.py", "from sqlalchemy.ext.asyncio import create_async_engine"),
+    ("second_records_kits", "services/orchestrator/runs/records.py", "from sqlalchemy import create_engine, select"),
+    ("second_records_kits", "services/control/app.py", "import sqlite3"),
 ]
 
 GOOD = [
@@ -140,6 +158,8 @@ GOOD = [
     ("services/retrieval/store/a.py", "import qdrant_edge"),
     ("services/retrieval/store/b.py", "from qdrant_client import models"),
     ("services/control/settings.py", "import os\nos.environ['X']"),
+    ("services/runtime/records/engine.py", "import sqlite3\nfrom sqlalchemy.ext.asyncio import create_async_engine"),
+    ("gateway/usage/store.py", "from sqlalchemy import select\nfrom sqlalchemy.ext.asyncio import AsyncConnection"),
 ]
 
 

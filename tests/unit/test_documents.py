@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from gateway.passthrough import config as passthrough
+from gateway.schema.schema import SCHEMA as GATEWAY
 from services.orchestrator.agents.validation import parse
 from services.orchestrator.generate import catalogue_file
+from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
 from services.orchestrator.tools import config
+from services.runtime.records.metrics import writer_metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -71,6 +74,10 @@ def test_yaml_is_what_the_code_takes(path: Path, block: str, tmp_path: Path) -> 
 def test_metrics_are_those_that_there_are() -> None:
     made = {name for folder in ("services", "gateway") for path in (ROOT / folder).rglob("*.py")
             for name in METRIC.findall(path.read_text("utf-8"))}  # fmt: skip
+    for schema in (GATEWAY, ORCHESTRATOR):
+        for collector in vars(writer_metrics(schema.service)).values():
+            (metric,) = collector.describe()
+            made.add(metric.name + ("_total" if metric.type == "counter" else ""))
     told = set(re.findall(r"`(headworks_[a-z_]+)[`{]", (ROOT / "docs" / "operations.md").read_text("utf-8")))
     assert told <= made, told - made
     summed_up = ("headworks_retrieval_", "headworks_xds_", "headworks_topology_")

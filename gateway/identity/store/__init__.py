@@ -5,7 +5,7 @@ from gateway.identity.store.principals import PrincipalStore
 from gateway.identity.store.projects import ProjectStore
 from gateway.identity.store.roles import RoleStore
 from gateway.identity.store.tenants import TenantStore
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 __all__ = ["IdentityStore", "KeyStore", "PrincipalStore", "ProjectStore", "RoleStore", "TenantStore"]
 

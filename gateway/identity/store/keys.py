@@ -19,9 +19,9 @@ from gateway.identity.keys import PREFIX, PREFIX_LENGTH
 from gateway.identity.nouns import Key, NewKey
 from gateway.identity.store.shared import added, known_principal, known_project, label, names, one, page_size
 from gateway.identity.tables import API_KEYS, ROLES
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.database import Database
 
 SECRET_BYTES = 30
 MOST_ROLES = 20

@@ -22,8 +22,8 @@ from gateway.identity.store.shared import (
     page_size,
 )
 from gateway.identity.tables import BINDINGS, PRINCIPALS, ROLES
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
+from services.runtime.records.database import Database
 
 
 class PrincipalStore:

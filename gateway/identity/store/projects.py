@@ -12,8 +12,8 @@ from gateway.identity.journal import changed
 from gateway.identity.nouns import Project
 from gateway.identity.store.shared import added, creating, known_tenant, label, one, page_size
 from gateway.identity.tables import API_KEYS, BINDINGS, PROJECTS
-from gateway.records.database import Database
-from gateway.records.metadata import new_id
+from gateway.metadata import new_id
+from services.runtime.records.database import Database
 
 
 class ProjectStore:

@@ -14,8 +14,8 @@ from gateway.identity.journal import changed
 from gateway.identity.nouns import Role
 from gateway.identity.store.shared import added, known_tenant, names, slug
 from gateway.identity.tables import BINDINGS, ROLES
-from gateway.records.database import Database
 from services.runtime.errors import InvalidArgument
+from services.runtime.records.database import Database
 
 MOST_ROLES = 200
 

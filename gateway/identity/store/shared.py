@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.identity.errors import AlreadyExists, BadName, NotFound
 from gateway.identity.tables import NAME, PRINCIPALS, PROJECTS, TENANTS
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 MOST = 1_000
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")

@@ -13,7 +13,7 @@ from gateway.identity.journal import changed
 from gateway.identity.nouns import State, Tenant
 from gateway.identity.store.shared import added, creating, label, one, page_size, slug
 from gateway.identity.tables import PRINCIPALS, TENANTS
-from gateway.records.database import Database
+from services.runtime.records.database import Database
 
 
 class TenantStore:

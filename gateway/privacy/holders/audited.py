@@ -9,9 +9,9 @@ from gateway.audit.log import ACTORS_CHANGED
 from gateway.audit.store import AuditStore, Wanted
 from gateway.audit.tables import ACTORS, CONTENT
 from gateway.privacy.holders.holder import Counts, Whose
-from gateway.privacy.thorough import erasing
-from gateway.records.changes import bump
-from gateway.records.database import Database
+from services.runtime.records.changes import bump
+from services.runtime.records.database import Database
+from services.runtime.records.secure_delete import erasing
 
 AT_ONCE = 2_000
 

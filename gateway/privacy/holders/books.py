@@ -6,11 +6,11 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from gateway.limits.tables import LIMIT_RULES
 from gateway.privacy.holders.holder import Counts, Whose
-from gateway.privacy.thorough import erasing
-from gateway.records.changes import bump
-from gateway.records.database import Database
 from gateway.usage.record import usage_id_at
 from gateway.usage.tables import USAGE
+from services.runtime.records.changes import bump
+from services.runtime.records.database import Database
+from services.runtime.records.secure_delete import erasing
 
 AT_ONCE = 2_000
 ERASED = "erased"

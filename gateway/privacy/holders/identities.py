@@ -7,8 +7,8 @@ from sqlalchemy import delete, select
 from gateway.identity.journal import changed
 from gateway.identity.tables import API_KEYS, PRINCIPALS
 from gateway.privacy.holders.holder import Counts, Whose
-from gateway.privacy.thorough import erasing
-from gateway.records.database import Database
+from services.runtime.records.database import Database
+from services.runtime.records.secure_delete import erasing
 
 KEY_FIELDS = ("id", "name", "prefix", "project", "created", "expires", "last_used", "revoked")
 

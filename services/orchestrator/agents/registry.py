@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.loop import SpecAgent
@@ -21,7 +19,8 @@ from services.orchestrator.agents.work import Kit, tool_entries
 from services.orchestrator.generate.catalogue import DEFAULT, Served
 from services.orchestrator.generate.entry import Capability, Engine, Entry
 from services.orchestrator.runs.agent import Agent, Listed
-from services.runtime.errors import ModelNotFound, Unavailable
+from services.runtime.errors import ModelNotFound
+from services.runtime.records.errors import RecordsUnavailable
 
 # Another replica's apply is seen within the longer of these; what is older than the shorter is looked up again beside.
 FRESH_SECONDS = 0.4
@@ -184,7 +183,7 @@ class Registry:
         if spec is not None:
             self._specs.move_to_end(key)
             return spec
-        stored = await asyncio.to_thread(self._store.get, tenant, name, version)
+        stored = await self._store.get(tenant, name, version)
         if stored is None:
             return None
         try:
@@ -206,16 +205,16 @@ class Registry:
             if len(self._names) > MOST_TENANTS:
                 self._names.popitem(last=False)
         if names.refresh is None or names.refresh.done():
-            names.refresh = asyncio.create_task(asyncio.to_thread(self._store.latest, tenant))
+            names.refresh = asyncio.create_task(self._store.latest(tenant))
             names.refresh.add_done_callback(lambda done: _refreshed(names, done, now))
         if now - names.at < STALE_SECONDS:
             return names.latest
         try:
             return await asyncio.shield(names.refresh)
-        except SQLAlchemyError as error:
+        except RecordsUnavailable:
             if names.at > float("-inf"):
                 return names.latest
-            raise Unavailable("the agents cannot be read now") from error
+            raise
 
 
 def _refreshed(names: _Names, done: "asyncio.Task[dict[str, int]]", asked: float) -> None:

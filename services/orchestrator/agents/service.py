@@ -1,11 +1,7 @@
 """Keeping agents: applying, showing, listing and deleting their specs."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.orchestrator.agents.errors import AgentNotFound, BadAgent, Problem, ShippedAgent
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
@@ -13,9 +9,6 @@ from services.orchestrator.agents.shipped import shipped
 from services.orchestrator.agents.spec import Spec
 from services.orchestrator.agents.store import AgentStore, Stored
 from services.orchestrator.agents.validation import ToolCheck, digest, parse
-from services.runtime.errors import Unavailable
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +41,29 @@ class AgentKeeper:
         self._check_name(spec)
         meaning = digest(spec)
         if dry_run:
-            latest = await self._blocking(lambda: self._store.get(tenant, spec.name))
+            latest = await self._store.get(tenant, spec.name)
             if latest is not None and latest.digest == meaning:
                 return self._kept(latest, spec), False
             version = (latest.version if latest else 0) + 1
             return self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
-        stored, changed = await self._blocking(lambda: self._store.apply(tenant, spec.name, text, meaning))
+        stored, changed = await self._store.apply(tenant, spec.name, text, meaning)
         if changed:
             self._registry.changed(tenant)
         return self._kept(stored, spec), changed
 
     async def get(self, tenant: str, name: str, version: int = 0) -> Kept:
         """Raises AgentNotFound."""
-        stored = await self._blocking(lambda: self._store.get(tenant, name, version))
+        stored = await self._store.get(tenant, name, version)
         if stored is not None:
             return self._kept(stored)
-        own = await self._blocking(lambda: self._store.get(tenant, name))
+        own = await self._store.get(tenant, name)
         if own is None and version in (0, SHIPPED_VERSION) and self._registry.shipped_spec(name) is not None:
             return self._shipped(name)
         raise AgentNotFound(name, version)
 
     async def latest(self, tenant: str, limit: int, after: str = "") -> tuple[list[Kept], bool]:
         """The latest version of each agent, by name, from the one after `after`; and whether there are more."""
-        own = await self._blocking(lambda: self._store.latest(tenant))
+        own = await self._store.latest(tenant)
         names = sorted({*own, *self._registry.shipped_names()})
         page = [name for name in names if name > after]
         found = [await self.get(tenant, name, own.get(name, 0)) for name in page[:limit]]
@@ -78,14 +71,14 @@ class AgentKeeper:
 
     async def versions(self, tenant: str, name: str, limit: int, before: int | None = None) -> tuple[list[Kept], bool]:
         """All versions of an agent, the latest first. Raises AgentNotFound."""
-        stored = await self._blocking(lambda: self._store.versions(tenant, name, limit + 1, before))
+        stored = await self._store.versions(tenant, name, limit + 1, before)
         if stored or before is not None:
             return [self._kept(each) for each in stored[:limit]], len(stored) > limit
         return [await self.get(tenant, name)], False
 
     async def delete(self, tenant: str, name: str, version: int = 0) -> int:
         """Delete a version, or all with 0; how many there were. Raises AgentNotFound, ShippedAgent."""
-        deleted = await self._blocking(lambda: self._store.delete(tenant, name, version))
+        deleted = await self._store.delete(tenant, name, version)
         if deleted:
             self._registry.changed(tenant)
             return deleted
@@ -121,9 +114,3 @@ class AgentKeeper:
         assert spec is not None  # noqa: S101 (the caller has looked)
         model, why = self._registry.model_name(spec), self._registry.unavailable(spec)
         return Kept(name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why)
-
-    async def _blocking(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.to_thread(work)
-        except SQLAlchemyError as error:
-            raise Unavailable("the agents cannot be read or written now") from error

@@ -55,21 +55,21 @@ class Erasure:
         if whose.before is None and {What.RUNS, What.SESSIONS} & set(what):
             await self._end_all(whose, end)
         if What.RUNS in what:
-            while some := await asyncio.to_thread(self._store.erase_runs, whose):
+            while some := await self._store.erase_runs(whose):
                 erased.runs += some
                 yield erased
         if What.SESSIONS in what:
             async for _ in self._sessions(whose, erased):
                 yield erased
         if What.AGENTS in what and not whose.subject and whose.before is None:
-            erased.agents = await asyncio.to_thread(self._agents.erase, whose.tenant)
+            erased.agents = await self._agents.erase(whose.tenant)
             self._changed(whose.tenant)
         yield erased
 
     async def _end_all(self, whose: Whose, end: End) -> None:
         """Cancel what is under way. What begins meanwhile is cancelled too."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while runs := await asyncio.to_thread(self._store.under_way, whose):
+        while runs := await self._store.under_way(whose):
             for run_id in runs:
                 try:
                     await end(run_id)
@@ -85,7 +85,7 @@ class Erasure:
     async def _sessions(self, whose: Whose, erased: Erased) -> AsyncIterator[None]:
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
-            sessions, messages = await asyncio.to_thread(self._store.erase_sessions, whose)
+            sessions, messages = await self._store.erase_sessions(whose)
             erased.sessions += sessions
             erased.messages += messages
             if sessions:
@@ -99,7 +99,7 @@ class Erasure:
 
     async def _words(self, whose: Whose, erased: Erased) -> bool:
         """Erase a person's words among those of others; whether any are left."""
-        for session_id in await asyncio.to_thread(self._store.sessions, whose) if whose.subject else ():
-            words = await asyncio.to_thread(self._store.erase_words, whose, session_id)
+        for session_id in await self._store.sessions(whose) if whose.subject else ():
+            words = await self._store.erase_words(whose, session_id)
             erased.messages += words or 0
-        return await asyncio.to_thread(self._store.left, whose) > 0
+        return await self._store.left(whose) > 0

@@ -1,6 +1,5 @@
 """DataService: validate, convert, one domain call, convert back."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -47,20 +46,18 @@ class DataServicer(pb_grpc.DataServiceServicer):
         whose = Whose(_tenant(), request.subject)
         async for response in self._runs(whose):
             yield response
-        for session_id in await asyncio.to_thread(self._store.sessions, whose):
-            session = await asyncio.to_thread(self._sessions.find, whose.tenant, session_id)
-            messages = await asyncio.to_thread(self._store.messages, whose, session_id)
+        for session_id in await self._store.sessions(whose):
+            session = await self._sessions.find(whose.tenant, session_id)
+            messages = await self._store.messages(whose, session_id)
             if session is not None:
                 said = [convert.message(message) for message in messages]
                 yield pb.ExportDataResponse(session=pb.ExportedSession(session=session_message(session), messages=said))
-        for agent in await asyncio.to_thread(self._agents.all, whose.tenant) if not whose.subject else ():
+        for agent in await self._agents.all(whose.tenant) if not whose.subject else ():
             exported = pb.ExportedAgent(name=agent.name, version=agent.version, spec=agent.spec)
             yield pb.ExportDataResponse(agent=exported)
 
     async def _runs(self, whose: Whose) -> AsyncIterator[pb.ExportDataResponse]:
-        runs = self._store.runs(whose)
-        while (found := await asyncio.to_thread(next, runs, None)) is not None:
-            run_id, subject, ask = found
+        async for run_id, subject, ask in self._store.runs(whose):
             info = await self._directory.get(whose.tenant, run_id)
             if info is None:
                 continue

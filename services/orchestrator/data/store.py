@@ -1,21 +1,23 @@
-"""What is kept of a person, or of a tenant, in the database of runs. All methods block.
+"""What is kept of a person, or of a tenant, in the database of runs.
 
 A person's are the runs that they started, the sessions in which nobody else spoke, and their own runs' messages in the
 others. An empty subject is the whole tenant.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
 
 from services.orchestrator.conversation import Message
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import decode_ask, decode_message
+from services.orchestrator.runs.codec import decode_all, decode_ask, decode_messages
 from services.orchestrator.runs.records import UNDER_WAY
-from services.orchestrator.runs.tables import EVENTS, MESSAGES, RUNS, SESSIONS
+from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
 from services.orchestrator.sessions.store import BEGUN_SECONDS
+from services.runtime.records.database import Database
+from services.runtime.records.secure_delete import erasing
 
 AT_ONCE = 200
 
@@ -30,57 +32,59 @@ class Whose:
 
 
 class DataStore:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    """All methods raise RecordsUnavailable."""
 
-    def under_way(self, whose: Whose) -> Sequence[str]:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def under_way(self, whose: Whose) -> Sequence[str]:
         """Runs that have to end before they can be erased."""
         query = select(RUNS.c.id).where(_runs(whose), RUNS.c.state.in_(UNDER_WAY)).limit(AT_ONCE)
-        with self._engine.connect() as connection:
-            return list(connection.execute(query).scalars())
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
 
-    def runs(self, whose: Whose) -> Iterator[tuple[str, str, Ask | None]]:
+    async def runs(self, whose: Whose) -> AsyncIterator[tuple[str, str, Ask | None]]:
         """The ids of runs, with who asked and what."""
         query = select(RUNS.c.id, RUNS.c.subject, RUNS.c.ask).where(_runs(whose)).order_by(RUNS.c.id).limit(AT_ONCE)
         after = ""
         while True:
-            with self._engine.connect() as connection:
-                rows = connection.execute(query.where(RUNS.c.id > after)).all()
+            async with self._database.read() as connection:
+                rows = (await connection.execute(query.where(RUNS.c.id > after))).all()
             for row in rows:
                 yield row.id, row.subject, _ask(row.ask)
             if len(rows) < AT_ONCE:
                 return
             after = rows[-1].id
 
-    def sessions(self, whose: Whose) -> Sequence[str]:
+    async def sessions(self, whose: Whose) -> Sequence[str]:
         """The ids of sessions in which the person spoke."""
         query = select(SESSIONS.c.id).where(SESSIONS.c.tenant == whose.tenant)
         if whose.subject:
             query = query.where(exists().where(_spoke(whose)))
-        with self._engine.connect() as connection:
-            return list(connection.execute(query.order_by(SESSIONS.c.id)).scalars())
+        async with self._database.read() as connection:
+            return list((await connection.execute(query.order_by(SESSIONS.c.id))).scalars())
 
-    def messages(self, whose: Whose, session_id: str) -> Sequence[Message]:
+    async def messages(self, whose: Whose, session_id: str) -> Sequence[Message]:
         """What the person's runs added to a session, the oldest first."""
         of_session = and_(MESSAGES.c.tenant == whose.tenant, MESSAGES.c.session_id == session_id)
         query = select(MESSAGES.c.data).where(of_session).order_by(MESSAGES.c.number)
         if whose.subject:
             query = query.where(MESSAGES.c.subject == whose.subject)
-        with self._engine.connect() as connection:
-            return [decode_message(data) for data in connection.execute(query).scalars()]
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(decode_messages, rows)
 
-    def erase_runs(self, whose: Whose) -> int:
+    async def erase_runs(self, whose: Whose) -> int:
         """Erase some runs that are over; how many."""
         over = select(RUNS.c.id).where(_runs(whose), RUNS.c.state.not_in(UNDER_WAY)).limit(AT_ONCE)
-        with self._engine.begin() as connection:
-            _thoroughly(connection)
-            ids = list(connection.execute(over).scalars())
+        async with erasing(self._database) as connection:
+            ids = list((await connection.execute(over)).scalars())
             if ids:
-                connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(ids)))
-                connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
+                await connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(ids)))
+                await connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
         return len(ids)
 
-    def erase_sessions(self, whose: Whose) -> tuple[int, int]:
+    async def erase_sessions(self, whose: Whose) -> tuple[int, int]:
         """Erase some sessions that are only the person's and that no run holds; how many, and how many messages."""
         free = [SESSIONS.c.tenant == whose.tenant, ~_held()]
         if whose.subject:
@@ -88,42 +92,43 @@ class DataStore:
             free += [exists().where(_spoke(whose)), ~others]
         if whose.before is not None:
             free.append(SESSIONS.c.update_time < whose.before)
-        with self._engine.begin() as connection:
-            _thoroughly(connection)
+        async with erasing(self._database) as connection:
             query = select(SESSIONS.c.id).where(*free).limit(AT_ONCE).with_for_update()
-            ids = list(connection.execute(query).scalars())
+            ids = list((await connection.execute(query)).scalars())
             if not ids:
                 return 0, 0
             inside = and_(MESSAGES.c.tenant == whose.tenant, MESSAGES.c.session_id.in_(ids))
-            messages = connection.execute(delete(MESSAGES).where(inside)).rowcount
-            connection.execute(delete(SESSIONS).where(SESSIONS.c.tenant == whose.tenant, SESSIONS.c.id.in_(ids)))
+            messages = (await connection.execute(delete(MESSAGES).where(inside))).rowcount
+            await connection.execute(delete(SESSIONS).where(SESSIONS.c.tenant == whose.tenant, SESSIONS.c.id.in_(ids)))
         return len(ids), messages
 
-    def erase_words(self, whose: Whose, session_id: str) -> int | None:
+    async def erase_words(self, whose: Whose, session_id: str) -> int | None:
         """Erase a person's messages from a session of several people, and its summary, which may tell of them; how
         many, or None while a run holds the session."""
         this = and_(SESSIONS.c.tenant == whose.tenant, SESSIONS.c.id == session_id)
         inside = and_(MESSAGES.c.tenant == whose.tenant, MESSAGES.c.session_id == session_id)
-        with self._engine.begin() as connection:
-            _thoroughly(connection)
-            if connection.execute(select(SESSIONS.c.id).where(this, ~_held()).with_for_update()).first() is None:
+        async with erasing(self._database) as connection:
+            free = await connection.execute(select(SESSIONS.c.id).where(this, ~_held()).with_for_update())
+            if free.first() is None:
                 return None
-            rows = connection.execute(select(MESSAGES).where(inside).order_by(MESSAGES.c.number)).all()
+            rows = (await connection.execute(select(MESSAGES).where(inside).order_by(MESSAGES.c.number))).all()
             kept = [row for row in rows if row.subject != whose.subject]
-            connection.execute(delete(MESSAGES).where(inside))
+            await connection.execute(delete(MESSAGES).where(inside))
             if kept:
                 renumbered = [dict(row._mapping) | {"number": number} for number, row in enumerate(kept, 1)]
-                connection.execute(insert(MESSAGES), renumbered)
-            connection.execute(update(SESSIONS).where(this).values(message_count=len(kept), summary="", summarised=0))
+                await connection.execute(insert(MESSAGES), renumbered)
+            await connection.execute(
+                update(SESSIONS).where(this).values(message_count=len(kept), summary="", summarised=0)
+            )
         return len(rows) - len(kept)
 
-    def left(self, whose: Whose) -> int:
+    async def left(self, whose: Whose) -> int:
         """How many sessions the person still has words in."""
         query = select(func.count()).select_from(SESSIONS).where(SESSIONS.c.tenant == whose.tenant)
         if whose.subject:
             query = query.where(exists().where(_spoke(whose)))
-        with self._engine.connect() as connection:
-            return int(connection.execute(query).scalar_one())
+        async with self._database.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
 
 def _ask(data: bytes | None) -> Ask | None:
@@ -156,9 +161,3 @@ def _held() -> ColumnElement[bool]:
     under_way = exists().where(RUNS.c.id == SESSIONS.c.run_id, RUNS.c.state.in_(UNDER_WAY))
     unknown = SESSIONS.c.run_id.is_not(None) & ~exists().where(RUNS.c.id == SESSIONS.c.run_id)
     return under_way | (unknown & (SESSIONS.c.update_time > time.time() - BEGUN_SECONDS))
-
-
-def _thoroughly(connection: Connection) -> None:
-    """SQLite: write zeros over what is deleted."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")

@@ -1,7 +1,8 @@
 """A run's events, and what it was asked, as bytes for its record."""
 
-from collections.abc import Iterable
-from typing import Any, get_args
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, get_args
 
 import orjson
 from pydantic import TypeAdapter
@@ -11,6 +12,9 @@ from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.events import Body, Event
 
 _KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Body)}
+T = TypeVar("T")
+# Bytes that are decoded on the event loop: a millisecond or so.
+LARGE = 32_768
 _ASK = TypeAdapter(Ask)
 _MESSAGE = TypeAdapter(Message)
 
@@ -49,3 +53,14 @@ def encode_message(message: Message) -> bytes:
 def decode_message(data: bytes) -> Message:
     """What `encode_message` made. ValueError for anything else."""
     return _MESSAGE.validate_json(data)
+
+
+async def decode_all(decoder: Callable[[Sequence[bytes]], T], rows: Sequence[bytes]) -> T:
+    """What the decoder makes of the rows; in a thread where they are large, so that nobody else waits."""
+    if sum(map(len, rows)) <= LARGE:
+        return decoder(rows)
+    return await asyncio.to_thread(decoder, rows)
+
+
+def decode_messages(rows: Sequence[bytes]) -> list[Message]:
+    return [decode_message(data) for data in rows]

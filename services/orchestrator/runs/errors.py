@@ -48,15 +48,6 @@ class AlreadyDecided(DomainError):
         )
 
 
-class RecordsUnavailable(Unavailable):
-    """The database is gone or full. What cannot be stored does not happen."""
-
-    reason = "RECORDS_UNAVAILABLE"
-
-    def __init__(self) -> None:
-        super().__init__("the record of runs cannot be written for now; try again")
-
-
 class RunMoved(Unavailable):
     """This replica was given up by the others; one of them has the run. Attach again, from the last event seen."""
 

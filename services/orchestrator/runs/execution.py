@@ -262,7 +262,7 @@ class Execution:
         if self.task is not None:
             self.task.cancel()
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.run.end_unstored(error)
         if self.task is not None:
             self.task.cancel()

@@ -96,7 +96,7 @@ class Executor:
 
     async def history(self, run_id: str, after: int) -> Sequence[Event]:
         """Stored events of a run, for readers who are further behind than its memory."""
-        return await asyncio.to_thread(self._records.events, run_id, after, 1024)
+        return await self._records.events(run_id, after, 1024)
 
     async def cancel(self, run: Run) -> None:
         """End a run and wait until that is stored. One that is over stays as it is."""
@@ -126,7 +126,7 @@ class Executor:
     async def take_up(self, identify: Identify, seconds: float) -> None:
         """Go on with the runs that a dead process left to this one, or end them. Each has the `seconds` of a detached
         run at most."""
-        for left in await asyncio.to_thread(self._records.left, list(self._executions)):
+        for left in await self._records.left(self._executions):
             if left.info.id not in self._executions:
                 await self._take_up(left, identify, seconds)
 
@@ -134,7 +134,7 @@ class Executor:
         info = left.info
         run = Run(info.id, info.tenant, info.model, info.collection, info.agent_version, info.session_id)
         run.create_time, run.replica = info.create_time, self._records.replica
-        events = await asyncio.to_thread(self._records.events, info.id)
+        events = await self._records.events(info.id)
         run.restore(events)
         terms = Terms(
             min(left.seconds, seconds) or seconds,

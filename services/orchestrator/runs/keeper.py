@@ -5,7 +5,8 @@ import logging
 import time
 
 from services.orchestrator.runs.executor import Executor, Identify
-from services.orchestrator.runs.records import Fenced, Records
+from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.statements import Fenced
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class Keeper:
     async def open(self) -> None:
         """Join the replicas and take up what was left to this one."""
         self._executor.rejoin = self._join
-        await asyncio.to_thread(self._records.join)
-        self._executor.log.open()
+        await self._records.join()
+        await self._executor.log.open()
         await self._executor.take_up(self._identify, self._seconds)
         self._task = asyncio.create_task(self._keep(), name="keeper")
 
@@ -41,7 +42,7 @@ class Keeper:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         try:
-            await asyncio.to_thread(self._records.leave, self._records.incarnation)
+            await self._records.leave(self._records.incarnation)
         except Exception:
             log.exception("the other replicas were not told that this one leaves")
 
@@ -49,7 +50,7 @@ class Keeper:
         """Begin anew after the others gave this replica up."""
         while True:
             try:
-                await asyncio.to_thread(self._records.join, restarted=False)
+                await self._records.join(restarted=False)
                 return
             except Exception:
                 log.exception("not joined; trying again")
@@ -66,17 +67,16 @@ class Keeper:
     async def _round(self) -> None:
         incarnation = self._records.incarnation
         try:
-            beats = await asyncio.to_thread(self._records.beat, incarnation)
+            beats = await self._records.beat(incarnation)
         except Fenced:
             if incarnation == self._records.incarnation:
                 self._executor.fenced()
             return
         for dead, beat in self._silent(beats):
-            if await asyncio.to_thread(self._records.claim, dead, beat):
+            if await self._records.claim(dead, beat):
                 log.warning("a replica is dead; its runs are taken up", extra={"replica": dead})
                 await self._executor.take_up(self._identify, self._seconds)
-        await asyncio.to_thread(self._records.prune)
-        await asyncio.to_thread(self._records.checkpoint)
+        await self._records.prune()
 
     def _silent(self, beats: dict[str, int]) -> list[tuple[str, int]]:
         """Those that left, or were not heard of for the length of the lease."""

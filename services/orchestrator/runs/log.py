@@ -1,28 +1,28 @@
-"""The event log: one thread that writes what happened, all that came together in one transaction.
+"""The event log: what happened is written by group commit, all that came together in one transaction.
 
-Nobody sees an event before it is stored. All state is the event loop's; the thread takes a batch, commits it, and says
-so. While it is at it the next batch grows: alone an event waits for its own commit, under load many share one.
+Nobody sees an event before it is stored. While a transaction is written the next one's rows gather: alone an event
+waits for its own commit, under load many share one.
 """
 
 import asyncio
 import logging
-import queue
-import threading
+import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from services.orchestrator import metrics
-from services.orchestrator.runs.errors import RecordsUnavailable
-from services.orchestrator.runs.records import Fenced, Records, Unwritable
+from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run
-from services.orchestrator.runs.statements import Batch, only
+from services.orchestrator.runs.statements import Batch, Fenced, RunRows, RunSink
+from services.runtime.records.errors import RecordsUnavailable
+from services.runtime.records.writer import Writer
 
 log = logging.getLogger(__name__)
 
-# How long a run waits for a database that is gone, and between two attempts to write.
+# How long a run waits for a database that is gone.
 PATIENCE_SECONDS = 5.0
-RETRY_SECONDS = 0.25
 CLOSE_SECONDS = 5.0
 # How long events wait for company that nobody waits for.
 LINGER_SECONDS = 0.01
@@ -42,32 +42,33 @@ class Entry(Protocol):
         """All that was collected is written."""
         ...
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """It cannot be written, for now at least: the run must not go on."""
         ...
 
 
 class EventLog:
-    """`fenced` is called when the other replicas have given this one up."""
+    """`fenced` is called when the other replicas have given this one up. A database that is gone is tried again until
+    the log is closed: what was collected is written in the end, though its run may have ended for its readers."""
 
     def __init__(self, records: Records, fenced: Callable[[], None]) -> None:
         self._records = records
         self._fenced = fenced
+        self._writer = Writer(records.database, limit=sys.maxsize, patience=math.inf, failing=self._failed)
+        self._sink = RunSink()
         self._dirty: dict[str, Entry] = {}
         self._taken: list[tuple[Entry, int]] = []
+        self._began = 0.0
         self._scheduled = False
         self._lingering: asyncio.TimerHandle | None = None
         self._failing = False
         self._since: dict[str, float] = {}
-        self._queue: queue.SimpleQueue[tuple[Batch, list[str], str] | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._thread = threading.Thread(target=self._write, name="event-log", daemon=True)
         self._loop = asyncio.get_running_loop()
 
-    def open(self) -> None:
-        self._thread.start()
+    async def open(self) -> None:
+        await self._writer.open()
 
     @property
     def incarnation(self) -> str:
@@ -81,9 +82,8 @@ class EventLog:
                     await self._idle.wait()
         except TimeoutError:
             log.exception("events not written at the end", extra={"runs": len(self._dirty) + len(self._taken)})
-        self._closing.set()
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        self._dirty.clear()
+        await self._writer.aclose(patience=0)
 
     def check(self) -> None:
         """Raises RecordsUnavailable while nothing can be written."""
@@ -114,50 +114,19 @@ class EventLog:
             self._lingering = None
         if self._taken or not self._dirty:
             return
-        batch: Batch = {}
         dirty, self._dirty = self._dirty, {}
+        self._began = time.monotonic()
+        written: list[asyncio.Future[None]] = []
         for entry in dirty.values():
+            batch: Batch = {}
             entry.collect(batch)
             self._taken.append((entry, entry.run.sequence))
-        self._queue.put((batch, list(dirty), self._records.incarnation))
-
-    def _write(self) -> None:
-        """The thread."""
-        while (item := self._queue.get()) is not None:
-            batch, ids, incarnation = item
-            self._call(self._done, self._commit(batch, ids, incarnation))
-
-    def _commit(self, batch: Batch, ids: list[str], incarnation: str) -> dict[str, Exception]:
-        """Write a batch, however long that takes; gives the runs that cannot be written at all."""
-        while not self._closing.is_set():
-            try:
-                with metrics.COMMIT_SECONDS.time():
-                    self._records.commit(batch, incarnation)
-                return {}
-            except Fenced as fenced:
-                return dict.fromkeys(ids, fenced)
-            except Unwritable as error:
-                if len(ids) == 1:
-                    log.exception("a run cannot be written", extra={"run_id": ids[0]})
-                    return {ids[0]: error}
-                bad: dict[str, Exception] = {}
-                for run_id in ids:
-                    bad |= self._commit(only(batch, run_id), [run_id], incarnation)
-                return bad
-            except Exception:
-                log.exception("events not written; trying again", extra={"runs": len(ids)})
-                self._call(self._failed)
-                self._closing.wait(RETRY_SECONDS)
-        return dict.fromkeys(ids, RecordsUnavailable())
-
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # the loop is closed already
-            self._closing.set()
+            written.append(self._writer.put(self._sink, RunRows(batch, self._records.incarnation)))
+        asyncio.gather(*written, return_exceptions=True).add_done_callback(self._done)
 
     def _failed(self) -> None:
         """An attempt failed. Runs that wait for too long end."""
+        log.warning("events not written; trying again", extra={"runs": len(self._taken)})
         self._failing = True
         metrics.RECORDS_FAILING.set(1)
         now = time.monotonic()
@@ -165,16 +134,17 @@ class EventLog:
             if now - self._since.setdefault(entry.run.id, now) > PATIENCE_SECONDS and entry.run.broken is None:
                 entry.fail(RecordsUnavailable())
 
-    def _done(self, bad: dict[str, Exception]) -> None:
+    def _done(self, written: "asyncio.Future[list[BaseException | None]]") -> None:
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - self._began)
         taken, self._taken = self._taken, []
         if self._failing:
             self._failing = False
             self._since.clear()
             metrics.RECORDS_FAILING.set(0)
-        if any(isinstance(error, Fenced) for error in bad.values()):
+        errors = written.result()
+        if any(isinstance(error, Fenced) for error in errors):
             self._fenced()
-        for entry, sequence in taken:
-            error = bad.get(entry.run.id)
+        for (entry, sequence), error in zip(taken, errors, strict=True):
             if error is None:
                 entry.run.release(sequence)
                 entry.stored()

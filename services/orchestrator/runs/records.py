@@ -1,35 +1,27 @@
-"""The record of runs, shared by all replicas: what each is, what it was asked, and its events. All methods block."""
+"""The record of runs, shared by all replicas: what each is, what it was asked, and its events."""
 
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy import Row as TableRow
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import decode, decode_ask
+from services.orchestrator.runs.codec import decode, decode_all, decode_ask
 from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
-from services.orchestrator.runs.statements import Batch, Statements
-from services.orchestrator.runs.tables import EVENTS, REPLICAS, RUNS, make, open_engine
+from services.orchestrator.runs.statements import Fenced
+from services.orchestrator.schema.tables import EVENTS, REPLICAS, RUNS
+from services.runtime.records.database import Database
 
 UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
-# Of SQLite's write-ahead log: 64 MiB.
-LOG_PAGES = 16_384
 _NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token", "subject")
 _INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
-
-
-class Unwritable(Exception):
-    """The database refuses what is to be written, and always will."""
-
-
-class Fenced(Exception):
-    """This replica was given up by the others, who have taken its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,133 +46,84 @@ class Filter:
 
 
 class Records:
-    """SQLite by default, PostgreSQL by its URL. `incarnation` is this process among all that had the replica's name."""
+    """`incarnation` is this process among all that had the replica's name. All methods raise RecordsUnavailable."""
 
-    def __init__(self, url: str, replica: str, retained: int, *, log_pages: int = LOG_PAGES) -> None:
-        self.engine = open_engine(url)
+    def __init__(self, database: Database, replica: str, retained: int) -> None:
+        self.database = database
         self.replica = replica
         self.incarnation = ""
         self._retained = retained
-        self._log_pages = log_pages
-        self._statements = Statements(self.engine)
-        self._connection: PoolProxiedConnection | None = None
 
-    def open(self) -> None:
-        """Make the tables."""
-        make(self.engine)
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self.engine.dispose()
-
-    def checkpoint(self) -> None:
-        """SQLite: move its write-ahead log into the database, without keeping writers waiting, unless the log has grown
-        so large that they must."""
-        if self.engine.dialect.name != "sqlite":
-            return
-        with self.engine.connect() as connection:
-            pages = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()[1]
-            if pages > self._log_pages:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def join(self, *, restarted: bool = True) -> None:
+    async def join(self, *, restarted: bool = True) -> None:
         """Become a replica that lives, under a new incarnation. A process that has `restarted` gives up those of its
         name before it, and has their runs; one that was given up itself has no such claim."""
         incarnation = f"{self.replica}/{uuid.uuid4().hex}"
-        with self.engine.begin() as connection:
-            connection.execute(insert(REPLICAS).values(incarnation=incarnation, name=self.replica, beat=0))
+        async with self.database.write() as connection:
+            await connection.execute(insert(REPLICAS).values(incarnation=incarnation, name=self.replica, beat=0))
             if restarted:
-                self._succeed(connection, incarnation)
+                await self._succeed(connection, incarnation)
         self.incarnation = incarnation
 
-    def _succeed(self, connection: Connection, incarnation: str) -> None:
+    async def _succeed(self, connection: AsyncConnection, incarnation: str) -> None:
         mine = (REPLICAS.c.name == self.replica) & (REPLICAS.c.incarnation != incarnation)
-        connection.execute(delete(REPLICAS).where(mine))
+        await connection.execute(delete(REPLICAS).where(mine))
         lost = (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.incarnation))
         taken = update(RUNS).where(lost, RUNS.c.state.in_(UNDER_WAY)).values(owner=incarnation)
-        connection.execute(taken)
+        await connection.execute(taken)
 
-    def leave(self, incarnation: str) -> None:
+    async def leave(self, incarnation: str) -> None:
         """Die in peace: the others need not wait before they take up the runs."""
-        with self.engine.begin() as connection:
-            connection.execute(update(REPLICAS).where(REPLICAS.c.incarnation == incarnation).values(beat=-1))
+        async with self.database.write() as connection:
+            await connection.execute(update(REPLICAS).where(REPLICAS.c.incarnation == incarnation).values(beat=-1))
 
-    def beat(self, incarnation: str) -> dict[str, int]:
+    async def beat(self, incarnation: str) -> dict[str, int]:
         """Say that this replica lives; gives the beats of all others, by incarnation. Raises Fenced."""
-        with self.engine.begin() as connection:
+        async with self.database.write() as connection:
             own = REPLICAS.c.incarnation == incarnation
-            if connection.execute(update(REPLICAS).where(own).values(beat=REPLICAS.c.beat + 1)).rowcount != 1:
-                raise Fenced(incarnation)
-            rows = connection.execute(select(REPLICAS.c.incarnation, REPLICAS.c.beat).where(~own))
+            lives = await connection.execute(update(REPLICAS).where(own).values(beat=REPLICAS.c.beat + 1))
+            if lives.rowcount != 1:
+                raise Fenced
+            rows = await connection.execute(select(REPLICAS.c.incarnation, REPLICAS.c.beat).where(~own))
             return {row.incarnation: row.beat for row in rows}
 
-    def claim(self, dead: str, beat: int) -> bool:
+    async def claim(self, dead: str, beat: int) -> bool:
         """Give up a replica whose last beat was `beat`, and take its runs; False where it lives or another did so."""
-        with self.engine.begin() as connection:
+        async with self.database.write() as connection:
             silent = (REPLICAS.c.incarnation == dead) & (REPLICAS.c.beat == beat)
-            if connection.execute(delete(REPLICAS).where(silent)).rowcount != 1:
+            if (await connection.execute(delete(REPLICAS).where(silent))).rowcount != 1:
                 return False
             theirs = (RUNS.c.owner == dead) & RUNS.c.state.in_(UNDER_WAY)
-            connection.execute(update(RUNS).where(theirs).values(owner=self.incarnation, replica=self.replica))
+            await connection.execute(update(RUNS).where(theirs).values(owner=self.incarnation, replica=self.replica))
             return True
 
-    def commit(self, batch: Batch, incarnation: str) -> None:
-        """Write all or nothing. Raises Fenced, Unwritable, or whatever error the database's driver has. For one thread:
-        it keeps a connection of its own and speaks to the driver as it is, which costs a third."""
-        connection = self._connection = self._connection or self.engine.raw_connection()
-        driver = self.engine.dialect.loaded_dbapi
-        try:
-            cursor = connection.cursor()
-            try:
-                alive = self._statements.execute(cursor, batch, incarnation)
-            finally:
-                cursor.close()
-            if alive:
-                connection.commit()
-                return
-            connection.rollback()
-        except Exception as error:
-            self._connection = None
-            connection.invalidate()
-            if isinstance(error, driver.IntegrityError | driver.DataError):
-                raise Unwritable from error
-            raise
-        raise Fenced(incarnation)
-
-    def left(self, known: Iterable[str]) -> list[Left]:
+    async def left(self, known: Iterable[str]) -> list[Left]:
         """The runs under way that are this replica's by the record, but not among those it knows."""
         query = select(RUNS).where(RUNS.c.owner == self.incarnation, RUNS.c.state.in_(UNDER_WAY))
         known = set(known)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query.order_by(RUNS.c.create_time)).all()
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query.order_by(RUNS.c.create_time))).all()
         return [_left(row) for row in rows if row.id not in known]
 
-    def get(self, tenant: str, run_id: str) -> RunInfo | None:
+    async def get(self, tenant: str, run_id: str) -> RunInfo | None:
         """A run of the tenant's."""
         query = select(*_INFO).where(RUNS.c.id == run_id, RUNS.c.tenant == tenant)
-        with self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        async with self.database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
         return _info(row) if row else None
 
-    def events(self, run_id: str, after: int = 0, limit: int = 1 << 31) -> list[Event]:
+    async def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """Stored events with a sequence number over `after`, at most about `limit`: rows are read whole."""
         query = (
-            select(EVENTS.c.first, EVENTS.c.last, EVENTS.c.data)
+            select(EVENTS.c.data)
             .where(EVENTS.c.run_id == run_id, EVENTS.c.last > after)
             .order_by(EVENTS.c.first)
             .limit(limit)
         )
-        found: list[Event] = []
-        with self.engine.connect() as connection:
-            for _, _, data in connection.execute(query):
-                found += decode(data)
-                if len(found) >= limit:
-                    break
-        return [event for event in found if event.sequence > after]
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(partial(_events, after=after, limit=limit), rows)
 
-    def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter) -> list[RunInfo]:
+    async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter) -> list[RunInfo]:
         """The tenant's runs, newest first, from the one after (create time, id) `before`."""
         query = select(*_INFO).where(RUNS.c.tenant == tenant)
         if before is not None:
@@ -192,24 +135,33 @@ class Records:
         if of.session_id:
             query = query.where(RUNS.c.session_id == of.session_id)
         query = query.order_by(RUNS.c.create_time.desc(), RUNS.c.id.desc()).limit(limit)
-        with self.engine.connect() as connection:
-            return [_info(row) for row in connection.execute(query)]
+        async with self.database.read() as connection:
+            return [_info(row) for row in await connection.execute(query)]
 
-    def prune(self) -> int:
+    async def prune(self) -> int:
         """Forget this replica's oldest finished runs beyond those retained, a few at a time; how many."""
         mine = select(RUNS.c.id).where(RUNS.c.replica == self.replica, RUNS.c.state.not_in(UNDER_WAY))
         old = mine.order_by(RUNS.c.create_time.desc()).offset(self._retained).limit(PRUNED_AT_ONCE)
-        with self.engine.connect() as connection:
-            ids = list(connection.execute(old).scalars())
+        async with self.database.read() as connection:
+            ids = list((await connection.execute(old)).scalars())
         if ids:
-            with self.engine.begin() as connection:
-                connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(ids)))
-                connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
+            async with self.database.write() as connection:
+                await connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(ids)))
+                await connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
         return len(ids)
 
 
 def pending_text(pending: Sequence[str]) -> str:
     return orjson.dumps(pending).decode()
+
+
+def _events(rows: Sequence[bytes], after: int, limit: int | None) -> list[Event]:
+    events: list[Event] = []
+    for data in rows:
+        events += decode(data)
+        if limit is not None and len(events) >= limit:
+            break
+    return [event for event in events if event.sequence > after]
 
 
 def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:

@@ -116,7 +116,7 @@ class Run:
     usage: UsageReported = NOTHING_USED
     finished: Finished | None = None
     finish_time: float | None = None
-    broken: Exception | None = None
+    broken: BaseException | None = None
     approvals: Approvals = field(default_factory=Approvals)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -157,7 +157,7 @@ class Run:
             del self.recent[: len(self.recent) - KEPT_EVENTS - unstored]
         self._wake()
 
-    def end_unstored(self, error: Exception) -> None:
+    def end_unstored(self, error: BaseException) -> None:
         """The readers' end, where the run's own cannot be stored."""
         self.broken = error
         self._wake()

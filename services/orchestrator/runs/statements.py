@@ -1,10 +1,14 @@
-"""What the writer executes, as plain SQL that is compiled once: a commit is a few calls into the driver."""
+"""What is written of runs: statements that are compiled once and executed for all runs of a transaction together."""
 
-from sqlalchemy import BindParameter, Engine, Integer, bindparam, insert, null, select, update
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.sql import ClauseElement
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from services.orchestrator.runs.tables import EVENTS, MESSAGES, REPLICAS, RUNS, SESSIONS
+from sqlalchemy import BindParameter, Column, Integer, bindparam, exists, insert, null, select, update
+
+from services.orchestrator.schema.tables import EVENTS, MESSAGES, REPLICAS, RUNS, SESSIONS
+from services.runtime.records.many import Many, Rows, Step
+from services.runtime.records.upsert import insert_new
+from services.runtime.records.writer import NothingWritten, ScriptSink
 
 Row = dict[str, object]
 # Rows for each statement, which are executed in the order of ORDER.
@@ -19,49 +23,65 @@ ADD_MESSAGES, LEAVE_SESSION = "add messages", "leave session"
 ORDER = (INSERT_RUN, INSERT_EVENTS, UPDATE_RUN, END_RUN, ADD_MESSAGES, LEAVE_SESSION)
 
 
-class Statements:
-    """The statements in the words of one engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        live: dict[str, BindParameter[object]] = {name: bindparam(name) for name in _LIVE}
-        this_run = RUNS.c.id == bindparam("of_run")
-        this_session = (SESSIONS.c.tenant == bindparam("of_tenant")) & (SESSIONS.c.id == bindparam("session"))
-        made: dict[str, ClauseElement] = {
-            INSERT_RUN: insert(RUNS),
-            INSERT_EVENTS: insert(EVENTS),
-            UPDATE_RUN: update(RUNS).where(this_run).values(**live),
-            END_RUN: update(RUNS).where(this_run).values(**live, token=null()),
-            ADD_MESSAGES: insert(MESSAGES),
-            LEAVE_SESSION: update(SESSIONS)
-            .where(this_session, SESSIONS.c.run_id == bindparam("of_run"))
-            .values(
-                run_id=null(),
-                update_time=bindparam("now"),
-                message_count=SESSIONS.c.message_count + bindparam("added", type_=Integer),
-            ),
-        }
-        self._sql = {name: str(statement.compile(dialect=engine.dialect)) for name, statement in made.items()}
-        alive = select(REPLICAS.c.beat).where(REPLICAS.c.incarnation == bindparam("me")).with_for_update(read=True)
-        self._alive = str(alive.compile(dialect=engine.dialect))
-
-    def execute(self, cursor: DBAPICursor, batch: Batch, incarnation: str) -> bool:
-        """Write a batch in the cursor's transaction; False where the incarnation was given up. That it was not holds
-        until the transaction ends: whoever gives it up waits for that."""
-        for name in ORDER:
-            rows = batch.get(name)
-            if rows:
-                cursor.executemany(self._sql[name], rows)
-        cursor.execute(self._alive, {"me": incarnation})
-        return cursor.fetchone() is not None
+class Fenced(NothingWritten):
+    """This replica was given up by the others, who have taken its runs."""
 
 
-# Where each statement's rows name their run.
-_RUN = {
-    INSERT_RUN: "id", INSERT_EVENTS: "run_id", UPDATE_RUN: "of_run", END_RUN: "of_run", ADD_MESSAGES: "of_run",
-    LEAVE_SESSION: "of_run",
-}  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """What one run has to write, in the name of an incarnation of its replica."""
+
+    batch: Batch
+    incarnation: str
 
 
-def only(batch: Batch, run_id: str) -> Batch:
-    """The rows of one run."""
-    return {name: [row for row in rows if row[_RUN[name]] == run_id] for name, rows in batch.items()}
+class RunSink(ScriptSink[RunRows]):
+    """Writes runs. The same rows may be written again: they are there already, and a session that was left has their
+    messages. That an incarnation was not given up holds until the transaction ends: whoever gives it up waits for it.
+    """
+
+    def steps(self, items: Sequence[RunRows]) -> Sequence[Step]:
+        by_name = {name: [row for item in items for row in item.batch.get(name, ())] for name in ORDER}
+        steps: list[Step] = [(_STATEMENTS[name], rows) for name, rows in by_name.items() if rows]
+        incarnations = {item.incarnation for item in items}
+        return steps + [(_ALIVE, ({"me": incarnation},)) for incarnation in incarnations]
+
+    def check(self, found: list[Rows]) -> None:
+        """Raises Fenced for an incarnation that was given up."""
+        if not all(found):
+            raise Fenced
+
+
+def _param(column: "Column[object]", name: str = "") -> BindParameter[object]:
+    return bindparam(name or column.name, type_=column.type)
+
+
+_live = {name: _param(RUNS.c[name]) for name in _LIVE}
+_this_run = RUNS.c.id == bindparam("of_run")
+_this_session = (SESSIONS.c.tenant == bindparam("of_tenant")) & (SESSIONS.c.id == bindparam("session"))
+_held = exists().where(
+    SESSIONS.c.tenant == _param(MESSAGES.c.tenant),
+    SESSIONS.c.id == _param(MESSAGES.c.session_id),
+    SESSIONS.c.run_id == _param(SESSIONS.c.run_id, "of_run"),
+)
+_STATEMENTS = {
+    INSERT_RUN: Many(insert_new(RUNS)),
+    INSERT_EVENTS: Many(insert_new(EVENTS)),
+    UPDATE_RUN: Many(update(RUNS).where(_this_run).values(**_live)),
+    END_RUN: Many(update(RUNS).where(_this_run).values(**_live, token=null())),
+    ADD_MESSAGES: Many(
+        insert(MESSAGES).from_select(
+            [column.name for column in MESSAGES.c], select(*(_param(column) for column in MESSAGES.c)).where(_held)
+        )
+    ),
+    LEAVE_SESSION: Many(
+        update(SESSIONS)
+        .where(_this_session, SESSIONS.c.run_id == bindparam("of_run"))
+        .values(
+            run_id=null(),
+            update_time=bindparam("now"),
+            message_count=SESSIONS.c.message_count + bindparam("added", type_=Integer),
+        )
+    ),
+}
+_ALIVE = Many(select(REPLICAS.c.beat).where(REPLICAS.c.incarnation == bindparam("me")).with_for_update(read=True))

@@ -1,7 +1,5 @@
 """SessionService: validate, convert, one domain call, convert back."""
 
-import asyncio
-
 from headworks.orchestrator.v1 import session_pb2
 from headworks.orchestrator.v1 import session_service_pb2 as pb
 from headworks.orchestrator.v1 import session_service_pb2_grpc as pb_grpc
@@ -18,8 +16,8 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
 
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
         tenant, name = current().tenant, requests.session_id(request.session_id)
-        session = await asyncio.to_thread(self._store.get, tenant, name)
-        messages = await asyncio.to_thread(self._store.messages, tenant, name)
+        session = await self._store.get(tenant, name)
+        messages = await self._store.messages(tenant, name)
         return pb.GetSessionResponse(
             session=session_message(session), messages=[convert.message(message) for message in messages]
         )
@@ -27,7 +25,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
         size = requests.page_size(request.page_size)
         start = convert.page_start(request.page_token)
-        found = await asyncio.to_thread(self._store.latest, current().tenant, size + 1, start)
+        found = await self._store.latest(current().tenant, size + 1, start)
         more = len(found) > size
         last = found[size - 1] if more else None
         return pb.ListSessionsResponse(
@@ -36,7 +34,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         )
 
     async def DeleteSession(self, request: pb.DeleteSessionRequest, context: Context) -> pb.DeleteSessionResponse:
-        await asyncio.to_thread(self._store.delete, current().tenant, requests.session_id(request.session_id))
+        await self._store.delete(current().tenant, requests.session_id(request.session_id))
         return pb.DeleteSessionResponse()
 
 

@@ -1,16 +1,18 @@
-"""Sessions in the database of runs. Messages are added by the runs themselves, when they end. All methods block."""
+"""Sessions in the database of runs. Messages are added by the runs themselves, when they end."""
 
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.conversation import Message
-from services.orchestrator.runs.codec import decode_message
+from services.orchestrator.runs.codec import decode_all, decode_messages
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
 from services.orchestrator.runs.records import UNDER_WAY
-from services.orchestrator.runs.tables import EVENTS, MESSAGES, RUNS, SESSIONS
+from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
+from services.runtime.records.database import Database
 
 # A run that was to begin but has no record by now never will have one.
 BEGUN_SECONDS = 30.0
@@ -31,83 +33,87 @@ class Session:
 
 
 class SessionStore:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    """All methods raise RecordsUnavailable."""
 
-    def claim(self, tenant: str, session_id: str, run_id: str) -> int:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
         """Have the session for a run, made if there is none; gives how many messages it has. Raises SessionBusy."""
         now = time.time()
-        with self._engine.begin() as connection:
+        async with self._database.write() as connection:
             free = SESSIONS.c.run_id.is_(None)
             taken = update(SESSIONS).where(_this(tenant, session_id), free).values(run_id=run_id, update_time=now)
-            if connection.execute(taken).rowcount == 1:
-                return self._count(connection, tenant, session_id)
-        found = self.find(tenant, session_id)
+            if (await connection.execute(taken)).rowcount == 1:
+                return await self._count(connection, tenant, session_id)
+        found = await self.find(tenant, session_id)
         if found is None:
-            return self._make(tenant, session_id, run_id, now)
-        if found.run_id is None or not self._gone(found, now):
+            return await self._make(tenant, session_id, run_id, now)
+        if found.run_id is None or not await self._gone(found, now):
             raise SessionBusy(session_id, found.run_id or "")
-        with self._engine.begin() as connection:
+        async with self._database.write() as connection:
             held = SESSIONS.c.run_id == found.run_id
             taken = update(SESSIONS).where(_this(tenant, session_id), held).values(run_id=run_id, update_time=now)
-            if connection.execute(taken).rowcount != 1:
+            if (await connection.execute(taken)).rowcount != 1:
                 raise SessionBusy(session_id, found.run_id)
-            return self._count(connection, tenant, session_id)
+            return await self._count(connection, tenant, session_id)
 
-    def _make(self, tenant: str, session_id: str, run_id: str, now: float) -> int:
+    async def _make(self, tenant: str, session_id: str, run_id: str, now: float) -> int:
         row = {"tenant": tenant, "id": session_id, "run_id": run_id, "create_time": now, "update_time": now}
         try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(SESSIONS).values(**row, message_count=0, summary="", summarised=0))
+            async with self._database.write() as connection:
+                await connection.execute(insert(SESSIONS).values(**row, message_count=0, summary="", summarised=0))
         except IntegrityError as error:
             raise SessionBusy(session_id, "") from error
         return 0
 
-    def _gone(self, session: Session, now: float) -> bool:
+    async def _gone(self, session: Session, now: float) -> bool:
         """The run that has the session is over, or never began."""
-        with self._engine.connect() as connection:
-            state = connection.execute(select(RUNS.c.state).where(RUNS.c.id == session.run_id)).scalar_one_or_none()
+        async with self._database.read() as connection:
+            row = await connection.execute(select(RUNS.c.state).where(RUNS.c.id == session.run_id))
+        state = row.scalar_one_or_none()
         if state is None:
             return now - session.update_time > BEGUN_SECONDS
         return state not in UNDER_WAY
 
-    def _count(self, connection: Connection, tenant: str, session_id: str) -> int:
+    async def _count(self, connection: AsyncConnection, tenant: str, session_id: str) -> int:
         counted = select(SESSIONS.c.message_count).where(_this(tenant, session_id))
-        return int(connection.execute(counted).scalar_one())
+        return int((await connection.execute(counted)).scalar_one())
 
-    def count(self, tenant: str, session_id: str) -> int:
+    async def count(self, tenant: str, session_id: str) -> int:
         """How many messages it has."""
-        found = self.find(tenant, session_id)
+        found = await self.find(tenant, session_id)
         return found.message_count if found else 0
 
-    def find(self, tenant: str, session_id: str) -> Session | None:
-        with self._engine.connect() as connection:
-            row = connection.execute(_QUERY.where(_this(tenant, session_id))).one_or_none()
+    async def find(self, tenant: str, session_id: str) -> Session | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_QUERY.where(_this(tenant, session_id)))).one_or_none()
         return Session(**row._mapping) if row else None
 
-    def get(self, tenant: str, session_id: str) -> Session:
+    async def get(self, tenant: str, session_id: str) -> Session:
         """Raises SessionNotFound."""
-        found = self.find(tenant, session_id)
+        found = await self.find(tenant, session_id)
         if found is None:
             raise SessionNotFound(session_id)
         return found
 
-    def messages(self, tenant: str, session_id: str, after: int = 0) -> list[Message]:
+    async def messages(self, tenant: str, session_id: str, after: int = 0) -> list[Message]:
         """The messages but the first `after`, the oldest first."""
         mine = (MESSAGES.c.tenant == tenant) & (MESSAGES.c.session_id == session_id)
         query = select(MESSAGES.c.data).where(mine, MESSAGES.c.number > after).order_by(MESSAGES.c.number)
-        with self._engine.connect() as connection:
-            return [decode_message(data) for data in connection.execute(query).scalars()]
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).scalars().all()
+        return await decode_all(decode_messages, rows)
 
-    def summarise(self, tenant: str, session_id: str, summary: str, summarised: int) -> None:
+    async def summarise(self, tenant: str, session_id: str, summary: str, summarised: int) -> None:
         """Keep a summary of the first `summarised` messages, unless there is one of more."""
         older = SESSIONS.c.summarised < summarised
-        with self._engine.begin() as connection:
-            connection.execute(
+        async with self._database.write() as connection:
+            await connection.execute(
                 update(SESSIONS).where(_this(tenant, session_id), older).values(summary=summary, summarised=summarised)
             )
 
-    def latest(self, tenant: str, limit: int, before: tuple[float, str] | None) -> list[Session]:
+    async def latest(self, tenant: str, limit: int, before: tuple[float, str] | None) -> list[Session]:
         """The tenant's sessions, the latest used first, from the one after (update time, id) `before`."""
         query = _QUERY.where(SESSIONS.c.tenant == tenant)
         if before is not None:
@@ -115,26 +121,27 @@ class SessionStore:
             older: ColumnElement[bool] = SESSIONS.c.update_time < used
             query = query.where(older | ((SESSIONS.c.update_time == used) & (SESSIONS.c.id < session_id)))
         query = query.order_by(SESSIONS.c.update_time.desc(), SESSIONS.c.id.desc()).limit(limit)
-        with self._engine.connect() as connection:
-            return [Session(**row._mapping) for row in connection.execute(query)]
+        async with self._database.read() as connection:
+            return [Session(**row._mapping) for row in await connection.execute(query)]
 
-    def delete(self, tenant: str, session_id: str) -> None:
+    async def delete(self, tenant: str, session_id: str) -> None:
         """Delete a session, its messages and its runs. Raises SessionNotFound, or SessionBusy."""
-        found = self.get(tenant, session_id)
-        if found.run_id is not None and not self._gone(found, time.time()):
+        found = await self.get(tenant, session_id)
+        if found.run_id is not None and not await self._gone(found, time.time()):
             raise SessionBusy(session_id, found.run_id)
-        with self._engine.begin() as connection:
+        async with self._database.write() as connection:
             unchanged = SESSIONS.c.run_id == found.run_id if found.run_id else SESSIONS.c.run_id.is_(None)
-            if connection.execute(delete(SESSIONS).where(_this(tenant, session_id), unchanged)).rowcount != 1:
+            deleted = await connection.execute(delete(SESSIONS).where(_this(tenant, session_id), unchanged))
+            if deleted.rowcount != 1:
                 raise SessionBusy(session_id, "")
             mine = (MESSAGES.c.tenant == tenant) & (MESSAGES.c.session_id == session_id)
-            connection.execute(delete(MESSAGES).where(mine))
+            await connection.execute(delete(MESSAGES).where(mine))
             of_session = (RUNS.c.tenant == tenant) & (RUNS.c.session_id == session_id)
-            runs = list(connection.execute(select(RUNS.c.id).where(of_session)).scalars())
+            runs = list((await connection.execute(select(RUNS.c.id).where(of_session))).scalars())
             for start in range(0, len(runs), DELETED_AT_ONCE):
                 some = runs[start : start + DELETED_AT_ONCE]
-                connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(some)))
-                connection.execute(delete(RUNS).where(RUNS.c.id.in_(some)))
+                await connection.execute(delete(EVENTS).where(EVENTS.c.run_id.in_(some)))
+                await connection.execute(delete(RUNS).where(RUNS.c.id.in_(some)))
 
 
 _QUERY = select(

@@ -1,20 +1,12 @@
 """The part of a session that a model reads: the latest messages that fit, and a summary of those before."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
-
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Sequence
 
 from services.orchestrator.conversation import Message, Role
-from services.orchestrator.runs.errors import RecordsUnavailable
 from services.orchestrator.sessions.memory import Count, Summarise, Window
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.errors import DomainError
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +18,19 @@ class Sessions:
         self._store = store
 
     async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
-        return await self._reached(self._store.claim, tenant, session_id, run_id)
+        return await self._store.claim(tenant, session_id, run_id)
 
     async def count(self, tenant: str, session_id: str) -> int:
-        return await self._reached(self._store.count, tenant, session_id)
+        return await self._store.count(tenant, session_id)
 
     async def window(
         self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
     ) -> Window:
         """See Memory."""
-        session = await self._reached(self._store.find, tenant, session_id)
+        session = await self._store.find(tenant, session_id)
         if session is None or session.message_count == 0:
             return Window()
-        messages = await self._reached(self._store.messages, tenant, session_id, session.summarised)
+        messages = await self._store.messages(tenant, session_id, session.summarised)
         summary = session.summary if summarise is not None else ""
         if await count([*_spoken(summary), *messages]) <= budget:
             return Window(summary, tuple(messages))
@@ -51,16 +43,8 @@ class Sessions:
         except DomainError as error:
             log.warning("a session was not summed up", extra={"reason": error.reason})
             return Window(summary, tuple(messages[start:]))
-        await self._reached(self._store.summarise, tenant, session_id, summary, session.summarised + start)
+        await self._store.summarise(tenant, session_id, summary, session.summarised + start)
         return Window(summary, tuple(messages[start:]))
-
-    async def _reached(self, method: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """What a method of the store gives. Raises RecordsUnavailable."""
-        try:
-            return await asyncio.to_thread(method, *arguments, **keywords)
-        except SQLAlchemyError as error:
-            log.exception("sessions cannot be reached")
-            raise RecordsUnavailable from error
 
 
 def _spoken(summary: str) -> list[Message]:

@@ -63,7 +63,7 @@ async def test_a_caller_who_leaves_cancels_the_call(gateway: Gateway, mesh: Mesh
         asking = asyncio.create_task(client.post(CHAT, json={"do": "hang"}))
         await until_async(lambda: gateway.served == 1, "the gateway is called")
         asking.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await gateway.cancelled.wait()
 
 
@@ -170,7 +170,7 @@ async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.
 async def test_what_takes_too_long_is_504(gateway: Gateway, http: httpx.AsyncClient) -> None:
     response = await http.post(CHAT, json={"do": "hang"})
     assert_openai_error(response, 504, "timeout")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await gateway.cancelled.wait()
 
 

@@ -112,7 +112,7 @@ async def test_a_replica_that_comes_back_is_used_soon(mesh: Mesh, http: httpx.As
         await mesh.healthy(port)
     await mesh.healthy()
     assert (await http.get("/v1/models")).status_code == 503
-    async with serving(Gateway("gateway-0"), port), asyncio.timeout(5):
+    async with serving(Gateway("gateway-0"), port), asyncio.timeout(60):
         while (await http.get("/v1/models")).status_code != 200:
             await asyncio.sleep(0.05)
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
 from gateway.usage.tables import USAGE
+from services.runtime.records.database import Database
 from tests.fakes.http_calls import HttpCall, Refused
 from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, raw, streams, usage
 from tests.fakes.orchestrator import FakeOrchestrator, events
@@ -267,7 +268,7 @@ async def test_the_books_have_every_call_whatever_its_model_s_name(recorded: Fac
     names = ["a\x00b", "\x00", "\u202e", "𝕳", "x" * 5000, "honest"]
     for name in names:
         assert await recorded.chat(json.dumps(asked(name)).encode()) in TYPED
-    database = Database(records_url)
+    database = Database(records_url, SCHEMA)
     await database.open()
     async with database.read() as connection:
         kept = list(await connection.scalars(select(USAGE.c.agent)))

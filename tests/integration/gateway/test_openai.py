@@ -91,7 +91,7 @@ async def test_a_caller_who_leaves_ends_the_run(make_gateway: MakeGateway, strea
     await gateway.orchestrator.held.wait()
     assert not gateway.orchestrator.left.is_set()
     call.cancel()
-    await until(gateway.orchestrator.left.is_set, 2)
+    await until(gateway.orchestrator.left.is_set, 60)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -201,7 +201,7 @@ async def test_a_caller_who_leaves_a_waiting_run(make_gateway: MakeGateway) -> N
     for _ in range(3):
         await call.read()
     call.cancel()
-    await until(fake.left.is_set, 2)
+    await until(fake.left.is_set, 60)
 
 
 async def test_calls_of_the_caller_s_tools(make_gateway: MakeGateway) -> None:

@@ -15,7 +15,8 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
-from gateway.records.database import Database
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
@@ -74,7 +75,7 @@ def rows(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 async def eventually(tmp_path: Path, query: str, count: int) -> list[tuple[Any, ...]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found := rows(tmp_path, query)) < count:
             await asyncio.sleep(0.02)
     return found
@@ -114,7 +115,7 @@ async def test_blocked_text_is_never_told(make_gateway: MakeGateway, guards: Pat
     assert (told[-3].verdict.grader, told[-3].verdict.passed) == ("guard:terms", False)
     assert told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER
     assert [event.sequence for event in told] == list(range(1, len(told) + 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await orchestrator.left.wait()
         while orchestrator.cancelled != [told[0].run_id]:
             await asyncio.sleep(0.01)
@@ -180,7 +181,7 @@ async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGa
 
 
 async def budget(tmp_path: Path, tokens: int) -> None:
-    database = Database(f"sqlite:///{tmp_path}/records.db")
+    database = Database(f"sqlite:///{tmp_path}/records.db", SCHEMA)
     await database.open()
     await BudgetStore(database).create("acme", Scope.TENANT, "acme", Period.DAY, Unit.TOKENS, tokens)
     await database.aclose()
@@ -190,7 +191,7 @@ async def test_a_stream_ends_with_its_budget(make_gateway: MakeGateway, tmp_path
     orchestrator = FakeOrchestrator([events()[0], *(text("word ", tokens=100) for _ in range(100)), *events()[-2:]])
     gateway = await make_gateway(orchestrator)
     await budget(tmp_path, 1000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             told, code = await run(gateway)
             if code is grpc.StatusCode.RESOURCE_EXHAUSTED:

@@ -1,6 +1,5 @@
 """A person and a tenant erased across the gateway's records, the orchestrator's and retrieval's."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from headworks.orchestrator.v1 import data_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc
 
-import gateway.records.schema  # noqa: F401 (all tables are made)
 from gateway.privacy.caller import OwnCalls
 from gateway.privacy.erasures import ErasureStore
 from gateway.privacy.holders import runs
@@ -45,7 +43,8 @@ from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
-from tests.unit.gateway.audit.conftest import ANN, Audit, entry, open_audit
+from tests.fixtures.runs import opened_records
+from tests.integration.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
 pytestmark = pytest.mark.integration
 
@@ -70,8 +69,8 @@ class Mesh:
         async for _ in self.retrieval.stub.Ingest(iter(requests), metadata=self.retrieval.identity(tenant)):
             pass
 
-    def runs(self, tenant: str) -> int:
-        return len(self.records.newest(tenant, 100, None, Filter()))
+    async def runs(self, tenant: str) -> int:
+        return len(await self.records.newest(tenant, 100, None, Filter()))
 
     async def exported(self, tenant: str, subject: str | None = None) -> list[str]:
         kinds = [str(item["kind"]) async for item in self.privacy.export(tenant, subject)]
@@ -82,12 +81,9 @@ class Mesh:
 
 
 async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, Executor, Records]:
-    records = Records(url, "orchestrator-0", 1000)
-    await asyncio.to_thread(records.open)
-    stack.callback(records.close)
-    sessions, agents, store = SessionStore(records.engine), AgentStore(url), DataStore(records.engine)
-    agents.open()
-    stack.callback(agents.close)
+    records = await stack.enter_async_context(opened_records(url))
+    database = records.database
+    sessions, agents, store = SessionStore(database), AgentStore(database), DataStore(database)
     executor = Executor(FixedAgents([FakeAgent()]), records, 100, Sessions(sessions))
     keeper = Keeper(executor, records, lambda token: lambda deadline: None, 30, 0.2, 2)
     stack.push_async_callback(keeper.aclose)
@@ -103,14 +99,14 @@ async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, E
 
 
 @pytest.fixture
-async def mesh(tmp_path: Path, keys: Keys) -> AsyncIterator[Mesh]:
+async def mesh(tmp_path: Path, keys: Keys, records_url: str) -> AsyncIterator[Mesh]:
     async with AsyncExitStack() as stack:
-        servicer, executor, records = await orchestrator(stack, f"sqlite:///{tmp_path}/runs.db")
+        servicer, executor, records = await orchestrator(stack, records_url)
         behind = await stack.enter_async_context(channel_for(servicer, verifier=keys.verifier))
         settings = RetrievalSettings(data_dir=tmp_path / "data")
         app = await assemble(settings, PointStore(open_engine(settings)), FakeEmbedder(), AsyncExitStack())
         documents = await stack.enter_async_context(channel_for(app, verifier=keys.verifier))
-        audit = await open_audit(f"sqlite:///{tmp_path}/gateway.db", keys)
+        audit = await open_audit(records_url, keys)
         stack.push_async_callback(audit.aclose)
         calls = OwnCalls(keys.signer)
         holders: list[Holder] = [
@@ -149,7 +145,7 @@ async def test_a_tenant(mesh: Mesh) -> None:
     erased = await mesh.erase("acme")
     assert (erased["runs"], erased["sessions"], erased["collections"]) == (2, 2, 1)
     assert await mesh.exported("acme") == []
-    assert (mesh.runs("acme"), mesh.runs("other")) == (0, 2)
+    assert (await mesh.runs("acme"), await mesh.runs("other")) == (0, 2)
     assert len(await mesh.exported("other")) == 6
 
 

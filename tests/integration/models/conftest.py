@@ -19,7 +19,7 @@ from services.models.triton import Command, Listen, NotReady, models, prepare, w
 from services.runtime.triton import LlmClient, TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 LLM_SECONDS = 300.0
 
 

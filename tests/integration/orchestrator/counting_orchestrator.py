@@ -19,9 +19,11 @@ from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
 from services.runtime.identity import TokenVerifier
+from services.runtime.records.database import Database
 from tests.fakes.serving import app_of, serving
 
 LAST = 100
@@ -47,8 +49,9 @@ class Counting:
 
 async def main(database: str, public_key: str, name: str) -> None:
     verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes))
-    records = Records(database, name, 1000)
-    records.open()
+    opened = Database(database, SCHEMA)
+    await opened.open()
+    records = Records(opened, name, 1000)
     executor = Executor(FixedAgents([Counting()]), records, 100)
     await Keeper(executor, records, identify(verifier), 60, 0.2, 1.0).open()
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody:

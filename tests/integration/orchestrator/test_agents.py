@@ -1,9 +1,7 @@
 """AgentService over a channel."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,6 +21,7 @@ from tests.fakes.agents import FakeRetriever
 from tests.fakes.identity import Keys
 from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
 from tests.fakes.serving import app_of, serving
+from tests.fixtures.runs import opened_records
 
 pytestmark = pytest.mark.integration
 
@@ -30,18 +29,15 @@ HELPER = "name: helper\nmodel: small\ninstructions: Help.\n"
 
 
 @asynccontextmanager
-async def service(keys: Keys, folder: Path) -> AsyncIterator[tuple[Any, Registry]]:
+async def service(keys: Keys, records_url: str) -> AsyncIterator[tuple[Any, Registry]]:
     """The service, asked as one that names its tenant."""
     models = catalogue(("small", ScriptedGenerator(turns(says("hi")))), default="small")
-    store = AgentStore(f"sqlite:///{folder}/records.db")
-    await asyncio.to_thread(store.open)
-    try:
+    async with opened_records(records_url) as records:
+        store = AgentStore(records.database)
         registry = Registry(store, Kit(models, FakeRetriever()))
         servicer = AgentServicer(AgentKeeper(store, registry))
         async with serving(app_of(servicer), verifier=keys.verifier) as address, open_channel(address) as channel:
             yield pb_grpc.AgentServiceStub(channel), registry
-    finally:
-        store.close()
 
 
 def as_tenant(keys: Keys, tenant: str = "acme") -> dict[str, Any]:
@@ -55,8 +51,8 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
     return caught.value.code(), error.reason, error.message
 
 
-async def test_a_spec_is_stored_by_version(keys: Keys, tmp_path: Path) -> None:
-    async with service(keys, tmp_path) as (stub, registry):
+async def test_a_spec_is_stored_by_version(keys: Keys, records_url: str) -> None:
+    async with service(keys, records_url) as (stub, registry):
         mine = as_tenant(keys)
         dry = await stub.ApplyAgent(pb.ApplyAgentRequest(spec=HELPER, dry_run=True), **mine)
         assert (dry.changed, dry.agent.version, dry.agent.model) == (True, 1, "small")
@@ -78,8 +74,8 @@ async def test_a_spec_is_stored_by_version(keys: Keys, tmp_path: Path) -> None:
         assert ([each.version for each in rest.agents], rest.next_page_token) == ([1], "")
 
 
-async def test_tenants_see_their_own_agents_and_the_shipped_ones(keys: Keys, tmp_path: Path) -> None:
-    async with service(keys, tmp_path) as (stub, registry):
+async def test_tenants_see_their_own_agents_and_the_shipped_ones(keys: Keys, records_url: str) -> None:
+    async with service(keys, records_url) as (stub, registry):
         await stub.ApplyAgent(pb.ApplyAgentRequest(spec=HELPER), **as_tenant(keys))
         mine = (await stub.ListAgents(pb.ListAgentsRequest(), **as_tenant(keys))).agents
         others = (await stub.ListAgents(pb.ListAgentsRequest(), **as_tenant(keys, "other"))).agents
@@ -91,8 +87,8 @@ async def test_tenants_see_their_own_agents_and_the_shipped_ones(keys: Keys, tmp
         assert names == ["analyst", "chat", "extractor", "helper", "small"]
 
 
-async def test_a_page_after_the_other(keys: Keys, tmp_path: Path) -> None:
-    async with service(keys, tmp_path) as (stub, _):
+async def test_a_page_after_the_other(keys: Keys, records_url: str) -> None:
+    async with service(keys, records_url) as (stub, _):
         seen: list[str] = []
         token = ""
         while True:
@@ -104,8 +100,8 @@ async def test_a_page_after_the_other(keys: Keys, tmp_path: Path) -> None:
         assert seen == ["analyst", "chat", "extractor", "rag"]
 
 
-async def test_delete(keys: Keys, tmp_path: Path) -> None:
-    async with service(keys, tmp_path) as (stub, registry):
+async def test_delete(keys: Keys, records_url: str) -> None:
+    async with service(keys, records_url) as (stub, registry):
         mine = as_tenant(keys)
         for description in ("a", "b", "c"):
             spec = f"{HELPER}description: {description}\n"
@@ -119,8 +115,8 @@ async def test_delete(keys: Keys, tmp_path: Path) -> None:
         assert (await stub.ApplyAgent(pb.ApplyAgentRequest(spec=HELPER), **mine)).agent.version == 4
 
 
-async def test_an_own_agent_stands_before_a_shipped_one(keys: Keys, tmp_path: Path) -> None:
-    async with service(keys, tmp_path) as (stub, registry):
+async def test_an_own_agent_stands_before_a_shipped_one(keys: Keys, records_url: str) -> None:
+    async with service(keys, records_url) as (stub, registry):
         spec = "name: chat\nmodel: small\ndescription: Mine.\n"
         await stub.ApplyAgent(pb.ApplyAgentRequest(spec=spec), **as_tenant(keys))
         assert (await registry.find("acme", "chat")).description == "Mine."
@@ -142,8 +138,8 @@ BAD: list[tuple[pb.ApplyAgentRequest | pb.GetAgentRequest | pb.ListAgentsRequest
 
 
 @pytest.mark.parametrize(("request_", "reason", "words"), BAD)
-async def test_what_is_refused(keys: Keys, tmp_path: Path, request_: Any, reason: str, words: str) -> None:
-    async with service(keys, tmp_path) as (stub, _):
+async def test_what_is_refused(keys: Keys, records_url: str, request_: Any, reason: str, words: str) -> None:
+    async with service(keys, records_url) as (stub, _):
         method = getattr(stub, type(request_).__name__.removesuffix("Request"))
         _, got, message = await refused(method(request_, **as_tenant(keys)))
         assert got == reason

@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[3]
 class Replica:
     """An orchestrator in a process of its own."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._arguments = (f"sqlite:///{folder}/runs.db", str(folder / "public.pem"), name)
+    def __init__(self, folder: Path, database: str, name: str) -> None:
+        self._arguments = (database, str(folder / "public.pem"), name)
         self._process: asyncio.subprocess.Process | None = None
 
     @asynccontextmanager
@@ -82,10 +82,10 @@ def check(events: list[run_event_pb2.RunEvent]) -> None:
 
 
 @pytest.mark.parametrize("name", ["orchestrator-0", "orchestrator-1"], ids=["restarted", "replaced"])
-async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, name: str) -> None:
+async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, records_url: str, name: str) -> None:
     metadata = keys.metadata()
     runs: list[list[run_event_pb2.RunEvent]] = [[] for _ in range(4)]
-    first = Replica(folder, "orchestrator-0")
+    first = Replica(folder, records_url, "orchestrator-0")
     async with first.up() as stub:
         streams = [stub.Run(ask("count"), metadata=metadata) for _ in runs]
         reading = [asyncio.create_task(read(stream, events)) for stream, events in zip(streams, runs, strict=True)]
@@ -94,7 +94,7 @@ async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, name: str)
         await first.kill()
         await asyncio.gather(*reading)
     assert all(most <= len(events) < LAST for events in runs)
-    async with Replica(folder, name).up() as stub:
+    async with Replica(folder, records_url, name).up() as stub:
         for events in runs:
             request = pb.AttachRequest(run_id=events[0].run_id, after_sequence=len(events))
             async with asyncio.timeout(30):
@@ -102,10 +102,12 @@ async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, name: str)
             check(events)
 
 
-async def test_killed_while_it_waits_for_a_person_and_again_after_the_decision(keys: Keys, folder: Path) -> None:
+async def test_killed_while_it_waits_for_a_person_and_again_after_the_decision(
+    keys: Keys, folder: Path, records_url: str
+) -> None:
     metadata = keys.metadata()
     events: list[run_event_pb2.RunEvent] = []
-    replica = Replica(folder, "orchestrator-0")
+    replica = Replica(folder, records_url, "orchestrator-0")
     async with replica.up() as stub:
         await read(stub.Run(ask("may I?"), metadata=metadata), events, 2)
         await replica.kill()

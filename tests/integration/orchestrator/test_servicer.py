@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -36,6 +35,7 @@ from services.runtime.server import App
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, generic, serving, until
+from tests.fixtures.runs import opened_records
 
 pytestmark = pytest.mark.integration
 
@@ -85,8 +85,8 @@ def router(targets: dict[str, Any], seen: list[str]) -> App:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/runs.db"
+def database(records_url: str) -> str:
+    return records_url
 
 
 @asynccontextmanager
@@ -101,10 +101,8 @@ async def replicas(
         made = []
         for number, agent in enumerate(agents):
             name = f"orchestrator-{number}"
-            records = Records(database, name, 1000)
-            await asyncio.to_thread(records.open)
-            stack.callback(records.close)
-            executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.engine)))
+            records = await stack.enter_async_context(opened_records(database, name))
+            executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.database)))
             keeper = Keeper(executor, records, identify(keys.verifier), 30, 0.2, 2)
             stack.push_async_callback(keeper.aclose)
             stack.push_async_callback(executor.aclose)
@@ -337,7 +335,11 @@ async def test_list_runs_by_pages_newest_first(keys: Keys, database: str, size: 
         for _ in range(5):
             (first, *_), _ = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
             ids.append(first.run_id)
-        await until(lambda: len(replica.records.newest("acme", 10, None, Filter())) == 5)
+
+        async def all_are_stored() -> bool:
+            return len(await replica.records.newest("acme", 10, None, Filter())) == 5
+
+        await until(all_are_stored)
         found, token, pages = [], "", 0
         while pages == 0 or token:
             request = pb.ListRunsRequest(page_size=size, page_token=token)
@@ -366,7 +368,7 @@ async def test_malformed_requests(keys: Keys, database: str, method: str, reques
 
 @pytest.mark.parametrize("method", ["Attach", "Cancel", "GetRun"])
 @pytest.mark.parametrize(
-    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", new_id("orchestrator-0")]
+    "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", f"run_orchestrator-0_{0:032x}"]
 )
 async def test_unknown_runs(keys: Keys, database: str, method: str, run_id: str) -> None:
     request_ = getattr(pb, f"{method}Request")(run_id=run_id)

@@ -189,7 +189,7 @@ class TestTwoAtOnce:
                 return False
             return True
 
-        await until(free, 5)
+        await until(free, 60)
 
     async def test_other_collections_are_others(self, service: Served) -> None:
         first = Stream(service)
@@ -231,7 +231,7 @@ class TestTwoAtOnce:
                 return False
             return True
 
-        await until(expired, 5)
+        await until(expired, 60)
         await first.call.done_writing()
         assert await first.call.code() == grpc.StatusCode.ABORTED
         assert set(await documents(one)) == {"a.txt", "b.txt"}

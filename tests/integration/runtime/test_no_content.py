@@ -1,6 +1,5 @@
 """What is asked, answered and ingested is in no log line, whatever goes wrong with it."""
 
-import asyncio
 import json
 import logging
 import subprocess
@@ -32,6 +31,7 @@ from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, served
 from tests.fakes.serving import channel_for
+from tests.fixtures.runs import opened_records
 
 pytestmark = pytest.mark.integration
 
@@ -68,10 +68,13 @@ async def answers(stream: AsyncIterator[pb.RunResponse]) -> str:
     ids=["well", "broken", "refused"],
 )
 async def test_a_run(lines: list[str], tmp_path: Path, keys: Keys, error: Exception | None, told: str) -> None:
-    records = Records(f"sqlite:///{tmp_path}/runs.db", "orchestrator-0", 100)
-    await asyncio.to_thread(records.open)
     agent = FakeAgent([] if error else ANSWER, error=error)
-    executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.engine)))
+    async with opened_records(f"sqlite:///{tmp_path}/runs.db") as records:
+        assert await asked(records, agent, keys) == told
+
+
+async def asked(records: Records, agent: FakeAgent, keys: Keys) -> str:
+    executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.database)))
     keeper = Keeper(executor, records, identify(keys.verifier), 30, 0.2, 2)
     await keeper.open()
     peers = Peers(grpc.aio.insecure_channel("127.0.0.1:1"), "orchestrator-0")
@@ -79,10 +82,10 @@ async def test_a_run(lines: list[str], tmp_path: Path, keys: Keys, error: Except
     async with channel_for(servicer, verifier=keys.verifier) as channel:
         message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=SECRET)
         run = pb_grpc.OrchestratorServiceStub(channel).Run(pb.RunRequest(messages=[message]), metadata=keys.metadata())
-        assert await answers(run) == told
+        answer = await answers(run)
     await executor.aclose()
     await keeper.aclose()
-    records.close()
+    return answer
 
 
 async def test_documents_and_searches(lines: list[str], tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ async def test_draining_finishes_what_is_under_way_and_refuses_the_rest(number: 
         assert process.process.returncode is None
         assert await under_way.read() == b"done"
         assert await under_way.code() is grpc.StatusCode.OK
-        assert await asyncio.wait_for(process.process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.process.wait(), 60) == 0
         assert [line["message"] for line in process.lines][-2:] == ["resources closed", "stopped"]
 
 
@@ -97,7 +97,7 @@ async def test_what_does_not_finish_within_the_limit_is_cancelled() -> None:
         assert await under_way.read() == b"begun"
         process.stop()
         assert await under_way.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-        assert await asyncio.wait_for(process.process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.process.wait(), 60) == 0
         messages = [line["message"] for line in process.lines]
     assert messages.index("handler left") < messages.index("served") < messages.index("resources closed")
 

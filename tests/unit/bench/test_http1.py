@@ -1,6 +1,6 @@
 import pytest
 
-from bench.http1 import BadResponse, Response, ResponseReader, request
+from bench.load.http1 import BadResponse, Response, ResponseReader, request
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n"

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from bench.llm_engine import GIB, Engine
+from bench.llm.engine import GIB, Engine
 from services.models.llm.arguments import engine_arguments
 from services.models.settings import ModelsSettings
 

@@ -1,10 +1,10 @@
 import pytest
 
-from bench.goals import Goal
-from bench.llm_figures import FIRST, GAP_P99, RATE
-from bench.llm_goals import memory, paired, speed
-from bench.llm_memory import Held, StreamMemory
-from bench.statistics import Summary
+from bench.kit.goals import Goal
+from bench.kit.statistics import Summary, paired
+from bench.llm.figures import FIRST, GAP_P99, RATE
+from bench.llm.goals import memory, speed
+from bench.llm.memory import Held, StreamMemory
 
 
 def side(rate: float, first: float, gap: float) -> dict[str, Summary]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
 
-from bench.llm_steps import catalogue, shares
+from bench.llm.steps import catalogue, shares
 from services.orchestrator.generate import catalogue_file
 
 

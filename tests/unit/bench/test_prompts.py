@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from bench.prompts import body, prompts
+from bench.llm.prompts import body, prompts
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bench.sse import Events, is_error, text_size, usage_of
+from bench.load.sse import Events, is_error, text_size, usage_of
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])

@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from bench.errors import BenchError
-from bench.worker import Worker
+from bench.kit.errors import BenchError
+from bench.load.worker import Worker
 
 
 class Counter:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import xquad
-from bench.errors import BenchError
-from bench.passages import passages
+from bench.ingest.passages import passages
+from bench.kit.errors import BenchError
+from bench.xquad import corpus as xquad
 from services.retrieval.language.sentences import sentences
 
 

@@ -1,5 +1,8 @@
 """Events as bytes and back."""
 
+import threading
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,15 @@ from hypothesis import strategies as st
 from services.orchestrator import convert
 from services.orchestrator.conversation import Form, Message, ResponseFormat, Role
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import decode, decode_ask, encode, encode_ask
+from services.orchestrator.runs.codec import (
+    decode,
+    decode_all,
+    decode_ask,
+    decode_messages,
+    encode,
+    encode_ask,
+    encode_message,
+)
 from services.orchestrator.runs.events import (
     ApprovalDecided,
     ApprovalKind,
@@ -94,3 +105,16 @@ def test_an_ask_comes_back_as_it_was() -> None:
     form = ResponseFormat(Form.JSON_SCHEMA, "answer", {"type": "object"})
     asked = Ask(messages, "c", 1, 2, (Declaration("f", "d", {"type": "object"}),), response_format=form, session_id="s")
     assert decode_ask(encode_ask(asked)) == asked
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(3, False), (2000, True)])
+async def test_much_is_decoded_apart_from_the_loop(rows: int, apart: bool) -> None:
+    messages = [Message(Role.USER, f"question {number}") for number in range(rows)]
+    threads: set[int] = set()
+
+    def decoder(data: Sequence[bytes]) -> list[Message]:
+        threads.add(threading.get_ident())
+        return decode_messages(data)
+
+    assert await decode_all(decoder, [encode_message(message) for message in messages]) == messages
+    assert (threading.get_ident() not in threads) == apart

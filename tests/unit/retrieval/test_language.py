@@ -137,6 +137,6 @@ def test_sentences_leave_out_nothing_but_white_space(text: str) -> None:
 
 @pytest.mark.parametrize("unit", [".", "!”", "\n", " ", ".[1]", "a.", "\n ", "。”", "Dr. "])
 def test_sentences_of_a_hostile_text_take_linear_time(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     sentences(unit * 100_000)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2

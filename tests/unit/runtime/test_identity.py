@@ -69,7 +69,7 @@ def test_a_token_is_short_lived(keys: Keys) -> None:
         {"sub": None},
         {"nbf": int(time.time()) + 1_000_000},
     ],
-    ids=str,
+    ids=lambda changes: "-".join(map(str, changes)),
 )
 def test_wrong_claims_are_refused(keys: Keys, changes: dict[str, Any]) -> None:
     token = jwt.encode(claims(**changes), keys.key, algorithm="EdDSA")
@@ -121,7 +121,7 @@ async def test_a_remembered_token_expires_all_the_same(keys: Keys) -> None:
             return True
         return False
 
-    await until(refused, 3)
+    await until(refused, 60)
 
 
 def test_a_key_pair_is_made_once(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_allows(pattern: str, permission: str, allowed: bool) -> None:
         ({"models.call:*", "models.call:a"}, {"*"}, {"models.call:*"}),
         ({"*"}, set(), set()),
     ],
-    ids=str,
+    ids=lambda values: " ".join(sorted(values)) or "nothing",
 )
 def test_narrowed(patterns: set[str], scopes: set[str], both: set[str]) -> None:
     assert narrowed(patterns, scopes) == both

@@ -35,9 +35,9 @@ SMALL, LARGE = 2_000, 16_000
 
 
 def seconds(detector: Detector, text: str, final: bool) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     detector.scan(Window(text, final=final))
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -111,7 +111,7 @@ def test_a_hundred_thousand_terms_are_searched_in_linear_time() -> None:
     took = []
     for size in (20_000, 80_000):
         long = "".join(chance.choices([*han, " ", "a", "b"], k=size))
-        began = time.perf_counter()
+        began = time.thread_time()
         found(detector, long)
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
     assert took[1] < took[0] * 16

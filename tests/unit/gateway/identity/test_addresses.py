@@ -49,7 +49,7 @@ async def test_attempts_run_out_and_come_back() -> None:
             return False
         return True
 
-    await until(again, 2)
+    await until(again, 60)
 
 
 def test_what_succeeds_is_given_back() -> None:

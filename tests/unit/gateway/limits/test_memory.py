@@ -149,9 +149,9 @@ async def test_an_admission_is_cheap() -> None:
     who = Identity("acme", "user", frozenset({"*"}), key="key_1")
     fastest = float("inf")
     for _ in range(20):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         for _ in range(500):
             await limits.admit(who, "rag", 100, False)
-        fastest = min(fastest, (time.perf_counter() - begun) / 500)
+        fastest = min(fastest, (time.thread_time() - begun) / 500)
     assert fastest < 50e-6  # a few microseconds on a quiet machine
     print(f"{fastest * 1e6:.2f} µs for three rules")

@@ -45,7 +45,7 @@ async def test_the_queue_is_served_in_order_and_interactive_first() -> None:
     order = [first]
     for expected in (second, third, batch):
         await order[-1].leave()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await expected.inside.wait()
         assert one.running == 1
         order.append(expected)
@@ -108,7 +108,7 @@ async def test_who_gives_up_just_as_the_place_is_free_hands_it_on() -> None:
     first.go.set()
     await asyncio.sleep(0)  # the place is the second's now, who has not woken yet
     second.task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await third.inside.wait()
     await asyncio.gather(first.task, second.task, return_exceptions=True)
     assert (one.running, one.waiting) == (1, 0)

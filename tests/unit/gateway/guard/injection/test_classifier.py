@@ -26,7 +26,7 @@ class FakeModel:
         self.go.set()
 
     async def is_asked(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.asked:
                 await asyncio.sleep(0)
 

@@ -1,0 +1,1 @@
+"""Asks of the mesh, beside one process that does the same."""

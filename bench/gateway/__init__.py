@@ -1,0 +1,1 @@
+"""The gateway with its policy, beside other gateways."""

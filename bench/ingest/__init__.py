@@ -1,0 +1,1 @@
+"""Ingestion, beside one process."""

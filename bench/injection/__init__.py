@@ -1,0 +1,1 @@
+"""How well prompt injection is told from harmless texts."""

@@ -1,0 +1,1 @@
+"""What every benchmark shares: its command, its sides in turn, its goals, its report."""

@@ -1,0 +1,1 @@
+"""Streamed answers of a language model, beside vLLM's own server."""

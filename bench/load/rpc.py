@@ -1,0 +1,134 @@
+"""The mesh through its edge, with the gRPC stubs: what a native client does."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as run_service_pb
+from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from headworks.retrieval.v1 import collection_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+
+from bench.kit.errors import BenchError
+from bench.kit.mesh import Mesh
+
+CALL_SECONDS = 30.0
+INGEST_SECONDS = 600.0
+MAX_CHARS = 8000
+MAX_MESSAGE = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document to ingest."""
+
+    id: str
+    text: str
+    media_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run answered: its quotes in order; none where it declined."""
+
+    quotes: tuple[str, ...]
+    declined: bool
+
+
+class Client:
+    """The stubs, with the key."""
+
+    def __init__(self, channel: grpc.aio.Channel, key: str) -> None:
+        self._retrieval: Any = RetrievalServiceStub(channel)
+        self._orchestrator: Any = OrchestratorServiceStub(channel)
+        self._call: dict[str, Any] = {"metadata": (("authorization", f"Bearer {key}"),)}
+
+    async def create(self, collection: str, max_chars: int = MAX_CHARS) -> None:
+        """An empty collection with passages of at most `max_chars`."""
+        settings = collection_pb2.PassageSettings(max_chars=max_chars)
+        request = pb.CreateCollectionRequest(name=collection, passage_settings=settings)
+        await self._retrieval.CreateCollection(request, timeout=CALL_SECONDS, **self._call)
+
+    async def drop(self, collection: str) -> None:
+        request = pb.DeleteCollectionRequest(name=collection)
+        await self._retrieval.DeleteCollection(request, timeout=CALL_SECONDS, **self._call)
+
+    async def replace(self, collection: str, max_chars: int = MAX_CHARS) -> None:
+        """An empty collection, in the place of one of that name."""
+        try:
+            await self.drop(collection)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+        await self.create(collection, max_chars)
+
+    async def ingest(self, collection: str, documents: Iterable[Document]) -> pb.IngestSummary:
+        """How it ended. Raises BenchError where a document fails."""
+        call = self._retrieval.Ingest(_requests(collection, documents), timeout=INGEST_SECONDS, **self._call)
+        summary: pb.IngestSummary | None = None
+        async for response in call:
+            if response.result.outcome == pb.DocumentResult.OUTCOME_FAILED:
+                raise BenchError(f"{response.result.document_id} was not ingested: {response.result.error_message}")
+            if response.HasField("summary"):
+                summary = response.summary
+        if summary is None:
+            raise BenchError("an ingestion ended without its summary")
+        return summary
+
+    async def search(self, collection: str, query: str, mode: pb.SearchMode.ValueType, limit: int) -> Sequence[str]:
+        """The ids of the documents found, best first."""
+        request = pb.SearchRequest(collection=collection, query=query, mode=mode, limit=limit)
+        response = await self._retrieval.Search(request, timeout=CALL_SECONDS, **self._call)
+        return [hit.passage.document_id for hit in response.hits]
+
+    async def ask(self, collection: str, question: str, max_sentences: int) -> Run:
+        """One run to its end. Raises BenchError where it ends without an answer or a refusal."""
+        message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)
+        request = run_service_pb.RunRequest(messages=[message], collection=collection, max_sentences=max_sentences)
+        quotes: list[str] = []
+        reason = run_pb2.FINISH_REASON_UNSPECIFIED
+        async for response in self._orchestrator.Run(request, timeout=CALL_SECONDS, **self._call):
+            for event in response.events:
+                match event.WhichOneof("event"):
+                    case "citation":
+                        quotes.append(event.citation.citation.quote)
+                    case "finished":
+                        reason = event.finished.reason
+        if reason not in (run_pb2.FINISH_REASON_STOP, run_pb2.FINISH_REASON_NO_ANSWER):
+            raise BenchError(f"a run ended with {run_pb2.FinishReason.Name(reason)}: {question}")
+        return Run(tuple(quotes), reason == run_pb2.FINISH_REASON_NO_ANSWER)
+
+
+@asynccontextmanager
+async def client(mesh: Mesh) -> AsyncIterator[Client]:
+    """A client of the mesh. A call that fails raises BenchError."""
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE)]
+    try:
+        async with grpc.aio.insecure_channel(mesh.target, options=options) as channel:
+            yield Client(channel, mesh.key)
+    except grpc.aio.AioRpcError as error:
+        raise BenchError(f"a call of the mesh failed: {error.code().name}: {error.details()}") from error
+    except BaseExceptionGroup as group:
+        first = _first(group)
+        if isinstance(first, grpc.aio.AioRpcError):
+            raise BenchError(f"a call of the mesh failed: {first.code().name}: {first.details()}") from group
+        raise first from group
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _requests(collection: str, documents: Iterable[Document]) -> AsyncIterator[pb.IngestRequest]:
+    yield pb.IngestRequest(open=pb.IngestOpen(collection=collection))
+    for document in documents:
+        head = pb.IngestDocument(id=document.id, media_type=document.media_type)
+        yield pb.IngestRequest(document=head)
+        yield pb.IngestRequest(chunk=document.text.encode())
+        yield pb.IngestRequest(end=pb.IngestEnd())

@@ -1,0 +1,190 @@
+"""How good search and answers are on XQuAD, through the edge, beside each signal of the search alone."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+
+from bench.kit.command import Say, execute, parser, positive
+from bench.kit.errors import BenchError
+from bench.kit.goals import Bound, Goal
+from bench.kit.harness import Case, Figures, Results, Side, alternate
+from bench.kit.mesh import Mesh, running
+from bench.kit.report import Report
+from bench.load import rpc
+from bench.xquad import corpus as xquad
+from bench.xquad.corpus import Corpus, Paragraph, Question
+
+T = TypeVar("T")
+
+HYBRID, DENSE, LEXICAL = "hybrid", "dense only", "BM25 only"
+MODES = {HYBRID: pb.SEARCH_MODE_HYBRID, DENSE: pb.SEARCH_MODE_DENSE, LEXICAL: pb.SEARCH_MODE_LEXICAL}
+HIT1, HIT3 = "hit@1", "hit@3"
+FIRST, FIRST_TWO, DECLINED_ALL = "answer in first quote", "answer in first two", "declined"
+MISSING, THERE = "declined, article missing", "declined, article there"
+SEARCH, HALVES = "search and answers", "half of the articles"
+LANGUAGES = {"en": "English", "zh": "Chinese"}
+SENTENCES = 2
+EXAMPLES = """\
+  python -m bench.quality
+  python -m bench.quality --languages en --concurrency 4 --json quality.json
+  python -m bench.quality --mesh .headworks"""
+
+
+class Quality:
+    """Asks one language's questions of a mesh, so many at once."""
+
+    def __init__(self, mesh: Mesh, corpus: Corpus, concurrency: int) -> None:
+        self._mesh = mesh
+        self._corpus = corpus
+        self._concurrency = concurrency
+
+    def search(self, mode: pb.SearchMode.ValueType) -> Figures:
+        """Hits by one kind of search; with hybrid search, the answers of runs too."""
+        return asyncio.run(self._search(mode))
+
+    def halves(self) -> Figures:
+        """What is declined where half of the articles are there; each half in turn."""
+        return asyncio.run(self._halves())
+
+    async def _search(self, mode: pb.SearchMode.ValueType) -> Figures:
+        collection = f"bench-quality-{self._corpus.language}"
+        async with rpc.client(self._mesh) as client:
+            await fill(client, collection, self._corpus.paragraphs)
+            figures = await self._hits(client, collection, mode)
+            if mode == pb.SEARCH_MODE_HYBRID:
+                figures = {**figures, **await self._answers(client, collection)}
+            await client.drop(collection)
+        return figures
+
+    async def _hits(self, client: rpc.Client, collection: str, mode: pb.SearchMode.ValueType) -> dict[str, float]:
+        async def places(question: Question) -> tuple[bool, bool]:
+            found = await client.search(collection, question.text, mode, 3)
+            return question.paragraph.id in found[:1], question.paragraph.id in found
+
+        placed = await self._all(places)
+        return {HIT1: share([first for first, _ in placed]), HIT3: share([three for _, three in placed])}
+
+    async def _answers(self, client: rpc.Client, collection: str) -> dict[str, float]:
+        runs = await self._all(lambda question: client.ask(collection, question.text, SENTENCES))
+        asked = list(zip(self._corpus.questions, runs, strict=True))
+        return {
+            FIRST: share([holds(question, run, 1) for question, run in asked]),
+            FIRST_TWO: share([holds(question, run, SENTENCES) for question, run in asked]),
+            DECLINED_ALL: share([run.declined for run in runs]),
+        }
+
+    async def _halves(self) -> Figures:
+        missing: list[bool] = []
+        there: list[bool] = []
+        async with rpc.client(self._mesh) as client:
+            for half in (0, 1):
+                collection = f"bench-quality-{self._corpus.language}-{half}"
+                held = [paragraph for paragraph in self._corpus.paragraphs if paragraph.article % 2 == half]
+                await fill(client, collection, held)
+                runs = await self._all(partial(_ask, client, collection))
+                for question, run in zip(self._corpus.questions, runs, strict=True):
+                    (there if question.paragraph.article % 2 == half else missing).append(run.declined)
+                await client.drop(collection)
+        return {MISSING: share(missing), THERE: share(there)}
+
+    async def _all(self, ask: Callable[[Question], Awaitable[T]]) -> list[T]:
+        """Every question's result, in order."""
+        turn = asyncio.Semaphore(self._concurrency)
+
+        async def one(question: Question) -> T:
+            async with turn:
+                return await ask(question)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(question)) for question in self._corpus.questions]
+        return [task.result() for task in tasks]
+
+
+async def _ask(client: rpc.Client, collection: str, question: Question) -> rpc.Run:
+    return await client.ask(collection, question.text, SENTENCES)
+
+
+async def fill(client: rpc.Client, collection: str, paragraphs: Sequence[Paragraph]) -> None:
+    """One document and one passage a paragraph, and nothing else. Raises BenchError."""
+    await client.replace(collection)
+    summary = await client.ingest(collection, [rpc.Document(paragraph.id, paragraph.text) for paragraph in paragraphs])
+    if summary.passages != len(paragraphs):
+        raise BenchError(f"{len(paragraphs)} paragraphs became {summary.passages} passages")
+
+
+def holds(question: Question, run: rpc.Run, quotes: int) -> bool:
+    """Whether one of the first quotes holds a text that answers."""
+    return any(answer in quote for quote in run.quotes[:quotes] for answer in question.answers)
+
+
+def share(values: Sequence[bool]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def measure(options: argparse.Namespace, say: Say) -> Report:
+    """Start a mesh, ask it everything, stop it. Raises BenchError."""
+    corpora = [xquad.load(options.data, language) for language in options.languages]
+    with running(options.mesh, say) as mesh:
+        cases = [case for corpus in corpora for case in _cases(Quality(mesh, corpus, options.concurrency), corpus)]
+        results = alternate(cases, options.rounds, say)
+        restarts = dict(mesh.restarts)
+    return Report(
+        title="quality on XQuAD",
+        cases=cases,
+        results=results,
+        goals=_goals(results),
+        rounds=options.rounds,
+        notes=[
+            *(
+                f"{LANGUAGES[corpus.language]}: {len(corpus.paragraphs)} paragraphs, {len(corpus.questions)} questions."
+                for corpus in corpora
+            ),
+            *([f"restarted meanwhile: {restarts}"] if restarts else []),
+        ],
+        facts={
+            "corpora": {
+                corpus.language: {"paragraphs": len(corpus.paragraphs), "questions": len(corpus.questions)}
+                for corpus in corpora
+            },
+            "restarts": restarts,
+        },
+    )
+
+
+def _cases(quality: Quality, corpus: Corpus) -> list[Case]:
+    sides = [Side(name, partial(quality.search, mode), peer=name != HYBRID) for name, mode in MODES.items()]
+    language = LANGUAGES[corpus.language]
+    return [Case(f"{language}, {SEARCH}", sides), Case(f"{language}, {HALVES}", [Side(HYBRID, quality.halves)])]
+
+
+def _goals(results: Results) -> list[Goal]:
+    limits = (
+        ("en", SEARCH, HIT1, Bound.AT_LEAST, 0.94),
+        ("en", SEARCH, HIT3, Bound.AT_LEAST, 0.985),
+        ("en", SEARCH, FIRST, Bound.AT_LEAST, 0.78),
+        ("en", SEARCH, FIRST_TWO, Bound.AT_LEAST, 0.87),
+        ("zh", SEARCH, HIT1, Bound.AT_LEAST, 0.93),
+        ("en", HALVES, MISSING, Bound.AT_LEAST, 0.8),
+        ("en", HALVES, THERE, Bound.AT_MOST, 0.1),
+    )
+    return [
+        Goal(f"{LANGUAGES[language]}: {name}", results[case][HYBRID][name].median, bound, limit)
+        for language, kind, name, bound, limit in limits
+        if (case := f"{LANGUAGES[language]}, {kind}") in results
+    ]
+
+
+def _options() -> argparse.Namespace:
+    made = parser("quality", __doc__ or "", EXAMPLES, rounds=1)
+    made.add_argument("--languages", nargs="+", choices=list(LANGUAGES), default=list(LANGUAGES), help="en zh")
+    made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="questions asked at once (8)")
+    return made.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(execute(_options(), measure))

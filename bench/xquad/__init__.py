@@ -1,0 +1,1 @@
+"""XQuAD, as the benchmarks read it."""

@@ -1,1 +1,0 @@
-"""The gateway's database: one for all areas, each of which declares its own tables."""

@@ -1,0 +1,1 @@
+"""All tables of the gateway, and the migrations that make them."""

@@ -1,0 +1,18 @@
+"""Every table of the gateway, declared by its room, and the migrations that make them."""
+
+from pathlib import Path
+
+from gateway.audit import tables as audit
+from gateway.budgets import tables as budgets
+from gateway.guard import tables as guard
+from gateway.identity import tables as identity
+from gateway.limits import tables as limits
+from gateway.metadata import METADATA
+from gateway.privacy import tables as privacy
+from gateway.usage import tables as usage
+from services.runtime.records.schema import Schema, declare
+from services.runtime.records.tables import LEASES, REVISIONS
+
+ROOMS = (audit, budgets, guard, identity, limits, privacy, usage)
+declare(METADATA, LEASES, REVISIONS)
+SCHEMA = Schema("gateway", METADATA, Path(__file__).parent / "migrations" / "versions")

@@ -1,0 +1,1 @@
+"""All tables of the orchestrator, and the migrations that make them."""

@@ -1,0 +1,121 @@
+"""The one database of a service: SQLite in a file, or PostgreSQL."""
+
+import asyncio
+import copy
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.runtime.records.checkpoint import Checkpointer
+from services.runtime.records.engine import open_engines, parse, sqlite_file
+from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
+from services.runtime.records.kept import KeptConnection
+from services.runtime.records.many import Check, Step, execute_all, sqlite_transaction
+from services.runtime.records.migrate import migrate as bring_up_to_date
+from services.runtime.records.schema import Schema
+
+LOG = logging.getLogger(__name__)
+MIGRATION_SECONDS = 120.0
+Observer = Callable[[AsyncConnection], Awaitable[None]]
+
+
+class Database:
+    """Connections to the records. `timeout`: seconds that one transaction may take, waiting included.
+    `checkpoint_seconds`: how often SQLite's log is moved into the database."""
+
+    def __init__(self, url: str, schema: Schema, *, timeout: float = 5.0, checkpoint_seconds: float = 1.0) -> None:
+        self.schema = schema
+        self._url = parse(url)
+        self._timeout = timeout
+        self._checkpoint_seconds = checkpoint_seconds
+        self._engines = open_engines(self._url, timeout, f"headworks-{schema.service}")
+        self._kept = KeptConnection(self._engines.writing)
+        self._checkpointer: Checkpointer | None = None
+        self._gone: set[AsyncEngine] = set()
+        self._before_commit: Observer | None = None
+
+    def observed(self, before_commit: Observer) -> "Database":
+        """The same database for those whose every change `before_commit` adds to, in its transaction. Opened and closed
+        with this one."""
+        other = copy.copy(self)
+        other._before_commit = before_commit
+        return other
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._url.get_backend_name()
+
+    async def open(self, migrate: bool = True) -> None:
+        """Make the folder and bring the tables up to date. Raises RecordsUnavailable."""
+        path = sqlite_file(self._url)
+        if migrate:
+            async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
+                await bring_up_to_date(connection, self.schema)
+        if path is not None:
+            self._checkpointer = Checkpointer(path, self._checkpoint_seconds)
+            await self._checkpointer.open()
+
+    async def aclose(self) -> None:
+        if self._checkpointer is not None:
+            await self._checkpointer.aclose()
+            self._checkpointer = None
+        await self._kept.aclose()
+        for engine in {self._engines.reading, self._engines.writing}:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database and may not write. Raises RecordsUnavailable."""
+        async with self._transaction(self._engines.reading, self._timeout) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, undone by an error. On SQLite it is the only one that writes from its
+        beginning on. Raises RecordsUnavailable, after which what was written may still have been committed."""
+        async with self._transaction(self._engines.writing, self._timeout) as connection:
+            yield connection
+            if self._before_commit is not None:
+                await self._before_commit(connection)
+
+    async def execute(self, steps: Sequence[Step], check: Check) -> None:
+        """Execute statements in a transaction of their own, undone where `check` raises. Raises RecordsUnavailable."""
+        if self._before_commit is not None or self.dialect != "sqlite":
+            async with self.write() as connection:
+                check(await execute_all(connection, steps))
+            return
+        async with self._reached(self._engines.writing, self._timeout), self._kept.hold() as connection:
+            await sqlite_transaction(connection, steps, check)
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:
+        async with self._reached(engine, seconds):
+            if engine is self._engines.writing and self.dialect == "sqlite":
+                async with self._kept.hold() as connection, connection.begin():
+                    yield connection
+            else:
+                async with engine.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def _reached(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[None]:
+        try:
+            with translated():
+                async with asyncio.timeout(seconds):
+                    yield
+        except RecordsUnavailable as error:
+            self._note(engine, error)
+            raise
+        self._note(engine, None)
+
+    def _note(self, engine: AsyncEngine, error: RecordsUnavailable | None) -> None:
+        """Log when reading or writing ends and when it goes on, not every call between. A full disk can be read."""
+        if error is not None and engine not in self._gone:
+            self._gone.add(engine)
+            LOG.warning("the records cannot be reached", extra={"error": cause_of(error)})
+        elif error is None and engine in self._gone:
+            self._gone.discard(engine)
+            LOG.warning("the records can be reached again")

@@ -1,0 +1,101 @@
+"""Engines for SQLite and PostgreSQL, told apart by the URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+DRIVERS: Mapping[str, str] = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+PRIVATE = 0o700
+SQLITE_READERS = 4
+POSTGRES_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where is read and where is written; one and the same engine where the database sorts that out itself."""
+
+    reading: AsyncEngine
+    writing: AsyncEngine
+
+
+def parse(url: str) -> URL:
+    """The URL with the driver that is used here. Raises ValueError for a database that is not supported."""
+    parsed = make_url(url)
+    driver = DRIVERS.get(parsed.drivername.split("+")[0])
+    if driver is None:
+        raise ValueError(f"records are kept in sqlite or postgresql, not in {parsed.drivername!r}")
+    if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise ValueError("records in SQLite need a file: sqlite:///path/of/records.db")
+    if "sslmode" in parsed.query:  # the word of PostgreSQL's own library, which asyncpg calls ssl
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": parsed.query["sslmode"]})
+    return parsed.set(drivername=driver)
+
+
+def open_engines(url: URL, timeout: float, name: str = "headworks") -> Engines:
+    """Engines whose statements wait at most `timeout` seconds for a lock, a connection or an answer. `name`: what
+    PostgreSQL is to call the connections."""
+    return _sqlite(url, timeout) if url.get_backend_name() == "sqlite" else _postgres(url, timeout, name)
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of an SQLite database, its folder made for the owner alone; None for another database."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    path = Path(str(url.database))
+    path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    return path
+
+
+def _sqlite(url: URL, timeout: float) -> Engines:
+    """One writer, so that writers of this process queue up instead of asking again and again; readers never wait."""
+    reading = create_async_engine(url, pool_size=SQLITE_READERS, max_overflow=0, pool_timeout=timeout, **_LEAN)
+    writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=timeout, **_LEAN)
+    _prepare(reading, timeout, "BEGIN", "query_only=ON")
+    _prepare(writing, timeout, "BEGIN IMMEDIATE")
+    return Engines(reading, writing)
+
+
+def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> None:
+    # The log is moved into the database by the Checkpointer, not by whoever commits: that waits for the disk.
+    waits = f"busy_timeout={int(timeout * 1000)}"
+    pragmas = (waits, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0", *more)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: object, _: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # a DBAPI connection that begins nothing itself
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begun(connection: Connection) -> None:
+        # The driver has a thread: asked by itself it is one step there and back, where a cursor would be three.
+        connection.connection.run_async(lambda driver: driver.execute(begin))
+
+
+def _postgres(url: URL, timeout: float, name: str) -> Engines:
+    server = {"application_name": name, "lock_timeout": str(int(timeout * 1000)), "jit": "off"}
+    told = {"timeout": timeout, "command_timeout": timeout, "server_settings": server}
+    engine = create_async_engine(
+        url,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=timeout,
+        pool_pre_ping=True,
+        connect_args=told,
+        **_LEAN,
+    )
+    return Engines(engine, engine)
+
+
+# Statements with their parameters are content: they are kept out of errors and logs.
+_LEAN = {"hide_parameters": True}

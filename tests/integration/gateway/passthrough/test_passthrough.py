@@ -1,0 +1,460 @@
+"""Chat completions of an upstream, over real HTTP."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.passthrough.client import Client
+from gateway.passthrough.passthrough import Passthrough
+from gateway.passthrough.ports import Screen, Spent
+from gateway.passthrough.request import parse
+from gateway.passthrough.upstream import Upstream
+from services.runtime.errors import DomainError
+from tests.fakes import openai_upstream as fake
+from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
+from tests.unit.gateway.passthrough.fakes import FakeMeter, WordScreen, delta
+
+KEY = "sk-upstream-key"
+USAGE = fake.usage(prompt=11, completion=2, cached=3)
+WHOLE = {
+    "id": "c1",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "my secret is out"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 4},
+}
+
+
+class Side:
+    """The passthrough before an upstream."""
+
+    def __init__(self, through: Passthrough, upstream: FakeOpenAi) -> None:
+        self.through = through
+        self.upstream = upstream
+        self.meter = FakeMeter()
+
+    async def complete(self, screen: Screen | None = None, seconds: float = 20, **more: Any) -> Any:
+        asked = parse({"model": "small", "messages": [{"role": "user", "content": "why?"}], **more})
+        return json.loads(await self.through.complete(asked, self.meter, seconds, screen))
+
+    async def stream(self, screen: Screen | None = None, seconds: float = 20, usage: bool = False) -> list[Any]:
+        """The events, of which the last is the mark of the end."""
+        data = b"".join([part async for part in self.parts(screen, seconds, usage)])
+        *events, rest = data.split(b"\n\n")
+        assert (rest, events[-1]) == (b"", b"data: [DONE]")
+        return [json.loads(event.removeprefix(b"data: ")) for event in events[:-1]]
+
+    async def parts(
+        self, screen: Screen | None = None, seconds: float = 20, usage: bool = False
+    ) -> AsyncIterator[bytes]:
+        body = {"model": "small", "messages": [{"role": "user", "content": "why?"}], "stream": True}
+        asked = parse({**body, "stream_options": {"include_usage": usage}})
+        async with aclosing(self.through.stream(asked, self.meter, seconds, screen)) as parts:
+            async for part in parts:
+                yield part
+
+
+Make = Callable[..., Awaitable[Side]]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    async with AsyncExitStack() as stack:
+
+        async def made(*behaviours: Behaviour, **more: Any) -> Side:
+            upstream = await stack.enter_async_context(FakeOpenAi(*behaviours).serving())
+            headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+            url = f"{upstream.url}/chat/completions"
+            small = Upstream("small", url, "small-2026", headers, api_key_env="THE_KEY", **more)
+            client = Client(4)
+            await client.open()
+            stack.push_async_callback(client.aclose)
+            return Side(Passthrough({"small": small}, client), upstream)
+
+        yield made
+
+
+def whole(value: Any, **more: Any) -> Behaviour:
+    return fake.raw(json.dumps(value).encode(), kind="application/json", **more)
+
+
+def text(events: list[Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+
+
+def finish(events: list[Any]) -> list[str]:
+    reasons = [choice["finish_reason"] for event in events for choice in event["choices"]]
+    return [reason for reason in reasons if reason]
+
+
+def answers() -> float:
+    """How many answers of the upstream have begun."""
+    labels = {"model": "small"}
+    return REGISTRY.get_sample_value("headworks_gateway_upstream_first_byte_seconds_count", labels) or 0.0
+
+
+async def test_a_completion_is_passed_on_and_booked(make: Make) -> None:
+    side = await make(whole(WHOLE))
+    assert await side.complete(temperature=0.5) == WHOLE
+    assert side.meter.settled == [Spent(11, 4, 0, "stop")]
+    [exchange] = side.upstream.exchanges
+    assert exchange.headers["authorization"] == f"Bearer {KEY}"
+    assert (exchange.body["model"], exchange.body["temperature"]) == ("small-2026", 0.5)
+
+
+def sized(body: bytes, length: int) -> Behaviour:
+    """Answers with a content-length, and closes the connection where that is not what the body has."""
+
+    async def behave(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        await exchange._write(head.encode() + body)
+        if length != len(body):
+            exchange._writer.close()
+
+    return behave
+
+
+async def test_a_completion_may_tell_its_length(make: Make) -> None:
+    body = json.dumps(WHOLE).encode()
+    side = await make(sized(body, len(body)))
+    assert [await side.complete() for _ in range(2)] == [WHOLE, WHOLE]
+    assert side.upstream.connections == 1
+
+
+async def test_a_completion_is_screened(make: Make) -> None:
+    side = await make(whole(WHOLE))
+    [choice] = (await side.complete(WordScreen))["choices"]
+    assert choice["message"]["content"] == "my █ is out"
+
+
+async def test_a_completion_that_is_blocked_ends_where_it_was(make: Make) -> None:
+    message = {"role": "assistant", "content": "good evil", "tool_calls": [{"function": {"arguments": "x"}}]}
+    side = await make(whole({**WHOLE, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}))
+    [choice] = (await side.complete(WordScreen))["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "good "}
+    assert choice["finish_reason"] == side.meter.settled[0].finish_reason == "content_filter"
+
+
+async def test_tokens_that_nobody_tells_are_estimated(make: Make) -> None:
+    side = await make(whole({"choices": WHOLE["choices"]}))
+    await side.complete()
+    assert side.meter.settled == [Spent(5, 4, 0, "stop", estimated=True)]
+
+
+async def ends_late(exchange: Exchange) -> None:
+    """The body ends a little after the mark of the end."""
+    await exchange.head()
+    await exchange.send(fake.event(delta("stop", content="a")) + fake.event("[DONE]"))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    await exchange.end()
+
+
+@pytest.mark.parametrize("chunks", [fake.streams(delta(content="a"), delta("stop"), USAGE), ends_late])
+async def test_a_connection_serves_many_calls(make: Make, chunks: Behaviour) -> None:
+    side = await make(whole(WHOLE), chunks, whole(WHOLE), chunks)
+    for _ in range(2):
+        await side.complete()
+        await side.stream()
+    assert side.upstream.connections == 1
+
+
+async def test_a_stream_goes_through_byte_for_byte(make: Make) -> None:
+    sent = [
+        fake.event(delta(role="assistant", content="")),
+        fake.event(delta(content="a  b")),
+        fake.event(delta("stop")),
+    ]
+    side = await make(fake.raw(*sent, b": comment\n\n", fake.event(USAGE), fake.event("[DONE]")))
+    assert b"".join([part async for part in side.parts()]) == b"".join(sent) + b"data: [DONE]\n\n"
+    assert side.meter.settled == [Spent(11, 2, 3, "stop")]
+
+
+async def test_the_usage_goes_to_those_who_want_it(make: Make) -> None:
+    side = await make(fake.streams(delta(content="a"), delta("length"), USAGE))
+    events = await side.stream(usage=True)
+    assert (events[-1], finish(events)) == (USAGE, ["length"])
+    assert side.upstream.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_a_stream_does_not_wait_for_its_end(make: Make) -> None:
+    go_on = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(fake.event(delta(content="a")))
+        await go_on.wait()
+        await exchange.send(fake.event(delta("stop")) + fake.event("[DONE]"))
+        await exchange.end()
+
+    side = await make(behave)
+    parts = side.parts()
+    async with aclosing(parts):  # type: ignore[type-var]  # a generator behind its interface
+        assert b'"a"' in await anext(parts)
+        assert side.meter.settled == []
+        go_on.set()
+        assert (await anext(parts)).endswith(b"data: [DONE]\n\n")
+    assert len(side.meter.settled) == 1
+
+
+async def test_a_stream_is_screened(make: Make) -> None:
+    pieces = ["my sec", "ret is", " out", " now"]
+    side = await make(fake.streams(*(delta(content=piece) for piece in pieces), delta("stop"), USAGE))
+    events = await side.stream(WordScreen, usage=True)
+    assert (text(events), finish(events), events[-1]) == ("my █ is out now", ["stop"], USAGE)
+
+
+@pytest.mark.parametrize("pieces", [["good evil", " more"], ["good ev", "il"]])
+async def test_a_blocked_stream_ends_typed(make: Make, pieces: list[str]) -> None:
+    side = await make(fake.streams(*(delta(content=piece) for piece in pieces), delta("stop"), USAGE))
+    events = await side.stream(WordScreen, usage=True)
+    assert (text(events), finish(events)) == ("good ", ["content_filter"])
+    assert events[-1]["choices"] == []
+    spent = side.meter.settled[0]
+    assert (events[-1]["usage"]["completion_tokens"], spent.finish_reason) == (
+        spent.completion_tokens,
+        "content_filter",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "words", "reason"), [(0, "a b c ", "budget"), (2, "a b c d e ", "budget"), (9, "a b c d e f ", "stop")]
+)
+async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, reason: str) -> None:
+    """It overruns by one portion at the most."""
+    gate = asyncio.Semaphore(1)
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        for word in "abcdef":
+            await gate.acquire()
+            await exchange.send(fake.event(delta(content=f"{word} ")))
+        await exchange.send(fake.event(delta("stop")) + fake.event("[DONE]"))
+        await exchange.end()
+
+    side = await make(behave)
+    side.meter = FakeMeter(enough=2, more=more)
+    data = b""
+    async for part in side.parts(usage=True):
+        data += part
+        gate.release()
+    events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
+    assert (text(events), finish(events)) == (words, [reason])
+    assert side.meter.settled[0].finish_reason == reason
+
+
+async def test_a_caller_who_leaves_closes_the_upstream_at_once(make: Make) -> None:
+    gone = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(fake.event(delta(content="a")))
+        await exchange.gone()
+        gone.set()
+
+    side = await make(behave)
+    parts = side.parts()
+    await anext(parts)
+    await parts.aclose()  # type: ignore[attr-defined]  # likewise
+    async with asyncio.timeout(60):
+        await gone.wait()
+    assert [spent.finish_reason for spent in side.meter.settled] == ["cancelled"]
+
+
+async def test_a_caller_who_is_cancelled_is_booked(make: Make) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head(kind="application/json")
+        await exchange.gone()
+
+    side = await make(behave)
+    before = answers()
+    task = asyncio.create_task(side.complete())
+    async with asyncio.timeout(60):
+        while answers() == before:
+            await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [spent.finish_reason for spent in side.meter.settled] == ["cancelled"]
+
+
+FAILURES: list[tuple[Behaviour, str, float | None]] = [
+    (fake.fails(401, f"Incorrect API key provided: {KEY}"), "UPSTREAM_MISCONFIGURED", None),
+    (fake.fails(403), "UPSTREAM_MISCONFIGURED", None),
+    (fake.fails(404), "UPSTREAM_MISCONFIGURED", None),
+    (fake.fails(302, location="http://127.0.0.1:1/"), "UPSTREAM_MISCONFIGURED", None),
+    (fake.fails(429, retry_after="7"), "UPSTREAM_BUSY", 7),
+    (fake.fails(429), "UPSTREAM_BUSY", None),
+    (fake.fails(503, retry_after="nonsense"), "UPSTREAM_UNAVAILABLE", None),
+    (fake.fails(500), "UPSTREAM_UNAVAILABLE", None),
+    (fake.fails(400, f"bad temperature for {KEY}"), "UPSTREAM_REFUSED", None),
+    (fake.hangs_up, "UPSTREAM_UNAVAILABLE", None),
+]
+NO_ANSWERS: list[Behaviour] = [
+    fake.raw(b"<html>", kind="text/html"),
+    fake.raw(b"[]", kind="application/json"),
+    fake.raw(b'{"choices": []}', kind="application/json"),
+    fake.raw(b'{"choices": [1]}', kind="application/json"),
+    sized(b'{"choices": ', 99),
+]
+NO_STREAMS: list[Behaviour] = [
+    fake.raw(b"{}", kind="application/json"),
+    fake.raw(b"data: {\n\n"),
+    fake.raw(b"data: []\n\n"),
+    fake.streams(delta(content="a"), done=False),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("behaviour", "reason", "retry_after"), FAILURES)
+async def test_failures_are_ours_and_never_show_the_key(
+    make: Make,
+    caplog: pytest.LogCaptureFixture,
+    behaviour: Behaviour,
+    reason: str,
+    retry_after: float | None,
+    stream: bool,
+) -> None:
+    side = await make(behaviour)
+    with caplog.at_level(logging.DEBUG), pytest.raises(DomainError) as caught:
+        await (side.stream() if stream else side.complete())
+    assert (caught.value.reason, caught.value.retry_after) == (reason, retry_after)
+    assert KEY not in caught.value.message + str(caught.value.details) + str(
+        [record.__dict__ for record in caplog.records]
+    )
+    assert side.meter.settled == []
+    if reason == "UPSTREAM_MISCONFIGURED":
+        assert "hint" in caplog.records[-1].__dict__
+
+
+@pytest.mark.parametrize("behaviour", NO_ANSWERS)
+async def test_what_is_no_completion_is_an_error(make: Make, behaviour: Behaviour) -> None:
+    side = await make(behaviour)
+    with pytest.raises(DomainError) as caught:
+        await side.complete()
+    assert caught.value.reason == "UPSTREAM_BROKEN"
+    assert [spent.finish_reason for spent in side.meter.settled] == ["error"]
+
+
+@pytest.mark.parametrize("behaviour", NO_STREAMS)
+async def test_what_is_no_stream_is_an_error(make: Make, behaviour: Behaviour) -> None:
+    side = await make(behaviour)
+    with pytest.raises(DomainError) as caught:
+        await side.stream()
+    assert caught.value.reason == "UPSTREAM_BROKEN"
+
+
+async def test_an_error_within_a_stream_is_ours(make: Make) -> None:
+    error: dict[str, Any] = {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}
+    side = await make(fake.streams(delta(content="a"), error))
+    with pytest.raises(DomainError) as caught:
+        await side.stream()
+    assert caught.value.reason == "UPSTREAM_BUSY"
+    assert [spent.finish_reason for spent in side.meter.settled] == ["error"]
+
+
+async def test_what_came_before_an_error_goes_out_before_it(make: Make) -> None:
+    side = await make(fake.raw(fake.event(delta(content="a")) + fake.event({"error": {"message": "no more"}})))
+    parts = side.parts()
+    assert b'"a"' in await anext(parts)
+    with pytest.raises(DomainError) as caught:
+        await anext(parts)
+    assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
+async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> None:
+    side = await make(whole(WHOLE), fake.hangs_up, whole(WHOLE))
+    await side.complete()
+    assert await side.complete() == WHOLE
+    assert side.upstream.connections == 2
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("limits", "seconds", "reason"),
+    [
+        ({"timeout": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({"idle_seconds": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({}, 0.05, "DEADLINE_EXCEEDED"),
+    ],
+    ids=["too long", "silent", "the caller's"],
+)
+async def test_silence_has_an_end(
+    make: Make, stream: bool, limits: dict[str, float], seconds: float, reason: str
+) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.gone()
+
+    side = await make(behave, **limits)
+    with pytest.raises(DomainError) as caught:
+        await (side.stream(seconds=seconds) if stream else side.complete(seconds=seconds))
+    assert caught.value.reason == reason
+
+
+async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
+    side = await make(whole(WHOLE))
+    gone = Upstream("gone", "http://127.0.0.1:1/v1/chat/completions", "gone")
+    client = Client(1)
+    await client.open()
+    side.through = Passthrough({"small": gone}, client)
+    with pytest.raises(DomainError) as caught:
+        await side.complete()
+    await client.aclose()
+    assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
+async def test_models_are_listed(make: Make) -> None:
+    side = await make(whole(WHOLE), description="Small.", input_nanos=150_000_000, output_nanos=600_000_000)
+    assert (side.through.serves("small"), side.through.serves("large")) == (True, False)
+    [model] = side.through.models()
+    assert (model["id"], model["object"]) == ("small", "model")
+    assert model["headworks"] == {"kind": "upstream", "description": "Small.", "prices": {"input": 0.15, "output": 0.6}}
+
+
+WORDS = "word " * 300
+NUMBERS: list[Any] = [0, -7, "375", 2**62, 2**70, 1.5, True, [1], {}]
+LIES: list[Any] = [
+    None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
+    *({"prompt_tokens": one, "completion_tokens": one} for one in NUMBERS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", LIES, ids=repr)
+async def test_a_usage_that_cannot_be_is_estimated(make: Make, usage: Any) -> None:
+    whole = {**WHOLE, "choices": [{"index": 0, "message": {"content": WORDS}, "finish_reason": "stop"}], "usage": usage}
+    side = await make(
+        fake.raw(json.dumps(whole).encode(), kind="application/json"),
+        fake.streams(delta(content=WORDS), delta("stop"), {"choices": [], "usage": usage}),
+    )
+    await side.complete()
+    await side.stream()
+    assert [(one.completion_tokens, one.estimated) for one in side.meter.settled] == [(375, True)] * 2
+    assert all(0 < one.prompt_tokens < 50 and one.cached_tokens == 0 for one in side.meter.settled)
+
+
+async def test_a_usage_that_comes_first_does_not_stop_the_counting(make: Make) -> None:
+    """An upstream that says at once that nothing was used must not pass the budget by it."""
+    free = {"prompt_tokens": 0, "completion_tokens": 0}
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        for _ in range(3):
+            await exchange.send(fake.event({**delta(content=WORDS), "usage": free}))
+        await exchange.gone()
+
+    side = await make(behave)
+    side.meter.enough = 500
+    *_, end = await side.stream()
+    assert end["choices"][0]["finish_reason"] == "budget"
+    assert side.meter.settled[0].completion_tokens >= 750
+
+
+async def test_a_piece_of_the_key_is_not_told(make: Make) -> None:
+    side = await make(fake.fails(400, f"bad key {KEY[:13]} of {KEY}"))
+    with pytest.raises(DomainError) as caught:
+        await side.complete()
+    assert "bad key … of …" in caught.value.message

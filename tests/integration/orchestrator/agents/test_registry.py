@@ -1,0 +1,154 @@
+"""Finding agents: whose they are, which version, and whether they can run."""
+
+import asyncio
+import time
+
+import pytest
+
+from services.orchestrator.agents.bare import BareModel
+from services.orchestrator.agents.errors import ModelUnavailable
+from services.orchestrator.agents.registry import Registry
+from services.orchestrator.agents.service import AgentKeeper
+from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.work import Kit
+from services.orchestrator.generate.catalogue import Catalogue, Served
+from services.orchestrator.generate.entry import ALL, Engine, Entry
+from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
+from services.runtime.errors import ModelNotFound, Unavailable
+from services.runtime.records.database import Database
+from tests.fakes.agents import FakeRetriever
+from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
+from tests.fakes.serving import until
+
+MODEL = ScriptedGenerator(turns(says("hi")))
+
+
+def models() -> Catalogue:
+    extractive = Served(Entry("extractive", Engine.EXTRACTIVE), MODEL)
+    return Catalogue([Served(Entry("small", Engine.TRITON, capabilities=ALL), MODEL), extractive], "small")
+
+
+@pytest.fixture
+def store(records: Records) -> AgentStore:
+    return AgentStore(records.database)
+
+
+def registry(store: AgentStore, given: Catalogue | None = None, rag_model: str = "") -> Registry:
+    return Registry(store, Kit(given or models(), FakeRetriever()), rag_model)
+
+
+@pytest.mark.parametrize("name", ["rag", "chat", "analyst", "extractor", "rag@1"])
+async def test_shipped_agents(store: AgentStore, name: str) -> None:
+    found = await registry(store).find("acme", name)
+    assert (found.name, found.version) == (name.partition("@")[0], 1)
+
+
+async def test_a_bare_model(store: AgentStore) -> None:
+    found = await registry(store).find("acme", "small")
+    assert isinstance(found, BareModel)
+    assert found.version == 0
+
+
+@pytest.mark.parametrize("name", ["no", "rag@2", "rag@x", "rag@", "small@1", "small@0", "extractive", "", "@"])
+async def test_what_is_not_there(store: AgentStore, name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        await registry(store).find("acme", name)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("model: gone", "no model 'gone' is served; start the mesh with --llm"),
+        ("model: extractive", "only quotes from passages"),
+        ("model: weak\ntools: [calculator]", "cannot call tools"),
+    ],
+)
+async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> None:
+    weak = Served(Entry("weak", Engine.OPENAI), MODEL)
+    given = Catalogue([*(models().find(name) for name in ("small", "extractive")), weak])
+    found = registry(store, given)
+    kept, _ = await AgentKeeper(store, found).apply("acme", f"name: mine\n{spec}\n", dry_run=False)
+    assert words in kept.unavailable
+    with pytest.raises(ModelUnavailable) as caught:
+        await found.find("acme", "mine")
+    assert words in caught.value.message
+    assert "mine" not in [one.id for one in await found.models("acme")]
+
+
+async def test_without_a_language_model_there_is_rag(store: AgentStore) -> None:
+    extractive = Catalogue([Served(Entry("extractive", Engine.EXTRACTIVE), MODEL)])
+    found = registry(store, extractive)
+    assert [one.id for one in await found.models("acme")] == ["rag"]
+    with pytest.raises(ModelUnavailable, match="no language model is served"):
+        await found.find("acme", "chat")
+
+
+async def test_rag_may_ask_another_model(store: AgentStore) -> None:
+    found = registry(store, rag_model="small")
+    (rag,) = [one for one in await found.models("acme") if one.id == "rag"]
+    assert rag.capabilities == tuple(sorted(ALL))
+
+
+async def test_another_replicas_apply_is_seen_within_a_second(store: AgentStore) -> None:
+    mine, other = registry(store), registry(store)
+    await AgentKeeper(store, mine).apply("acme", "name: mine\nmodel: small\n", dry_run=False)
+    assert (await other.find("acme", "mine")).version == 1
+    await AgentKeeper(store, mine).apply("acme", "name: mine\nmodel: small\nprompt: Hi.\n", dry_run=False)
+    applied = time.monotonic()
+    assert (await mine.find("acme", "mine")).version == 2
+
+    async def seen() -> bool:
+        return (await other.find("acme", "mine")).version == 2
+
+    while not await seen():
+        assert time.monotonic() - applied < 1
+        await asyncio.sleep(0.02)
+
+
+async def test_many_who_ask_at_once_read_once(store: AgentStore) -> None:
+    reads = 0
+    latest = store.latest
+
+    async def count(tenant: str) -> dict[str, int]:
+        nonlocal reads
+        reads += 1
+        return await latest(tenant)
+
+    store.latest = count  # type: ignore[method-assign]
+    found = registry(store)
+    await asyncio.gather(*(found.find("acme", "small") for _ in range(100)))
+    assert reads == 1
+
+
+async def test_a_database_that_is_gone(store: AgentStore) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/records", SCHEMA, timeout=1)
+    gone = AgentStore(nowhere)
+    with pytest.raises(Unavailable):
+        await registry(gone).find("acme", "small")
+    found = registry(store)
+    await found.find("acme", "small")
+    found._store = gone
+    # What was known goes on being known.
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        assert (await found.find("acme", "small")).name == "small"
+    await nowhere.aclose()
+
+
+async def test_replicas_that_apply_at_once_number_their_versions(store: AgentStore) -> None:
+    async def add(number: int) -> int:
+        return (await store.apply("acme", "mine", f"spec {number}", f"digest {number}"))[0].version
+
+    versions = await asyncio.gather(*(add(number) for number in range(8)))
+    assert sorted(versions) == list(range(1, 9))
+
+
+async def test_a_task_that_looks_is_not_left_behind(store: AgentStore) -> None:
+    found = registry(store)
+    await found.find("acme", "small")
+    await until(lambda: all(names.refresh is None for names in found._names.values()))
+
+
+def test_the_catalogue_of_the_tests_is_one() -> None:
+    assert catalogue(("small", MODEL)).find("small").generator is MODEL

@@ -1,0 +1,67 @@
+"""Records in a database of the test's own, on either server, and executors over them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from services.orchestrator.runs.agent import Agent
+from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.fixed import FixedAgents
+from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
+from services.orchestrator.sessions.store import SessionStore
+from services.orchestrator.sessions.window import Sessions
+from services.runtime.records.schema import Schema
+from tests.fixtures.runs import opened_records
+
+OpenRecords = Callable[..., Awaitable[Records]]
+OpenExecutor = Callable[..., Awaitable[Executor]]
+
+
+@pytest.fixture
+def records_schema() -> Schema:
+    return SCHEMA
+
+
+@pytest.fixture
+async def open_records(records_url: str) -> AsyncIterator[OpenRecords]:
+    """Opens the records of a replica; all of them are in one database."""
+    async with AsyncExitStack() as stack:
+
+        async def make(replica: str = "orchestrator-0", retained: int = 1000, timeout: float = 5.0) -> Records:
+            return await stack.enter_async_context(opened_records(records_url, replica, retained, timeout))
+
+        yield make
+
+
+@pytest.fixture
+async def records(open_records: OpenRecords) -> Records:
+    return await open_records()
+
+
+@pytest.fixture
+async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor]:
+    """Opens a replica: its executor, kept alive among the others."""
+    opened: list[tuple[Executor, Keeper]] = []
+
+    async def make(
+        *agents: Agent,
+        replica: str = "orchestrator-0",
+        limit: int = 100,
+        beat: float = 0.05,
+        lease: float = 0.5,
+        timeout: float = 5.0,
+    ) -> Executor:
+        records = await open_records(replica, timeout=timeout)
+        executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.database)))
+        keeper = Keeper(executor, records, lambda token: lambda deadline: None, 30, beat, lease)
+        await keeper.open()
+        opened.append((executor, keeper))
+        return executor
+
+    yield make
+    for executor, keeper in opened:
+        await executor.aclose()
+        await keeper.aclose()

@@ -1,0 +1,87 @@
+"""Approvals: asked once, decided once, whoever is first; the waiting costs the run nothing."""
+
+import asyncio
+import time
+
+import pytest
+
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
+from services.orchestrator.runs.events import ApprovalDecided, FinishReason
+from services.orchestrator.runs.execution import Terms
+from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.run import State
+from tests.fakes.serving import until
+from tests.integration.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.test_takeover import ASK, Counting, over, start, texts
+
+
+async def test_the_first_of_many_decides(open_executor: OpenExecutor, records: Records) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await start(executor)
+    await until(lambda: run.approvals.pending)
+    decisions = [ApprovalDecided("a1", number % 2 == 0, f"person {number}") for number in range(5)]
+    results = await asyncio.gather(*(executor.decide(run, each) for each in decisions), return_exceptions=True)
+    assert results[0] == decisions[0]
+    for refused in results[1:]:
+        assert isinstance(refused, AlreadyDecided)
+        assert (refused.details["decided_by"], refused.details["approved"]) == ("person 0", "true")
+    assert texts(await over(records, run)) == "1234"
+
+
+async def test_what_is_not_to_be_decided(open_executor: OpenExecutor) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await start(executor)
+    await until(lambda: run.approvals.pending)
+    with pytest.raises(ApprovalNotFound):
+        await executor.decide(run, ApprovalDecided("other", True))
+    await executor.cancel(run)
+    assert run.info.pending == ()
+
+
+async def test_a_waiting_run_is_listed_as_one(open_executor: OpenExecutor, records: Records) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await start(executor)
+    await until(lambda: run.stored == 3)
+    (info,) = await records.newest("acme", 10, None, Filter(State.WAITING))
+    assert info.pending == ("a1",)
+    await executor.decide(run, ApprovalDecided("a1", True))
+    await over(records, run)
+    assert await records.newest("acme", 10, None, Filter(State.WAITING)) == []
+
+
+async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, records: Records) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await start(executor, seconds=0.4)
+    await until(lambda: run.approvals.pending)
+    await asyncio.sleep(0.6)  # longer than the run may take
+    await executor.decide(run, ApprovalDecided("a1", True))
+    assert texts(await over(records, run)) == "1234"
+
+
+async def test_without_a_decision_in_time_it_is_no(open_executor: OpenExecutor, records: Records) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await executor.start("acme", "rag", ASK, Terms(30, expires=time.time() + 0.2))
+    events = await over(records, run)
+    decision = next(event.body for event in events if isinstance(event.body, ApprovalDecided))
+    assert decision == ApprovalDecided("a1", approved=False)
+    assert (await records.get("acme", run.id)).finish_reason is FinishReason.REJECTED  # type: ignore[union-attr]
+
+
+async def test_a_caller_who_leaves_a_waiting_run_leaves_it_waiting(
+    open_executor: OpenExecutor, records: Records
+) -> None:
+    executor = await open_executor(Counting(approval=True))
+    run = await start(executor, detached=False)
+    await until(lambda: run.approvals.pending)
+    executor.left(run, 30)
+    await until(lambda: records.get("acme", run.id))
+    assert run.info.state is State.WAITING
+    await executor.decide(run, ApprovalDecided("a1", True))
+    assert texts(await over(records, run)) == "1234"
+
+
+async def test_waiting_runs_do_not_count_against_the_limit(open_executor: OpenExecutor) -> None:
+    executor = await open_executor(Counting(approval=True), limit=1)
+    for _ in range(3):
+        run = await start(executor)
+        await until(lambda run=run: run.approvals.pending)

@@ -1,0 +1,142 @@
+"""What is stored, and what happens when it cannot be."""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.orchestrator.runs import log as event_log
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.events import Body, Finished, FinishReason, TextDelta
+from services.orchestrator.runs.execution import AHEAD
+from services.orchestrator.runs.records import Records
+from services.runtime.records.errors import RecordsUnavailable
+from tests.fakes.agents import FakeAgent
+from tests.fakes.serving import until
+from tests.fixtures.processes import Postgres
+from tests.integration.orchestrator.conftest import OpenExecutor
+from tests.integration.orchestrator.test_takeover import over, start, texts
+
+
+@asynccontextmanager
+async def without_writes(url: str) -> AsyncIterator[None]:
+    """A database that can be read, in which events cannot be written: each try ends after the records' timeout."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
+        return
+    server = await asyncpg.connect(url)
+    async with server.transaction():
+        await server.execute("LOCK TABLE orchestrator_events IN EXCLUSIVE MODE")
+        yield
+    await server.close()
+
+
+async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records: Records) -> None:
+    says: list[Body | Outcome] = [*(TextDelta(str(number)) for number in range(50)), Outcome(FinishReason.STOP)]
+    executor = await open_executor(FakeAgent(says))
+    run = await start(executor)
+    seen = 0
+    async for batch in run.follow(0, executor.history):
+        seen = batch[-1].sequence
+        assert (await records.events(run.id))[-1].sequence >= seen
+    assert seen == 52
+
+
+async def test_a_short_outage_is_waited_out(
+    open_executor: OpenExecutor, records: Records, records_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = FakeAgent(hold=1)
+    executor = await open_executor(agent, beat=1000, timeout=0.2)
+    run = await start(executor)
+    await agent.held.wait()
+    await run.saved(2)
+    async with without_writes(records_url):
+        agent.release.set()
+        await until(lambda: "events not written" in caplog.text)
+        assert run.stored == 2
+        with pytest.raises(RecordsUnavailable):
+            await start(executor)
+    assert texts(await over(records, run)) == "one two"
+    await (await start(executor)).ended()
+
+
+async def test_a_long_outage_ends_runs_as_failed(
+    open_executor: OpenExecutor, records: Records, records_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "PATIENCE_SECONDS", 0.3)
+    agent = FakeAgent(hold=1)
+    executor = await open_executor(agent, beat=1000, timeout=0.2)
+    run = await start(executor)
+    await agent.held.wait()
+    await run.saved(2)
+    async with without_writes(records_url):
+        agent.release.set()
+        with pytest.raises(RecordsUnavailable):
+            await run.ended()
+        assert run.stored == 2
+    events = await over(records, run)
+    assert isinstance(events[-1].body, Finished)
+    info = await records.get("acme", run.id)
+    assert info is not None
+    assert info.finish_reason in (FinishReason.ERROR, FinishReason.STOP)
+
+
+async def test_a_run_does_not_outrun_its_record(open_executor: OpenExecutor, records_url: str) -> None:
+    class Endless(FakeAgent):
+        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+            while True:
+                yield TextDelta("a")
+                await asyncio.sleep(0)
+
+    executor = await open_executor(Endless(), beat=1000, timeout=0.2)
+    run = await start(executor)
+    async with without_writes(records_url):
+        await until(lambda: run.sequence - run.stored > AHEAD // 2)
+        await asyncio.sleep(0.3)
+        assert run.sequence - run.stored <= AHEAD + 1
+    await executor.cancel(run)
+
+
+async def test_what_cannot_be_written_ends_its_own_run_only(open_executor: OpenExecutor, records: Records) -> None:
+    bad = FakeAgent([TextDelta("fine"), TextDelta("\ud800"), TextDelta("more"), Outcome(FinishReason.STOP)])
+    executor = await open_executor(bad, FakeAgent(name="good"))
+    run = await start(executor)
+    events = await over(records, run)
+    assert texts(events) == "fine"
+    assert events[-1].body.reason is FinishReason.ERROR  # type: ignore[union-attr]
+
+
+async def test_what_was_seen_outlives_crashes_of_the_server(
+    open_executor: OpenExecutor, records: Records, records_url: str, request: pytest.FixtureRequest
+) -> None:
+    if records_url.startswith("sqlite"):
+        pytest.skip("it is killed with its replica")
+    server: Postgres = request.getfixturevalue("postgres_server")
+
+    class Counting(FakeAgent):
+        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+            for number in range(200):
+                yield TextDelta(f"{number} ")
+                await asyncio.sleep(0.005)
+            yield Outcome(FinishReason.STOP)
+
+    executor = await open_executor(Counting(), lease=1000, timeout=2)
+    runs = [await start(executor) for _ in range(20)]
+    await until(lambda: all(run.stored > 20 for run in runs))
+    await asyncio.to_thread(server.stop, signal.SIGKILL)
+    await asyncio.sleep(0.2)
+    seen = {run.id: run.stored for run in runs}
+    await asyncio.to_thread(server.start)
+    for run in runs:
+        await run.ended()
+        events = await over(records, run)
+        assert texts(events) == "".join(f"{number} " for number in range(200))
+        assert len(events) >= seen[run.id]
