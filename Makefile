@@ -17,7 +17,7 @@ WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest clean
+.PHONY: help setup llm demo up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -105,6 +105,9 @@ bench-ingest: setup ## ingestion, beside one process
 
 bench-llm: llm ## streamed answers of a language model, beside vLLM's own server
 	@$(BIN)/python -m bench.llm
+
+bench-settle: setup ## calls settled by two gateways on PostgreSQL, beside one
+	@$(BIN)/python -m bench.settle
 
 bench-quality: setup ## the quality table
 	@$(BIN)/python -m bench.quality

@@ -19,6 +19,7 @@ class Answer:
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
     finish_reason: str = ""
+    degraded: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
     timings_ms: Timings = field(default_factory=dict)
@@ -32,6 +33,8 @@ class Answer:
             case "text":
                 self.text += event.text.text
                 return event.text.text
+            case "passages":
+                self.degraded = self.degraded or event.passages.degraded
             case "citation":
                 self.citations.append(event.citation.citation)
             case "usage":
@@ -50,6 +53,7 @@ class Answer:
             "run_id": self.run_id,
             "answer": self.text,
             "finish_reason": self.finish_reason,
+            "degraded": self.degraded,
             "citations": [citation_json(citation) for citation in self.citations],
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
             "timings_ms": self.timings_ms,

@@ -33,6 +33,7 @@ def ask(
     from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
     from headworks.orchestrator.v1 import run_pb2
 
+    from cli import wording
     from cli.answers import gather, with_gateway
     from cli.client import calling, utf8
     from cli.find import find_edge
@@ -51,6 +52,8 @@ def ask(
         print_json(answer.as_json())
         return
     click.echo()
+    if answer.degraded:
+        click.echo(f"headworks: {wording.DEGRADED}", err=True)
     print_citations(answer.as_json()["citations"])
     print_timings(answer.timings_ms)
 

@@ -13,7 +13,7 @@ from cli.target import Target, on_mesh
 
 UNCHECKED = "give the gateway's public key with --public-key"
 UNSIGNED = "the gateway has signed no record since the first that was read"
-COLUMNS = ("sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
+COLUMNS = ("chain", "sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
 
 
 @click.group()
@@ -40,7 +40,7 @@ def wanted_options(verb: Any) -> Any:
 @wanted_options
 @on_mesh(60)
 def list_(most: int, on: Target, **given: Any) -> None:
-    """List records in their order.
+    """List records by time.
 
     \b
     Example:
@@ -60,22 +60,23 @@ def list_(most: int, on: Target, **given: Any) -> None:
 
 @audit.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--after", type=click.IntRange(0), default=0, help="From the signed checkpoint after this record.")
+@click.option("--after", type=click.IntRange(0), default=0, help="From the signed checkpoint at this record.")
+@click.option("--chain", type=click.IntRange(1), default=1, show_default=True, help="Which chain that record is in.")
 @click.option(
     "--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="PEM file of the gateway's public key, for FILE; by default the local mesh's.",
 )  # fmt: skip
 @on_mesh(600)
-def verify(file: Path | None, after: int, public_key: Path | None, on: Target) -> int:
-    """Find what was changed, removed, inserted or reordered: in the gateway's records, or in the export FILE, for which
-    no mesh is needed. Ends with 1 where something is wrong.
+def verify(file: Path | None, after: int, chain: int, public_key: Path | None, on: Target) -> int:
+    """Find what was changed, removed, inserted or reordered: in all chains of the gateway's records, or in the export
+    FILE, for which no mesh is needed. Ends with 1 where something is wrong.
 
     \b
     Examples:
       headworks audit verify
       headworks audit verify november.jsonl --public-key public.pem
     """
-    told = _verify_file(file, public_key or _own_key(on)) if file else _verify(after, on)
+    told = _verify_file(file, public_key or _own_key(on)) if file else _verify(after, chain, on)
     if told["signed"] is None:
         click.echo(f"headworks: no signature was checked: {UNCHECKED if file else UNSIGNED}", err=True)
     done(on, _said(told), **told)
@@ -101,11 +102,11 @@ def export(file: Path, content: bool, on: Target, **given: Any) -> None:
         write_pieces(client.admin.ExportAudit(request, **on.options(client)), out)
 
 
-def _verify(after: int, on: Target) -> dict[str, Any]:
+def _verify(after: int, chain: int, on: Target) -> dict[str, Any]:
     from headworks.gateway.v1 import admin_service_pb2 as pb
 
     with on.calling() as client:
-        return facts(client.admin.VerifyAudit(pb.VerifyAuditRequest(after=after), **on.options(client)))
+        return facts(client.admin.VerifyAudit(pb.VerifyAuditRequest(after=after, chain=chain), **on.options(client)))
 
 
 def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:
@@ -121,7 +122,9 @@ def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CliError(f"{file} cannot be checked: {error}") from None
     findings = [{**asdict(one), "fault": one.fault.value} for one in report.findings]
-    return {**asdict(report), "sound": report.sound, "findings": findings}
+    chains = [{"chain": chain, **asdict(one)} for chain, one in sorted(report.chains.items())]
+    whole = {"records": report.records, "first": report.first, "last": report.last, "sound": report.sound}
+    return {**asdict(report), **whole, "findings": findings, "chains": chains}
 
 
 def _own_key(on: Target) -> Path | None:
@@ -143,7 +146,13 @@ def _said(told: dict[str, Any]) -> str:
     lines = [f"{one['fault']}: {one['message']}" for one in told["findings"]]
     more = told["faults"] - len(lines)
     lines += [f"… and {more:,} more"] if more > 0 else []
-    span = f"{told['records']:,} records, {told['first']} to {told['last']}"
+    chains = told["chains"]
+    spans = [f"chain {one['chain']}: {one['records']:,} records, {one['first']} to {one['last']}" for one in chains]
+    if len(chains) > 1:
+        lines += spans
+        span = f"{told['records']:,} records in {len(chains)} chains"
+    else:
+        span = f"{told['records']:,} records, {told['first']} to {told['last']}"
     return "\n".join([*lines, f"{span}: {'sound' if told['sound'] else 'not sound'}"])
 
 

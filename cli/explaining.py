@@ -120,10 +120,11 @@ def _started(run_id: str, started: pb.RunStarted) -> str:
 
 def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:
     found = retrieved.passages
+    how = f" ({wording.DEGRADED})" if retrieved.degraded else ""
     if not found:
-        return "nothing was retrieved", ()
+        return f"nothing was retrieved{how}", ()
     details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in found)
-    return f"retrieved {len(found)} passage{'s' * (len(found) > 1)}, best first", tuple(details)
+    return f"retrieved {len(found)} passage{'s' * (len(found) > 1)}, best first{how}", tuple(details)
 
 
 def _call(requested: pb.ToolCallRequested, record: _Record) -> tuple[str, tuple[str, ...]]:

@@ -22,7 +22,8 @@ def line(event: pb.RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kin
             version = f" version {event.started.agent_version}" if event.started.agent_version else ""
             return kind, f"{event.run_id} of {event.started.model}{version}"
         case "passages":
-            return kind, ", ".join(one.title or one.document_id for one in event.passages.passages) or "none"
+            found = ", ".join(one.title or one.document_id for one in event.passages.passages) or "none"
+            return kind, f"{found} ({wording.DEGRADED})" if event.passages.degraded else found
         case "text":
             return kind, event.text.text
         case "citation":

@@ -34,6 +34,7 @@ def search(
     """
     from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
+    from cli import wording
     from cli.client import calling, utf8
     from cli.find import find_edge
     from cli.output import print_json
@@ -48,8 +49,11 @@ def search(
     timings = {timing.hop: round(timing.duration.ToTimedelta().total_seconds() * 1000, 2)
                for timing in response.timings}  # fmt: skip
     if as_json:
-        print_json({"query_script": response.query_script, "hits": hits, "timings_ms": timings})
+        said = {"query_script": response.query_script, "degraded": response.degraded}
+        print_json({**said, "hits": hits, "timings_ms": timings})
         return
+    if response.degraded:
+        click.echo(f"headworks: {wording.DEGRADED}", err=True)
     _show(hits, timings)
 
 

@@ -11,6 +11,7 @@ from cli.answers import word
 from cli.output import shorten
 
 LONG = 600
+DEGRADED = "degraded: the embedding model is gone, and the search went by words alone"
 STEPS = {
     pb.STEP_KIND_RETRIEVE: "searched",
     pb.STEP_KIND_GENERATE: "asked the model",

@@ -8,6 +8,8 @@ from headworks.gateway.v1 import (
     admin_service_pb2,
     guard_service_pb2,
     guard_service_pb2_grpc,
+    identity_service_pb2,
+    identity_service_pb2_grpc,
 )
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
@@ -25,6 +27,9 @@ from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate
+from gateway.identity.refresh_tokens import RefreshTokens
+from gateway.identity.refreshing import Tokens
+from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.openai.direct import Direct
 from gateway.passthrough import config
 from gateway.passthrough.client import Client
@@ -54,12 +59,13 @@ from services.runtime.triton import TritonClient
 
 ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
+IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (ADMIN, GUARD, *BEHIND, RETRIEVAL)
+SERVED = (ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 
 
 ENVOY = ("envoy",)
@@ -91,7 +97,8 @@ async def wire(settings: GatewaySettings) -> App:
 
 
 async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
-    signer = TokenSigner(settings.identity_private_key.read_bytes())
+    private_key = settings.identity_private_key.read_bytes()
+    signer = TokenSigner(private_key, settings.identity_seconds)
     address = partial(address_of, proxies=settings.trusted_proxies)
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
@@ -104,6 +111,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     )
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
+    tokens = Tokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
@@ -114,7 +122,7 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
     passthrough = await _open_passthrough(settings, resources)
     agents = Agents(orchestrator, settings.price_seconds)
-    gate = RunGate(orchestrator, policy, agents, followers, settings.run_identity_seconds)
+    gate = RunGate(orchestrator, policy, agents, followers, tokens, settings.run_identity_seconds)
     await records.changes.open()
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
@@ -129,10 +137,17 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
     def add(server: grpc.aio.Server) -> None:
         admin.add(server)
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
+        identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(IdentityServicer(tokens), server)
         server.add_generic_rpc_handlers((forward,))
 
-    authenticate = Authenticate(credentials, signer, settings.run_identity_seconds, settings.trusted_proxies)
-    around = layers(settings, audit, Callers(authenticate, Identify(signer.verifier())))
+    callers = Callers(
+        Authenticate(credentials, signer, settings.trusted_proxies),
+        {
+            f"/{GUARD.full_name}/": Identify(signer.verifier()),
+            f"/{IDENTITY.full_name}/": OrchestratorOnly(mutual_tls=settings.tls is not None),
+        },
+    )
+    around = layers(settings, audit, callers)
     access = AccessGate(SERVED)
     paths = [*openai.routes(), *transcoded([ADMIN], admin.add)]
     access.check(route.name for route in paths)
@@ -152,7 +167,12 @@ async def _wire(settings: GatewaySettings, resources: AsyncExitStack) -> App:
         layers=around,
         gate=access,
         beside=[http],
-        callers={"/": ENVOY, f"/{GUARD.full_name}/": ("orchestrator",)},
+        callers={
+            "/": ENVOY,
+            f"/{GUARD.full_name}/": ("orchestrator",),
+            f"/{IDENTITY.full_name}/": ("orchestrator",),
+        },
+        sockets=[settings.identity_socket] if settings.identity_socket else [],
     )
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from services.runtime.identity import LIFETIME, LONGEST
 from services.runtime.settings import ServerSettings
 
 
@@ -55,10 +56,23 @@ class GatewaySettings(ServerSettings):
     terms_dir: Path | None = Field(
         None, description="Folder of the lists of terms that guards may name: <name>.txt, one term a line."
     )
+    identity_seconds: float = Field(
+        LIFETIME,
+        ge=1,
+        le=LONGEST,
+        description="How long an identity token is good. Those of longer runs are renewed, and the key that a run was "
+        "started with is looked at then.",
+    )
     run_identity_seconds: float = Field(
         86_400,
         ge=120,
-        description="How long the identity token of a run is good; it waits no longer for an approval.",
+        description="How long after its start the identity token of a run is renewed; it waits no longer for an "
+        "approval.",
+    )
+    identity_socket: Path | None = Field(
+        None,
+        description="Unix socket at which the identity tokens of runs are renewed, where the mesh speaks without TLS: "
+        "only its own user can connect. With mutual TLS they are renewed at the gateway's port.",
     )
     identity_stale_seconds: float = Field(
         5,

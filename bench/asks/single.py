@@ -20,14 +20,15 @@ import numpy.typing as npt
 import qdrant_edge as edge
 
 from bench.kit.statistics import Latencies
-from services.models.extraction import Question, extract
-from services.models.settings import ModelsSettings
 from services.models.weights import minilm_folder
+from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.settings import OrchestratorSettings
 from services.retrieval.language.sentences import sentences
 from services.retrieval.language.words import passage_vector, query_vector
 from services.retrieval.model import Candidates, Signal
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import WEIGHTS
+from services.retrieval.search.sentences import cosines
 from services.runtime.language.script import script_of
 
 DENSE, LEXICAL = "dense", "lexical"
@@ -86,7 +87,7 @@ class Single:
         model_options = {"dtype": getattr(torch, dtype)}
         self._model: Any = SentenceTransformer(str(minilm_folder()), device="cpu", model_kwargs=model_options)
         self._folder = folder
-        self._threshold = ModelsSettings().answer_threshold
+        self._threshold = OrchestratorSettings().answer_threshold
         self._passages: dict[str, Passage] = {}
         self._shards = 0
         self._processor = 0.0
@@ -127,12 +128,11 @@ class Single:
         owners = [(passage, text) for passage in found for text in passage.sentences]
         if not owners:
             return []
-        answer = extract(
+        answer = choose(
             Question(
                 text=question,
-                vector=vector,
                 sentences=[text for _, text in owners],
-                sentence_vectors=np.concatenate([passage.vectors for passage in found]),
+                cosines=np.concatenate([cosines(passage.vectors, vector) for passage in found]).astype(np.float32),
                 passage=np.repeat(np.arange(len(found), dtype=np.int32), [len(passage.sentences) for passage in found]),
                 passage_scores=np.array([scores for _, *scores in ranked], dtype=np.float32),
                 max_sentences=SENTENCES,

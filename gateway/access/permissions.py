@@ -52,9 +52,13 @@ RETRIEVAL: Mapping[str, Needs] = {
 # Called from within the mesh only, under the token of the run that asks.
 GUARD: Mapping[str, Needs] = {"Screen": nothing}
 
+# Called by the orchestrator only: see gateway.identity.servicer.OrchestratorOnly.
+IDENTITY: Mapping[str, Needs] = {"RefreshIdentity": nothing}
+
 TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.gateway.v1.AdminService": ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
+    "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,

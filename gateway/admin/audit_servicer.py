@@ -1,6 +1,7 @@
 """The methods of the audit."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 from google.api.httpbody_pb2 import HttpBody
 from headworks.gateway.v1 import admin_service_pb2 as pb
@@ -10,6 +11,7 @@ from gateway.admin.asking import READ, caller, every_tenant, offset, tenant
 from gateway.admin.convert import page_size
 from gateway.admin.convert_amounts import span
 from gateway.admin.convert_audit import audit_record, report
+from gateway.audit.chain import FIRST_CHAIN
 from gateway.audit.export import Export
 from gateway.audit.store import AuditStore, Wanted
 from gateway.audit.verify import Verifier
@@ -18,6 +20,7 @@ from services.runtime.interceptors.pipeline import Context
 
 JSON_LINES = "application/jsonl"
 WITH_CONTENT = "admin.data:read"
+NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 
 class Audits:
@@ -30,15 +33,18 @@ class Audits:
         self, request: pb.ListAuditRecordsRequest, context: Context
     ) -> pb.ListAuditRecordsResponse:
         size = page_size(request.page_size)
-        found = await self._store.page(_wanted(request, offset(request.page_token)), size)
-        token = str(found[-1].sequence) if len(found) == size else ""
+        after = _places(request.page_token)
+        found = await self._store.page(_wanted(request, after), size)
+        after |= {one.chain: one.sequence for one in found}
+        token = _page_token(after) if len(found) == size else ""
         return pb.ListAuditRecordsResponse(records=map(audit_record, found), next_page_token=token)
 
     async def VerifyAudit(self, request: pb.VerifyAuditRequest, context: Context) -> pb.VerifyAuditResponse:
         every_tenant(READ)
-        if request.after < 0:
-            raise InvalidArgument("after must not be negative", field="after")
-        return report(await self._verifier.verify(request.after))
+        for field in ("after", "chain"):
+            if getattr(request, field) < 0:
+                raise InvalidArgument(f"{field} must not be negative", field=field)
+        return report(await self._verifier.verify(request.after, request.chain or FIRST_CHAIN))
 
     async def ExportAudit(self, request: pb.ExportAuditRequest, context: Context) -> AsyncIterator[HttpBody]:
         if request.content:
@@ -47,9 +53,21 @@ class Audits:
             yield HttpBody(content_type=JSON_LINES, data=line)
 
 
-def _wanted(request: pb.ListAuditRecordsRequest | pb.ExportAuditRequest, after: int = 0) -> Wanted:
+def _places(page_token: str) -> dict[int, int]:
+    """Where a page begins in each chain: 1.57-2.9, or 57 of the first alone. Raises InvalidArgument."""
+    places = [part.rpartition(".") for part in page_token.split("-") if page_token]
+    return {offset(chain) or FIRST_CHAIN: offset(sequence) for chain, _, sequence in places}
+
+
+def _page_token(places: Mapping[int, int]) -> str:
+    if list(places) == [FIRST_CHAIN]:
+        return str(places[FIRST_CHAIN])
+    return "-".join(f"{chain}.{sequence}" for chain, sequence in sorted(places.items()))
+
+
+def _wanted(request: pb.ListAuditRecordsRequest | pb.ExportAuditRequest, after: Mapping[int, int] = NOWHERE) -> Wanted:
     if request.every_tenant:
         every_tenant(READ)
     since, until = span(request)
     whose = "" if request.every_tenant else tenant(request.tenant, READ)
-    return Wanted(whose, request.subject, since, until, after)
+    return Wanted(whose, request.subject, since, until, dict(after))

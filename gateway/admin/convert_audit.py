@@ -15,6 +15,7 @@ def audit_record(one: Recorded) -> admin_pb2.AuditRecord:
         subject=actor.get("subject", ""),
         key=actor.get("key", ""),
         address=actor.get("address", ""),
+        chain=one.chain,
     )
 
 
@@ -29,7 +30,13 @@ def report(one: Report) -> admin_service_pb2.VerifyAuditResponse:
         signed=one.signed,
         faults=one.faults,
         findings=[
-            admin_pb2.AuditFault(fault=found.fault.value, sequence=found.sequence, message=found.message)
+            admin_pb2.AuditFault(
+                fault=found.fault.value, sequence=found.sequence, message=found.message, chain=found.chain
+            )
             for found in one.findings
+        ],
+        chains=[
+            admin_pb2.AuditChain(chain=number, records=chain.records, first=chain.first, last=chain.last)
+            for number, chain in sorted(one.chains.items())
         ],
     )

@@ -1,4 +1,4 @@
-"""The chain: canonical JSON, the hashes over it, and what refers to what can be erased. Pure."""
+"""A chain: canonical JSON, the hashes over it, and what refers to what can be erased. Pure."""
 
 import hashlib
 import secrets
@@ -10,7 +10,9 @@ from gateway.audit.entry import LONGEST_CONTENT, Actor, AuditEntry, Content
 from services.runtime.redaction import redact
 
 VERSION = 1
-# What the first record follows.
+# Its records do not name it: they may be from when there was no other.
+FIRST_CHAIN = 1
+# What the first record of a chain follows.
 GENESIS = "0" * 64
 MOST_DETAILS = 32
 LONGEST = 256
@@ -19,12 +21,13 @@ _OMITTED: tuple[object, ...] = ("", 0, (), {}, None)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A record in its place in the chain. `record` is canonical JSON."""
+    """A record in its place in a chain. `record` is canonical JSON."""
 
     sequence: int
     record: str
     previous: str
     hash: str
+    chain: int = FIRST_CHAIN
 
 
 def canonical(value: object) -> str:
@@ -40,14 +43,18 @@ def digest(previous: str, record: str) -> str:
     return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
 
 
-def link(previous: str, sequence: int, entry: AuditEntry, entry_id: str, actor_ref: str, content: str) -> Link:
-    """The next link. `content` is the hash of what was said, or empty."""
+def link(
+    chain: int, previous: str, sequence: int, entry: AuditEntry, entry_id: str, actor_ref: str, content: str
+) -> Link:
+    """The next link of a chain. `content` is the hash of what was said, or empty."""
     fields = _fields(entry)
     fields |= {"actor": actor_ref, "id": entry_id, "sequence": sequence, "v": VERSION}
     if content:
         fields["content"] = content
+    if chain != FIRST_CHAIN:
+        fields["chain"] = chain
     record = canonical(fields)
-    return Link(sequence, record, previous, digest(previous, record))
+    return Link(sequence, record, previous, digest(previous, record), chain)
 
 
 def _fields(entry: AuditEntry) -> dict[str, object]:

@@ -1,39 +1,74 @@
-"""Signed checkpoints: the chain up to one cannot be rewritten or cut short, even by who may write to the database."""
+"""Signed checkpoints over the ends of all chains: up to one, no chain can be rewritten, cut short or removed, even by
+who may write to the database."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+import orjson
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.seal import CHECKPOINT, UNSPECIFIED, Seal, SealCheck, checkpoint_text
+from gateway.audit.chain import FIRST_CHAIN, canonical
+from gateway.audit.seal import CHECKPOINT, ONE_CHAIN, UNSPECIFIED, Seal, SealCheck, checkpoint_text, one_chain_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import upsert
 
 log = logging.getLogger(__name__)
 
+PAGE = 500
+
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The chain's record number `sequence` had this hash. `time`: seconds since the epoch."""
+class Head:
+    """The last record of a chain; 0 where it has none yet."""
 
     sequence: int
     hash: str
+
+
+Heads = Mapping[int, Head]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The chains ended so. `heads` is the canonical JSON that is signed. `time`: seconds since the epoch."""
+
+    number: int
+    heads: str
     time: float
     signature: str
 
+    @classmethod
+    def of(cls, row: "Row[Any]") -> "Checkpoint":
+        return cls(row.number, row.heads, row.time, row.signature)
+
+    @property
+    def ends(self) -> Heads:
+        """By chain; none where what is stored is no such JSON, which nobody signed."""
+        try:
+            return {int(chain): Head(int(end[0]), str(end[1])) for chain, end in orjson.loads(self.heads).items()}
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return {}
+
     def good(self, check: SealCheck) -> bool:
-        return self._signed(check, CHECKPOINT) or self.unspecified(check)
+        told = checkpoint_text(self.number, self.time, self.heads)
+        return check.good(CHECKPOINT, told, self.signature) or self._one_chain(check, ONE_CHAIN, UNSPECIFIED)
 
     def unspecified(self, check: SealCheck) -> bool:
         """Whether it is from before signatures stated their purpose."""
-        return self._signed(check, UNSPECIFIED)
+        return self._one_chain(check, UNSPECIFIED)
 
-    def _signed(self, check: SealCheck, purpose: str) -> bool:
-        return check.good(purpose, checkpoint_text(self.sequence, self.hash, self.time), self.signature)
+    def _one_chain(self, check: SealCheck, *purposes: str) -> bool:
+        """Whether it is from when there was one chain."""
+        ends = self.ends
+        if list(ends) != [FIRST_CHAIN]:
+            return False
+        told = one_chain_text(ends[FIRST_CHAIN].sequence, ends[FIRST_CHAIN].hash, self.time)
+        return any(check.good(purpose, told, self.signature) for purpose in purposes)
 
 
 class Checkpoints:
@@ -42,29 +77,56 @@ class Checkpoints:
         self.seal = seal
 
     async def write(self) -> Checkpoint | None:
-        """Sign the chain's present end, unless that is done; None where it is. It is logged too, so that whoever keeps
-        the logs elsewhere can tell a chain that was cut short together with its checkpoints."""
-        async with self._database.read() as connection:
-            head = (await connection.execute(select(HEAD.c.sequence, HEAD.c.hash))).one_or_none()
-        if head is None or head.sequence == 0:
-            return None
+        """Sign the present ends of all chains, unless that is done; None where it is. It is logged too, so that whoever
+        keeps the logs elsewhere can tell a chain that was cut short or removed together with its checkpoints."""
         async with self._database.write() as connection:
-            made = await self.sign(connection, head.sequence, head.hash)
+            made = await self.sign(connection)
         if made is not None:
-            log.info("audit checkpoint", extra={"sequence": made.sequence, "hash": made.hash})
+            log.info("audit checkpoint", extra={"number": made.number, "heads": made.heads})
         return made
 
-    async def sign(self, connection: AsyncConnection, sequence: int, hash_: str) -> Checkpoint | None:
-        """Sign that the record `sequence` has this hash; None where it was signed before."""
-        now = time.time()
-        made = Checkpoint(sequence, hash_, now, self.seal.sign(CHECKPOINT, checkpoint_text(sequence, hash_, now)))
-        once = upsert(connection.dialect.name, CHECKPOINTS)
-        row = {"sequence": sequence, "hash": hash_, "time": now, "signature": made.signature}
-        result = await connection.execute(once.values(row).on_conflict_do_nothing())
-        return made if result.rowcount == 1 else None
+    async def sign(self, connection: AsyncConnection) -> Checkpoint | None:
+        """The same, in a transaction."""
+        ends = await heads(connection)
+        if not any(end.sequence for end in ends.values()):
+            return None
+        latest = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number.desc()).limit(1)
+        row = (await connection.execute(latest)).one_or_none()
+        last = Checkpoint.of(row) if row is not None else None
+        if last is not None and last.ends == ends and last.good(self.seal.check):
+            return None
+        number, now, told = last.number + 1 if last is not None else 1, time.time(), heads_json(ends)
+        signature = self.seal.sign(CHECKPOINT, checkpoint_text(number, now, told))
+        values = {"number": number, "heads": told, "time": now, "signature": signature}
+        once = upsert(connection.dialect.name, CHECKPOINTS).values(values).on_conflict_do_nothing()
+        made = Checkpoint(number, told, now, signature)
+        return made if (await connection.execute(once)).rowcount == 1 else None  # another replica was quicker
 
 
-async def checkpoints(connection: AsyncConnection, first: int, last: int) -> Sequence[Checkpoint]:
-    """The checkpoints of the records from `first` to `last`, in order."""
-    query = select(CHECKPOINTS).where(CHECKPOINTS.c.sequence.between(first, last)).order_by(CHECKPOINTS.c.sequence)
-    return [Checkpoint(row.sequence, row.hash, row.time, row.signature) for row in await connection.execute(query)]
+async def heads(connection: AsyncConnection) -> Heads:
+    """The end of each chain."""
+    rows = await connection.execute(select(HEAD.c.id, HEAD.c.sequence, HEAD.c.hash))
+    return {row.id: Head(row.sequence, row.hash) for row in rows}
+
+
+def heads_json(ends: Heads) -> str:
+    return canonical({str(chain): [end.sequence, end.hash] for chain, end in ends.items()})
+
+
+async def each_checkpoint(database: Database) -> AsyncIterator[Checkpoint]:
+    """All of them, oldest first, read a page at a time. Raises RecordsUnavailable."""
+    last = 0
+    while True:
+        async with database.read() as connection:
+            page = await checkpoints(connection, last)
+        for one in page:
+            yield one
+        if len(page) < PAGE:
+            return
+        last = page[-1].number
+
+
+async def checkpoints(connection: AsyncConnection, after: int = 0) -> list[Checkpoint]:
+    """The oldest after the number `after`, PAGE at most."""
+    query = select(CHECKPOINTS).where(CHECKPOINTS.c.number > after).order_by(CHECKPOINTS.c.number).limit(PAGE)
+    return [Checkpoint.of(row) for row in await connection.execute(query)]

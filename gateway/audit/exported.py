@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.audit.chain import Link, actor_ref, canonical, content_hash
+from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, canonical, content_hash
 from gateway.audit.entry import Actor
 from gateway.audit.seal import EXPORT, SealCheck
 from gateway.audit.walk import Fault, Report, Walker, missing
@@ -25,7 +25,7 @@ class _Reading:
         self._check = check
         self._report = Report()
         self._whole = hashlib.sha256()
-        self._walker: Walker | None = None
+        self._walkers: dict[int, Walker] = {}
         self._number = 0
         self._end: dict[str, Any] | None = None
 
@@ -38,7 +38,7 @@ class _Reading:
             if "end" in told:
                 self._read_end(told)
                 return
-            link = Link(int(told["sequence"]), canonical(told["record"]), str(told["previous"]), str(told["hash"]))
+            link = _link(told)
             number = int(told["number"])
         except (ValueError, KeyError, TypeError):
             self._number += 1
@@ -53,22 +53,28 @@ class _Reading:
         """Lines count from 1 without a gap, whatever was filtered out."""
         if number > self._number + 1:
             lines = number - self._number - 1
-            self._report.add(Fault.REMOVED, link.sequence, f"{lines} lines were removed before record {link.sequence}")
+            why = f"{lines} lines were removed before record {link.sequence}"
+            self._report.add(Fault.REMOVED, link.sequence, why, link.chain)
         elif number <= self._number:
-            self._report.add(Fault.REORDERED, link.sequence, f"record {link.sequence} is not in its place")
+            why = f"record {link.sequence} is not in its place"
+            self._report.add(Fault.REORDERED, link.sequence, why, link.chain)
         self._number = max(number, self._number)
-        if self._walker is None:
-            self._walker = Walker(self._report, link.sequence - 1, link.previous, gaps=True)  # one tenant's has gaps
-        self._walker.see(link)
+        walker = self._walkers.get(link.chain)
+        if walker is None:  # one tenant's has gaps
+            walker = Walker(self._report, link.chain, link.sequence - 1, link.previous, gaps=True)
+            self._walkers[link.chain] = walker
+        walker.see(link)
 
     def _refers(self, told: dict[str, Any], link: Link) -> None:
         actor, content, record = told.get("actor"), told.get("content"), told["record"]
         if actor is None:
             self._report.erased_actors += 1
         elif _ref(actor) != record.get("actor"):
-            self._report.add(Fault.CHANGED, link.sequence, f"who did what record {link.sequence} tells was changed")
+            why = f"who did what record {link.sequence} tells was changed"
+            self._report.add(Fault.CHANGED, link.sequence, why, link.chain)
         if content is not None and _content(content) != record.get("content"):
-            self._report.add(Fault.CHANGED, link.sequence, f"the content of record {link.sequence} was changed")
+            why = f"the content of record {link.sequence} was changed"
+            self._report.add(Fault.CHANGED, link.sequence, why, link.chain)
 
     def _read_end(self, told: dict[str, Any]) -> None:
         self._end = dict(orjson.loads(told["end"]))
@@ -83,13 +89,19 @@ class _Reading:
             report.add(Fault.REMOVED, 0, "the last line is missing: the export was cut short")
             return report
         if not any(end["filter"].values()):
-            for first, last in self._walker.skipped if self._walker else ():
-                report.add(Fault.REMOVED, first, missing(first, last))
+            for walker in self._walkers.values():
+                for first, last in walker.skipped:
+                    walker.add(Fault.REMOVED, first, missing(first, last))
         if self._number < end["count"]:
             report.add(Fault.REMOVED, 0, f"{end['count'] - self._number} lines were removed at the end")
         elif report.sound and self._whole.hexdigest() != end["digest"]:
             report.add(Fault.CHANGED, 0, "lines were changed together with their hashes")
         return report
+
+
+def _link(told: dict[str, Any]) -> Link:
+    chain = int(told.get("chain", FIRST_CHAIN))
+    return Link(int(told["sequence"]), canonical(told["record"]), str(told["previous"]), str(told["hash"]), chain)
 
 
 def _ref(actor: Any) -> str | None:

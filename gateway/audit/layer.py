@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
+from gateway.usage.record import Usage
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.interceptors.chain import Serve, T
@@ -16,6 +19,7 @@ from services.runtime.records.writer import Put
 
 log = logging.getLogger(__name__)
 
+ABANDON = "call.abandon"
 WAIT_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 _REFUSED = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
@@ -55,6 +59,10 @@ class Audit:
     def put(self, entry: AuditEntry) -> Put:
         """The entry, to be written together with what it tells of; say afterwards whether it was."""
         return self._audit.put(entry)
+
+    async def abandoned(self, connection: AsyncConnection, calls: Sequence[Usage]) -> None:
+        """Record calls whose gateway has died, in the transaction that makes usage of them."""
+        await self._audit.append(connection, [abandoned_entry(call) for call in calls])
 
     def missed(self) -> None:
         """A call could not be recorded."""
@@ -96,6 +104,15 @@ def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
         **noted,
     }
     return AuditEntry(**{**told, **fields})
+
+
+def abandoned_entry(call: Usage) -> AuditEntry:
+    """What is known of a call whose gateway has died; what it did may never be."""
+    return AuditEntry(
+        ABANDON, Decision.FAILED, Actor(call.tenant, call.subject, call.key), project=call.project,
+        reason=call.finish_reason, model=call.model, agent_version=call.agent_version, run_id=call.run_id,
+        prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens, cost_nanos=call.cost_nanos,
+    )  # fmt: skip
 
 
 def _decision(call: Call) -> Decision:

@@ -12,20 +12,24 @@ from gateway.audit.attempts import Attempts
 from gateway.audit.beginning import adopt
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.entry import AuditEntry
-from gateway.audit.sink import AuditSink, make_head
+from gateway.audit.sink import AuditSink
+from gateway.metadata import new_id
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Put, Writer
 
 log = logging.getLogger(__name__)
+# After so long a chain that was begun is signed for.
+SOON_SECONDS = 1.0
 # The kind of change by which every replica forgets erased actors.
 ACTORS_CHANGED = "audit_actors"
 
 
 class AuditLog:
-    """Records entries through the shared writer. Every `attempt_seconds` it tells of refused attempts, and every
-    `checkpoint_seconds` it signs the chain's end; 0 signs nothing."""
+    """Records entries through the shared writer. Every `attempt_seconds` it tells of refused attempts. It signs the
+    chains' ends every `checkpoint_seconds` and when it has begun a chain; 0 signs nothing. `replica` is the name of
+    this process, which others may have too."""
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class AuditLog:
         writer: Writer,
         changes: Changes,
         checkpoints: Checkpoints,
+        replica: str = "gateway",
         *,
         attempt_seconds: float = 60.0,
         checkpoint_seconds: float = 300.0,
@@ -41,28 +46,34 @@ class AuditLog:
         self._checkpoints = checkpoints
         self._writer = writer
         self._actors = Actors()
-        self._sink = AuditSink(self._actors)
+        self._sink = AuditSink(self._actors, new_id(replica[:128]))
         self._attempts = Attempts()
-        self._work = ((attempt_seconds, self._tell_attempts), (checkpoint_seconds, checkpoints.write))
+        self._attempt_seconds = attempt_seconds
+        self._checkpoint_seconds = checkpoint_seconds
         self._tasks: list[asyncio.Task[None]] = []
         changes.follow(ACTORS_CHANGED, self._actors.forget)
 
     async def open(self) -> None:
         """After the database and the writer. Raises RecordsUnavailable."""
         async with self._database.write() as connection:
-            await make_head(connection)
             await adopt(connection, self._checkpoints.seal, self._sink)
-        for seconds, work in self._work:
+        never = asyncio.Event()
+        for seconds, work, sooner in (
+            (self._attempt_seconds, self._tell_attempts, never),
+            (self._checkpoint_seconds, self._checkpoints.write, self._sink.began),
+        ):
             if seconds:
-                self._tasks.append(asyncio.create_task(self._every(seconds, work), name="audit"))
+                self._tasks.append(asyncio.create_task(self._every(seconds, work, sooner), name="audit"))
 
     async def aclose(self) -> None:
-        """Before the writer. What was attempted lately is told."""
+        """Before the writer. What was attempted lately is told, and the chain left to others."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(RecordsUnavailable):
             await self._tell_attempts()
+            async with self._database.write() as connection:
+                await self._sink.release(connection)
 
     def put(self, entry: AuditEntry) -> Put:
         """The entry for Writer.put_together, with what has to be committed with it."""
@@ -84,9 +95,12 @@ class AuditLog:
         entries = list(self._attempts.take())
         await asyncio.gather(*(self.record(entry) for entry in entries))
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], sooner: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(sooner.wait(), seconds)
+                await asyncio.sleep(SOON_SECONDS)  # until what was begun is committed
+            sooner.clear()
             try:
                 await work()
             except RecordsUnavailable:

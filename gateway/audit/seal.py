@@ -7,8 +7,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from gateway.audit.chain import FIRST_CHAIN
+
 # No token begins like this: one signature is never taken for the other.
-CHECKPOINT = "headworks audit checkpoint v2"
+CHECKPOINT = "headworks audit checkpoint v3"
+# From when there was one chain; nothing is signed so any more.
+ONE_CHAIN = "headworks audit checkpoint v2"
 # Did not say whether it was an ordinary checkpoint or a mark of pruning; nothing is signed so any more.
 UNSPECIFIED = "headworks audit checkpoint v1"
 PRUNING = "headworks audit pruning v1"
@@ -55,11 +59,18 @@ class SealCheck:
         return True
 
 
-def checkpoint_text(sequence: int, hash_: str, time: float) -> str:
-    """What is signed at a checkpoint."""
+def checkpoint_text(number: int, time: float, heads: str) -> str:
+    """What is signed at a checkpoint. `heads` is JSON."""
+    return f"{number} {time!r} {heads}"
+
+
+def one_chain_text(sequence: int, hash_: str, time: float) -> str:
+    """What was signed when there was one chain."""
     return f"{sequence} {hash_} {time!r}"
 
 
-def pruning_text(sequence: int, hash_: str, time: float, rule: str) -> str:
-    """What is signed of a pruning: all records up to `sequence` were removed by this rule."""
-    return f"{sequence} {hash_} {time!r} {rule}"
+def pruning_text(chain: int, sequence: int, hash_: str, time: float, rule: str) -> str:
+    """What is signed of a pruning: all records of the chain up to `sequence` were removed by this rule. Of the first
+    chain it is said as when there was no other."""
+    place = f"{sequence}" if chain == FIRST_CHAIN else f"{chain}:{sequence}"
+    return f"{place} {hash_} {time!r} {rule}"

@@ -1,24 +1,40 @@
-"""Appends entries to the chain. The head's row is locked, so that several replicas append to one chain."""
+"""Appends entries to this process's own chain.
 
+A chain's head is locked by whoever appends to it, so two processes may append to one and do no harm but wait for each
+other. To keep out of each other's way each takes a chain that nobody holds, or begins another; how long it is held is
+written with each record, by the process' own clock: where clocks differ, one may take the chain of another that is
+alive, which then moves on. The chains of processes that are gone are gone on with by others: there are about as many
+as there ever were processes at once.
+"""
+
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.actors import Actors, Reference
-from gateway.audit.chain import GENESIS, content_hash, content_json, link, new_salt
+from gateway.audit.chain import FIRST_CHAIN, GENESIS, content_hash, content_json, link, new_salt
+from gateway.audit.checkpoints import Head
 from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.metadata import new_id
 from services.runtime.records.many import Many
 from services.runtime.records.upsert import upsert
 
-HEAD_ROW = 1
+# So long after its last record a chain is its holder's.
+HELD_SECONDS = 30.0
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
-_THIS = HEAD.c.id == bindparam("row")
-_LOCK_HEAD = Many(select(HEAD.c.sequence, HEAD.c.hash).where(_THIS).with_for_update())
-_MOVE_HEAD = Many(update(HEAD).where(_THIS).values(sequence=bindparam("to"), hash=bindparam("last")))
+_THIS, _MINE = HEAD.c.id == bindparam("row"), HEAD.c.holder == bindparam("by")
+_LOCK_HEAD = Many(select(HEAD.c.sequence, HEAD.c.hash).where(_THIS, _MINE).with_for_update())
+_MOVED: dict[str, BindParameter[object]] = {
+    "sequence": bindparam("to"),
+    "hash": bindparam("last"),
+    "expires": bindparam("until"),
+}
+_MOVE_HEAD = Many(update(HEAD).where(_THIS).values(_MOVED))
 
 
 @dataclass(slots=True)
@@ -32,12 +48,16 @@ class Pending:
 
 
 class AuditSink:
-    """The records writer's way into the chain, whose head is locked last in every transaction."""
+    """The records writer's way into the chain, whose head is locked last in every transaction. `holder` is the name of
+    this process and of no other. `began` is set when a chain was begun, of which no checkpoint tells yet."""
 
     turn = 100
 
-    def __init__(self, actors: Actors) -> None:
+    def __init__(self, actors: Actors, holder: str) -> None:
         self._actors = actors
+        self._holder = holder
+        self._chain = FIRST_CHAIN
+        self.began = asyncio.Event()
 
     def pending(self, entry: AuditEntry) -> Pending:
         return Pending(entry, new_id("aud"), self._actors.refer(entry.actor))
@@ -56,18 +76,20 @@ class AuditSink:
         if not new:
             return
         await self._store_actors(connection, new, own=own)
-        sequence, last = await self._head(connection)
+        head = await self._head(connection)
+        chain, sequence, last = self._chain, head.sequence, head.hash
         records, content = [], []
         for item in new:
             sequence += 1
-            said = self._content(item, sequence)
+            said = self._content(item, chain, sequence)
             hashed = content_hash(str(said["salt"]), str(said["data"])) if said else ""
-            made = link(last, sequence, item.entry, item.id, item.by.ref, hashed)
+            made = link(chain, last, sequence, item.entry, item.id, item.by.ref, hashed)
             last = made.hash
             records.append(
                 {
-                    "sequence": sequence, "id": item.id, "time": item.entry.time, "tenant": item.by.actor.tenant,
-                    "actor": item.by.ref, "record": made.record, "previous": made.previous, "hash": made.hash,
+                    "chain": chain, "sequence": sequence, "id": item.id, "time": item.entry.time,
+                    "tenant": item.by.actor.tenant, "actor": item.by.ref, "record": made.record,
+                    "previous": made.previous, "hash": made.hash,
                 }
             )  # fmt: skip
             if said:
@@ -75,7 +97,8 @@ class AuditSink:
         await _INSERT_RECORDS.execute(connection, records)
         if content:
             await _INSERT_CONTENT.execute(connection, content)
-        await _MOVE_HEAD.execute(connection, [{"row": HEAD_ROW, "to": sequence, "last": last}])
+        row = {"row": chain, "to": sequence, "last": last, "until": time.time() + HELD_SECONDS}
+        await _MOVE_HEAD.execute(connection, [row])
 
     async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
         """Those that an attempt whose end was not heard of has not written."""
@@ -99,25 +122,47 @@ class AuditSink:
         if rows:
             await connection.execute(insert(ACTORS), rows)
 
-    async def _head(self, connection: AsyncConnection) -> tuple[int, str]:
-        rows = await _LOCK_HEAD.fetch(connection, {"row": HEAD_ROW})
-        if not rows:
-            await make_head(connection)
-            rows = await _LOCK_HEAD.fetch(connection, {"row": HEAD_ROW})
-        [(sequence, last)] = rows
-        return sequence, last
+    async def release(self, connection: AsyncConnection) -> None:
+        """Let the next process have the chain at once."""
+        mine = (HEAD.c.id == self._chain) & (HEAD.c.holder == self._holder)
+        await connection.execute(update(HEAD).where(mine).values(expires=0))
 
-    def _content(self, item: Pending, sequence: int) -> dict[str, object] | None:
+    async def _head(self, connection: AsyncConnection) -> Head:
+        """The end of this process's chain, locked. Another one where somebody else has it by now, which a process
+        that stood still may find, and where an earlier transaction that took it was undone."""
+        while not (rows := await _LOCK_HEAD.fetch(connection, {"row": self._chain, "by": self._holder})):
+            self._chain = await self._take(connection) or await self._begin(connection) or self._chain
+        [(sequence, last)] = rows
+        return Head(sequence, last)
+
+    async def _take(self, connection: AsyncConnection) -> int | None:
+        """A chain that nobody holds."""
+        now = time.time()
+        free = select(HEAD.c.id).where(HEAD.c.expires < now).order_by(HEAD.c.id).limit(1)
+        chain: int | None = (await connection.execute(free.with_for_update(skip_locked=True))).scalar()
+        if chain is not None:
+            taken = update(HEAD).where(HEAD.c.id == chain).values(holder=self._holder, expires=now + HELD_SECONDS)
+            await connection.execute(taken)
+        return chain
+
+    async def _begin(self, connection: AsyncConnection) -> int | None:
+        """A new chain; None where another process has begun it at the same moment."""
+        ends = select(func.max(HEAD.c.id)), select(func.max(RECORDS.c.chain))
+        last = max([(await connection.execute(end)).scalar() or 0 for end in ends])
+        row = {
+            "id": last + 1, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS,
+            "holder": self._holder, "expires": time.time() + HELD_SECONDS,
+        }  # fmt: skip
+        once = upsert(connection.dialect.name, HEAD).values(row).on_conflict_do_nothing()
+        if (await connection.execute(once)).rowcount != 1:
+            return None
+        self.began.set()
+        return last + 1
+
+    def _content(self, item: Pending, chain: int, sequence: int) -> dict[str, object] | None:
         if item.entry.content is None:
             return None
         return {
-            "sequence": sequence, "tenant": item.by.actor.tenant, "time": item.entry.time, "actor": item.by.ref,
-            "salt": new_salt(), "data": content_json(item.entry.content),
+            "chain": chain, "sequence": sequence, "tenant": item.by.actor.tenant, "time": item.entry.time,
+            "actor": item.by.ref, "salt": new_salt(), "data": content_json(item.entry.content),
         }  # fmt: skip
-
-
-async def make_head(connection: AsyncConnection) -> None:
-    """Begin the chain, unless it has begun."""
-    once = upsert(connection.dialect.name, HEAD)
-    row = {"id": HEAD_ROW, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS}
-    await connection.execute(once.on_conflict_do_nothing(), [row])

@@ -1,12 +1,20 @@
-"""Reading the audit: what is listed, and what an export holds."""
+"""Reading the audit: what is listed, and what an export holds.
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+People read it by time. Each chain is in the order in which it was written, and the chains are merged by the times of
+their records: what comes out is sorted by time as far as the clocks of the replicas agree, and each chain is in order
+whatever they say. A place in it is a place in each chain, so that who reads on misses nothing that is written later.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.audit.chain import FIRST_CHAIN
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from services.runtime.records.database import Database
 
@@ -15,14 +23,14 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records: of this tenant and subject, from `since` and before `until`, in seconds since the epoch, after the
-    record `after`; all where empty."""
+    """Which records: of this tenant and subject, from `since` and before `until`, in seconds since the epoch, after
+    these records, by chain; all where empty."""
 
     tenant: str = ""
     subject: str = ""
     since: float | None = None
     until: float | None = None
-    after: int = 0
+    after: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def everyone(self) -> bool:
@@ -33,7 +41,9 @@ class Wanted:
 class Recorded:
     """A record as it is stored, with what it refers to: None where that was erased, or never was."""
 
+    chain: int
     sequence: int
+    time: float
     record: str
     previous: str
     hash: str
@@ -49,44 +59,70 @@ class Recorded:
         return found
 
 
+@dataclass(slots=True)
+class _Reader:
+    """What was read of one chain and not handed out. `more`: there may be more in the database."""
+
+    chain: int
+    after: int
+    read: deque[Recorded] = field(default_factory=deque)
+    more: bool = True
+
+
 class AuditStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def page(self, wanted: Wanted, limit: int = PAGE, *, content: bool = False) -> Sequence[Recorded]:
         """The next records in order, `limit` at most; with what was said if `content`. Raises RecordsUnavailable."""
-        query = _query(wanted).order_by(RECORDS.c.sequence).limit(limit)
+        found: list[Recorded] = []
+        async for recorded in self.all(wanted, limit, content=content):
+            found.append(recorded)
+            if len(found) == limit:
+                break
+        return found
+
+    async def all(self, wanted: Wanted, size: int = PAGE, *, content: bool = False) -> AsyncIterator[Recorded]:
+        """All of them, of each chain `size` read at a time."""
+        async with self._database.read() as connection:
+            last = (await connection.execute(select(func.max(HEAD.c.id)))).scalar() or FIRST_CHAIN
+        readers = [_Reader(chain, wanted.after.get(chain, 0)) for chain in range(1, last + 1)]
+        while True:
+            for reader in readers:
+                if reader.more and not reader.read:
+                    await self._read(reader, wanted, size, content)
+            readers = [reader for reader in readers if reader.read]
+            if not readers:
+                return
+            yield min(readers, key=lambda one: (one.read[0].time, one.chain)).read.popleft()
+
+    async def _read(self, reader: _Reader, wanted: Wanted, size: int, content: bool) -> None:
+        query = _query(replace(wanted, after={reader.chain: reader.after}), reader.chain, size)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-            said = {}
-            if content and rows:
-                found = select(CONTENT).where(CONTENT.c.sequence.in_([row.sequence for row in rows]))
-                said = {row.sequence: row for row in await connection.execute(found)}
-        return [_recorded(row, said.get(row.sequence)) for row in rows]
+            said = await _said(connection, rows) if content and rows else {}
+        reader.read.extend(_recorded(row, said.get(row.sequence)) for row in rows)
+        reader.more = len(rows) == size
+        reader.after = rows[-1].sequence if rows else reader.after
 
-    async def all(self, wanted: Wanted, *, content: bool = False) -> AsyncIterator[Recorded]:
-        """All of them, read a page at a time."""
-        after = wanted.after
-        while True:
-            next_ones = Wanted(wanted.tenant, wanted.subject, wanted.since, wanted.until, after)
-            page = await self.page(next_ones, content=content)
-            for recorded in page:
-                yield recorded
-            if len(page) < PAGE:
-                return
-            after = page[-1].sequence
-
-    async def head(self) -> tuple[int, str]:
-        """The last record's number and hash; zeros where there is none."""
+    async def appended(self) -> int:
+        """How many records were ever appended, to all chains."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select(HEAD.c.sequence, HEAD.c.hash))).one_or_none()
-        return (row.sequence, row.hash) if row else (0, "")
+            return int((await connection.execute(select(func.sum(HEAD.c.sequence)))).scalar() or 0)
 
 
-def _query(wanted: Wanted) -> "Select[Any]":
+async def _said(connection: AsyncConnection, rows: "Sequence[Row[Any]]") -> "Mapping[int, Row[Any]]":
+    """What was said of records of one chain, by number."""
+    keys = [(row.chain, row.sequence) for row in rows]
+    found = select(CONTENT).where(tuple_(CONTENT.c.chain, CONTENT.c.sequence).in_(keys))
+    return {row.sequence: row for row in await connection.execute(found)}
+
+
+def _query(wanted: Wanted, chain: int, size: int) -> "Select[Any]":
     who = [ACTORS.c.subject, ACTORS.c.key_id, ACTORS.c.address, ACTORS.c.salt, ACTORS.c.tenant.label("actor_tenant")]
     joined = RECORDS.outerjoin(ACTORS, ACTORS.c.ref == RECORDS.c.actor)
-    query = select(RECORDS, *who).select_from(joined).where(RECORDS.c.sequence > wanted.after)
+    later = (RECORDS.c.chain == chain) & (RECORDS.c.sequence > wanted.after.get(chain, 0))
+    query = select(RECORDS, *who).select_from(joined).where(later).order_by(RECORDS.c.sequence).limit(size)
     if wanted.tenant:
         query = query.where(RECORDS.c.tenant == wanted.tenant)
     if wanted.subject:
@@ -104,4 +140,4 @@ def _recorded(row: "Row[Any]", said: "Row[Any] | None") -> Recorded:
         actor = {"address": row.address, "key": row.key_id, "salt": row.salt, "subject": row.subject,
                  "tenant": row.actor_tenant}  # fmt: skip
     content = {"data": said.data, "salt": said.salt} if said is not None else None
-    return Recorded(row.sequence, row.record, row.previous, row.hash, actor, content)
+    return Recorded(row.chain, row.sequence, row.time, row.record, row.previous, row.hash, actor, content)

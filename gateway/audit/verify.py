@@ -1,135 +1,190 @@
-"""The check of the chain in the database: all of it, a page at a time, beside the signed checkpoints."""
+"""The check of the chains in the database: all of them, a page at a time, beside the signed checkpoints."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from gateway.audit.beginning import beginning, signed_before
-from gateway.audit.chain import Link, actor_ref, content_hash
-from gateway.audit.checkpoints import Checkpoint, checkpoints
+from gateway.audit.beginning import beginning
+from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, content_hash
+from gateway.audit.checkpoints import Checkpoint, Head, Heads, each_checkpoint
 from gateway.audit.entry import Actor
 from gateway.audit.seal import SealCheck
-from gateway.audit.tables import ACTORS, CHECKPOINTS, CONTENT, HEAD, RECORDS
+from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.audit.walk import Fault, Report, Walker
 from services.runtime.records.database import Database
 
 PAGE = 500
 
 
+@dataclass(slots=True)
+class _Signed:
+    """What good checkpoints say: for each chain the hashes of records, by number. `start` is the one to begin at."""
+
+    hashes: dict[int, dict[int, str]] = field(default_factory=dict)
+    start: Heads | None = None
+
+    def add(self, checkpoint: Checkpoint, report: Report) -> None:
+        for chain, end in checkpoint.ends.items():
+            known = self.hashes.setdefault(chain, {})
+            if end.sequence and known.setdefault(end.sequence, end.hash) != end.hash:
+                why = f"record {end.sequence} was signed, and signed again with another hash"
+                report.add(Fault.CHANGED, end.sequence, why, chain)
+
+    def before(self, chain: int, sequence: int) -> int:
+        """The last record of the chain before this one that was signed; 0 where there is none."""
+        return max((one for one in self.hashes.get(chain, ()) if one < sequence), default=0)
+
+    def last(self, chain: int) -> int:
+        return max(self.hashes.get(chain, ()), default=0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Records in order, and what they refer to."""
+    """Records of a chain in order, and what they refer to."""
 
     records: "Sequence[Row[Any]]"
     actors: "Mapping[str, Row[Any]]"
     contents: "Mapping[int, Row[Any]]"
-    checkpoints: Mapping[int, Checkpoint]
 
 
 class Verifier:
-    """`anchor`: a checkpoint that was kept elsewhere, such as in the logs: (sequence, hash)."""
-
     def __init__(self, database: Database, check: SealCheck) -> None:
         self._database = database
         self._check = check
 
-    async def verify(self, after: int = 0, anchor: tuple[int, str] | None = None) -> Report:
-        """Check the records after the checkpoint `after`, or all there are with 0. Raises RecordsUnavailable."""
+    async def verify(self, after: int = 0, chain: int = FIRST_CHAIN, anchor: Heads | None = None) -> Report:
+        """Check all records, or with `after` those that came after the checkpoint at this record of `chain`. `anchor`:
+        the ends of a checkpoint that was kept elsewhere, such as in the logs. Raises RecordsUnavailable."""
         report = Report()
-        start, head = await self._start(after, report)
-        walker = Walker(report, *start)
-        anchors = {anchor[0]: anchor[1]} if anchor else {}
-        while walker.sequence < head and (page := await self._page(walker.sequence, head)).records:
-            for row in page.records:
-                self._see(row, page, walker, report)
-                if row.sequence in anchors and anchors[row.sequence] != row.hash:
-                    report.add(Fault.CHANGED, row.sequence, f"record {row.sequence} is not the one of the anchor")
-        walker.end(max([head, *anchors]))
-        await self._end(report)
+        # Before the heads are read, which may be further on than what was signed but not behind it.
+        signed = await self._signed(after, chain, report)
+        async with self._database.read() as connection:
+            heads = {row.id: row for row in await connection.execute(select(HEAD))}
+        for number in range(1, max([FIRST_CHAIN, *heads, *signed.hashes]) + 1):
+            if number not in heads:
+                self._missing(number, signed, report)
+        anchors = anchor or {}
+        for number, head in sorted(heads.items()):
+            start = await self._start(head, signed, report, after if number == chain else 0)
+            await self._chain(head, start, signed, anchors.get(number), report)
+        for number in sorted(set(anchors) - set(heads)):
+            report.add(Fault.REMOVED, 0, "the chain of the anchor was removed", number)
+        await self._beyond(report)
         return report
 
-    async def _start(self, after: int, report: Report) -> tuple[tuple[int, str], int]:
-        """Where the walk begins, and the last record by the head."""
-        async with self._database.read() as connection:
-            head = (await connection.execute(select(HEAD))).one_or_none()
-            if head is None:
-                report.add(Fault.REMOVED, 0, "the head of the chain was removed")
-                return (0, ""), 0
-            base = head.base_sequence
-            begins = await beginning(connection, self._check, base)
-            left = await signed_before(connection, self._check, base)
-            found = await checkpoints(connection, after, after) if after else []
-        if begins is None:
-            report.add(Fault.FORGED, base, f"that the chain begins after record {base} is not signed")
-        elif left:
-            report.add(Fault.REMOVED, left, f"record {left} was signed, and the chain begins after record {base}")
-        if not after:
-            return (base, head.base_hash if begins is None else begins), head.sequence
-        if not found or not found[0].good(self._check):
-            report.add(Fault.FORGED, after, f"there is no signed checkpoint at record {after}")
-            return (after, head.hash), head.sequence
-        return (after, found[0].hash), head.sequence
+    async def _signed(self, after: int, chain: int, report: Report) -> _Signed:
+        """Read all checkpoints; those that are none, and gaps between them, are faults."""
+        signed, last = _Signed(), 0
+        async for one in each_checkpoint(self._database):
+            if last and one.number != last + 1:
+                report.add(Fault.REMOVED, 0, f"a checkpoint before number {one.number} was removed")
+            last = one.number
+            if not one.good(self._check):
+                at = one.ends.get(FIRST_CHAIN, Head(0, "")).sequence
+                report.add(Fault.FORGED, at, f"the checkpoint number {last} is not signed by this gateway's key")
+                continue
+            signed.add(one, report)
+            if after and after == one.ends.get(chain, Head(0, "")).sequence:
+                signed.start = one.ends
+        return signed
 
-    async def _page(self, after: int, last: int) -> _Page:
-        records = select(RECORDS).where(RECORDS.c.sequence.between(after + 1, last))
+    @staticmethod
+    def _missing(chain: int, signed: _Signed, report: Report) -> None:
+        last = signed.last(chain)
+        why = f", of which record {last} was signed" if last else ""
+        report.add(Fault.REMOVED, 0, f"the head of the chain{why} was removed", chain)
+
+    async def _start(self, head: "Row[Any]", signed: _Signed, report: Report, after: int) -> Head:
+        """The record that the walk along a chain begins after."""
+        chain, base = head.id, head.base_sequence
+        async with self._database.read() as connection:
+            begins = await beginning(connection, self._check, chain, base)
+        if begins is None:
+            report.add(Fault.FORGED, base, f"that the chain begins after record {base} is not signed", chain)
+        elif left := signed.before(chain, base):
+            why = f"record {left} was signed, and the chain begins after record {base}"
+            report.add(Fault.REMOVED, left, why, chain)
+        if signed.start is not None and chain in signed.start and signed.start[chain].sequence >= base:
+            return signed.start[chain]
+        if after and signed.start is None:
+            report.add(Fault.FORGED, after, f"there is no signed checkpoint at record {after}", chain)
+            return Head(after, head.hash)
+        return Head(base, head.base_hash) if begins is None else begins
+
+    async def _chain(self, head: "Row[Any]", start: Head, signed: _Signed, anchor: Head | None, report: Report) -> None:
+        walker = Walker(report, head.id, start.sequence, start.hash)
+        while walker.sequence < head.sequence and (page := await self._page(walker, head.sequence)).records:
+            for row in page.records:
+                self._see(row, page, walker, report)
+                self._vouch(row, signed, anchor, walker, report)
+        walker.end(max(head.sequence, anchor.sequence if anchor is not None else 0))
+        await self._end(head.id, signed, walker)
+
+    async def _page(self, walker: Walker, last: int) -> _Page:
+        after = RECORDS.c.sequence.between(walker.sequence + 1, last)
+        records = select(RECORDS).where(RECORDS.c.chain == walker.chain, after)
         async with self._database.read() as connection:
             rows = (await connection.execute(records.order_by(RECORDS.c.sequence).limit(PAGE))).all()
             if not rows:
-                return _Page([], {}, {}, {})
-            first, end = rows[0].sequence, rows[-1].sequence
+                return _Page([], {}, {})
             actors = select(ACTORS).where(ACTORS.c.ref.in_({row.actor for row in rows}))
-            contents = select(CONTENT).where(CONTENT.c.sequence.between(first, end))
+            of_rows = CONTENT.c.sequence.between(rows[0].sequence, rows[-1].sequence)
+            contents = select(CONTENT).where(CONTENT.c.chain == walker.chain, of_rows)
             return _Page(
                 rows,
                 {row.ref: row for row in await connection.execute(actors)},
                 {row.sequence: row for row in await connection.execute(contents)},
-                {one.sequence: one for one in await checkpoints(connection, first, end)},
             )
 
     def _see(self, row: "Row[Any]", page: _Page, walker: Walker, report: Report) -> None:
         told = {"id": row.id, "time": row.time, "tenant": row.tenant, "actor": row.actor}
-        walker.see(Link(row.sequence, row.record, row.previous, row.hash), told)
+        walker.see(Link(row.sequence, row.record, row.previous, row.hash, row.chain), told)
         actor = page.actors.get(row.actor)
         if actor is None:
             report.erased_actors += 1
         elif actor_ref(Actor(actor.tenant, actor.subject, actor.key_id, actor.address), actor.salt) != row.actor:
-            report.add(Fault.CHANGED, row.sequence, f"who did what record {row.sequence} tells was changed")
-        self._content(row, page, report)
-        checkpoint = page.checkpoints.get(row.sequence)
-        if checkpoint is not None:
-            self._checkpoint(checkpoint, row.hash, report)
-
-    def _content(self, row: "Row[Any]", page: _Page, report: Report) -> None:
+            walker.add(Fault.CHANGED, row.sequence, f"who did what record {row.sequence} tells was changed")
         said = page.contents.get(row.sequence)
         if said is None:
             report.erased_contents += '"content":"' in row.record
         elif f'"content":"{content_hash(said.salt, said.data)}"' not in row.record:
-            report.add(Fault.CHANGED, row.sequence, f"the content of record {row.sequence} was changed")
+            walker.add(Fault.CHANGED, row.sequence, f"the content of record {row.sequence} was changed")
 
-    def _checkpoint(self, checkpoint: Checkpoint, hash_: str, report: Report) -> None:
-        at = checkpoint.sequence
-        if not checkpoint.good(self._check):
-            report.add(Fault.FORGED, at, f"the checkpoint at record {at} is not signed by this gateway's key")
-        elif checkpoint.hash != hash_:
-            report.add(Fault.CHANGED, at, f"record {at}, or one before it, is not the one that was signed")
-        else:
+    @staticmethod
+    def _vouch(row: "Row[Any]", signed: _Signed, anchor: Head | None, walker: Walker, report: Report) -> None:
+        at, hash_ = row.sequence, signed.hashes.get(row.chain, {}).get(row.sequence)
+        if hash_ is not None and hash_ != row.hash:
+            walker.add(Fault.CHANGED, at, f"record {at}, or one before it, is not the one that was signed")
+        elif hash_ is not None:
             report.signed = True
+        if anchor is not None and anchor.sequence == at and anchor.hash != row.hash:
+            walker.add(Fault.CHANGED, at, f"record {at} is not the one of the anchor")
 
-    async def _end(self, report: Report) -> None:
-        """What lies beyond the head: records that nobody appended, checkpoints of records that are gone."""
-        head_now = select(HEAD.c.sequence).scalar_subquery().label("head")
-        signed = select(func.max(CHECKPOINTS.c.sequence)).scalar_subquery().label("signed")
-        beyond = select(func.max(RECORDS.c.sequence).label("last"), head_now, signed)
+    async def _end(self, chain: int, signed: _Signed, walker: Walker) -> None:
+        """What lies beyond the head: records that nobody appended, signatures for records that are gone."""
+        last = select(func.max(RECORDS.c.sequence)).where(RECORDS.c.chain == chain).scalar_subquery().label("last")
+        named = (RECORDS.c.chain == chain) & (RECORDS.c.sequence == HEAD.c.sequence)
+        query = select(HEAD.c.sequence, HEAD.c.hash, RECORDS.c.hash.label("hashed"), last)
         async with self._database.read() as connection:
-            found = (await connection.execute(beyond)).one()
-            hashed = (await connection.execute(select(RECORDS.c.hash).where(RECORDS.c.sequence == found.head))).scalar()
-            stored = (await connection.execute(select(HEAD.c.hash).where(HEAD.c.sequence == found.head))).scalar()
+            joined = query.select_from(HEAD.outerjoin(RECORDS, named)).where(HEAD.c.id == chain)
+            head = (await connection.execute(joined)).one_or_none()
+        if head is None:
+            return
+        at, end = head.sequence, signed.last(chain)
+        if (head.last or 0) > at:
+            walker.add(Fault.INSERTED, at + 1, f"there are records after {at}, the last by the head")
+        if end > at:
+            walker.add(Fault.REMOVED, at + 1, f"the chain ends at record {at}, but record {end} was signed")
+        if head.hashed is not None and head.hashed != head.hash:
+            walker.add(Fault.CHANGED, at, f"record {at} is not the one that the head names")
+
+    async def _beyond(self, report: Report) -> None:
+        """Records of a chain that nobody began."""
+        last = select(func.max(RECORDS.c.chain)).scalar_subquery().label("last")
+        query = select(func.max(HEAD.c.id).label("head"), last)
+        async with self._database.read() as connection:
+            found = (await connection.execute(query)).one()
         if found.head is not None and (found.last or 0) > found.head:
-            report.add(Fault.INSERTED, found.head + 1, f"there are records after {found.head}, the last by the head")
-        if (found.signed or 0) > (found.head or 0):
-            report.add(Fault.REMOVED, (found.head or 0) + 1,
-                       f"the chain ends at record {found.head}, but record {found.signed} was signed")  # fmt: skip
-        if hashed is not None and stored is not None and hashed != stored:
-            report.add(Fault.CHANGED, found.head, f"record {found.head} is not the one that the head names")
+            report.add(Fault.INSERTED, 0, "there are records of a chain without a head", found.last)

@@ -14,7 +14,9 @@ from gateway.budgets.posting import Posting
 from gateway.budgets.refill import Refill
 from gateway.budgets.reservation import Reservation
 from gateway.budgets.store import KIND, BudgetStore
+from gateway.budgets.sweeping import Abandoned, Sweeper
 from gateway.budgets.tending import Tending
+from gateway.usage.writing import shard_of
 from services.runtime.identity import Identity
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
@@ -26,8 +28,8 @@ PATIENCE_SECONDS = 1.5
 
 class Budgets:
     """`replica` is the name of this process. `lease`: seconds after which what a process that died held is free again.
-    `patience`: seconds that a call waits for what other replicas hold and do not use. Open it after the writer and
-    close it before."""
+    `patience`: seconds that a call waits for what other replicas hold and do not use. `abandoned` hears of calls whose
+    gateway has died, in the transaction that makes usage of them. Open it after the writer and close it before."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Budgets:
         lease: float = LEASE_SECONDS,
         patience: float = PATIENCE_SECONDS,
         calendar: Calendar | None = None,
+        abandoned: Abandoned | None = None,
     ) -> None:
         ledger = Ledger(database, f"{replica}/{secrets.token_hex(8)}", lease)
         self._store = BudgetStore(database)
@@ -46,7 +49,9 @@ class Budgets:
         self._calendar = calendar or Calendar()
         self._refill = Refill(ledger, patience)
         self._notifier = notifier
-        self._tending = Tending(writer, Posting(ledger, AlertBook()), ledger, notifier)
+        shard = shard_of(replica)
+        sweeper = Sweeper(database, ledger, shard, abandoned)
+        self._tending = Tending(writer, Posting(ledger, AlertBook(), shard), ledger, notifier, sweeper)
 
     def follow(self, changes: Changes) -> None:
         """Keep up with budgets that are made, changed and deleted. Before `changes` is opened."""
@@ -81,7 +86,7 @@ class Budgets:
             if isinstance(error, BudgetExceeded):
                 raise error.retry_in(self._calendar.seconds_left(error.period)) from None
             raise
-        return Reservation(holds, self._refill, self._tending.settle)
+        return Reservation(holds, self._refill, self._tending.settle, self._tending.follow)
 
     async def _reserve(self, held: Hold, amount: int) -> None:
         if amount and not held.reserve(amount, time.monotonic()):

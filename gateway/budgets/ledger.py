@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, cast, delete, extract, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.grant import Grant
-from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS
+from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS, SPENDS
+from services.runtime.records.clock import now_of
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import upsert
 
@@ -35,13 +36,6 @@ class Lease:
     elsewhere: int
 
 
-def now_of(dialect: str) -> ColumnElement[float]:
-    """The time by the database's own clock, so that replicas need not agree about it."""
-    if dialect == "sqlite":
-        return literal(time.time())
-    return cast(extract("epoch", func.clock_timestamp()), Float(53))
-
-
 class Ledger:
     """`holder` names this process. `lease`: seconds that a grant is good without being renewed."""
 
@@ -56,6 +50,7 @@ class Ledger:
         begun = time.monotonic()
         async with self._database.write() as connection:
             spent = await self._lock(connection, grant.budget.id, grant.period)
+            spent += await unmoved(connection, grant.budget.id, grant.period)
             amount = await _amount(connection, grant)
             rows = await self._rows(connection, grant.budget.id, grant.period)
             spent += await self._release(connection, grant.budget.id, grant.period, rows)
@@ -79,15 +74,20 @@ class Ledger:
         return Lease(given, short, max(0, left - given), elsewhere)
 
     async def sweep(self) -> int:
-        """Take back grants whose leases are over; what they were known to have used is spent. Gives their number."""
+        """Take back grants whose leases are over; what they were known to have used is spent. Gives their number. What
+        processes that are gone have spent is moved into the periods."""
         async with self._database.read() as connection:
-            over = GRANTS.c.expires < now_of(connection.dialect.name)
-            found = (await connection.execute(select(GRANTS).where(over).limit(SWEPT))).all()
-        for budget, period in sorted({(row.budget, row.period) for row in found}):
+            now = now_of(connection.dialect.name)
+            over = select(GRANTS.c.budget, GRANTS.c.period).where(GRANTS.c.expires < now).limit(SWEPT)
+            left = select(SPENDS.c.budget, SPENDS.c.period).where(SPENDS.c.time < now - self.lease).limit(SWEPT)
+            found = (await connection.execute(over)).all()
+            moving = (await connection.execute(left)).all()
+        for budget, period in sorted({(row.budget, row.period) for row in (*found, *moving)}):
             async with self._database.write() as connection:
                 await spend(connection, budget, period, 0)  # which locks it, unless it was deleted
                 rows = await self._rows(connection, budget, period)
                 await self._release(connection, budget, period, rows, mine_too=True)
+                await move(connection, budget, period, SPENDS.c.time < now_of(connection.dialect.name) - self.lease)
         return len(found)
 
     async def _lock(self, connection: AsyncConnection, budget: str, period: str) -> int:
@@ -136,6 +136,20 @@ async def spend(connection: AsyncConnection, budget: str, period: str, more: int
     more_spent = update(PERIODS).where(this).values(spent=PERIODS.c.spent + more).returning(PERIODS.c.spent)
     spent: int | None = (await connection.execute(more_spent)).scalar_one_or_none()
     return spent
+
+
+async def unmoved(connection: AsyncConnection, budget: str, period: str) -> int:
+    """What is spent and not in the period's row, which is locked."""
+    this = (SPENDS.c.budget == budget) & (SPENDS.c.period == period)
+    return int((await connection.execute(select(func.sum(SPENDS.c.spent)).where(this))).scalar() or 0)
+
+
+async def move(connection: AsyncConnection, budget: str, period: str, which: ColumnElement[bool]) -> None:
+    """Move what was spent into the period's row, which is locked; drop it where the budget was deleted."""
+    this = (SPENDS.c.budget == budget) & (SPENDS.c.period == period) & which
+    moved = sum((await connection.execute(delete(SPENDS).where(this).returning(SPENDS.c.spent))).scalars())
+    if moved:
+        await spend(connection, budget, period, moved)
 
 
 async def take_up(connection: AsyncConnection, grant: Grant, holder: str, lease: float, used: int) -> int:

@@ -1,7 +1,8 @@
 """What ended calls used, written in one transaction: their rows of usage, the sums of the day, and the budgets.
 
-Of a budget, a call that ends changes what is spent, and no more than that: three statements for a whole batch. The
-row of the grant is written with its renewals, and with calls whose use it has already.
+Of a budget, a call that ends changes what its process has spent, and no more than that: gateways do not wait for each
+other. The row of the grant is written with its renewals, and with calls whose use it has already; then the period's row
+is locked, and what the process has spent is moved into it.
 """
 
 import time
@@ -13,15 +14,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.alert import AlertBook
 from gateway.budgets.grant import Grant
-from gateway.budgets.ledger import SAFE, Ledger, now_of, of_holder, take_up
+from gateway.budgets.ledger import SAFE, Ledger, move, of_holder, take_up, unmoved
 from gateway.budgets.settlement import Charge, Effect, Row, Settlement
-from gateway.budgets.tables import GRANTS, PERIODS
+from gateway.budgets.tables import GRANTS, PERIODS, SPENDS
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
+from gateway.usage.unsettled import close_open, write_open
 from gateway.usage.writing import write_usage
+from services.runtime.records.clock import now_of
 from services.runtime.records.many import Many
+from services.runtime.records.upsert import upsert
 
 CHUNK = 500
+
+
+def _added(dialect: str) -> Many:
+    statement = upsert(dialect, SPENDS)
+    sums = {"spent": SPENDS.c.spent + statement.excluded.spent, "time": statement.excluded.time}
+    return Many(statement.on_conflict_do_update(index_elements=["budget", "period", "holder"], set_=sums))
+
+
+ADD = {dialect: _added(dialect) for dialect in ("sqlite", "postgresql")}
 SPEND = Many(
     update(PERIODS)
     .where(PERIODS.c.budget == bindparam("of_budget"), PERIODS.c.period == bindparam("of_period"))
@@ -31,21 +44,24 @@ SPEND = Many(
 
 @dataclass(slots=True)
 class _Sum:
-    """The charges of one grant in a batch. `plain`: none of them is in the grant's row."""
+    """The charges of one grant in a batch. `plain`: none of them is in the grant's row. `running`: what calls under way
+    have used of it."""
 
     grant: Grant
     used: int = 0
     taken: int = 0
     streamed: int = 0
+    running: int = 0
     plain: bool = True
 
 
 class Posting:
-    """The sink of settlements."""
+    """The sink of settlements. `shard`: see write_usage."""
 
-    def __init__(self, ledger: Ledger, alerts: AlertBook) -> None:
+    def __init__(self, ledger: Ledger, alerts: AlertBook, shard: int = 0) -> None:
         self._ledger = ledger
         self._alerts = alerts
+        self._shard = shard
 
     async def write(self, connection: AsyncConnection, items: Sequence[Settlement]) -> None:
         done = await _committed(connection, [item.usage.id for item in items if item.tried and item.usage])
@@ -58,34 +74,49 @@ class Posting:
                 item.effects += [Effect(charge.grant, charge.taken) for charge in item.charges]
             else:
                 fresh.append(item)
-        await write_usage(connection, [item.usage for item in fresh if item.usage])
-        # In order, so that two replicas do not wait for each other.
+        # In order, so that two replicas do not wait for each other. What is under way is of one moment with what is
+        # held of budgets for it.
         sums = sorted(_summed(fresh), key=lambda one: (one.grant.budget.id, one.grant.period))
-        if sums:
-            await SPEND.execute(connection, [_spent(one) for one in sums])
-        for one in sums:
-            if one.plain:
-                items[0].effects.append(Effect(one.grant, owed=one.taken))
-            else:
-                await self._post(connection, one, items[0])
+        open_rows = [row for item in fresh for call in item.under_way if (row := call.row()) is not None]
+        closed = [item.call.id for item in fresh if item.call is not None and item.call.id]
+        await write_open(connection, open_rows, self._ledger.lease)
+        await close_open(connection, closed, self._shard)
+        await write_usage(connection, [item.usage for item in fresh if item.usage], self._shard)
+        posted, plain = [one for one in sums if not one.plain], [one for one in sums if one.plain]
+        if posted:
+            await SPEND.execute(connection, [_spent(one) for one in posted])
+        for one in posted:
+            await self._post(connection, one, items[0])
+        if plain:
+            await ADD[connection.dialect.name].execute(connection, [self._more(one) for one in plain])
+            items[0].effects += [Effect(one.grant, owed=one.taken) for one in plain]
 
     async def _post(self, connection: AsyncConnection, one: _Sum, item: Settlement) -> None:
         """Write the grant's row, whose period is locked, and see whether there is anything to tell."""
         grant, ledger = one.grant, self._ledger
         good_until = time.monotonic() + ledger.lease * SAFE
-        this = (PERIODS.c.budget == grant.budget.id) & (PERIODS.c.period == grant.period)
+        budget, period = grant.budget.id, grant.period
+        await move(connection, budget, period, SPENDS.c.holder == ledger.holder)
+        this = (PERIODS.c.budget == budget) & (PERIODS.c.period == period)
         spent: int | None = (await connection.execute(select(PERIODS.c.spent).where(this))).scalar_one_or_none()
-        taken, running = one.taken + grant.owed, grant.used - one.streamed
+        taken, running = one.taken + grant.owed, one.running
         effect_owed = -grant.owed
         if spent is None:  # the budget was deleted
             item.effects.append(Effect(grant, taken, effect_owed))
             return
+        spent += await unmoved(connection, budget, period)
         item.alerts += await self._alerts.reached(connection, grant, spent)
         renewed = await connection.execute(_renewal(connection.dialect.name, grant, ledger, taken, running))
         restored = not renewed.rowcount and grant.leased
         if restored:  # it was taken back while this process was slow: go on with what its streams have used
             await take_up(connection, grant, ledger.holder, ledger.lease, running)
         item.effects.append(Effect(grant, taken, effect_owed, Row(running, good_until, restored)))
+
+    def _more(self, one: _Sum) -> dict[str, object]:
+        budget, period = one.grant.budget.id, one.grant.period
+        return {
+            "budget": budget, "period": period, "holder": self._ledger.holder, "spent": one.used, "time": time.time()
+        }  # fmt: skip
 
 
 def _renewal(dialect: str, grant: Grant, ledger: Ledger, taken: int, running: int) -> Update:
@@ -124,6 +155,8 @@ def _summed(items: Iterable[Settlement]) -> Iterable[_Sum]:
         one.streamed += charge.streamed
         if _written(usage, charge):
             one.plain = False
+    for one in sums.values():
+        one.running = one.grant.used - one.streamed
     return sums.values()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway.budgets.alert import Alert
 from gateway.budgets.grant import Grant
 from gateway.usage.record import Usage
+from gateway.usage.unsettled import OpenCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,14 @@ class Effect:
 
 @dataclass(slots=True, eq=False)
 class Settlement:
-    """An ended call; without usage, the renewal of grants. `tried`: it may have been committed without an answer.
-    `alerts` and `effects` are those of the batch that it was written with."""
+    """An ended call; without usage, the renewal of grants. `call`: what it was while under way; `under_way`: calls of
+    which is said what they have used so far. `tried`: it may have been committed without an answer. `alerts` and
+    `effects` are those of the batch that it was written with."""
 
     usage: Usage | None
     charges: Sequence[Charge]
+    call: OpenCall | None = None
+    under_way: Sequence[OpenCall] = ()
     tried: bool = False
     alerts: list[Alert] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)

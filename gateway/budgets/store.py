@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.budgets.alert import Alert
 from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
-from gateway.budgets.ledger import now_of
-from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS
+from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS, SPENDS
 from gateway.metadata import new_id
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.changes import bump
+from services.runtime.records.clock import now_of
 from services.runtime.records.database import Database
 
 KIND = "budgets"
@@ -76,7 +76,7 @@ class BudgetStore:
         async with self._database.write() as connection:
             if not (await connection.execute(delete(BUDGETS).where(BUDGETS.c.id == id_))).rowcount:
                 raise BudgetNotFound(id_)
-            for table in (PERIODS, GRANTS, ALERTS):
+            for table in (PERIODS, SPENDS, GRANTS, ALERTS):
                 await connection.execute(delete(table).where(table.c.budget == id_))
             await bump(connection, KIND)
 
@@ -100,7 +100,12 @@ class BudgetStore:
         """Where each of them stands now."""
         now = time.time()
         ids = [budget.id for budget in budgets]
-        spent = select(PERIODS.c.budget, PERIODS.c.period, PERIODS.c.spent).where(PERIODS.c.budget.in_(ids))
+        both = [
+            select(table.c.budget, table.c.period, table.c.spent).where(table.c.budget.in_(ids))
+            for table in (PERIODS, SPENDS)
+        ]
+        all_ = union_all(*both).subquery()
+        spent = select(all_.c.budget, all_.c.period, func.sum(all_.c.spent)).group_by(all_.c.budget, all_.c.period)
         sums = [GRANTS.c.budget, GRANTS.c.period, func.sum(GRANTS.c.amount)]
         held = select(*sums).where(GRANTS.c.budget.in_(ids)).group_by(*sums[:2])
         async with self._database.read() as connection:

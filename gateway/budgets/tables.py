@@ -19,13 +19,26 @@ BUDGETS = Table(
     UniqueConstraint("tenant", "scope", "scope_id", "period", "unit"),
 )
 
-# A day or a month of a budget. Its row is locked by whoever changes it or its grants.
+# A day or a month of a budget. Its row is locked by whoever changes it or its grants, or moves what was spent into it.
 PERIODS = Table(
     "budget_periods",
     METADATA,
     Column("budget", String(64), primary_key=True),
     Column("period", String(10), primary_key=True),
     Column("spent", BigInteger, nullable=False),
+)
+
+# What a gateway process has spent of a period and is not in its row yet, so that calls which end need not lock that:
+# what is spent is the sum of all. `time`: when it was last added to, by the process' clock.
+SPENDS = Table(
+    "budget_spends",
+    METADATA,
+    Column("budget", String(64), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("holder", String(192), primary_key=True),
+    Column("spent", BigInteger, nullable=False),
+    Column("time", Float(53), nullable=False),
+    Index(None, "time"),
 )
 
 # What a gateway process may spend without asking: spent + the sum of the amounts is never more than the budget. `used`

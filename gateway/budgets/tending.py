@@ -13,7 +13,9 @@ from gateway.budgets.ledger import Ledger
 from gateway.budgets.notify import Notifier
 from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
+from gateway.budgets.sweeping import Sweeper
 from gateway.usage.metrics import TenantMetrics
+from gateway.usage.unsettled import OpenCall
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Put, Writer
 
@@ -30,11 +32,14 @@ Waiting = tuple[Settlement, Sequence[Put]]
 class Tending:
     """Owns the grants of this process."""
 
-    def __init__(self, writer: Writer, posting: Posting, ledger: Ledger, notifier: Notifier) -> None:
+    def __init__(self, writer: Writer, posting: Posting, ledger: Ledger, notifier: Notifier, sweeper: Sweeper) -> None:
         self._writer = writer
         self._posting = posting
         self._ledger = ledger
         self._notifier = notifier
+        self._sweeper = sweeper
+        self._calls: set[OpenCall] = set()
+        self._beaten = 0.0
         self._grants: dict[tuple[str, str], Grant] = {}
         self._unsettled: deque[Waiting] = deque()
         self._tenants = TenantMetrics()
@@ -61,6 +66,10 @@ class Tending:
         if grant is None:
             grant = self._grants[budget.id, period] = Grant(budget, period)
         return grant
+
+    def follow(self, call: OpenCall) -> None:
+        """Say from time to time what it has used, until it is closed."""
+        self._calls.add(call)
 
     def settle(self, settlement: Settlement, beside: Sequence[Put]) -> "asyncio.Future[None]":
         """Hand it to the writer; where that fails it is tried again later. Who waits for it may leave."""
@@ -91,12 +100,13 @@ class Tending:
         error = None if done.cancelled() else done.exception()
         if error is None:
             self._committed(settlement)
-        elif settlement.usage is None:
+        elif settlement.usage is None and settlement.call is None:
             settlement.undone()
         elif isinstance(error, RecordsUnavailable) and len(self._unsettled) < KEPT:
             self._unsettled.append((settlement, beside))
         else:
-            log.error("usage is lost", extra={"usage": settlement.usage.id, "tenant": settlement.usage.tenant})
+            if settlement.usage is not None:
+                log.error("usage is lost", extra={"usage": settlement.usage.id, "tenant": settlement.usage.tenant})
             settlement.abandoned()
 
     def _committed(self, settlement: Settlement) -> None:
@@ -115,6 +125,9 @@ class Tending:
                 log.exception("budgets are not tended; it is tried again")
 
     def _tick(self, now: float) -> None:
+        if now - self._beaten >= self._ledger.lease / 4:
+            self._beaten = now
+            self._beat(now)
         for key, grant in list(self._grants.items()):
             if now - grant.touched >= IDLE_SECONDS:
                 self._rest(key, grant, now)
@@ -127,26 +140,41 @@ class Tending:
         metrics.GRANTS.set(len(self._grants))
         metrics.UNSETTLED.set(len(self._unsettled))
 
+    def _beat(self, now: float) -> None:
+        """Say what calls have used, and renew in the same transaction what they hold of budgets."""
+        self._calls = {call for call in self._calls if not call.closed}
+        counted = self._counted()
+        if counted:
+            held = [grant for grant in self._grants.values() if grant.leased and grant.open]
+            for grant in held:
+                grant.posted = now
+            self._put(Settlement(None, [Charge(grant, 0, 0) for grant in held], under_way=counted))
+
     def _rest(self, key: tuple[str, str], grant: Grant, now: float) -> None:
-        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left."""
+        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left. What is
+        said of its calls is then said of the same moment."""
         spare = max(0, grant.held - grant.reserved)
         if spare and grant.leased:
-            self._renew(grant, spare)
+            self._renew(grant, spare, self._counted())
         elif not grant.busy:
             del self._grants[key]
         elif self._due(grant, now):
-            self._renew(grant, 0)
+            self._renew(grant, 0, self._counted())
+
+    def _counted(self) -> Sequence[OpenCall]:
+        """The calls under way that have used something."""
+        return [call for call in self._calls if call.counted]
 
     def _due(self, grant: Grant, now: float) -> bool:
         """It is time to write the grant's row."""
         pause = OWED_SECONDS if grant.owed or grant.overstated else self._ledger.lease / 4
         return grant.leased and now - grant.posted >= pause
 
-    def _renew(self, grant: Grant, back: int) -> "asyncio.Future[None]":
+    def _renew(self, grant: Grant, back: int, calls: Sequence[OpenCall] = ()) -> "asyncio.Future[None]":
         grant.posted = time.monotonic()
         grant.held -= back
         grant.pending += back
-        return self._put(Settlement(None, [Charge(grant, 0, back)]))
+        return self._put(Settlement(None, [Charge(grant, 0, back)], under_way=calls))
 
     def _again(self) -> None:
         """Settle what could not be settled."""
@@ -156,6 +184,6 @@ class Tending:
 
     async def _sweep_once(self) -> None:
         try:
-            await self._ledger.sweep()
+            await self._sweeper.sweep()
         except RecordsUnavailable:
             return  # the database has said so in the log

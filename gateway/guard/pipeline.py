@@ -61,6 +61,11 @@ class Pipeline:
         return self._guards.has(Stage.OUTPUT)
 
     @property
+    def screens_context(self) -> bool:
+        """Whether anything looks at what agents read."""
+        return self._guards.has(Stage.CONTEXT)
+
+    @property
     def guards_instructions(self) -> bool:
         """Whether answers are searched for OutputFacts.system_prompt."""
         return self._guards.guards_instructions

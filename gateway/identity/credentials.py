@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from gateway.identity.addresses import Strangers
 from gateway.identity.directory import Directory
+from gateway.identity.errors import RunIdentityRefused
 from gateway.identity.keys import PREFIX, KeyRing
+from gateway.identity.oidc.claims import Claims
 from gateway.identity.oidc.tokens import OidcTokens
+from gateway.identity.refresh_tokens import Delegation
 from gateway.identity.users import Users
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
@@ -52,6 +55,25 @@ class Credentials:
                 return await users.identify(claims)
             return await self._attempt(address, lambda: _by_token(tokens, users, secret))
         return await self._attempt(address, lambda: _refused(BAD_FORM if header else NO_KEY))
+
+    async def still(self, delegation: Delegation) -> Identity:
+        """Whom a run acts for, as they would be let in now. Raises RunIdentityRefused; TenantSuspended, and what says
+        that it cannot be told at the moment."""
+        try:
+            found = await self._now(delegation)
+        except Unauthenticated as error:
+            raise RunIdentityRefused(error.message) from error
+        if found is None or (found.tenant, found.subject) != (delegation.tenant, delegation.subject):
+            raise RunIdentityRefused("the API key that the run was started with is not valid any more")
+        return found
+
+    async def _now(self, delegation: Delegation) -> Identity | None:
+        if delegation.key:
+            key = delegation.key
+            return self._ring.by_id(key) or (await self._directory.by_id(key) if self._directory else None)
+        if self._users is None:
+            return None
+        return await self._users.identify(Claims(delegation.tenant, delegation.subject, delegation.roles, 0.0))
 
     async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:
         if self._strangers is None:

@@ -84,6 +84,18 @@ class Directory:
             self._remember([found])
         return self._admitted(_Held(found))
 
+    async def by_id(self, key_id: str) -> Identity | None:
+        """Whose live key has this id; None for none. Raises what `find` does."""
+        self.grants()
+        digest = self._digests.get(key_id)
+        if digest is not None:
+            return self._admitted(self._keys[digest])
+        if self._complete:
+            return None
+        async with self._database.read() as connection:
+            found = await loading.changed_keys(connection, [key_id], [])
+        return self._admitted(_Held(found[0])) if found else None
+
     async def reload(self) -> None:
         """Follow what changed since the last time; read everything where that is not known."""
         async with self._database.read() as connection:

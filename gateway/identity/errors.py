@@ -1,6 +1,6 @@
 """What is wrong with who calls, and with changes of who may."""
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+from services.runtime.errors import DomainError, InvalidArgument, Kind, Unauthenticated, Unavailable
 
 
 class NotFound(DomainError):
@@ -40,6 +40,12 @@ class TenantSuspended(DomainError):
 
     def __init__(self, tenant: str) -> None:
         super().__init__(f"the tenant {tenant!r} is suspended", tenant=tenant)
+
+
+class RunIdentityRefused(Unauthenticated):
+    """A run may not go on as its caller."""
+
+    reason = "RUN_IDENTITY_REFUSED"
 
 
 class IdentityStale(Unavailable):

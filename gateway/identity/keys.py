@@ -85,6 +85,11 @@ class KeyRing:
         digest = hashlib.sha256(key.encode()).hexdigest()
         return next((one.identity for one in alike if hmac.compare_digest(one.sha256, digest)), None)
 
+    def by_id(self, key_id: str) -> Identity | None:
+        """Whose key has this id; None for none."""
+        self._refresh()
+        return next((one.identity for alike in self._keys.values() for one in alike if one.id == key_id), None)
+
     def _refresh(self) -> None:
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY:

@@ -21,6 +21,7 @@ class Seen:
     run_id: str = ""
     started: event_pb.RunStarted = field(default_factory=event_pb.RunStarted)
     called: int = 0
+    degraded: bool = False
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     verdicts: list[Json] = field(default_factory=list)
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
@@ -32,6 +33,8 @@ class Seen:
         match kind:
             case "started":
                 self.run_id, self.started = event.run_id, event.started
+            case "passages":
+                self.degraded = self.degraded or event.passages.degraded
             case "citation":
                 return {"annotations": [annotation(event.citation)]}
             case "tool_call" if event.tool_call.callers:
@@ -81,7 +84,8 @@ class Seen:
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
-        milliseconds; and where there is such a thing, its session, agent version, limit, cost and verdicts."""
+        milliseconds; and where there is such a thing, its session, agent version, limit, cost and verdicts, and that
+        its search was degraded."""
         finished = self.finished or event_pb.RunFinished()
         timings = {"gateway": round(gateway_seconds * 1000, 3)}
         for timing in finished.timings:
@@ -93,6 +97,7 @@ class Seen:
             "limit": finished.limit,
             "cost": self.usage.cost_nanos / NANOS,
             "verdicts": self.verdicts,
+            "degraded": self.degraded,
         }
         there = {name: value for name, value in optional.items() if value}
         return {"run_id": self.run_id, "finish_reason": reason, "timings_ms": timings, **there}

@@ -114,8 +114,7 @@ class Admission:
 
     async def affords(self) -> bool:
         """Whether the budgets have room for what was consumed so far."""
-        usage = self.meter.usage()
-        used = Cost(usage.prompt_tokens + usage.completion_tokens, usage.cost_nanos)
+        used = Cost(self.meter.tokens, self.meter.cost_nanos)
         return self.reservation.take(used) or await self.reservation.extend(used)
 
     async def settle(self) -> None:

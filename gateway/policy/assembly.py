@@ -37,7 +37,7 @@ async def open_policy(
 ) -> Policy:
     """Closed with `resources`; before `records.changes` is opened."""
     limits = await _open_limits(settings, records, resources)
-    budgets = await _open_budgets(settings, records, resources)
+    budgets = await _open_budgets(settings, records, audit, resources)
     return Policy(limits, guards, budgets, audit, keeps_content)
 
 
@@ -73,11 +73,14 @@ async def _open_limits(settings: GatewaySettings, records: Records, resources: A
     return limits
 
 
-async def _open_budgets(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Budgets:
+async def _open_budgets(
+    settings: GatewaySettings, records: Records, audit: Audit, resources: AsyncExitStack
+) -> Budgets:
     notifier = Notifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
     budgets = Budgets(
         records.database, records.writer, notifier, settings.replica_name,
         lease=settings.budget_lease_seconds, patience=settings.budget_patience_seconds,
+        abandoned=audit.abandoned,
     )  # fmt: skip
     budgets.follow(records.changes)
     await budgets.open()

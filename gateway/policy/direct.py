@@ -53,6 +53,7 @@ class UpstreamMeter:
         self._followers = followers
 
     def take(self, completion_tokens: int) -> bool:
+        self._admission.meter.reach(completion_tokens)
         return self._admission.reservation.take(self._used(completion_tokens))
 
     async def extend(self, completion_tokens: int) -> bool:

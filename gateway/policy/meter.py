@@ -25,14 +25,14 @@ BROKEN_OFF = (
 class Meter:
     """Counts one call. `read`: about how many tokens its prompt has."""
 
-    __slots__ = ("_known", "_price", "_read", "_since", "_told")
+    __slots__ = ("_cached", "_cost", "_known", "_price", "_read", "_since", "_written")
 
     def __init__(self, read: int, price: Price = FREE) -> None:
-        self._read = read
         self._price = price
-        self._known = usage_pb2.Usage()
+        self._read = read
+        self._written = self._cached = self._cost = 0
         self._since = 0
-        self._told = False
+        self._known = False
 
     def take(self, events: Iterable[event_pb.RunEvent]) -> None:
         """Count the next events."""
@@ -43,24 +43,43 @@ class Meter:
             elif kind == "usage":
                 self.know(event.usage.usage)
             elif kind == "finished" and event.finished.reason not in BROKEN_OFF:
-                self.know(self._known)  # a run that comes to its end has told all that it used
+                self._end()
 
     def write(self, text: str, tokens: int = 0) -> None:
         """Count a piece of the answer, of so many tokens where that is known."""
         self._since += tokens or estimate(text)
 
+    def reach(self, completion_tokens: int) -> None:
+        """So much of the answer has come, in all."""
+        self._since = completion_tokens
+
     def know(self, usage: usage_pb2.Usage) -> None:
         """All that was consumed until now, in place of what was estimated."""
-        self._known, self._since, self._told = usage, 0, True
+        self._read, self._written = usage.prompt_tokens, usage.completion_tokens
+        self._cached, self._cost = usage.cached_tokens, usage.cost_nanos
+        self._since, self._known = 0, True
+
+    def _end(self) -> None:
+        """A run that comes to its end has reported all that it used."""
+        if not self._known:
+            self._read, self._known = 0, True
+        self._since = 0
+
+    @property
+    def tokens(self) -> int:
+        """Read and written so far."""
+        return self._read + self._written + self._since
+
+    @property
+    def cost_nanos(self) -> int:
+        """Cost so far, in billionths; what is not reported yet by the price."""
+        return self._cost + self._price.nanos(0 if self._known else self._read, self._since)
 
     def usage(self) -> usage_pb2.Usage:
-        """Consumed so far."""
-        known = self._known
-        read = known.prompt_tokens if self._told else self._read
-        unbilled = self._price.nanos(0 if self._told else read, self._since)
+        """Consumed so far, as a message."""
         return usage_pb2.Usage(
-            prompt_tokens=read,
-            completion_tokens=known.completion_tokens + self._since,
-            cached_tokens=known.cached_tokens,
-            cost_nanos=known.cost_nanos + unbilled,
+            prompt_tokens=self._read,
+            completion_tokens=self._written + self._since,
+            cached_tokens=self._cached,
+            cost_nanos=self.cost_nanos,
         )

@@ -56,6 +56,10 @@ class Policy:
         """Whether a guard looks for an agent's instructions in its answers."""
         return self.pipeline(_caller(call), model).guards_instructions
 
+    def screens_context(self, call: Call, model: str) -> bool:
+        """Whether a guard looks at what the model or agent reads."""
+        return self.pipeline(_caller(call), model).screens_context
+
     def screen(self, call: Call, model: str, instructions: str) -> EventScreen | None:
         """What screens an answer that is told again; None where nothing does."""
         made = screens(self.pipeline(_caller(call), model), Vault(), instructions)
@@ -82,11 +86,13 @@ class Policy:
             ticket.release()
             raise
         call.headers |= ticket.headers
-        return Admission(
+        admission = Admission(
             call, ask.model, screened.texts, ticket, reservation, Meter(ask.reads, price),
             screens(pipeline, screened.vault, ask.instructions), screened.findings, self._close,
             self._opted(who.tenant),
         )  # fmt: skip
+        reservation.follow(lambda: usage_of(who, spent_of(admission)))
+        return admission
 
     async def _screen(self, call: Call, pipeline: Pipeline, ask: Ask) -> Screened:
         screened = await pipeline.screen_input(ask.texts, instructs=ask.instructs)
@@ -104,24 +110,29 @@ class Policy:
         tokens = usage.prompt_tokens + usage.completion_tokens
         admission.ticket.correct(tokens)
         admission.ticket.release()
-        spent = Spent(
-            agent=admission.model, agent_version=admission.version, model=admission.model, run_id=admission.run_id,
-            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens, cost_nanos=usage.cost_nanos, finish_reason=admission.reason,
-            seconds=time.monotonic() - call.started,
-        )  # fmt: skip
         call.notes |= noted(admission)
         call.audited = True
         entry = entry_of(call, call.address, reason=admission.reason, content=_content(admission))
         try:
             await admission.reservation.settle(
-                Cost(tokens, usage.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
+                Cost(tokens, usage.cost_nanos), usage_of(who, spent_of(admission)), [self._audit.put(entry)]
             )
         except RecordsUnavailable:
             self._audit.missed()
             log.warning("a call is not yet settled: the records are gone", extra={"run_id": admission.run_id})
         else:
             self._audit.recorded()
+
+
+def spent_of(admission: Admission) -> Spent:
+    """What a call has come to so far."""
+    usage = admission.meter.usage()
+    return Spent(
+        agent=admission.model, agent_version=admission.version, model=admission.model, run_id=admission.run_id,
+        prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens, cost_nanos=usage.cost_nanos, finish_reason=admission.reason,
+        seconds=time.monotonic() - admission.call.started,
+    )  # fmt: skip
 
 
 def _content(admission: Admission) -> Content | None:

@@ -48,6 +48,7 @@ async def open_audit(settings: GatewaySettings, records: Records, resources: Asy
         records.writer,
         records.changes,
         checkpoints,
+        settings.replica_name,
         checkpoint_seconds=settings.audit_checkpoint_seconds,
     )
     await log.open()

@@ -1,5 +1,6 @@
 """Rows of usage and the sums of their days, written together."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,26 +14,40 @@ from services.runtime.records.upsert import upsert
 
 COLUMNS = tuple(column.name for column in USAGE.columns)
 GROUP = ("day", "tenant", "project", "key", "agent", "model")
+SHARDS = 64
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
 
 
 def _daily(dialect: str) -> Many:
     statement = upsert(dialect, USAGE_DAILY)
     more = {name: USAGE_DAILY.c[name] + statement.excluded[name] for name in SUMS}
-    return Many(statement.on_conflict_do_update(index_elements=list(GROUP), set_=more))
+    return Many(statement.on_conflict_do_update(index_elements=[*GROUP, "shard"], set_=more))
 
 
 INSERT = Many(insert(USAGE))
 ADD = {dialect: _daily(dialect) for dialect in ("sqlite", "postgresql")}
 
 
-async def write_usage(connection: AsyncConnection, rows: Sequence[Usage]) -> None:
+def shard_of(writer: str) -> int:
+    """Which rows of the sums a process of this name adds to. Two may share some, and then wait for each other."""
+    return zlib.crc32(writer.encode()) % SHARDS
+
+
+async def write_usage(connection: AsyncConnection, rows: Sequence[Usage], shard: int = 0) -> None:
     """Write rows that are not there yet, and add them to the sums of their days."""
     if not rows:
         return
     await INSERT.execute(connection, [{name: getattr(row, name) for name in COLUMNS} for row in rows])
+    await add_sums(connection, rows, shard)
+
+
+async def add_sums(connection: AsyncConnection, rows: Sequence[Usage], shard: int, times: int = 1) -> None:
+    """Add the rows to the sums of their days so many times: -1 takes them out."""
     # In order, so that two replicas do not wait for each other.
-    sums = [_values(group, sums) for group, sums in sorted(summed(rows).items())]
+    sums = [
+        {**_values(group, [times * one for one in sums]), "shard": shard}
+        for group, sums in sorted(summed(rows).items())
+    ]
     await ADD[connection.dialect.name].execute(connection, sums)
 
 

@@ -53,7 +53,8 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The Unix sockets of what only this mesh may call: control, Triton, gateways' HTTP, Envoy's admin."""
+        """The Unix sockets of what only this mesh may call: control, Triton, gateways' HTTP, Envoy's admin interface,
+        and without TLS where gateways renew identities."""
         return self.run or self.root / "run"
 
     @property
@@ -67,6 +68,10 @@ class Layout:
     @property
     def admin_socket(self) -> Path:
         return self.sockets / "envoy.sock"
+
+    def identity_socket(self, gateway: int) -> Path:
+        """Where the gateway of this number renews the identities of runs, in a mesh without TLS."""
+        return self.sockets / f"identity-{gateway}.sock"
 
     @property
     def secrets(self) -> Path:

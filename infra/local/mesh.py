@@ -49,6 +49,8 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     own = {"REPLICA": name, **told(options, layout, service)}
     if http_socket:
         own["HTTP_SOCKET"] = str(http_socket)
+    if service == "gateway" and own_tls is None:
+        own["IDENTITY_SOCKET"] = str(layout.identity_socket(index))
     return Spec(
         name=name,
         service=service,
@@ -108,6 +110,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
             "GUARD_TARGET": "xds:///gateway",
+            "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,
             **served(options),
         },
@@ -122,6 +125,13 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
     kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
     fixed = {"EDGE_PORT": str(options.edge_port), "SOCKET": str(layout.control_socket)}
     return {**kept, **fixed} if service == "control" else kept
+
+
+def _identity_target(options: Options, layout: Layout) -> str:
+    """The gateways, by mutual TLS or at their sockets."""
+    if tls.files(options, "gateway") is not None:
+        return "xds:///gateway"
+    return sockets.targets([layout.identity_socket(index) for index in range(options.count("gateway"))])
 
 
 def mesh_specs(options: Options, layout: Layout, key: str) -> list[Spec]:

@@ -76,11 +76,6 @@ def render_embed_passages(config: str, settings: ModelsSettings) -> str:
     return _set_parameter(config, "threads", str(settings.threads))
 
 
-def render_extract(config: str, settings: ModelsSettings) -> str:
-    """The `extract` model's configuration under these settings. Raises ConfigMismatch."""
-    return _set_parameter(config, "answer_threshold", repr(settings.answer_threshold))
-
-
 def render_llm(config: str, settings: ModelsSettings) -> str:
     """The `llm` model's configuration: all settings as one JSON parameter. Raises ConfigMismatch."""
     # A string of the text format is escaped as JSON escapes one, where both are ASCII.
@@ -91,7 +86,6 @@ def render_llm(config: str, settings: ModelsSettings) -> str:
 RENDER = {
     "embed": render_embed,
     "embed_passages": render_embed_passages,
-    "extract": render_extract,
     LLM: render_llm,
 }
 

@@ -23,12 +23,6 @@ class ModelsSettings(Settings):
     embed_queue_delay: int = Field(
         0, ge=0, description="Microseconds that an embedding request may wait for others to share its batch."
     )
-    answer_threshold: float = Field(
-        0.4,
-        ge=0,
-        le=1,
-        description="Confidence (0 to 1) below which `extract` finds no answer.",
-    )
     log_verbose: int = Field(0, ge=0, description="Triton's verbosity; 0 logs warnings and errors.")
 
     llm: str = Field(

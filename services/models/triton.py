@@ -25,7 +25,7 @@ from services.runtime import sockets
 from services.runtime.tls import TlsFiles
 from services.runtime.triton import TritonClient
 
-MODELS = ("embed", "embed_passages", "extract", "injection")
+MODELS = ("embed", "embed_passages", "injection")
 HOST = "127.0.0.1"
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}

@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 import grpc
-from headworks.gateway.v1 import guard_service_pb2
+from headworks.gateway.v1 import guard_service_pb2, identity_service_pb2
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -27,13 +27,14 @@ from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import Engines, open_catalogue
 from services.orchestrator.guard_client import GuardClient
+from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.scopes import identify
+from services.orchestrator.scopes import Identities
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.servicer import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -44,7 +45,7 @@ from services.orchestrator.tools.factory import ToolFactory
 from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import Check, serving
+from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import LlmClient, TritonClient
@@ -53,6 +54,7 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
+IDENTITIES = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 
@@ -68,7 +70,7 @@ async def wire(settings: OrchestratorSettings) -> App:
     triton = TritonClient(triton_channel)
     llm = LlmClient(triton_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
-    catalogue = open_catalogue(settings, Engines(triton, llm, resources, secret))
+    catalogue = open_catalogue(settings, Engines(settings.answer_threshold, llm, resources, secret))
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     records = Records(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
@@ -88,11 +90,14 @@ async def wire(settings: OrchestratorSettings) -> App:
     )
     registry = Registry(store, kit, settings.rag_model)
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
+    gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
+    exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
+    identities = Identities(exchange, settings.identity_patience_seconds)
     executor = Executor(registry, records, settings.max_runs, sessions)
     keeper = Keeper(
         executor,
         records,
-        identify(verifier_of(settings)),
+        identities.of_left,
         settings.detached_run_seconds,
         settings.beat_seconds,
         settings.lease_seconds,
@@ -102,7 +107,7 @@ async def wire(settings: OrchestratorSettings) -> App:
     await keeper.open()
     directory = Directory(executor, records)
     servicer = OrchestratorServicer(
-        executor, directory, Peers(peers, settings.replica_name), settings.detached_run_seconds
+        executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
     erasure = Erasure(data_store, store, registry.forget)
@@ -116,7 +121,8 @@ async def wire(settings: OrchestratorSettings) -> App:
 
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
     callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
-    return App(add, names, _checks(retrieval, triton), resources, callers=callers)
+    checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
+    return App(add, names, checks, resources=resources, callers=callers)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:
@@ -124,13 +130,6 @@ async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> 
         return None
     channel = await resources.enter_async_context(open_channel(settings.guard_target, [GUARDS], settings.tls))
     return GuardClient(channel, settings.guard_seconds, settings.screen_when_guard_is_gone)
-
-
-def _checks(retrieval: grpc.aio.Channel, triton: TritonClient) -> dict[str, Check]:
-    async def extract_ready() -> bool:
-        return await triton.ready(["extract"])
-
-    return {"retrieval": serving(retrieval, RETRIEVAL.full_name), "triton": extract_ready}
 
 
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:

@@ -79,6 +79,8 @@ def _started(message: event_pb.RunEvent, body: Started) -> None:
 
 def _passages(message: event_pb.RunEvent, body: PassagesRetrieved) -> None:
     message.passages.SetInParent()
+    if body.degraded:
+        message.passages.degraded = True
     for passage in body.passages:
         message.passages.passages.add(
             passage_id=passage.passage_id,

@@ -9,7 +9,7 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing
+from services.runtime.call import READS_KEY, UNSCREENED, current, outgoing, renewed
 from services.runtime.errors import Unavailable
 
 WhenGone = Literal["auto", "closed", "open"]
@@ -27,6 +27,10 @@ class GuardClient:
         self._timeout = timeout
         self._when_gone = when_gone
 
+    def wanted(self) -> bool:
+        """Whether to ask: unless the gateway has said that no policy screens what the run reads."""
+        return current().metadata.get(READS_KEY) != UNSCREENED
+
     def closed(self, tools: bool) -> bool:
         """Whether nothing may be read where the guards are gone."""
         return tools if self._when_gone == "auto" else self._when_gone == "closed"
@@ -35,6 +39,7 @@ class GuardClient:
         """Raises DomainError: whatever the gateway answered, or Unavailable."""
         sent = [pb.ScreenItem(id=item.id, text=item.text, source=item.source) for item in items]
         request = pb.ScreenRequest(stage=_STAGES[reading], agent=agent, items=sent)
+        await renewed()
         try:
             response = await clients.unary(self._stub.Screen(request, **outgoing(self._timeout)))
         except grpc.aio.AioRpcError as error:

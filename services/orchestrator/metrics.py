@@ -15,7 +15,7 @@ RUNNING = Gauge("headworks_runs_running", "Runs under way.", ["model"])
 TOKENS = Counter("headworks_run_tokens_total", "Tokens read and written by runs.", ["model", "direction"])
 CONFIDENCE = Histogram(
     "headworks_answer_confidence",
-    "Confidence of the extract model that the passages answer the question.",
+    "Confidence that the passages answer the question, where an answer is quoted.",
     buckets=[tenth / 10 for tenth in range(1, 11)],
 )
 COMMIT_SECONDS = Histogram(
@@ -24,6 +24,9 @@ COMMIT_SECONDS = Histogram(
     buckets=[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
 )
 RECORDS_FAILING = Gauge("headworks_run_records_failing", "1 while events cannot be written.")
+IDENTITIES = Counter(
+    "headworks_run_identities_total", "Identity tokens of long runs: renewed, refused, unavailable.", ["outcome"]
+)
 PICKED_UP = Counter("headworks_runs_picked_up_total", "Runs of dead processes, taken up or ended.", ["outcome"])
 
 

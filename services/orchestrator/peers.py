@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.runs.run import RunInfo
 from services.runtime import clients
-from services.runtime.call import REPLICA_KEY, Call, Outgoing, current, outgoing
+from services.runtime.call import REPLICA_KEY, Call, Outgoing, current, outgoing, renewed
 
 
 class Peers:
@@ -28,7 +28,8 @@ class Peers:
         return info.replica
 
     async def attach(self, owner: str, request: pb.AttachRequest) -> AsyncGenerator[pb.AttachResponse, None]:
-        """Closing the iterator cancels the call."""
+        """Closing the iterator cancels the call. Raises IdentityRefused, IdentityUnavailable."""
+        await renewed()
         call = self._stub.Attach(request, **_to(owner, current()))
         async with aclosing(clients.stream(call)) as responses:
             async for response in responses:

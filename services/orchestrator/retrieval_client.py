@@ -1,13 +1,12 @@
 """The retriever that asks the retrieval service."""
 
 import grpc
-import numpy as np
-from headworks.retrieval.v1 import passage_pb2, retrieval_service_pb2, retrieval_service_pb2_grpc
+from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
-from services.orchestrator.rag.retriever import WIDTH, Found, Passage
+from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import Span, Timing
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing
+from services.runtime.call import outgoing, renewed
 
 NAN = float("nan")
 
@@ -22,21 +21,26 @@ class RetrievalClient:
     async def search(self, collection: str, question: str, limit: int) -> Found:
         """Raises DomainError: whatever the service answered."""
         request = retrieval_service_pb2.SearchRequest(
-            collection=collection, query=question, limit=limit, include_embeddings=True
+            collection=collection, query=question, limit=limit, include_sentences=True
         )
+        await renewed()
         try:
             response = await clients.unary(self._stub.Search(request, **outgoing(self._timeout)))
         except grpc.aio.AioRpcError as error:
             raise statuses.from_rpc_error(error) from error
-        return Found(
-            tuple(_passage(hit) for hit in response.hits),
-            np.array(response.query_vector, np.float32) if response.query_vector else None,
-            tuple(Timing(timing.hop, timing.duration.ToTimedelta().total_seconds()) for timing in response.timings),
-        )
+        return found(response)
+
+
+def found(response: retrieval_service_pb2.SearchResponse) -> Found:
+    return Found(
+        tuple(_passage(hit) for hit in response.hits),
+        tuple(Timing(timing.hop, timing.duration.seconds + timing.duration.nanos / 1e9) for timing in response.timings),
+        response.degraded,
+    )
 
 
 def _passage(hit: retrieval_service_pb2.Hit) -> Passage:
-    passage: passage_pb2.Passage = hit.passage
+    passage, sentences = hit.passage, hit.sentence_scores
     signals = {signal.signal: signal.score for signal in hit.signals}
     return Passage(
         passage.id,
@@ -48,6 +52,6 @@ def _passage(hit: retrieval_service_pb2.Hit) -> Passage:
         hit.score,
         signals.get("dense", NAN),
         signals.get("lexical", NAN),
-        tuple(Span(span.start, span.end) for span in hit.sentences.spans),
-        np.frombuffer(hit.sentences.vectors, np.int8).reshape(-1, WIDTH),
+        tuple(map(Span, sentences.starts, sentences.ends)),
+        tuple(sentences.scores),
     )

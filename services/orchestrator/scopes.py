@@ -1,19 +1,13 @@
-"""The identity and the deadline of what runs call."""
+"""The identity of what runs call, and of calls that follow them."""
 
-from dataclasses import replace
+from services.orchestrator.run_identity import LONGEST_SUBJECT, CallIdentity, Exchange
+from services.orchestrator.runs.identity import RunIdentity
+from services.orchestrator.runs.records import Left
+from services.runtime.call import Call, new_request_id
+from services.runtime.errors import Unauthenticated
+from services.runtime.identity import REFRESH_KEY, Identity
 
-from services.orchestrator.runs.execution import Scope
-from services.orchestrator.runs.executor import Identify
-from services.runtime.call import Call, enter, new_request_id
-from services.runtime.identity import TokenVerifier
-
-LONGEST_SUBJECT = 256
 METHOD = "/headworks.orchestrator.v1.OrchestratorService/Run"
-
-
-def scope_of(call: Call) -> Scope:
-    """What the run calls, it calls as the run's own caller."""
-    return lambda deadline: enter(replace(call, deadline=deadline))
 
 
 def subject_of(call: Call) -> str:
@@ -21,10 +15,22 @@ def subject_of(call: Call) -> str:
     return call.identity.subject[:LONGEST_SUBJECT] if call.identity else ""
 
 
-def identify(verifier: TokenVerifier) -> Identify:
-    """For runs that another process began: the identity they were started under, if that is still good."""
+class Identities:
+    """Makes them. `patience`: how long the gateway is asked for a token where none is left that is good."""
 
-    def scope(token: str) -> Scope:
-        return scope_of(Call(METHOD, request_id=new_request_id(), identity=verifier.verify(token), token=token))
+    def __init__(self, exchange: Exchange, patience: float) -> None:
+        self._exchange = exchange
+        self._patience = patience
 
-    return scope
+    def of(self, call: Call) -> CallIdentity:
+        """That of a call from the gateway, which outlives its token where a refresh token came with it."""
+        return CallIdentity(call, call.metadata.get(REFRESH_KEY, ""), self._exchange, self._patience)
+
+    def of_left(self, left: Left) -> RunIdentity:
+        """That of a run which another process began. It has no token yet. Raises Unauthenticated where it was left
+        without what one can be had by."""
+        if not left.refresh_token:
+            raise Unauthenticated("its process died, and it came without what its identity could be renewed by")
+        whose = Identity(left.info.tenant, left.subject)
+        call = Call(METHOD, request_id=new_request_id(), identity=whose)
+        return CallIdentity(call, left.refresh_token, self._exchange, self._patience)

@@ -16,10 +16,10 @@ from services.orchestrator.runs.events import ApprovalDecided, Finished
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import RunInfo
-from services.orchestrator.scopes import scope_of, subject_of
+from services.orchestrator.scopes import Identities, subject_of
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Kind, UpstreamError
-from services.runtime.identity import expiry
+from services.runtime.identity import REFRESH_KEY, refresh_expiry
 from services.runtime.interceptors.pipeline import Context
 
 DEFAULT_MODEL = "rag"
@@ -28,10 +28,13 @@ DEADLINE_MARGIN = 0.05
 
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
-    def __init__(self, executor: Executor, directory: Directory, peers: Peers, detached_seconds: float) -> None:
+    def __init__(
+        self, executor: Executor, directory: Directory, peers: Peers, identities: Identities, detached_seconds: float
+    ) -> None:
         self._executor = executor
         self._directory = directory
         self._peers = peers
+        self._identities = identities
         self._reader = Reader(executor, directory, peers)
         self._detached_seconds = detached_seconds
 
@@ -40,7 +43,9 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         ask = requests.ask(request)
         # What a detached run calls has until its own deadline, not until that of a caller who may be gone.
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
-        terms = Terms(seconds, scope_of(call), call.token, expiry(call.token), request.detached, subject_of(call))
+        refresh_token = call.metadata.get(REFRESH_KEY, "")
+        ends, identity = refresh_expiry(refresh_token), self._identities.of(call)
+        terms = Terms(seconds, identity, refresh_token, ends, request.detached, subject_of(call))
         run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
             async for batch in run.follow(0, self._executor.history):
@@ -53,7 +58,9 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     async def Attach(self, request: pb.AttachRequest, context: Context) -> AsyncIterator[pb.AttachResponse]:
         if request.after_sequence < 0:
             raise InvalidArgument("after_sequence must not be negative", field="after_sequence")
-        following = self._reader.follow(current().tenant, request.run_id, request.after_sequence)
+        call = current()
+        self._identities.of(call).enter(call.deadline)
+        following = self._reader.follow(call.tenant, request.run_id, request.after_sequence)
         async with aclosing(following) as responses:
             async for response in responses:
                 yield response

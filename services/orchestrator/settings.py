@@ -21,6 +21,20 @@ class OrchestratorSettings(ServerSettings):
     guard_target: str = Field(
         "", description="gRPC target of the gateway, whose guards screen what agents read; empty for none."
     )
+    identity_target: str = Field(
+        "xds:///gateway",
+        description="gRPC target of the gateway, which renews the identity tokens of runs: by mutual TLS, or at its "
+        "identity_socket.",
+    )
+    identity_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time that one such renewal may take; then it is tried again."
+    )
+    identity_patience_seconds: float = Field(
+        60,
+        gt=0,
+        description="How long the gateway is asked for the identity token of a run that has none left, because another "
+        "process began it or it waited for a person, before the run ends.",
+    )
     guard_seconds: float = Field(2, gt=0, description="Longest time that the guards may take for one step.")
     screen_when_guard_is_gone: Literal["auto", "closed", "open"] = Field(
         "auto",
@@ -29,6 +43,9 @@ class OrchestratorSettings(ServerSettings):
     )
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")
+    answer_threshold: float = Field(
+        0.4, ge=0, le=1, description="Confidence (0 to 1) below which quotes are no answer, and the run says so."
+    )
     catalogue_file: Path | None = Field(
         None, description="YAML file of the model catalogue; without one there are the mesh's own models."
     )

@@ -30,7 +30,7 @@ async def wire(settings: RetrievalSettings) -> App:
     resources = AsyncExitStack()
     channel = open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
     resources.push_async_callback(channel.close, None)
-    embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds)
+    embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds, settings.query_embed_seconds)
     return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
 
 
@@ -60,7 +60,8 @@ async def assemble(
     return App(
         add=add,
         names=[pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name],
-        checks={"store": store.ready, "triton": embedder.ready},
+        checks={"store": store.ready},
+        optional={"triton": embedder.ready},
         resources=resources,
         callers={"/": ("gateway", "orchestrator")},
     )

@@ -33,6 +33,7 @@ from services.retrieval.model import (
     SearchRequest,
     SearchResult,
     Sentences,
+    SentenceScores,
     Span,
 )
 from services.runtime.errors import InvalidArgument
@@ -111,6 +112,7 @@ def search_request(request: pb.SearchRequest) -> SearchRequest:
         filter=Filter(_conditions(request.filter.must), _conditions(request.filter.must_not)),
         mode=MODES[request.mode],
         include_embeddings=request.include_embeddings,
+        include_sentences=request.include_sentences,
     )
 
 
@@ -120,6 +122,7 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
         query_script=result.script,
         query_vector=() if result.query_vector is None else result.query_vector.tolist(),
         timings=[_timing(hop, seconds) for hop, seconds in result.timings.items()],
+        degraded=result.degraded,
     )
 
 
@@ -175,11 +178,19 @@ def _hit(hit: Hit) -> pb.Hit:
             for part in hit.signals
         ],
         sentences=_sentences(hit.sentences) if hit.sentences else None,
+        sentence_scores=_sentence_scores(hit.sentence_scores) if hit.sentence_scores else None,
     )
 
 
 def _sentences(sentences: Sentences) -> passage_pb2.SentenceEmbeddings:
     return passage_pb2.SentenceEmbeddings(spans=[_span(span) for span in sentences.spans], vectors=sentences.vectors)
+
+
+def _sentence_scores(sentences: SentenceScores) -> passage_pb2.SentenceScores:
+    spans = sentences.spans
+    return passage_pb2.SentenceScores(
+        starts=[start for start, _ in spans], ends=[end for _, end in spans], scores=sentences.scores
+    )
 
 
 def _span(span: Span) -> span_pb2.CharSpan:

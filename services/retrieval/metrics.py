@@ -11,6 +11,10 @@ SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 COUNTS = (0, 1, 2, 5, 10, 20, 30, 50, 75, 100, 200)
 
 SEARCHES = Counter("headworks_retrieval_searches_total", "Searches answered.", ["script", "mode"])
+DEGRADED_SEARCHES = Counter(
+    "headworks_retrieval_degraded_searches_total", "Searches that went by BM25 alone, as the embedder was gone."
+)
+DEGRADED = Gauge("headworks_retrieval_degraded", "1 while the embedder is taken to be gone.")
 TOP_SCORE = Histogram("headworks_retrieval_top_score", "Fused score of the best hit.", buckets=SCORES)
 TOP_COSINE = Histogram("headworks_retrieval_top_cosine", "Cosine of the best hit, where embedded.", buckets=SCORES)
 CANDIDATES = Histogram("headworks_retrieval_candidates", "Passages that a search's signals found.", buckets=COUNTS)

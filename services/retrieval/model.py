@@ -79,6 +79,15 @@ class Sentences:
 
 
 @dataclass(frozen=True, slots=True)
+class SentenceScores:
+    """A passage's sentences: their ranges in its text; the cosine of each with the query, none where the query was not
+    embedded."""
+
+    spans: Sequence[Span]
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Sparse:
     """A sparse vector: words by their hash, with a weight each."""
 
@@ -164,6 +173,7 @@ class Hit:
     score: float
     signals: Sequence[SignalScore]
     sentences: Sentences | None = None
+    sentence_scores: SentenceScores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +186,16 @@ class SearchRequest:
     filter: Filter = Filter()
     mode: Mode = Mode.HYBRID
     include_embeddings: bool = False
+    include_sentences: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The hits, best first. `timings` are the hops' seconds by name."""
+    """The hits, best first. `timings` are the hops' seconds by name. `degraded`: the embedder was gone, and BM25 alone
+    found them."""
 
     hits: Sequence[Hit]
     script: str
     query_vector: Vector | None
     timings: Mapping[str, float]
+    degraded: bool = False

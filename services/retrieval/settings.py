@@ -29,7 +29,12 @@ class RetrievalSettings(ServerSettings):
     qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")
     store_threads: int = Field(4, gt=0, description="Threads that run the edge store's calls.")
-    embed_seconds: float = Field(30, gt=0, description="Longest time one call of the embedding model may take.")
+    embed_seconds: float = Field(30, gt=0, description="Longest time the embedding of a batch of passages may take.")
+    query_embed_seconds: float = Field(
+        3,
+        gt=0,
+        description="Longest time a search waits for its query's embedding; then it goes by words alone (BM25).",
+    )
     embed_batch: int = Field(16, gt=0, le=128, description="Passages per call of the embedding model.")
     embed_calls: int = Field(4, gt=0, description="Such calls that are open at once; two an instance keep it busy.")
     max_document_bytes: int = Field(32 << 20, gt=0, description="Longest document, in bytes.")

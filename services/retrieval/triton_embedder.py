@@ -23,15 +23,17 @@ FIRST_PAUSE = 0.1
 
 
 class TritonEmbedder:
-    """An Embedder. A passage's call is tried again for some seconds, as ingestion can wait; a query's is not."""
+    """An Embedder. A passage's call has `seconds` and is tried again for some more, as ingestion can wait; a query's
+    has `query_seconds`, half of what remains of its deadline at most: the store is to be asked too."""
 
-    def __init__(self, client: TritonClient, seconds: float) -> None:
+    def __init__(self, client: TritonClient, seconds: float, query_seconds: float) -> None:
         self._client = client
         self._seconds = seconds
+        self._query_seconds = query_seconds
 
     async def embed_query(self, text: str) -> Vector:
         call = current_or_none()
-        timeout = min(self._seconds, call.remaining) if call else self._seconds
+        timeout = min(self._query_seconds, call.remaining / 2) if call else self._query_seconds
         if timeout <= 0:
             raise DeadlineExceeded("the deadline passed before the query was embedded")
         found = await _translated(lambda: self._client.embed([text], timeout=timeout))

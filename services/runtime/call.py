@@ -2,18 +2,22 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from services.runtime.errors import DeadlineExceeded
-from services.runtime.identity import IDENTITY_KEY, Identity
+from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity
 from services.runtime.tracing import inject
 
 REQUEST_ID_KEY = "x-request-id"
 # Names the replica that a call is for; control's routes go by it.
 REPLICA_KEY = "x-headworks-replica"
+# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads. The
+# gateway alone sets it, beside the identity; without it the guards are asked.
+READS_KEY = "x-headworks-reads"
+UNSCREENED = "unscreened"
 
 
 @dataclass(slots=True)
@@ -22,7 +26,8 @@ class Call:
 
     `method` is an RPC's path, or a verb and the template of an HTTP path; `metadata` holds its headers in lower case.
     `deadline` is a point on the monotonic clock, in seconds; `timeout` the seconds that the caller gives, if any.
-    `token` is the signed form of `identity`. `peer` is the other end of
+    `token` is the signed form of `identity`; `renew`, where there is one, sees to it that it does not end before its
+    call. `refresh_token` goes to the orchestrator with the calls that may outlive `token`. `peer` is the other end of
     the connection, as gRPC writes it.
     `uploads` says that the caller streams its requests. `notes` is what was decided about it and why, for its log line
     and for the audit; what was said is never noted there. `audited` says that the audit has it already.
@@ -35,6 +40,8 @@ class Call:
     deadline: float = float("inf")
     identity: Identity | None = None
     token: str = ""
+    refresh_token: str = ""
+    renew: Callable[[], Awaitable[None]] | None = None
     uploads: bool = False
     started: float = field(default_factory=time.monotonic)
     first_sent: float | None = None
@@ -79,6 +86,14 @@ def enter(call: Call) -> None:
     _current.set(call)
 
 
+async def renewed() -> None:
+    """See to it that what is called next, as the call being served, gets an identity token that is good. Raises
+    DomainError where none is to be had."""
+    call = current_or_none()
+    if call is not None and call.renew is not None:
+        await call.renew()
+
+
 def new_request_id() -> str:
     return f"req_{uuid.uuid4().hex}"
 
@@ -103,4 +118,6 @@ def outgoing(limit: float, call: Call | None = None) -> Outgoing:
     metadata = [(REQUEST_ID_KEY, call.request_id), *inject()]
     if call.token:
         metadata.append((IDENTITY_KEY, call.token))
+    if call.refresh_token:
+        metadata.append((REFRESH_KEY, call.refresh_token))
     return {"timeout": timeout, "metadata": tuple(metadata)}

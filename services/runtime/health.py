@@ -1,12 +1,14 @@
 """Readiness: the standard health service, fed by checks of what a service needs.
 
 Each dependency is a name of its own in grpc.health.v1 ("dependency/triton"), so that an operator sees why a service
-is not ready; the whole server ("") and the service's own name are SERVING only while all dependencies are well.
+is not ready; the whole server ("") and the service's own name are SERVING only while all dependencies are well but the
+optional ones, without which it does less.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -23,22 +25,25 @@ LIMIT = 2.0
 
 
 class Readiness:
-    """Watches `checks`, by dependency name, and sets the health of `names` by them.
+    """Watches `checks` and `optional`, by dependency name, and sets the health of `names` by the former.
 
     A service that has been ready stays so through one failed round: a single late answer is not an outage.
     """
 
-    def __init__(self, names: list[str], checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self, names: list[str], checks: Mapping[str, Check], optional: Mapping[str, Check] = MappingProxyType({})
+    ) -> None:
         self.servicer = health.HealthServicer()
         self._names = ["", *names]
-        self._checks = checks
-        self._missed: dict[str, int] = dict.fromkeys(checks, 2)
+        self._needed = frozenset(checks)
+        self._checks = {**optional, **checks}
+        self._missed: dict[str, int] = dict.fromkeys(self._checks, 2)
         self._draining = False
 
     @property
     def ready(self) -> bool:
         """Whether all that the service needs is well, and it is not about to stop."""
-        return not self._draining and all(missed < 2 for missed in self._missed.values())
+        return not self._draining and all(self._missed[name] < 2 for name in self._needed)
 
     async def watch(self) -> None:
         """Check for ever. The first round is awaited by nobody: a server answers NOT_SERVING until it has passed."""

@@ -1,11 +1,12 @@
 """The internal identity token: minted by the gateway, checked by every service behind it.
 
 A JWT signed with Ed25519: the gateway alone has the private key, so that no service behind it can speak for a tenant.
+It is good for two minutes. Runs that take longer exchange a refresh token, which the gateway alone can read.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,41 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.runtime.errors import Unauthenticated
 
 IDENTITY_KEY = "x-headworks-identity"
+# Where the gateway gives a run's refresh token to the orchestrator: VERSION.EXPIRY.SEALED, which no service can read
+# but for the second when it ends.
+REFRESH_KEY = "x-headworks-refresh"
 AUDIENCE = "headworks"
 ISSUER = "gateway"
 LIFETIME = 120.0
-# How long one token is handed out before the next is made.
-SHARED = 60.0
+# A token that is good for longer was not made by this version, or not by the gateway's own settings.
+LONGEST = 600.0
+# How far the clocks of two hosts may be apart.
+LEEWAY = 15.0
 CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who calls. `subject` names the user or the service account, `scopes` are the patterns of what it may do;
-    `project` and `key` are the project and the id of the API key it came with, empty where there is none."""
+    `project` and `key` are the project and the id of the API key it came with, empty where there is none. `roles` are
+    those that an issuer's token named; the gateway alone knows them."""
 
     tenant: str
     subject: str
     scopes: frozenset[str] = frozenset()
     project: str = ""
     key: str = ""
+    roles: tuple[str, ...] = field(default=(), compare=False)
 
 
 class TokenSigner:
-    """Mints tokens. One token serves an identity for SHARED seconds, so that signing is not paid per call."""
+    """Mints tokens that are good for `lifetime` seconds. One serves an identity for the first half of them, so that
+    signing is not paid per call."""
 
-    def __init__(self, private_key_pem: bytes) -> None:
+    def __init__(self, private_key_pem: bytes, lifetime: float = LIFETIME) -> None:
         self._key = serialization.load_pem_private_key(private_key_pem, password=None)
-        self._minted: dict[tuple[Identity, float], tuple[str, float]] = {}
+        self._lifetime = lifetime
+        self._minted: dict[Identity, tuple[str, float]] = {}
 
     def verifier(self) -> "TokenVerifier":
         """What checks the tokens that this mints."""
@@ -51,10 +61,10 @@ class TokenSigner:
             public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
 
-    def token(self, identity: Identity, lifetime: float = LIFETIME) -> str:
-        """A token for `identity`, valid for at least `lifetime` - SHARED seconds; nothing is done under it later."""
+    def token(self, identity: Identity) -> str:
+        """A token for `identity`, good for half of the lifetime at least: no call begins under it later."""
         now = time.time()
-        minted = self._minted.get((identity, lifetime))
+        minted = self._minted.get(identity)
         if minted and minted[1] > now:
             return minted[0]
         claims = {
@@ -64,21 +74,23 @@ class TokenSigner:
             "tenant": identity.tenant,
             "scope": " ".join(sorted(identity.scopes)),
             "iat": int(now),
-            "exp": int(now + lifetime),
+            "exp": int(now + self._lifetime),
             **{name: value for name, value in (("project", identity.project), ("key", identity.key)) if value},
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
             self._minted.clear()
-        self._minted[identity, lifetime] = (token, now + min(SHARED, lifetime / 2))
+        self._minted[identity] = (token, now + self._lifetime / 2)
         return token
 
 
 class TokenVerifier:
-    """Checks tokens. A token that was found good is remembered until it expires."""
+    """Checks tokens. A token that was found good is remembered until it expires. `leeway`: seconds that the gateway's
+    clock and this one may be apart."""
 
-    def __init__(self, public_key_pem: bytes) -> None:
+    def __init__(self, public_key_pem: bytes, leeway: float = LEEWAY) -> None:
         self._key = serialization.load_pem_public_key(public_key_pem)
+        self._leeway = leeway
         self._good: dict[str, tuple[Identity, float]] = {}
 
     def verify(self, token: str) -> Identity:
@@ -93,14 +105,17 @@ class TokenVerifier:
                 algorithms=["EdDSA"],
                 audience=AUDIENCE,
                 issuer=ISSUER,
-                options={"require": ["exp", "sub", "tenant"]},
+                leeway=self._leeway,
+                options={"require": ["exp", "iat", "sub", "tenant"]},
             )
         except jwt.InvalidTokenError as error:
             raise Unauthenticated("the internal identity token is not valid") from error
+        if claims["exp"] - claims["iat"] > LONGEST:
+            raise Unauthenticated("the internal identity token is good for too long to be accepted")
         identity = _identity(claims)
         if len(self._good) >= CACHED:
             self._good.clear()
-        self._good[token] = (identity, float(claims["exp"]))
+        self._good[token] = (identity, float(claims["exp"]) + self._leeway)
         return identity
 
 
@@ -115,6 +130,13 @@ def expiry(token: str) -> float | None:
     if not token:
         return None
     return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+
+
+def refresh_expiry(refresh_token: str) -> float | None:
+    """When a refresh token ends, in seconds since the epoch; None where there is none."""
+    _, _, rest = refresh_token.partition(".")
+    seconds, _, _ = rest.partition(".")
+    return float(seconds) if seconds.isdecimal() else None
 
 
 def write_key_pair(private: Path, public: Path) -> None:

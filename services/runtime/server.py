@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -40,21 +41,25 @@ class Beside(Protocol):
 
 @dataclass(frozen=True)
 class App:
-    """A service, wired: how its servicers are added, what they are called, what it needs to be ready.
+    """A service, wired: how its servicers are added, what they are called, what it needs to be ready, and what it can
+    do without, in part.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
-    mutual TLS only the `callers` may call. The process is ready once the servers `beside` gRPC's listen too.
+    mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too. The process is
+    ready once the servers `beside` gRPC's listen too.
     """
 
     add: Callable[[grpc.aio.Server], None]
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
+    optional: Mapping[str, Check] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[Layer] | None = None
     gate: Gate | None = None
     callers: Callers = field(default_factory=dict)
     beside: Sequence[Beside] = ()
+    sockets: Sequence[Path] = ()
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -109,10 +114,12 @@ async def serve(
     app = await wire()
     _settle_memory()
     async with app.resources:
-        readiness = Readiness(app.names, app.checks)
+        readiness = Readiness(app.names, app.checks, app.optional)
         server = build(settings, app, readiness, verifier)
-        with sockets.private() if settings.socket else nullcontext():
+        with sockets.private() if settings.socket or app.sockets else nullcontext():
             address = bind(server, settings)
+            for path in app.sockets:
+                server.add_insecure_port(sockets.target(path))
             await server.start()
         besides = [await one.start(lambda: readiness.ready) for one in app.beside]
         metrics.serve(settings.host, settings.metrics_port)
@@ -138,7 +145,7 @@ def verifier_of(settings: ServerSettings) -> TokenVerifier:
         raise ValueError(
             f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
         )
-    return TokenVerifier(settings.identity_public_key.read_bytes())
+    return TokenVerifier(settings.identity_public_key.read_bytes(), settings.identity_leeway_seconds)
 
 
 def _settle_memory() -> None:

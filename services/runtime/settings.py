@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.runtime.identity import LEEWAY
 from services.runtime.tls import TlsFiles
 
 CONFIG_FILE_VARIABLE = "HEADWORKS_CONFIG"
@@ -97,6 +98,12 @@ class ServerSettings(Settings):
     )
     identity_public_key: Path | None = Field(
         None, description="PEM file of the Ed25519 public key that identity tokens are checked with."
+    )
+    identity_leeway_seconds: float = Field(
+        LEEWAY,
+        ge=0,
+        le=60,
+        description="How far the gateway's clock and this host's may be apart when identity tokens are checked.",
     )
     max_deadline_seconds: float = Field(
         120, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."

@@ -3,7 +3,7 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -11,13 +11,18 @@ from urllib.parse import quote
 SCHEME = "unix:"
 PRIVATE = 0o077
 """The umask that makes all that a process writes its owner's alone."""
-LONGEST_NAME = "control-0.sock.new"
+LONGEST_NAME = "identity-00.sock.new"
 """No socket of a mesh has a longer name than this."""
 
 
 def target(path: Path) -> str:
     """The gRPC target of the socket at `path`, for servers and clients alike."""
     return SCHEME + quote(str(path), safe="/:")
+
+
+def targets(paths: Sequence[Path]) -> str:
+    """The gRPC target of several, for clients."""
+    return SCHEME + ",".join(target(path).removeprefix(SCHEME) for path in paths)
 
 
 def is_unix(target: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
@@ -47,8 +47,18 @@ def inject() -> list[tuple[str, str]]:
 @contextmanager
 def span(name: str, kind: SpanKind = SpanKind.INTERNAL, parent: Context | None = None) -> Iterator[Span]:
     """A span around a piece of work; an exception marks it as failed and passes."""
-    with _tracer.start_as_current_span(name, context=parent, kind=kind) as current:
-        yield current
+    started = _tracer.start_span(name, context=parent, kind=kind)
+    token = attach(trace.set_span_in_context(started))
+    try:
+        yield started
+    except Exception as error:
+        if started.is_recording():
+            started.record_exception(error)
+            started.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        detach(token)
+        started.end()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
 
+TOKEN_SECONDS = 3
 QUESTION = "How many eggs can the queen lay in a day?"
 CAREFUL = f"""\
 name: careful
@@ -24,10 +26,13 @@ approval: {{run: true}}
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[Mesh]:
-    """A mesh of its own, for its orchestrator is killed; it has read the handbook, and has an agent that asks first."""
+    """A mesh of its own, for its orchestrator is killed; it has read the handbook, and has an agent that asks first.
+    Its identity tokens are over long before its tests are, to the second."""
+    env = {f"HEADWORKS_{name}_IDENTITY_LEEWAY_SECONDS": "0" for name in ("GATEWAY", "ORCHESTRATOR", "RETRIEVAL")}
+    env["HEADWORKS_GATEWAY_IDENTITY_SECONDS"] = str(TOKEN_SECONDS)
     spec = tmp_path_factory.mktemp("specs") / "careful.yaml"
     spec.write_text(CAREFUL)
-    with running(tmp_path_factory.mktemp("commands") / "data") as mesh:
+    with running(tmp_path_factory.mktemp("commands") / "data", env=env) as mesh:
         ingested = mesh.command("ingest", ".", "--collection", COLLECTION, "--json", cwd=handbook)
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         assert told(mesh, "agents", "apply", str(spec))["agents"][0]["version"] == 1
@@ -79,6 +84,34 @@ def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:
     log = mesh.command("run", "explain", run_id).stdout
     for words in ("dev approved apr_1: so be it", "retrieved 3 passages", "from Bees: “", "it ended: it answered"):
         assert words in log, log
+
+
+def stored(mesh: Mesh) -> bytes:
+    """All that the orchestrator and the gateway have in their databases, and all logs."""
+    found = [*mesh.data.glob("*/*.db*"), *mesh.data.glob("logs/*")]
+    assert any(path.name == "runs.db" for path in found)
+    return b"".join(path.read_bytes() for path in found)
+
+
+def test_a_run_outlives_its_token_and_not_its_key(mesh: Mesh) -> None:
+    """It waits for longer than a token is good. Then it goes on as its caller, if that is still let in. Nothing that is
+    stored meanwhile is a token."""
+    account = told(mesh, "accounts", "create", "waiting", "--role", "user")
+    made = told(mesh, "keys", "create", account["id"])
+    start = ("run", "start", "careful", QUESTION, "--detach")
+    runs = [told(mesh, *start, *key)["run_id"] for key in ((), ("--key", made["secret"]))]
+    wait_for(lambda: all(told(mesh, "run", "show", run_id)["pending_approvals"] for run_id in runs), 10)
+    time.sleep(TOKEN_SECONDS + 1)
+    kept = stored(mesh)
+    assert b"v1.1" in kept, "a refresh token"
+    assert b"eyJ" not in kept, "an identity token"
+    told(mesh, "keys", "revoke", made["id"])
+    for run_id in runs:
+        told(mesh, "run", "decide", run_id, "--yes")
+    wait_for(lambda: all(told(mesh, "run", "show", run_id)["finish_reason"] for run_id in runs), 20)
+    logs = [mesh.command("run", "explain", run_id).stdout for run_id in runs]
+    assert "it ended: it answered" in logs[0], logs[0]
+    assert "RUN_IDENTITY_REFUSED" in logs[1], logs[1]
 
 
 def test_a_run_that_a_person_refuses(mesh: Mesh) -> None:

@@ -120,6 +120,8 @@ def test_a_killed_process_comes_back(mesh: Mesh, name: str) -> None:
     assert set(failed) <= ({0, 503} if name in ("envoy-0", "gateway-0") else {499, 500, 503})
     if name == "control-0":
         assert not failed, "traffic goes on with the last snapshot"
+    if name == "triton-0":
+        assert not failed, "searches go by words alone"
 
 
 def restarts_of(mesh: Mesh, names: Sequence[str]) -> dict[str, int]:
@@ -167,6 +169,37 @@ def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
     print(f"\nall back after {time.monotonic() - frozen:.1f} s")
     with Load(mesh) as load:
         wait_for(lambda: load.succeeded_since(0) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+
+
+def asked(mesh: Mesh) -> tuple[dict[str, Any], float]:
+    """A whole answer, and the seconds that it took."""
+    with mesh.http() as http:
+        began = time.monotonic()
+        response = http.post("/v1/chat/completions", json=ASK, timeout=20)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer, time.monotonic() - began
+
+
+def degraded(answer: dict[str, Any]) -> bool:
+    return bool(answer["headworks"].get("degraded"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "killed"])
+def test_without_triton_answers_are_degraded_and_go_on(mesh: Mesh, how: signal.Signals) -> None:
+    before, (answer, _) = restarts_of(mesh, ("triton-0",)), asked(mesh)
+    assert not degraded(answer)
+    os.kill(mesh.process("triton-0")["pid"], how)
+    answers = [asked(mesh)]
+    while not thawed(mesh, ("triton-0",), before) and len(answers) < 2000:
+        answers.append(asked(mesh))
+    without = [(answer, took) for answer, took in answers if degraded(answer)]
+    assert without, "there was a time without Triton"
+    for answer, _ in without:
+        assert answer["choices"][0]["message"]["annotations"], "words alone find the passage, and quote it"
+    print(f"\n{len(without)} of {len(answers)} degraded, the slowest {max(took for _, took in answers):.1f} s")
+    assert sum(took > 2 for _, took in answers) <= 5, "those that tried; not each search waited"
+    wait_for(lambda: not degraded(asked(mesh)[0]), RECOVERY_SECONDS)
 
 
 def test_triton_is_started_anew_where_a_models_process_is_stopped(mesh: Mesh) -> None:

@@ -261,12 +261,14 @@ def test_a_blocked_term_never_leaves(mesh: Mesh, make_key: Callable[..., Key], m
     assert [row[2] for row in usage(mesh, key)] == ["content_filter"] * 2
 
 
-def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Callable[..., Key]) -> None:
-    """What it had reserved is free for the other one after the lease; nothing is counted twice."""
+@pytest.mark.parametrize("model", [PASSED, RUN])
+def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Callable[..., Key], model: str) -> None:
+    """What it had reserved is free for the other one after the lease, its stream has a row of usage for what the last
+    heartbeat counted, and nothing is counted twice."""
     key, limit = make_key(), 400
-    budget_id = budget(mesh, key, limit)
+    budget_id, before = budget(mesh, key, limit), len(usage(mesh, key))
     restarts, pieces = mesh.process("gateway-0")["restarts"], 0
-    dying = asked(mesh, "gateway-0", key, "count 2000")
+    dying = asked(mesh, "gateway-0", key, "count 2000", model)
     for portion in dying:
         pieces += portion.count("word ")
         if pieces >= 100:
@@ -280,12 +282,17 @@ def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Calla
 
     wait_for(lambda: book()["held"] == 0, 5 * LEASE_SECONDS, lambda: str(book()))
     known = book()["spent"]
-    wait_for(lambda: refused(asked(mesh, "gateway-1", key, "count 600")), 60, lambda: str(book()))
+    wait_for(lambda: "abandoned" in [row[2] for row in usage(mesh, key)], 60)
+    ((read, written, _),) = [row for row in usage(mesh, key) if row[2] == "abandoned"]
+    assert 0 < read + written <= known <= limit
+    assert 0 < written <= (pieces + 30 if model == PASSED else limit)  # a run's may be counted and not sent yet
+    wait_for(lambda: refused(asked(mesh, "gateway-1", key, "count 600", model)), 60, lambda: str(book()))
     wait_for(lambda: book()["held"] == 0, 60, lambda: str(book()))
-    spent, settled = book()["spent"], sum(read + written for read, written, _ in usage(mesh, key))
-    assert 0 < known <= limit
-    assert 0 < spent - settled <= pieces + 30
+    spent, settled = book()["spent"], sum(read + written for read, written, _ in usage(mesh, key)[before:])
+    assert spent - settled == known - (read + written)  # less than a heartbeat's, and nothing twice
     assert limit - 30 <= spent <= limit + 10
+    told_of = [one for one in told(mesh, "audit", "list", "--subject", key.subject)["records"] if one["key"] == key.id]
+    assert [one["tokens"] for one in told_of if one["action"] == "call.abandon"] == [read + written]
     assert told(mesh, "audit", "verify")["sound"]
     wait_for(lambda: mesh.process("gateway-0")["restarts"] > restarts, 60)
     mesh.wait_ready()

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,29 @@ import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from headworks.gateway.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
 from tests.fakes.certificates import shown_at
 
 SERVICES = ("retrieval-0", "orchestrator-0", "gateway-0")
+TOKEN_SECONDS = 3
+CAREFUL = f"""\
+name: careful
+description: Answers from the handbook once a person allows it.
+model: extractive
+retrieval: {{mode: always, collections: [{COLLECTION}], required: true}}
+approval: {{run: true}}
+"""
 QUESTION = "Where does the Rhine end?"
 
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[Mesh]:
-    with running(tmp_path_factory.mktemp("secured") / "data", "--tls") as mesh:
+    env = {f"HEADWORKS_{name}_IDENTITY_LEEWAY_SECONDS": "0" for name in ("GATEWAY", "ORCHESTRATOR", "RETRIEVAL")}
+    env["HEADWORKS_GATEWAY_IDENTITY_SECONDS"] = str(TOKEN_SECONDS)
+    with running(tmp_path_factory.mktemp("secured") / "data", "--tls", env=env) as mesh:
         ingested = mesh.command("ingest", ".", "--collection", COLLECTION, "--json", cwd=handbook)
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         yield mesh
@@ -77,6 +89,40 @@ def test_services_answer_none_but_holders_of_a_certificate(secured: Mesh, servic
     assert healthy(grpc.ssl_channel_credentials(roots), port) == grpc.StatusCode.UNAVAILABLE
     own = ((tls / "operator.key").read_bytes(), (tls / "operator.crt").read_bytes())
     assert healthy(grpc.ssl_channel_credentials(roots, *own), port) == grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("orchestrator", grpc.StatusCode.UNAUTHENTICATED),
+        ("retrieval", grpc.StatusCode.PERMISSION_DENIED),
+        ("envoy", grpc.StatusCode.PERMISSION_DENIED),
+        ("operator", grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+def test_the_orchestrator_alone_renews_identities(secured: Mesh, name: str, code: grpc.StatusCode) -> None:
+    tls = secured.ca.parent
+    pair = ((tls / f"{name}.key").read_bytes(), (tls / f"{name}.crt").read_bytes())
+    credentials = grpc.ssl_channel_credentials(secured.ca.read_bytes(), *pair)
+    with grpc.secure_channel(f"localhost:{port_of(secured, 'gateway-0')}", credentials) as channel:
+        stub: Any = identity_service_pb2_grpc.IdentityServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.RefreshIdentity(identity_service_pb2.RefreshIdentityRequest(refresh_token="x"), timeout=10)
+    assert caught.value.code() is code
+
+
+def test_a_run_outlives_its_token(secured: Mesh, tmp_path: Path) -> None:
+    """It waits for longer than a token is good, and then searches."""
+    spec = tmp_path / "careful.yaml"
+    spec.write_text(CAREFUL)
+    assert secured.command("agents", "apply", str(spec)).returncode == 0
+    run_id = json.loads(secured.command("run", "start", "careful", QUESTION, "--detach", "--json").stdout)["run_id"]
+    time.sleep(TOKEN_SECONDS + 1)
+    decided = secured.command("run", "decide", run_id, "--yes")
+    assert decided.returncode == 0, decided.stderr
+    shown = ("run", "show", run_id, "--json")
+    wait_for(lambda: bool(json.loads(secured.command(*shown).stdout)["finish_reason"]), 20)
+    assert "it ended: it answered" in secured.command("run", "explain", run_id).stdout
 
 
 def test_new_certificates_are_served_without_a_restart(secured: Mesh) -> None:

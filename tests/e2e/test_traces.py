@@ -17,7 +17,6 @@ SERVICES = ("gateway", "orchestrator", "retrieval")
 EXPECTED = {
     ("headworks-gateway", "POST /v1/chat/completions"),
     ("headworks-orchestrator", "headworks.orchestrator.v1.OrchestratorService/Run"),
-    ("headworks-orchestrator", "triton/extract"),
     ("headworks-retrieval", "headworks.retrieval.v1.RetrievalService/Search"),
     ("headworks-retrieval", "triton/embed"),
 }

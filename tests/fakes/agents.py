@@ -16,9 +16,10 @@ SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome
 
 @dataclass
 class FakeAgent:
-    """Yields `says`, holding before the one numbered `hold` until `release` is set, and then raises `error`, if any."""
+    """Yields `says`, holding before the one numbered `hold` until `release` is set, and then raises `error`, if any.
+    Where an event stands among them, it waits for that."""
 
-    says: Sequence[Body | Outcome] = SAYS
+    says: Sequence[Body | Outcome | asyncio.Event] = SAYS
     hold: int | None = None
     error: Exception | None = None
     name: str = "rag"
@@ -37,7 +38,10 @@ class FakeAgent:
                 if number == self.hold:
                     self.held.set()
                     await self.release.wait()
-                yield body
+                if isinstance(body, asyncio.Event):
+                    await body.wait()
+                else:
+                    yield body
             if self.error:
                 raise self.error
         finally:

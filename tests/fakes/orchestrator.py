@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.runtime import call as calls
-from services.runtime.errors import DomainError
+from services.runtime.errors import DeadlineExceeded, DomainError
 
 RUN_ID = "run_orchestrator-0_1"
 
@@ -58,7 +58,7 @@ Base: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody ca
 
 class FakeOrchestrator(Base):  # type: ignore[misc]
     """`says` is what a run does; it holds before the event numbered `hold`
-    until `resume` is set, and ends with `error`, if any."""
+    until `resume` is set, and ends with `error`, if any. The first `cuts` calls that follow it are over too soon."""
 
     def __init__(
         self,
@@ -75,6 +75,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.left = asyncio.Event()
         self.runs: list[pb.RunRequest] = []
         self.calls: list[calls.Call] = []
+        self.attached: list[calls.Call] = []
+        self.cuts = 0
         self.listed: list[calls.Call] = []
         self.cancelled: list[str] = []
 
@@ -97,6 +99,10 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
             self.left.set()
 
     async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:  # noqa: N802
+        self.attached.append(calls.current())
+        if self.cuts:
+            self.cuts -= 1
+            raise DeadlineExceeded("calls are no longer than that")
         for number, event in enumerate(self.says, 1):
             event.run_id, event.sequence = RUN_ID, number
             if number > request.after_sequence:

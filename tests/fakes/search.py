@@ -3,31 +3,26 @@
 import asyncio
 from typing import Any
 
-import numpy as np
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
-from headworks.type.v1 import span_pb2
 
 from services.runtime import call as calls
 from services.runtime.errors import CollectionNotFound
 
-WIDTH = 384
-
 
 def hit(number: int, *sentences: str, start: int = 0) -> pb.Hit:
     """A passage of these sentences, one space between them, that begins at `start` of its document."""
-    spans, at = [], 0
+    made, at = pb.Hit(score=1 / number), 0
     for sentence in sentences:
-        spans.append(span_pb2.CharSpan(start=at, end=at + len(sentence)))
+        made.sentence_scores.starts.append(at)
+        made.sentence_scores.ends.append(at + len(sentence))
+        made.sentence_scores.scores.append(0.5 / number)
         at += len(sentence) + 1
-    made = pb.Hit(score=1 / number)
     text = " ".join(sentences)
     made.passage.id, made.passage.document_id, made.passage.title = f"d{number}/p", f"d{number}", f"Title {number}"
     made.passage.uri, made.passage.text, made.passage.index = f"file:///d{number}", text, number
     made.passage.span.start, made.passage.span.end = start, start + len(text)
     made.signals.add(signal="dense", score=0.5, rank=number)
-    made.sentences.spans.extend(spans)
-    made.sentences.vectors = np.full((len(spans), WIDTH), number, np.int8).tobytes()
     return made
 
 
@@ -37,8 +32,11 @@ Base: Any = pb_grpc.RetrievalServiceServicer  # whose other methods nobody calls
 class FakeRetrieval(Base):  # type: ignore[misc]
     """Holds the collections in `hits`; waits for ever where `hold` is set."""
 
-    def __init__(self, hits: dict[str, list[pb.Hit]] | None = None, *, hold: bool = False) -> None:
+    def __init__(
+        self, hits: dict[str, list[pb.Hit]] | None = None, *, hold: bool = False, degraded: bool = False
+    ) -> None:
         self.hits = hits or {}
+        self.degraded = degraded
         self.hold = hold
         self.held = asyncio.Event()
         self.left = asyncio.Event()
@@ -56,6 +54,6 @@ class FakeRetrieval(Base):  # type: ignore[misc]
                 self.left.set()
         if request.collection not in self.hits:
             raise CollectionNotFound(request.collection)
-        response = pb.SearchResponse(hits=self.hits[request.collection], query_vector=[0.5] * WIDTH)
+        response = pb.SearchResponse(hits=self.hits[request.collection], degraded=self.degraded)
         response.timings.add(hop="embed").duration.nanos = 2_000_000
         return response

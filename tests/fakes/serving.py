@@ -4,13 +4,14 @@ import asyncio
 import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from services.runtime import sockets
 from services.runtime.channels import open_channel
 from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
@@ -49,7 +50,10 @@ async def serving(
     server = build(settings or ServerSettings(), app, readiness or Readiness([], {}), verifier)
     port = server.add_insecure_port("127.0.0.1:0")
     async with app.resources:
-        await server.start()
+        with sockets.private() if app.sockets else nullcontext():
+            for path in app.sockets:
+                server.add_insecure_port(sockets.target(path))
+            await server.start()
         try:
             yield f"127.0.0.1:{port}"
         finally:

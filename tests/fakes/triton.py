@@ -1,5 +1,5 @@
-"""A Triton that speaks its real protocol and holds three models: `embed`, an `extract` that does as it is told, and an
-`injection` that takes texts with the word "attack" for such."""
+"""A Triton that speaks its real protocol and holds two models: `embed`, and an `injection` that takes texts with the
+word "attack" for such."""
 
 import asyncio
 import hashlib
@@ -23,14 +23,9 @@ def vector_of(text: str) -> npt.NDArray[np.float32]:
 
 
 class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped
-    """`quotes` are the numbers of the sentences that `extract` chooses, -1 where it declines. Fails with `code`, or
-    waits for ever where `hold` is set."""
+    """Fails with `code`, or waits for ever where `hold` is set."""
 
-    def __init__(
-        self, *quotes: int, confidence: float = 0.875, code: grpc.StatusCode | None = None, hold: bool = False
-    ) -> None:
-        self.quotes = quotes
-        self.confidence = confidence
+    def __init__(self, code: grpc.StatusCode | None = None, hold: bool = False) -> None:
         self.code = code
         self.hold = hold
         self.held = asyncio.Event()
@@ -42,7 +37,7 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
         return pb.ServerReadyResponse(ready=True)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return pb.ModelReadyResponse(ready=request.name in ("embed", "embed_passages", "extract", "injection"))
+        return pb.ModelReadyResponse(ready=request.name in ("embed", "embed_passages", "injection"))
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
@@ -57,15 +52,7 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
                 self.left.set()
         if request.model_name == "injection":
             return _response(_injection(request))
-        return _response(self._extract() if request.model_name == "extract" else _embed(request))
-
-    def _extract(self) -> dict[str, npt.NDArray[Any]]:
-        return {
-            "SENTENCE": np.array(self.quotes, "<i4"),
-            "SCORE": np.full(len(self.quotes), 0.5, "<f4"),
-            "CONFIDENCE": np.array([self.confidence], "<f4"),
-            "TOKENS": np.array([40, 7], "<i4"),
-        }
+        return _response(_embed(request))
 
 
 def _embed(request: Any) -> dict[str, npt.NDArray[Any]]:

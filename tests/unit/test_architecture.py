@@ -11,7 +11,7 @@ PACKAGES = ("gateway", "services")
 DOMAIN = (
     "services/orchestrator/runs", "services/orchestrator/rag", "services/orchestrator/agents/",
     "services/retrieval/ingest", "services/retrieval/search",
-    "services/models/encoder.py", "services/models/extraction.py", "services/control/topology",
+    "services/models/encoder.py", "services/control/topology",
     "services/runtime/language",
 )  # fmt: skip
 # The parts of the runtime that know nothing of the wire.
@@ -139,7 +139,7 @@ BAD = [
     ("wires_in_domain", "services/retrieval/ingest/split.py", "from headworks.retrieval.v1 import passage_pb2"),
     ("wires_in_domain", "services/retrieval/search/fuse.py", "import headworks.type.v1.span_pb2 as span"),
     ("wires_in_domain", "services/control/topology.py", "from google.protobuf import json_format"),
-    ("wires_in_domain", "services/models/extraction.py", "from services.runtime.channels import open_channel"),
+    ("wires_in_domain", "services/models/encoder.py", "from services.runtime.channels import open_channel"),
     ("second_adapters", "services/models/triton.py", "from tritonclient.grpc import service_pb2"),
     ("second_adapters", "services/retrieval/store/zz.py", "import qdrant_edge"),
     ("environment_reads", "gateway/app.py", "import os\nos.environ['X']"),

@@ -19,7 +19,7 @@ from gateway.openai import fields
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument
-from services.runtime.interceptors.pipeline import behaviour
+from services.runtime.interceptors.handlers import behaviour
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 BODY = HttpBody.DESCRIPTOR.full_name

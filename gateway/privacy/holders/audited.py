@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import orjson
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, tuple_
 
 from gateway.audit.log import ACTORS_CHANGED
 from gateway.audit.store import AuditStore, Wanted
@@ -50,9 +50,10 @@ class AuditData:
         return erased
 
     async def _delete_content(self, which: ColumnElement[bool]) -> int:
-        some = select(CONTENT.c.sequence).where(which).limit(AT_ONCE)
+        some = select(CONTENT.c.chain, CONTENT.c.sequence).where(which).limit(AT_ONCE)
+        these = tuple_(CONTENT.c.chain, CONTENT.c.sequence).in_(some)
         async with erasing(self._database) as connection:
-            return (await connection.execute(delete(CONTENT).where(CONTENT.c.sequence.in_(some)))).rowcount
+            return (await connection.execute(delete(CONTENT).where(these))).rowcount
 
     async def _delete_actors(self, whose: Whose) -> int:
         some = select(ACTORS.c.ref).where(_actors(whose)).limit(AT_ONCE)

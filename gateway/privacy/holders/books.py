@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from gateway.limits.tables import LIMIT_RULES
 from gateway.privacy.holders.holder import Counts, Whose
 from gateway.usage.record import usage_id_at
-from gateway.usage.tables import USAGE
+from gateway.usage.tables import USAGE, USAGE_OPEN
 from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
 from services.runtime.records.secure_delete import erasing
@@ -41,6 +41,7 @@ class BookData:
         while some := await self._part(whose):
             rows += some
             yield {"usage": rows}
+        await self._open(whose)
         rules = LIMIT_RULES.c.tenant == whose.tenant
         if whose.subject:
             rules &= LIMIT_RULES.c.caller == whose.subject
@@ -58,6 +59,14 @@ class BookData:
         while some := await self._delete((USAGE.c.tenant == tenant) & (USAGE.c.id < usage_id_at(before))):
             erased += some
         return erased
+
+    async def _open(self, whose: Whose) -> None:
+        """Calls under way: the same for what would be left of them."""
+        mine = USAGE_OPEN.c.tenant == whose.tenant
+        nameless = update(USAGE_OPEN).where(mine, USAGE_OPEN.c.subject == whose.subject)
+        gone = nameless.values(subject=ERASED, key=ERASED) if whose.subject else delete(USAGE_OPEN).where(mine)
+        async with erasing(self._database) as connection:
+            await connection.execute(gone)
 
     async def _part(self, whose: Whose) -> int:
         if not whose.subject:

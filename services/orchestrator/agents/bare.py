@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from services.orchestrator.agents.bounds import offered
+from services.orchestrator.agents.bounds import finish_of, offered
 from services.orchestrator.agents.citations import Writer
 from services.orchestrator.conversation import Form
 from services.orchestrator.generate.catalogue import Served
@@ -103,7 +103,7 @@ class BareModel:
             yield ToolCallRequested(call, 1, callers=True)
         tokens = ended.tokens
         usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
-        finish = Finish.TOOL_CALLS if calls else Finish.STOP if ended.finish is Finish.TOOL_CALLS else ended.finish
+        finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
 

@@ -72,6 +72,13 @@ def given_up(generation: Generation, text: str) -> Ended:
     return Ended(Finish.LENGTH, Tokens(read, len(text) // CHARACTERS_A_TOKEN))
 
 
+def finish_of(finish: Finish, calls: Sequence[ToolCall]) -> Finish:
+    """Why an answer ended, by the calls that are left of those that it made."""
+    if calls:
+        return Finish.TOOL_CALLS
+    return Finish.STOP if finish is Finish.TOOL_CALLS else finish
+
+
 def permitted(generation: Generation, calls: Sequence[ToolCall]) -> list[ToolCall]:
     """The calls that this request left the model free to make: none without tools or with `tool_choice: none`. One of a
     name that nobody has is among them, where tools were offered: its result tells the model so."""

@@ -74,7 +74,7 @@ async def _approved(work: Work, calls: Sequence[ToolCall]) -> Bodies:
 
 
 async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator[ToolResult, None]:
-    """The results as they come."""
+    """The results as they come; those that come while the guards look at others go to them together."""
     if not calls:
         return
     slots = asyncio.Semaphore(work.spec.limits.parallel_tools)
@@ -82,15 +82,15 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
     async def one(call: ToolCall) -> ToolResult:
         async with slots:
             context = ToolContext(work.journal.tenant, work.journal.run_id, call.id, work.collections, work.deadline)
-            return await screening.result(work, await work.toolbox.call(call, context))
+            return await work.toolbox.call(call, context)
 
     tasks = {asyncio.create_task(one(call)) for call in calls}
     try:
         left = tasks
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield task.result()
+            for result in await screening.results(work, [task.result() for task in done]):
+                yield result
     finally:
         for task in tasks:
             task.cancel()

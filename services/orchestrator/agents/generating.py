@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from services.orchestrator.agents.bounds import BrokenOff, bounded, given_up, permitted
+from services.orchestrator.agents.bounds import BrokenOff, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.citations import Writer
 from services.orchestrator.agents.ordering import Order
 from services.orchestrator.agents.transcript import canonical
@@ -52,7 +52,7 @@ async def generate(work: Work, order: Order) -> Bodies:
     ended = heard.ended or given_up(order.generation, "".join(heard.text))
     took = time.monotonic() - started
     work.hops[work.served.generator.name] += took
-    finish = Finish.TOOL_CALLS if calls else _without_calls(ended.finish) if heard.ended else ""
+    finish = finish_of(ended.finish, calls) if calls or heard.ended else ""
     if finish == Finish.LENGTH and order.capped:
         work.limit = order.capped
     usage = usage_of(work, ended.tokens)
@@ -90,11 +90,6 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 heard.calls += piece.calls
             else:
                 heard.ended = piece
-
-
-def _without_calls(finish: Finish) -> Finish:
-    """Of an answer whose calls, if it had any, are left out."""
-    return Finish.STOP if finish is Finish.TOOL_CALLS else finish
 
 
 def _requests(work: Work, calls: Sequence[ToolCall], step: int) -> list[ToolCallRequested]:

@@ -62,11 +62,7 @@ async def search(work: Work) -> Found:
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
         work.hops[timing.hop] += timing.seconds
-    started = time.monotonic()
-    read = await screening.passages(work, found)
-    if work.kit.screener is not None:
-        work.hops["guards"] += time.monotonic() - started
-    return read
+    return await screening.passages(work, found)
 
 
 async def search_again(work: Work) -> Found:
@@ -78,11 +74,12 @@ async def search_again(work: Work) -> Found:
 
 def references(found: Found) -> PassagesRetrieved:
     return PassagesRetrieved(
-        tuple(PassageReference(one.id, one.document_id, one.title, one.score) for one in found.passages)
+        tuple(PassageReference(one.id, one.document_id, one.title, one.score) for one in found.passages),
+        found.degraded,
     )
 
 
 def _merged(each: list[Found], limit: int) -> Found:
     """The best of several collections."""
     passages = sorted((one for found in each for one in found.passages), key=lambda one: -one.score)
-    return Found(tuple(passages[:limit]), each[0].query_vector, each[0].timings)
+    return Found(tuple(passages[:limit]), each[0].timings, any(found.degraded for found in each))

@@ -34,7 +34,10 @@ class Screening:
 
 
 class Screener(Protocol):
-    """The guards. `closed` says what an agent with tools, or one without, does where they are gone."""
+    """The guards. `wanted` says whether any policy looks at what the present run reads; `closed` what an agent with
+    tools, or one without, does where they are gone."""
+
+    def wanted(self) -> bool: ...
 
     def closed(self, tools: bool) -> bool: ...
 

@@ -16,18 +16,18 @@ from services.orchestrator.generate.metrics import ModelMetrics
 from services.orchestrator.generate.openai_upstream import OpenAiUpstream
 from services.orchestrator.generate.triton_llm import TritonLlmGenerator
 from services.orchestrator.settings import OrchestratorSettings
-from services.runtime.triton import LlmClient, TritonClient
+from services.runtime.triton import LlmClient
 
 EXTRACTIVE = "extractive"
 
 
 class Engines:
-    """Makes generators; the pools of those that have one are closed with `resources`."""
+    """Makes generators; the pools of those that have one are closed with `resources`. `threshold`: that of quotes."""
 
     def __init__(
-        self, triton: TritonClient, llm: LlmClient, resources: AsyncExitStack, secret: Callable[[str], str | None]
+        self, threshold: float, llm: LlmClient, resources: AsyncExitStack, secret: Callable[[str], str | None]
     ) -> None:
-        self._triton = triton
+        self._threshold = threshold
         self._llm = llm
         self._resources = resources
         self._secret = secret
@@ -40,7 +40,7 @@ class Engines:
     def _generator(self, entry: Entry, metrics: ModelMetrics) -> Generator:
         match entry.engine:
             case Engine.EXTRACTIVE:
-                return ExtractiveGenerator(self._triton, entry.timeout)
+                return ExtractiveGenerator(self._threshold)
             case Engine.TRITON:
                 return TritonLlmGenerator(self._llm, entry.timeout, metrics, entry.lora)
             case Engine.OPENAI:

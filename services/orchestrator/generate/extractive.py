@@ -1,27 +1,18 @@
-"""The extractive generator: answers with sentences quoted from the passages, chosen by Triton's `extract` model."""
+"""The extractive generator: answers with sentences quoted from the passages."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 
-import grpc
 import numpy as np
 
 from services.orchestrator import metrics
 from services.orchestrator.conversation import Message
 from services.orchestrator.generate.generator import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.rag.quotes import Question, choose
 from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import Citation, Span
 from services.orchestrator.tools.tool import Declaration
-from services.runtime import statuses
-from services.runtime.call import current
-from services.runtime.errors import DomainError, Kind
-from services.runtime.triton import Extracted, ExtractRequest, TritonClient, TritonError
-
-
-class ExtractionFailed(DomainError):
-    kind = Kind.INTERNAL
-    reason = "EXTRACTION_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +21,7 @@ class Sentence:
 
     passage: Passage
     span: Span
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.passage.text[self.span.start : self.span.end].split())
+    text: str
 
     @property
     def citation(self) -> Citation:
@@ -46,13 +34,13 @@ SEPARATOR = " "
 
 
 class ExtractiveGenerator:
-    """Quotes what was found. Each piece is one sentence with its citation, a space before all but the first."""
+    """Quotes what was found. Each piece is one sentence with its citation, a space before all but the first. Below
+    `threshold`, a confidence from 0 to 1, it finds no answer."""
 
     name = "extractive"
 
-    def __init__(self, triton: TritonClient, timeout: float) -> None:
-        self._triton = triton
-        self._timeout = timeout
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         """An estimate: it reads sentences, not prompts."""
@@ -60,39 +48,32 @@ class ExtractiveGenerator:
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         found = generation.found or Found(())
-        sentences = [Sentence(passage, span) for passage in found.passages for span in passage.sentences]
+        sentences = [_sentence(passage, span) for passage in found.passages for span in passage.sentences]
         if not sentences:
             yield Ended(Finish.NO_ANSWER, Tokens(), 0.0)
             return
-        timeout = min(self._timeout, current().remaining)
-        last: Extracted | None = None
-        separator = ""
-        try:
-            request = _request(generation, found, sentences)
-            async with aclosing(self._triton.extract(request, timeout=timeout)) as extracted:
-                async for last in extracted:
-                    if last.sentence is not None:
-                        chosen = sentences[last.sentence]
-                        yield Piece(separator + chosen.text, chosen.citation)
-                        separator = SEPARATOR
-        except TritonError as error:
-            raise ExtractionFailed("the extract model failed on this question") from error
-        except grpc.aio.AioRpcError as error:
-            raise statuses.from_rpc_error(error) from error
-        if last is None:
-            raise ExtractionFailed("the extract model answered nothing")
-        metrics.CONFIDENCE.observe(last.confidence)
-        finish = Finish.STOP if separator else Finish.NO_ANSWER
-        yield Ended(finish, Tokens(last.tokens_read, last.tokens_written), last.confidence)
+        answer = choose(_question(generation, found, sentences), self._threshold)
+        for number, (place, _) in enumerate(answer.chosen):
+            chosen = sentences[place]
+            yield Piece(f"{SEPARATOR if number else ''}{chosen.text}", chosen.citation)
+        metrics.CONFIDENCE.observe(answer.confidence)
+        finish = Finish.STOP if answer.chosen else Finish.NO_ANSWER
+        yield Ended(finish, Tokens(answer.tokens_read, answer.tokens_written), answer.confidence)
 
 
-def _request(generation: Generation, found: Found, sentences: list[Sentence]) -> ExtractRequest:
+def _sentence(passage: Passage, span: Span) -> Sentence:
+    return Sentence(passage, span, " ".join(passage.text[span.start : span.end].split()))
+
+
+def _question(generation: Generation, found: Found, sentences: Sequence[Sentence]) -> Question:
     passages = found.passages
-    return ExtractRequest(
-        question=generation.messages[-1].content.strip(),
-        query_vector=found.query_vector,
+    embedded = any(passage.cosines for passage in passages)
+    # One of several collections may have been searched without the embedder: its sentences are near to nothing.
+    cosines = [passage.cosines or (0.0,) * len(passage.sentences) for passage in passages] if embedded else ()
+    return Question(
+        text=generation.messages[-1].content.strip(),
         sentences=[sentence.text for sentence in sentences],
-        sentence_vectors=np.concatenate([passage.vectors for passage in passages]),
+        cosines=np.fromiter(chain.from_iterable(cosines), np.float32),
         passage=np.repeat(np.arange(len(passages), dtype=np.int32), [len(passage.sentences) for passage in passages]),
         passage_scores=np.array([(passage.dense, passage.lexical) for passage in passages], dtype=np.float32),
         max_sentences=generation.max_sentences,

@@ -48,6 +48,25 @@ class AlreadyDecided(DomainError):
         )
 
 
+class IdentityRefused(DomainError):
+    """The gateway does not let the run's caller in any more, so that the run cannot go on as that caller."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "RUN_IDENTITY_REFUSED"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the run cannot go on as its caller: {why}")
+
+
+class IdentityUnavailable(Unavailable):
+    """The gateway did not renew the run's identity before it ended."""
+
+    reason = "RUN_IDENTITY_UNAVAILABLE"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the run cannot go on as its caller: the gateway did not renew its identity in time: {why}")
+
+
 class RunMoved(Unavailable):
     """This replica was given up by the others; one of them has the run. Attach again, from the last event seen."""
 

@@ -71,9 +71,11 @@ class PassageReference:
 
 @dataclass(frozen=True, slots=True)
 class PassagesRetrieved:
-    """The passages an answer is built from, best first."""
+    """The passages an answer is built from, best first. `degraded`: they were found by their words alone, as the
+    embedder was gone."""
 
     passages: tuple[PassageReference, ...]
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

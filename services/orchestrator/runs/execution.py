@@ -1,10 +1,11 @@
 """One execution of an agent: what its agent sees of it, and what is written of it."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from services.orchestrator.conversation import Message
 from services.orchestrator.runs.agent import Agent, Ask
@@ -24,6 +25,7 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )
+from services.orchestrator.runs.identity import Nobody, RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import pending_text
 from services.orchestrator.runs.run import Run, State
@@ -38,10 +40,10 @@ from services.orchestrator.runs.statements import (
     Row,
 )
 from services.orchestrator.runs.transcript import Transcript
-from services.runtime.errors import Kind
+from services.runtime.errors import DomainError, Kind
 
-# Makes what the run calls have until this point on the monotonic clock, in the present task, as the run's caller.
-Scope: TypeAlias = Callable[[float], None]
+log = logging.getLogger(__name__)
+
 # Events that a run may be ahead of its record; then it waits.
 AHEAD = 256
 # What nobody waits for: it may be stored, and seen, together with what comes next.
@@ -50,13 +52,13 @@ _LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReport
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Under what a run is executed. `token` is the identity that it can be taken up under by another process, good
-    until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller. `subject` is the
-    caller, by name."""
+    """Under what a run is executed. `refresh_token` is what its identity is renewed by, also by another process that
+    takes it up, until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller.
+    `subject` is the caller, by name."""
 
     seconds: float
-    scope: Scope = lambda deadline: None
-    token: str = ""
+    identity: RunIdentity = field(default_factory=Nobody)
+    refresh_token: str = ""
     expires: float | None = None
     detached: bool = False
     subject: str = ""
@@ -76,6 +78,7 @@ class Execution:
     timer: asyncio.Timeout | None = None
     task: asyncio.Task[None] | None = None
     leaving: bool = False
+    lost: DomainError | None = None
     inserted: bool = False
     held: int = 0
     transcript: Transcript | None = None
@@ -88,6 +91,7 @@ class Execution:
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.terms.seconds
         self._detached = self.terms.detached
+        self.terms.identity.run_id = self.run.id
         if self.run.session_id:
             self.transcript = Transcript()
             for event in self.events:
@@ -137,10 +141,12 @@ class Execution:
         finally:
             self.held -= 1
             self.deadline = time.monotonic() + self._left
-            self.terms.scope(self.deadline)
+            self.terms.identity.enter(self.deadline)
             if not self.held:
                 self._set_timer(self._left)
         await self.run.saved(self.run.sequence)
+        if decided.approved:
+            await self.terms.identity.ensure()
         return decided
 
     async def decide(self, decision: ApprovalDecided) -> ApprovalDecided:
@@ -155,6 +161,40 @@ class Execution:
         event = self.append(decision)
         await self.run.saved(event.sequence)
         return decision
+
+    def identify(self, identity: RunIdentity) -> None:
+        """Whom the run acts for from here on."""
+        identity.run_id = self.run.id
+        self.terms = replace(self.terms, identity=identity)
+
+    @asynccontextmanager
+    async def identified(self) -> AsyncIterator[None]:
+        """Be the run's caller meanwhile. Where the caller is let in no more, the run's task is cancelled, and `lost`
+        says why. A run that waits for a person needs no token until it goes on. Raises IdentityRefused,
+        IdentityUnavailable."""
+        identity = self.terms.identity
+        if not self.run.approvals.pending:
+            await identity.ensure()
+        identity.enter(self.deadline)
+        keeping = asyncio.create_task(identity.keep(lambda: self.held > 0))
+        keeping.add_done_callback(self._unidentified)
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    def _unidentified(self, keeping: "asyncio.Task[None]") -> None:
+        error = None if keeping.cancelled() else keeping.exception()
+        if error is not None and self.task is not None:
+            expected = isinstance(error, DomainError)
+            self.lost = error if isinstance(error, DomainError) else DomainError("the identity cannot be renewed")
+            log.warning(
+                "a run has lost its identity",
+                extra={"run_id": self.run.id, "why": self.lost.message},
+                exc_info=None if expected else error,
+            )
+            self.task.cancel()
 
     def _set_timer(self, seconds: float | None) -> None:
         if self.timer is not None and not self.timer.expired():
@@ -212,7 +252,7 @@ class Execution:
             "create_time": run.create_time,
             "expires": self.terms.expires,
             "ask": encode_ask(self.ask) if self.ask else None,
-            "token": self.terms.token if run.finished is None else None,
+            "refresh_token": self.terms.refresh_token if run.finished is None else None,
             "subject": self.terms.subject,
             **self._live(),
         }

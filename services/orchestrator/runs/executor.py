@@ -21,7 +21,8 @@ from services.orchestrator.runs.events import (
     Timing,
     ToolCallRequested,
 )
-from services.orchestrator.runs.execution import Execution, Scope, Terms
+from services.orchestrator.runs.execution import Execution, Terms
+from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, Records
 from services.orchestrator.runs.run import Run, new_id
@@ -29,8 +30,8 @@ from services.runtime.errors import DomainError, Kind
 
 log = logging.getLogger(__name__)
 
-# The identity of a run that another process began, as a scope. Raises DomainError where it is not good any more.
-Identify = Callable[[str], Scope]
+# The identity of a run that another process began. Raises DomainError where it cannot be had.
+Identify = Callable[[Left], RunIdentity]
 INTERRUPTED = "RUN_INTERRUPTED"
 
 
@@ -138,7 +139,7 @@ class Executor:
         run.restore(events)
         terms = Terms(
             min(left.seconds, seconds) or seconds,
-            token=left.token,
+            refresh_token=left.refresh_token,
             expires=left.expires,
             detached=True,
             subject=left.subject,
@@ -152,7 +153,7 @@ class Executor:
             return
         try:
             execution.agent = await self._resumable(left, run)
-            execution.terms = replace(terms, scope=identify(left.token))
+            execution.identify(identify(left))
         except DomainError as error:
             self._interrupt(execution, error.message)
             return
@@ -237,14 +238,11 @@ class Executor:
             async with limit:
                 return await self._drive(execution)
         except asyncio.CancelledError:
-            return Finished(FinishReason.CANCELLED)
+            return _failed(execution.lost) if execution.lost else Finished(FinishReason.CANCELLED)
         except DomainError as error:
             if error.kind is Kind.DEADLINE_EXCEEDED:
                 return _late(execution.terms.seconds)
-            return Finished(
-                FinishReason.ERROR, error.reason, error.message, int(error.kind),
-                error_details=error.details, retry_after=error.retry_after,
-            )  # fmt: skip
+            return _failed(error)
         except Exception:
             if limit.expired():
                 return _late(execution.terms.seconds)
@@ -255,8 +253,7 @@ class Executor:
         run, agent, ask = execution.run, execution.agent, execution.ask
         assert agent is not None  # noqa: S101 (who begins an execution has both)
         assert ask is not None  # noqa: S101
-        execution.terms.scope(execution.deadline)
-        async with aclosing(agent.run(ask, execution)) as bodies:
+        async with execution.identified(), aclosing(agent.run(ask, execution)) as bodies:
             async for body in bodies:
                 if isinstance(body, Outcome):
                     return Finished(body.reason, timings=body.timings, limit=body.limit)
@@ -267,6 +264,13 @@ class Executor:
                 else:
                     await execution.keep_up()
         raise RuntimeError(f"agent {run.model} ended without an outcome")
+
+
+def _failed(error: DomainError) -> Finished:
+    return Finished(
+        FinishReason.ERROR, error.reason, error.message, int(error.kind),
+        error_details=error.details, retry_after=error.retry_after,
+    )  # fmt: skip
 
 
 def _late(seconds: float) -> Finished:

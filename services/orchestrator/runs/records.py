@@ -20,8 +20,8 @@ from services.runtime.records.database import Database
 
 UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
-_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "token", "subject")
-_INFO = [column for column in RUNS.c if column.name not in _NOT_SHOWN]
+_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "refresh_token", "subject")
+_INFO = [column for column in RUNS.c if column.key not in _NOT_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Left:
 
     info: RunInfo
     ask: Ask | None
-    token: str
+    refresh_token: str
     detached: bool
     seconds: float
     expires: float | None
@@ -188,4 +188,4 @@ def _left(row: "TableRow[tuple[object, ...]]") -> Left:
         ask = decode_ask(row.ask) if row.ask else None
     except ValueError:
         ask = None
-    return Left(_info(row), ask, row.token or "", bool(row.detached), row.seconds, row.expires, row.subject)
+    return Left(_info(row), ask, row.refresh_token or "", bool(row.detached), row.seconds, row.expires, row.subject)

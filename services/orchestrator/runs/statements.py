@@ -68,7 +68,7 @@ _STATEMENTS = {
     INSERT_RUN: Many(insert_new(RUNS)),
     INSERT_EVENTS: Many(insert_new(EVENTS)),
     UPDATE_RUN: Many(update(RUNS).where(_this_run).values(**_live)),
-    END_RUN: Many(update(RUNS).where(_this_run).values(**_live, token=null())),
+    END_RUN: Many(update(RUNS).where(_this_run).values(**_live, refresh_token=null())),
     ADD_MESSAGES: Many(
         insert(MESSAGES).from_select(
             [column.name for column in MESSAGES.c], select(*(_param(column) for column in MESSAGES.c)).where(_held)

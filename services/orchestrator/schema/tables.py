@@ -5,8 +5,9 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, M
 METADATA = MetaData()
 
 # `owner` is the incarnation of the replica that executes the run, `replica` its name. `ask` is what was asked, and
-# `token` the identity it runs under, kept while the run is under way. `seconds` is the time that it had left when the
-# row was last written, `expires` when its identity ends, in seconds since the epoch. `subject` is who asked.
+# `refresh_token` what its identity is renewed by, which the gateway alone can read, kept while the run is under way.
+# `seconds` is the time that it had left when the row was last written, `expires` when its identity is renewed no more,
+# in seconds since the epoch. `subject` is who asked.
 RUNS = Table(
     "orchestrator_runs",
     METADATA,
@@ -32,7 +33,7 @@ RUNS = Table(
     Column("seconds", Float(53), nullable=False),
     Column("expires", Float(53)),
     Column("ask", LargeBinary),
-    Column("token", Text),
+    Column("token", Text, key="refresh_token"),
     Column("subject", String(256), nullable=False, server_default=""),
     Index("orchestrator_runs_by_tenant", "tenant", "create_time", "id"),
     Index("orchestrator_runs_by_owner", "owner", "state"),

@@ -18,7 +18,7 @@ from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
 from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.runtime import clients
-from services.runtime.call import Outgoing, outgoing
+from services.runtime.call import Outgoing, outgoing, renewed
 from services.runtime.channels import open_channel
 from services.runtime.contract import may_retry, path
 from services.runtime.errors import DeadlineExceeded
@@ -81,6 +81,11 @@ class GrpcServer:
             raise NotReflected(f"{spec.method} streams its requests, which a tool cannot do")
         return GrpcMethodTool(self, descriptor, spec)
 
+    async def ready(self) -> None:
+        """A service of this mesh is called under a token that is good. Raises DomainError where none is to be had."""
+        if self._target.mesh:
+            await renewed()
+
     def call(self, descriptor: MethodDescriptor, request: Message, seconds: float) -> Any:
         """Begin a call. Raises DeadlineExceeded."""
         channel = self._open()
@@ -103,6 +108,7 @@ class GrpcServer:
         if known is not None:
             self._methods.move_to_end(full_name)
             return known
+        await self.ready()
         service, _, name = full_name.rpartition("/")
         try:
             options = self._options(REFLECTION_SECONDS)
@@ -147,6 +153,7 @@ class GrpcMethodTool:
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         request = self._request(arguments)
+        await self._server.ready()
         try:
             call = self._server.call(self._method, request, self._spec.seconds)
             if self._method.server_streaming:

@@ -48,7 +48,8 @@ class Writer:
         """The result for a document of which the store has these very bytes, if they were announced."""
         if not head.content_hash:
             return None
-        return await self._known(target, head, media.media_type_of(head.media_type, head.id), head.content_hash)
+        record = await self._store.document(target.key, head.id)
+        return await self._known(target, head, record, media.media_type_of(head.media_type, head.id), head.content_hash)
 
     async def write(self, target: Target, head: Head, data: bytes, report: Report) -> Result:
         """Read, split, embed, store. Raises DocumentError where the document is at fault."""
@@ -57,7 +58,8 @@ class Writer:
         if head.content_hash and head.content_hash != content_hash:
             raise HashMismatch
         async with self._locks.held((target.key, head.id)):
-            known = await self._known(target, head, media_type, content_hash)
+            record = await self._store.document(target.key, head.id)
+            known = await self._known(target, head, record, media_type, content_hash)
             if known:
                 return known
             digest = await self._readers.read(media_type, data, target.max_chars)
@@ -72,9 +74,8 @@ class Writer:
                 update_time=datetime.now(UTC),
                 metadata=head.metadata,
             )
-            replaced = await self._store.document(target.key, head.id) is not None
             await self._store_all(target, document, digest, report)
-        outcome = Outcome.REPLACED if replaced else Outcome.CREATED
+        outcome = Outcome.REPLACED if record is not None else Outcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
     async def delete(self, key: Key, document_id: str) -> None:
@@ -91,9 +92,10 @@ class Writer:
             await self._store.delete_version(key, record)
             return True
 
-    async def _known(self, target: Target, head: Head, media_type: str, content_hash: str) -> Result | None:
+    async def _known(
+        self, target: Target, head: Head, record: Document | None, media_type: str, content_hash: str
+    ) -> Result | None:
         """The result for content that the store has. New labels on it are written without reading it again."""
-        record = await self._store.document(target.key, head.id)
         if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
         labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))

@@ -1,7 +1,7 @@
 """What a query is worth asking with: checked, its script told, its signals weighed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, Filter, Mode, SearchRequest, Signal, Sparse
@@ -56,7 +56,6 @@ def plan(request: SearchRequest) -> Plan:
     script = script_of(query)
     weights = _weights(script, request.mode)
     limit = request.limit or DEFAULT_LIMIT
-    lexical = query_vector(query) if weights[Signal.LEXICAL] else None
     return Plan(
         query=query,
         script=script,
@@ -64,9 +63,22 @@ def plan(request: SearchRequest) -> Plan:
         candidates=max(limit, LEAST_CANDIDATES),
         weights=weights,
         embed=weights[Signal.DENSE] > 0,
-        lexical=lexical if lexical and lexical.indices else None,
+        lexical=_lexical(query) if weights[Signal.LEXICAL] else None,
         filter=request.filter,
     )
+
+
+def without_vector(planned: Plan) -> Plan:
+    """The same search by BM25 alone."""
+    return replace(
+        planned, weights=_weights(planned.script, Mode.LEXICAL), embed=False,
+        lexical=planned.lexical or _lexical(planned.query),
+    )  # fmt: skip
+
+
+def _lexical(query: str) -> Sparse | None:
+    words = query_vector(query)
+    return words if words.indices else None
 
 
 def _weights(script: Script, mode: Mode) -> Mapping[Signal, float]:

@@ -1,13 +1,16 @@
-"""Search: plan, embed if need be, ask the store, fuse, fetch."""
+"""Search: plan, embed if need be, ask the store, fuse, fetch, score the sentences."""
 
 import time
 
 from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
-from services.retrieval.model import Candidates, Hit, Key, Probe, SearchRequest, SearchResult, Signal, Vector
+from services.retrieval.model import Candidates, Hit, Key, Mode, Probe, SearchRequest, SearchResult, Signal, Vector
 from services.retrieval.names import collection_name
+from services.retrieval.search import sentences
+from services.retrieval.search.breaker import Breaker
 from services.retrieval.search.fusion import Fused
-from services.retrieval.search.plan import Plan, plan
+from services.retrieval.search.plan import Plan, plan, without_vector
+from services.retrieval.search.queries import Queries
 from services.retrieval.store.base import VectorStore
 
 
@@ -16,55 +19,66 @@ class Search:
 
     def __init__(self, store: VectorStore, embedder: Embedder) -> None:
         self._store = store
-        self._embedder = embedder
+        self._queries = Queries(embedder, Breaker())
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
-        """The passages that best answer the query, best first.
+        """The passages that best answer the query, best first. A hybrid search does without the embedder while it is
+        gone, and says so.
 
-        Raises InvalidArgument, CollectionNotFound, EmbedderUnavailable, StoreUnavailable.
+        Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
         """
         key = Key(tenant, collection_name(request.collection))
         planned = plan(request)
         started = time.perf_counter()
-        vector = await self._embed(planned)
+        vector = await self._embed(planned, request.mode)
+        degraded = planned.embed and vector is None
+        if degraded:
+            planned = without_vector(planned)
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
-            hits, candidates = await self._find(key, planned, vector, request.include_embeddings)
+            hits, candidates = await self._find(key, planned, vector, request)
         timings = {"store": time.perf_counter() - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
-        _observe(planned, request, hits, candidates)
+        _observe(planned, request, hits, candidates, degraded)
         return SearchResult(
             hits=hits,
             script=planned.script.value,
             query_vector=vector if request.include_embeddings else None,
             timings=timings,
+            degraded=degraded,
         )
 
-    async def _embed(self, planned: Plan) -> Vector | None:
+    async def _embed(self, planned: Plan, mode: Mode) -> Vector | None:
         if not planned.embed:
             return None
-        with metrics.embed_seconds("query"):
-            return await self._embedder.embed_query(planned.query)
+        if mode is Mode.DENSE:
+            return await self._queries.vector(planned.query)
+        return await self._queries.vector_or_none(planned.query)
 
     async def _find(
-        self, key: Key, planned: Plan, vector: Vector | None, with_sentences: bool
+        self, key: Key, planned: Plan, vector: Vector | None, request: SearchRequest
     ) -> tuple[list[Hit], Candidates]:
         probe = Probe(vector, planned.lexical, planned.filter, planned.candidates)
         candidates = await self._store.candidates(key, probe)
         fused = Fused(candidates, planned.weights)
         best = fused.ranked[: planned.limit]
+        with_sentences = request.include_embeddings or request.include_sentences
         fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
-        hits = [
-            Hit(fetched[passage_id][0], score, fused.signals(passage_id), fetched[passage_id][1])
-            for passage_id, score in best
-            if passage_id in fetched
-        ]
+        hits: list[Hit] = []
+        for passage_id, score in best:
+            if passage_id in fetched:
+                passage, own = fetched[passage_id]
+                embedded = own if request.include_embeddings else None
+                scored = sentences.score(own, vector) if own and request.include_sentences else None
+                hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
         return hits, candidates
 
 
-def _observe(planned: Plan, request: SearchRequest, hits: list[Hit], candidates: Candidates) -> None:
+def _observe(planned: Plan, request: SearchRequest, hits: list[Hit], candidates: Candidates, degraded: bool) -> None:
     metrics.SEARCHES.labels(planned.script.value, request.mode.value).inc()
+    if degraded:
+        metrics.DEGRADED_SEARCHES.inc()
     metrics.CANDIDATES.observe(len({found for scored in candidates.found.values() for found, _ in scored}))
     if hits:
         metrics.TOP_SCORE.observe(hits[0].score)

@@ -1,16 +1,16 @@
 """Which holders of the mesh's certificates may call what, where services speak mutual TLS."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
-import grpc
 from cryptography import x509
 
 from services.runtime import statuses
 from services.runtime.errors import PermissionDenied
-from services.runtime.interceptors.pipeline import Context, Handler, behaviour, with_behaviour
+from services.runtime.interceptors.handlers import Handler, Wrapping, behaviour, with_behaviour
+from services.runtime.interceptors.pipeline import Context
 
 log = logging.getLogger(__name__)
 
@@ -20,29 +20,18 @@ Callers = Mapping[str, Collection[str]]
 """The names of certificates that may call, by the beginning of a method's path; the longest that fits counts."""
 
 
-class CertificateCheck(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+class CertificateCheck(Wrapping):
     """Refuses a call, xDS included, unless the caller's certificate is for one of its callers. Health and reflection
     are for every holder of one."""
 
+    exempt = ANYBODY
+
     def __init__(self, callers: Callers) -> None:
+        super().__init__()
         self._callers = callers
-        self._wrapped: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        method = handler_call_details.method
-        if method in self._wrapped:
-            return self._wrapped[method]
-        handler = await continuation(handler_call_details)
-        if handler is None or method.startswith(ANYBODY):
-            return handler
-        self._wrapped[method] = checked = self._check(method, handler)
-        return checked
-
-    def _check(self, method: str, handler: Handler) -> Handler:
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """See Wrapping."""
         allowed = callers_of(method, self._callers)
         serve = behaviour(handler)
 

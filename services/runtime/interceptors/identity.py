@@ -1,15 +1,14 @@
 """Who calls: the gateway's token, checked."""
 
-import time
-
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import IDENTITY_KEY, TokenVerifier, expiry
+from services.runtime.identity import IDENTITY_KEY, TokenVerifier
 from services.runtime.interceptors.chain import Serve, T
 
 
 class Identify:
-    """The token ends the call's deadline too: no service works on under a token that is no longer good."""
+    """The token has to be good when the call begins. How long the call may take is for its deadline to say: a token is
+    shorter than an upload, or than following a run."""
 
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
@@ -20,5 +19,4 @@ class Identify:
             raise Unauthenticated("this service is called through the gateway: the identity token is missing")
         call.identity = self._verifier.verify(token)
         call.token = token
-        call.deadline = min(call.deadline, time.monotonic() + (expiry(token) or 0) - time.time())
         return await serve()

@@ -6,10 +6,10 @@ leaves cancels the handler at once, and its `finally` blocks run in this task ra
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import grpc
 
@@ -17,57 +17,25 @@ from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.interceptors.chain import Chain, Serve, T
+from services.runtime.interceptors.handlers import Handler as Handler
+from services.runtime.interceptors.handlers import Wrapping, behaviour, with_behaviour
 
 Context = grpc.aio.ServicerContext[Any, Any]
-if TYPE_CHECKING:
-    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
-else:  # generic in the stubs only
-    Handler = grpc.RpcMethodHandler
 CUT_SECONDS = 0.05
 EXEMPT = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/envoy.service.discovery.")
 
 
-def behaviour(handler: Handler) -> Any:
-    """What serves the calls of a handler, of whichever of the four kinds."""
-    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-
-
-def with_behaviour(handler: Handler, serve: Any) -> Handler:
-    """A handler of the same kind and message types, served by `serve`."""
-    make: Any = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[bool(handler.request_streaming), bool(handler.response_streaming)]
-    return make(serve, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
-
-
-class Pipeline(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+class Pipeline(Wrapping):
     """Puts the chain around every handler but those of health, reflection and xDS."""
 
+    exempt = EXEMPT
+
     def __init__(self, chain: Chain) -> None:
+        super().__init__()
         self._chain = chain
-        self._wrapped: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is not None:
-            return wrapped
-        handler = await continuation(handler_call_details)
-        if handler is None or method.startswith(EXEMPT):
-            return handler
-        wrapped = self._wrap(method, handler)
-        if len(self._wrapped) < 1024:
-            self._wrapped[method] = wrapped
-        return wrapped
-
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """See Wrapping."""
         streams_in = bool(handler.request_streaming)
         inner = behaviour(handler)
         serve = self._serve_stream if handler.response_streaming else self._serve_unary

@@ -2,25 +2,19 @@
 
 from services.runtime.triton.client import (
     Embeddings,
-    Extracted,
-    ExtractRequest,
     PassageEmbeddings,
     TooManyInferences,
     TritonClient,
-    TritonError,
 )
 from services.runtime.triton.llm import Chunk, LlmClient, LlmUnavailable, TooManyGenerations
 
 __all__ = [
     "Chunk",
     "Embeddings",
-    "ExtractRequest",
-    "Extracted",
     "LlmClient",
     "LlmUnavailable",
     "PassageEmbeddings",
     "TooManyGenerations",
     "TooManyInferences",
     "TritonClient",
-    "TritonError",
 ]

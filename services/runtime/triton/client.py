@@ -1,7 +1,6 @@
-"""Triton's models of single answers: `embed`, `embed_passages`, `extract` and `injection`."""
+"""Triton's models of single answers: `embed`, `embed_passages` and `injection`."""
 
-import struct
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,6 @@ from services.runtime.errors import DomainError, Kind
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 WIDTH = 384
-DECLINED = -1
 READY_SECONDS = 2.0
 
 
@@ -29,10 +27,6 @@ class TooManyInferences(DomainError):
         super().__init__(
             f"{limit} requests to the models are under way, which is the limit; try again", limit=str(limit)
         )
-
-
-class TritonError(Exception):
-    """A model refused a request that should have been right; the message is the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +47,6 @@ class PassageEmbeddings:
     vectors: npt.NDArray[np.float32]
     tokens: int
     sentences: list[npt.NDArray[np.int8]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractRequest:
-    """A question and the n sentences of p passages (best first) that may answer it.
-
-    query_vector: float32 [384], or None if the question was not embedded. sentence_vectors: int8 [n, 384].
-    passage: int32 [n], the number of each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25 score,
-    NaN where missing. max_sentences: quoted at most, at least 1.
-    """
-
-    question: str
-    query_vector: npt.NDArray[np.float32] | None
-    sentences: Sequence[str]
-    sentence_vectors: npt.NDArray[np.int8]
-    passage: npt.NDArray[np.int32]
-    passage_scores: npt.NDArray[np.float32]
-    max_sentences: int
-
-
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """The next sentence to quote, by its number; None says that the passages do not answer the question.
-
-    confidence: 0..1 that they do. tokens_read, tokens_written: of the whole answer, the same in each response.
-    """
-
-    sentence: int | None
-    score: float
-    confidence: float
-    tokens_read: int
-    tokens_written: int
 
 
 class TritonClient:
@@ -121,17 +83,6 @@ class TritonClient:
         outputs = _outputs(await self._infer(request, timeout))
         sentences = [np.frombuffer(item, dtype=np.int8).reshape(-1, WIDTH) for item in split(outputs["SENTENCES"])]
         return PassageEmbeddings(_vectors(outputs), _total(outputs), sentences)
-
-    async def extract(self, request: ExtractRequest, *, timeout: float) -> AsyncGenerator[Extracted, None]:
-        """The sentences to quote, in order. Raises TritonError if the model refuses, otherwise grpc.aio.AioRpcError."""
-        try:
-            response = await self._infer(_extract_request(request), timeout)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise TritonError(error.details()) from error
-            raise
-        for extracted in _extracted(response):
-            yield extracted
 
     async def injection_scores(self, texts: Sequence[str], *, timeout: float) -> list[float]:
         """How likely each of at most 128 texts is to be prompt injection, 0 to 1.
@@ -179,33 +130,6 @@ def _text_request(model: str, texts: Sequence[str]) -> Any:
     request = pb.ModelInferRequest(model_name=model)
     _add(request, "TEXT", "BYTES", [len(texts), 1], strings(text.encode() for text in texts))
     return request
-
-
-def _extract_request(request: ExtractRequest) -> Any:
-    vector = np.empty(0, dtype=np.float32) if request.query_vector is None else request.query_vector
-    count = len(request.sentences)
-    message = pb.ModelInferRequest(model_name="extract")
-    _add(message, "QUESTION", "BYTES", [1], strings([request.question.encode()]))
-    _add(message, "QUERY_VECTOR", "FP32", [len(vector)], _raw(vector, "<f4"))
-    _add(message, "SENTENCES", "BYTES", [count], strings([sentence.encode() for sentence in request.sentences]))
-    _add(message, "SENTENCE_VECTORS", "INT8", [count, WIDTH], _raw(request.sentence_vectors, "i1"))
-    _add(message, "PASSAGE", "INT32", [count], _raw(request.passage, "<i4"))
-    _add(message, "PASSAGE_SCORES", "FP32", [len(request.passage_scores), 2], _raw(request.passage_scores, "<f4"))
-    _add(message, "MAX_SENTENCES", "INT32", [1], struct.pack("<i", request.max_sentences))
-    return message
-
-
-def _extracted(response: Any) -> Iterator[Extracted]:
-    outputs = _outputs(response)
-    (confidence,) = struct.unpack("<f", outputs["CONFIDENCE"])
-    read, written = struct.unpack("<ii", outputs["TOKENS"])
-    numbers, scores = np.frombuffer(outputs["SENTENCE"], "<i4"), np.frombuffer(outputs["SCORE"], "<f4")
-    for sentence, score in zip(numbers.tolist(), scores.tolist(), strict=True):
-        yield Extracted(None if sentence == DECLINED else sentence, score, confidence, read, written)
-
-
-def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:
-    return np.ascontiguousarray(array, dtype=dtype).tobytes()
 
 
 def _outputs(response: Any) -> dict[str, bytes]:

@@ -1,6 +1,9 @@
 """Who is let in, and as whom."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -8,10 +11,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
-from services.runtime.identity import IDENTITY_KEY
+from gateway.identity.refresh_tokens import RefreshTokens
+from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY
 from tests.fakes.http_calls import HttpCall, Refused
 from tests.fakes.identity import Keys
+from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, events
+from tests.fakes.serving import until
 from tests.integration.gateway.conftest import BEARER, KEY, MakeGateway
 
 pytestmark = pytest.mark.integration
@@ -84,7 +92,8 @@ async def test_the_key_itself_goes_no_further(make_gateway: MakeGateway) -> None
 
 async def test_health_is_open_to_all(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
-    await health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest())
+    answered = await health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest())
+    assert answered.status != health_pb2.HealthCheckResponse.UNKNOWN
 
 
 async def test_callers_at_once_keep_their_own_request_ids(make_gateway: MakeGateway) -> None:
@@ -93,3 +102,41 @@ async def test_callers_at_once_keep_their_own_request_ids(make_gateway: MakeGate
     ids = {f"req_{number}" for number in range(50)}
     await asyncio.gather(*(stub.GetRun(pb.GetRunRequest(), metadata=(*BEARER, ("x-request-id", one))) for one in ids))
     assert {call.request_id for call in gateway.orchestrator.calls} == ids
+
+
+async def test_a_run_and_who_follows_it_get_what_their_identity_is_renewed_by(
+    make_gateway: MakeGateway, keys: Keys
+) -> None:
+    """And no other call does: a refresh token is the orchestrator's business alone."""
+    gateway = await make_gateway(FakeOrchestrator(events("one")))
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="why?")
+    assert [each async for each in stub.Run(pb.RunRequest(messages=[message]), metadata=BEARER)]
+    assert [each async for each in stub.Attach(pb.AttachRequest(run_id=RUN_ID), metadata=BEARER)]
+    started, looked = gateway.orchestrator.calls
+    (attached,) = gateway.orchestrator.attached
+    for call in (started, attached):
+        opened = RefreshTokens(keys.private_pem, 1).open(call.metadata[REFRESH_KEY])
+        assert (opened.tenant, opened.subject, opened.key) == ("acme", "dev", "dev")
+    assert REFRESH_KEY not in looked.metadata
+    retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(gateway.channel)
+    await retrieval.Search(retrieval_service_pb2.SearchRequest(query="x"), metadata=BEARER).code()
+    (searched,) = gateway.retrieval.calls
+    assert REFRESH_KEY not in searched.metadata
+
+
+async def test_the_gateway_follows_a_run_for_longer_than_a_call_and_a_token(
+    make_gateway: MakeGateway, tmp_path: Path
+) -> None:
+    """Its caller is gone. It is followed in as many calls as that takes, each under a token that is good."""
+    orchestrator = FakeOrchestrator(events("one"), hold=1)
+    orchestrator.cuts = 2
+    gateway = await make_gateway(orchestrator, identity_seconds=1)
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="why?")
+    call: Any = stub.Run(pb.RunRequest(messages=[message]), metadata=BEARER)
+    await call.read()
+    call.cancel()
+    with closing(sqlite3.connect(tmp_path / "records.db")) as records:
+        rows = await until(lambda: records.execute("SELECT completion_tokens FROM usage").fetchall())
+    assert (len(orchestrator.attached), rows) == (3, [(7,)])

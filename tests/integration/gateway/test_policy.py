@@ -16,6 +16,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
 from gateway.schema.schema import SCHEMA
+from services.runtime.call import READS_KEY, UNSCREENED
 from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
@@ -50,10 +51,12 @@ def said(*pieces: str) -> list[run_event_pb2.RunEvent]:
     return [whole[0], *map(text, pieces), *whole[-2:]]
 
 
-async def run(gateway: Gateway, words: str = "why?") -> tuple[list[run_event_pb2.RunEvent], grpc.StatusCode]:
+async def run(
+    gateway: Gateway, words: str = "why?", spoofed: tuple[tuple[str, str], ...] = ()
+) -> tuple[list[run_event_pb2.RunEvent], grpc.StatusCode]:
     stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
     request = pb.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=words)])
-    call = stub.Run(request, metadata=BEARER, timeout=20)
+    call = stub.Run(request, metadata=(*BEARER, *spoofed), timeout=20)
     told: list[run_event_pb2.RunEvent] = []
     with contextlib.suppress(grpc.aio.AioRpcError):
         async for response in call:
@@ -256,3 +259,16 @@ async def test_a_run_that_waits_for_a_person_is_told_so(make_gateway: MakeGatewa
     gateway = await make_gateway(FakeOrchestrator(says))
     told, _ = await run(gateway)
     assert "approval_request" in kinds(told)
+
+
+@pytest.mark.parametrize(
+    ("stage", "said_so"), [("context", None), ("output", UNSCREENED), ("input", UNSCREENED)], ids=str
+)
+async def test_the_orchestrator_is_told_where_no_policy_screens_what_is_read(
+    make_gateway: MakeGateway, tmp_path: Path, stage: str, said_so: str | None
+) -> None:
+    (tmp_path / "guards.yaml").write_text(f"guards: [{{guard: pii, stage: [{stage}], action: redact}}]")
+    orchestrator = FakeOrchestrator(said("Yes."))
+    gateway = await make_gateway(orchestrator, guards_file=tmp_path / "guards.yaml")
+    await run(gateway, spoofed=((READS_KEY, UNSCREENED),))
+    assert orchestrator.calls[-1].metadata.get(READS_KEY) == said_so

@@ -114,7 +114,7 @@ async def test_a_deadline_and_a_caller_that_leaves(client: TritonClient) -> None
 
 
 async def test_readiness(client: TritonClient) -> None:
-    assert await client.ready(["embed", "extract"])
+    assert await client.ready(["embed", "injection"])
     assert not await client.ready(["embed", "no such model"])
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         assert not await TritonClient(channel).ready(["embed"])

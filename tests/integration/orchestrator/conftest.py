@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.orchestrator.runs.agent import Agent
-from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.executor import Executor, Identify
 from services.orchestrator.runs.fixed import FixedAgents
+from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
@@ -53,10 +54,11 @@ async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor
         beat: float = 0.05,
         lease: float = 0.5,
         timeout: float = 5.0,
+        identify: Identify = lambda left: Nobody(),
     ) -> Executor:
         records = await open_records(replica, timeout=timeout)
         executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.database)))
-        keeper = Keeper(executor, records, lambda token: lambda deadline: None, 30, beat, lease)
+        keeper = Keeper(executor, records, identify, 30, beat, lease)
         await keeper.open()
         opened.append((executor, keeper))
         return executor

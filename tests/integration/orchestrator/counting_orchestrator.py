@@ -1,6 +1,8 @@
-"""An orchestrator in a process of its own, to be killed: `python counting_orchestrator.py DATABASE PUBLIC_KEY NAME`.
+"""An orchestrator in a process of its own, to be killed: `python counting_orchestrator.py DATABASE PUBLIC_KEY NAME
+GATEWAY`, which renews identities.
 
-Its agent counts to 100, from where its journal ends, and asks for approval first where the question is "may I?".
+Its agent counts to 100, from where its journal ends, each number under a token that is good. It asks for approval first
+where the question is "may I?", and takes SECONDS where it is "slowly SECONDS".
 Prints its port when it serves.
 """
 
@@ -20,10 +22,11 @@ from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
+from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
 from services.runtime.records.database import Database
+from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, serving
 
 LAST = 100
@@ -35,28 +38,34 @@ class Counting:
     description = "Counts."
     resumable = True
 
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self.verifier = verifier
+
     async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
         bodies = [event.body for event in journal.events]
         if ask.question == "may I?":
             if not any(isinstance(body, ApprovalRequested) for body in bodies):
                 yield ApprovalRequested("a1", ApprovalKind.RUN, "may I?")
             await journal.decision("a1")
+        _, _, seconds = ask.question.partition("slowly ")
         for number in range(sum(isinstance(body, TextDelta) for body in bodies), LAST):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(float(seconds or 1) / LAST)
+            await renewed()
+            self.verifier.verify(current().token)
             yield TextDelta(f"{number} ")
         yield Outcome(FinishReason.STOP)
 
 
-async def main(database: str, public_key: str, name: str) -> None:
-    verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes))
+async def main(database: str, public_key: str, name: str, gateway: str) -> None:
+    verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes), leeway=0)
     opened = Database(database, SCHEMA)
     await opened.open()
     records = Records(opened, name, 1000)
-    executor = Executor(FixedAgents([Counting()]), records, 100)
-    await Keeper(executor, records, identify(verifier), 60, 0.2, 1.0).open()
-    async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody:
+    executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody, identities(verifier, gateway, 10) as whose:
+        await Keeper(executor, records, whose.of_left, 60, 0.2, 1.0).open()
         peers = Peers(nobody, name)
-        servicer = OrchestratorServicer(executor, Directory(executor, records), peers, 60)
+        servicer = OrchestratorServicer(executor, Directory(executor, records), peers, whose, 60)
         async with serving(app_of(servicer), verifier=verifier) as address:
             print(address, flush=True)
             await asyncio.Event().wait()

@@ -9,7 +9,7 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
 from services.orchestrator.guard_client import GuardClient, WhenGone
-from services.runtime.call import Call, enter
+from services.runtime.call import READS_KEY, UNSCREENED, Call, enter
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import channel_for
 
@@ -89,3 +89,13 @@ async def test_what_happens_without_guards_is_a_setting(when_gone: WhenGone, wit
     async with channel_for(FakeGuards()) as channel:
         client = GuardClient(channel, 1, when_gone)
     assert (client.closed(tools=True), client.closed(tools=False)) == (with_tools, without)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wanted"),
+    [({}, True), ({READS_KEY: ""}, True), ({READS_KEY: "all"}, True), ({READS_KEY: UNSCREENED}, False)],
+)
+async def test_only_the_gateways_word_keeps_the_guards_from_being_asked(metadata: dict[str, str], wanted: bool) -> None:
+    enter(Call("/run", metadata))
+    async with channel_for(FakeGuards()) as channel:
+        assert GuardClient(channel, 5, "auto").wanted() is wanted

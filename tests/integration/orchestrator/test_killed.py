@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -16,19 +17,22 @@ from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.runtime.channels import open_channel
 from tests.fakes.identity import Keys
+from tests.fakes.renewing import FakeGateway, renewing
 from tests.fakes.serving import until
 from tests.integration.orchestrator.counting_orchestrator import LAST
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
+# Seconds that identity tokens are good: a run that is taken up has none.
+TOKEN_SECONDS = 4.0
 
 
 class Replica:
     """An orchestrator in a process of its own."""
 
-    def __init__(self, folder: Path, database: str, name: str) -> None:
-        self._arguments = (database, str(folder / "public.pem"), name)
+    def __init__(self, folder: Path, database: str, name: str, gateway: FakeGateway) -> None:
+        self._arguments = (database, str(folder / "public.pem"), name, gateway.target)
         self._process: asyncio.subprocess.Process | None = None
 
     @asynccontextmanager
@@ -60,6 +64,32 @@ def folder(tmp_path: Path, keys: Keys) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+async def gateway(keys: Keys, folder: Path) -> AsyncIterator[FakeGateway]:
+    async with renewing(keys, folder, TOKEN_SECONDS) as gateway:
+        yield gateway
+
+
+async def stored_in(url: str) -> bytes:
+    """All that the database has of runs."""
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
+    server = await asyncpg.connect(url)
+    try:
+        rows = await server.fetch("SELECT * FROM orchestrator_runs, orchestrator_events")
+    finally:
+        await server.close()
+    return b"".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
+
+
+async def no_token_in(url: str) -> None:
+    """Nothing that is stored is an identity token, and what is stored of one is none to any service."""
+    stored = await stored_in(url)
+    assert b"v1." in stored, "the refresh token"
+    assert b"eyJ" not in stored
+
+
 def ask(question: str) -> pb.RunRequest:
     message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)
     return pb.RunRequest(messages=[message], detached=True)
@@ -82,51 +112,51 @@ def check(events: list[run_event_pb2.RunEvent]) -> None:
 
 
 @pytest.mark.parametrize("name", ["orchestrator-0", "orchestrator-1"], ids=["restarted", "replaced"])
-async def test_killed_in_the_middle_of_runs(keys: Keys, folder: Path, records_url: str, name: str) -> None:
-    metadata = keys.metadata()
+async def test_killed_in_the_middle_of_runs(gateway: FakeGateway, folder: Path, records_url: str, name: str) -> None:
     runs: list[list[run_event_pb2.RunEvent]] = [[] for _ in range(4)]
-    first = Replica(folder, records_url, "orchestrator-0")
+    first = Replica(folder, records_url, "orchestrator-0", gateway)
     async with first.up() as stub:
-        streams = [stub.Run(ask("count"), metadata=metadata) for _ in runs]
+        streams = [stub.Run(ask("count"), metadata=gateway.metadata()) for _ in runs]
         reading = [asyncio.create_task(read(stream, events)) for stream, events in zip(streams, runs, strict=True)]
         most = random.Random(1).randint(5, 50)
         await until(lambda: all(len(events) >= most for events in runs))
         await first.kill()
         await asyncio.gather(*reading)
     assert all(most <= len(events) < LAST for events in runs)
-    async with Replica(folder, records_url, name).up() as stub:
+    await no_token_in(records_url)
+    async with Replica(folder, records_url, name, gateway).up() as stub:
         for events in runs:
             request = pb.AttachRequest(run_id=events[0].run_id, after_sequence=len(events))
             async with asyncio.timeout(30):
-                await read(stub.Attach(request, metadata=metadata), events)
+                await read(stub.Attach(request, metadata=gateway.metadata()), events)
             check(events)
 
 
 async def test_killed_while_it_waits_for_a_person_and_again_after_the_decision(
-    keys: Keys, folder: Path, records_url: str
+    gateway: FakeGateway, folder: Path, records_url: str
 ) -> None:
-    metadata = keys.metadata()
     events: list[run_event_pb2.RunEvent] = []
-    replica = Replica(folder, records_url, "orchestrator-0")
+    replica = Replica(folder, records_url, "orchestrator-0", gateway)
     async with replica.up() as stub:
-        await read(stub.Run(ask("may I?"), metadata=metadata), events, 2)
+        await read(stub.Run(ask("may I?"), metadata=gateway.metadata()), events, 2)
         await replica.kill()
     run_id = events[0].run_id
     assert events[-1].approval_request.approval_id == "a1"
+    await no_token_in(records_url)
     async with replica.up() as stub:
-        got = await stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=metadata)
+        got = await stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=gateway.metadata())
         assert (got.run.state, list(got.run.pending_approvals)) == (run_pb2.Run.STATE_WAITING, ["a1"])
         decisions = [
-            stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1", approved=True), metadata=metadata)
+            stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1", approved=True), metadata=gateway.metadata())
             for _ in range(5)
         ]
         codes = [await decision.code() for decision in decisions]
         assert sorted(code.name for code in codes) == ["FAILED_PRECONDITION"] * 4 + ["OK"]
         await replica.kill()
     async with replica.up() as stub:
-        refused = stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1"), metadata=metadata)
+        refused = stub.Decide(pb.DecideRequest(run_id=run_id, approval_id="a1"), metadata=gateway.metadata())
         assert await refused.code() is grpc.StatusCode.FAILED_PRECONDITION
         async with asyncio.timeout(30):
             request = pb.AttachRequest(run_id=run_id, after_sequence=len(events))
-            await read(stub.Attach(request, metadata=metadata), events)
+            await read(stub.Attach(request, metadata=gateway.metadata()), events)
     check(events)

@@ -37,7 +37,7 @@ def row(of: RunInfo, owner: str) -> Row:
         "state": int(of.state), "finish_reason": of.finish_reason, "last_sequence": of.last_sequence,
         "create_time": of.create_time, "end_time": of.end_time, "prompt_tokens": 4, "completion_tokens": 5,
         "cached_tokens": 6, "cost_nanos": 7, "pending": "[]", "detached": 1, "seconds": 30.0, "expires": None,
-        "ask": encode_ask(ASK), "token": "secret", "subject": "ann",
+        "ask": encode_ask(ASK), "refresh_token": "secret", "subject": "ann",
     }  # fmt: skip
 
 
@@ -147,7 +147,7 @@ async def test_a_restart_has_the_runs_that_its_replica_left(open_records: OpenRe
     again = await open_records("orchestrator-0")
     await again.join()
     (left,) = await again.left([])
-    assert (left.info, left.ask, left.token, left.detached) == (info(1, over=False), ASK, "secret", True)
+    assert (left.info, left.ask, left.refresh_token, left.detached) == (info(1, over=False), ASK, "secret", True)
     assert await second.left([]) == await first.left([]) == []
     assert await again.left(["run_x_0001"]) == []
 

@@ -21,7 +21,6 @@ from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import new_id
-from services.orchestrator.scopes import identify
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
@@ -34,6 +33,7 @@ from services.runtime.interceptors import layers
 from services.runtime.server import App
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
+from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, generic, serving, until
 from tests.fixtures.runs import opened_records
 
@@ -96,6 +96,7 @@ async def replicas(
     """One replica for each agent, with one record, each reached by its name through a router."""
     targets: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
+        nowhere = await stack.enter_async_context(identities(keys.verifier, "127.0.0.1:1"))
         routed = await stack.enter_async_context(serving(router(targets, seen if seen is not None else [])))
         peers = await stack.enter_async_context(open_channel(routed))
         made = []
@@ -103,11 +104,11 @@ async def replicas(
             name = f"orchestrator-{number}"
             records = await stack.enter_async_context(opened_records(database, name))
             executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.database)))
-            keeper = Keeper(executor, records, identify(keys.verifier), 30, 0.2, 2)
+            keeper = Keeper(executor, records, nowhere.of_left, 30, 0.2, 2)
             stack.push_async_callback(keeper.aclose)
             stack.push_async_callback(executor.aclose)
             await keeper.open()
-            servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), 30)
+            servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), nowhere, 30)
             address = await stack.enter_async_context(serving(app_of(servicer), verifier=keys.verifier))
             channel = await stack.enter_async_context(open_channel(address))
             targets[name] = channel

@@ -18,6 +18,7 @@ from services.orchestrator.runs.events import (
 )
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run, State
 from tests.fakes.agents import FakeAgent
@@ -65,7 +66,7 @@ class Counting:
 
 
 async def start(executor: Executor, detached: bool = True, seconds: float = 30) -> Run:
-    return await executor.start("acme", "rag", ASK, Terms(seconds, detached=detached, token="secret"))
+    return await executor.start("acme", "rag", ASK, Terms(seconds, detached=detached, refresh_token="secret"))
 
 
 async def crash(executor: Executor) -> None:
@@ -173,7 +174,7 @@ async def test_a_replica_that_was_given_up_stops_its_runs_and_begins_anew(
         return await theirs.claim(given_up, (await theirs.beat(theirs.incarnation))[given_up])
 
     await until(claimed)
-    await taker.take_up(lambda token: lambda deadline: None, 30)
+    await taker.take_up(lambda left: Nobody(), 30)
     await until(lambda: isinstance(run.broken, RunMoved))
     agent.release.set()
     assert texts(await over(records, run)) == "1234"

@@ -195,8 +195,9 @@ class TestTwoAtOnce:
         first = Stream(service)
         await first.write(opening(delete_missing=True))
         await first.document("a.txt", "water")
-        await service.ingest({"a.txt": "water"}, "notes", delete_missing=True)
-        await first.finish()
+        results, _ = await service.ingest({"a.txt": "water"}, "notes", delete_missing=True)
+        assert results["a.txt"].outcome == pb.DocumentResult.OUTCOME_CREATED
+        assert (await first.finish()).created == 1
 
     async def test_a_long_one_keeps_its_right(
         self, tmp_path: Path, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
@@ -246,4 +247,5 @@ async def test_the_right_of_a_process_that_died_goes_with_it(tmp_path: Path) -> 
     await store.lease(Key("acme", "docs"), "dead", 3600)
     await store.aclose()
     async with served(tmp_path) as service:
-        await service.ingest({"a.txt": "water"}, delete_missing=True)
+        results, _ = await service.ingest({"a.txt": "water"}, delete_missing=True)
+    assert results["a.txt"].outcome == pb.DocumentResult.OUTCOME_CREATED

@@ -55,6 +55,11 @@ def written(service: Served, **fields: object) -> Any:
     return stub.Ingest(metadata=service.identity(), **fields)
 
 
+async def left(tasks: int) -> None:
+    """Until no more work is under way than there was: what was cut has ended at the server too."""
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
 async def refused(service: Served, requests: Iterable[pb.IngestRequest]) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await send(service, requests)
@@ -349,6 +354,7 @@ class TestProtocol:
 class TestCutStreams:
     async def test_keep_what_was_answered_and_delete_nothing(self, service: Served, embedder: FakeEmbedder) -> None:
         await service.ingest({"old.txt": "old"})
+        before = len(asyncio.all_tasks())
         call = written(service)
         await call.write(pb.IngestRequest(open=pb.IngestOpen(collection="docs", delete_missing=True)))
         for request in (head("a.txt"), chunk(b"water"), END):
@@ -357,18 +363,19 @@ class TestCutStreams:
         assert isinstance(response, pb.IngestResponse)
         assert response.result.outcome == Result.OUTCOME_CREATED
         call.cancel()
-        await asyncio.sleep(0.2)
+        await left(before)
         assert await document_ids(service) == ["a.txt", "old.txt"]
 
     @pytest.mark.parametrize("pause", [0.0, 0.001, 0.01])
     async def test_delete_nothing_however_they_are_cut(self, service: Served, pause: float) -> None:
         await service.ingest({f"{number}.txt": "old" for number in range(5)})
+        before = len(asyncio.all_tasks())
         for _ in range(10):
             call = written(service)
             await call.write(pb.IngestRequest(open=pb.IngestOpen(collection="docs", delete_missing=True)))
             await asyncio.sleep(pause)
             call.cancel()
-        await asyncio.sleep(0.3)
+        await left(before)
         assert len(await document_ids(service)) == 5
 
     async def test_stop_the_work(self, service: Served, embedder: FakeEmbedder) -> None:
@@ -382,7 +389,7 @@ class TestCutStreams:
         call.cancel()
         await asyncio.sleep(0.2)
         embedder.gate.set()
-        await until(lambda: len(asyncio.all_tasks()) <= before)
+        await left(before)
         calls = len(embedder.batches)
         await asyncio.sleep(0.1)
         assert len(embedder.batches) == calls
@@ -391,6 +398,7 @@ class TestCutStreams:
 
     async def test_leave_the_old_version(self, service: Served, embedder: FakeEmbedder) -> None:
         await service.ingest({"a.txt": "old water"})
+        before = len(asyncio.all_tasks())
         call = written(service)
         embedder.delay = 0.02
         for request in ingest_requests({"a.txt": ("new " * 230 + "\n\n") * 300}):
@@ -401,7 +409,7 @@ class TestCutStreams:
             if response.progress.passages_done:
                 break
         call.cancel()
-        await asyncio.sleep(0.5)
+        await left(before)
         assert await text_of(service, "a.txt") == ["old water"]
         listed = await service.stub.ListCollections(pb.ListCollectionsRequest(), metadata=service.identity())
         assert listed.collections[0].passage_count == 1

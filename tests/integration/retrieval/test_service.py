@@ -61,6 +61,26 @@ class TestSearch:
         vectors = np.frombuffer(hit.sentences.vectors, dtype=np.int8).reshape(len(texts), 384)
         assert (vectors[1] == np.rint(vector_of(texts[1]) * 127)).all()
 
+    async def test_returns_sentences_with_their_scores_when_asked(self, filled: Served) -> None:
+        response = await filled.search("built in 1907", include_sentences=True)
+        hit = response.hits[0]
+        assert not hit.HasField("sentences")
+        assert not response.query_vector
+        own = hit.sentence_scores
+        texts = [hit.passage.text[start:end] for start, end in zip(own.starts, own.ends, strict=True)]
+        assert texts == ["A dam holds water back.", "It was built in 1907."]
+        near = [float(vector_of(text) @ vector_of("built in 1907")) for text in texts]
+        assert list(own.scores) == pytest.approx(near, abs=0.01)
+
+    async def test_goes_by_words_alone_while_the_embedder_is_gone(self, filled: Served, embedder: FakeEmbedder) -> None:
+        assert not (await filled.search("built in 1907")).degraded
+        embedder.error = EmbedderUnavailable("gone")
+        response = await filled.search("built in 1907", include_sentences=True)
+        assert response.degraded
+        hit = response.hits[0]
+        assert (hit.passage.document_id, [part.signal for part in hit.signals]) == ("dams.md", ["lexical"])
+        assert (len(hit.sentence_scores.starts), list(hit.sentence_scores.scores)) == (2, [])
+
     async def test_does_not_embed_what_the_model_cannot_read(self, filled: Served, embedder: FakeEmbedder) -> None:
         response = await filled.search("闸门怎么打开？", include_embeddings=True)
         assert response.hits[0].passage.document_id == "水坝.txt"
@@ -116,7 +136,7 @@ class TestSearch:
 
     async def test_a_missing_model_is_unavailable(self, filled: Served, embedder: FakeEmbedder) -> None:
         embedder.error = EmbedderUnavailable("the embedding model does not answer")
-        code, _ = await failed(filled.search("water"))
+        code, _ = await failed(filled.search("water", mode=pb.SEARCH_MODE_DENSE))
         assert code == grpc.StatusCode.UNAVAILABLE
         assert (await filled.search("水坝")).hits
 

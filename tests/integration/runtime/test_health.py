@@ -34,6 +34,12 @@ class Dependency:
 @asynccontextmanager
 async def ready(**dependencies: Dependency) -> AsyncIterator[tuple[Readiness, Any]]:
     readiness = Readiness([NAME], {name: dependency.check for name, dependency in dependencies.items()})
+    async with watched(readiness) as both:
+        yield both
+
+
+@asynccontextmanager
+async def watched(readiness: Readiness) -> AsyncIterator[tuple[Readiness, Any]]:
     async with channel_for(generic("test.Service", {}), readiness=readiness) as channel:
         watch = asyncio.create_task(readiness.watch())
         try:
@@ -68,6 +74,16 @@ async def test_a_dependency_goes_and_returns() -> None:
         await becomes(channel, NAME, "NOT_SERVING")
         assert await status(channel, "dependency/store") == "NOT_SERVING"
         assert await status(channel, "dependency/model") == "SERVING"
+
+
+async def test_without_an_optional_dependency_a_service_is_ready() -> None:
+    store, model = Dependency(), Dependency(well=False)
+    readiness = Readiness([NAME], {"store": store.check}, {"model": model.check})
+    async with watched(readiness) as (_, channel):
+        await becomes(channel, NAME, "SERVING")
+        assert await status(channel, "dependency/model") == "NOT_SERVING"
+        model.well = True
+        await becomes(channel, "dependency/model", "SERVING")
 
 
 async def test_one_late_answer_is_no_outage() -> None:

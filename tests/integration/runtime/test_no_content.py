@@ -14,6 +14,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
 from services.orchestrator.directory import Directory
+from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.events import FinishReason, TextDelta
@@ -21,7 +22,7 @@ from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
-from services.orchestrator.scopes import identify
+from services.orchestrator.scopes import Identities
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
@@ -75,10 +76,12 @@ async def test_a_run(lines: list[str], tmp_path: Path, keys: Keys, error: Except
 
 async def asked(records: Records, agent: FakeAgent, keys: Keys) -> str:
     executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.database)))
-    keeper = Keeper(executor, records, identify(keys.verifier), 30, 0.2, 2)
+    nowhere = grpc.aio.insecure_channel("127.0.0.1:1")
+    identities = Identities(IdentityClient(nowhere, keys.verifier, 2), 5)
+    keeper = Keeper(executor, records, identities.of_left, 30, 0.2, 2)
     await keeper.open()
-    peers = Peers(grpc.aio.insecure_channel("127.0.0.1:1"), "orchestrator-0")
-    servicer = OrchestratorServicer(executor, Directory(executor, records), peers, 30)
+    peers = Peers(nowhere, "orchestrator-0")
+    servicer = OrchestratorServicer(executor, Directory(executor, records), peers, identities, 30)
     async with channel_for(servicer, verifier=keys.verifier) as channel:
         message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=SECRET)
         run = pb_grpc.OrchestratorServiceStub(channel).Run(pb.RunRequest(messages=[message]), metadata=keys.metadata())

@@ -12,9 +12,11 @@ from headworks.type.v1 import citation_pb2, timing_pb2, usage_pb2
 from cli.answers import gather, parse_server_timing, with_gateway
 from cli.files import find_files
 from cli.http import Asked, events
+from cli.lines import line
 from cli.reference import reference
 from cli.registry import CLASSES, MASK, masked, settings_of
 from cli.sending import Requests
+from cli.wording import DEGRADED
 
 RunEvent = run_event_pb2.RunEvent
 
@@ -47,6 +49,13 @@ def test_a_run_is_gathered_from_its_events() -> None:
     assert told["citations"][0]["document_id"] == "d"
     assert told["timings_ms"]["orchestrator"] == 2.5
     assert list(told["timings_ms"]) == ["client", "orchestrator", "first_text"]
+
+
+def test_a_degraded_search_is_shown_with_the_answer() -> None:
+    assert gather(a_run(), lambda _: None).as_json()["degraded"] is False
+    passages = RunEvent(run_id="run_1", passages=run_event_pb2.PassagesRetrieved(degraded=True))
+    assert gather([passages, *a_run()], lambda _: None).as_json()["degraded"] is True
+    assert line(passages) == ("passages", f"none ({DEGRADED})")
 
 
 @pytest.mark.parametrize(

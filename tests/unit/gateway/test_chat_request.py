@@ -154,7 +154,7 @@ def test_content(value: Any, text: str) -> None:
     ],
 )
 def test_null_is_absent(name: str) -> None:
-    chat_request.parse(body(**{name: None}))
+    assert chat_request.parse(body(**{name: None})) == chat_request.parse(body())
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,11 @@ def test_what_an_agent_adds_to_that() -> None:
     }  # fmt: skip
 
 
+def test_a_degraded_search_is_marked() -> None:
+    passages = event_pb.RunEvent(passages=event_pb.PassagesRetrieved(degraded=True))
+    assert whole_of([passages, *events("Cats sleep.")])["headworks"]["degraded"] is True
+
+
 @pytest.mark.parametrize(
     ("reason", "limit", "word"),
     [

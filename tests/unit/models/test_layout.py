@@ -12,7 +12,7 @@ from services.models.layout import ConfigMismatch, lay_out_backend, lay_out_repo
 from services.models.settings import ModelsSettings
 
 PORTS = triton.Listen(grpc=7001, metrics=7003)
-SETTINGS = ModelsSettings(threads=3, embed_instances=5, embed_queue_delay=250, answer_threshold=0.25)
+SETTINGS = ModelsSettings(threads=3, embed_instances=5, embed_queue_delay=250)
 
 
 def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
@@ -21,8 +21,7 @@ def test_settings_end_up_in_the_configuration(tmp_path: Path) -> None:
     assert 'key: "threads" value: { string_value: "3" }' in embed
     assert "count: 5" in embed
     assert "max_queue_delay_microseconds: 250" in embed
-    assert 'string_value: "0.25"' in (repository / "extract/config.pbtxt").read_text()
-    assert (repository / "extract/1/model.py").is_file()
+    assert (repository / "embed/1/model.py").is_file()
 
 
 def test_the_checked_in_configuration_is_the_default(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """What is asked of the store, and how its answers become one ranking."""
 
+import numpy as np
 import pytest
 
 from services.retrieval.model import Candidates, Condition, Filter, Mode, SearchRequest, Signal
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import plan
+from services.retrieval.search.sentences import cosines
 from services.runtime.errors import InvalidArgument
 from services.runtime.language.script import Script
 
@@ -108,3 +110,9 @@ class TestFused:
     def test_nothing_found_is_nothing(self) -> None:
         assert Fused(Candidates({}), EVEN).ranked == []
         assert Fused(Candidates({Signal.DENSE: [], Signal.LEXICAL: []}), EVEN).ranked == []
+
+
+class TestSentences:
+    def test_cosines_do_not_depend_on_the_scale(self) -> None:
+        rows = np.array([[50, 0], [100, 0], [0, 9], [0, 0]], dtype=np.int8)
+        assert cosines(rows, np.array([1, 0], dtype=np.float32)) == [1, 1, 0, 0]

@@ -38,8 +38,8 @@ class FakeTriton:
             raise grpc.aio.AioRpcError(self.code, grpc.aio.Metadata(), grpc.aio.Metadata(), "no", "")
 
 
-def embedder(client: Any, seconds: float = 30) -> TritonEmbedder:
-    return TritonEmbedder(client, seconds)
+def embedder(client: Any, seconds: float = 30, query_seconds: float = 30) -> TritonEmbedder:
+    return TritonEmbedder(client, seconds, query_seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -84,13 +84,15 @@ async def test_a_late_answer_is_a_deadline() -> None:
         await embedder(client).embed_query("water")
 
 
-async def test_a_query_has_what_remains_of_its_call() -> None:
+async def test_a_query_has_half_of_what_remains_of_its_call() -> None:
     call = Call("/x/y")
-    call.deadline = call.started + 2
+    call.deadline = call.started + 4
     enter(call)
     client = FakeTriton()
     await embedder(client).embed_query("water")
+    await embedder(client, query_seconds=1).embed_query("water")
     assert 1 < client.timeouts[0] <= 2
+    assert client.timeouts[1] == 1
     call.deadline = call.started
     with pytest.raises(DeadlineExceeded):
         await embedder(client).embed_query("water")

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import LIFETIME, Identity, TokenSigner, TokenVerifier, write_key_pair
+from services.runtime.identity import LEEWAY, LIFETIME, Identity, TokenSigner, TokenVerifier, write_key_pair
 from tests.fakes.identity import Keys
 from tests.fakes.serving import until
 
@@ -21,7 +21,8 @@ ANN = Identity("acme", "ann", frozenset({"read", "write"}))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    fine = {"iss": "gateway", "aud": "headworks", "sub": "ann", "tenant": "acme", "exp": int(time.time()) + 60}
+    now = int(time.time())
+    fine = {"iss": "gateway", "aud": "headworks", "sub": "ann", "tenant": "acme", "iat": now, "exp": now + 60}
     return {name: value for name, value in (fine | changes).items() if value is not None}
 
 
@@ -59,10 +60,13 @@ def test_a_token_is_short_lived(keys: Keys) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": int(time.time()) - 1},
+        {"exp": int(time.time()) - LEEWAY - 1},
         {"exp": None},
         {"aud": "elsewhere"},
         {"aud": None},
+        {"iat": None},
+        {"iat": int(time.time()) + 1_000_000},
+        {"exp": int(time.time()) + 86_400},
         {"iss": "someone"},
         {"iss": None},
         {"tenant": None},
@@ -75,6 +79,18 @@ def test_wrong_claims_are_refused(keys: Keys, changes: dict[str, Any]) -> None:
     token = jwt.encode(claims(**changes), keys.key, algorithm="EdDSA")
     with pytest.raises(Unauthenticated):
         keys.verifier.verify(token)
+
+
+def test_clocks_may_be_a_little_apart(keys: Keys) -> None:
+    """The gateway's clock is slow, or fast, by nearly as much as is allowed."""
+    for seconds in (-LEEWAY + 2, LEEWAY - 2):
+        now = int(time.time() + seconds)
+        ended = jwt.encode(claims(iat=now - 60, exp=now), keys.key, algorithm="EdDSA")
+        begun = jwt.encode(claims(iat=now, exp=now + 60), keys.key, algorithm="EdDSA")
+        assert keys.verifier.verify(ended) == keys.verifier.verify(begun)
+        for token in (ended, begun)[seconds > 0 :][:1]:
+            with pytest.raises(Unauthenticated):
+                TokenVerifier(keys.public_pem, leeway=0).verify(token)
 
 
 def test_these_claims_are_fine_as_they_are(keys: Keys) -> None:
@@ -110,7 +126,7 @@ def test_changed_claims_are_refused(keys: Keys) -> None:
 
 
 async def test_a_remembered_token_expires_all_the_same(keys: Keys) -> None:
-    verifier = keys.verifier
+    verifier = TokenVerifier(keys.public_pem, leeway=0)
     token = jwt.encode(claims(exp=int(time.time()) + 1), keys.key, algorithm="EdDSA")
     assert verifier.verify(token) == verifier.verify(token)
 

@@ -764,6 +764,7 @@ class AuditRecord(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number in the chain."""
     hash: _builtins.str
@@ -776,6 +777,8 @@ class AuditRecord(_message.Message):
     """The id of the API key; empty where it was erased."""
     address: _builtins.str
     """Where the call came from; empty where it was erased."""
+    chain: _builtins.int
+    """Which chain it is in: each gateway process appends to one of its own."""
     def __init__(
         self,
         *,
@@ -785,14 +788,49 @@ class AuditRecord(_message.Message):
         subject: _builtins.str = ...,
         key: _builtins.str = ...,
         address: _builtins.str = ...,
+        chain: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "hash", b"hash", "key", b"key", "record", b"record", "sequence", b"sequence", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "chain", b"chain", "hash", b"hash", "key", b"key", "record", b"record", "sequence", b"sequence", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015
+
+@_typing.final
+class AuditChain(_message.Message):
+    """What was read of one chain of the audit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    chain: _builtins.int
+    """Its number."""
+    records: _builtins.int
+    """How many records were read."""
+    first: _builtins.int
+    """The first of them."""
+    last: _builtins.int
+    """The last of them."""
+    def __init__(
+        self,
+        *,
+        chain: _builtins.int = ...,
+        records: _builtins.int = ...,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "first", b"first", "last", b"last", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditChain: _TypeAlias = AuditChain  # noqa: Y015
 
 @_typing.final
 class AuditFault(_message.Message):
@@ -803,22 +841,26 @@ class AuditFault(_message.Message):
     FAULT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
     fault: _builtins.str
     """What kind: changed, removed, inserted, reordered, forged."""
     sequence: _builtins.int
     """The record; 0 where it is the whole."""
     message: _builtins.str
     """What is wrong, for people."""
+    chain: _builtins.int
+    """Which chain the record is in."""
     def __init__(
         self,
         *,
         fault: _builtins.str = ...,
         sequence: _builtins.int = ...,
         message: _builtins.str = ...,
+        chain: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "message", b"message", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "fault", b"fault", "message", b"message", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

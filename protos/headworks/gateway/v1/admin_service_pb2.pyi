@@ -2204,16 +2204,20 @@ class VerifyAuditRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
     after: _builtins.int
-    """From the signed checkpoint after this record; 0 for the whole chain."""
+    """From the signed checkpoint at this record of `chain`: of every chain, what came after it. 0 for all."""
+    chain: _builtins.int
+    """The chain that `after` is a record of; 0 is 1, the first."""
     def __init__(
         self,
         *,
         after: _builtins.int = ...,
+        chain: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "chain", b"chain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2234,14 +2238,15 @@ class VerifyAuditResponse(_message.Message):
     SIGNED_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    CHAINS_FIELD_NUMBER: _builtins.int
     sound: _builtins.bool
     """Nothing is wrong."""
     records: _builtins.int
     """How many records were read."""
     first: _builtins.int
-    """The first of them."""
+    """The lowest number of a record that was read."""
     last: _builtins.int
-    """The last of them."""
+    """The highest."""
     erased_actors: _builtins.int
     """Records whose actor was erased since; that is no fault."""
     erased_contents: _builtins.int
@@ -2253,6 +2258,10 @@ class VerifyAuditResponse(_message.Message):
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.AuditFault]:
         """What is wrong: the first of it."""
+
+    @_builtins.property
+    def chains(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.AuditChain]:
+        """The chains of which records were read."""
 
     def __init__(
         self,
@@ -2266,10 +2275,11 @@ class VerifyAuditResponse(_message.Message):
         signed: _builtins.bool | None = ...,
         faults: _builtins.int = ...,
         findings: _abc.Iterable[_admin_pb2.AuditFault] | None = ...,
+        chains: _abc.Iterable[_admin_pb2.AuditChain] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "signed", b"signed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "erased_actors", b"erased_actors", "erased_contents", b"erased_contents", "faults", b"faults", "findings", b"findings", "first", b"first", "last", b"last", "records", b"records", "signed", b"signed", "sound", b"sound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "chains", b"chains", "erased_actors", b"erased_actors", "erased_contents", b"erased_contents", "faults", b"faults", "findings", b"findings", "first", b"first", "last", b"last", "records", b"records", "signed", b"signed", "sound", b"sound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__signed: _TypeAlias = _typing.Literal["signed"]  # noqa: Y015
     _WhichOneofArgType__signed: _TypeAlias = _typing.Literal["_signed", b"_signed"]  # noqa: Y015

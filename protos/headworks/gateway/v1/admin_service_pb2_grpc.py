@@ -561,14 +561,14 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditRecords(self, request, context):
-        """GET /v1/admin/audit. Lists records of the audit in their order.
+        """GET /v1/admin/audit. Lists records of the audit by time; those of each chain are in their order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyAudit(self, request, context):
-        """GET /v1/admin/audit:verify. Walks the chain of all tenants' records and says what was changed, removed, inserted or
+        """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
         reordered. Needs admin.tenants.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -141,9 +141,9 @@ class AdminServiceStub:
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]
-    """GET /v1/admin/audit. Lists records of the audit in their order."""
+    """GET /v1/admin/audit. Lists records of the audit by time; those of each chain are in their order."""
     VerifyAudit: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAuditRequest, _admin_service_pb2.VerifyAuditResponse]
-    """GET /v1/admin/audit:verify. Walks the chain of all tenants' records and says what was changed, removed, inserted or
+    """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
     reordered. Needs admin.tenants.
     """
     ExportAudit: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _httpbody_pb2.HttpBody]
@@ -278,9 +278,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
-    """GET /v1/admin/audit. Lists records of the audit in their order."""
+    """GET /v1/admin/audit. Lists records of the audit by time; those of each chain are in their order."""
     VerifyAudit: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAuditRequest, _admin_service_pb2.VerifyAuditResponse]  # type: ignore[assignment]
-    """GET /v1/admin/audit:verify. Walks the chain of all tenants' records and says what was changed, removed, inserted or
+    """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
     reordered. Needs admin.tenants.
     """
     ExportAudit: _aio.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
@@ -646,7 +646,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListAuditRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListAuditRecordsResponse, _abc.Awaitable[_admin_service_pb2.ListAuditRecordsResponse]]:
-        """GET /v1/admin/audit. Lists records of the audit in their order."""
+        """GET /v1/admin/audit. Lists records of the audit by time; those of each chain are in their order."""
 
     @_abc_1.abstractmethod
     def VerifyAudit(
@@ -654,7 +654,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.VerifyAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.VerifyAuditResponse, _abc.Awaitable[_admin_service_pb2.VerifyAuditResponse]]:
-        """GET /v1/admin/audit:verify. Walks the chain of all tenants' records and says what was changed, removed, inserted or
+        """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
         reordered. Needs admin.tenants.
         """
 

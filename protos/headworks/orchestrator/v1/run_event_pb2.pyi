@@ -222,6 +222,9 @@ class PassagesRetrieved(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PASSAGES_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    degraded: _builtins.bool
+    """The embedding model was gone: they were found by their words alone, and better ones may have been missed."""
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrievedPassage]:
         """The passages."""
@@ -230,10 +233,11 @@ class PassagesRetrieved(_message.Message):
         self,
         *,
         passages: _abc.Iterable[Global___RetrievedPassage] | None = ...,
+        degraded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "passages", b"passages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

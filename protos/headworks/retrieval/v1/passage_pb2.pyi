@@ -103,3 +103,39 @@ class SentenceEmbeddings(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SentenceEmbeddings: _TypeAlias = SentenceEmbeddings  # noqa: Y015
+
+@_typing.final
+class SentenceScores(_message.Message):
+    """The sentences of a passage, and how near each is to the query. All lists are of one length, but for scores."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTS_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def starts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where each begins in the passage's text, in order."""
+
+    @_builtins.property
+    def ends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where each ends."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The cosine of each with the query; 0 for a sentence without an embedding. Empty where the query was not embedded."""
+
+    def __init__(
+        self,
+        *,
+        starts: _abc.Iterable[_builtins.int] | None = ...,
+        ends: _abc.Iterable[_builtins.int] | None = ...,
+        scores: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "scores", b"scores", "starts", b"starts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SentenceScores: _TypeAlias = SentenceScores  # noqa: Y015

@@ -440,6 +440,7 @@ class SearchRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     INCLUDE_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    INCLUDE_SENTENCES_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """The collection to search."""
     query: _builtins.str
@@ -450,6 +451,8 @@ class SearchRequest(_message.Message):
     """Which signals to use; unspecified means hybrid."""
     include_embeddings: _builtins.bool
     """Return the query's vector and each hit's sentence embeddings, for a reader that extracts answers."""
+    include_sentences: _builtins.bool
+    """Return each hit's sentences with their scores, for a reader that quotes them."""
     @_builtins.property
     def filter(self) -> Global___Filter:
         """Only passages of documents that pass; unset means all."""
@@ -463,10 +466,11 @@ class SearchRequest(_message.Message):
         filter: Global___Filter | None = ...,
         mode: Global___SearchMode.ValueType = ...,
         include_embeddings: _builtins.bool = ...,
+        include_sentences: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_embeddings", b"include_embeddings", "limit", b"limit", "mode", b"mode", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_embeddings", b"include_embeddings", "include_sentences", b"include_sentences", "limit", b"limit", "mode", b"mode", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -540,8 +544,11 @@ class SearchResponse(_message.Message):
     QUERY_SCRIPT_FIELD_NUMBER: _builtins.int
     QUERY_VECTOR_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     query_script: _builtins.str
     """The script the query was taken to be in: "latin", "cjk" or "other"; it sets the signals' weights."""
+    degraded: _builtins.bool
+    """The embedding model is gone, and the hits are those that BM25 alone found. Only a hybrid search falls back."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits, best first."""
@@ -561,10 +568,11 @@ class SearchResponse(_message.Message):
         query_script: _builtins.str = ...,
         query_vector: _abc.Iterable[_builtins.float] | None = ...,
         timings: _abc.Iterable[_timing_pb2.HopTiming] | None = ...,
+        degraded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "query_script", b"query_script", "query_vector", b"query_vector", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "query_script", b"query_script", "query_vector", b"query_vector", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,6 +588,7 @@ class Hit(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
     SENTENCES_FIELD_NUMBER: _builtins.int
+    SENTENCE_SCORES_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """The fused score, from 0 to 1; comparable between the hits of one response only."""
     @_builtins.property
@@ -594,6 +603,10 @@ class Hit(_message.Message):
     def sentences(self) -> _passage_pb2.SentenceEmbeddings:
         """The passage's sentences, if embeddings were asked for."""
 
+    @_builtins.property
+    def sentence_scores(self) -> _passage_pb2.SentenceScores:
+        """The passage's sentences and their scores, if sentences were asked for."""
+
     def __init__(
         self,
         *,
@@ -601,10 +614,11 @@ class Hit(_message.Message):
         score: _builtins.float = ...,
         signals: _abc.Iterable[Global___SignalScore] | None = ...,
         sentences: _passage_pb2.SentenceEmbeddings | None = ...,
+        sentence_scores: _passage_pb2.SentenceScores | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["passage", b"passage", "sentences", b"sentences"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passage", b"passage", "sentence_scores", b"sentence_scores", "sentences", b"sentences"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["passage", b"passage", "score", b"score", "sentences", b"sentences", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passage", b"passage", "score", b"score", "sentence_scores", b"sentence_scores", "sentences", b"sentences", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,8 @@ class RetrievalServiceStub:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    field, UNAVAILABLE while the store is gone, or the embedding model where it is needed (ingestion, dense search; a
+    hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
     All see the caller's own tenant only.
@@ -80,7 +81,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    field, UNAVAILABLE while the store is gone, or the embedding model where it is needed (ingestion, dense search; a
+    hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
     All see the caller's own tenant only.
@@ -125,7 +127,8 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a malformed
-    field, UNAVAILABLE while the store or the embedding model is gone, FAILED_PRECONDITION (COLLECTION_BROKEN)
+    field, UNAVAILABLE while the store is gone, or the embedding model where it is needed (ingestion, dense search; a
+    hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
     All see the caller's own tenant only.

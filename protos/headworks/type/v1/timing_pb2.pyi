@@ -26,7 +26,7 @@ class HopTiming(_message.Message):
     HOP_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     hop: _builtins.str
-    """The hop's name, from the outside in: "orchestrator", "retrieval", "embed", "store", "extract"."""
+    """The hop's name, from the outside in: "orchestrator", "retrieval", "embed", "store", "extractive"."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall time, from the first byte in to the last byte out."""

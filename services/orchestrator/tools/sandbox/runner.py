@@ -8,10 +8,12 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from services.orchestrator.tools.sandbox.libc import Refused
 from services.runtime.children import DiedAtStart, ended, once_more
@@ -25,6 +27,8 @@ START_SECONDS = 10.0
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 1.0
 CHUNK = 1 << 16
+T = TypeVar("T")
+D = TypeVar("D")
 
 __all__ = ["Limits", "Outcome", "Refused", "Sandbox", "Stop"]
 
@@ -125,9 +129,9 @@ class Sandbox:
             process.stdin.close()
         except (OSError, RuntimeError):
             pass  # it ended before it read; its status says why
-        word, _, told = (await _within(START_SECONDS, status)).partition(": ")
+        word, _, told = (await _within(START_SECONDS, status, "")).partition(": ")
         if not word:
-            raise DiedAtStart("the sandbox", await _code(process))
+            raise DiedAtStart("the sandbox", await _within(DRAIN_SECONDS, process.wait(), None))
         if word != "ready":
             raise Refused(told)
         watch = _Watch(limits, None if "namespaces" in told.split() else folder)
@@ -209,20 +213,12 @@ def _size(folder: Path) -> int:
     return total
 
 
-async def _within(seconds: float, status: "asyncio.Task[str]") -> str:
-    """What the process says; nothing where it says nothing in time."""
+async def _within(seconds: float, waited: Awaitable[T], default: D) -> T | D:
+    """What is waited for, or `default` where it does not come in time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            return await status
-    return ""
-
-
-async def _code(process: asyncio.subprocess.Process) -> int | None:
-    """The exit code of a process that has ended, or is about to; None where it goes on."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            return await process.wait()
-    return None
+            return await waited
+    return default
 
 
 def _read_all(descriptor: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
-from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.checkpoints import Checkpoints, Heads
 from gateway.audit.entry import Actor, AuditEntry, Content, Decision
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
@@ -35,8 +35,8 @@ class Audit:
     store: AuditStore
     seal: Seal
 
-    async def verify(self, after: int = 0, anchor: tuple[int, str] | None = None) -> Report:
-        return await Verifier(self.database, self.seal.check).verify(after, anchor)
+    async def verify(self, after: int = 0, chain: int = 1, anchor: Heads | None = None) -> Report:
+        return await Verifier(self.database, self.seal.check).verify(after, chain, anchor)
 
     async def execute(self, statement: str, **values: object) -> None:
         """What somebody does who may write to the database."""

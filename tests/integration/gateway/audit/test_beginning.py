@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.beginning import ADOPT
+from gateway.audit.checkpoints import Checkpoint, Head, heads_json
 from gateway.audit.pruning import Pruner
-from gateway.audit.seal import PRUNING, UNSPECIFIED, checkpoint_text, pruning_text
+from gateway.audit.seal import PRUNING, UNSPECIFIED, one_chain_text, pruning_text
 from gateway.audit.walk import Fault
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import Audit, open_audit
@@ -38,14 +39,17 @@ async def behead(audit: Audit, until: int) -> None:
 
 async def make_old(audit: Audit) -> None:
     """The log as it was before signatures stated their purpose: one form for checkpoints and for marks of pruning."""
-    for row in [
-        *await rows(audit, "SELECT sequence, hash, time FROM audit_checkpoints"),
-        *await rows(audit, "SELECT sequence, hash, time FROM audit_prunings"),
-    ]:
-        signature = audit.seal.sign(UNSPECIFIED, checkpoint_text(row.sequence, row.hash, row.time))
-        values = {"at": row.sequence, "hash": row.hash, "time": row.time, "signature": signature}
-        await audit.execute("DELETE FROM audit_checkpoints WHERE sequence = :at", at=row.sequence)
-        await audit.execute("INSERT INTO audit_checkpoints VALUES (:at, :hash, :time, :signature)", **values)
+    signed = {row.sequence: (row.hash, row.time) for row in await rows(audit, "SELECT * FROM audit_prunings")}
+    for row in await rows(audit, "SELECT * FROM audit_checkpoints"):
+        end = Checkpoint.of(row).ends[1]
+        signed[end.sequence] = end.hash, row.time
+    await audit.execute("DELETE FROM audit_checkpoints")
+    for number, (sequence, (hashed, when)) in enumerate(sorted(signed.items()), 1):
+        await audit.execute(
+            "INSERT INTO audit_checkpoints VALUES (:number, :heads, :time, :signature)",
+            number=number, heads=heads_json({1: Head(sequence, hashed)}), time=when,
+            signature=audit.seal.sign(UNSPECIFIED, one_chain_text(sequence, hashed, when)),
+        )  # fmt: skip
     await audit.execute("DELETE FROM audit_prunings")
 
 
@@ -59,7 +63,7 @@ async def test_an_ordinary_checkpoint_is_no_beginning(audit: Audit, older: bool,
     await signed(audit, 3, 3, 4)
     await behead(audit, 6)
     if not older:
-        await audit.execute("DELETE FROM audit_checkpoints WHERE sequence < 6")
+        await audit.execute("DELETE FROM audit_checkpoints WHERE number < 2")
     assert (Fault.FORGED, 6) in told(await audit.verify())
     assert (Fault.FORGED, 6) in told(await audit.verify(after=10))
     await opened_again(records_url, keys)
@@ -70,8 +74,9 @@ async def test_a_checkpoint_is_not_made_a_mark_of_pruning(audit: Audit) -> None:
     await signed(audit, 6, 4)
     await behead(audit, 6)
     await audit.execute(
-        "INSERT INTO audit_prunings SELECT sequence, hash, time, 'older than ever', signature FROM audit_checkpoints"
-        " WHERE sequence = 6"
+        "INSERT INTO audit_prunings (sequence, hash, time, rule, signature)"
+        " SELECT 6, (SELECT base_hash FROM audit_head), time, 'older than ever', signature FROM audit_checkpoints"
+        " WHERE number = 1"
     )
     assert (Fault.FORGED, 6) in told(await audit.verify())
 
@@ -98,10 +103,11 @@ async def test_what_was_signed_before_the_beginning_is_held_against_it(audit: Au
     await signed(audit, 3, 3, 4)
     await behead(audit, 6)
     [(hashed,)] = await rows(audit, "SELECT base_hash FROM audit_head")
-    signature = audit.seal.sign(PRUNING, pruning_text(6, hashed, 1.0, "r"))
+    signature = audit.seal.sign(PRUNING, pruning_text(1, 6, hashed, 1.0, "r"))
     await audit.execute(
-        "INSERT INTO audit_prunings VALUES (6, :hash, 1.0, 'r', :signature)", hash=hashed, signature=signature
-    )
+        "INSERT INTO audit_prunings (sequence, hash, time, rule, signature) VALUES (6, :hash, 1.0, 'r', :signature)",
+        hash=hashed, signature=signature,
+    )  # fmt: skip
     assert told(await audit.verify()) == {(Fault.REMOVED, 3)}
 
 
@@ -118,7 +124,7 @@ async def test_a_log_of_before_is_sound_and_is_signed_for_once(
         await opened_again(records_url, keys)
         report = await audit.verify()
         assert report.sound, report.findings
-        assert report.first == (4 if pruned else 1)
+        assert report.chains[1].first == (4 if pruned else 1)
         assert report.records == (8 if pruned else 11)
     assert len(await rows(audit, "SELECT 1 FROM audit_records WHERE record LIKE :like", like=f"%{ADOPT}%")) == 1
     assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) > 0

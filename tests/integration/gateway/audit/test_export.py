@@ -73,7 +73,12 @@ async def test_tampering_is_found(audit: Audit, tamper: Callable[[Lines], Lines]
 
 async def test_a_part_of_the_chain_holds_together_too(audit: Audit) -> None:
     await audit.fill(9)
-    for wanted, count in ((Wanted("acme"), 5), (Wanted(subject="bob"), 4), (Wanted(after=3), 6), (Wanted("none"), 0)):
+    for wanted, count in (
+        (Wanted("acme"), 5),
+        (Wanted(subject="bob"), 4),
+        (Wanted(after={1: 3}), 6),
+        (Wanted("none"), 0),
+    ):
         report = verify_lines(await exported(audit, wanted), audit.seal.check)
         assert (report.sound, report.signed, report.records) == (True, True, count)
     lines = await exported(audit, Wanted("acme"))

@@ -39,7 +39,7 @@ async def test_a_crash_under_load(postgres_server: Postgres, postgres_url: str, 
     load = asyncio.gather(*(append(audit, number * 1_000_000 + 1, stop) for number, audit in enumerate(replicas)))
     async with asyncio.timeout(60):
         for _ in range(2):
-            while (await replicas[0].store.head())[0] < 200:
+            while await replicas[0].store.appended() < 200:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(postgres_server.stop, signal.SIGKILL)
             await asyncio.to_thread(postgres_server.start)

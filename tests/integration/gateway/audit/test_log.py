@@ -74,7 +74,7 @@ class BreaksAfterwards(AuditSink):
 
 
 async def test_written_again_is_written_once(audit: Audit) -> None:
-    sink = BreaksAfterwards(audit.log._actors)
+    sink = BreaksAfterwards(audit.log._actors, "breaks")
     writer = Writer(audit.database)
     await writer.open()
     await asyncio.gather(*(writer.put(sink, sink.pending(entry(number))) for number in range(5)))
@@ -117,6 +117,6 @@ def test_attempts_are_bounded() -> None:
 async def test_what_is_wanted(audit: Audit) -> None:
     await audit.fill(6)
     assert [one.sequence for one in await audit.store.page(Wanted("acme"))] == [1, 3, 5]
-    assert [one.sequence for one in await audit.store.page(Wanted(subject="bob", after=2))] == [4, 6]
+    assert [one.sequence for one in await audit.store.page(Wanted(subject="bob", after={1: 2}))] == [4, 6]
     times = [one.fields["time"] for one in await audit.store.page(Wanted())]
     assert [one.sequence async for one in audit.store.all(Wanted(since=times[2], until=times[4]))] == [3, 4]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.chain import canonical, digest
+from gateway.audit.checkpoints import Head, heads_json
 from gateway.audit.entry import Content
 from gateway.audit.walk import Fault, Report
 from tests.integration.gateway.audit.conftest import ANN, Audit, entry
@@ -82,7 +83,8 @@ TAMPERING: list[tuple[str, Tamper, tuple[Fault, int]]] = [
     (
         "added",
         lambda a: a.execute(
-            "INSERT INTO audit_records SELECT 11, 'aud_x', time, tenant, actor, record, previous, hash"
+            "INSERT INTO audit_records (sequence, id, time, tenant, actor, record, previous, hash)"
+            " SELECT 11, 'aud_x', time, tenant, actor, record, previous, hash"
             " FROM audit_records WHERE sequence = 10"
         ),
         (Fault.INSERTED, 11),
@@ -118,7 +120,9 @@ async def test_what_was_signed_cannot_be_rewritten(audit: Audit) -> None:
     assert (await audit.verify()).signed
     await rewrite_all(audit, 3, 10)
     assert told(await audit.verify()) == {(Fault.CHANGED, 6)}
-    await audit.execute("UPDATE audit_checkpoints SET hash = (SELECT hash FROM audit_records WHERE sequence = 6)")
+    async with audit.database.read() as connection:
+        hashed = (await connection.execute(text("SELECT hash FROM audit_records WHERE sequence = 6"))).scalar_one()
+    await audit.execute("UPDATE audit_checkpoints SET heads = :heads", heads=heads_json({1: Head(6, hashed)}))
     assert told(await audit.verify()) == {(Fault.FORGED, 6)}
 
 
@@ -130,7 +134,7 @@ async def test_what_was_signed_cannot_be_cut_off(audit: Audit) -> None:
     assert told(await audit.verify()) == {(Fault.REMOVED, 5)}
     await audit.execute("DELETE FROM audit_checkpoints")
     assert (await audit.verify()).sound  # nothing in the database tells any more, but what was kept elsewhere does
-    assert told(await audit.verify(anchor=(anchor.sequence, anchor.hash))) == {(Fault.REMOVED, 5)}
+    assert told(await audit.verify(anchor=anchor.ends)) == {(Fault.REMOVED, 5)}
 
 
 async def test_an_anchor_tells_a_chain_that_was_rewritten(audit: Audit) -> None:
@@ -140,7 +144,7 @@ async def test_an_anchor_tells_a_chain_that_was_rewritten(audit: Audit) -> None:
     await rewrite_all(audit, 2, 6)
     await audit.execute("DELETE FROM audit_checkpoints")
     assert (await audit.verify()).sound
-    assert told(await audit.verify(anchor=(6, anchor.hash))) == {(Fault.CHANGED, 6)}
+    assert told(await audit.verify(anchor=anchor.ends)) == {(Fault.CHANGED, 6)}
 
 
 async def test_from_a_checkpoint_on(audit: Audit) -> None:

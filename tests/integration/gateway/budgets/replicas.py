@@ -1,5 +1,6 @@
 """Gateway processes as budgets see them: each with a database, a writer and grants of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.reservation import Reservation
 from gateway.budgets.store import BudgetStore
+from gateway.budgets.sweeping import Abandoned
 from gateway.schema.schema import SCHEMA
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageStore
@@ -43,6 +45,13 @@ class Replica:
     async def held(self, budget: Budget) -> int:
         return (await self.store.standing([budget]))[0].held
 
+    async def stall(self) -> None:
+        """From here on it does nothing by itself, as a process that stands still: it renews no lease."""
+        task = self.budgets._tending._task
+        assert task is not None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
     async def call(self, estimate: int, used: int, who: Identity = WHO) -> None:
         """A whole call. Raises what reserving raises."""
         await settle(await self.budgets.reserve(who, "rag", Cost(estimate)), used, who)
@@ -57,6 +66,7 @@ async def settle(reservation: Reservation, tokens: int, who: Identity = WHO, nan
 async def replica(
     url: str, name: str = "gateway-0", lease: float = 10.0, patience: float = 0.3, alert_url: str = "",
     timeout: float = 5.0, writer_patience: float = 10.0, calendar: Calendar | None = None,
+    abandoned: Abandoned | None = None,
 ) -> AsyncIterator[Replica]:  # fmt: skip
     database = Database(url, SCHEMA, timeout=timeout)
     await database.open()
@@ -64,7 +74,9 @@ async def replica(
     await writer.open()
     store = BudgetStore(database)
     notifier = Notifier(store, alert_url)
-    budgets = Budgets(database, writer, notifier, name, lease=lease, patience=patience, calendar=calendar)
+    budgets = Budgets(
+        database, writer, notifier, name, lease=lease, patience=patience, calendar=calendar, abandoned=abandoned
+    )
     await budgets.reload()
     await budgets.open()
     try:

@@ -5,12 +5,14 @@ import time
 from contextlib import AsyncExitStack
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.budgets.budget import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.reservation import Reservation
 from gateway.usage.query import Wanted
 from services.runtime.identity import Identity
+from tests.fakes.serving import until
 from tests.integration.gateway.budgets.replicas import WHO, Replica, replica, settle
 
 
@@ -226,7 +228,7 @@ async def test_a_deleted_budget_stops_nobody(records_url: str) -> None:
 
 async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> None:
     async with replica(records_url) as one:
-        await one.budget(100)
+        budget = await one.budget(100)
         for _ in range(20):
             asking = asyncio.create_task(one.budgets.reserve(WHO, "rag", Cost(100)))
             await asyncio.sleep(0)
@@ -235,6 +237,11 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> N
             if not asking.cancelled():
                 asking.result().release()
         await one.call(100, 100)
+        assert await one.spent(budget) == 100
+        # What no call holds is given back and forgotten.
+        for grants in (1, 0):
+            await until(lambda: REGISTRY.get_sample_value("headworks_gateway_budget_grants") == grants)  # noqa: B023
+        assert await one.held(budget) == 0
 
 
 async def test_a_caller_that_leaves_while_it_is_settled_is_settled(records_url: str) -> None:

@@ -33,7 +33,7 @@ async def test_what_was_committed_without_an_answer_is_not_written_again(records
         item.committed()
     assert (await UsageStore(database).total(Wanted())).prompt_tokens == 35
     async with database.read() as connection:
-        spent = (await connection.exec_driver_sql("SELECT spent FROM budget_periods")).scalar_one()
+        spent = (await connection.exec_driver_sql("SELECT sum(spent) FROM budget_spends")).scalar_one()
     assert spent == 35
     assert (grant.used, grant.pending, grant.owed) == (0, 5, 5)
     await database.aclose()

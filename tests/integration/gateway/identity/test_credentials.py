@@ -166,7 +166,7 @@ async def test_a_flood_is_stopped_and_hinders_nobody_who_is_known(
 
 async def test_new_tokens_of_a_known_issuer_cost_nothing(callers: Credentials, fake: FakeIssuer) -> None:
     for number in range(BURST * 3):
-        await ask(callers, fake.token(sub=f"user-{number}"))
+        assert (await ask(callers, fake.token(sub=f"user-{number}"))).subject == f"user-{number}"
 
 
 async def test_without_fresh_records_only_the_operators_keys_go_on(

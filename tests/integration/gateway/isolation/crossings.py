@@ -5,16 +5,19 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from headworks.gateway.v1 import guard_service_pb2 as guard
+from headworks.gateway.v1 import identity_service_pb2 as identity
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 
+from gateway.identity.refresh_tokens import RefreshTokens
+from services.runtime.identity import Identity
 from tests.fakes.retrieval import ingest_requests
 from tests.integration.gateway.isolation.admin import ADMIN
 from tests.integration.gateway.isolation.attempts import OK, Attempt, attempt
-from tests.integration.gateway.isolation.world import body
+from tests.integration.gateway.isolation.world import OWNER, World, body
 
 QUESTION = "When does the sluice open?"
 
@@ -101,9 +104,19 @@ GUARD: dict[str, list[Attempt]] = {
     "Screen": [attempt(guard.ScreenRequest(items=[guard.ScreenItem(id="1", text="x")]), None)]
 }
 
+
+def _sealed(world: World) -> identity.RefreshIdentityRequest:
+    owner = Identity(OWNER, "root", key=f"{OWNER}-key")
+    return identity.RefreshIdentityRequest(refresh_token=RefreshTokens(world.keys.private_pem, 600).issue(owner))
+
+
+# For the orchestrator, which does not come this way: not even the owner's own good refresh token renews anything.
+IDENTITY: dict[str, list[Attempt]] = {"RefreshIdentity": [attempt(_sealed, "PERMISSION_DENIED")]}
+
 CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
     "headworks.gateway.v1.AdminService": ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
+    "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,

@@ -242,7 +242,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
     (folder / "public.pem").write_bytes(keys.public_pem)
     (folder / "keys.json").write_text(json.dumps({"keys": [_stored(*pair) for pair in API_KEYS.items()]}))
     async with AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(serving(FakeTriton(0)))
+        triton = await stack.enter_async_context(serving(FakeTriton()))
         told = RetrievalSettings(data_dir=folder / "retrieval")
         service = await assemble(told, PointStore(open_engine(told)), FakeEmbedder(), AsyncExitStack())
         retrieving = await stack.enter_async_context(serving(service, verifier=keys.verifier, settings=told))

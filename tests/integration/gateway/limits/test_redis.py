@@ -171,3 +171,4 @@ async def test_redis_taken_away_and_brought_back_under_load(redis_server: Redis)
                     await asyncio.sleep(0.02)
         over.set()
         await asyncio.gather(*callers)
+        assert passed >= 800

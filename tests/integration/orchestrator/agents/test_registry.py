@@ -7,7 +7,7 @@ import pytest
 
 from services.orchestrator.agents.bare import BareModel
 from services.orchestrator.agents.errors import ModelUnavailable
-from services.orchestrator.agents.registry import Registry
+from services.orchestrator.agents.registry import STALE_SECONDS, Registry
 from services.orchestrator.agents.service import AgentKeeper
 from services.orchestrator.agents.store import AgentStore
 from services.orchestrator.agents.work import Kit
@@ -131,7 +131,7 @@ async def test_a_database_that_is_gone(store: AgentStore) -> None:
     found._store = gone
     # What was known goes on being known.
     for _ in range(3):
-        await asyncio.sleep(0.5)
+        found._names["acme"].at -= STALE_SECONDS  # later
         assert (await found.find("acme", "small")).name == "small"
     await nowhere.aclose()
 

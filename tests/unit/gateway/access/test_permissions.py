@@ -21,6 +21,7 @@ from gateway.access.authorize import authorize, may_grant, tenant_for
 from gateway.access.gate import AccessGate
 from gateway.access.needs import nothing
 from gateway.access.permissions import HTTP, TABLE
+from gateway.app import SERVED
 from gateway.faces.message import Request
 from services.runtime.call import Call
 from services.runtime.contract import path
@@ -31,17 +32,22 @@ PACKAGES = (headworks.gateway.v1, headworks.orchestrator.v1, headworks.retrieval
 
 
 # What the gateway itself asks of the services behind it, and nobody else does.
-NOT_SERVED = frozenset({"headworks.orchestrator.v1.DataService", "headworks.retrieval.v1.DataService"})
+NOT_SERVED = frozenset({"headworks.orchestrator.v1.DataService"})
 
 
-def services(also: Container[str] = ()) -> list[ServiceDescriptor]:
-    """Every service that the gateway serves, and those of `also`."""
+def all_services() -> list[ServiceDescriptor]:
+    """Every service that there is, of the gateway and behind it."""
     found: list[ServiceDescriptor] = []
     for package in PACKAGES:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name.endswith("_service_pb2"):
                 found += importlib.import_module(module.name).DESCRIPTOR.services_by_name.values()
-    return [service for service in found if service.full_name not in NOT_SERVED or service.full_name in also]
+    return found
+
+
+def services(also: Container[str] = ()) -> list[ServiceDescriptor]:
+    """Every service that the gateway serves, and those of `also`."""
+    return [one for one in all_services() if one.full_name not in NOT_SERVED or one.full_name in also]
 
 
 METHODS = [method for service in services() for method in service.methods]
@@ -60,9 +66,15 @@ def test_every_method_has_an_entry(method: MethodDescriptor) -> None:
 
 def test_the_table_has_no_method_that_there_is_not() -> None:
     there = {service.full_name: {method.name for method in service.methods} for service in services()}
-    for service, entries in TABLE.items():
-        if service in there:
-            assert set(entries) == there[service]
+    assert {service: set(entries) for service, entries in TABLE.items()} == there
+
+
+def test_what_is_not_served_is_there() -> None:
+    assert {service.full_name for service in all_services()} >= NOT_SERVED
+
+
+def test_the_gateway_serves_what_the_table_has() -> None:
+    assert {service.full_name for service in SERVED} == set(TABLE)
 
 
 def test_a_method_without_an_entry_keeps_the_gateway_from_starting() -> None:
@@ -90,7 +102,7 @@ def test_what_a_path_of_http_needs(name: str, params: dict[str, str], needed: st
         gate.admit(Call(name, identity=Identity("acme", "ann", frozenset({"models.call:*"}))), Request(params))
 
 
-FREE = ("Screen",)
+FREE = ("Screen", "RefreshIdentity")
 
 
 @pytest.mark.parametrize(

@@ -10,28 +10,27 @@ import jwt
 import pytest
 
 from gateway.identity.addresses import Strangers
-from gateway.identity.authenticate import STARTS_RUNS, Authenticate
+from gateway.identity.authenticate import Authenticate
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import TooManyAttempts
 from gateway.identity.keys import KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
-from services.runtime.identity import SHARED
+from services.runtime.identity import LIFETIME
 from tests.fakes.identity import Keys
 
 KEY = "hw_" + "a" * 40
-[RUN, *_] = sorted(STARTS_RUNS)
 
 
 PEER = "ipv4:10.0.0.9:5000"
 
 
-def layer(keys: Keys, folder: Path, run_seconds: float = 86_400.0, burst: int = 2) -> Authenticate:
+def layer(keys: Keys, folder: Path, burst: int = 2) -> Authenticate:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "ann", "scopes": ["*"]}
     (folder / "keys.json").write_text(json.dumps({"keys": [stored]}))
     callers = Credentials(KeyRing(folder / "keys.json"), strangers=Strangers(0.001, burst))
-    return Authenticate(callers, keys.signer, run_seconds)
+    return Authenticate(callers, keys.signer)
 
 
 async def nothing() -> None:
@@ -48,20 +47,16 @@ async def called(
 
 
 @pytest.mark.parametrize("seconds", [0.1, 59, 61, 120, 3_600, float("inf")])
-async def test_the_token_is_good_for_as_long_as_the_call_may_take(keys: Keys, tmp_path: Path, seconds: float) -> None:
-    call = await called(layer(keys, tmp_path), seconds=seconds)
+@pytest.mark.parametrize("method", ["/x/Y", "/headworks.orchestrator.v1.OrchestratorService/Run"])
+async def test_tokens_are_short_however_long_the_call_may_take(
+    keys: Keys, tmp_path: Path, seconds: float, method: str
+) -> None:
+    call = await called(layer(keys, tmp_path), method, seconds=seconds)
     identity = keys.verifier.verify(call.token)
     assert identity == call.identity
     assert (identity.tenant, identity.subject, identity.key) == ("acme", "ann", "dev")
     left = jwt.decode(call.token, options={"verify_signature": False})["exp"] - time.time()
-    needed = min(seconds, 86_400)
-    assert needed <= left <= needed + 3 * SHARED
-
-
-async def test_the_token_of_a_run_outlives_its_call(keys: Keys, tmp_path: Path) -> None:
-    call = await called(layer(keys, tmp_path), RUN)
-    left = jwt.decode(call.token, options={"verify_signature": False})["exp"] - time.time()
-    assert 86_300 < left <= 86_400
+    assert LIFETIME / 2 <= left <= LIFETIME
 
 
 async def test_calls_share_tokens(keys: Keys, tmp_path: Path) -> None:

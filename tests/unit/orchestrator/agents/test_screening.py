@@ -1,4 +1,4 @@
-"""What agents read is screened: passages once a search, tool results one by one."""
+"""What agents read is screened: passages once a search, tool results once a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from services.orchestrator.agents.screener import Item, Reading, Screening
-from services.orchestrator.agents.screening import UNSCREENED, WITHHELD
-from services.orchestrator.rag.retriever import WIDTH, Found, Passage
+from services.orchestrator.agents.screening import UNCHECKED, WITHHELD, parts
+from services.orchestrator.generate.entry import Engine
+from services.orchestrator.rag.retriever import Found, Passage
 from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
-from services.orchestrator.tools.tool import Reason
+from services.orchestrator.tools.tool import Reason, ToolResult
 from services.runtime.errors import Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
@@ -20,7 +21,7 @@ GOOD = Passage("p1", "d1", "Cats", "u", "Cats sleep.", 0, 0.9)
 BAD = Passage("p2", "d2", "Dogs", "u", "an attack", 0, 0.8)
 TITLED = replace(GOOD, id="p3", title="an attack")
 ADDRESS = Passage("p4", "d4", "", "u", "Write to a@b.example. Bye.", 7, 0.7, sentences=(Span(0, 21), Span(22, 26)),
-                  vectors=np.array([[3] * WIDTH, [-1] * WIDTH], np.int8))  # fmt: skip
+                  cosines=(0.5, 0.25))  # fmt: skip
 ALWAYS = "retrieval: {mode: always}\n"
 
 
@@ -30,7 +31,11 @@ class FakeScreener:
 
     error: Exception | None = None
     shut: bool = True
+    looks: bool = True
     asked: list[tuple[Reading, str, list[Item]]] = field(default_factory=list)
+
+    def wanted(self) -> bool:
+        return self.looks
 
     def closed(self, tools: bool) -> bool:
         return self.shut
@@ -76,12 +81,26 @@ async def test_a_redacted_passage_is_read_as_one_sentence() -> None:
     assert "a@b.example" not in said
 
 
+@pytest.mark.parametrize(("dense", "cosine"), [(0.75, 0.75), (float("nan"), 0.5)])
+async def test_a_redacted_passage_is_quoted_whole_by_its_own_cosine(dense: float, cosine: float) -> None:
+    passage = replace(ADDRESS, dense=dense)
+    helper, generator = agent(
+        lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((passage,))), screener=FakeScreener(),
+        engine=Engine.EXTRACTIVE,
+    )  # fmt: skip
+    await played(helper, ASK)
+    found = generator.asked[0].found
+    assert found is not None
+    (read,) = found.passages
+    assert (read.text, read.sentences, read.cosines) == ("Write to <EMAIL>. Bye.", (Span(0, 22),), (cosine,))
+
+
 async def test_graders_do_not_take_a_guard_s_verdict_for_theirs() -> None:
     spec = ALWAYS + "graders: [{answers: {judge: embeddings}}]\n"
 
     class Embeds:
         async def embed(self, texts: Sequence[str]) -> np.ndarray:  # type: ignore[type-arg]  # float32 [n, 384]
-            return np.eye(len(texts), WIDTH, dtype=np.float32)
+            return np.eye(len(texts), 384, dtype=np.float32)
 
     retriever = FakeRetriever(Found((GOOD, BAD)))
     helper, _ = agent(lambda _: says("Yes."), spec, retriever=retriever, screener=FakeScreener(), embedder=Embeds())
@@ -116,7 +135,7 @@ async def test_without_guards_tool_results_are_withheld_or_read(shut: bool) -> N
     screener = FakeScreener(Unavailable("gone"), shut)
     helper, _ = agent(turns(calls(("look", "{}")), says("Done.")), "", tool, screener=screener)
     (result,) = results((await played(helper, ASK))[0])
-    assert result.content == (UNSCREENED if shut else "all well")
+    assert result.content == (UNCHECKED if shut else "all well")
     assert result.error_reason == (Reason.UNAVAILABLE if shut else None)
 
 
@@ -137,3 +156,34 @@ async def test_what_the_agent_says_of_a_call_itself_is_not_screened() -> None:
     (result,) = results((await played(helper, ASK))[0])
     assert result.error_reason is Reason.UNKNOWN_TOOL
     assert screener.asked == []
+
+
+async def test_where_no_policy_looks_the_guards_are_not_asked() -> None:
+    screener = FakeScreener(looks=False)
+    tool = FakeTool("look", lambda _: "an attack")
+    helper, _ = agent(
+        turns(calls(("look", "{}")), says("Done.")), ALWAYS, tool,
+        retriever=FakeRetriever(Found((BAD,))), screener=screener,
+    )  # fmt: skip
+    got, outcome = await played(helper, ASK)
+    assert [len(body.passages) for body in got if isinstance(body, PassagesRetrieved)] == [1]
+    assert [one.content for one in results(got)] == ["an attack"]
+    assert screener.asked == []
+    assert "guards" not in [timing.hop for timing in outcome.timings]
+
+
+async def test_results_of_one_step_go_in_one_call() -> None:
+    screener = FakeScreener()
+    tool = FakeTool("look", lambda given: "an attack" if given["x"] == "bad" else "fine")
+    script = turns(calls(("look", '{"x": "bad"}'), ("look", '{"x": "b"}'), ("look", '{"x": "c"}')), says("Done."))
+    helper, _ = agent(script, "", tool, screener=screener)
+    got, _ = await played(helper, ASK)
+    assert sorted(one.content for one in results(got)) == sorted([WITHHELD, "fine", "fine"])
+    assert [len(items) for _, _, items in screener.asked] == [3]
+
+
+def test_more_than_the_guards_take_at_once_goes_in_parts() -> None:
+    given = [
+        ToolResult(str(number), "look", "x" * length) for number, length in enumerate((600_000, 600_000, 9, 2 << 20))
+    ]
+    assert [[len(one.content) for one in part] for part in parts(given)] == [[600_000], [600_000, 9], [2 << 20]]

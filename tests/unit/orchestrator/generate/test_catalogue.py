@@ -14,7 +14,7 @@ from services.orchestrator.generate.entry import Engine, Entry, Price
 from services.orchestrator.generate.generator import Tokens
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.errors import ModelNotFound
-from services.runtime.triton import LlmClient, TritonClient
+from services.runtime.triton import LlmClient
 from tests.fakes.agents import FakeGenerator
 
 
@@ -51,7 +51,7 @@ async def opened(secrets: dict[str, str] | None = None, **settings: Any) -> Cata
         channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
         llm = LlmClient(channel)
         resources.push_async_callback(llm.aclose)
-        engines = Engines(TritonClient(channel), llm, resources, (secrets or {}).get)
+        engines = Engines(0.4, llm, resources, (secrets or {}).get)
         return open_catalogue(OrchestratorSettings(**settings), engines)
 
 

@@ -33,16 +33,15 @@ STEEPNESS = 18.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and the sentences (n, of p passages in rank order) that may answer it.
+    """A question, and the sentences (n, of p passages in rank order) that may answer it.
 
-    vector: float32 [384], or [0] when the question was not embedded. sentence_vectors: int8 [n, 384], of any length.
+    cosines: float32 [n], each sentence's with the question; [0] when the question was not embedded.
     passage: int32 [n], each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25, NaN if missing.
     """
 
     text: str
-    vector: Floats
     sentences: Sequence[str]
-    sentence_vectors: npt.NDArray[np.int8]
+    cosines: Floats
     passage: npt.NDArray[np.int32]
     passage_scores: Floats
     max_sentences: int
@@ -81,7 +80,7 @@ def sentence(text: str) -> Sentence:
     return Sentence(own, frozenset(term[:PREFIX] for term in own if len(term) >= PREFIX), len(found))
 
 
-def extract(question: Question, threshold: float) -> Answer:
+def choose(question: Question, threshold: float) -> Answer:
     """The best sentences, best first, or none when the confidence is below the threshold."""
     read = np.flatnonzero(question.passage < PASSAGES_READ)
     sentences = [sentence(question.sentences[number]) for number in read]
@@ -89,11 +88,14 @@ def extract(question: Question, threshold: float) -> Answer:
     tokens = len(asked) + sum(item.length for item in sentences)
     if not sentences:
         return Answer([], 0.0, tokens, 0)
-    trust = latin_share(question.text) if question.vector.size else 0.0
+    embedded = question.cosines.size > 0
+    trust = latin_share(question.text) if embedded else 0.0
     passage = question.passage[read]
     credit = _credits(asked, sentences)
     weights = _weights(asked, sentences)
-    own = trust * cosines(question.vector, question.sentence_vectors[read]) + credit @ weights
+    own = credit @ weights
+    if embedded:
+        own += np.float32(trust) * question.cosines[read]
     confidence = _confidence(trust, own, _coverage(credit, passage))
     if confidence < threshold:
         return Answer([], confidence, tokens, 0)
@@ -102,16 +104,6 @@ def extract(question: Question, threshold: float) -> Answer:
     order = np.argsort(-scores, kind="stable")[: question.max_sentences]
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return Answer(chosen, confidence, tokens, sum(sentences[place].length for place in order))
-
-
-def cosines(vector: Floats, sentence_vectors: npt.NDArray[np.int8]) -> Floats:
-    """float32 [n]: each sentence's cosine with the question; zeros when there is nothing to compare."""
-    if not vector.size:
-        return np.zeros(len(sentence_vectors), dtype=np.float32)
-    vectors = sentence_vectors.astype(np.float32)
-    lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), 1.0)
-    products: Floats = (vectors @ vector) / lengths
-    return products
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.models.extraction import Question, cosines, extract
+from services.orchestrator.rag.quotes import Question, choose
 from services.runtime.language.script import latin_share
 from services.runtime.language.terms import question_terms, stem, terms
 
@@ -15,28 +15,24 @@ SENTENCES = [
     "Bread is baked from flour and water.",
     "Bakers rise early in the morning.",
 ]
-ALONG = np.zeros(384, dtype=np.float32)
-ALONG[0] = 1
+NOT_EMBEDDED = np.empty(0, np.float32)
 
 
 def question(text: str, cosine: list[float], **changes: object) -> Question:
-    vectors = np.zeros((len(cosine), 384), dtype=np.int8)
-    vectors[:, 0] = [round(100 * value) for value in cosine]
-    vectors[:, 1] = [round(100 * (1 - value**2) ** 0.5) for value in cosine]
     scores = np.array([[0.6, 8.0], [0.2, 1.0]], dtype=np.float32)
-    plain = Question(text, ALONG, SENTENCES, vectors, np.array([0, 0, 1, 1], dtype=np.int32), scores, 2)
+    plain = Question(text, SENTENCES, np.array(cosine, np.float32), np.array([0, 0, 1, 1], dtype=np.int32), scores, 2)
     return replace(plain, **changes)  # type: ignore[arg-type] # the tests name the fields
 
 
 def numbers(question: Question, threshold: float = 0.5) -> list[int]:
-    return [number for number, _ in extract(question, threshold).chosen]
+    return [number for number, _ in choose(question, threshold).chosen]
 
 
 WHEN_BUILT = "When were the headworks built?"
 
 
 def test_the_answering_sentence_comes_first() -> None:
-    found = extract(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), 0.5)
+    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), 0.5)
     assert [number for number, _ in found.chosen] == [1, 0]
     assert found.confidence > 0.5
     scores = [score for _, score in found.chosen]
@@ -45,7 +41,7 @@ def test_the_answering_sentence_comes_first() -> None:
 
 
 def test_it_declines_what_the_passages_do_not_say() -> None:
-    found = extract(question("Who won the football match yesterday?", [0.1, 0.1, 0.0, 0.1]), 0.5)
+    found = choose(question("Who won the football match yesterday?", [0.1, 0.1, 0.0, 0.1]), 0.5)
     assert found.chosen == []
     assert found.confidence < 0.1
     assert found.tokens_written == 0
@@ -65,7 +61,7 @@ def test_without_sentences_there_is_no_answer() -> None:
     nothing = question(
         WHEN_BUILT, [], sentences=[], passage=np.empty(0, np.int32), passage_scores=np.empty((0, 2), np.float32)
     )
-    assert extract(nothing, 0.0).chosen == []
+    assert choose(nothing, 0.0).chosen == []
 
 
 def test_passages_behind_the_third_are_not_read() -> None:
@@ -77,7 +73,7 @@ def test_passages_behind_the_third_are_not_read() -> None:
 @pytest.mark.parametrize("missing", [np.nan, 0.0])
 def test_missing_scores_do_not_matter_much(missing: float) -> None:
     scores = np.full((2, 2), missing, dtype=np.float32)
-    found = extract(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], passage_scores=scores), 0.5)
+    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], passage_scores=scores), 0.5)
     assert found.chosen[0][0] == 1
     assert all(np.isfinite(score) for _, score in found.chosen)
 
@@ -86,7 +82,7 @@ def test_chinese_is_answered_by_its_characters_alone() -> None:
     chinese = question(
         "取水口建于哪年？",
         [0.0] * 4,
-        vector=np.empty(0, np.float32),
+        cosines=NOT_EMBEDDED,
         sentences=["面包由面粉制成。", "取水口建于1912年。", "河流很长。", "面包师起得很早。"],
     )
     assert numbers(chinese)[0] == 1
@@ -96,22 +92,17 @@ def test_a_passage_may_cover_a_chinese_question_with_several_sentences() -> None
     """Each sentence has half of it; in one passage that is an answer, in two it is none."""
     sentences = ["长城东起虎山。", "它的长度是八千公里。"]
     asked = Question(
-        "长城长度多少公里？", np.zeros(0, np.float32), sentences, np.zeros((2, 384), np.int8),
+        "长城长度多少公里？", sentences, NOT_EMBEDDED,
         np.array([0, 0], np.int32), np.array([[np.nan, 5.0], [np.nan, 4.0]], np.float32), 2,
     )  # fmt: skip
-    together = extract(asked, 0.0).confidence
-    apart = extract(replace(asked, passage=np.array([0, 1], np.int32)), 0.0).confidence
+    together = choose(asked, 0.0).confidence
+    apart = choose(replace(asked, passage=np.array([0, 1], np.int32)), 0.0).confidence
     assert together > apart
 
 
 def test_a_question_of_stop_words_is_no_error() -> None:
-    assert extract(question("what is it", [0.0] * 4), 0.5).chosen == []
-    assert extract(question("", [0.0] * 4), 0.5).chosen == []
-
-
-def test_cosines_do_not_depend_on_the_scale() -> None:
-    rows = np.array([[50, 0], [100, 0], [0, 9], [0, 0]], dtype=np.int8)
-    assert cosines(np.array([1, 0], dtype=np.float32), rows).tolist() == [1, 1, 0, 0]
+    assert choose(question("what is it", [0.0] * 4), 0.5).chosen == []
+    assert choose(question("", [0.0] * 4), 0.5).chosen == []
 
 
 @pytest.mark.parametrize(

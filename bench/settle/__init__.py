@@ -1,0 +1,1 @@
+"""Calls settled by two gateways on PostgreSQL, beside one."""
