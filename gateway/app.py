@@ -9,8 +9,6 @@ from headworks.gateway.v1 import (
     guard_service_pb2_grpc,
     identity_service_pb2,
     identity_service_pb2_grpc,
-    openai_service_pb2,
-    openai_service_pb2_grpc,
 )
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
@@ -18,8 +16,13 @@ from headworks.retrieval.v1 import retrieval_service_pb2
 from gateway.access.gate import AccessGate
 from gateway.audit.layer import Audit, AuditGate
 from gateway.faces.admin.assembly import SERVICES as ADMIN
-from gateway.faces.admin.assembly import add_servicers as add_admin
+from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
+from gateway.faces.http.app import HttpFace
+from gateway.faces.http.openai import OpenAIFace
+from gateway.faces.http.routes import Routes
+from gateway.faces.http.server import HttpServer
+from gateway.faces.http.transcoding import transcoded
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
@@ -29,8 +32,6 @@ from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.openai.direct import Direct
-from gateway.openai.errors import OpenAIErrors
-from gateway.openai.servicer import OpenAIServicer
 from gateway.passthrough.passthrough import Passthrough
 from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy
@@ -47,17 +48,17 @@ from services.llm.settings import LlmSettings, secret
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
+from services.runtime.interceptors import Chain, Layer
 from services.runtime.interceptors.deadline import Deadline
+from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.pipeline import Layer
 from services.runtime.interceptors.tracing import Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
 
-OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
@@ -65,17 +66,20 @@ AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (OPENAI, *ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
+SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
+
+
+ENVOY = ("envoy",)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
-    """What surrounds every call, outermost first."""
+    """What surrounds every call, of gRPC and HTTP alike, outermost first."""
     return [
         Trace(),
         AccessLog(),
         Metrics(),
         audit,
-        OpenAIErrors(),
+        Errors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         callers,
         AuditGate(audit),
@@ -123,15 +127,18 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     await records.changes.open()
 
     direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
-    openai = OpenAIServicer(orchestrator, gate, direct, settings.heartbeat_seconds)
-    admin = AdminCalls(records.database, trail.log, records.changes)
+    openai = OpenAIFace(orchestrator, gate, direct, settings.heartbeat_seconds)
+    calls = AdminCalls(records.database, trail.log, records.changes)
+
+    def add_admin(server: grpc.aio.Server) -> None:
+        add_servicers(server, calls, guards, trail.seal, privacy, kept)
+
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
     forward = Forward(routes | ScreenedMethods(gate, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(openai, server)
-        add_admin(server, admin, guards, trail.seal, privacy, kept)
+        add_admin(server)
         guard_service_pb2_grpc.add_GuardServiceServicer_to_server(GuardServicer(guards), server)
         identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(IdentityServicer(tokens), server)
         server.add_generic_rpc_handlers((forward,))
@@ -143,15 +150,28 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
             f"/{IDENTITY.full_name}/": OrchestratorOnly(mutual_tls=settings.tls is not None),
         },
     )
+    around = layers(settings, audit, callers)
+    access = AccessGate(SERVED)
+    paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
+    access.check(route.name for route in paths)
+    outer = Chain([Trace(), AccessLog(), Metrics(), Errors()])
+    face = HttpFace(
+        Routes(paths), Chain(around, access), outer,
+        most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=ENVOY,
+    )  # fmt: skip
+    http = HttpServer(
+        face, socket_path=settings.http_socket, host=settings.host, port=settings.http_port, tls=settings.tls
+    )
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
         resources=resources,
-        layers=layers(settings, audit, callers),
-        gate=AccessGate(SERVED),
+        layers=around,
+        gate=access,
+        beside=[http],
         callers={
-            "/": ("envoy",),
+            "/": ENVOY,
             f"/{GUARD.full_name}/": ("orchestrator",),
             f"/{IDENTITY.full_name}/": ("orchestrator",),
         },

@@ -17,6 +17,21 @@ class GatewaySettings(ServerSettings):
         gt=0,
         description="Longest single gRPC message, in bytes; the most embeddings in one answer need 10 MiB.",
     )
+    http_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of the HTTP server, which answers below /v1/; 0 picks a free one. With tls_certificate it is "
+        "mutual TLS.",
+    )
+    http_socket: Path | None = Field(
+        None,
+        description="Unix socket that the HTTP server listens at in place of host and http_port, without TLS: only its "
+        "own user can connect.",
+    )
+    max_body_bytes: int = Field(
+        16 << 20, gt=0, description="Longest body of an HTTP request, in bytes; a longer one gets 413."
+    )
     identity_private_key: Path = Field(
         Path(".headworks/identity/private.pem"),
         description="PEM file of the Ed25519 private key that identity tokens are signed with.",

@@ -24,6 +24,11 @@ def of_field(verb: str, field: str, default: str = "*") -> Needs:
     return lambda request: (f"{verb}:{getattr(request, field) or default}",)
 
 
+def of_param(verb: str, name: str) -> Needs:
+    """The permission for what a variable of an HTTP path names."""
+    return lambda request: (f"{verb}:{request.params[name]}",)
+
+
 def of_collection(verb: str, field: str = "collection") -> Needs:
     return of_field(f"collections.{verb}", field, DEFAULT_COLLECTION)
 

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 
 from gateway.access.admin import ADMIN
-from gateway.access.needs import Needs, nothing, of_collection, of_field, of_ingestion, of_run, plain
+from gateway.access.needs import Needs, nothing, of_collection, of_field, of_ingestion, of_param, of_run, plain
 
-OPENAI: Mapping[str, Needs] = {
-    # The body is JSON: the servicer asks with `authorize`, once it has read it.
-    "CreateChatCompletion": nothing,
-    "CreateEmbedding": nothing,
-    "ListModels": plain("models.read:*"),
-    "GetModel": of_field("models.read", "model"),
+HTTP: Mapping[str, Needs] = {
+    # The body is JSON: the face asks with `authorize`, once it has read it.
+    "POST /v1/chat/completions": nothing,
+    "POST /v1/embeddings": nothing,
+    "GET /v1/models": plain("models.read:*"),
+    "GET /v1/models/{model}": of_param("models.read", "model"),
 }
+"""Of the paths that are no RPC's, by the route's name."""
 
 RUNS: Mapping[str, Needs] = {
     "Run": of_run,
@@ -55,7 +56,6 @@ GUARD: Mapping[str, Needs] = {"Screen": nothing}
 IDENTITY: Mapping[str, Needs] = {"RefreshIdentity": nothing}
 
 TABLE: Mapping[str, Mapping[str, Needs]] = {
-    "headworks.gateway.v1.OpenAIService": OPENAI,
     **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.IdentityService": IDENTITY,

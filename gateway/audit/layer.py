@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +13,7 @@ from gateway.audit.log import AuditLog
 from gateway.usage.record import Usage
 from services.runtime.call import Call
 from services.runtime.errors import Kind
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Put
 
@@ -32,17 +31,16 @@ class Audit:
     """An answer waits until its call is on record. While the records are gone calls are refused if `closed`; if not,
     they are served, and what could not be recorded is logged. `address` tells where a call came from."""
 
-    def __init__(self, audit: AuditLog, address: Callable[[Call, Context], str], *, closed: bool) -> None:
+    def __init__(self, audit: AuditLog, address: Callable[[Call], str], *, closed: bool) -> None:
         self._audit = audit
         self._address = address
         self._closed = closed
         self._failed: float | None = None
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        call.address = self._address(call, context)
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        call.address = self._address(call)
         try:
-            yield
+            return await serve()
         finally:
             if call.identity is None:
                 self._audit.attempt(call.address, call.reason)
@@ -132,7 +130,6 @@ class AuditGate:
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         self._audit.check()
-        yield
+        return await serve()

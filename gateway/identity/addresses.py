@@ -7,21 +7,20 @@ from functools import lru_cache
 
 from gateway.identity.errors import TooManyAttempts
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context
 
 FORWARDED = "x-forwarded-for"
 # Who has an IPv6 address has 2**64 of them.
 _NETWORK = 64
 
 
-def address_of(call: Call, context: Context, proxies: int) -> str:
+def address_of(call: Call, proxies: int) -> str:
     """The caller's address: what the outermost of our own `proxies` saw, or the peer where there are none. What stands
     further to the left in the header the caller may have written itself."""
     if proxies:
         hops = call.metadata.get(FORWARDED, "").rsplit(",", proxies)[-proxies:]
         if len(hops) == proxies and (hop := hops[0].rpartition(",")[2].strip()):
             return _network(hop)
-    return _network(_host(context.peer()))
+    return _network(_host(call.peer))
 
 
 def _host(peer: str) -> str:

@@ -1,7 +1,5 @@
 """The layer that knows the caller and gives the call its internal identity token."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 
 from gateway import metrics
@@ -12,7 +10,7 @@ from gateway.identity.keys import KeyRing
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import TokenSigner
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 
 class Authenticate:
@@ -23,13 +21,12 @@ class Authenticate:
         self._signer = signer
         self._proxies = proxies
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         header = call.metadata.get("authorization", "")
         try:
-            call.identity = await self._callers.identify(header, partial(address_of, call, context, self._proxies))
+            call.identity = await self._callers.identify(header, partial(address_of, call, self._proxies))
         except (Unauthenticated, TooManyAttempts):
             metrics.REFUSED.inc()
             raise
         call.token = self._signer.token(call.identity)
-        yield
+        return await serve()

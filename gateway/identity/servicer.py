@@ -1,8 +1,5 @@
 """IdentityService: who may call it, and proto in, one domain call, proto out."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from google.protobuf.duration_pb2 import Duration
 from headworks.gateway.v1 import identity_service_pb2 as pb
 from headworks.gateway.v1 import identity_service_pb2_grpc as pb_grpc
@@ -11,6 +8,7 @@ from gateway.identity.refreshing import Tokens
 from services.runtime.call import Call
 from services.runtime.errors import PermissionDenied
 from services.runtime.identity import Identity
+from services.runtime.interceptors.chain import Serve, T
 from services.runtime.interceptors.pipeline import Context
 
 ORCHESTRATOR = Identity("", "headworks/orchestrator")
@@ -23,12 +21,11 @@ class OrchestratorOnly:
     def __init__(self, mutual_tls: bool) -> None:
         self._mutual_tls = mutual_tls
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        if not self._mutual_tls and not context.peer().startswith("unix:"):
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        if not self._mutual_tls and not call.peer.startswith("unix:"):
             raise PermissionDenied("identities are renewed by mutual TLS, or at the gateway's identity_socket")
         call.identity = ORCHESTRATOR
-        yield
+        return await serve()
 
 
 class IdentityServicer(pb_grpc.IdentityServiceServicer):

@@ -4,12 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
-import orjson
-from google.api.httpbody_pb2 import HttpBody
 from headworks.type.v1 import usage_pb2
 
 from gateway import metrics
 from gateway.access.authorize import authorize
+from gateway.faces.message import EVENTS, JSON, Body, as_json
 from gateway.openai import embeddings
 from gateway.openai.chunks import DONE
 from gateway.openai.errors import body as error_body
@@ -26,13 +25,6 @@ from services.llm.price import FREE
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import DomainError, Unauthenticated
 from services.runtime.triton import TritonClient
-
-JSON = "application/json"
-EVENTS = "text/event-stream"
-
-
-def as_json(value: Json) -> HttpBody:
-    return HttpBody(content_type=JSON, data=orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def allow(call: Call, *permissions: str) -> None:
@@ -68,7 +60,7 @@ class Direct:
         """Those, in OpenAI's form."""
         return self._passthrough.models()
 
-    async def complete(self, body: Json, call: Call) -> AsyncGenerator[HttpBody, None]:
+    async def complete(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
         """The completion: one message of JSON, or server-sent events. An error before the first of them is raised; one
         after it is an event of its own."""
         asked = requests.parse(body)
@@ -85,28 +77,28 @@ class Direct:
                         yield message
             else:
                 data = await self._passthrough.complete(asked, meter, time_left(call), screen_of(admission))
-                yield HttpBody(content_type=JSON, data=data)
+                yield Body(JSON, data, whole=True)
         finally:
             admission.abandon()
         metrics.COMPLETIONS.labels(asked.model, str(asked.stream).lower()).inc()
 
     async def _stream(
         self, asked: Asked, admission: Admission, meter: UpstreamMeter, call: Call
-    ) -> AsyncGenerator[HttpBody, None]:
+    ) -> AsyncGenerator[Body, None]:
         begun = False
         try:
             portions = self._passthrough.stream(asked, meter, time_left(call), screen_of(admission))
             async with aclosing(portions):
                 async for portion in portions:
                     begun = True
-                    yield HttpBody(content_type=EVENTS, data=portion)
+                    yield Body(EVENTS, portion)
         except DomainError as error:
             if not begun:
                 raise
             call.code, call.reason = int(error.kind), error.reason
-            yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(error).encode() + b"\n\n" + DONE)
+            yield Body(EVENTS, b"data: " + error_body(error).encode() + b"\n\n" + DONE)
 
-    async def embed(self, asked: embeddings.EmbeddingRequest, call: Call) -> HttpBody:
+    async def embed(self, asked: embeddings.EmbeddingRequest, call: Call) -> Body:
         """The embeddings' JSON. Raises a DomainError."""
         allow(call, f"embeddings.call:{embeddings.MODEL}")
         ask = of_embedding(embeddings.MODEL, asked.texts)

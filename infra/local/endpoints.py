@@ -14,13 +14,14 @@ from services.runtime.tls import BadCertificates
 
 log = logging.getLogger(__name__)
 
-Replicas = tuple[tuple[str, int], ...]
+Replicas = tuple[tuple[str, int, str], ...]
+"""Each with its name, its gRPC port, and the Unix socket at which it serves HTTP, empty for none."""
 LIMIT = 3.0
 RETRY_SECONDS = 0.2
 
 
 def wanted(processes: Iterable[Process]) -> dict[str, Replicas]:
-    """The replicas of every published service that take calls, by name and port.
+    """The replicas of every published service that take calls.
 
     One that is gone, or does not answer, is left out, so that callers turn elsewhere, and connect anew at once when it
     is back.
@@ -28,7 +29,8 @@ def wanted(processes: Iterable[Process]) -> dict[str, Replicas]:
     services: dict[str, Replicas] = {}
     for process in processes:
         if process.spec.published:
-            here = ((process.spec.name, process.ports["grpc"]),) if process.in_rotation else ()
+            replica = process.spec.name, process.ports["grpc"], str(process.spec.http_socket or "")
+            here = (replica,) if process.in_rotation else ()
             services[process.spec.service] = services.get(process.spec.service, ()) + here
     return services
 
@@ -79,5 +81,7 @@ class Publisher:
 
 
 def _request(service: str, replicas: Replicas) -> control_service_pb2.SetEndpointsRequest:
-    endpoints = [topology_pb2.Endpoint(replica=name, host=HOST, port=port) for name, port in replicas]
+    endpoints = [
+        topology_pb2.Endpoint(replica=name, host=HOST, port=port, http_socket=socket) for name, port, socket in replicas
+    ]
     return control_service_pb2.SetEndpointsRequest(service=service, endpoints=endpoints)

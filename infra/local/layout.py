@@ -53,13 +53,17 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The Unix sockets of what only this mesh may call: control, Triton, Envoy's admin interface, and without TLS
-        where gateways renew identities."""
+        """The Unix sockets of what only this mesh may call: control, Triton, gateways' HTTP, Envoy's admin interface,
+        and without TLS where gateways renew identities."""
         return self.run or self.root / "run"
 
     @property
     def control_socket(self) -> Path:
         return self.sockets / "control.sock"
+
+    def http_socket(self, gateway: str) -> Path:
+        """Where a replica of the gateway serves HTTP."""
+        return self.sockets / f"{gateway}.sock"
 
     @property
     def admin_socket(self) -> Path:

@@ -39,12 +39,16 @@ def python_specs(options: Options, layout: Layout) -> list[Spec]:
 
 
 def _python_spec(options: Options, layout: Layout, service: str, index: int) -> Spec:
-    """One replica. Control, which asks no caller who he is, listens at a Unix socket."""
+    """One replica. Control, which asks no caller who he is, listens at a Unix socket; so do the gateways' HTTP servers,
+    which only Envoy is to call."""
     name = f"{service}-{index}"
     socket = layout.control_socket if service == "control" else None
+    http_socket = layout.http_socket(name) if service == "gateway" else None
     own_tls = tls.files(options, service)
     bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
     own = {"REPLICA": name, **told(options, layout, service)}
+    if http_socket:
+        own["HTTP_SOCKET"] = str(http_socket)
     if service == "gateway" and own_tls is None:
         own["IDENTITY_SOCKET"] = str(layout.identity_socket(index))
     return Spec(
@@ -58,6 +62,7 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         published=service != "control",
         rank=RANKS[service],
         socket=socket,
+        http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
     )
 

@@ -57,7 +57,7 @@ class Spec:
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
-    children is stopped.
+    children is stopped. At `http_socket` it serves HTTP beside gRPC.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Spec:
     sweep: str = ""
     socket: Path | None = None
     needs_children: bool = False
+    http_socket: Path | None = None
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

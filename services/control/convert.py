@@ -20,11 +20,14 @@ def topology_to_pb(topology: Topology) -> topology_pb2.Topology:
 
 
 def endpoint_to_pb(endpoint: Endpoint) -> topology_pb2.Endpoint:
-    return topology_pb2.Endpoint(replica=endpoint.replica, host=endpoint.host, port=endpoint.port)
+    return topology_pb2.Endpoint(
+        replica=endpoint.replica, host=endpoint.host, port=endpoint.port,
+        http_port=endpoint.http_port, http_socket=endpoint.http_socket,
+    )  # fmt: skip
 
 
 def endpoints_from_pb(endpoints: Iterable[topology_pb2.Endpoint]) -> list[Endpoint]:
-    return [Endpoint(one.replica, one.host, one.port) for one in endpoints]
+    return [Endpoint(one.replica, one.host, one.port, one.http_port, one.http_socket) for one in endpoints]
 
 
 def request_from_pb(request: discovery_pb2.DiscoveryRequest) -> Request:

@@ -9,7 +9,7 @@ from services.control import metrics, state
 from services.control.edge import Edge
 from services.control.resources import Resource, edge_resources, mesh_resources
 from services.control.snapshot import Cache, Inconsistent, Snapshot
-from services.control.topology import SERVICES, Endpoint, Topology
+from services.control.topology import GATEWAY, GATEWAY_HTTP, SERVICES, Endpoint, Topology
 from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ class ControlPlane:
     def _snapshots(self, topology: Topology) -> dict[str, Snapshot]:
         try:
             awaited = SERVICES - topology.services.keys()
+            if GATEWAY in awaited:
+                awaited |= {GATEWAY_HTTP}
             return {kind: Snapshot(resources, awaited) for kind, resources in self._build(topology).items()}
         except Inconsistent as error:
             metrics.REFUSED.inc()

@@ -24,9 +24,9 @@ class ControlSettings(ServerSettings):
         description="File that holds the topology, so that a restarted control knows it; none keeps it in memory.",
     )
     edge_host: str = Field("127.0.0.1", description="Address Envoy listens on for callers of the mesh.")
-    edge_port: int = Field(8080, ge=1, le=65535, description="Port Envoy listens on: JSON, gRPC and gRPC-Web alike.")
+    edge_port: int = Field(8080, ge=1, le=65535, description="Port Envoy listens on: HTTP, gRPC and gRPC-Web alike.")
     max_body_bytes: int = Field(
-        4 << 20, gt=0, description="Longest body of a JSON request, in bytes; a longer one gets 413."
+        4 << 20, gt=0, description="Longest body of an HTTP request, in bytes; a longer one gets 413."
     )
     max_header_kb: int = Field(
         60, ge=1, le=8192, description="All headers of a request together, in KiB; more get 431."
@@ -37,10 +37,10 @@ class ControlSettings(ServerSettings):
     )
     max_streams_per_connection: int = Field(100, gt=0, description="Calls under way at once on one HTTP/2 connection.")
     request_timeout_seconds: float = Field(
-        120, gt=0, description="Longest time a JSON request may take, its stream included; then 504."
+        120, gt=0, description="Longest time an HTTP request may take, its stream included; then 504."
     )
     idle_timeout_seconds: float = Field(
-        300, gt=0, description="Longest silence on a stream, JSON or gRPC, before it is ended."
+        300, gt=0, description="Longest silence on a stream, HTTP or gRPC, before it is ended."
     )
     cors_origins: list[str] = Field(
         [], description='Origins whose pages may call from a browser, such as ["https://app.example"]; ["*"] for all.'

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from services.control.topology import SERVICES, Endpoint, Topology
@@ -36,10 +37,7 @@ def save(path: Path | None, topology: Topology) -> None:
 
 
 def encode(topology: Topology) -> str:
-    services = {
-        service: [{"replica": one.replica, "host": one.host, "port": one.port} for one in endpoints]
-        for service, endpoints in topology.services.items()
-    }
+    services = {service: [asdict(one) for one in endpoints] for service, endpoints in topology.services.items()}
     return json.dumps({"version": topology.version, "services": services}, indent=1) + "\n"
 
 
@@ -49,6 +47,6 @@ def decode(text: str) -> Topology:
     topology = Topology()
     for service in SERVICES & stored["services"].keys():
         replicas = stored["services"][service]
-        endpoints = [Endpoint(one["replica"], one["host"], int(one["port"])) for one in replicas]
+        endpoints = [Endpoint(**one) for one in replicas]
         topology = topology.with_endpoints(service, endpoints)
     return Topology(int(stored["version"]), topology.services)

@@ -32,12 +32,12 @@ def downstream(folder: Path) -> Data:
     return _socket("DownstreamTlsContext", common_tls_context=common)
 
 
-def envoy_upstream(folder: Path, service: str) -> Data:
+def envoy_upstream(folder: Path, service: str, protocol: str = "h2") -> Data:
     """Envoy's transport socket towards a service: mutual TLS with one whose certificate is for that service."""
     common = {
         "tls_params": OLDEST,
         # Envoy would know it for calls, but not for health checks, and gRPC's servers insist on it.
-        "alpn_protocols": ["h2"],
+        "alpn_protocols": [protocol],
         "tls_certificate_sds_secret_configs": [_secret(folder, MESH)],
         "combined_validation_context": {
             "default_validation_context": {

@@ -8,21 +8,27 @@ from dataclasses import dataclass, field, replace
 from services.runtime.errors import InvalidArgument
 
 GATEWAY = "gateway"
+GATEWAY_HTTP = "gateway-http"
+"""The HTTP servers of the gateway's replicas: a cluster of Envoy's, not a service of its own."""
 ORCHESTRATOR = "orchestrator"
 RETRIEVAL = "retrieval"
 TRITON = "triton"
 SERVICES = frozenset({GATEWAY, ORCHESTRATOR, RETRIEVAL, TRITON})
 MAX_REPLICAS = 1000
+_SOCKET = re.compile(r"/[^\x00]{1,106}")
 _REPLICA = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One replica. `host` is an IP address: names are resolved before they come here."""
+    """One replica. `host` is an IP address: names are resolved before they come here. A gateway serves HTTP at
+    `http_port` of the same host, or at the Unix socket `http_socket`, as Envoy sees it."""
 
     replica: str
     host: str
     port: int
+    http_port: int = 0
+    http_socket: str = ""
 
     @property
     def address(self) -> str:
@@ -75,6 +81,10 @@ def check(endpoints: tuple[Endpoint, ...]) -> None:
             raise InvalidArgument(f"replica {endpoint.replica!r} is there twice", replica=endpoint.replica)
         if not 1 <= endpoint.port <= 65535:
             raise InvalidArgument(f"port {endpoint.port} of {endpoint.replica!r} is out of range")
+        if not 0 <= endpoint.http_port <= 65535:
+            raise InvalidArgument(f"HTTP port {endpoint.http_port} of {endpoint.replica!r} is out of range")
+        if endpoint.http_socket and not _SOCKET.fullmatch(endpoint.http_socket):
+            raise InvalidArgument(f"{endpoint.http_socket!r} of {endpoint.replica!r} is no path of a Unix socket")
         if not is_ip(endpoint.host):
             raise InvalidArgument(f"{endpoint.host!r} of {endpoint.replica!r} is no IP address", host=endpoint.host)
         seen.add(endpoint.replica)

@@ -22,11 +22,13 @@ UNSCREENED = "unscreened"
 
 @dataclass(slots=True)
 class Call:
-    """One RPC being served.
+    """One call being served, whatever protocol it came by.
 
-    `deadline` is a point on the monotonic clock, in seconds. `token` is the signed form of `identity`; `renew`, where
-    there is one, sees to it that it does not end before its call. `refresh_token` goes to the orchestrator with the
-    calls that may outlive `token`.
+    `method` is an RPC's path, or a verb and the template of an HTTP path; `metadata` holds its headers in lower case.
+    `deadline` is a point on the monotonic clock, in seconds; `timeout` the seconds that the caller gives, if any.
+    `token` is the signed form of `identity`; `renew`, where there is one, sees to it that it does not end before its
+    call. `refresh_token` goes to the orchestrator with the calls that may outlive `token`. `peer` is the other end of
+    the connection, as gRPC writes it.
     `uploads` says that the caller streams its requests. `notes` is what was decided about it and why, for its log line
     and for the audit; what was said is never noted there. `audited` says that the audit has it already.
     `headers` go out before the first response. `address`: where the call came from, where that is known.
@@ -51,6 +53,8 @@ class Call:
     audited: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     address: str = ""
+    peer: str = ""
+    timeout: float | None = None
 
     @property
     def remaining(self) -> float:

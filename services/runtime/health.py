@@ -40,6 +40,11 @@ class Readiness:
         self._missed: dict[str, int] = dict.fromkeys(self._checks, 2)
         self._draining = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether all that the service needs is well, and it is not about to stop."""
+        return not self._draining and all(self._missed[name] < 2 for name in self._needed)
+
     async def watch(self) -> None:
         """Check for ever. The first round is awaited by nobody: a server answers NOT_SERVING until it has passed."""
         await self._publish()
@@ -70,9 +75,8 @@ class Readiness:
             return
         for name, missed in self._missed.items():
             await self.servicer.set(f"{DEPENDENCY}{name}", SERVING if missed < 2 else NOT_SERVING)
-        ready = all(self._missed[name] < 2 for name in self._needed)
         for name in self._names:
-            await self.servicer.set(name, SERVING if ready else NOT_SERVING)
+            await self.servicer.set(name, SERVING if self.ready else NOT_SERVING)
 
 
 def serving(channel: grpc.aio.Channel, service: str) -> Check:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import uvloop
@@ -18,13 +18,25 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, sockets, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Callers, CertificateCheck, Gate, Layer, Pipeline, layers
+from services.runtime.interceptors import Callers, CertificateCheck, Chain, Gate, Layer, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_FLOOR_MS = 10_000
 GC_THRESHOLD = 20_000
+
+
+class Beside(Protocol):
+    """A server of another protocol in the same process and event loop."""
+
+    async def start(self, ready: Callable[[], bool]) -> str:
+        """Listen; `ready` says whether the process is. Returns the address."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Let the calls under way finish, for `grace` seconds, and close."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,8 @@ class App:
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
-    mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too.
+    mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too. The process is
+    ready once the servers `beside` gRPC's listen too.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -45,6 +58,7 @@ class App:
     layers: list[Layer] | None = None
     gate: Gate | None = None
     callers: Callers = field(default_factory=dict)
+    beside: Sequence[Beside] = ()
     sockets: Sequence[Path] = ()
 
 
@@ -57,7 +71,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     )
     checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
-        interceptors=[*checks, Pipeline(around, app.gate)],
+        interceptors=[*checks, Pipeline(Chain(around, app.gate))],
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -107,15 +121,18 @@ async def serve(
             for path in app.sockets:
                 server.add_insecure_port(sockets.target(path))
             await server.start()
+        besides = [await one.start(lambda: readiness.ready) for one in app.beside]
         metrics.serve(settings.host, settings.metrics_port)
-        log.info("serving", extra={"address": address, "replica": settings.replica_name})
+        log.info("serving", extra={"address": address, "beside": besides, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())
         try:
             await stop.wait()
         finally:
             log.info("draining", extra={"seconds": settings.drain_seconds})
             await readiness.drain()
-            await server.stop(settings.drain_seconds)
+            await asyncio.gather(
+                server.stop(settings.drain_seconds), *(one.stop(settings.drain_seconds) for one in app.beside)
+            )
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
     await asyncio.to_thread(provider.shutdown)

@@ -4,9 +4,11 @@ Every process of a mesh has a certificate of its own, its key, and the authority
 """
 
 import logging
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 from cryptography import x509
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Stamp = tuple[tuple[int, int, int], ...]
 GONE = (0, 0, 0)
 
@@ -60,27 +63,41 @@ class TlsFiles:
 
         Raises BadCertificates.
         """
-        loader = _Loader(self)
+        loader = _Loader(self, _configuration)
         newer: Any = loader.newer  # may give None, unlike what the stubs say
         return grpc.dynamic_ssl_server_credentials(loader.first, newer, require_client_authentication=True)
 
+    def server_context(self) -> ssl.SSLContext:
+        """The same for a server that is not gRPC's."""
+        loader = _Loader(self, _context)
+        context = loader.first
 
-class _Loader:
-    """Asked by gRPC, on its own threads, before each handshake. Each state of the files is tried once."""
+        def newer(handshake: ssl.SSLObject, name: str | None, current: ssl.SSLContext) -> None:
+            nonlocal context
+            context = loader.newer() or context
+            handshake.context = context
 
-    def __init__(self, files: TlsFiles) -> None:
+        context.sni_callback = newer  # called at each handshake, with a name or without
+        return context
+
+
+class _Loader(Generic[T]):
+    """Asked before each handshake, by gRPC on its own threads. Each state of the files is tried once."""
+
+    def __init__(self, files: TlsFiles, make: Callable[[Pems, TlsFiles], T]) -> None:
         self._files = files
+        self._make = make
         self._tried = files.stamp()
-        self.first = _configuration(files.read())
+        self.first = make(files.read(), files)
 
-    def newer(self) -> grpc.ServerCertificateConfiguration | None:
+    def newer(self) -> T | None:
         """What the files hold now; None where that is nothing new, or not good: then what was good goes on."""
         stamp = self._files.stamp()
         if stamp == self._tried:
             return None
         self._tried = stamp
         try:
-            made = _configuration(self._files.read())
+            made = self._make(self._files.read(), self._files)
         except BadCertificates as error:
             log.warning("new certificates are not used: %s", error)
             return None
@@ -88,8 +105,22 @@ class _Loader:
         return made
 
 
-def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:
+def _configuration(pems: Pems, files: TlsFiles) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(pems.private_key, pems.certificate)], pems.ca)
+
+
+def _context(pems: Pems, files: TlsFiles) -> ssl.SSLContext:
+    """Python takes certificates from files only: those that were checked may be others by now."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.set_alpn_protocols(["http/1.1"])
+    try:
+        made.load_cert_chain(files.certificate, files.private_key)
+        made.load_verify_locations(cadata=pems.ca.decode("ascii"))
+    except (OSError, ValueError) as error:
+        raise BadCertificates(f"{files.certificate} and {files.private_key} cannot be used: {error}") from error
+    return made
 
 
 def _read(path: Path) -> bytes:

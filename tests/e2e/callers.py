@@ -5,14 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import httpx
 import openai
-from google.api.httpbody_pb2 import HttpBody
-from headworks.gateway.v1 import openai_service_pb2 as openai_pb
-from headworks.gateway.v1 import openai_service_pb2_grpc as openai_grpc
 
 from tests.e2e.meshes import Mesh, wait_for
+from tests.fakes.http_calls import Refused
 
 GATEWAYS = ("gateway-0", "gateway-1")
 PASSED = "passed"
@@ -42,27 +39,26 @@ def told(mesh: Mesh, *arguments: str) -> Any:
     return json.loads(ended.stdout)
 
 
-def status(mesh: Mesh, gateway: str, key: Key) -> grpc.StatusCode:
-    """What one gateway answers to the key when it asks for the models. Envoy is left out."""
-    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
-        stub: Any = openai_grpc.OpenAIServiceStub(channel)
-        try:
-            stub.ListModels(openai_pb.ListModelsRequest(), metadata=key.metadata, timeout=10)
-        except grpc.RpcError as error:
-            failed: grpc.StatusCode = error.code()
-            return failed
-    return grpc.StatusCode.OK
+def straight_to(mesh: Mesh, gateway: str, key: Key) -> httpx.Client:
+    """A client of one gateway. Envoy is left out."""
+    transport = httpx.HTTPTransport(uds=str(mesh.data / "run" / f"{gateway}.sock"))
+    return httpx.Client(transport=transport, base_url="http://gateway", headers=key.headers, timeout=30)
+
+
+def status(mesh: Mesh, gateway: str, key: Key) -> int:
+    """What one gateway answers to the key when it asks for the models."""
+    with straight_to(mesh, gateway, key) as http:
+        return http.get("/v1/models").status_code
 
 
 def let_in(mesh: Mesh, key: Key) -> bool:
     """Whether all gateways know the key, whatever it may do."""
-    known = {grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED}
-    return all(status(mesh, gateway, key) in known for gateway in GATEWAYS)
+    return all(status(mesh, gateway, key) in (200, 403) for gateway in GATEWAYS)
 
 
 def shut_out(mesh: Mesh, key: Key) -> bool:
     """Whether no gateway knows the key any more."""
-    return all(status(mesh, gateway, key) is grpc.StatusCode.UNAUTHENTICATED for gateway in GATEWAYS)
+    return all(status(mesh, gateway, key) == 401 for gateway in GATEWAYS)
 
 
 def client_of(mesh: Mesh, key: Key) -> openai.OpenAI:
@@ -109,21 +105,24 @@ def budget(mesh: Mesh, key: Key, tokens: int) -> str:
 
 
 def asked(mesh: Mesh, gateway: str, key: Key, words: str, model: str = PASSED, **fields: Any) -> Iterator[str]:
-    """What one gateway streams. Envoy is left out."""
+    """What one gateway streams. Envoy is left out. Raises Refused."""
     body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": True} | fields
-    with grpc.insecure_channel(mesh.process(gateway)["address"]) as channel:
-        stub: Any = openai_grpc.OpenAIServiceStub(channel)
-        request = HttpBody(content_type="application/json", data=json.dumps(body).encode())
-        for message in stub.CreateChatCompletion(request, metadata=key.metadata, timeout=30):
-            yield message.data.decode()
+    with (
+        straight_to(mesh, gateway, key) as http,
+        http.stream("POST", "/v1/chat/completions", json=body) as response,
+    ):
+        if response.status_code != 200:
+            response.read()
+            raise Refused(response)
+        yield from response.iter_text()
 
 
 def refused(portions: Iterator[str]) -> bool:
     """Whether a budget does not let the call in."""
     try:
         list(portions)
-    except grpc.RpcError as error:
-        return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    except Refused as why:
+        return why.status == 429
     return False
 
 

@@ -15,7 +15,7 @@ from tests.e2e.meshes import running, wait_for
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SERVICES = ("gateway", "orchestrator", "retrieval")
 EXPECTED = {
-    ("headworks-gateway", "headworks.gateway.v1.OpenAIService/CreateChatCompletion"),
+    ("headworks-gateway", "POST /v1/chat/completions"),
     ("headworks-orchestrator", "headworks.orchestrator.v1.OrchestratorService/Run"),
     ("headworks-retrieval", "headworks.retrieval.v1.RetrievalService/Search"),
     ("headworks-retrieval", "triton/embed"),

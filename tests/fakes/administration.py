@@ -26,7 +26,7 @@ from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
 from services.runtime.records.writer import Writer
@@ -46,13 +46,12 @@ PEOPLE: Mapping[str, Identity] = {
 class Known:
     """Lets in whose key is known."""
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         call.identity = PEOPLE.get(call.metadata.get("authorization", "").removeprefix("Bearer "))
         call.address = "10.0.0.1"
         if call.identity is None:
             raise Unauthenticated("the key is not known")
-        yield
+        return await serve()
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """The layer that tells who calls: from outside by key or token, from inside by what each inner service asks for."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Mapping
 
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context, Layer
+from services.runtime.interceptors.chain import Layer, Serve, T
 
 
 class Callers:
@@ -16,10 +15,10 @@ class Callers:
         self._outside = outside
         self._inside = inside
 
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+    def around(self, call: Call, serve: Serve[T]) -> Awaitable[T]:
         service = call.method[: call.method.rfind("/") + 1]
         inside = self._inside.get(service)
         if inside is None:
-            return self._outside.around(call, context)
+            return self._outside.around(call, serve)
         call.audited = True
-        return inside.around(call, context)
+        return inside.around(call, serve)

@@ -2,6 +2,7 @@
 stranger can send."""
 
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
@@ -11,25 +12,23 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from services.control.edge import Edge
-from services.control.resources.errors import error_script, local_replies
-from services.control.resources.transcoder import transcoder
+from services.control.resources.errors import local_replies
+from services.control.resources.routes import BUFFER, TIMEOUT_KEY
 from services.control.resources.wire import ADS, Data, seconds, typed
 from services.control.tls import downstream
 
-INTERNAL_PREFIXES = ("x-headworks-", "x-envoy-")
-"""Headers that only the mesh may set; from outside they are removed before anything reads them."""
+OWN = "x-headworks-"
 NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
 
-# grpc_status is what a gRPC caller was told; gateway_status what the gateway said before it became JSON.
+# grpc_status is what a gRPC caller was told.
 ACCESS_LOG: Data = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "method": "%REQ(:METHOD)%",
-    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):2048%",
+    "path": "%REQ(:PATH):2048%",
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
     "grpc_status": "%GRPC_STATUS_NUMBER%",
-    "gateway_status": "%DYNAMIC_METADATA(headworks:grpc_status)%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "ms": "%DURATION%",
@@ -87,12 +86,24 @@ def _manager(edge: Edge) -> Data:
 def _filters(edge: Edge) -> list[Data]:
     """In the order a request meets them; a response meets them from the last to the first."""
     return [
-        error_script(),
         {"name": "grpc_web", "typed_config": typed(grpc_web_pb2.GrpcWeb)},
         {"name": "cors", "typed_config": typed(cors_pb2.Cors)},
-        transcoder(edge.max_body_bytes),
+        _buffer(edge),
         {"name": "router", "typed_config": typed(router_pb2.Router)},
     ]
+
+
+def _buffer(edge: Edge) -> Data:
+    """Off but for the routes that turn it on: gRPC's messages are streams."""
+    config = typed(buffer_pb2.Buffer, max_request_bytes=edge.max_body_bytes)
+    return {"name": BUFFER, "typed_config": config, "disabled": True}
+
+
+def internal_headers(prefix: str, kept: str) -> str:
+    """A regular expression for the names that begin with `prefix`, but for the one that goes on with `kept`: RE2 has no
+    word for that but to say how they differ."""
+    differing = [f"{kept[:at]}([^{letter}].*)?" for at, letter in enumerate(kept)]
+    return f"{prefix}({'|'.join([*differing, f'{kept}.+'])})"
 
 
 def _request_ids() -> Data:
@@ -106,8 +117,13 @@ def _request_ids() -> Data:
 
 
 def _hygiene() -> Data:
-    """No caller is internal, whatever its address; paths mean one thing only."""
-    strip = [{"remove_on_match": {"key_matcher": {"prefix": one, "ignore_case": True}}} for one in INTERNAL_PREFIXES]
+    """No caller is internal, whatever its address; paths mean one thing only. Headers that only the mesh may set are
+    removed before anything reads them."""
+    removed: list[Data] = [
+        {"prefix": "x-envoy-", "ignore_case": True},
+        {"safe_regex": {"regex": internal_headers(OWN, TIMEOUT_KEY.removeprefix(OWN))}},
+    ]
+    strip = [{"remove_on_match": {"key_matcher": matcher}} for matcher in removed]
     mutation = typed(header_mutation_pb2.HeaderMutation, mutations=strip)
     return {
         "use_remote_address": True,

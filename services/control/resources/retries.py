@@ -7,7 +7,6 @@ from headworks.gateway.v1 import (
     audit_service_pb2,
     budget_service_pb2,
     guard_policy_service_pb2,
-    openai_service_pb2,
     principal_service_pb2,
     privacy_service_pb2,
     project_service_pb2,
@@ -27,10 +26,11 @@ UNSERVED = "connect-failure,refused-stream,reset-before-request"
 """For any call: it never reached a replica."""
 REPEATABLE = UNSERVED + ",unavailable"
 """For calls that may be served twice."""
+HTTP_REPEATABLE = UNSERVED + ",retriable-status-codes"
+"""The same where the answer is HTTP's, by the codes of `elsewhere`."""
 GRPC_CLIENT = "unavailable"
 """gRPC's own client knows no finer condition, and retries by itself what never reached a replica."""
 
-OPENAI = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
 ADMIN: tuple[ServiceDescriptor, ...] = tuple(
     service
     for module in (
@@ -48,7 +48,7 @@ _ORCHESTRATOR = [
 ]
 _RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 _DESCRIPTORS: dict[str, list[ServiceDescriptor]] = {
-    GATEWAY: [OPENAI, *ADMIN, *_ORCHESTRATOR, _RETRIEVAL],
+    GATEWAY: [*ADMIN, *_ORCHESTRATOR, _RETRIEVAL],
     ORCHESTRATOR: _ORCHESTRATOR,
     RETRIEVAL: [_RETRIEVAL],
 }
@@ -74,4 +74,6 @@ def elsewhere(retry_on: str) -> Data:
     """The same for Envoy, which can be told to try another replica than before. It draws again, so often at most, while
     it draws one that was tried."""
     predicate = {"name": "previous_hosts", "typed_config": typed(previous_hosts_pb2.PreviousHostsPredicate)}
-    return retry_policy(retry_on) | {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": 20}
+    more: Data = {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": 20}
+    codes: Data = {"retriable_status_codes": [503]} if retry_on == HTTP_REPEATABLE else {}
+    return retry_policy(retry_on) | more | codes

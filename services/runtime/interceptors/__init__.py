@@ -2,15 +2,16 @@
 
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors.certificates import Callers, CertificateCheck
+from services.runtime.interceptors.chain import Chain, Gate, Layer
 from services.runtime.interceptors.deadline import Deadline
 from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
 from services.runtime.interceptors.logs import AccessLog
 from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.pipeline import Gate, Layer, Pipeline
+from services.runtime.interceptors.pipeline import Pipeline
 from services.runtime.interceptors.tracing import Trace
 
-__all__ = ["Callers", "CertificateCheck", "Gate", "Layer", "Pipeline", "layers"]
+__all__ = ["Callers", "CertificateCheck", "Chain", "Gate", "Layer", "Pipeline", "layers"]
 
 
 def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:

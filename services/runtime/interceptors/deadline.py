@@ -2,12 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 
 class Deadline:
@@ -18,16 +16,14 @@ class Deadline:
         self._longest = longest
         self._longest_upload = longest_upload
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        remaining = context.time_remaining()
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         longest = self._longest_upload if call.uploads else self._longest
-        seconds = longest if remaining is None else min(remaining, longest)
+        seconds = longest if call.timeout is None else min(call.timeout, longest)
         call.deadline = time.monotonic() + seconds
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                yield
+                return await serve()
         except TimeoutError as error:
             if not limit.expired():
                 raise  # a narrower limit further in, not this one

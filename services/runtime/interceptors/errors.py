@@ -1,18 +1,15 @@
-"""Exceptions become gRPC statuses, here and nowhere else."""
+"""Every exception becomes a DomainError, here and nowhere else; the protocol's own end makes a status of it."""
 
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import NoReturn
 
 import grpc
 
 from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 log = logging.getLogger(__name__)
 
@@ -21,34 +18,27 @@ class Errors:
     """A DomainError keeps its kind and message; another service's error is passed on; anything else is INTERNAL with
     an id that the log has too, and nothing of its text. Statuses set by hand and cancellation pass untouched."""
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         try:
-            yield
+            return await serve()
         except grpc.aio.AbortError:
-            call.code = statuses.number(context.code())
             raise
         except asyncio.CancelledError:
             call.code = int(Kind.DEADLINE_EXCEEDED if call.remaining <= 0 else Kind.CANCELLED)
             raise
-        except DomainError as error:
-            await self.abort(call, context, error)
-        except grpc.aio.AioRpcError as error:
-            await self.abort(call, context, statuses.from_rpc_error(error))
         except Exception as error:
-            error_id = uuid.uuid4().hex[:12]
-            log.exception("unexpected error", extra={"error_id": error_id, "method": call.method})
-            unexpected = DomainError(f"internal error {error_id}", error_id=error_id)
-            await self.abort(call, context, unexpected, error)
+            failed = _domain_error(error, call)
+            call.code, call.reason = int(failed.kind), failed.reason
+            if failed is error:
+                raise
+            raise failed from error
 
-    def trailers(self, call: Call, error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
-        """The trailing metadata that tells the caller of `error`."""
-        return statuses.details(error)
 
-    async def abort(self, call: Call, context: Context, error: DomainError, cause: Exception | None = None) -> NoReturn:
-        """End the call with the error's status and its trailers."""
-        call.code, call.reason = int(error.kind), error.reason
-        try:
-            await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), self.trailers(call, error))
-        except grpc.aio.AbortError as aborted:
-            raise aborted from (cause or error)
+def _domain_error(error: Exception, call: Call) -> DomainError:
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, grpc.aio.AioRpcError):
+        return statuses.from_rpc_error(error)
+    error_id = uuid.uuid4().hex[:12]
+    log.error("unexpected error", exc_info=error, extra={"error_id": error_id, "method": call.method})
+    return DomainError(f"internal error {error_id}", error_id=error_id)

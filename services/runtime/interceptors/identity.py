@@ -1,12 +1,9 @@
 """Who calls: the gateway's token, checked."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 
 class Identify:
@@ -16,11 +13,10 @@ class Identify:
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         token = call.metadata.get(IDENTITY_KEY)
         if not token:
             raise Unauthenticated("this service is called through the gateway: the identity token is missing")
         call.identity = self._verifier.verify(token)
         call.token = token
-        yield
+        return await serve()

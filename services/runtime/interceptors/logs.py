@@ -2,12 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from services.runtime.call import Call
 from services.runtime.errors import Kind
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 log = logging.getLogger("access")
 
@@ -15,10 +13,9 @@ SERIOUS = (Kind.INTERNAL, Kind.UNAVAILABLE)
 
 
 class AccessLog:
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         try:
-            yield
+            return await serve()
         finally:
             level = logging.WARNING if call.code in SERIOUS else logging.INFO
             log.log(

@@ -1,25 +1,22 @@
 """RED metrics of the call."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import grpc
 
 from services.runtime import metrics
 from services.runtime.call import Call
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.chain import Serve, T
 
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Metrics:
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         method = metrics.of_method(call.method)
         method.in_flight.inc()
         try:
-            yield
+            return await serve()
         finally:
             method.in_flight.dec()
             method.seconds.observe(time.monotonic() - call.started)

@@ -1,19 +1,22 @@
-"""One gRPC interceptor that puts the layers around each handler, for all four kinds of RPC alike.
+"""One gRPC interceptor that puts the chain around each handler, for all four kinds of RPC alike.
 
-A layer is an async context manager around the call. Responses are written with `context.write`, so that a caller who
+Responses are written with `context.write`, so that a caller who
 leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, NoReturn
 
 import grpc
 
-from services.runtime import call as calls
+from services.runtime import statuses
 from services.runtime.call import Call
+from services.runtime.errors import DomainError
+from services.runtime.interceptors.chain import Chain, Serve, T
 from services.runtime.interceptors.handlers import Handler as Handler
 from services.runtime.interceptors.handlers import Wrapping, behaviour, with_behaviour
 
@@ -43,29 +46,14 @@ def call_of(context: Context) -> Call:
     return call
 
 
-class Layer(Protocol):
-    """Something done around every call."""
-
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]: ...
-
-
-class Gate(Protocol):
-    """Something that sees a call's first request, within all layers, and raises where the call may not go on."""
-
-    def admit(self, call: Call, request: Any) -> None:
-        """`request` as the handler gets it: a message, or its bytes; None for a stream of none."""
-
-
 class Pipeline(Wrapping):
-    """Puts `layers`, outermost first, around every handler but those of health, reflection and xDS, and the gate, if
-    there is one, before each of these handlers."""
+    """Puts the chain around every handler but those of health, reflection and xDS."""
 
     exempt = EXEMPT
 
-    def __init__(self, layers: list[Layer], gate: Gate | None = None) -> None:
+    def __init__(self, chain: Chain) -> None:
         super().__init__()
-        self._layers = layers
-        self._gate = gate
+        self._chain = chain
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """See Wrapping."""
@@ -75,45 +63,46 @@ class Pipeline(Wrapping):
 
         async def wrapped(request: Any, context: Context) -> Any:
             metadata = {key: value for key, value in context.invocation_metadata() or () if type(value) is str}
-            call = Call(method, metadata, uploads=streams_in, received=0 if streams_in else 1)
+            call = Call(
+                method, metadata, uploads=streams_in, received=0 if streams_in else 1,
+                peer=context.peer(), timeout=context.time_remaining(),
+            )  # fmt: skip
             source = _counted(request, call) if streams_in else request
             return await serve(inner, call, source, context)
 
         return with_behaviour(handler, wrapped)
 
-    async def _within(self, call: Call, context: Context, serve: Callable[[], Awaitable[Any]], depth: int = 0) -> Any:
-        """What `serve` returns, within the layers from `depth` on."""
-        if depth == len(self._layers):
-            return await serve()
-        async with self._layers[depth].around(call, context):
-            return await self._within(call, context, serve, depth + 1)
+    async def _around(self, call: Call, context: Context, serve: Serve[T]) -> T:
+        """Serve the call within the chain; a failure of it is its status."""
+        try:
+            return await self._chain.around(call, partial(_noting_aborts, call, context, serve))
+        except DomainError as error:
+            await _abort(context, error)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
-        if self._gate is None:
+        if self._chain.gate is None:
             return request
         if not call.uploads:
-            self._gate.admit(call, request)
+            self._chain.admit(call, request)
             return request
         first = await anext(request, None)
-        self._gate.admit(call, first)
+        self._chain.admit(call, first)
         return _again(first, request)
 
     async def _serve_unary(self, inner: Any, call: Call, request: Any, context: Context) -> Any:
-        async def serve() -> Any:
+        async def answer() -> Any:
             response = await inner(await self._admit(call, request), CallContext(context, call))
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers.items()))
             call.sent = 1
             return response
 
-        calls.enter(call)
-        return await self._within(call, context, serve)
+        return await self._around(call, context, answer)
 
     async def _serve_stream(self, inner: Any, call: Call, request: Any, context: Context) -> None:
-        async def serve() -> None:
-            serving = inner(await self._admit(call, request), CallContext(context, call))
-            async with aclosing(serving) as responses:
+        async def answer() -> None:
+            async with aclosing(inner(await self._admit(call, request), CallContext(context, call))) as responses:
                 async for response in responses:
                     # Not before: a status without responses goes out with the headers, and decides on HTTP's.
                     if call.headers and not call.sent:
@@ -123,8 +112,24 @@ class Pipeline(Wrapping):
                     if call.first_sent is None:
                         call.first_sent = time.monotonic()
 
-        calls.enter(call)
-        await self._within(call, context, serve)
+        await self._around(call, context, answer)
+
+
+async def _noting_aborts(call: Call, context: Context, serve: Serve[T]) -> T:
+    """Note the call's code where its handler sets the status by hand."""
+    try:
+        return await serve()
+    except grpc.aio.AbortError:
+        call.code = statuses.number(context.code())
+        raise
+
+
+async def _abort(context: Context, error: DomainError) -> NoReturn:
+    """End the call with the error's status and its details."""
+    try:
+        await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), statuses.details(error))
+    except grpc.aio.AbortError as aborted:
+        raise aborted from error
 
 
 async def _again(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:

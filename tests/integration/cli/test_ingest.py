@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from services.retrieval.store.points import PointStore
 from services.runtime.call import Call
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
+from services.runtime.interceptors.chain import Serve, T
 from tests.fakes.retrieval import FakeEmbedder
 from tests.fakes.serving import serving, until
 
@@ -26,10 +27,9 @@ pytestmark = pytest.mark.integration
 class Acme:
     """Takes every caller for the tenant "acme", as the gateway's token would say."""
 
-    @asynccontextmanager
-    async def around(self, call: Call, context: object) -> AsyncIterator[None]:
+    async def around(self, call: Call, serve: Serve[T]) -> T:
         call.identity = Identity("acme", "key")
-        yield
+        return await serve()
 
 
 class Command:

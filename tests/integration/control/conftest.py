@@ -13,7 +13,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """With short time limits, so that a test of one does not take long."""
     folder = tmp_path_factory.mktemp("mesh")
     one = Mesh(
-        folder, {"REQUEST_TIMEOUT_SECONDS": "20", "CORS_ORIGINS": '["https://app.example"]', "MAX_HEADER_KB": "8"}
+        folder, {"REQUEST_TIMEOUT_SECONDS": "4", "CORS_ORIGINS": '["https://app.example"]', "MAX_HEADER_KB": "8"}
     )
     with one.control(), one.envoy():
         yield one

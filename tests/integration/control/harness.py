@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +17,18 @@ from typing import Any
 
 import grpc
 import httpx
-from google.api import httpbody_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # missing in its stubs
 from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc, topology_pb2
-from headworks.gateway.v1 import openai_service_pb2 as pb
-from headworks.gateway.v1 import openai_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from gateway.faces.http.app import HEALTH
+from gateway.faces.http.exchange import CONNECTION, Exchange
+from gateway.faces.http.server import HttpServer
+from gateway.faces.message import EVENTS, JSON, Body, as_json
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, grpc_bootstrap, write_json
+from services.runtime.tls import TlsFiles
 
 Context = grpc.aio.ServicerContext[Any, Any]
 LIMIT = 20.0
@@ -49,6 +53,21 @@ async def until_async(condition: Callable[[], bool], what: str, limit: float = L
     while not condition():
         assert time.monotonic() < end, f"not in {limit} s: {what}"
         await asyncio.sleep(0.02)
+
+
+class Ports(int):
+    """The gRPC port of a gateway, and its HTTP port."""
+
+    http: int
+
+    def __new__(cls, port: int, http: int) -> "Ports":
+        made = super().__new__(cls, port)
+        made.http = http
+        return made
+
+
+def http_port(port: int) -> int:
+    return port.http if isinstance(port, Ports) else 0
 
 
 @contextmanager
@@ -121,8 +140,8 @@ class Mesh:
             assert child.poll() is None, self.log.read_text()
             yield child
 
-    async def set_endpoints(self, service: str, ports: dict[str, int]) -> topology_pb2.Topology:
-        endpoints = [topology_pb2.Endpoint(replica=name, host="127.0.0.1", port=port) for name, port in ports.items()]
+    async def set_endpoints(self, service: str, ports: Mapping[str, int]) -> topology_pb2.Topology:
+        endpoints = endpoints_of(ports)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.control_port}") as channel:
             stub = control_service_pb2_grpc.ControlServiceStub(channel)
             request = control_service_pb2.SetEndpointsRequest(service=service, endpoints=endpoints)
@@ -132,9 +151,10 @@ class Mesh:
     async def healthy(self, *ports: int) -> None:
         """Wait until Envoy has exactly these gateway replicas and finds them well."""
         end, found = time.monotonic() + LIMIT, None
+        wanted = {*ports, *filter(None, map(http_port, ports))}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}") as admin:
-            while found != set(ports):
-                assert time.monotonic() < end, f"Envoy finds {found} well rather than {ports}"
+            while found != wanted:
+                assert time.monotonic() < end, f"Envoy finds {found} well rather than {wanted}"
                 found = _well((await admin.get("/clusters?format=json")).json())
                 await asyncio.sleep(0.02)
 
@@ -158,7 +178,7 @@ class Mesh:
 
 
 def _well(clusters: Any) -> set[int]:
-    gateway = [one for one in clusters["cluster_statuses"] if one["name"] == "gateway"]
+    gateway = [one for one in clusters["cluster_statuses"] if one["name"] in ("gateway", "gateway-http")]
     hosts = [host for one in gateway for host in one.get("host_statuses", [])]
     well = [host for host in hosts if host["health_status"] == {"eds_health_status": "HEALTHY"}]
     return {host["address"]["socket_address"]["port_value"] for host in well}
@@ -174,130 +194,126 @@ def kill9(child: subprocess.Popen[bytes]) -> None:
     child.wait(10)
 
 
-class Gateway(pb_grpc.OpenAIServiceServicer):
-    """Does what the body's "do" says, and remembers what it was called with."""
+def endpoints_of(ports: Mapping[str, int]) -> list[topology_pb2.Endpoint]:
+    return [
+        topology_pb2.Endpoint(replica=name, host="127.0.0.1", port=port, http_port=http_port(port))
+        for name, port in ports.items()
+    ]
+
+
+Servicer: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody calls
+
+
+class Gateway(Servicer):  # type: ignore[misc]
+    """Does what the body's "do" says, and remembers what it was called with. Over gRPC it serves some methods of the
+    orchestrator's."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.seen: list[dict[str, str]] = []
-        self.limits: list[float | None] = []
         self.released = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.served = 0
+        self.ready: Callable[[], bool] = lambda: True
+        self.leaving = self.left = False
 
-    def _note(self, context: Context) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        exchange = Exchange(scope, receive, send)
+        if exchange.path == HEALTH:
+            await exchange.whole(200, Body("text/plain", b"ok"), {})
+            return
         self.served += 1
-        self.seen.append({str(key): str(value) for key, value in context.invocation_metadata() or ()})
-        self.limits.append(context.time_remaining())
+        self.seen.append(exchange.headers)
+        scope["state"][CONNECTION].task = asyncio.current_task()
+        body = await exchange.body(1 << 30) if exchange.verb == "POST" else b""
+        await self.answer(exchange, body)
 
-    async def CreateChatCompletion(
-        self, request: httpbody_pb2.HttpBody, context: Context
-    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
-        self._note(context)
-        asked = json.loads(request.data)
+    async def answer(self, exchange: Exchange, body: bytes) -> None:
+        asked = json.loads(body) if body else {}
         match asked.get("do"):
             case "fail":
-                await fail(context, asked["status"])
-            case "crash":
-                await context.abort(grpc.StatusCode.UNKNOWN, "a traceback")
+                await fail(exchange, asked["status"])
             case "hang":
                 try:
                     await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     self.cancelled.set()
-                    raise
             case "stream":
-                yield event(b"data: first\n\n")
+                await exchange.write(Body(EVENTS, b"data: first\n\n"), {})
                 await self.released.wait()
-                yield event(b"data: second\n\n")
-                yield event(b"data: [DONE]\n\n")
+                await exchange.write(Body(EVENTS, b"data: second\n\n"), {})
+                await exchange.write(Body(EVENTS, b"data: [DONE]\n\n"), {})
+                await exchange.end()
             case _:
-                yield json_body({"replica": self.name, "length": len(request.data)})
+                await exchange.whole(200, as_json({"replica": self.name, "length": len(body)}), {})
 
-    async def CreateEmbedding(self, request: httpbody_pb2.HttpBody, context: Context) -> httpbody_pb2.HttpBody:
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         self._note(context)
-        asked = json.loads(request.data)
-        if asked.get("do") == "fail":
-            await fail(context, asked["status"])
-        return json_body({"replica": self.name})
+        return pb.ListModelsResponse(models=[pb.Model(id=self.name)])
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> httpbody_pb2.HttpBody:
+    async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         self._note(context)
-        return json_body({"replica": self.name})
-
-    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> httpbody_pb2.HttpBody:
-        self._note(context)
-        if request.model == "none":
-            await fail(context, "NOT_FOUND")
-        if request.model == "hang":
+        if request.run_id == "none":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "in words for gRPC", (("x-more", "a"),))
+        if request.run_id == "hang":
             await asyncio.sleep(60)
-        return json_body({"model": request.model})
+        return pb.GetRunResponse()
+
+    async def Run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
+        self._note(context)
+        for _ in range(3):
+            yield pb.RunResponse()
+
+    def _note(self, context: Context) -> None:
+        self.served += 1
+        self.seen.append({str(key): str(value) for key, value in context.invocation_metadata() or ()})
 
 
 class Broken(Gateway):
     """Is well, by its health, and unavailable, by its answers."""
 
-    async def CreateChatCompletion(
-        self, request: httpbody_pb2.HttpBody, context: Context
-    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
-        self._note(context)
-        await fail(context, "UNAVAILABLE")
-        yield json_body({})
+    async def answer(self, exchange: Exchange, body: bytes) -> None:
+        await fail(exchange, 503)
 
 
 class Flaky(Gateway):
-    """Answers UNAVAILABLE, before any message, as often as it is told."""
+    """Is unavailable as often as it is told."""
 
     def __init__(self, name: str, failures: int) -> None:
         super().__init__(name)
         self.failures = failures
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> httpbody_pb2.HttpBody:
-        self._note(context)
+    async def answer(self, exchange: Exchange, body: bytes) -> None:
         if self.served <= self.failures:
-            await fail(context, "UNAVAILABLE")
-        return json_body({"replica": self.name})
+            await fail(exchange, 503)
+        else:
+            await super().answer(exchange, body)
 
 
-async def fail(context: Context, status: str) -> None:
-    """End the call as the gateway does: a status, and OpenAI's JSON in the trailing metadata."""
-    trailing = (("x-headworks-error", openai_error(status)), ("retry-after", "7"))
-    await context.abort(grpc.StatusCode[status], "in words for gRPC", trailing)
+async def fail(exchange: Exchange, status: int) -> None:
+    """Answer as the gateway does: OpenAI's JSON, and when to try again."""
+    await exchange.whole(status, Body(JSON, openai_error(status).encode()), {"retry-after": "7"})
 
 
-def openai_error(status: str) -> str:
-    return json.dumps(
-        {"error": {"message": f"caf\u00e9: {status}", "type": "t", "param": None, "code": status.lower()}}
-    )
-
-
-def event(data: bytes) -> httpbody_pb2.HttpBody:
-    return httpbody_pb2.HttpBody(content_type="text/event-stream", data=data)
-
-
-def json_body(value: object) -> httpbody_pb2.HttpBody:
-    return httpbody_pb2.HttpBody(content_type="application/json", data=json.dumps(value).encode())
+def openai_error(status: int) -> str:
+    return json.dumps({"error": {"message": f"caf\u00e9: {status}", "type": "t", "param": None, "code": str(status)}})
 
 
 @asynccontextmanager
-async def serving(
-    gateway: Gateway,
-    port: int = 0,
-    credentials: grpc.ServerCredentials | None = None,
-    admin: Callable[[grpc.aio.Server], None] | None = None,
-) -> AsyncIterator[int]:
-    """The gateway behind a real server with health; yields its port."""
+async def serving(gateway: Gateway, ports: Ports | None = None, tls: TlsFiles | None = None) -> AsyncIterator[Ports]:
+    """The gateway behind real servers with health; yields their ports."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    pb_grpc.add_OpenAIServiceServicer_to_server(gateway, server)
-    if admin is not None:
-        admin(server)
+    pb_grpc.add_OrchestratorServiceServicer_to_server(gateway, server)
     healthy = health.HealthServicer()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    address = f"127.0.0.1:{port}"
-    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    address = f"127.0.0.1:{ports or 0}"
+    bound = server.add_secure_port(address, tls.server()) if tls else server.add_insecure_port(address)
+    face: Any = gateway
+    http = HttpServer(face, port=ports.http if ports else 0, tls=tls)
     await server.start()
+    listening = await http.start(lambda: True)
     try:
-        yield bound
+        yield Ports(bound, int(listening.rpartition(":")[2]))
     finally:
-        await server.stop(None)
+        await asyncio.gather(server.stop(None), http.stop(0))

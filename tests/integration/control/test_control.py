@@ -144,7 +144,7 @@ async def test_traffic_goes_on_without_control_and_through_its_return(tmp_path: 
                     assert {name: after[name] for name in MOVED} == {name: before[name] for name in MOVED}
                     await mesh.set_endpoints("gateway", {"gateway-1": second})
                     await mesh.healthy(second)
-                    assert (await http.get("/v1/models")).json() == {"replica": "gateway-1"}
+                    assert (await http.get("/v1/models")).json()["replica"] == "gateway-1"
                 one.released.set()
                 assert b"[DONE]" in b"".join([chunk async for chunk in chunks])
 
@@ -226,7 +226,9 @@ async def test_what_envoy_refuses_is_counted_and_logged_and_envoy_goes_on(
         ):
             stub = pb_grpc.ControlServiceStub(channel)
             with process(argv, tmp_path / "envoy.log"):
-                endpoint = topology_pb2.Endpoint(replica="gateway-0", host="127.0.0.1", port=replica)
+                endpoint = topology_pb2.Endpoint(
+                    replica="gateway-0", host="127.0.0.1", port=replica, http_port=replica.http
+                )
                 await stub.SetEndpoints(pb.SetEndpointsRequest(service="gateway", endpoints=[endpoint]))
                 await until_async(lambda: listens(settings.edge_port), "Envoy listens")
                 await until_ok(http)
@@ -235,7 +237,7 @@ async def test_what_envoy_refuses_is_counted_and_logged_and_envoy_goes_on(
                 await until_async(lambda: nacks() == before + 1, "the NACK is counted")
                 [said] = [record for record in caplog.records if "refused" in record.message]
                 assert "connect" in said.__dict__["reason"].lower()
-                assert (await http.get("/v1/models")).json() == {"replica": "gateway-0"}
+                assert (await http.get("/v1/models")).json()["replica"] == "gateway-0"
 
 
 async def until_ok(http: httpx.AsyncClient) -> None:

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from tests.integration.control.harness import Broken, Flaky, Gateway, Mesh, free_port, serving, until_async
+from tests.integration.control.harness import Broken, Flaky, Gateway, Mesh, Ports, free_port, serving, until_async
 
 pytestmark = pytest.mark.integration
 
 
 @asynccontextmanager
-async def replicas(mesh: Mesh, *gateways: Gateway) -> AsyncIterator[dict[str, int]]:
+async def replicas(mesh: Mesh, *gateways: Gateway) -> AsyncIterator[dict[str, Ports]]:
     """The gateways, served, told to control, found well by Envoy."""
     async with AsyncExitStack() as stack:
         ports = {one.name: await stack.enter_async_context(serving(one)) for one in gateways}
@@ -106,7 +106,7 @@ async def test_a_replica_nobody_listens_on_is_passed_over(mesh: Mesh, http: http
 
 
 async def test_a_replica_that_comes_back_is_used_soon(mesh: Mesh, http: httpx.AsyncClient) -> None:
-    port = free_port()
+    port = Ports(free_port(), free_port())
     async with serving(Gateway("gateway-0"), port):
         await mesh.set_endpoints("gateway", {"gateway-0": port})
         await mesh.healthy(port)
@@ -130,7 +130,7 @@ async def test_unavailable_is_tried_again_where_the_method_allows(
 async def test_unavailable_is_not_tried_again_where_it_does_not(mesh: Mesh, http: httpx.AsyncClient) -> None:
     one = Gateway("gateway-0")
     async with replicas(mesh, one):
-        response = await http.post("/v1/chat/completions", json={"do": "fail", "status": "UNAVAILABLE"})
+        response = await http.post("/v1/chat/completions", json={"do": "fail", "status": 503})
     assert (response.status_code, one.served) == (503, 1)
 
 
@@ -139,7 +139,7 @@ async def test_a_replica_that_only_fails_is_left_out(mesh: Mesh, http: httpx.Asy
     async with replicas(mesh, good, broken), asyncio.timeout(20):
         while broken.served < 10:
             await http.post("/v1/chat/completions", json={})
-        await mesh.until_more("cluster.gateway.health_check.success", await mesh.stats(), 4)
+        await mesh.until_more("cluster.gateway-http.health_check.success", await mesh.stats(), 4)
         answers = [await http.post("/v1/chat/completions", json={}) for _ in range(40)]
     assert {one.status_code for one in answers} == {200}
     assert broken.served == 10

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from infra.envoy import EnvoyBootstrap, envoy_bootstrap, grpc_bootstrap, write_j
 from services.control.resources.wire import CDS
 from services.runtime.tls import TlsFiles
 from tests.fakes.certificates import certificates, shown_at
-from tests.integration.control.harness import Context, Gateway, Mesh, serving, until_async
+from tests.integration.control.harness import Context, Gateway, Mesh, endpoints_of, serving, until_async
 
 pytestmark = pytest.mark.integration
 
@@ -77,8 +77,8 @@ class SecuredMesh(Mesh):
     def trusting(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.tls.ca)
 
-    async def set_endpoints(self, service: str, ports: dict[str, int]) -> topology_pb2.Topology:
-        endpoints = [topology_pb2.Endpoint(replica=name, host="127.0.0.1", port=port) for name, port in ports.items()]
+    async def set_endpoints(self, service: str, ports: Mapping[str, int]) -> topology_pb2.Topology:
+        endpoints = endpoints_of(ports)
         credentials = self.tls.files(OPERATOR).client()
         async with grpc.aio.secure_channel(f"127.0.0.1:{self.control_port}", credentials) as channel:
             stub = control_service_pb2_grpc.ControlServiceStub(channel)
@@ -178,12 +178,12 @@ async def test_grpc_clients_call_by_mutual_tls_and_take_up_new_files(secured: Se
 
 async def test_the_edge_speaks_tls_both_ways(secured: SecuredMesh) -> None:
     async with (
-        serving(Gateway("gateway-0"), credentials=secured.tls.files("gateway").server()) as port,
+        serving(Gateway("gateway-0"), tls=secured.tls.files("gateway")) as port,
         httpx.AsyncClient(base_url=secured.url, verify=secured.trusting(), http2=False) as http,
     ):
         await secured.set_endpoints("gateway", {"gateway-0": port})
         await secured.healthy(port)
-        assert (await http.get("/v1/models")).json() == {"replica": "gateway-0"}
+        assert (await http.get("/v1/models")).json() == {"replica": "gateway-0", "length": 0}
         credentials = grpc.ssl_channel_credentials(secured.tls.ca.read_bytes())
         async with grpc.aio.secure_channel(f"localhost:{secured.edge_port}", credentials) as channel:
             await asyncio.wait_for(channel.channel_ready(), 10)
@@ -191,8 +191,8 @@ async def test_the_edge_speaks_tls_both_ways(secured: SecuredMesh) -> None:
 
 async def test_a_gateway_that_is_somebody_else_is_not_well(secured: SecuredMesh) -> None:
     async with (
-        serving(Gateway("gateway-1"), credentials=secured.tls.files("retrieval").server()) as port,
-        serving(Gateway("gateway-0"), credentials=secured.tls.files("gateway").server()) as good,
+        serving(Gateway("gateway-1"), tls=secured.tls.files("retrieval")) as port,
+        serving(Gateway("gateway-0"), tls=secured.tls.files("gateway")) as good,
     ):
         before = (await secured.stats())["cluster.gateway.ssl.fail_verify_san"]
         await secured.set_endpoints("gateway", {"gateway-1": port, "gateway-0": good})

@@ -4,18 +4,18 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
-from google.api.httpbody_pb2 import HttpBody
-from headworks.gateway.v1 import openai_service_pb2_grpc
 
 from gateway.app import wire
 from gateway.settings import GatewaySettings
 from services.runtime.server import App
+from tests.fakes.http_calls import HttpCall, http_of
 from tests.fakes.identity import Keys
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fakes.search import FakeRetrieval
@@ -24,6 +24,7 @@ from tests.fakes.triton import FakeTriton
 
 KEY = "hw_" + "a" * 40
 BEARER = (("authorization", f"Bearer {KEY}"),)
+HEADERS = dict(BEARER)
 
 
 @dataclass
@@ -34,19 +35,24 @@ class Gateway:
     orchestrator: FakeOrchestrator
     retrieval: FakeRetrieval
     triton: FakeTriton
-    openai: Any = field(init=False)
+    http: httpx.AsyncClient
 
-    def __post_init__(self) -> None:
-        self.openai = openai_service_pb2_grpc.OpenAIServiceStub(self.channel)
+    def ask(self, verb: str, path: str, body: bytes | None = None, **headers: str) -> HttpCall:
+        """A call of a path; its headers replace those of every call."""
+        kind = {} if body is None else {"content-type": "application/json"}
+        return HttpCall(self.http, verb, path, body, HEADERS | kind | headers)
 
-    def chat(self, body: bytes | None = None, *, timeout: float | None = 20, **fields: Any) -> Any:
+    def chat(self, body: bytes | None = None, *, timeout: float | None = 20, **fields: Any) -> HttpCall:
         ask = {"model": "rag", "messages": [{"role": "user", "content": "why?"}]} | fields
-        request = HttpBody(content_type="application/json", data=json.dumps(ask).encode() if body is None else body)
-        return self.openai.CreateChatCompletion(request, metadata=BEARER, timeout=timeout)
+        limit = {} if timeout is None else {"x-headworks-timeout": str(timeout)}
+        sent = json.dumps(ask).encode() if body is None else body
+        return self.ask("POST", "/v1/chat/completions", sent, **limit)
+
+    def embed_raw(self, body: bytes) -> HttpCall:
+        return self.ask("POST", "/v1/embeddings", body)
 
     async def embed(self, **fields: Any) -> dict[str, Any]:
-        request = HttpBody(content_type="application/json", data=json.dumps(fields).encode())
-        answer = await self.openai.CreateEmbedding(request, metadata=BEARER)
+        answer = await self.embed_raw(json.dumps(fields).encode()).whole()
         assert answer.content_type == "application/json"
         found: dict[str, Any] = json.loads(answer.data)
         return found
@@ -90,6 +96,6 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
             )
             app = await wire(configured)
             channel = await stack.enter_async_context(channel_for(app, settings=configured))
-            return Gateway(channel, *fakes)
+            return Gateway(channel, *fakes, await stack.enter_async_context(http_of(app)))
 
         yield make

@@ -8,10 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 from headworks.gateway.v1 import api_key_pb2, principal_pb2
-from headworks.gateway.v1 import openai_service_pb2 as openai
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 QUESTION = "When does the sluice open?"
 RUN = "orchestrator.v1.OrchestratorService/Run"
-CHAT = "gateway.v1.OpenAIService/CreateChatCompletion"
+CHAT = "POST /v1/chat/completions"
 DENIED = "PERMISSION_DENIED"
 
 
@@ -51,7 +51,7 @@ async def key_for(mesh: World, name: str, *scopes: str, role: str = "admin") -> 
 
 
 async def ask(mesh: World, who: str, method: str, *requests: Message) -> Answer:
-    return await mesh.ask(who, f"/headworks.{method}", *requests)
+    return await mesh.ask(who, method if " " in method else f"/headworks.{method}", *requests)
 
 
 def run(**fields: Any) -> Message:
@@ -73,12 +73,12 @@ CASES: list[tuple[str, Message, list[str]]] = [
     (CHAT, chat(model="rag", metadata={"collection": "docs"}), ["models.call:rag", "collections.read:docs"]),
     (CHAT, chat(model="keeper", stream=True), ["models.call:keeper"]),
     (
-        "gateway.v1.OpenAIService/CreateEmbedding",
+        "POST /v1/embeddings",
         body(model="all-minilm-l6-v2", input="x"),
         ["embeddings.call:all-minilm-l6-v2"],
     ),
-    ("gateway.v1.OpenAIService/ListModels", openai.ListModelsRequest(), ["models.read:*"]),
-    ("gateway.v1.OpenAIService/GetModel", openai.GetModelRequest(model="keeper"), ["models.read:keeper"]),
+    ("GET /v1/models", HttpBody(), ["models.read:*"]),
+    ("GET /v1/models/keeper", HttpBody(), ["models.read:keeper"]),
     (
         "retrieval.v1.RetrievalService/Search",
         retrieval.SearchRequest(collection="docs", query="x"),
@@ -117,11 +117,10 @@ async def test_an_upload_is_refused_at_its_first_message(mesh: World) -> None:
 async def test_the_error_names_the_permission_in_either_form(mesh: World) -> None:
     await key_for(mesh, "nobody", "models.read:none")
     given = (("authorization", f"Bearer {mesh.secrets['nobody']}"),)
-    call = mesh.channel.unary_stream(f"/headworks.{CHAT}", lambda message: message.SerializeToString())
-    failed = call(chat(model="keeper"), metadata=given)
+    call = mesh.channel.unary_stream(f"/headworks.{RUN}", lambda message: message.SerializeToString())
+    failed = call(run(model="keeper"), metadata=given)
     assert "models.call:keeper" in await failed.details()
-    trailing = dict(await failed.trailing_metadata())
-    error = json.loads(trailing["x-headworks-error"])["error"]
+    error = json.loads((await ask(mesh, "nobody", CHAT, chat(model="keeper"))).messages[0].data)["error"]
     assert (error["type"], error["code"]) == ("permission_error", "permission_denied")
     assert "models.call:keeper" in error["message"]
 
@@ -166,13 +165,11 @@ async def test_nobody_gives_away_more_than_they_have(mesh: World) -> None:
 
 async def test_a_flood_of_bad_keys_is_stopped_and_says_for_how_long(mesh: World) -> None:
     mesh.secrets["bad"] = "hw_" + "z" * 40
-    method, request = "gateway.v1.OpenAIService/ListModels", openai.ListModelsRequest()
+    method, request = "GET /v1/models", HttpBody()
     codes = [(await ask(mesh, "bad", method, request)).code for _ in range(150)]
     assert codes[0] is grpc.StatusCode.UNAUTHENTICATED
     assert codes[-1] is grpc.StatusCode.RESOURCE_EXHAUSTED
-    given = (("authorization", "Bearer hw_bad"),)
-    failed = mesh.channel.unary_unary(f"/headworks.{method}")(b"", metadata=given)
-    trailing = dict(await failed.trailing_metadata())
-    assert int(trailing["retry-after"]) >= 1
-    assert json.loads(trailing["x-headworks-error"])["error"]["code"] == "too_many_attempts"
+    failed = await mesh.http.get("/v1/models", headers={"authorization": "Bearer hw_bad"})
+    assert int(failed.headers["retry-after"]) >= 1
+    assert failed.json()["error"]["code"] == "too_many_attempts"
     assert (await ask(mesh, "acme", method, request)).code is grpc.StatusCode.OK

@@ -1,4 +1,4 @@
-"""The OpenAI face over a channel."""
+"""The OpenAI face over HTTP."""
 
 import json
 from typing import Any
@@ -6,31 +6,28 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.api.httpbody_pb2 import HttpBody
-from headworks.gateway.v1 import openai_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from openai.types import CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from services.runtime import statuses
 from services.runtime.errors import CollectionNotFound, DomainError, InvalidArgument, ModelNotFound, Unavailable
+from tests.fakes.http_calls import HttpCall, Part, Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events, tool_call
 from tests.fakes.serving import until
 from tests.fakes.triton import FakeTriton, vector_of
-from tests.integration.gateway.conftest import BEARER, MakeGateway
+from tests.integration.gateway.conftest import MakeGateway
 
 pytestmark = pytest.mark.integration
 
 TEXTS = ("Cats sleep.", "猫は寝る。")
-ERROR_KEY = "x-headworks-error"
 EMBED = {"model": "all-minilm-l6-v2"}
 
 
-async def read(call: Any) -> list[HttpBody]:
+async def read(call: HttpCall) -> list[Part]:
     return [message async for message in call]
 
 
-def data_of(messages: list[HttpBody]) -> list[str]:
+def data_of(messages: list[Part]) -> list[str]:
     """The data of server-sent events, their framing checked."""
     assert {message.content_type for message in messages} == {"text/event-stream"}
     stream = b"".join(message.data for message in messages).decode()
@@ -43,18 +40,12 @@ def data_of(messages: list[HttpBody]) -> list[str]:
     return found
 
 
-async def failure(call: Any) -> tuple[grpc.StatusCode, str, dict[str, Any]]:
-    """The status of a call that fails, the reason in its ErrorInfo, and OpenAI's form of it."""
-    try:
-        if hasattr(call, "__aiter__"):
-            await read(call)
-        else:
-            await call
-    except grpc.aio.AioRpcError as error:
-        info = statuses.error_info(error)
-        trailing: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
-        return error.code(), info.reason if info else "", json.loads(trailing[ERROR_KEY])["error"]
-    raise AssertionError("the call succeeded")
+async def failure(call: HttpCall) -> tuple[int, dict[str, Any]]:
+    """The status of a call that fails, and OpenAI's form of why."""
+    with pytest.raises(Refused) as caught:
+        await read(call)
+    assert caught.value.headers["content-type"] == "application/json"
+    return caught.value.status, caught.value.error
 
 
 async def test_a_completion(make_gateway: MakeGateway) -> None:
@@ -107,20 +98,20 @@ async def test_a_caller_who_leaves_ends_the_run(make_gateway: MakeGateway, strea
 @pytest.mark.parametrize(
     ("error", "code", "reason", "kind", "word"),
     [
-        (CollectionNotFound("cats"), "NOT_FOUND", "COLLECTION_NOT_FOUND", "invalid_request_error", None),
-        (ModelNotFound("gpt-4"), "NOT_FOUND", "MODEL_NOT_FOUND", "invalid_request_error", None),
-        (ModelNotFound("模" * 100_000), "NOT_FOUND", "MODEL_NOT_FOUND", "invalid_request_error", None),
-        (InvalidArgument("x", field="f"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "invalid_request_error", "f"),
-        (Unavailable("gone"), "UNAVAILABLE", "UNAVAILABLE", "server_error", None),
+        (CollectionNotFound("cats"), 404, "COLLECTION_NOT_FOUND", "invalid_request_error", None),
+        (ModelNotFound("gpt-4"), 404, "MODEL_NOT_FOUND", "invalid_request_error", None),
+        (ModelNotFound("模" * 100_000), 404, "MODEL_NOT_FOUND", "invalid_request_error", None),
+        (InvalidArgument("x", field="f"), 400, "INVALID_ARGUMENT", "invalid_request_error", "f"),
+        (Unavailable("gone"), 503, "UNAVAILABLE", "server_error", None),
     ],
     ids=lambda value: str(value)[:30],
 )  # fmt: skip
 async def test_an_error_before_the_first_text_is_the_status(
-    make_gateway: MakeGateway, stream: bool, error: DomainError, code: str, reason: str, kind: str, word: str | None
+    make_gateway: MakeGateway, stream: bool, error: DomainError, code: int, reason: str, kind: str, word: str | None
 ) -> None:
     gateway = await make_gateway(FakeOrchestrator(events()[:1], error=error))
-    status, why, told = await failure(gateway.chat(stream=stream))
-    assert (status.name, why) == (code, reason)
+    status, told = await failure(gateway.chat(stream=stream))
+    assert status == code
     assert (told["code"], told["type"], told["param"]) == (reason.lower(), kind, word)
     assert told["message"]
 
@@ -134,12 +125,12 @@ async def test_an_error_after_the_first_text_is_an_event_of_its_own(make_gateway
         "message": "gone", "type": "server_error", "param": None, "code": "unavailable",
     }  # fmt: skip
     assert done == "[DONE]"
-    assert await call.code() is grpc.StatusCode.OK
+    assert (await call.response()).status_code == 200
 
 
 async def test_an_error_after_the_first_text_of_a_whole_answer_is_the_status(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(FakeOrchestrator(events(*TEXTS)[:2], error=Unavailable("gone")))
-    assert (await failure(gateway.chat()))[0] is grpc.StatusCode.UNAVAILABLE
+    assert (await failure(gateway.chat()))[0] == 503
 
 
 @pytest.mark.parametrize(
@@ -149,15 +140,15 @@ async def test_an_error_after_the_first_text_of_a_whole_answer_is_the_status(mak
 )
 async def test_a_malformed_body(make_gateway: MakeGateway, body: bytes) -> None:
     gateway = await make_gateway()
-    status, _, told = await failure(gateway.chat(body))
-    assert (status, told["type"]) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid_request_error")
+    status, told = await failure(gateway.chat(body))
+    assert (status, told["type"]) == (400, "invalid_request_error")
     assert gateway.orchestrator.runs == []
 
 
 async def test_a_deadline_reaches_the_run(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), hold=0), max_deadline_seconds=0.3)
-    status, _, told = await failure(gateway.chat(timeout=None))
-    assert (status, told["type"]) == (grpc.StatusCode.DEADLINE_EXCEEDED, "timeout_error")
+    status, told = await failure(gateway.chat(timeout=None))
+    assert (status, told["type"]) == (504, "timeout_error")
     await until(gateway.orchestrator.left.is_set)
 
 
@@ -187,8 +178,8 @@ async def test_a_stream_that_waits_for_approval_is_kept_open(make_gateway: MakeG
 async def test_an_approval_that_does_not_come_in_time(make_gateway: MakeGateway, timeout: float | None) -> None:
     fake = FakeOrchestrator([*events()[:1], approval("apr_1")], hold=2)
     gateway = await make_gateway(fake, max_deadline_seconds=0.6)
-    status, reason, told = await failure(gateway.chat(timeout=timeout))
-    assert (status, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "APPROVAL_PENDING")
+    status, told = await failure(gateway.chat(timeout=timeout))
+    assert status == 504
     assert (told["code"], told["type"]) == ("approval_pending", "timeout_error")
     assert (told["run_id"], told["approval_id"]) == (RUN_ID, "apr_1")
     assert "apr_1" in told["message"]
@@ -228,7 +219,7 @@ async def test_calls_of_the_caller_s_tools(make_gateway: MakeGateway) -> None:
 
 async def test_the_models(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
-    answer = json.loads((await gateway.openai.ListModels(pb.ListModelsRequest(), metadata=BEARER)).data)
+    answer = json.loads((await gateway.ask("GET", "/v1/models").whole()).data)
     assert answer["object"] == "list"
     ids = [Model.model_validate(one, strict=True).id for one in answer["data"]]
     assert ids == ["rag", "bare", "all-minilm-l6-v2"]
@@ -243,15 +234,15 @@ async def test_the_models(make_gateway: MakeGateway) -> None:
         "prices": {"input": 0.5, "output": 1.5},
     }  # fmt: skip
     assert embedder["kind"] == "embedder"
-    one = await gateway.openai.GetModel(pb.GetModelRequest(model="rag"), metadata=BEARER)
+    one = await gateway.ask("GET", "/v1/models/rag").whole()
     assert Model.model_validate_json(one.data).id == "rag"
 
 
-@pytest.mark.parametrize("name", ["", "gpt-4", "語", "x" * 100_000])
+@pytest.mark.parametrize("name", ["gpt-4", "語", "x" * 50_000])
 async def test_an_unknown_model(make_gateway: MakeGateway, name: str) -> None:
     gateway = await make_gateway()
-    status, reason, told = await failure(gateway.openai.GetModel(pb.GetModelRequest(model=name), metadata=BEARER))
-    assert (status, reason, told["code"]) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", "model_not_found")
+    status, told = await failure(gateway.ask("GET", f"/v1/models/{name}"))
+    assert (status, told["code"]) == (404, "model_not_found")
 
 
 async def test_embeddings(make_gateway: MakeGateway) -> None:
@@ -274,14 +265,12 @@ async def test_the_most_embeddings(make_gateway: MakeGateway, encoding: str) -> 
 
 async def test_embeddings_of_an_unknown_model(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
-    request = HttpBody(data=b'{"model": "other", "input": "x"}')
-    status, reason, _ = await failure(gateway.openai.CreateEmbedding(request, metadata=BEARER))
-    assert (status, reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+    status, told = await failure(gateway.embed_raw(b'{"model": "other", "input": "x"}'))
+    assert (status, told["code"]) == (404, "model_not_found")
 
 
 async def test_embeddings_without_triton(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(triton=FakeTriton(code=grpc.StatusCode.UNAVAILABLE))
-    request = HttpBody(data=json.dumps(EMBED | {"input": "x"}).encode())
-    status, _, told = await failure(gateway.openai.CreateEmbedding(request, metadata=BEARER))
-    assert (status, told["type"]) == (grpc.StatusCode.UNAVAILABLE, "server_error")
+    status, told = await failure(gateway.embed_raw(json.dumps(EMBED | {"input": "x"}).encode()))
+    assert (status, told["type"]) == (503, "server_error")
     assert "said by Triton" not in told["message"]

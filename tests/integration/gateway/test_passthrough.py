@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 import yaml
-from headworks.gateway.v1 import openai_service_pb2 as pb
 
 from tests.fakes import openai_upstream as fake
+from tests.fakes.http_calls import Refused
 from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
-from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
+from tests.integration.gateway.conftest import Gateway, MakeGateway
 
 pytestmark = pytest.mark.integration
 
@@ -76,12 +75,11 @@ async def test_a_stream_is_booked_before_its_end(start: Start, tmp_path: Path) -
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_upstreams_error_is_in_openais_form(start: Start, stream: bool, tmp_path: Path) -> None:
     gateway, _ = await start(fake.fails(429, retry_after="7"))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        [message async for message in gateway.chat(model="small", stream=stream)]
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    trailing: dict[str, Any] = dict(caught.value.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
-    assert trailing["retry-after"] == "7"
-    assert json.loads(trailing["x-headworks-error"])["error"]["code"] == "upstream_busy"
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", stream=stream).whole()
+    assert caught.value.status == 429
+    assert caught.value.headers["retry-after"] == "7"
+    assert caught.value.error["code"] == "upstream_busy"
     assert booked(tmp_path) == []
 
 
@@ -95,7 +93,7 @@ async def test_an_error_in_mid_stream_is_an_event(start: Start) -> None:
 
 async def test_its_models_are_listed(start: Start) -> None:
     gateway, _ = await start(fake.hangs_up)
-    answer = await gateway.openai.ListModels(pb.ListModelsRequest(), metadata=BEARER)
+    answer = await gateway.ask("GET", "/v1/models").whole()
     [small] = [model for model in json.loads(answer.data)["data"] if model["id"] == "small"]
     assert small["headworks"]["prices"] == {"input": 1.0, "output": 2.0}
 
@@ -103,9 +101,9 @@ async def test_its_models_are_listed(start: Start) -> None:
 @pytest.mark.parametrize("fields", [{"n": 2}, {"messages": []}, {"stream": "yes"}])
 async def test_a_bad_body_is_refused_before_anything(start: Start, fields: dict[str, Any]) -> None:
     gateway, upstream = await start(fake.hangs_up)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        [message async for message in gateway.chat(model="small", **fields)]
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", **fields).whole()
+    assert caught.value.status == 400
     assert upstream.exchanges == []
 
 

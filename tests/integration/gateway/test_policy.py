@@ -19,6 +19,7 @@ from gateway.schema.schema import SCHEMA
 from services.runtime.call import READS_KEY, UNSCREENED
 from services.runtime.records.database import Database
 from services.runtime.server import App
+from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
 
@@ -76,13 +77,6 @@ def rows(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def trailer(error: grpc.aio.AioRpcError, name: str) -> bytes:
-    """A trailing metadatum, as bytes."""
-    trailers: Any = error.trailing_metadata() or ()
-    value = dict(trailers)[name]
-    return value.encode() if isinstance(value, str) else value
-
-
 async def eventually(tmp_path: Path, query: str, count: int) -> list[tuple[Any, ...]]:
     async with asyncio.timeout(60):
         while len(found := rows(tmp_path, query)) < count:
@@ -136,9 +130,9 @@ async def test_blocked_text_is_never_told(make_gateway: MakeGateway, guards: Pat
 
 async def test_a_blocked_completion_ends_typed(make_gateway: MakeGateway, guards: Path) -> None:
     gateway = await make_gateway(FakeOrchestrator(said("This is ", "forbidden.")), guards_file=guards)
-    chunks = [part.data async for part in gateway.chat(stream=True)]
+    chunks = (await gateway.chat(stream=True).whole()).data.split(b"\n\n")
     assert b"forb" not in b"".join(chunks)
-    assert b'"finish_reason":"content_filter"' in chunks[-1]
+    assert b'"finish_reason":"content_filter"' in chunks[-3]
     whole = [json.loads(part.data) async for part in gateway.chat()]
     assert whole[0]["choices"][0]["finish_reason"] == "content_filter"
     assert whole[0]["headworks"]["verdicts"][0]["grader"] == "guard:terms"
@@ -147,10 +141,10 @@ async def test_a_blocked_completion_ends_typed(make_gateway: MakeGateway, guards
 async def test_an_attack_is_not_let_in(make_gateway: MakeGateway, guards: Path, tmp_path: Path) -> None:
     orchestrator = FakeOrchestrator(said("Never."))
     gateway = await make_gateway(orchestrator, guards_file=guards)
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        _ = [part async for part in gateway.chat(messages=[{"role": "user", "content": "attack"}])]
-    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert b"content_filter" in trailer(raised.value, "x-headworks-error")
+    with pytest.raises(Refused) as raised:
+        await gateway.chat(messages=[{"role": "user", "content": "attack"}]).whole()
+    assert raised.value.status == 400
+    assert raised.value.error["code"] == "content_filter"
     assert orchestrator.runs == []
     assert rows(tmp_path, USAGE) == []
     (record,) = [json.loads(one) for (one,) in await eventually(tmp_path, RECORDS, 1)]
@@ -228,13 +222,13 @@ async def test_what_a_rate_limit_says(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(FakeOrchestrator(said("Yes.")), limits_requests_per_minute=1)
     call = gateway.chat()
     assert [part async for part in call]
-    headers = dict(await call.initial_metadata())
+    headers = (await call.response()).headers
     assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("1", "0")
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        _ = [part async for part in gateway.chat()]
-    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert int(trailer(raised.value, "retry-after")) > 0
-    assert trailer(raised.value, "x-ratelimit-remaining-requests") == b"0"
+    with pytest.raises(Refused) as raised:
+        await gateway.chat().whole()
+    assert raised.value.status == 429
+    assert int(raised.value.headers["retry-after"]) > 0
+    assert raised.value.headers["x-ratelimit-remaining-requests"] == "0"
 
 
 async def attach(gateway: Gateway, after: int) -> list[run_event_pb2.RunEvent]:

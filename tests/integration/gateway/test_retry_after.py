@@ -1,14 +1,16 @@
 """When to come back: in gRPC's details, and as the header that HTTP has for it."""
 
-from typing import Any
-
 import grpc
 import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_pb2
 
 from services.runtime import statuses
 from services.runtime.errors import Kind, UpstreamError
+from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import FakeOrchestrator
-from tests.integration.gateway.conftest import MakeGateway
+from tests.integration.gateway.conftest import BEARER, MakeGateway
 
 pytestmark = pytest.mark.integration
 
@@ -17,10 +19,13 @@ pytestmark = pytest.mark.integration
 async def test_a_busy_model(make_gateway: MakeGateway, seconds: float | None, header: str | None) -> None:
     error = UpstreamError(Kind.RESOURCE_EXHAUSTED, "MODEL_BUSY", "busy", model="small").retry_in(seconds)
     gateway = await make_gateway(FakeOrchestrator(error=error))
+    with pytest.raises(Refused) as refused:
+        await gateway.chat().whole()
+    assert refused.value.headers.get("retry-after") == header
+    assert (refused.value.status, refused.value.error["code"]) == (429, "model_busy")
+    request = pb.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="why?")])
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in gateway.chat():
+        async for _ in pb_grpc.OrchestratorServiceStub(gateway.channel).Run(request, metadata=BEARER, timeout=20):
             pass
-    trailing: dict[str, Any] = dict(caught.value.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs
-    assert trailing.get("retry-after") == header
     told = statuses.from_rpc_error(caught.value)
     assert (told.reason, told.retry_after) == ("MODEL_BUSY", seconds)

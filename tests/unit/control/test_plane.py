@@ -27,7 +27,7 @@ def test_endpoints_reach_the_cache_and_the_file(tmp_path: Path) -> None:
     control = plane(cache, path)
     assert not cache.snapshot(ENVOY).of(EDS)
     assert control.set_endpoints("gateway", [ONE]).version == 1
-    assert list(cache.snapshot(ENVOY).of(EDS)) == ["gateway"]
+    assert list(cache.snapshot(ENVOY).of(EDS)) == ["gateway", "gateway-http"]
     assert set(cache.snapshot(GRPC).of(EDS)) == {"gateway", "gateway/gateway-0"}
     assert state.load(path) == control.topology
 

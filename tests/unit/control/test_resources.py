@@ -1,6 +1,6 @@
 """What the resources say, as a client that reads them would."""
 
-import json
+import re
 from typing import Any
 
 import pytest
@@ -8,16 +8,15 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
 from gateway.faces.admin.assembly import SERVICES as SERVED
 from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
-from services.control.resources.errors import ERRORS, error_script
-from services.control.resources.retries import ADMIN, REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import ADMIN_PATHS, PACKAGES
-from services.control.resources.transcoder import descriptor_set, http_binding
+from services.control.resources.listener import internal_headers
+from services.control.resources.retries import ADMIN, HTTP_REPEATABLE, REPEATABLE, UNSERVED, retryable
+from services.control.resources.routes import HTTP_PATHS, PACKAGES
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -58,8 +57,10 @@ def route_for(path: str, **headers: str) -> Any:
 def matches(match: route_components_pb2.RouteMatch, path: str, headers: dict[str, str]) -> bool:
     fits = match.path == path if match.path else path.startswith(match.prefix)
     for header in match.headers:
-        value = headers.get(header.name.replace("-", "_"))
-        fits = fits and value is not None and (header.present_match or value == header.string_match.exact)
+        value = headers.get(header.name.strip(":").replace("-", "_"))
+        wanted = header.string_match
+        begins = bool(wanted.prefix) and value is not None and value.startswith(wanted.prefix)
+        fits = fits and value is not None and (header.present_match or value == wanted.exact or begins)
     return fits
 
 
@@ -127,65 +128,87 @@ def test_what_may_be_repeated_is_what_the_protos_say() -> None:
 
 def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     resources = edge_resources(TOPOLOGY, Edge())
-    assert [one.name for one in resources if one.type == CDS] == ["gateway"]
+    assert [one.name for one in resources if one.type == CDS] == ["gateway", "gateway-http"]
     routes = edge_routes()
-    assert {route.route.cluster for route in routes} == {"gateway"}
+    assert {route.route.cluster for route in routes} == {"gateway", "gateway-http"}
     prefixes = [route.match.prefix for route in routes if route.match.prefix]
-    assert sorted(prefixes) == sorted([*PACKAGES, "/v1/models/", ADMIN_PATHS, ADMIN_PATHS])
+    assert sorted(prefixes) == sorted([*PACKAGES, *PACKAGES, HTTP_PATHS, HTTP_PATHS, HTTP_PATHS])
     assert not any("control" in route.match.path + route.match.prefix for route in routes)
 
 
 @pytest.mark.parametrize(
-    ("path", "retry_on"),
+    ("verb", "path", "retry_on"),
     [
-        ("/v1/chat/completions", UNSERVED),
-        ("/v1/embeddings", UNSERVED),
-        ("/v1/models", REPEATABLE),
-        (GET_RUN, REPEATABLE),
-        (RUN, UNSERVED),
+        ("POST", "/v1/chat/completions", UNSERVED),
+        ("POST", "/v1/embeddings", UNSERVED),
+        ("GET", "/v1/models", HTTP_REPEATABLE),
+        ("HEAD", "/v1/models", HTTP_REPEATABLE),
+        ("POST", GET_RUN, REPEATABLE),
+        ("POST", RUN, UNSERVED),
+        ("GET", "/v1/admin/tenants", HTTP_REPEATABLE),
+        ("POST", "/v1/admin/tenants", UNSERVED),
+        ("DELETE", "/v1/admin/tenants/a", UNSERVED),
     ],
 )
-def test_edge_retries(path: str, retry_on: str) -> None:
-    route = next(one for one in edge_routes() if matches(one.match, path, {}))
+def test_edge_retries(verb: str, path: str, retry_on: str) -> None:
+    headers = {"method": verb, "content_type": "application/grpc-web+proto"}
+    route = next(one for one in edge_routes() if matches(one.match, path, headers))
+    assert (route.route.cluster == "gateway-http") is path.startswith("/v1/")
+    assert list(route.route.retry_policy.retriable_status_codes) == [503] * (retry_on == HTTP_REPEATABLE)
     assert route.route.retry_policy.retry_on == retry_on
     assert route.route.retry_policy.num_retries.value == 3
     assert len(route.route.retry_policy.retry_host_predicate) == 1
 
 
-@pytest.mark.parametrize(("verb", "retry_on"), [("GET", REPEATABLE), ("POST", UNSERVED), ("DELETE", UNSERVED)])
-def test_what_administrators_get_may_be_asked_again(verb: str, retry_on: str) -> None:
-    [route] = [one for one in edge_routes() if one.match.prefix == ADMIN_PATHS and _of_verb(one.match, verb)][:1]
-    assert route.route.retry_policy.retry_on == retry_on
+def test_what_is_no_grpc_does_not_reach_grpc() -> None:
+    plain = {"method": "POST", "content_type": "application/json"}
+    assert not [one for one in edge_routes() if matches(one.match, RUN, plain)]
 
 
-def _of_verb(match: Any, verb: str) -> bool:
-    return all(one.name == ":method" and one.string_match.exact == verb for one in match.headers)
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        ("x-headworks-timeout", False), ("x-headworks-identity", True), ("x-headworks-replica", True),
+        ("x-headworks-", True), ("x-headworks-time", True), ("x-headworks-timeouts", True),
+        ("x-headworks-timeout-x", True), ("x-headworks-tamper", True), ("x-request-id", False), ("x-headworks", False),
+    ],
+)  # fmt: skip
+def test_headers_of_the_mesh_but_for_one(name: str, removed: bool) -> None:
+    assert bool(re.fullmatch(internal_headers("x-headworks-", "timeout"), name)) is removed
 
 
 def test_the_edge_knows_every_service_of_administrators() -> None:
     assert {service.full_name for service in ADMIN} == {service.full_name for service in SERVED}
 
 
-def test_administrators_change_nothing_with_get() -> None:
-    for method in (method for service in ADMIN for method in service.methods):
-        verb, path = http_binding(method)
-        assert path.startswith(ADMIN_PATHS)
-        assert (verb == "GET") is (method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)
-
-
-def test_json_has_a_time_limit_and_grpc_only_its_callers() -> None:
-    for route in edge_routes(Edge(request_timeout=7)):
-        limits, is_json = route.route.max_stream_duration, "/v1" in (route.match.path + route.match.prefix)[:3]
-        assert limits.grpc_timeout_header_max.ToSeconds() == limits.max_stream_duration.ToSeconds() == 7 * is_json
-        assert [one.header.value for one in route.request_headers_to_add] == ["7000m"] * is_json
-        assert ("openai_errors" in route.typed_per_filter_config) is not is_json
+def test_http_has_limits_and_grpc_only_its_callers() -> None:
+    for route in edge_routes(Edge(request_timeout=7, max_body_bytes=99)):
+        if route.match.headers and route.match.headers[0].string_match.exact == "OPTIONS":
+            continue
+        limit, is_http = route.route.max_stream_duration, route.match.prefix == HTTP_PATHS
+        assert limit.max_stream_duration.ToSeconds() == 7 * is_http
+        assert [one.header.value for one in route.request_headers_to_add] == ["7"] * is_http
+        assert ("buffer" in route.typed_per_filter_config) is is_http
         assert route.route.idle_timeout.ToSeconds() == 300
+        if is_http:
+            body = buffer_pb2.BufferPerRoute()
+            assert route.typed_per_filter_config["buffer"].Unpack(body)
+            assert body.buffer.max_request_bytes.value == 99
 
 
-def test_exact_paths_stand_before_prefixes() -> None:
-    kinds = [bool(route.match.prefix) for route in edge_routes() if route.match.path.startswith("/v1") or
-             route.match.prefix.startswith("/v1")]  # fmt: skip
-    assert kinds == sorted(kinds)
+def test_where_gateways_serve_http() -> None:
+    at_a_port = Endpoint("gateway-0", "10.0.0.1", 9000, http_port=9001)
+    at_a_socket = Endpoint("gateway-1", "127.0.0.1", 9000, http_socket="/run/gateway-1.sock")
+    neither = Endpoint("gateway-2", "127.0.0.1", 9002)
+    topology = Topology().with_endpoints("gateway", [at_a_port, at_a_socket, neither])
+    [locality] = found(edge_resources(topology, Edge()), EDS, "gateway-http").endpoints
+    port, socket = locality.lb_endpoints
+    assert port.endpoint.address.socket_address.port_value == 9001
+    assert port.metadata.filter_metadata["envoy.transport_socket_match"]["tls"] is True
+    assert socket.endpoint.address.pipe.path == "/run/gateway-1.sock"
+    assert not socket.metadata.filter_metadata
+    [locality] = found(edge_resources(topology, Edge()), EDS, "gateway").endpoints
+    assert len(locality.lb_endpoints) == 3
 
 
 def test_limits_are_where_envoy_looks_for_them() -> None:
@@ -197,7 +220,7 @@ def test_limits_are_where_envoy_looks_for_them() -> None:
     address = found(edge_resources(Topology(), edge), LDS, "edge").address.socket_address
     assert (address.address, address.port_value) == ("0.0.0.0", 1234)
     assert [one.name for one in hcm.http_filters] == [
-        "openai_errors", "grpc_web", "cors", "grpc_json_transcoder", "router",
+        "grpc_web", "cors", "buffer", "router",
     ]  # fmt: skip
 
 
@@ -212,18 +235,3 @@ def test_cors_is_off_unless_origins_are_set() -> None:
 
     assert "cors" not in host(Edge()).typed_per_filter_config
     assert b"https://a.example" in host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
-
-
-def test_the_descriptor_set_has_each_file_after_what_it_needs() -> None:
-    seen: set[str] = set()
-    for file in FileDescriptorSet.FromString(descriptor_set()).file:
-        assert set(file.dependency) <= seen
-        seen.add(file.name)
-    assert "google/api/httpbody.proto" in seen
-
-
-def test_the_script_s_errors_are_json_within_lua_s_quotes() -> None:
-    text = error_script()["typed_config"]["default_source_code"]["inline_string"]
-    bodies = [line.split("[==[")[1].split("]==]")[0] for line in text.splitlines() if "[==[" in line]
-    assert len(bodies) == len(ERRORS)
-    assert all(set(json.loads(body)["error"]) == {"message", "type", "param", "code"} for body in bodies)

@@ -11,7 +11,7 @@ from services.control.resources import CDS, EDS, LDS, RDS, TYPES, edge_resources
 from services.control.resources.endpoints import assignment
 from services.control.resources.wire import resource
 from services.control.snapshot import Cache, Inconsistent, Snapshot
-from services.control.topology import SERVICES, Endpoint, Topology
+from services.control.topology import GATEWAY_HTTP, SERVICES, Endpoint, Topology
 
 NONE = Topology(services=dict.fromkeys(SERVICES, ()))
 TOPOLOGY = NONE.with_endpoints("gateway", [Endpoint("gateway-0", "127.0.0.1", 9000)])
@@ -79,6 +79,6 @@ def test_a_resource_with_an_unknown_field_is_no_resource() -> None:
 @pytest.mark.parametrize("kind", ["envoy", "grpc"])
 def test_endpoints_may_be_awaited_where_that_is_said(kind: str) -> None:
     resources = list(builder(Edge())(Topology())[kind])
-    assert Snapshot(resources, SERVICES).of(EDS) == {}
+    assert Snapshot(resources, SERVICES | {GATEWAY_HTTP}).of(EDS) == {}
     with pytest.raises(Inconsistent):
         Snapshot(resources, SERVICES - {"gateway"})

@@ -80,6 +80,17 @@ def test_envoy_calls_the_gateway_by_mutual_tls(mutual: bool) -> None:
         assert list(common.alpn_protocols) == ["h2"]
 
 
+def test_envoy_calls_the_gateways_http_by_mutual_tls_but_at_sockets() -> None:
+    http = clusters(edge_resources(TOPOLOGY, Edge(secrets=SECRETS, mutual=True)))["gateway-http"]
+    assert not http.HasField("transport_socket")
+    [match] = http.transport_socket_matches
+    assert match.match["tls"] is True
+    common = context(match.transport_socket, tls_pb2.UpstreamTlsContext()).common_tls_context
+    [san] = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names
+    assert san.matcher.exact == "gateway"
+    assert list(common.alpn_protocols) == ["http/1.1"]
+
+
 def test_every_client_expects_the_certificate_of_the_service_it_calls() -> None:
     found = clusters(mesh_resources(TOPOLOGY, mutual=True))
     assert set(found) == {*SERVICES, "orchestrator/orchestrator-0"}

@@ -50,6 +50,10 @@ def test_setting_the_same_again_is_the_same_topology() -> None:
         ("gateway", [Endpoint("", "127.0.0.1", 9000)]),
         ("gateway", [Endpoint("gateway 0", "127.0.0.1", 9000)]),
         ("gateway", [Endpoint("gateway/0", "127.0.0.1", 9000)]),
+        ("gateway", [Endpoint("gateway-0", "127.0.0.1", 9000, http_port=65536)]),
+        ("gateway", [Endpoint("gateway-0", "127.0.0.1", 9000, http_port=-1)]),
+        ("gateway", [Endpoint("gateway-0", "127.0.0.1", 9000, http_socket="run/gateway-0.sock")]),
+        ("gateway", [Endpoint("gateway-0", "127.0.0.1", 9000, http_socket="/" + "x" * 107)]),
         ("gateway", [Endpoint(f"gateway-{n}", "127.0.0.1", 9000) for n in range(1001)]),
     ],
 )
@@ -65,7 +69,8 @@ def test_addresses_of_both_families() -> None:
 
 def test_the_file_brings_the_topology_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "topology.json"
-    topology = Topology().with_endpoints("gateway", [ONE]).with_endpoints("triton", [TWO]).with_endpoints("triton", [])
+    served = [ONE, Endpoint("gateway-7", "127.0.0.1", 9007, 9008, "/run/gateway-7.sock")]
+    topology = Topology().with_endpoints("gateway", served).with_endpoints("triton", [TWO]).with_endpoints("triton", [])
     state.save(path, topology)
     assert state.load(path) == topology
     assert [one.name for one in path.parent.iterdir()] == ["topology.json"]

@@ -157,9 +157,9 @@ def test_back_off_doubles_to_its_most_and_begins_anew() -> None:
 
 
 def test_control_is_told_what_changed() -> None:
-    told = {"a": (("a-0", 1),), "b": (("b-0", 2),)}
+    told = {"a": (("a-0", 1, ""),), "b": (("b-0", 2, "/run/b-0.sock"),)}
     assert changes(told, told) == {}
-    assert changes({"a": (("a-0", 1),), "b": ()}, told) == {"b": ()}
+    assert changes({"a": (("a-0", 1, ""),), "b": ()}, told) == {"b": ()}
     assert changes(told, {}) == told
 
 

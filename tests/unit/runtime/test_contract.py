@@ -5,7 +5,6 @@ import json
 import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from headworks.control.v1 import control_service_pb2
-from headworks.gateway.v1 import openai_service_pb2
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
@@ -18,7 +17,6 @@ SERVICES = [
     session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
     retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],
     control_service_pb2.DESCRIPTOR.services_by_name["ControlService"],
-    openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"],
 ]
 
 
@@ -30,7 +28,6 @@ SERVICES = [
         ("SessionService", {"GetSession", "ListSessions", "DeleteSession"}),
         ("RetrievalService", {"Search", "GetDocument", "ListDocuments", "ListCollections"}),
         ("ControlService", {"GetTopology", "WatchTopology", "SetEndpoints"}),
-        ("OpenAIService", {"ListModels", "GetModel"}),
     ],
 )
 def test_the_methods_that_may_be_retried(name: str, retried: set[str]) -> None:

@@ -138,15 +138,21 @@ def test_a_long_line_of_a_traceback_is_cut() -> None:
     assert len(redact_traceback(f"ValueError: {'x ' * 5000}\nnext")) < 600
 
 
+async def nothing() -> None:
+    """A call that nothing was decided of."""
+
+
 async def test_the_line_of_a_call_tells_what_was_decided(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     call = Call("/test.Service/Do")
-    async with AccessLog().around(call, None):  # type: ignore[arg-type]  # no context is needed
+
+    async def serve() -> None:
         call.notes |= {"decision": "blocked", "policy": "pii", "prompt": SECRET, "rule": "ann@example.com"}
+
+    await AccessLog().around(call, serve)
     found = json.loads(JsonFormatter("gateway").format(caplog.records[-1]))
     assert found["notes"] == {"decision": "blocked", "policy": "pii", "prompt": "[23 characters]", "rule": "[email]"}
-    async with AccessLog().around(Call("/test.Service/Do"), None):  # type: ignore[arg-type]
-        pass
+    await AccessLog().around(Call("/test.Service/Do"), nothing)
     assert "notes" not in json.loads(JsonFormatter("gateway").format(caplog.records[-1]))
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headworks/control/v1/topology.proto\x12\x14headworks.control.v1\"U\n\x08Topology\x12\x38\n\x08services\x18\x01 \x03(\x0b\x32&.headworks.control.v1.ServiceEndpoints\x12\x0f\n\x07version\x18\x02 \x01(\x03\"V\n\x10ServiceEndpoints\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x31\n\tendpoints\x18\x02 \x03(\x0b\x32\x1e.headworks.control.v1.Endpoint\"7\n\x08\x45ndpoint\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headworks/control/v1/topology.proto\x12\x14headworks.control.v1\"U\n\x08Topology\x12\x38\n\x08services\x18\x01 \x03(\x0b\x32&.headworks.control.v1.ServiceEndpoints\x12\x0f\n\x07version\x18\x02 \x01(\x03\"V\n\x10ServiceEndpoints\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x31\n\tendpoints\x18\x02 \x03(\x0b\x32\x1e.headworks.control.v1.Endpoint\"_\n\x08\x45ndpoint\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\x12\x11\n\thttp_port\x18\x04 \x01(\x05\x12\x13\n\x0bhttp_socket\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVICEENDPOINTS']._serialized_start=148
   _globals['_SERVICEENDPOINTS']._serialized_end=234
   _globals['_ENDPOINT']._serialized_start=236
-  _globals['_ENDPOINT']._serialized_end=291
+  _globals['_ENDPOINT']._serialized_end=331
 # @@protoc_insertion_point(module_scope)

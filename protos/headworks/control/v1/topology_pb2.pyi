@@ -83,22 +83,30 @@ class Endpoint(_message.Message):
     REPLICA_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
+    HTTP_PORT_FIELD_NUMBER: _builtins.int
+    HTTP_SOCKET_FIELD_NUMBER: _builtins.int
     replica: _builtins.str
     """Unique within the service, such as "orchestrator-0"."""
     host: _builtins.str
     """An IP address or a host name."""
     port: _builtins.int
     """The port of its gRPC server."""
+    http_port: _builtins.int
+    """The port of its HTTP server, on the same host; 0 if it has none. For gateways."""
+    http_socket: _builtins.str
+    """The Unix socket of its HTTP server in place of a port: an absolute path, as Envoy sees it."""
     def __init__(
         self,
         *,
         replica: _builtins.str = ...,
         host: _builtins.str = ...,
         port: _builtins.int = ...,
+        http_port: _builtins.int = ...,
+        http_socket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "port", b"port", "replica", b"replica"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "http_port", b"http_port", "http_socket", b"http_socket", "port", b"port", "replica", b"replica"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,7 +57,7 @@ class Audit:
 
 def entry(number: int = 0, actor: Actor = ANN, content: Content | None = None) -> AuditEntry:
     return AuditEntry(
-        "/headworks.gateway.v1.OpenAIService/CreateChatCompletion", Decision.ALLOWED, actor, model="rag",
+        "POST /v1/chat/completions", Decision.ALLOWED, actor, model="rag",
         agent_version=3, prompt_tokens=number, guards=("pii",), content=content,
         details={"note": "mail ann@example.com"},
     )  # fmt: skip

@@ -15,22 +15,28 @@ from services.runtime.records.errors import RecordsUnavailable
 from tests.integration.gateway.audit.conftest import Audit
 
 ANN = Identity("acme", "ann", frozenset(), "web", "key_1")
-NO_CONTEXT: Any = None
 
 
 def layer(audit: Audit, *, closed: bool = True) -> Layer:
-    return Layer(audit.log, lambda call, context: "10.0.0.9", closed=closed)
+    return Layer(audit.log, lambda call: "10.0.0.9", closed=closed)
 
 
 async def recorded(audit: Audit) -> list[dict[str, Any]]:
     return [one.fields | {"who": one.actor} for one in await audit.store.page(Wanted())]
 
 
+async def nothing() -> None:
+    """What is within the layer."""
+
+
 async def test_a_call_and_its_notes(audit: Audit) -> None:
     call = Call("/test.Service/Do", request_id="req_1")
-    async with layer(audit).around(call, NO_CONTEXT):
+
+    async def serve() -> None:
         call.identity = ANN
         call.notes |= {"decision": "blocked", "model": "rag", "agent_version": 2, "guards": ["pii"], "prompt_tokens": 4}
+
+    await layer(audit).around(call, serve)
     (found,) = await recorded(audit)
     assert found["who"]["subject"] == "ann"
     assert found["who"]["address"] == "10.0.0.9"
@@ -54,23 +60,23 @@ def test_what_a_status_says(code: int, decision: Decision) -> None:
 
 
 async def test_also_when_it_breaks(audit: Audit) -> None:
+    async def serve() -> None:
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        async with layer(audit).around(Call("/a/b", identity=ANN, code=13, reason="INTERNAL"), NO_CONTEXT):
-            raise ZeroDivisionError
+        await layer(audit).around(Call("/a/b", identity=ANN, code=13, reason="INTERNAL"), serve)
     (found,) = await recorded(audit)
     assert (found["decision"], found["reason"]) == ("failed", "INTERNAL")
 
 
 async def test_what_was_audited_is_not_again(audit: Audit) -> None:
-    async with layer(audit).around(Call("/a/b", identity=ANN, audited=True), NO_CONTEXT):
-        pass
+    await layer(audit).around(Call("/a/b", identity=ANN, audited=True), nothing)
     assert await recorded(audit) == []
 
 
 async def test_nobody_known_is_counted(audit: Audit) -> None:
     for _ in range(1000):
-        async with layer(audit).around(Call("/a/b", code=16, reason="UNAUTHENTICATED"), NO_CONTEXT):
-            pass
+        await layer(audit).around(Call("/a/b", code=16, reason="UNAUTHENTICATED"), nothing)
     await audit.log.aclose()
     (found,) = await recorded(audit)
     assert (found["action"], found["count"], found["reason"]) == ("authenticate", 1000, "UNAUTHENTICATED")
@@ -81,8 +87,7 @@ async def test_while_the_records_are_gone(audit: Audit, closed: bool, caplog: py
     await audit.writer.aclose()
     around = layer(audit, closed=closed)
     around.check()
-    async with around.around(Call("/a/b", identity=ANN), NO_CONTEXT):
-        pass
+    await around.around(Call("/a/b", identity=ANN), nothing)
     assert "not on record" in caplog.text
     if closed:
         with pytest.raises(RecordsUnavailable):

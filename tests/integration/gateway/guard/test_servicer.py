@@ -47,7 +47,7 @@ class FakePipelines:
 class Outside:
     """Knows nobody."""
 
-    def around(self, call: object, context: object) -> None:
+    def around(self, call: object, serve: object) -> None:
         raise PermissionDenied("from outside")
 
 

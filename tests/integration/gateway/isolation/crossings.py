@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from headworks.gateway.v1 import guard_service_pb2 as guard
 from headworks.gateway.v1 import identity_service_pb2 as identity
-from headworks.gateway.v1 import openai_service_pb2 as openai
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
@@ -85,18 +85,19 @@ RETRIEVAL: dict[str, list[Attempt]] = {
     "DeleteCollection": [attempt(retrieval.DeleteCollectionRequest(name="docs"), MISSING)],
 }
 
-OPENAI: dict[str, list[Attempt]] = {
-    "CreateChatCompletion": [
+HTTP: dict[str, list[Attempt]] = {
+    "POST /v1/chat/completions": [
         attempt(chat(model="keeper"), "MODEL_NOT_FOUND"),
         attempt(chat(model="keeper", stream=True), "MODEL_NOT_FOUND"),
         attempt(chat(model="rag", metadata={"collection": "docs"}), MISSING),
         attempt(chat(model="rag", metadata={"tenant": "acme", "collection": "docs"}), MISSING),
         attempt(chat(model="rag", user="acme", metadata={"collection": "../acme/docs"}), "INVALID_ARGUMENT"),
     ],
-    "CreateEmbedding": [attempt(body(model="all-minilm-l6-v2", input="x", user="acme"), OK)],
-    "ListModels": [attempt(openai.ListModelsRequest(), OK)],
-    "GetModel": [attempt(openai.GetModelRequest(model="keeper"), "MODEL_NOT_FOUND")],
+    "POST /v1/embeddings": [attempt(body(model="all-minilm-l6-v2", input="x", user="acme"), OK)],
+    "GET /v1/models": [attempt(HttpBody(), OK)],
+    "GET /v1/models/{model}": [attempt(HttpBody(), "MODEL_NOT_FOUND")],
 }
+"""By the names of the routes, whose variables are the owner's."""
 
 # For the mesh itself: whoever has a token of the gateway's is screened by the policies of its own tenant.
 GUARD: dict[str, list[Attempt]] = {
@@ -116,7 +117,6 @@ CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
     **ADMIN,
     "headworks.gateway.v1.GuardService": GUARD,
     "headworks.gateway.v1.IdentityService": IDENTITY,
-    "headworks.gateway.v1.OpenAIService": OPENAI,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,

@@ -8,10 +8,11 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from gateway.access.permissions import HTTP as PATHS
 from services.runtime.contract import path
 from tests.fakes.identity import Keys
 from tests.integration.gateway.isolation.attempts import Attempt
-from tests.integration.gateway.isolation.crossings import CROSSINGS
+from tests.integration.gateway.isolation.crossings import CROSSINGS, HTTP
 from tests.integration.gateway.isolation.world import API_KEYS, OWNER, SECRET, THIEF, World, world
 from tests.unit.gateway.access.test_permissions import METHODS, NOT_SERVED, services
 
@@ -23,11 +24,17 @@ def test_every_method_has_attempts(method: MethodDescriptor) -> None:
     assert CROSSINGS[method.containing_service.full_name][method.name]
 
 
+@pytest.mark.parametrize("name", PATHS)
+def test_every_path_of_http_has_attempts(name: str) -> None:
+    assert HTTP[name]
+
+
 def attempts() -> list[tuple[str, Attempt]]:
     """All of them by path, those last that make something."""
     every = [
         (path(method), one) for method in METHODS for one in CROSSINGS[method.containing_service.full_name][method.name]
     ]
+    every += [(name.replace("{model}", "keeper"), one) for name, attempts in HTTP.items() for one in attempts]
     return sorted(every, key=lambda pair: pair[1].rank)
 
 
@@ -36,7 +43,7 @@ async def test_no_tenant_reaches_another(keys: Keys, tmp_path: Path, forged: boo
     async with world(keys, tmp_path, METHODS) as both:
         mine = await both.view()
         both.extra = both.forged() if forged else ()
-        served = [(method, one) for method, one in attempts() if method.split("/")[1] in both.served]
+        served = [pair for pair in attempts() if pair[0][0] != "/" or pair[0].split("/")[1] in both.served]
         found = [trouble for method, one in served if (trouble := await _trouble(both, method, one))]
         both.extra = ()
         assert found == []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -32,6 +33,7 @@ from services.runtime.channels import open_channel
 from services.runtime.contract import path
 from services.runtime.identity import IDENTITY_KEY, Identity
 from tests.fakes import admin_protos as admin
+from tests.fakes.http_calls import http_of
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, ingest_requests
 from tests.fakes.serving import channel_for, serving
@@ -44,6 +46,10 @@ instructions: {SECRET}
 retrieval: {{mode: always, required: true, collections: [docs]}}
 """
 REFUSAL_SECONDS = 0.5
+HTTP_CODES = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+}  # fmt: skip
 OWNER, THIEF = "acme", "beta"
 API_KEYS = {OWNER: "hw_" + "a" * 40, THIEF: "hw_" + "b" * 40}
 
@@ -67,6 +73,7 @@ class World:
     to what stands behind it, by package."""
 
     channel: Any
+    http: httpx.AsyncClient
     keys: Keys
     methods: dict[str, MethodDescriptor]
     served: frozenset[str]
@@ -92,7 +99,10 @@ class World:
         )
 
     async def ask(self, who: str, method: str, *requests: Message) -> Answer:
-        """One call of a method, by its path, with the key that `secrets` has for `who`."""
+        """One call of a method, by its path, or by a verb and a path of HTTP, with the key that `secrets` has for
+        `who`."""
+        if not method.startswith("/"):
+            return await self._ask_http(who, method, requests[0])
         described = self.methods[method]
         kind = f"{'stream' if described.client_streaming else 'unary'}_"
         kind += "stream" if described.server_streaming else "unary"
@@ -115,6 +125,16 @@ class World:
         except grpc.aio.AioRpcError as error:
             return Answer(error.code(), statuses.from_rpc_error(error).reason, messages)
         return Answer(grpc.StatusCode.OK, "", messages)
+
+    async def _ask_http(self, who: str, method: str, request: Any) -> Answer:
+        verb, _, where = method.partition(" ")
+        headers = {"authorization": f"Bearer {self.secrets[who]}", **dict(self.extra)}
+        response = await self.http.request(verb, where, content=request.data or None, headers=headers)
+        messages = [HttpBody(data=response.content)]
+        if response.status_code == 200:
+            return Answer(grpc.StatusCode.OK, "", messages)
+        code = grpc.StatusCode[HTTP_CODES[response.status_code]]
+        return Answer(code, response.json()["error"]["code"].upper(), messages)
 
     async def fill(self) -> None:
         """Give the owner documents, an agent, a session and a run."""
@@ -253,6 +273,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
             "orchestrator": await stack.enter_async_context(open_channel(orchestrator)),
             "retrieval": await stack.enter_async_context(open_channel(retrieving)),
         }
-        made = World(channel, keys, {path(method): method for method in methods}, frozenset(app.names), behind)
+        http = await stack.enter_async_context(http_of(app))
+        made = World(channel, http, keys, {path(method): method for method in methods}, frozenset(app.names), behind)
         await made.fill()
         yield made

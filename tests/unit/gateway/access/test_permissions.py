@@ -12,7 +12,6 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from headworks.gateway.v1 import openai_service_pb2
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
@@ -21,8 +20,9 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 from gateway.access.authorize import authorize, may_grant, tenant_for
 from gateway.access.gate import AccessGate
 from gateway.access.needs import nothing
-from gateway.access.permissions import TABLE
+from gateway.access.permissions import HTTP, TABLE
 from gateway.app import SERVED
+from gateway.faces.message import Request
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument, PermissionDenied
@@ -78,13 +78,31 @@ def test_the_gateway_serves_what_the_table_has() -> None:
 
 
 def test_a_method_without_an_entry_keeps_the_gateway_from_starting() -> None:
-    [service] = openai_service_pb2.DESCRIPTOR.services_by_name.values()
-    names = ("CreateChatCompletion", "CreateEmbedding", "ListModels")
-    with pytest.raises(LookupError, match="GetModel"):
-        AccessGate([service], {service.full_name: dict.fromkeys(names, nothing)})
+    [service] = sessions.DESCRIPTOR.services_by_name.values()
+    with pytest.raises(LookupError, match="DeleteSession"):
+        AccessGate([service], {service.full_name: dict.fromkeys(("GetSession", "ListSessions"), nothing)})
 
 
-FREE = ("CreateChatCompletion", "CreateEmbedding", "Screen", "RefreshIdentity")
+def test_a_path_of_http_without_an_entry_keeps_it_from_starting_too() -> None:
+    gate = AccessGate(services())
+    gate.check([*HTTP, path(METHODS[0])])
+    with pytest.raises(LookupError, match="GET /v1/secrets"):
+        gate.check(["GET /v1/secrets"])
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "needed"),
+    [("GET /v1/models", {}, "models.read:*"), ("GET /v1/models/{model}", {"model": "m"}, "models.read:m")],
+)
+def test_what_a_path_of_http_needs(name: str, params: dict[str, str], needed: str) -> None:
+    gate = AccessGate(services())
+    who = Identity("acme", "ann", frozenset({needed}))
+    gate.admit(Call(name, identity=who), Request(params))
+    with pytest.raises(PermissionDenied, match="is missing"):
+        gate.admit(Call(name, identity=Identity("acme", "ann", frozenset({"models.call:*"}))), Request(params))
+
+
+FREE = ("Screen", "RefreshIdentity")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +150,6 @@ NEEDS: list[tuple[Message, list[str]]] = [
     (retrieval.ListDocumentsRequest(collection="c"), ["collections.read:c"]),
     (retrieval.CreateCollectionRequest(name="c"), ["collections.write:c"]),
     (retrieval.DeleteCollectionRequest(name="c"), ["collections.delete:c"]),
-    (openai_service_pb2.GetModelRequest(model="m"), ["models.read:m"]),
 ]
 
 

@@ -1,23 +1,11 @@
 """Where callers come from, and how many strangers are listened to."""
 
-from typing import Any
-
 import pytest
 
 from gateway.identity.addresses import Strangers, address_of
 from gateway.identity.errors import TooManyAttempts
 from services.runtime.call import Call
 from tests.fakes.serving import until
-
-
-class Peer:
-    """As much of a context as is asked for."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    def peer(self) -> str:
-        return self._address
 
 
 @pytest.mark.parametrize(
@@ -41,8 +29,7 @@ class Peer:
     ],
 )
 def test_addresses(forwarded: str, proxies: int, peer: str, address: str) -> None:
-    context: Any = Peer(peer)
-    assert address_of(Call("/x", {"x-forwarded-for": forwarded}), context, proxies) == address
+    assert address_of(Call("/x", {"x-forwarded-for": forwarded}, peer=peer), proxies) == address
 
 
 async def test_attempts_run_out_and_come_back() -> None:

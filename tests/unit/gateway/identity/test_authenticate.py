@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
@@ -23,11 +22,7 @@ from tests.fakes.identity import Keys
 KEY = "hw_" + "a" * 40
 
 
-class Peer:
-    """As much of a context as is asked for."""
-
-    def peer(self) -> str:
-        return "ipv4:10.0.0.9:5000"
+PEER = "ipv4:10.0.0.9:5000"
 
 
 def layer(keys: Keys, folder: Path, burst: int = 2) -> Authenticate:
@@ -38,14 +33,17 @@ def layer(keys: Keys, folder: Path, burst: int = 2) -> Authenticate:
     return Authenticate(callers, keys.signer)
 
 
+async def nothing() -> None:
+    """What is within the layer."""
+
+
 async def called(
     authenticate: Authenticate, method: str = "/x/Y", seconds: float = 30, metadata: Mapping[str, str] | None = None
 ) -> Call:
     given = {"authorization": f"Bearer {KEY}"} if metadata is None else metadata
-    call, context = Call(method, given, deadline=time.monotonic() + seconds), Peer()
-    at: Any = context
-    async with authenticate.around(call, at):
-        return call
+    call = Call(method, given, deadline=time.monotonic() + seconds, peer=PEER)
+    await authenticate.around(call, nothing)
+    return call
 
 
 @pytest.mark.parametrize("seconds", [0.1, 59, 61, 120, 3_600, float("inf")])

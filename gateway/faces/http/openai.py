@@ -1,35 +1,33 @@
-"""OpenAIService: JSON in, runs and embeddings below, JSON or server-sent events out."""
+"""OpenAI's paths: JSON in, runs and embeddings below, JSON or server-sent events out."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any
 
 import grpc
-from google.api.httpbody_pb2 import HttpBody
-from headworks.gateway.v1 import openai_service_pb2 as pb
-from headworks.gateway.v1 import openai_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
 
 from gateway import metrics
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
+from gateway.faces.http.routes import Route, plain_route
+from gateway.faces.message import EVENTS, Body, Request, as_json
 from gateway.openai import chat_request, embeddings, fields, models
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
 from gateway.openai.chunks import DONE, Chunks
-from gateway.openai.direct import EVENTS, Direct, allow, as_json
+from gateway.openai.direct import Direct, allow
 from gateway.openai.errors import body as error_body
 from gateway.openai.seen import Seen
 from gateway.openai.waiting import Events, patiently
 from gateway.policy.runs import RunGate
 from services.runtime import clients, statuses
-from services.runtime.call import Call, current, outgoing
+from services.runtime.call import Call, outgoing
 from services.runtime.errors import DomainError, ModelNotFound
-from services.runtime.interceptors.pipeline import Context
 
 
-class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
+class OpenAIFace:
     """`gate` starts runs, `direct` answers what needs none."""
 
     def __init__(self, orchestrator: grpc.aio.Channel, gate: RunGate, direct: Direct, heartbeat_seconds: float) -> None:
@@ -38,8 +36,17 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
         self._direct = direct
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def CreateChatCompletion(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
-        body, call = fields.parse(request.data), current()
+    def routes(self) -> Iterable[Route]:
+        """Each of OpenAI's paths that is served."""
+        return (
+            plain_route("POST", "/v1/chat/completions", self.create_chat_completion),
+            plain_route("POST", "/v1/embeddings", self.create_embedding),
+            plain_route("GET", "/v1/models", self.list_models),
+            plain_route("GET", "/v1/models/{model}", self.get_model),
+        )
+
+    async def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        body = fields.parse(request.body)
         if self._direct.serves(body.get("model")):
             async with aclosing(self._direct.complete(body, call)) as messages:
                 async for message in messages:
@@ -60,21 +67,21 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
                 yield as_json(completion.json(time.monotonic() - call.started))
         metrics.COMPLETIONS.labels(chat.run.model, str(chat.stream).lower()).inc()
 
-    async def CreateEmbedding(self, request: HttpBody, context: Context) -> HttpBody:
-        return await self._direct.embed(embeddings.parse(request.data), current())
+    async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        yield await self._direct.embed(embeddings.parse(request.body), call)
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> HttpBody:
-        return as_json({"object": "list", "data": await self._models()})
+    async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        yield as_json({"object": "list", "data": await self._models(call)})
 
-    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> HttpBody:
-        found = next((model for model in await self._models() if model["id"] == request.model), None)
-        if found is None:
-            raise ModelNotFound(request.model)
-        return as_json(found)
+    async def get_model(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        model = next((one for one in await self._models(call) if one["id"] == request.params["model"]), None)
+        if model is None:
+            raise ModelNotFound(request.params["model"])
+        yield as_json(model)
 
-    async def _models(self) -> list[dict[str, Any]]:
+    async def _models(self, call: Call) -> list[dict[str, Any]]:
         request = orchestrator_service_pb2.ListModelsRequest()
-        answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(current().remaining)))
+        answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(call.remaining, call)))
         own = self._direct.models()
         names = {model["id"] for model in own}
         return [*(models.model(one) for one in answered.models if one.id not in names), *own, models.EMBEDDER]
@@ -95,7 +102,7 @@ class OpenAIServicer(pb_grpc.OpenAIServiceServicer):
 
 async def _stream(
     events: AsyncIterator[Events], chat: ChatRequest, seen: Seen, call: Call
-) -> AsyncGenerator[HttpBody, None]:
+) -> AsyncGenerator[Body, None]:
     """Chunks as server-sent events. An error before the first is raised; one after it is an event of its own, for
     the status has gone out."""
     chunks = Chunks(seen)
@@ -104,12 +111,12 @@ async def _stream(
         async for batch in events:
             if data := chunks.take(batch) if batch else chunks.waiting():
                 begun = True
-                yield HttpBody(content_type=EVENTS, data=data)
+                yield Body(EVENTS, data)
     except (grpc.aio.AioRpcError, DomainError) as error:
         if not begun:
             raise
         failed = error if isinstance(error, DomainError) else statuses.from_rpc_error(error)
         call.code, call.reason = int(failed.kind), failed.reason
-        yield HttpBody(content_type=EVENTS, data=b"data: " + error_body(failed).encode() + b"\n\n" + DONE)
+        yield Body(EVENTS, b"data: " + error_body(failed).encode() + b"\n\n" + DONE)
         return
-    yield HttpBody(content_type=EVENTS, data=chunks.last(time.monotonic() - call.started, chat.include_usage))
+    yield Body(EVENTS, chunks.last(time.monotonic() - call.started, chat.include_usage))

@@ -1,0 +1,1 @@
+"""HTTP, served by the gateway itself: routes, requests, statuses, errors and server-sent events."""

@@ -1,0 +1,126 @@
+"""The HTTP face as a plain ASGI application: a call under the same layers as gRPC's, and its response."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from contextlib import aclosing
+from functools import partial
+from typing import Any, NoReturn
+
+from gateway.faces.http.errors import TooManyCalls
+from gateway.faces.http.exchange import Exchange, Receive, Scope, Send
+from gateway.faces.http.routes import Route, Routes
+from gateway.faces.message import Body, Request
+from services.runtime.call import REQUEST_ID_KEY, Call
+from services.runtime.errors import DomainError, PermissionDenied, Unavailable
+from services.runtime.interceptors import Chain
+
+HEALTH = b"/healthz"
+UNMATCHED = "unmatched"
+"""The method's name of a call that no route leads to."""
+LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
+"""Headers of a process that is about to stop."""
+WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+class HttpFace:
+    """Serves `routes`, each call within `chain`; what no route leads to within `outer`, which asks nobody who he is.
+
+    `most_bytes` of a body are read and `most_calls` served at once. With mutual TLS only `callers` may call.
+    """
+
+    def __init__(
+        self, routes: Routes, chain: Chain, outer: Chain, *, most_bytes: int, most_calls: int,
+        callers: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self._routes = routes
+        self._chain = chain
+        self._outer = outer
+        self._most_bytes = most_bytes
+        self._most_calls = most_calls
+        self._callers = frozenset(callers)
+        self._serving = 0
+        self.ready: Callable[[], bool] = lambda: False
+        self.leaving = False
+        self.left = False
+        """Whether a health check was told that this process is leaving."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        if self.leaving:
+            exchange.extra |= LEAVE
+        if exchange.path == HEALTH:
+            await self._health(exchange)
+            return
+        connection = exchange.connection
+        self._serving += 1
+        try:
+            if connection is not None:
+                connection.task = asyncio.current_task()
+            await self._serve(exchange, connection)
+        except asyncio.CancelledError:
+            # The caller has left, or the time to drain is over. ASGI servers take a cancelled task for a fault.
+            if not exchange.begun:
+                await exchange.fail(Unavailable("this gateway is stopping: try again"))
+        finally:
+            self._serving -= 1
+            if connection is not None:
+                connection.task = None
+
+    async def _health(self, exchange: Exchange) -> None:
+        well = self.ready() and not self.leaving
+        self.left = self.leaving
+        await exchange.whole(200 if well else 503, Body("text/plain", b"ok\n" if well else b"not ready\n"), {})
+
+    async def _serve(self, exchange: Exchange, connection: Any) -> None:
+        call = Call(UNMATCHED, exchange.headers, peer=exchange.peer, received=1)
+        try:
+            whole = await self._answer(exchange, call, connection)
+            exchange.extra[REQUEST_ID_KEY] = call.request_id
+            if whole is not None:
+                await exchange.whole(200, whole, call.headers)
+            else:
+                await exchange.end()
+        except DomainError as error:
+            exchange.extra[REQUEST_ID_KEY] = call.request_id
+            await exchange.fail(error)
+
+    async def _answer(self, exchange: Exchange, call: Call, connection: Any) -> Body | None:
+        """The whole body that is the answer, for after the call's end; None where it has gone out in parts."""
+        try:
+            self._admit(connection)
+            route, params = self._routes.find(exchange.verb, exchange.path)
+            call.timeout = exchange.timeout()
+        except DomainError as error:
+            return await self._outer.around(call, partial(_fail, error))
+        call.method = route.name
+        return await self._chain.around(call, partial(self._handle, exchange, call, route, params))
+
+    async def _handle(self, exchange: Exchange, call: Call, route: Route, params: dict[str, str]) -> Body | None:
+        exchange.extra[REQUEST_ID_KEY] = call.request_id
+        data = await exchange.body(self._most_bytes) if exchange.verb in WITH_BODY else b""
+        request = route.read(Request(params, exchange.query, data))
+        self._chain.admit(call, request)
+        whole: Body | None = None
+        async with aclosing(route.handler(request, call)) as bodies:
+            async for body in bodies:
+                if body.whole:
+                    whole = body
+                else:
+                    await exchange.write(body, call.headers)
+                call.sent += 1
+                if call.first_sent is None:
+                    call.first_sent = time.monotonic()
+        return whole
+
+    def _admit(self, connection: Any) -> None:
+        """Raises PermissionDenied, TooManyCalls."""
+        names = None if connection is None else connection.names
+        if names is not None and not names & self._callers:
+            raise PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(self._callers))}")
+        if self._serving > self._most_calls:
+            raise TooManyCalls
+
+
+async def _fail(error: DomainError) -> NoReturn:
+    raise error

@@ -1,0 +1,91 @@
+"""What only HTTP can refuse, and the status of every error."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from services.runtime.errors import DomainError, InvalidArgument, Kind
+
+STATUSES: Mapping[Kind, int] = {
+    Kind.CANCELLED: 499,
+    Kind.INVALID_ARGUMENT: 400,
+    Kind.DEADLINE_EXCEEDED: 504,
+    Kind.NOT_FOUND: 404,
+    Kind.ALREADY_EXISTS: 409,
+    Kind.PERMISSION_DENIED: 403,
+    Kind.RESOURCE_EXHAUSTED: 429,
+    Kind.FAILED_PRECONDITION: 400,
+    Kind.ABORTED: 409,
+    Kind.INTERNAL: 500,
+    Kind.UNAVAILABLE: 503,
+    Kind.UNAUTHENTICATED: 401,
+}
+
+
+class HttpError(InvalidArgument):
+    """An error whose status is its own; `headers` go out with it."""
+
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.headers = headers
+
+
+class NoSuchPath(HttpError):
+    kind = Kind.NOT_FOUND
+    reason = "NOT_FOUND"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.")
+
+
+class BadPath(HttpError):
+    reason = "BAD_REQUEST"
+
+    def __init__(self) -> None:
+        super().__init__("The path is not valid UTF-8.")
+
+
+class MethodNotAllowed(HttpError):
+    reason = "METHOD_NOT_ALLOWED"
+    status = 405
+
+    def __init__(self, verb: str, allowed: Iterable[str]) -> None:
+        allow = ", ".join(sorted(allowed))
+        super().__init__(f"{verb} is not allowed here; allowed is {allow}", allow=allow)
+
+
+class BodyTooLarge(HttpError):
+    reason = "REQUEST_TOO_LARGE"
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request is too large.", connection="close")
+
+
+class UnsupportedType(HttpError):
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+
+
+class TooManyCalls(DomainError):
+    """More calls at once than one process serves."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_CALLS"
+
+    def __init__(self) -> None:
+        super().__init__("this gateway serves as many calls as it may: try again soon")
+
+
+def status_of(error: DomainError) -> int:
+    return error.status if isinstance(error, HttpError) else STATUSES[error.kind]
+
+
+def headers_of(error: DomainError) -> dict[str, str]:
+    """The headers that an error goes out with: when to try again, in whole seconds, and its own."""
+    wait = error.retry_after
+    retry = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
+    return retry | dict(getattr(error, "headers", {}))

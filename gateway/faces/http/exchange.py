@@ -1,0 +1,126 @@
+"""One request and its response, by ASGI."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
+from gateway.faces.message import EVENTS, JSON, Body
+from gateway.openai.chunks import DONE
+from gateway.openai.errors import body as error_body
+from services.runtime.errors import DomainError, InvalidArgument
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CONNECTION = "headworks.connection"
+"""Where in the state of a scope the connection is, if the server is ours."""
+TIMEOUT_KEY = "x-headworks-timeout"
+# The body of one who sends none, or says nothing of it, is taken for JSON.
+_JSON_TYPES = ("application/json", "")
+NOTHING = Body("application/octet-stream", b"")
+
+
+class Exchange:
+    """`headers` have lower-case names; of a name that comes twice the last counts."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._streams = ""
+        self.verb: str = scope["method"]
+        self.path: bytes = scope["raw_path"]
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.peer = _peer(scope.get("client"))
+        self.extra: dict[str, str] = {}
+        self.connection = scope.get("state", {}).get(CONNECTION)
+        self.begun = False
+
+    def timeout(self) -> float | None:
+        """The seconds that the caller gives. Raises InvalidArgument."""
+        given = self.headers.get(TIMEOUT_KEY)
+        if given is None:
+            return None
+        try:
+            seconds = float(given)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            raise InvalidArgument(f"{TIMEOUT_KEY} must be a number of seconds over 0", field=TIMEOUT_KEY)
+        return seconds
+
+    async def body(self, most: int) -> bytes:
+        """The request's body: JSON of `most` bytes at most. Raises UnsupportedType, BodyTooLarge."""
+        self._check_type()
+        message = await self._receive()
+        data: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            parts = [data]
+            size = len(data)
+            while message.get("more_body"):
+                message = await self._receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > most:
+                    raise BodyTooLarge
+            data = b"".join(parts)
+        if len(data) > most:
+            raise BodyTooLarge
+        return data
+
+    def _check_type(self) -> None:
+        kind, _, rest = self.headers.get("content-type", "").partition(";")
+        charset = rest.replace(" ", "").lower().removeprefix("charset=").strip('"')
+        if kind.strip().lower() not in _JSON_TYPES or charset not in ("", "utf-8"):
+            raise UnsupportedType("The body must be JSON in UTF-8: send content-type: application/json.")
+        if self.headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedType("The body must not be compressed.")
+
+    async def whole(self, status: int, body: Body, headers: Mapping[str, str]) -> None:
+        """Send a response whose length is known."""
+        length = str(len(body.data)).encode()
+        await self._start(status, body.content_type, headers, (b"content-length", length))
+        await self._send({"type": "http.response.body", "body": body.data})
+
+    async def write(self, body: Body, headers: Mapping[str, str]) -> None:
+        """Send the next part of a response, and before the first its head."""
+        if not self.begun:
+            self._streams = body.content_type
+            await self._start(200, body.content_type, headers)
+        await self._send({"type": "http.response.body", "body": body.data, "more_body": True})
+
+    async def end(self) -> None:
+        """End a response that came in parts, or in none at all."""
+        if not self.begun:
+            await self.whole(200, NOTHING, {})
+        else:
+            await self._send({"type": "http.response.body"})
+
+    async def fail(self, error: DomainError) -> None:
+        """Send the error as the response, or as its last event. Any other response that has begun is cut short."""
+        data = error_body(error).encode()
+        if not self.begun:
+            await self.whole(status_of(error), Body(JSON, data), headers_of(error))
+        elif self._streams == EVENTS:
+            await self._send({"type": "http.response.body", "body": b"data: " + data + b"\n\n" + DONE})
+
+    async def _start(
+        self, status: int, content_type: str, headers: Mapping[str, str], *more: tuple[bytes, bytes]
+    ) -> None:
+        self.begun = True
+        named = {"content-type": content_type, **headers, **self.extra}
+        pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in named.items()]
+        if self.connection is not None and self.verb != "HEAD":
+            self.connection.writing.holds = True
+        await self._send({"type": "http.response.start", "status": status, "headers": [*pairs, *more]})
+
+
+def _peer(client: tuple[str, int] | None) -> str:
+    """The other end as gRPC writes it."""
+    if not client:
+        return "unix:"
+    host, port = client
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
