@@ -20,33 +20,33 @@ from services.llm.client import HttpClient
 from services.llm.models import Engines
 from services.llm.settings import LlmSettings, secret
 from services.llm.triton.client import LlmClient
-from services.orchestrator.agent_servicer import AgentServicer
+from services.orchestrator.adapters.guard_client import GuardClient
+from services.orchestrator.adapters.peers import Peers
+from services.orchestrator.adapters.retrieval_client import RetrievalClient
+from services.orchestrator.adapters.triton_embedder import TritonEmbedder
+from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
-from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.agents.work import Kit
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import Erasure
-from services.orchestrator.data.servicer import DataServicer
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
-from services.orchestrator.guard_client import GuardClient
 from services.orchestrator.identity_client import IdentityClient
-from services.orchestrator.peers import Peers
-from services.orchestrator.retrieval_client import RetrievalClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import Identities
-from services.orchestrator.servicer import OrchestratorServicer
-from services.orchestrator.sessions.servicer import SessionServicer
+from services.orchestrator.servicers.agents import AgentServicer
+from services.orchestrator.servicers.data import DataServicer
+from services.orchestrator.servicers.runs import OrchestratorServicer
+from services.orchestrator.servicers.sessions import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.orchestrator.settings import OrchestratorSettings, environment
 from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
-from services.orchestrator.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import serving

@@ -14,8 +14,7 @@ from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
 from services.llm.chat import Message
-from services.orchestrator.runs.agent import Listed
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     CitationAdded,
@@ -33,8 +32,9 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )
+from services.orchestrator.domain.tool import ToolCall
+from services.orchestrator.runs.agent import Listed
 from services.orchestrator.runs.run import RunInfo
-from services.orchestrator.tools.tool import ToolCall
 from services.runtime.errors import InvalidArgument
 
 _PAGE = re.compile(r"([0-9.e+-]+)/([A-Za-z0-9_.-]+)")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.orchestrator.runs.events import Event
+from services.orchestrator.domain.event import Event
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import RunInfo

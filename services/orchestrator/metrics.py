@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.orchestrator.runs.events import UsageReported
+from services.orchestrator.domain.event import UsageReported
 from services.runtime.metrics import BUCKETS
 
 RUNS = Counter("headworks_runs_total", "Runs that are over.", ["model", "finish_reason"])

@@ -8,10 +8,10 @@ import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
 from services.orchestrator import convert
+from services.orchestrator.adapters.peers import Peers, gone
 from services.orchestrator.directory import Directory
-from services.orchestrator.peers import Peers, gone
+from services.orchestrator.domain.event import Event
 from services.orchestrator.runs.errors import RunMoved, RunNotFound
-from services.orchestrator.runs.events import Event
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import Run
 

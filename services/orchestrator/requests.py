@@ -18,11 +18,11 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
+from services.orchestrator.domain.event import ApprovalDecided
+from services.orchestrator.domain.tool import NAME, Declaration, ToolCall
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import ApprovalDecided
 from services.orchestrator.runs.records import Filter
 from services.orchestrator.runs.run import State
-from services.orchestrator.tools.tool import NAME, Declaration, ToolCall
 from services.runtime.errors import InvalidArgument
 
 MOST_MESSAGES = 10_000

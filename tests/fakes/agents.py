@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from services.llm.chat import Message
 from services.llm.generation import Calls, Ended, Generation, Piece
-from services.orchestrator.rag.retriever import Found
+from services.orchestrator.domain.event import Body, FinishReason, TextDelta
+from services.orchestrator.domain.passage import Found
+from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.events import Body, FinishReason, TextDelta
-from services.orchestrator.tools.tool import Declaration
 
 SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(FinishReason.STOP))
 

@@ -12,9 +12,9 @@ from services.llm.generation import Calls, Ended, Finish, Generation, Generator,
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.llm.price import Price
+from services.orchestrator.domain.event import ApprovalDecided, ApprovalRequested, Body, Event, Started
+from services.orchestrator.domain.tool import Declaration, ToolCall, ToolContext
 from services.orchestrator.runs.agent import Agent, Ask, Outcome
-from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested, Body, Event, Started
-from services.orchestrator.tools.tool import Declaration, ToolCall, ToolContext
 
 Said = Piece | Calls | Ended
 END = Ended(Finish.STOP, Tokens(10, 5))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.orchestrator.tools.tool import Declaration, ToolCall, ToolContext
+from services.orchestrator.domain.tool import Declaration, ToolCall, ToolContext
 
 ANYTHING = {"type": "object"}
 CONTEXT = ToolContext("acme", "run_1", "", ("docs",))

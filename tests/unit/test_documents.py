@@ -9,7 +9,7 @@ import yaml
 
 from gateway.schema.schema import SCHEMA as GATEWAY
 from services.llm.catalogue import file as catalogue_file
-from services.orchestrator.agents.validation import parse
+from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
 from services.orchestrator.tools import config
 from services.runtime.records.metrics import writer_metrics

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from services.llm.catalogue.entry import Capability, Engine, Entry
 from services.llm.handle import ModelHandle
 from services.llm.models import DEFAULT
-from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.errors import BadAgent, ModelUnavailable
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.spec import Limits, Spec
-from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.agents.validation import parse
-from services.orchestrator.agents.work import Kit, tool_entries
+from services.orchestrator.agents.loop.bare import BareModel
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.work import Kit, tool_entries
+from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.spec import Limits, Spec
+from services.orchestrator.agents.specs.store import AgentStore
+from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.runs.agent import Agent, Listed
 from services.runtime.errors import ModelNotFound
 from services.runtime.records.errors import RecordsUnavailable

@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from services.orchestrator.agents.errors import AgentNotFound, BadAgent, ShippedAgent
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.spec import Spec
-from services.orchestrator.agents.store import AgentStore, Stored
-from services.orchestrator.agents.validation import ToolCheck, digest, parse
+from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, ShippedAgent
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.store import AgentStore, Stored
+from services.orchestrator.agents.specs.validation import ToolCheck, digest, parse
 from services.runtime.strict_yaml import Problem
 
 

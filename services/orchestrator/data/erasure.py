@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from enum import Enum
 
-from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.store import DataStore, Whose
 from services.orchestrator.runs.errors import RunNotFound
 from services.runtime.errors import DomainError, Kind, Unavailable

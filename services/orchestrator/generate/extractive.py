@@ -9,10 +9,10 @@ import numpy as np
 from services.llm.chat import Message
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator import metrics
+from services.orchestrator.domain.event import Citation, Span
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.rag.quotes import Question, choose
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.events import Citation, Span
-from services.orchestrator.tools.tool import Declaration
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
-from services.orchestrator.runs.events import ApprovalDecided, Body, Event, FinishReason, Timing
-from services.orchestrator.tools.tool import Declaration
+from services.orchestrator.domain.event import ApprovalDecided, Body, Event, FinishReason, Timing
+from services.orchestrator.domain.tool import Declaration
 
 
 @dataclass(frozen=True, slots=True)

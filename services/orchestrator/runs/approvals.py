@@ -2,8 +2,8 @@
 
 import asyncio
 
+from services.orchestrator.domain.event import ApprovalDecided, ApprovalRequested
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
-from services.orchestrator.runs.events import ApprovalDecided, ApprovalRequested
 
 
 class Approvals:

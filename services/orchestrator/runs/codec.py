@@ -8,8 +8,8 @@ import orjson
 from pydantic import TypeAdapter
 
 from services.llm.chat import Message
+from services.orchestrator.domain.event import Body, Event
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import Body, Event
 
 _KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Body)}
 T = TypeVar("T")

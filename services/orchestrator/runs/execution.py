@@ -8,10 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from services.llm.chat import Message
-from services.orchestrator.runs.agent import Agent, Ask
-from services.orchestrator.runs.codec import encode, encode_ask, encode_message
-from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     Body,
@@ -25,6 +22,9 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )
+from services.orchestrator.runs.agent import Agent, Ask
+from services.orchestrator.runs.codec import encode, encode_ask, encode_message
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
 from services.orchestrator.runs.identity import Nobody, RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import pending_text

@@ -9,9 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.orchestrator import metrics
-from services.orchestrator.runs.agent import Agent, Agents, Ask, Outcome
-from services.orchestrator.runs.errors import RunMoved, TooManyRuns
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     Event,
@@ -21,6 +19,8 @@ from services.orchestrator.runs.events import (
     Timing,
     ToolCallRequested,
 )
+from services.orchestrator.runs.agent import Agent, Agents, Ask, Outcome
+from services.orchestrator.runs.errors import RunMoved, TooManyRuns
 from services.orchestrator.runs.execution import Execution, Terms
 from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog

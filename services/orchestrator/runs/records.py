@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy import Row as TableRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.event import Event, FinishReason, UsageReported
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import decode, decode_all, decode_ask
-from services.orchestrator.runs.events import Event, FinishReason, UsageReported
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import Fenced
 from services.orchestrator.schema.tables import EVENTS, REPLICAS, RUNS

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
-from services.orchestrator.runs.approvals import Approvals
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     Body,
@@ -19,6 +18,7 @@ from services.orchestrator.runs.events import (
     FinishReason,
     UsageReported,
 )
+from services.orchestrator.runs.approvals import Approvals
 
 MOST_AT_ONCE = 256
 # Stored events that a run keeps in memory for its readers; who is further behind reads the record.

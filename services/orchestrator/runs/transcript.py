@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from services.llm.chat import Message, Role
-from services.orchestrator.runs.events import Body, TextDelta, ToolCallRequested, ToolResultReceived
-from services.orchestrator.tools.tool import ToolCall
+from services.orchestrator.domain.event import Body, TextDelta, ToolCallRequested, ToolResultReceived
+from services.orchestrator.domain.tool import ToolCall
 
 
 class Transcript:

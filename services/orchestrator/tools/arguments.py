@@ -9,7 +9,7 @@ from jsonschema.exceptions import SchemaError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from services.orchestrator.tools.tool import Reason, ToolFailed
+from services.orchestrator.domain.tool import Reason, ToolFailed
 
 MAX_CHARACTERS = 1 << 20
 MAX_MESSAGE = 500

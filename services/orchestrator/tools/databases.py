@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from services.orchestrator.tools.tool import Reason
+from services.orchestrator.domain.tool import Reason
 
 STEPS = 10_000  # of SQLite's virtual machine, between two looks at the clock: about a millisecond
 MAX_VALUE = 1 << 20

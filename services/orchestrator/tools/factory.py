@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.orchestrator.rag.retriever import Retriever
+from services.orchestrator.domain.passage import Retriever
+from services.orchestrator.domain.tool import Policy, Tool
 from services.orchestrator.tools import specs
 from services.orchestrator.tools.builtin.calculator import Calculator
 from services.orchestrator.tools.builtin.current_time import CurrentTime
@@ -25,7 +26,6 @@ from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, Server
 from services.orchestrator.tools.reflection import NotReflected
 from services.orchestrator.tools.sandbox.runner import Limits, Refused, Sandbox
 from services.orchestrator.tools.specs import Problem, ToolSpec
-from services.orchestrator.tools.tool import Policy, Tool
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.strict_yaml import dotted

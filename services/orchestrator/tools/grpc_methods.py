@@ -14,9 +14,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.runtime import clients
 from services.runtime.call import Outgoing, outgoing, renewed
 from services.runtime.channels import open_channel

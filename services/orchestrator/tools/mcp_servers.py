@@ -17,10 +17,10 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.arguments import Schema
 from services.orchestrator.tools.mcp_results import text_of
 from services.orchestrator.tools.mcp_stdio import stdio
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.runtime.children import DiedAtStart, once_more
 
 FIRST_BACKOFF = 0.5

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.orchestrator.tools.tool import ToolResult
+from services.orchestrator.domain.tool import ToolResult
 from services.runtime.metrics import BUCKETS
 
 MAX_NAMES = 256

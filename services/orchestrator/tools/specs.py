@@ -6,8 +6,8 @@ from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from services.orchestrator.domain.tool import Policy
 from services.orchestrator.tools.hosts import ANY, HostRule
-from services.orchestrator.tools.tool import Policy
 
 NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 METHOD = re.compile(r"([a-zA-Z_]\w*\.)*[a-zA-Z_]\w*/[a-zA-Z_]\w*")

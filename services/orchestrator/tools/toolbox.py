@@ -12,9 +12,7 @@ from typing import Any
 
 import orjson
 
-from services.orchestrator.tools import metrics
-from services.orchestrator.tools.arguments import Schema
-from services.orchestrator.tools.tool import (
+from services.orchestrator.domain.tool import (
     NAME,
     Declaration,
     Policy,
@@ -25,6 +23,8 @@ from services.orchestrator.tools.tool import (
     ToolFailed,
     ToolResult,
 )
+from services.orchestrator.tools import metrics
+from services.orchestrator.tools.arguments import Schema
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0

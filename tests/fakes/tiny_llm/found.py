@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
-from services.orchestrator.agents.prompt import PASSAGES, variables
-from services.orchestrator.agents.template import Template
-from services.orchestrator.rag.retriever import Found, Passage
+from services.orchestrator.agents.loop.prompt import PASSAGES, variables
+from services.orchestrator.agents.specs.template import Template
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import ToolContext
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.search import Search
-from services.orchestrator.tools.tool import ToolContext
 
 CONTEXT = ToolContext("default", "run", "call", ("default",))
 TITLES = ("", "facts", "notes.md", "Facts", "Handbook")

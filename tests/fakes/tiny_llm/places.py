@@ -14,11 +14,11 @@ import yaml
 from services.llm.chat import Message as Said
 from services.llm.chat import Role
 from services.llm.openai import request as openai_form
-from services.orchestrator.agents.graders import judge
-from services.orchestrator.agents.prompt import Prompt, variables
-from services.orchestrator.agents.remembering import SUMMARISE
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.spec import Spec
+from services.orchestrator.agents.loop.graders import judge
+from services.orchestrator.agents.loop.prompt import Prompt, variables
+from services.orchestrator.agents.loop.remembering import SUMMARISE
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.spec import Spec
 from services.orchestrator.tools.builtin.calculator import Calculator
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.search import Search

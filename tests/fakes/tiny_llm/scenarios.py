@@ -7,8 +7,8 @@ what it calls and how it words an answer, it knows by heart.
 from datetime import UTC, datetime
 from random import Random
 
-from services.orchestrator.agents.loop import CLOSE
-from services.orchestrator.agents.prompt import declined
+from services.orchestrator.agents.loop.loop import CLOSE
+from services.orchestrator.agents.loop.prompt import declined
 from tests.fakes.tiny_llm import draws
 from tests.fakes.tiny_llm.language import Scenario, calls, result, says, system, user
 

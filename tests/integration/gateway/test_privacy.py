@@ -22,9 +22,8 @@ from gateway.privacy.holders.holder import Holder
 from gateway.privacy.holders.runs import RunData
 from gateway.privacy.privacy import Privacy
 from services.llm.chat import Message, Role
-from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import Erasure
-from services.orchestrator.data.servicer import DataServicer
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
@@ -34,6 +33,7 @@ from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.servicers.data import DataServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.retrieval.app import assemble, open_engine

@@ -26,7 +26,7 @@ from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.llm.openai.engine import OpenAiEngine
-from services.orchestrator.tools.tool import Declaration, ToolCall
+from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind

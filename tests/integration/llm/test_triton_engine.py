@@ -21,7 +21,7 @@ from services.llm.chat import (
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
-from services.orchestrator.tools.tool import Declaration, ToolCall
+from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind

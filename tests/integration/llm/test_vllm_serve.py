@@ -14,7 +14,7 @@ from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece
 from services.llm.openai.engine import OpenAiEngine
-from services.orchestrator.tools.tool import Declaration
+from services.orchestrator.domain.tool import Declaration
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import until
 from tests.fakes.vllm_serve import vllm_serve

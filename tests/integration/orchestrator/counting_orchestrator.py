@@ -13,16 +13,16 @@ from pathlib import Path
 
 import grpc
 
+from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import Directory
-from services.orchestrator.peers import Peers
+from services.orchestrator.domain.event import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.events import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
 from services.runtime.records.database import Database

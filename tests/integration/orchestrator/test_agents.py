@@ -9,11 +9,11 @@ import pytest
 from headworks.orchestrator.v1 import agent_service_pb2 as pb
 from headworks.orchestrator.v1 import agent_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.agent_servicer import AgentServicer
+from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
-from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.agents.work import Kit
+from services.orchestrator.agents.specs.store import AgentStore
+from services.orchestrator.servicers.agents import AgentServicer
 from services.runtime import statuses
 from services.runtime.channels import open_channel
 from services.runtime.identity import Identity

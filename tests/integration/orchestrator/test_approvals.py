@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from services.orchestrator.domain.event import ApprovalDecided, FinishReason
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
-from services.orchestrator.runs.events import ApprovalDecided, FinishReason
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import State

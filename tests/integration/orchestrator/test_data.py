@@ -14,10 +14,9 @@ from headworks.orchestrator.v1 import data_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 
 from services.llm.chat import Message, Role
-from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data import erasure as erasing
 from services.orchestrator.data.erasure import DataBusy, Erasure, What
-from services.orchestrator.data.servicer import SCOPE, DataServicer
 from services.orchestrator.data.store import DataStore, Whose
 from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
@@ -25,6 +24,7 @@ from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import Run
+from services.orchestrator.servicers.data import SCOPE, DataServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.identity import IDENTITY_KEY, Identity
 from tests.fakes.agents import FakeAgent

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.llm.chat import Message, Role
+from services.orchestrator.domain.event import Finished, FinishReason, TextDelta, Timing
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.errors import TooManyRuns
-from services.orchestrator.runs.events import Finished, FinishReason, TextDelta, Timing
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records

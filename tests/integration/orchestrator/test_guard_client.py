@@ -7,8 +7,8 @@ import pytest
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.agents.screener import Item, Reading, Screening
-from services.orchestrator.guard_client import GuardClient, WhenGone
+from services.orchestrator.adapters.guard_client import GuardClient, WhenGone
+from services.orchestrator.agents.loop.screener import Item, Reading, Screening
 from services.runtime.call import READS_KEY, UNSCREENED, Call, enter
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import channel_for

@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from services.orchestrator.domain.event import Body, Finished, FinishReason, TextDelta
 from services.orchestrator.runs import log as event_log
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.events import Body, Finished, FinishReason, TextDelta
 from services.orchestrator.runs.execution import AHEAD
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import State

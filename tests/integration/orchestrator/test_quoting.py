@@ -9,10 +9,10 @@ import pytest
 
 from services.llm.chat import Message, Role
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.adapters.retrieval_client import RetrievalClient
+from services.orchestrator.domain.event import Span, Timing
+from services.orchestrator.domain.passage import Found
 from services.orchestrator.generate.extractive import ExtractiveGenerator
-from services.orchestrator.rag.retriever import Found
-from services.orchestrator.retrieval_client import RetrievalClient
-from services.orchestrator.runs.events import Span, Timing
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import CollectionNotFound, DomainError, Kind

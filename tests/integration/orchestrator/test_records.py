@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from services.llm.chat import Message, Role
+from services.orchestrator.domain.event import Event, Finished, FinishReason, Started, TextDelta, UsageReported
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import encode, encode_ask
-from services.orchestrator.runs.events import Event, Finished, FinishReason, Started, TextDelta, UsageReported
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import RunInfo, State
 from services.orchestrator.runs.statements import INSERT_EVENTS, INSERT_RUN, Batch, Fenced, Row, RunRows, RunSink

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.orchestrator.run_identity import CallIdentity, Fresh
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.errors import IdentityRefused, IdentityUnavailable
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalKind,
     ApprovalRequested,
@@ -18,6 +15,9 @@ from services.orchestrator.runs.events import (
     FinishReason,
     TextDelta,
 )
+from services.orchestrator.run_identity import CallIdentity, Fresh
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.errors import IdentityRefused, IdentityUnavailable
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.records import Records
 from services.orchestrator.runs.run import Run

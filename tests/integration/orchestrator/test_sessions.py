@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from services.llm.chat import Message, Role
+from services.orchestrator.domain.event import Body, FinishReason, TextDelta, ToolCallRequested, ToolResultReceived
+from services.orchestrator.domain.tool import ToolCall, ToolResult
 from services.orchestrator.runs.agent import Ask, Outcome
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
-from services.orchestrator.runs.events import Body, FinishReason, TextDelta, ToolCallRequested, ToolResultReceived
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Filter, Records
@@ -16,7 +17,6 @@ from services.orchestrator.runs.run import Run
 from services.orchestrator.sessions.memory import Window
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
-from services.orchestrator.tools.tool import ToolCall, ToolResult
 from services.runtime.errors import Unavailable
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until

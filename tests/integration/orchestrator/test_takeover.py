@@ -5,9 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from services.llm.chat import Message, Role
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.errors import RunMoved
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalKind,
     ApprovalRequested,
@@ -16,6 +14,8 @@ from services.orchestrator.runs.events import (
     FinishReason,
     TextDelta,
 )
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.errors import RunMoved
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.identity import Nobody

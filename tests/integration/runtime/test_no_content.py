@@ -13,17 +13,17 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
+from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import Directory
+from services.orchestrator.domain.event import FinishReason, TextDelta
 from services.orchestrator.identity_client import IdentityClient
-from services.orchestrator.peers import Peers
 from services.orchestrator.runs.agent import Outcome
-from services.orchestrator.runs.events import FinishReason, TextDelta
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.scopes import Identities
-from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import InvalidArgument

@@ -14,7 +14,7 @@ from services.llm.concurrency import ModelBusy
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.llm.handle import BoundedGenerator, ModelCannot
 from services.llm.metrics import ModelMetrics
-from services.orchestrator.tools.tool import Declaration
+from services.orchestrator.domain.tool import Declaration
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeGenerator
 

@@ -9,17 +9,7 @@ from hypothesis import strategies as st
 
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.orchestrator import convert
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.codec import (
-    decode,
-    decode_all,
-    decode_ask,
-    decode_messages,
-    encode,
-    encode_ask,
-    encode_message,
-)
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalKind,
     ApprovalRequested,
@@ -43,7 +33,17 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )  # fmt: skip
-from services.orchestrator.tools.tool import Declaration, Reason, ToolCall, ToolResult
+from services.orchestrator.domain.tool import Declaration, Reason, ToolCall, ToolResult
+from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.codec import (
+    decode,
+    decode_all,
+    decode_ask,
+    decode_messages,
+    encode,
+    encode_ask,
+    encode_message,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers(0, 2**31 - 1)

@@ -6,8 +6,7 @@ from headworks.orchestrator.v1 import run_pb2
 
 from services.llm.chat import Message, Role
 from services.orchestrator import convert, requests
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     Citation,
     CitationAdded,
     Event,
@@ -21,6 +20,7 @@ from services.orchestrator.runs.events import (
     Timing,
     UsageReported,
 )
+from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.run import RunInfo, State
 from services.runtime.errors import InvalidArgument
 

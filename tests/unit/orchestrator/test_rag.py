@@ -8,14 +8,12 @@ from services.llm.catalogue.entry import Engine
 from services.llm.chat import Message, Role
 from services.llm.generation import Calls, Ended, Finish, Piece, Tokens
 from services.llm.price import Price
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.prompt import declined
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.validation import parse
-from services.orchestrator.agents.work import Kit
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.agent import Ask, Outcome
-from services.orchestrator.runs.events import (
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.prompt import declined
+from services.orchestrator.agents.loop.work import Kit
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.validation import parse
+from services.orchestrator.domain.event import (
     Body,
     Citation,
     CitationAdded,
@@ -26,6 +24,8 @@ from services.orchestrator.runs.events import (
     Timing,
     UsageReported,
 )
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.runs.agent import Ask, Outcome
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 from tests.fakes.agents import FakeGenerator, FakeRetriever
 from tests.fakes.models import FakeJournal, ScriptedGenerator, catalogue, played, says, turns

@@ -19,15 +19,15 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from services.llm.catalogue.entry import Engine
 from services.llm.chat import Message, Role
 from services.orchestrator import convert
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.validation import parse
-from services.orchestrator.agents.work import Kit
+from services.orchestrator.adapters.retrieval_client import found
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.work import Kit
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.validation import parse
+from services.orchestrator.domain.event import CitationAdded, Event, StepFinished, TextDelta, UsageReported
+from services.orchestrator.domain.passage import Found
 from services.orchestrator.generate.extractive import ExtractiveGenerator
-from services.orchestrator.rag.retriever import Found
-from services.orchestrator.retrieval_client import found
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import CitationAdded, Event, StepFinished, TextDelta, UsageReported
 from services.orchestrator.settings import OrchestratorSettings
 from services.retrieval.model import Sentences, Vector
 from services.retrieval.search import sentences

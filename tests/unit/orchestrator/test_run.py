@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.orchestrator.runs.events import Body, Event, Finished, FinishReason, Started, TextDelta, UsageReported
+from services.orchestrator.domain.event import Body, Event, Finished, FinishReason, Started, TextDelta, UsageReported
 from services.orchestrator.runs.run import KEPT_EVENTS, Run, RunOver, State, new_id, replica_of
 
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 
 
 class CurrentTime:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
 from services.orchestrator.tools.sandbox.runner import Limits, Outcome, Refused, Sandbox, Stop
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 
 MAX_CODE = 100_000
 SIGXCPU = -24

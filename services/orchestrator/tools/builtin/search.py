@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from services.orchestrator.rag.retriever import Passage, Retriever
+from services.orchestrator.domain.passage import Passage, Retriever
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.runtime.errors import DomainError, Kind
 
 DEFAULT_LIMIT = 4

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
+from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
 from services.orchestrator.tools.databases import Database, QueryRefused, QueryTimeout, Rows
-from services.orchestrator.tools.tool import Declaration, Reason, ToolContext, ToolFailed
 
 MAX_QUERY = 10_000
 

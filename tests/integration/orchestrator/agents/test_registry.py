@@ -8,12 +8,12 @@ import pytest
 from services.llm.catalogue.entry import ALL, Engine, Entry
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
-from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.errors import ModelUnavailable
+from services.orchestrator.agents.loop.bare import BareModel
+from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import STALE_SECONDS, Registry
 from services.orchestrator.agents.service import AgentKeeper
-from services.orchestrator.agents.store import AgentStore
-from services.orchestrator.agents.work import Kit
+from services.orchestrator.agents.specs.errors import ModelUnavailable
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
 from services.runtime.errors import ModelNotFound, Unavailable

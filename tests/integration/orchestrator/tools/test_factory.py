@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.rag.retriever import Found, Passage
+from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.tools import config
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.factory import BadTools, ToolFactory, ToolUnavailable

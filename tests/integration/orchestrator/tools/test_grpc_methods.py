@@ -18,11 +18,11 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha._async import ReflectionServicer
 from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.arguments import Schema
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
 from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.reflection import NotReflected
-from services.orchestrator.tools.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime import call as calls
 from services.runtime.server import App

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.builtin.http_get import HttpGet, html_text
 from services.orchestrator.tools.hosts import HostRule
-from services.orchestrator.tools.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 

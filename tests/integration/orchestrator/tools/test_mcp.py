@@ -12,8 +12,8 @@ import orjson
 import psutil
 import pytest
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
-from services.orchestrator.tools.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call

@@ -13,9 +13,9 @@ import orjson
 import psutil
 import pytest
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.builtin.python import Python
 from services.orchestrator.tools.sandbox.runner import Limits, Outcome, Refused, Sandbox, Stop
-from services.orchestrator.tools.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call

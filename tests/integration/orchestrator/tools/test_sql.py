@@ -9,9 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.databases import Database
-from services.orchestrator.tools.tool import Policy, Reason, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 

@@ -15,7 +15,7 @@ from gateway.budgets.tables import BUDGETS
 from gateway.identity.tables import API_KEYS
 from gateway.schema.schema import SCHEMA as GATEWAY
 from gateway.usage.tables import USAGE
-from services.orchestrator.agents.store import AgentStore
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import State
 from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR

@@ -6,15 +6,15 @@ from typing import Any
 from services.llm.catalogue.entry import Engine
 from services.llm.chat import Message, Role
 from services.llm.generation import Generation
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.screener import Screener
-from services.orchestrator.agents.validation import parse
-from services.orchestrator.agents.work import Embedder, Kit
-from services.orchestrator.rag.retriever import Retriever
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.screener import Screener
+from services.orchestrator.agents.loop.work import Embedder, Kit
+from services.orchestrator.agents.specs.validation import parse
+from services.orchestrator.domain.event import Body, TextDelta, ToolResultReceived
+from services.orchestrator.domain.passage import Retriever
+from services.orchestrator.domain.tool import Policy, ToolResult
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import Body, TextDelta, ToolResultReceived
 from services.orchestrator.sessions.memory import Count, Memory, Summarise, Window
-from services.orchestrator.tools.tool import Policy, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, Said, ScriptedGenerator, catalogue

@@ -15,13 +15,13 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.llm.generation import Finish, Generation, Tokens
-from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.spec import Spec
-from services.orchestrator.agents.work import Kit
+from services.orchestrator.agents.loop.bare import BareModel
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.work import Kit
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.domain.event import FinishReason, StepFinished, ToolCallRequested, UsageReported
+from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import FinishReason, StepFinished, ToolCallRequested, UsageReported
-from services.orchestrator.tools.tool import Declaration
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import kinds, text

@@ -13,14 +13,13 @@ from prometheus_client import REGISTRY
 from services.llm.catalogue.entry import Engine
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.generation import Finish, Generation, Tokens
-from services.orchestrator.agents.errors import ModelUnavailable, OutputInvalid
-from services.orchestrator.agents.graders.grader import Question
-from services.orchestrator.agents.graders.similar import SimilarToEvidence, SimilarToQuestion
-from services.orchestrator.agents.prompt import declined
-from services.orchestrator.agents.settling import REJECTED_ANSWER, REJECTED_RUN
-from services.orchestrator.agents.structured import SchemaRefused
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.events import (
+from services.orchestrator.agents.loop.graders.grader import Question
+from services.orchestrator.agents.loop.graders.similar import SimilarToEvidence, SimilarToQuestion
+from services.orchestrator.agents.loop.prompt import declined
+from services.orchestrator.agents.loop.settling import REJECTED_ANSWER, REJECTED_RUN
+from services.orchestrator.agents.specs.errors import ModelUnavailable, OutputInvalid
+from services.orchestrator.agents.specs.structured import SchemaRefused
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalKind,
     ApprovalRequested,
@@ -34,7 +33,8 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )
-from services.orchestrator.tools.tool import Policy, Reason
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Policy, Reason
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent, kinds, results, text

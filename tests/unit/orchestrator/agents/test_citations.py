@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.orchestrator.agents.citations import AGAIN, Marks, Writer, quotes
-from services.orchestrator.rag.retriever import Passage
-from services.orchestrator.runs.events import CitationAdded, Span, TextDelta
+from services.orchestrator.agents.loop.citations import AGAIN, Marks, Writer, quotes
+from services.orchestrator.domain.event import CitationAdded, Span, TextDelta
+from services.orchestrator.domain.passage import Passage
 
 PASSAGES = [Passage(f"p{number}", "d", "T", "u", f"Text {number}.", 10 * number, 0.5) for number in (1, 2, 3)]
 

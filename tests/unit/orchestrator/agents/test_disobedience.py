@@ -11,16 +11,16 @@ import pytest
 
 from services.llm.chat import Choice, Message, Sampling, ToolChoice
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
-from services.orchestrator.agents import shipped
-from services.orchestrator.agents.errors import OutputInvalid
-from services.orchestrator.agents.loop import SpecAgent
-from services.orchestrator.agents.validation import parse
-from services.orchestrator.agents.work import Kit
-from services.orchestrator.rag.retriever import Found, Passage
+from services.orchestrator.agents.loop.loop import SpecAgent
+from services.orchestrator.agents.loop.work import Kit
+from services.orchestrator.agents.specs import shipped
+from services.orchestrator.agents.specs.errors import OutputInvalid
+from services.orchestrator.agents.specs.validation import parse
+from services.orchestrator.domain.event import Body, FinishReason, ToolCallRequested
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.runs.agent import Outcome
-from services.orchestrator.runs.events import Body, FinishReason, ToolCallRequested
 from services.orchestrator.sessions.memory import Count, Summarise, Window
-from services.orchestrator.tools.tool import Declaration
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, Said, ScriptedGenerator, calls, catalogue, played

@@ -9,8 +9,8 @@ import pytest
 
 from services.llm.chat import Form, ResponseFormat, Sampling
 from services.llm.generation import Finish, Generation, Tokens
-from services.orchestrator.runs.events import FinishReason, ToolCallRequested, UsageReported
-from services.orchestrator.tools.tool import Policy, Reason
+from services.orchestrator.domain.event import FinishReason, ToolCallRequested, UsageReported
+from services.orchestrator.domain.tool import Policy, Reason
 from tests.fakes.models import FakeTool, Said, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent, results, text
 

@@ -16,9 +16,7 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.llm.generation import Finish, Tokens
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.events import (
+from services.orchestrator.domain.event import (
     CitationAdded,
     FinishReason,
     PassagesRetrieved,
@@ -28,7 +26,9 @@ from services.orchestrator.runs.events import (
     ToolCallRequested,
     UsageReported,
 )
-from services.orchestrator.tools.tool import Declaration, Reason, ToolCall
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Declaration, Reason, ToolCall
+from services.orchestrator.runs.agent import Ask
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns

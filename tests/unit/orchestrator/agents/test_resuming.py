@@ -11,11 +11,9 @@ import pytest
 from services.llm.catalogue.entry import Engine
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.generation import Ended, Finish, Generation, Piece, Tokens
-from services.orchestrator.agents.bare import BareModel
-from services.orchestrator.agents.transcript import fold
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.agent import Agent, Ask, Outcome
-from services.orchestrator.runs.events import (
+from services.orchestrator.agents.loop.bare import BareModel
+from services.orchestrator.agents.loop.transcript import fold
+from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     Body,
@@ -29,7 +27,9 @@ from services.orchestrator.runs.events import (
     UsageReported,
     VerdictGiven,
 )
-from services.orchestrator.tools.tool import Declaration, Policy, Reason
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Declaration, Policy, Reason
+from services.orchestrator.runs.agent import Agent, Ask, Outcome
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, results, text

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from services.llm.catalogue.entry import Engine
-from services.orchestrator.agents.screener import Item, Reading, Screening
-from services.orchestrator.agents.screening import UNCHECKED, WITHHELD, parts
-from services.orchestrator.rag.retriever import Found, Passage
-from services.orchestrator.runs.events import PassagesRetrieved, Span, VerdictGiven
-from services.orchestrator.tools.tool import Reason, ToolResult
+from services.orchestrator.agents.loop.screener import Item, Reading, Screening
+from services.orchestrator.agents.loop.screening import UNCHECKED, WITHHELD, parts
+from services.orchestrator.domain.event import PassagesRetrieved, Span, VerdictGiven
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Reason, ToolResult
 from services.runtime.errors import Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.agents.errors import BadAgent
-from services.orchestrator.agents.shipped import shipped
-from services.orchestrator.agents.spec import GraderSpec
-from services.orchestrator.agents.validation import digest, parse
+from services.orchestrator.agents.specs.errors import BadAgent
+from services.orchestrator.agents.specs.shipped import shipped
+from services.orchestrator.agents.specs.spec import GraderSpec
+from services.orchestrator.agents.specs.validation import digest, parse
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = [*(ROOT / "examples" / "agents").glob("*.yaml"), ROOT / "examples" / "orders" / "refunds.yaml"]

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from services.orchestrator.rag.retriever import Found, Passage
+from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.calculator import Calculator, evaluate, shown
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.search import Search
-from services.orchestrator.tools.tool import Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import CollectionNotFound, Unavailable
 from tests.fakes.agents import FakeRetriever

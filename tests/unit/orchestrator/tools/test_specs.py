@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.tool import Policy
 from services.orchestrator.tools import config, specs
 from services.orchestrator.tools.config import BadToolSettings, ToolSettings
 from services.orchestrator.tools.factory import BadTools, ToolFactory
-from services.orchestrator.tools.tool import Policy
 from tests.fakes.agents import FakeRetriever
 
 FILE = """

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from services.orchestrator.domain.tool import Policy, Reason, ToolFailed, ToolResult
 from services.orchestrator.tools import metrics
-from services.orchestrator.tools.tool import Policy, Reason, ToolFailed, ToolResult
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, FakeTool, call

@@ -1,0 +1,57 @@
+"""The retriever that asks the retrieval service."""
+
+import grpc
+from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
+
+from services.orchestrator.domain.event import Span, Timing
+from services.orchestrator.domain.passage import Found, Passage
+from services.runtime import clients, statuses
+from services.runtime.call import outgoing, renewed
+
+NAN = float("nan")
+
+
+class RetrievalClient:
+    """Searches over a channel, as the present caller, within what remains of its deadline."""
+
+    def __init__(self, channel: grpc.aio.Channel, timeout: float) -> None:
+        self._stub = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
+        self._timeout = timeout
+
+    async def search(self, collection: str, question: str, limit: int) -> Found:
+        """Raises DomainError: whatever the service answered."""
+        request = retrieval_service_pb2.SearchRequest(
+            collection=collection, query=question, limit=limit, include_sentences=True
+        )
+        await renewed()
+        try:
+            response = await clients.unary(self._stub.Search(request, **outgoing(self._timeout)))
+        except grpc.aio.AioRpcError as error:
+            raise statuses.from_rpc_error(error) from error
+        return found(response)
+
+
+def found(response: retrieval_service_pb2.SearchResponse) -> Found:
+    return Found(
+        tuple(_passage(hit) for hit in response.hits),
+        tuple(Timing(timing.hop, timing.duration.seconds + timing.duration.nanos / 1e9) for timing in response.timings),
+        response.degraded,
+    )
+
+
+def _passage(hit: retrieval_service_pb2.Hit) -> Passage:
+    passage, sentences = hit.passage, hit.sentence_scores
+    signals = {signal.signal: signal.score for signal in hit.signals}
+    return Passage(
+        passage.id,
+        passage.document_id,
+        passage.title,
+        passage.uri,
+        passage.text,
+        passage.span.start,
+        hit.score,
+        signals.get("dense", NAN),
+        signals.get("lexical", NAN),
+        tuple(map(Span, sentences.starts, sentences.ends)),
+        tuple(sentences.scores),
+    )

@@ -1,0 +1,1 @@
+"""The loop that runs an agent: prompt, model, tools, checks, answer."""

@@ -1,0 +1,123 @@
+"""A model of the catalogue, asked as it is: no instructions, no retrieval, no limits but the model's own."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.llm.chat import Form
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece
+from services.llm.handle import ModelHandle
+from services.orchestrator.agents.loop.bounds import finish_of, offered
+from services.orchestrator.agents.loop.citations import Writer
+from services.orchestrator.domain.event import (
+    Body,
+    CitationAdded,
+    FinishReason,
+    StepFinished,
+    StepKind,
+    StepStarted,
+    TextDelta,
+    Timing,
+    ToolCallRequested,
+    UsageReported,
+)
+from services.orchestrator.domain.tool import ToolCall
+from services.orchestrator.runs.agent import Agent, Ask, Journal, Outcome
+
+REASONS = {
+    Finish.STOP: FinishReason.STOP,
+    Finish.LENGTH: FinishReason.LENGTH,
+    Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
+    Finish.NO_ANSWER: FinishReason.NO_ANSWER,
+}
+
+
+class BareModel:
+    """Passes the caller's messages, tools and sampling on as they are. All tools are the caller's."""
+
+    version = 0
+    resumable = True
+
+    def __init__(self, served: ModelHandle, loop: Agent | None = None) -> None:
+        """`loop` runs what takes more than one question: a session, an answer that must have a form."""
+        self._served = served
+        self._loop = loop
+        self.name = served.entry.name
+        self.description = served.entry.description
+
+    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        """One step. Done again for a run that is picked up, without saying again what was said."""
+        if self._loop is not None and (ask.session_id or _formed(ask)):
+            async with aclosing(self._loop.run(ask, journal)) as events:
+                async for event in events:
+                    yield event
+            return
+        started = time.monotonic()
+        done = None
+        if len(journal.events) > 1:
+            done = next((e.body for e in journal.events if isinstance(e.body, StepFinished)), None)
+        if done is None:
+            async with aclosing(self._generate(ask, journal)) as bodies:
+                async for body in bodies:
+                    if type(body) is StepFinished:
+                        done = body
+                    yield body
+        assert done is not None  # noqa: S101 (the last thing that a step yields)
+        yield done.usage
+        took = Timing(self._served.generator.name, time.monotonic() - started)
+        yield Outcome(REASONS[Finish(done.finish)], (took,))
+
+    async def _generate(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body, None]:
+        name, before = self.name, [event.body for event in journal.events]
+        said = "".join(body.text for body in before if isinstance(body, TextDelta))
+        writer = Writer("", said, sum(isinstance(body, CitationAdded) for body in before)) if said else None
+        if not any(isinstance(body, StepStarted) for body in before):
+            yield StepStarted(1, StepKind.GENERATE, name)
+        parts: list[str] = []
+        calls: list[ToolCall] = []
+        clock = time.monotonic
+        started = asked = clock()
+        waited = 0.0
+        ended: Ended | None = None
+        generation = _generation(ask)
+        async with aclosing(self._served.generator.generate(generation)) as pieces:
+            async for piece in pieces:
+                waited += clock() - asked
+                if type(piece) is Piece:
+                    parts.append(piece.text)
+                    if writer is None:
+                        yield TextDelta(piece.text, piece.tokens)
+                    else:
+                        for body in writer.write(piece.text, tokens=piece.tokens):
+                            yield body
+                elif type(piece) is Calls:
+                    calls += piece.calls
+                elif type(piece) is Ended:
+                    ended = piece
+                asked = clock()
+        if ended is None:
+            raise RuntimeError(f"{name} ended without saying why")
+        requested = sum(isinstance(body, ToolCallRequested) for body in before)
+        calls = offered(generation, calls)
+        for call in calls[requested:]:
+            yield ToolCallRequested(call, 1, callers=True)
+        tokens = ended.tokens
+        usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
+        finish = finish_of(ended.finish, calls)
+        text = "".join(parts)
+        yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
+
+
+def _formed(ask: Ask) -> bool:
+    return ask.response_format is not None and ask.response_format.form is not Form.TEXT
+
+
+def _generation(ask: Ask) -> Generation:
+    return Generation(
+        ask.messages,
+        ask.tools,
+        ask.tool_choice,
+        ask.serial_tool_calls,
+        sampling=ask.sampling,
+        priority=ask.priority,
+    )

@@ -1,0 +1,113 @@
+"""The step that asks the model."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
+from services.orchestrator.agents.loop.citations import Writer
+from services.orchestrator.agents.loop.ordering import Order
+from services.orchestrator.agents.loop.transcript import canonical
+from services.orchestrator.agents.loop.work import Bodies, Work
+from services.orchestrator.domain.event import StepFinished, StepStarted, ToolCallRequested, UsageReported
+from services.orchestrator.domain.tool import ToolCall
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the model has said in a step."""
+
+    text: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    ended: Ended | None = None
+    waited: float = 0.0
+
+
+async def generate(work: Work, order: Order) -> Bodies:
+    """Ask the model: its text as it comes, unless it is held back, and its calls."""
+    state, kind, model = work.state, order.kind, work.served.entry.name
+    if state.open is None:
+        yield StepStarted(state.steps + 1, kind, model)
+    step = state.open
+    assert step is not None  # noqa: S101 (the fold has seen it)
+    cited = work.passages if work.spec.retrieval.citations and not work.quotes else ()
+    writer = Writer(state.text[: step.start], state.text[step.start :], step.citations, cited)
+    heard = _Heard()
+    started = time.monotonic()
+    async with aclosing(_pieces(work, order.generation, heard)) as pieces:
+        async for piece in pieces:
+            if not work.held:
+                for body in writer.write(piece.text, piece.citation, piece.tokens):
+                    yield body
+    calls = permitted(order.generation, heard.calls)
+    if len(calls) < len(heard.calls):
+        log.warning("calls that the model was not free to make", extra={"model": model, "calls": len(heard.calls)})
+    for requested in _requests(work, calls, step.number):
+        yield requested
+    ended = heard.ended or given_up(order.generation, "".join(heard.text))
+    took = time.monotonic() - started
+    work.hops[work.served.generator.name] += took
+    finish = finish_of(ended.finish, calls) if calls or heard.ended else ""
+    if finish == Finish.LENGTH and order.capped:
+        work.limit = order.capped
+    usage = usage_of(work, ended.tokens)
+    text = "".join(heard.text)
+    yield StepFinished(step.number, kind, model, usage, took, heard.waited, text, finish, ended.confidence)
+
+
+def usage_of(work: Work, tokens: Tokens) -> UsageReported:
+    return UsageReported(tokens.read, tokens.written, tokens.cached, work.served.entry.cost_nanos(tokens))
+
+
+async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece, None]:
+    """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
+    most = generation.sampling.max_tokens or work.served.entry.sampling.max_tokens
+    clock = time.monotonic
+    async with aclosing(bounded(work.served.generator.generate(generation), work.ends, most)) as pieces:
+        while True:
+            asked = clock()
+            try:
+                piece = await anext(pieces, None)
+            except BrokenOff as broken:
+                work.limit = broken.limit or work.limit
+                heard.ended = None if broken.limit else given_up(generation, "".join(heard.text))
+                return
+            finally:
+                heard.waited += clock() - asked
+            if piece is None:
+                if heard.ended is None:
+                    raise RuntimeError(f"{work.served.entry.name} ended without saying why")
+                return
+            if isinstance(piece, Piece):
+                heard.text.append(piece.text)
+                yield piece
+            elif isinstance(piece, Calls):
+                heard.calls += piece.calls
+            else:
+                heard.ended = piece
+
+
+def _requests(work: Work, calls: Sequence[ToolCall], step: int) -> list[ToolCallRequested]:
+    """The calls as events, each with an id of its own; not those that were recorded before the process died."""
+    state = work.state
+    known = [canonical_call(one.call) for one in state.calls.values() if one.step == step]
+    callers = {tool.name for tool in work.ask.tools}
+    made: list[ToolCallRequested] = []
+    taken = set(state.calls) | {call.id for message in work.ask.messages for call in message.tool_calls}
+    for number, call in enumerate(calls, 1):
+        if canonical_call(call) in known:
+            known.remove(canonical_call(call))
+            continue
+        given = call.id if call.id and call.id not in taken else f"call_{step}_{number}_{work.journal.run_id[-8:]}"
+        taken.add(given)
+        made.append(ToolCallRequested(replace(call, id=given), step, call.name in callers))
+    return made
+
+
+def canonical_call(call: ToolCall) -> tuple[str, str]:
+    return call.name, canonical(call.arguments_json)

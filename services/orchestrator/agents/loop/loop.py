@@ -1,0 +1,243 @@
+"""The loop: look at what has happened, take the next step, until the answer is said or a limit is reached."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.llm.chat import Form, Message, ResponseFormat, Role
+from services.llm.handle import ModelHandle
+from services.orchestrator.agents.loop import metrics
+from services.orchestrator.agents.loop.approving import ask_person, decided
+from services.orchestrator.agents.loop.calling import call_tools
+from services.orchestrator.agents.loop.generating import generate
+from services.orchestrator.agents.loop.grading import grade
+from services.orchestrator.agents.loop.limits import Clock, reached, recorded, soft
+from services.orchestrator.agents.loop.ordering import Order, order
+from services.orchestrator.agents.loop.prompt import Prompt, declined
+from services.orchestrator.agents.loop.remembering import recall, recalls, remember
+from services.orchestrator.agents.loop.retrieving import retrieve, search_again
+from services.orchestrator.agents.loop.settling import REJECTED_RUN, needs_grade, reason_of, repair, settle
+from services.orchestrator.agents.loop.transcript import fold
+from services.orchestrator.agents.loop.work import Bodies, Kit, Work, tool_entries
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.structured import checker
+from services.orchestrator.domain.event import (
+    ApprovalKind,
+    Body,
+    FinishReason,
+    StepFinished,
+    StepKind,
+    TextDelta,
+    VerdictGiven,
+)
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.tools.toolbox import Toolbox
+from services.runtime.errors import InvalidArgument
+
+CLOSE = Message(Role.USER, "No more tools may be called. Answer now, with what you have.")
+_NAMES = {"seconds": "time", "cost": "cost", "tokens": "tokens", "steps": "steps", "repetition": "repeated calls"}
+
+
+class SpecAgent:
+    """An agent made from a spec."""
+
+    resumable = True
+
+    def __init__(self, spec: Spec, version: int, served: ModelHandle, kit: Kit) -> None:
+        self.name = spec.name
+        self.version = version
+        self.description = spec.description
+        self._spec = spec
+        self._served = served
+        self._kit = kit
+        self._prompt = Prompt(spec)
+
+    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        work = await self._begin(ask, journal)
+        while True:
+            step = await _next(work)
+            if isinstance(step, Outcome):
+                if step.limit:
+                    metrics.limit(step.limit)
+                yield step
+                return
+            async with aclosing(step) as bodies:
+                async for body in bodies:
+                    work.state.apply(body)
+                    if type(body) is StepFinished:
+                        metrics.step(body)
+                    elif type(body) is VerdictGiven:
+                        metrics.verdict(body)
+                    yield body
+
+    async def _begin(self, ask: Ask, journal: Journal) -> Work:
+        """Pick up where the recorded events end."""
+        spec, kit = self._spec, self._kit
+        toolbox = Toolbox([])
+        if (entries := tool_entries(spec)) and kit.toolboxes is not None:
+            toolbox = await kit.toolboxes.open(entries)
+        _check_tools(spec, ask, toolbox)
+        _check_collection(spec, ask)
+        form = _form(spec, ask)
+        work = Work(
+            spec,
+            self._served,
+            kit,
+            ask,
+            journal,
+            self._prompt,
+            fold(journal.events),
+            Clock(journal.events),
+            form,
+            checker(form),
+            toolbox,
+        )
+        work.limit = recorded(spec.limits, work.state)
+        return work
+
+
+async def _next(work: Work) -> Bodies | Outcome:
+    """What to do now."""
+    state, spec = work.state, work.spec
+    if state.open is not None:
+        return await _again(work)
+    if spec.approval.run and (refused := _run_approval(work)) is not None:
+        return refused
+    if spec.retrieval.mode == "always":
+        if state.passages is None:
+            return retrieve(work)
+        if work.found is None:
+            work.found = await search_again(work)
+    if state.generations and state.reported != state.usage:
+        return _one(state.usage)
+    if state.pending:
+        return call_tools(work)
+    if state.callers:
+        return work.outcome(FinishReason.TOOL_CALLS)
+    return await _answer(work)
+
+
+async def _answer(work: Work) -> Bodies | Outcome:
+    """Have the answer written, checked, graded, and said."""
+    state = work.state
+    if state.draft is None:
+        return await _ask_model(work)
+    if work.said:
+        if work.limit and not work.checker:
+            return _say(work, _stopped(work), reason_of(work))
+        return work.outcome(reason_of(work))
+    if needs_grade(work):
+        return grade(work)
+    if (mending := await repair(work)) is not None:
+        return mending
+    work.said = True
+    return settle(work)
+
+
+async def _ask_model(work: Work) -> Bodies | Outcome:
+    state, spec = work.state, work.spec
+    if spec.retrieval.required and not work.quotes and state.passages == ():
+        return _say(work, declined(work.collections[0]), FinishReason.NO_ANSWER)
+    if recalls(work):
+        return remember(work)
+    made = await _order(work)
+    if made is not None:
+        return generate(work, made)
+    return _say(work, "" if work.checker else _stopped(work), FinishReason.LIMIT)
+
+
+async def _order(work: Work) -> Order | None:
+    """What to ask the model next: for its last words, once, where a limit is reached; None where it leaves none."""
+    work.limit = work.limit or reached(work.spec.limits, work.state, work.clock.elapsed)
+    if not work.limit:
+        return await order(work, StepKind.GENERATE)
+    if work.closing or not soft(work.limit):
+        return None
+    work.closing = True
+    return await order(work, StepKind.GENERATE, (CLOSE,), tools=False)
+
+
+async def _again(work: Work) -> Bodies:
+    """Do the step again that was under way when the process died."""
+    state = work.state
+    assert state.open is not None  # noqa: S101 (that is why this is called)
+    if state.open.kind is not StepKind.RETRIEVE and work.spec.retrieval.mode == "always" and work.found is None:
+        work.found = await search_again(work)
+    match state.open.kind:
+        case StepKind.RETRIEVE:
+            return retrieve(work)
+        case StepKind.TOOLS:
+            return call_tools(work)
+        case StepKind.GRADE:
+            return grade(work)
+        case StepKind.REPAIR:
+            draft = state.draft or StepFinished(0, StepKind.REPAIR)
+            return await repair(work) or _close(work, draft.text, draft.finish)
+        case StepKind.SUMMARISE:
+            return remember(work)
+        case _:
+            await recall(work)
+            made = await _order(work)
+            return generate(work, made) if made is not None else _close(work, state.text[state.open.start :], "")
+
+
+async def _close(work: Work, text: str, finish: str) -> Bodies:
+    """End a step that cannot be done again, with what is known of it."""
+    step = work.state.open
+    assert step is not None  # noqa: S101 (it is what is ended)
+    yield StepFinished(step.number, step.kind, work.served.entry.name, text=text, finish=finish)
+
+
+def _stopped(work: Work) -> str:
+    return f"I stopped before I had an answer: the limit on {_NAMES.get(work.limit, 'tool calls')} was reached."
+
+
+def _check_collection(spec: Spec, ask: Ask) -> None:
+    """Raises InvalidArgument for a collection that the caller may not choose."""
+    retrieval = spec.retrieval
+    if ask.collection and not retrieval.caller_may_choose and ask.collection not in retrieval.collections:
+        names = ", ".join(retrieval.collections)
+        raise InvalidArgument(f"the agent {spec.name!r} reads its own collections only: {names}", field="collection")
+
+
+def _check_tools(spec: Spec, ask: Ask, toolbox: Toolbox) -> None:
+    """Raises InvalidArgument for a tool of the caller's that has the name of one of the agent's."""
+    for tool in ask.tools:
+        if tool.name in toolbox:
+            raise InvalidArgument(f"the agent {spec.name!r} has a tool {tool.name!r} of its own", field="tools")
+
+
+def _form(spec: Spec, ask: Ask) -> ResponseFormat:
+    """The form of the answer: the caller's, then the agent's."""
+    if ask.response_format is not None and ask.response_format.form is not Form.TEXT:
+        return ask.response_format
+    if spec.output.schema_ is not None:
+        return ResponseFormat(Form.JSON_SCHEMA, spec.output.name, spec.output.schema_)
+    return ResponseFormat()
+
+
+def _run_approval(work: Work) -> Bodies | Outcome | None:
+    """Ask for approval of the run, or act on a refusal; None once it is approved."""
+    request = work.state.request(ApprovalKind.RUN)
+    decision = work.state.decisions.get(request.approval_id) if request else None
+    if decision is None:
+        return _approve_run(work)
+    if decision.approved:
+        return None
+    return _say(work, f"{REJECTED_RUN} {decision.comment}".strip(), FinishReason.REJECTED)
+
+
+async def _approve_run(work: Work) -> Bodies:
+    for request in ask_person(work, ApprovalKind.RUN, f"runs of the agent {work.spec.name!r} need approval"):
+        yield request
+    await decided(work, ApprovalKind.RUN)
+
+
+def _say(work: Work, text: str, reason: FinishReason) -> Bodies | Outcome:
+    """Say it, unless something was said, and end."""
+    if text and not work.state.text:
+        return _one(TextDelta(text))
+    return work.outcome(reason)
+
+
+async def _one(body: Body) -> Bodies:
+    yield body

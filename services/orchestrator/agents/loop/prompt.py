@@ -1,0 +1,78 @@
+"""What the model reads: the agent's instructions, the conversation, the question with its passages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from services.llm.chat import Message, Role
+from services.orchestrator.agents.specs.errors import ModelUnavailable
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.orchestrator.domain.passage import Passage
+
+PASSAGES = """\
+Passages:
+{% for passage in passages %}
+[{{ passage.number }}] {{ passage.title }}
+{{ passage.text }}
+
+{% endfor %}
+Question: {{ question }}"""
+
+
+def declined(collection: str) -> str:
+    """What is said when nothing answers the question."""
+    return f"I found no answer to that in the collection {collection!r}."
+
+
+class Prompt:
+    """An agent's templates, compiled."""
+
+    def __init__(self, spec: Spec) -> None:
+        """Raises BadTemplate."""
+        self._instructions = Template(spec.instructions.strip())
+        given = spec.prompt.strip() or (PASSAGES if spec.retrieval.mode == "always" else "")
+        self._prompt = Template(given) if given else None
+
+    def build(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The conversation as the model reads it. The agent's instructions come first, the caller's own after them."""
+        try:
+            instructions = self._instructions.render(variables)
+            rendered = self._prompt.render(variables) if self._prompt else None
+        except BadTemplate as error:
+            raise ModelUnavailable(f"the agent's template is broken: {error.message}") from error
+        system = [message for message in messages if message.role is Role.SYSTEM]
+        others = [message for message in messages if message.role is not Role.SYSTEM]
+        if rendered is not None:
+            last = max((at for at, message in enumerate(others) if message.role is Role.USER), default=None)
+            if last is not None:
+                others[last] = replace(others[last], content=rendered)
+        words = "\n\n".join(text for text in (instructions, *(message.content for message in system)) if text)
+        return (Message(Role.SYSTEM, words), *others) if words else tuple(others)
+
+
+def variables(
+    question: str, passages: Sequence[Passage], tenant: str, collections: Sequence[str], agent: str
+) -> dict[str, Any]:
+    """What a template may name."""
+    return {
+        "question": question,
+        "passages": [
+            {
+                "number": number,
+                "title": passage.title,
+                "text": passage.text,
+                "uri": passage.uri,
+                "id": passage.id,
+                "document_id": passage.document_id,
+            }
+            for number, passage in enumerate(passages, 1)
+        ],
+        "now": datetime.now(UTC).replace(microsecond=0),
+        "tenant": tenant,
+        "collection": collections[0],
+        "collections": list(collections),
+        "agent": agent,
+        "nothing_found": declined(collections[0]),
+    }

@@ -1,0 +1,132 @@
+"""A run under way: what all of its steps share."""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from services.llm.catalogue.entry import Engine
+from services.llm.chat import ResponseFormat
+from services.llm.generation import Tokens
+from services.llm.handle import ModelHandle
+from services.llm.models import Catalogue
+from services.orchestrator.agents.loop.limits import Clock
+from services.orchestrator.agents.loop.prompt import Prompt
+from services.orchestrator.agents.loop.screener import Screener
+from services.orchestrator.agents.loop.transcript import Transcript
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.structured import Checker
+from services.orchestrator.domain.event import Body, FinishReason, Timing, VerdictGiven
+from services.orchestrator.domain.passage import Found, Passage, Retriever
+from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.sessions.memory import Memory, Window
+from services.orchestrator.tools.toolbox import Toolbox
+
+Bodies: TypeAlias = AsyncGenerator[Body, None]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors: float32 [n, 384], length one. Raises DomainErrors."""
+
+    async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
+
+
+class Toolboxes(Protocol):
+    """Makes the tools that a spec lists."""
+
+    def check(self, entries: Sequence[Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with the list: where in it, and what."""
+        ...
+
+    async def open(self, entries: Sequence[Any]) -> Toolbox:
+        """Raises DomainErrors."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What agents work with."""
+
+    models: Catalogue
+    retriever: Retriever
+    toolboxes: Toolboxes | None = None
+    memory: Memory | None = None
+    embedder: Embedder | None = None
+    screener: Screener | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """One run. `form` is the answer's, `checker` checks it; `limit` has ended the run, where it is not empty;
+    `closing`: the model was asked for its last words; `screened`: verdicts on what was read that are not told yet."""
+
+    spec: Spec
+    served: ModelHandle
+    kit: Kit
+    ask: Ask
+    journal: Journal
+    prompt: Prompt
+    state: Transcript
+    clock: Clock
+    form: ResponseFormat
+    checker: Checker | None
+    toolbox: Toolbox
+    found: Found | None = None
+    window: Window | None = None
+    limit: str = ""
+    closing: bool = False
+    said: bool = False
+    summaries: list[Tokens] = field(default_factory=list)
+    screened: list[VerdictGiven] = field(default_factory=list)
+    hops: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def quotes(self) -> bool:
+        """The model is the extractive one: it quotes from what was found, and reads no prompt."""
+        return self.served.entry.engine is Engine.EXTRACTIVE
+
+    @property
+    def held(self) -> bool:
+        """The answer is shown only once it is known to be the last word."""
+        spec = self.spec
+        return bool(spec.graders) or spec.approval.answer_below is not None or self.checker is not None
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        return self.found.passages if self.found else ()
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Those that this run reads: the one that the caller chose, or the agent's."""
+        return (self.ask.collection,) if self.ask.collection else self.spec.retrieval.collections
+
+    @property
+    def ends(self) -> float | None:
+        """When the run's time is over, on the monotonic clock; None where it has no limit."""
+        return self.clock.ends(self.spec.limits.seconds)
+
+    @property
+    def deadline(self) -> float:
+        """When tools must be done, on the monotonic clock."""
+        return self.journal.deadline if self.ends is None else min(self.journal.deadline, self.ends)
+
+    def outcome(self, reason: FinishReason) -> Outcome:
+        """The run's end. A limit goes before any other reason but a refusal."""
+        timings = tuple(Timing(hop, seconds) for hop, seconds in self.hops.items())
+        if self.limit and reason is not FinishReason.REJECTED:
+            return Outcome(FinishReason.LIMIT, timings, self.limit)
+        return Outcome(reason, timings)
+
+
+def tool_entries(spec: Spec) -> tuple[Any, ...]:
+    """The spec's tools; an agent that retrieves by tool has `search` without listing it."""
+    listed = any(entry == "search" or (isinstance(entry, dict) and "search" in entry) for entry in spec.tools)
+    return spec.tools if spec.retrieval.mode != "tool" or listed else ("search", *spec.tools)
+
+
+def sampling_of(spec: Spec) -> Mapping[str, Any]:
+    """The spec's sampling, what it says of it."""
+    return {name: value for name, value in spec.sampling.model_dump().items() if value not in (None, ())}

@@ -1,0 +1,1 @@
+"""Agents as people write them: specs, their checks and their versions."""

@@ -1,0 +1,103 @@
+"""From YAML to a checked spec: all that is wrong is told at once, by line and field."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from services.orchestrator.agents.specs.errors import BadAgent
+from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.structured import BadSchema, Checker
+from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.runtime import strict_yaml
+from services.runtime.strict_yaml import BadYaml, Document, Path, Problem, dotted
+
+# Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
+ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
+
+SAMPLE: Mapping[str, Any] = {
+    "question": "What is this?",
+    "passages": [{"number": 1, "title": "A title", "text": "A text.", "uri": "", "id": "p1", "document_id": "d1"}],
+    "now": datetime(2024, 2, 29, 12, tzinfo=UTC),
+    "tenant": "tenant",
+    "collection": "default",
+    "collections": ["default"],
+    "agent": "agent",
+    "nothing_found": "I found no answer to that.",
+}
+LARGEST = 256 << 10
+_ALIASES = {"schema_": "schema"}
+_MOST = 20
+
+
+def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
+    """The spec in a YAML text. Raises BadAgent."""
+    source = _read(text)
+    problems: list[Problem] = []
+    spec = _spec(source, problems)
+    raw = source.data
+    for field in ("instructions", "prompt"):
+        if isinstance(raw.get(field), str):
+            problems += _template(field, raw[field], source)
+    problems += _schema(raw, source)
+    tools = raw.get("tools")
+    if check_tools is not None and isinstance(tools, list):
+        found = check_tools(tuple(tools))
+        problems += [_problem(source, ("tools", *path), message) for path, message in found]
+    if problems:
+        raise BadAgent(sorted(problems, key=lambda each: each.line)[:_MOST])
+    assert spec is not None  # noqa: S101 (there would be a problem)
+    return spec
+
+
+def digest(spec: Spec) -> str:
+    """SHA-256 of what the spec means, in hexadecimal."""
+    return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _read(text: str) -> Document:
+    if len(text.encode("utf-8", "replace")) > LARGEST:
+        raise BadAgent([Problem("", f"a spec has at most {LARGEST >> 10} KiB")])
+    try:
+        source = strict_yaml.read(text)
+    except BadYaml as error:
+        raise BadAgent(error.problems) from error
+    if not isinstance(source.data, dict):
+        raise BadAgent([Problem("", "a spec is a mapping, such as `name: helper`", 1)])
+    return source
+
+
+def _spec(source: Document, problems: list[Problem]) -> Spec | None:
+    try:
+        return Spec.model_validate(source.data)
+    except ValidationError as error:
+        problems += source.problems(error, _ALIASES)
+        return None
+
+
+def _problem(source: Document, path: Path, message: str) -> Problem:
+    return Problem(dotted(path), message, source.line(path))
+
+
+def _template(field: str, text: str, source: Document) -> list[Problem]:
+    try:
+        Template(text).render(SAMPLE)
+    except BadTemplate as error:
+        line = source.line((field,)) + max(error.line, 1) - 1
+        return [Problem(field, f"the template is broken in its line {error.line}: {error.message}", line)]
+    return []
+
+
+def _schema(raw: Mapping[str, Any], source: Document) -> list[Problem]:
+    output = raw.get("output")
+    schema = output.get("schema") if isinstance(output, dict) else None
+    if not isinstance(schema, dict):
+        return []
+    try:
+        Checker(schema)
+    except BadSchema as error:
+        return [_problem(source, ("output", "schema"), str(error))]
+    return []

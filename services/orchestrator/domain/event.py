@@ -1,0 +1,240 @@
+"""What a run can do, one dataclass a kind of event."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeAlias
+
+from services.orchestrator.domain.tool import ToolCall, ToolResult
+
+
+class FinishReason(IntEnum):
+    """Why a run ended; the values are the contract's."""
+
+    STOP = 1
+    NO_ANSWER = 2
+    CANCELLED = 3
+    DEADLINE_EXCEEDED = 4
+    ERROR = 5
+    LENGTH = 6
+    TOOL_CALLS = 7
+    LIMIT = 8
+    REJECTED = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The source of a quote; `span` is in the document's text."""
+
+    document_id: str
+    title: str
+    uri: str
+    passage_id: str
+    span: Span
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a hop took, in seconds, with all below it."""
+
+    hop: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`agent_version` is 0 for a bare model; `session_id` empty outside of a session."""
+
+    model: str
+    collection: str
+    agent_version: int = 0
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageReference:
+    passage_id: str
+    document_id: str
+    title: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassagesRetrieved:
+    """The passages an answer is built from, best first. `degraded`: they were found by their words alone, as the
+    embedder was gone."""
+
+    passages: tuple[PassageReference, ...]
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """`tokens`: how many it took, 0 where that is not known."""
+
+    text: str
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CitationAdded:
+    """`answer_span` is in the answer."""
+
+    citation: Citation
+    answer_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """Totals in tokens, since the run began where it is an event of its own. `cost_nanos`: billionths of the model
+    catalogue's currency."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    cost_nanos: int = 0
+
+
+class StepKind(IntEnum):
+    """What a step does; the values are the contract's."""
+
+    RETRIEVE = 1
+    GENERATE = 2
+    TOOLS = 3
+    GRADE = 4
+    REPAIR = 5
+    SUMMARISE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """`model` by its catalogue name; empty for a step without one."""
+
+    step: int
+    kind: StepKind
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """`usage` is of this step alone; `waited` the part of `seconds` that went to the model or the tools; `text` what
+    the model wrote; `finish` why it stopped; `confidence` how sure it was, if it was asked."""
+
+    step: int
+    kind: StepKind
+    model: str = ""
+    usage: UsageReported = UsageReported(0, 0)
+    seconds: float = 0.0
+    waited: float = 0.0
+    text: str = ""
+    finish: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRequested:
+    """`callers`: the tool is the caller's own, who runs it."""
+
+    call: ToolCall
+    step: int
+    callers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultReceived:
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictGiven:
+    """`score` from 0, bad, to 1, good; `attempt` 1 for the first answer, 2 for the one after a retry; `sentences`
+    those that the grader found fault with."""
+
+    grader: str
+    passed: bool
+    score: float
+    reason: str
+    attempt: int = 1
+    sentences: tuple[str, ...] = ()
+
+
+class ApprovalKind(IntEnum):
+    """What a person is to approve; the values are the contract's."""
+
+    TOOL_CALL = 1
+    RUN = 2
+    ANSWER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """`call` for TOOL_CALL, `draft` for ANSWER; `expires`: seconds since the epoch, when the answer becomes no."""
+
+    approval_id: str
+    kind: ApprovalKind
+    reason: str
+    call: ToolCall | None = None
+    draft: str = ""
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided:
+    """`decided_by` is empty where the time ran out; `replacement` is what to answer instead of the draft."""
+
+    approval_id: str
+    approved: bool
+    decided_by: str = ""
+    comment: str = ""
+    replacement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event. `error_code` is a gRPC status code, 0 where there was no error; `limit` names the agent's limit
+    that ended the run. `error_details` and `retry_after`, in seconds, are a DomainError's."""
+
+    reason: FinishReason
+    error_reason: str = ""
+    error_message: str = ""
+    error_code: int = 0
+    timings: tuple[Timing, ...] = ()
+    limit: str = ""
+    error_details: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
+
+
+Body: TypeAlias = (
+    Started
+    | PassagesRetrieved
+    | TextDelta
+    | CitationAdded
+    | UsageReported
+    | StepStarted
+    | StepFinished
+    | ToolCallRequested
+    | ToolResultReceived
+    | VerdictGiven
+    | ApprovalRequested
+    | ApprovalDecided
+    | Finished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`sequence` counts from 1 without a gap; `time` is seconds since the epoch."""
+
+    sequence: int
+    body: Body
+    time: float = field(default_factory=time.time)

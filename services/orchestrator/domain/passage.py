@@ -1,0 +1,43 @@
+"""What the pipeline needs of retrieval."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.orchestrator.domain.event import Span, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage found.
+
+    `start` is the place of its text in its document. `sentences` are ranges in `text`; `cosines` those of the sentences
+    with the question, none where it was not embedded. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
+    where a signal did not find the passage.
+    """
+
+    id: str
+    document_id: str
+    title: str
+    uri: str
+    text: str
+    start: int
+    score: float
+    dense: float = float("nan")
+    lexical: float = float("nan")
+    sentences: tuple[Span, ...] = ()
+    cosines: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages, best first. `degraded`: the embedder was gone, and they were found by their words alone."""
+
+    passages: tuple[Passage, ...]
+    timings: tuple[Timing, ...] = ()
+    degraded: bool = False
+
+
+class Retriever(Protocol):
+    """Finds passages in a collection of the present caller's. Raises DomainErrors."""
+
+    async def search(self, collection: str, question: str, limit: int) -> Found: ...

@@ -1,0 +1,1 @@
+"""The services' RPCs: validate, convert, one domain call, convert back."""
