@@ -150,7 +150,7 @@ def _options() -> argparse.Namespace:
         help="of the gateway (1: they share one writer of the embedded database)",
     )
     made.add_argument("--seconds", type=float, default=2.0, help="that each side is measured in a round (2)")
-    made.add_argument("--warm-up", type=float, default=0.5, help="seconds before that (0.5)")
+    made.add_argument("--warm-up", type=positive, default=1, help="seconds before that (1)")
     made.add_argument(
         "--requests", type=int, default=200_000,
         help="after how many the memory is compared with that after a tenth of them (200000); 0 leaves it out",
