@@ -16,6 +16,7 @@ from services.llm.generation import Calls, Ended, Finish, Generation, Piece
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration
 from services.runtime.errors import DomainError, Kind
+from tests.fakes.random_llm import make_llm
 from tests.fakes.serving import until
 from tests.fakes.vllm_serve import vllm_serve
 
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.integration
 CALCULATOR = Declaration(
     "calculator", "Computes.", {"type": "object", "properties": {"expression": {"type": "string"}}}
 )
-CONTEXT = 4096  # all that the model can: seconds of writing, in which a client that leaves is noticed
+CONTEXT = 512
+SLOW_CONTEXT = 4096
 GREEDY = Sampling(temperature=0, max_tokens=200)
 
 
@@ -105,7 +107,7 @@ async def test_a_schema_is_enforced(upstream: OpenAiEngine) -> None:
 
 async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: OpenAiEngine) -> None:
     with pytest.raises(DomainError) as caught:
-        await generated(upstream, asked(said("mill " * CONTEXT)))
+        await generated(upstream, asked(said("mill " * 2000)))
     error = caught.value
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
     assert error.details["context_length"] == str(CONTEXT)
@@ -123,11 +125,23 @@ async def test_a_model_that_is_not_there(url: str, caplog: pytest.LogCaptureFixt
     assert "'huge'" in caplog.records[-1].__dict__["hint"]
 
 
-async def test_who_leaves_stops_the_engine(upstream: OpenAiEngine, url: str) -> None:
+@pytest.fixture
+def slow_url(tmp_path: Path) -> Iterator[str]:
+    """A model large enough to write for a minute: on a busy machine a client that leaves is noticed late."""
+    shape = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
+    model = make_llm(tmp_path / "model", context=SLOW_CONTEXT, num_key_value_heads=12, **shape)
+    with vllm_serve(model, "tiny", tmp_path / "serve.log", context=SLOW_CONTEXT) as served:
+        yield served
+
+
+async def test_who_leaves_stops_the_engine(slow_url: str) -> None:
     endless = Generation((said("Tell me a long story."),), sampling=Sampling(temperature=0, ignore_eos=True))
-    before = await figure(url, "generation_tokens_total")
-    async with aclosing(upstream.generate(endless)) as pieces:
+    client = HttpClient()
+    await client.open()
+    engine = OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="tiny", base_url=slow_url)))
+    async with aclosing(engine.generate(endless)) as pieces:
         for _ in range(5):
             await anext(pieces)
-    await until(lambda: is_running(url, 0))
-    assert 5 <= await figure(url, "generation_tokens_total") - before < CONTEXT / 2
+    await until(lambda: is_running(slow_url, 0))
+    assert 5 <= await figure(slow_url, "generation_tokens_total") < SLOW_CONTEXT / 2
+    await client.aclose()
