@@ -47,7 +47,8 @@ def test_reflection_names_the_services(mesh: Mesh) -> None:
     with grpc.insecure_channel(mesh.target) as channel:
         services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
     assert {
-        "headworks.gateway.v1.AdminService",
+        "headworks.gateway.v1.ApiKeyService",
+        "headworks.gateway.v1.AuditService",
         "headworks.orchestrator.v1.OrchestratorService",
         "headworks.retrieval.v1.RetrievalService",
         "grpc.health.v1.Health",

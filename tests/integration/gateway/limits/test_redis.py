@@ -27,7 +27,7 @@ async def _empty(redis_server: Redis) -> None:
 
 @asynccontextmanager
 async def limits(
-    url: str, *rules: Rule, when_gone: WhenGone = "local", lease: float = 30.0, deadline: float = 1.0
+    url: str, *rules: Rule, when_gone: WhenGone = "local", lease: float = 30.0, deadline: float = 30.0
 ) -> AsyncIterator[Limits]:
     book = RuleBook(default_rule(0, 0, 0))
     book.set(rules)
