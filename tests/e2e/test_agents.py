@@ -235,8 +235,9 @@ def test_a_run_waits_for_approval_by_the_command(client: openai.OpenAI, mesh: Me
 
 
 def test_an_approval_that_nobody_gives_in_time_can_still_be_given(client: openai.OpenAI, mesh: Mesh) -> None:
+    limit = {"x-headworks-timeout": "4"}
     with pytest.raises(openai.InternalServerError) as caught:
-        client.chat.completions.create(model="cautious", messages=ask(PRODUCT), extra_headers={"x-headworks-timeout": "4"})
+        client.chat.completions.create(model="cautious", messages=ask(PRODUCT), extra_headers=limit)
     assert caught.value.status_code == 504
     error: Any = caught.value.body
     assert error["code"] == "approval_pending"
