@@ -113,7 +113,7 @@ async def test_who_shows_no_certificate_of_the_mesh_is_refused(folder: Folder, t
     shutil.copytree(other.root, mixed.root)
     shutil.copy(folder.ca, mixed.ca)
     async with served(folder.files("retrieval")) as port:
-        target = f"localhost:{port}"
+        target = f"127.0.0.1:{port}"  # of `localhost` the last error may be that nobody listens at ::1
         await refused(open_channel(target))
         roots = grpc.ssl_channel_credentials(folder.ca.read_bytes())
         await refused(grpc.aio.secure_channel(target, roots))
@@ -125,7 +125,7 @@ async def test_who_shows_no_certificate_of_the_mesh_is_refused(folder: Folder, t
 async def test_a_server_that_is_somebody_else_is_refused(folder: Folder) -> None:
     async with served(folder.files("retrieval")) as port:
         options = [("grpc.ssl_target_name_override", "orchestrator")]
-        channel = grpc.aio.secure_channel(f"localhost:{port}", folder.files("gateway").client(), options=options)
+        channel = grpc.aio.secure_channel(f"127.0.0.1:{port}", folder.files("gateway").client(), options=options)
         assert "Hostname Verification" in await refused(channel)
 
 
