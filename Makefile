@@ -44,7 +44,7 @@ $(LLM_STAMP): $(STAMP)
 	@$(BIN)/pip install -q --no-deps $(VLLM)
 	@touch $@
 
-demo: setup ## start the mesh, ingest docs/, ask one question, stop
+demo: setup ## start the mesh, ingest docs/ and the README, ask one question, stop
 	@$(BIN)/headworks demo
 
 up: setup ## keep the mesh running until Ctrl-C
