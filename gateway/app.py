@@ -19,6 +19,7 @@ from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.http.app import HttpFace
+from gateway.faces.http.direct import Direct
 from gateway.faces.http.openai import OpenAIFace
 from gateway.faces.http.routes import Routes
 from gateway.faces.http.server import HttpServer
@@ -31,7 +32,6 @@ from gateway.identity.authenticate import Authenticate
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
-from gateway.openai.direct import Direct
 from gateway.passthrough.passthrough import Passthrough
 from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy

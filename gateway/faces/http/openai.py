@@ -11,13 +11,13 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_ser
 from gateway import metrics
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
+from gateway.faces.http.direct import Direct, allow
 from gateway.faces.http.routes import Route, plain_route
 from gateway.faces.message import EVENTS, Body, Request, as_json
 from gateway.openai import chat_request, embeddings, fields, models
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
 from gateway.openai.chunks import DONE, Chunks
-from gateway.openai.direct import Direct, allow
 from gateway.openai.errors import body as error_body
 from gateway.openai.seen import Seen
 from gateway.openai.waiting import Events, patiently
