@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from gateway.faces.http.errors import TooManyCalls
 from gateway.faces.http.exchange import Exchange, Receive, Scope, Send
+from gateway.faces.http.message import Body, Request
 from gateway.faces.http.routes import Route, Routes
-from gateway.faces.message import Body, Request
 from services.runtime.call import REQUEST_ID_KEY, Call
 from services.runtime.errors import DomainError, PermissionDenied, Unavailable
 from services.runtime.interceptors import Chain

@@ -8,7 +8,7 @@ from headworks.type.v1 import usage_pb2
 
 from gateway import metrics
 from gateway.access.authorize import authorize
-from gateway.faces.message import EVENTS, JSON, Body, as_json
+from gateway.faces.http.message import EVENTS, JSON, Body, as_json
 from gateway.openai import embeddings
 from gateway.openai.chunks import DONE
 from gateway.openai.errors import body as error_body

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
-from gateway.faces.message import EVENTS, JSON, Body
+from gateway.faces.http.message import EVENTS, JSON, Body
 from gateway.openai.chunks import DONE
 from gateway.openai.errors import body as error_body
 from services.runtime.errors import DomainError, InvalidArgument

@@ -12,8 +12,8 @@ from gateway import metrics
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.faces.http.direct import Direct, allow
+from gateway.faces.http.message import EVENTS, Body, Request, as_json
 from gateway.faces.http.routes import Route, plain_route
-from gateway.faces.message import EVENTS, Body, Request, as_json
 from gateway.openai import chat_request, embeddings, fields, models
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
