@@ -1,7 +1,7 @@
 """One gRPC interceptor that puts the chain around each handler, for all four kinds of RPC alike.
 
-Responses are written with `context.write`, so that a caller who
-leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
+Responses are written with `context.write`, so that a caller who leaves cancels the handler at once, and its `finally`
+blocks run in this task rather than when it is collected.
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.interceptors.chain import Chain, Serve, T
-from services.runtime.interceptors.handlers import Handler as Handler
-from services.runtime.interceptors.handlers import Wrapping, behaviour, with_behaviour
+from services.runtime.interceptors.handlers import Handler, Wrapping, behaviour, with_behaviour
 
 Context = grpc.aio.ServicerContext[Any, Any]
 CUT_SECONDS = 0.05
