@@ -76,7 +76,7 @@ class Pipeline(Wrapping):
         try:
             return await self._chain.around(call, partial(_noting_aborts, call, context, serve))
         except DomainError as error:
-            await _abort(context, error)
+            await abort(context, error)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
@@ -123,7 +123,7 @@ async def _noting_aborts(call: Call, context: Context, serve: Serve[T]) -> T:
         raise
 
 
-async def _abort(context: Context, error: DomainError) -> NoReturn:
+async def abort(context: Context, error: DomainError) -> NoReturn:
     """End the call with the error's status and its details."""
     try:
         await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), statuses.details(error))
