@@ -18,10 +18,9 @@ from gateway.audit.layer import Audit, AuditGate
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.http.app import HttpFace
+from gateway.faces.http.assembly import http_server
+from gateway.faces.http.direct import Direct
 from gateway.faces.http.openai import OpenAIFace
-from gateway.faces.http.routes import Routes
-from gateway.faces.http.server import HttpServer
 from gateway.faces.http.transcoding import transcoded
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
@@ -31,8 +30,7 @@ from gateway.identity.authenticate import Authenticate
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
-from gateway.openai.direct import Direct
-from gateway.passthrough.passthrough import Passthrough
+from gateway.passthrough.assembly import open_passthrough
 from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy
 from gateway.policy.followers import Followers
@@ -42,13 +40,11 @@ from gateway.proxy.forward import Forward, handlers
 from gateway.proxy.runs import ScreenedMethods
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
-from services.llm.client import HttpClient
-from services.llm.models import Engines, read_file
-from services.llm.settings import LlmSettings, secret
+from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
-from services.runtime.interceptors import Chain, Layer
+from services.runtime.interceptors import Layer
 from services.runtime.interceptors.deadline import Deadline
 from services.runtime.interceptors.errors import Errors
 from services.runtime.interceptors.identity import Identify
@@ -67,8 +63,6 @@ SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
-
-
 ENVOY = ("envoy",)
 
 
@@ -121,7 +115,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     resources.push_async_callback(followers.aclose)
     audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
     policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
-    passthrough = await _open_passthrough(settings, models, resources)
+    passthrough = await open_passthrough(settings, models, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     gate = RunGate(orchestrator, policy, agents, followers, tokens, settings.run_identity_seconds)
     await records.changes.open()
@@ -153,15 +147,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     around = layers(settings, audit, callers)
     access = AccessGate(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
-    access.check(route.name for route in paths)
-    outer = Chain([Trace(), AccessLog(), Metrics(), Errors()])
-    face = HttpFace(
-        Routes(paths), Chain(around, access), outer,
-        most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=ENVOY,
-    )  # fmt: skip
-    http = HttpServer(
-        face, socket_path=settings.http_socket, host=settings.host, port=settings.http_port, tls=settings.tls
-    )
+    http = http_server(settings, paths, around, access, ENVOY)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
@@ -177,15 +163,3 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         },
         sockets=[settings.identity_socket] if settings.identity_socket else [],
     )
-
-
-async def _open_passthrough(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> Passthrough:
-    """Raises BadCatalogue."""
-    client = HttpClient(settings.upstream_connections or models.connections)
-    await client.open()
-    resources.push_async_callback(client.aclose)
-    file, engines = (
-        read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE"),
-        Engines(client, secret),
-    )
-    return Passthrough({entry.name: engines.bare(entry) for entry in file.entries if entry.bare})

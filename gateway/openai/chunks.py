@@ -8,12 +8,19 @@ from collections.abc import Sequence
 import orjson
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
+from gateway.openai.errors import body
 from gateway.openai.seen import Json, Seen
+from services.runtime.errors import DomainError
 
 DONE = b"data: [DONE]\n\n"
 _END = b"\n\n"
 _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 _APPROVALS = ("approval_request", "approval_decision")
+
+
+def failure(error: DomainError) -> bytes:
+    """The events that end a stream which has begun: the error, and the mark of the end."""
+    return b"data: " + body(error).encode() + _END + DONE
 
 
 class Chunks:

@@ -11,7 +11,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from services.runtime import clients
 from services.runtime.call import current, outgoing
 from services.runtime.contract import path
-from services.runtime.interceptors.pipeline import Context, Handler
+from services.runtime.interceptors.handlers import Handler
+from services.runtime.interceptors.pipeline import Context
 
 TIMING_KEY = "server-timing"
 AS_IT_IS: Any = None  # no serializer: messages stay bytes

@@ -12,7 +12,8 @@ from gateway.policy.runs import RunGate
 from services.runtime import clients
 from services.runtime.call import current, outgoing
 from services.runtime.contract import path
-from services.runtime.interceptors.pipeline import Context, Handler
+from services.runtime.interceptors.handlers import Handler
+from services.runtime.interceptors.pipeline import Context
 
 RUNS = pb.DESCRIPTOR.services_by_name["OrchestratorService"].methods_by_name
 SESSIONS = session_pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_name

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 from gateway.faces.http.errors import TooManyCalls
 from gateway.faces.http.exchange import Exchange, Receive, Scope, Send
+from gateway.faces.http.message import Body, Request
 from gateway.faces.http.routes import Route, Routes
-from gateway.faces.message import Body, Request
 from services.runtime.call import REQUEST_ID_KEY, Call
-from services.runtime.errors import DomainError, PermissionDenied, Unavailable
+from services.runtime.errors import DomainError, Unavailable
 from services.runtime.interceptors import Chain
+from services.runtime.interceptors.certificates import check_names
 
 HEALTH = b"/healthz"
 UNMATCHED = "unmatched"
@@ -116,8 +117,8 @@ class HttpFace:
     def _admit(self, connection: Any) -> None:
         """Raises PermissionDenied, TooManyCalls."""
         names = None if connection is None else connection.names
-        if names is not None and not names & self._callers:
-            raise PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(self._callers))}")
+        if names is not None:
+            check_names(names, self._callers)
         if self._serving > self._most_calls:
             raise TooManyCalls
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
-from gateway.faces.message import EVENTS, JSON, Body
-from gateway.openai.chunks import DONE
+from gateway.faces.http.message import EVENTS, JSON, Body
+from gateway.openai.chunks import failure
 from gateway.openai.errors import body as error_body
 from services.runtime.errors import DomainError, InvalidArgument
 
@@ -101,11 +101,10 @@ class Exchange:
 
     async def fail(self, error: DomainError) -> None:
         """Send the error as the response, or as its last event. Any other response that has begun is cut short."""
-        data = error_body(error).encode()
         if not self.begun:
-            await self.whole(status_of(error), Body(JSON, data), headers_of(error))
+            await self.whole(status_of(error), Body(JSON, error_body(error).encode()), headers_of(error))
         elif self._streams == EVENTS:
-            await self._send({"type": "http.response.body", "body": b"data: " + data + b"\n\n" + DONE})
+            await self._send({"type": "http.response.body", "body": failure(error)})
 
     async def _start(
         self, status: int, content_type: str, headers: Mapping[str, str], *more: tuple[bytes, bytes]

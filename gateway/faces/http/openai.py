@@ -11,14 +11,13 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_ser
 from gateway import metrics
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
+from gateway.faces.http.direct import Direct, allow
+from gateway.faces.http.message import EVENTS, Body, Request, as_json
 from gateway.faces.http.routes import Route, plain_route
-from gateway.faces.message import EVENTS, Body, Request, as_json
 from gateway.openai import chat_request, embeddings, fields, models
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.chat_response import Completion
-from gateway.openai.chunks import DONE, Chunks
-from gateway.openai.direct import Direct, allow
-from gateway.openai.errors import body as error_body
+from gateway.openai.chunks import Chunks, failure
 from gateway.openai.seen import Seen
 from gateway.openai.waiting import Events, patiently
 from gateway.policy.runs import RunGate
@@ -117,6 +116,6 @@ async def _stream(
             raise
         failed = error if isinstance(error, DomainError) else statuses.from_rpc_error(error)
         call.code, call.reason = int(failed.kind), failed.reason
-        yield Body(EVENTS, b"data: " + error_body(failed).encode() + b"\n\n" + DONE)
+        yield Body(EVENTS, failure(failed))
         return
     yield Body(EVENTS, chunks.last(time.monotonic() - call.started, chat.include_usage))

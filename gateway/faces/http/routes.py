@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gateway.faces.http.errors import BadPath, MethodNotAllowed, NoSuchPath
-from gateway.faces.message import Body, Request
+from gateway.faces.http.message import Body, Request
 from services.runtime.call import Call
 
 Handler = Callable[[Any, Call], AsyncGenerator[Body, None]]

@@ -13,8 +13,8 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, Servic
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from gateway.faces.http.message import JSON, Body, Request
 from gateway.faces.http.routes import Handler, Route
-from gateway.faces.message import JSON, Body, Request
 from gateway.openai import fields
 from services.runtime.call import Call
 from services.runtime.contract import path

@@ -44,13 +44,14 @@ def grpc_cluster(edge: Edge) -> Data:
 def http_cluster(edge: Edge) -> Data:
     """Their HTTP servers: a connection serves one request at a time. Envoy closes those that are idle, and never meets
     one that the gateway closes."""
-    options: Data = {"explicit_http_config": {"http_protocol_options": {}},
-               "common_http_protocol_options": {"idle_timeout": "60s"}}  # fmt: skip
+    options: Data = {
+        "explicit_http_config": {"http_protocol_options": {}},
+        "common_http_protocol_options": {"idle_timeout": "60s"},
+    }
     matches: Data = {}
     if edge.mutual and edge.secrets:
         tls = envoy_upstream(edge.secrets, GATEWAY, "http/1.1")
-        criteria = TLS_MATCH["filter_metadata"]["envoy.transport_socket_match"]
-        matches = {"transport_socket_matches": [{"name": "tls", "match": criteria, "transport_socket": tls}]}
+        matches = {"transport_socket_matches": [{"name": "tls", "match": TLS_MATCH, "transport_socket": tls}]}
     return {
         **_cluster(edge, GATEWAY_HTTP, **options),
         "health_checks": [_health_check(edge, {"http_health_check": {"path": "/healthz"}})],

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from services.control.resources.wire import EDS, Data, Resource, resource
 from services.control.topology import Endpoint
 
-TLS_MATCH: Data = {"filter_metadata": {"envoy.transport_socket_match": {"tls": True}}}
+TLS_MATCH: Data = {"tls": True}
 """Marks the endpoints at ports, which speak TLS where the mesh does; Unix sockets never do."""
 
 
@@ -17,7 +17,8 @@ def http_assignment(cluster: str, endpoints: Iterable[Endpoint]) -> Resource:
 def _http_member(endpoint: Endpoint) -> Data:
     if endpoint.http_socket:
         return {"endpoint": {"address": {"pipe": {"path": endpoint.http_socket}}}}
-    return _member(endpoint.host, endpoint.http_port) | {"metadata": TLS_MATCH}
+    metadata = {"filter_metadata": {"envoy.transport_socket_match": TLS_MATCH}}
+    return _member(endpoint.host, endpoint.http_port) | {"metadata": metadata}
 
 
 def assignment(cluster: str, endpoints: Iterable[Endpoint]) -> Resource:

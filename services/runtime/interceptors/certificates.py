@@ -7,10 +7,9 @@ from typing import Any
 
 from cryptography import x509
 
-from services.runtime import statuses
 from services.runtime.errors import PermissionDenied
 from services.runtime.interceptors.handlers import Handler, Wrapping, behaviour, with_behaviour
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.pipeline import Context, abort
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +36,11 @@ class CertificateCheck(Wrapping):
 
         async def checked(request: Any, context: Context) -> Any:
             names = _names(context)
-            if not names & allowed:
+            try:
+                check_names(names, allowed)
+            except PermissionDenied as denied:
                 log.warning("certificate refused", extra={"method": method, "names": sorted(names)})
-                denied = PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(allowed))}")
-                await context.abort(statuses.CODES[denied.kind], denied.message, statuses.details(denied))
+                await abort(context, denied)
             return await serve(request, context)
 
         return with_behaviour(handler, checked)
@@ -61,6 +61,12 @@ def dns_names(pem: bytes) -> frozenset[str]:
     except x509.ExtensionNotFound:
         return frozenset()
     return frozenset(found.value.get_values_for_type(x509.DNSName))
+
+
+def check_names(names: frozenset[str], allowed: frozenset[str]) -> None:
+    """Raises PermissionDenied where a certificate with these names is for none of those allowed."""
+    if not names & allowed:
+        raise PermissionDenied(f"the caller's certificate is for none of {', '.join(sorted(allowed))}")
 
 
 def callers_of(method: str, callers: Callers) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Handlers of RPCs, and the one way in which interceptors put something around them."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -54,6 +55,6 @@ class Wrapping(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             self._wrapped[method] = wrapped
         return wrapped
 
+    @abstractmethod
     def wrap(self, method: str, handler: Handler) -> Handler:
         """The handler with what this interceptor puts around it."""
-        raise NotImplementedError

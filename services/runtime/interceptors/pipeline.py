@@ -1,7 +1,7 @@
 """One gRPC interceptor that puts the chain around each handler, for all four kinds of RPC alike.
 
-Responses are written with `context.write`, so that a caller who
-leaves cancels the handler at once, and its `finally` blocks run in this task rather than when it is collected.
+Responses are written with `context.write`, so that a caller who leaves cancels the handler at once, and its `finally`
+blocks run in this task rather than when it is collected.
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from services.runtime import statuses
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.interceptors.chain import Chain, Serve, T
-from services.runtime.interceptors.handlers import Handler as Handler
-from services.runtime.interceptors.handlers import Wrapping, behaviour, with_behaviour
+from services.runtime.interceptors.handlers import Handler, Wrapping, behaviour, with_behaviour
 
 Context = grpc.aio.ServicerContext[Any, Any]
 CUT_SECONDS = 0.05
@@ -77,7 +76,7 @@ class Pipeline(Wrapping):
         try:
             return await self._chain.around(call, partial(_noting_aborts, call, context, serve))
         except DomainError as error:
-            await _abort(context, error)
+            await abort(context, error)
 
     async def _admit(self, call: Call, request: Any) -> Any:
         """The request, or the stream of them, once the gate has seen the first."""
@@ -124,7 +123,7 @@ async def _noting_aborts(call: Call, context: Context, serve: Serve[T]) -> T:
         raise
 
 
-async def _abort(context: Context, error: DomainError) -> NoReturn:
+async def abort(context: Context, error: DomainError) -> NoReturn:
     """End the call with the error's status and its details."""
     try:
         await context.abort(statuses.CODES[error.kind], statuses.cut(error.message), statuses.details(error))

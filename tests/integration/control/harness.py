@@ -25,8 +25,8 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from gateway.faces.http.app import HEALTH
 from gateway.faces.http.exchange import CONNECTION, Exchange
+from gateway.faces.http.message import EVENTS, JSON, Body, as_json
 from gateway.faces.http.server import HttpServer
-from gateway.faces.message import EVENTS, JSON, Body, as_json
 from infra.envoy import EnvoyBootstrap, envoy_argv, envoy_bootstrap, grpc_bootstrap, write_json
 from services.runtime.tls import TlsFiles
 

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.faces.http.app import HttpFace
+from gateway.faces.http.message import EVENTS, Body, Request, as_json
 from gateway.faces.http.routes import Routes, plain_route
 from gateway.faces.http.server import HttpServer
-from gateway.faces.message import EVENTS, Body, Request, as_json
 from infra.certificates import Folder
 from services.runtime.call import Call
 from services.runtime.interceptors import Chain, layers

@@ -22,7 +22,7 @@ from gateway.access.gate import AccessGate
 from gateway.access.needs import nothing
 from gateway.access.permissions import HTTP, TABLE
 from gateway.app import SERVED
-from gateway.faces.message import Request
+from gateway.faces.http.message import Request
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument, PermissionDenied

@@ -8,10 +8,9 @@ from headworks.type.v1 import usage_pb2
 
 from gateway import metrics
 from gateway.access.authorize import authorize
-from gateway.faces.message import EVENTS, JSON, Body, as_json
+from gateway.faces.http.message import EVENTS, JSON, Body, as_json
 from gateway.openai import embeddings
-from gateway.openai.chunks import DONE
-from gateway.openai.errors import body as error_body
+from gateway.openai.chunks import failure
 from gateway.openai.fields import Json
 from gateway.openai.waiting import time_left
 from gateway.passthrough import request as requests
@@ -96,7 +95,7 @@ class Direct:
             if not begun:
                 raise
             call.code, call.reason = int(error.kind), error.reason
-            yield Body(EVENTS, b"data: " + error_body(error).encode() + b"\n\n" + DONE)
+            yield Body(EVENTS, failure(error))
 
     async def embed(self, asked: embeddings.EmbeddingRequest, call: Call) -> Body:
         """The embeddings' JSON. Raises a DomainError."""

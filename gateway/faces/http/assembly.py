@@ -1,0 +1,34 @@
+"""The HTTP server, wired from the settings."""
+
+from collections.abc import Collection, Sequence
+
+from gateway.access.gate import AccessGate
+from gateway.faces.http.app import HttpFace
+from gateway.faces.http.routes import Route, Routes
+from gateway.faces.http.server import HttpServer
+from gateway.settings import GatewaySettings
+from services.runtime.interceptors import Chain, Layer
+from services.runtime.interceptors.errors import Errors
+from services.runtime.interceptors.logs import AccessLog
+from services.runtime.interceptors.metrics import Metrics
+from services.runtime.interceptors.tracing import Trace
+
+
+def http_server(
+    settings: GatewaySettings,
+    routes: Sequence[Route],
+    layers: Sequence[Layer],
+    access: AccessGate,
+    callers: Collection[str],
+) -> HttpServer:
+    """The server of `routes`, each call within `layers` and admitted by `access`. Raises LookupError for a route that
+    has no entry in the permission table."""
+    access.check(route.name for route in routes)
+    outer = Chain([Trace(), AccessLog(), Metrics(), Errors()])
+    face = HttpFace(
+        Routes(routes), Chain(layers, access), outer,
+        most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=callers,
+    )  # fmt: skip
+    return HttpServer(
+        face, socket_path=settings.http_socket, host=settings.host, port=settings.http_port, tls=settings.tls
+    )
