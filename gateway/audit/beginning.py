@@ -54,7 +54,7 @@ async def mark(connection: AsyncConnection, seal: Seal, chain: int, sequence: in
     now = time.time()
     signature = seal.sign(PRUNING, pruning_text(chain, sequence, hash_, now, rule))
     row = {"chain": chain, "sequence": sequence, "hash": hash_, "time": now, "rule": rule, "signature": signature}
-    once, key = upsert(connection.dialect.name, PRUNINGS), [PRUNINGS.c.chain, PRUNINGS.c.sequence]
+    once, key = upsert(PRUNINGS), [PRUNINGS.c.chain, PRUNINGS.c.sequence]
     await connection.execute(once.values(row).on_conflict_do_update(index_elements=key, set_=row))
 
 

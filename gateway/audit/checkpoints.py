@@ -15,7 +15,7 @@ from gateway.audit.chain import FIRST_CHAIN, canonical
 from gateway.audit.seal import CHECKPOINT, ONE_CHAIN, UNSPECIFIED, Seal, SealCheck, checkpoint_text, one_chain_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
 from services.runtime.records.database import Database
-from services.runtime.records.upsert import upsert
+from services.runtime.records.upsert import insert_new
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ class Checkpoints:
             return None
         number, now, told = last.number + 1 if last is not None else 1, time.time(), heads_json(ends)
         signature = self.seal.sign(CHECKPOINT, checkpoint_text(number, now, told))
-        values = {"number": number, "heads": told, "time": now, "signature": signature}
-        once = upsert(connection.dialect.name, CHECKPOINTS).values(values).on_conflict_do_nothing()
+        once = insert_new(CHECKPOINTS).values(number=number, heads=told, time=now, signature=signature)
         made = Checkpoint(number, told, now, signature)
         return made if (await connection.execute(once)).rowcount == 1 else None  # another replica was quicker
 

@@ -22,7 +22,7 @@ from gateway.audit.entry import AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.metadata import new_id
 from services.runtime.records.many import Many
-from services.runtime.records.upsert import upsert
+from services.runtime.records.upsert import insert_new
 
 # So long after its last record a chain is its holder's.
 HELD_SECONDS = 30.0
@@ -153,8 +153,7 @@ class AuditSink:
             "id": last + 1, "sequence": 0, "hash": GENESIS, "base_sequence": 0, "base_hash": GENESIS,
             "holder": self._holder, "expires": time.time() + HELD_SECONDS,
         }  # fmt: skip
-        once = upsert(connection.dialect.name, HEAD).values(row).on_conflict_do_nothing()
-        if (await connection.execute(once)).rowcount != 1:
+        if (await connection.execute(insert_new(HEAD).values(row))).rowcount != 1:
             return None
         self.began.set()
         return last + 1

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.budgets.budget import Budget
 from gateway.budgets.grant import Grant
 from gateway.budgets.tables import ALERTS
-from services.runtime.records.upsert import upsert
+from services.runtime.records.upsert import insert_new
 
 PERCENTS = (50, 80, 100)
 KNOWN = 100_000
@@ -66,8 +66,7 @@ class AlertBook:
             "time": alert.time,
             "claimed": alert.time,
         }
-        first = upsert(connection.dialect.name, ALERTS).values(**row).on_conflict_do_nothing()
-        written = await connection.execute(first)
+        written = await connection.execute(insert_new(ALERTS).values(**row))
         if not written.rowcount:
             self.remember(alert)
         return bool(written.rowcount)

@@ -16,7 +16,7 @@ from gateway.budgets.grant import Grant
 from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS, SPENDS
 from services.runtime.records.clock import now_of
 from services.runtime.records.database import Database
-from services.runtime.records.upsert import upsert
+from services.runtime.records.upsert import insert_new
 
 SWEPT = 100
 # A grant grows by this part of what is left at most, beyond what is short.
@@ -97,8 +97,7 @@ class Ledger:
         spent: int | None = (await connection.execute(lock)).scalar_one_or_none()
         if spent is not None:
             return spent
-        first = upsert(connection.dialect.name, PERIODS).values(budget=budget, period=period, spent=0)
-        await connection.execute(first.on_conflict_do_nothing())
+        await connection.execute(insert_new(PERIODS).values(budget=budget, period=period, spent=0))
         return int((await connection.execute(lock)).scalar_one())
 
     async def _rows(self, connection: AsyncConnection, budget: str, period: str) -> Sequence[Any]:

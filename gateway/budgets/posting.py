@@ -28,13 +28,13 @@ from services.runtime.records.upsert import upsert
 CHUNK = 500
 
 
-def _added(dialect: str) -> Many:
-    statement = upsert(dialect, SPENDS)
+def _added() -> Many:
+    statement = upsert(SPENDS)
     sums = {"spent": SPENDS.c.spent + statement.excluded.spent, "time": statement.excluded.time}
     return Many(statement.on_conflict_do_update(index_elements=["budget", "period", "holder"], set_=sums))
 
 
-ADD = {dialect: _added(dialect) for dialect in ("sqlite", "postgresql")}
+ADD = _added()
 SPEND = Many(
     update(PERIODS)
     .where(PERIODS.c.budget == bindparam("of_budget"), PERIODS.c.period == bindparam("of_period"))
@@ -88,7 +88,7 @@ class Posting:
         for one in posted:
             await self._post(connection, one, items[0])
         if plain:
-            await ADD[connection.dialect.name].execute(connection, [self._more(one) for one in plain])
+            await ADD.execute(connection, [self._more(one) for one in plain])
             items[0].effects += [Effect(one.grant, owed=one.taken) for one in plain]
 
     async def _post(self, connection: AsyncConnection, one: _Sum, item: Settlement) -> None:

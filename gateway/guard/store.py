@@ -79,9 +79,7 @@ class GuardStore:
 
 async def _upsert(connection: AsyncConnection, stored: StoredPolicy) -> None:
     values = {"spec": stored.spec, "updated": stored.updated}
-    statement = upsert(connection.dialect.name, GUARD_POLICIES).values(
-        tenant=stored.tenant, agent=stored.agent, **values
-    )
+    statement = upsert(GUARD_POLICIES).values(tenant=stored.tenant, agent=stored.agent, **values)
     await connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "agent"], set_=values))
 
 

@@ -59,7 +59,7 @@ class KeepingPolicies:
                 raise InvalidArgument(f"days are 0 to {MOST_DAYS}, of {', '.join(KINDS)}", field="days")
         values = {"content": int(policy.content), "days": orjson.dumps(dict(policy.days)).decode()}
         async with self._database.write() as connection:
-            made = upsert(connection.dialect.name, POLICIES).values(tenant=tenant, **values)
+            made = upsert(POLICIES).values(tenant=tenant, **values)
             await connection.execute(made.on_conflict_do_update(index_elements=["tenant"], set_=values))
             await bump(connection, KIND)
 

@@ -41,13 +41,13 @@ class OpenCall:
         return replace(used, id=self.id, finish_reason=ABANDONED)
 
 
-def _written(dialect: str) -> Many:
-    statement = upsert(dialect, USAGE_OPEN)
+def _written() -> Many:
+    statement = upsert(USAGE_OPEN)
     set_ = {column.name: statement.excluded[column.name] for column in USAGE_OPEN.columns if column.name != "id"}
     return Many(statement.on_conflict_do_update(index_elements=["id"], set_=set_))
 
 
-WRITE = {dialect: _written(dialect) for dialect in ("sqlite", "postgresql")}
+WRITE = _written()
 CLOSE = Many(delete(USAGE_OPEN).where(USAGE_OPEN.c.id == bindparam("of")))
 
 
@@ -56,7 +56,7 @@ async def write_open(connection: AsyncConnection, rows: Sequence[Usage], lease: 
     if rows:
         expires = (await connection.execute(select(now_of(connection.dialect.name)))).scalar_one() + lease
         values = [{name: getattr(row, name) for name in COLUMNS} | {"expires": expires} for row in rows]
-        await WRITE[connection.dialect.name].execute(connection, values)
+        await WRITE.execute(connection, values)
 
 
 async def close_open(connection: AsyncConnection, ids: Sequence[str], shard: int) -> None:

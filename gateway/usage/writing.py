@@ -18,14 +18,14 @@ SHARDS = 64
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
 
 
-def _daily(dialect: str) -> Many:
-    statement = upsert(dialect, USAGE_DAILY)
+def _daily() -> Many:
+    statement = upsert(USAGE_DAILY)
     more = {name: USAGE_DAILY.c[name] + statement.excluded[name] for name in SUMS}
     return Many(statement.on_conflict_do_update(index_elements=[*GROUP, "shard"], set_=more))
 
 
 INSERT = Many(insert(USAGE))
-ADD = {dialect: _daily(dialect) for dialect in ("sqlite", "postgresql")}
+ADD = _daily()
 
 
 def shard_of(writer: str) -> int:
@@ -48,7 +48,7 @@ async def add_sums(connection: AsyncConnection, rows: Sequence[Usage], shard: in
         {**_values(group, [times * one for one in sums]), "shard": shard}
         for group, sums in sorted(summed(rows).items())
     ]
-    await ADD[connection.dialect.name].execute(connection, sums)
+    await ADD.execute(connection, sums)
 
 
 def summed(rows: Sequence[Usage]) -> dict[tuple[str, ...], list[int]]:

@@ -24,7 +24,7 @@ Reload = Callable[[], Awaitable[None]]
 
 async def bump(connection: AsyncConnection, kind: str) -> None:
     """Tell every replica that something of this `kind` changes with the transaction of `connection`."""
-    first = upsert(connection.dialect.name, REVISIONS).values(kind=kind, number=1)
+    first = upsert(REVISIONS).values(kind=kind, number=1)
     await connection.execute(
         first.on_conflict_do_update(index_elements=[REVISIONS.c.kind], set_={"number": REVISIONS.c.number + 1})
     )

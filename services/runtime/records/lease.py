@@ -23,8 +23,8 @@ class Lease:
         now = time.time()
         values = {"holder": self._holder, "expires": now + self._seconds}
         async with self._database.write() as connection:
-            made = upsert(connection.dialect.name, LEASES)
-            taken = made.values(name=self._name, **values).on_conflict_do_update(
+            made = upsert(LEASES).values(name=self._name, **values)
+            taken = made.on_conflict_do_update(
                 index_elements=["name"],
                 set_=values,
                 where=(LEASES.c.holder == self._holder) | (LEASES.c.expires < now),

@@ -25,10 +25,7 @@ def config(connection: Connection, schema: Schema) -> Config:
 
 
 async def migrate(connection: AsyncConnection, schema: Schema) -> None:
-    """Apply the migrations that are missing; where there are none at all, make the tables as they are declared."""
+    """Apply the migrations that are missing."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-    if schema.has_versions:
-        await connection.run_sync(lambda sync: command.upgrade(config(sync, schema), "head"))
-    else:
-        await connection.run_sync(schema.metadata.create_all)
+    await connection.run_sync(lambda sync: command.upgrade(config(sync, schema), "head"))

@@ -29,8 +29,7 @@ async def revise(schema: Schema, number: str, message: str) -> None:
 
 def _revise(connection: Connection, schema: Schema, number: str, message: str) -> None:
     alembic = config(connection, schema)
-    if schema.has_versions:
-        command.upgrade(alembic, "head")
+    command.upgrade(alembic, "head")
     command.revision(alembic, message=message, autogenerate=True, rev_id=number)
 
 

@@ -26,11 +26,6 @@ class Schema:
     versions: Path
     version_table: str = "alembic_version"
 
-    @property
-    def has_versions(self) -> bool:
-        """Whether there are migrations at all."""
-        return any(self.versions.glob("[0-9]*.py"))
-
 
 def declare(metadata: MetaData, *tables: Table) -> None:
     """Make tables of the kit a service's own."""

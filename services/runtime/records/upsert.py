@@ -1,16 +1,14 @@
-"""An insert that may say what a conflict does, which each database has in its own words."""
-
-from typing import Any
+"""An insert that may say what a conflict does: SQLite has PostgreSQL's words for it, and is given its statements."""
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 
-def upsert(dialect: str, table: Table) -> Any:
-    """The dialect's own insert into the table. `dialect`: "sqlite" or "postgresql"."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+def upsert(table: Table) -> postgresql.Insert:
+    """An insert into the table, for either dialect."""
+    return postgresql.insert(table)
 
 
-def insert_new(table: Table) -> Any:
+def insert_new(table: Table) -> postgresql.Insert:
     """An insert into the table that leaves rows as they are whose keys it has already, for either dialect."""
     return postgresql.insert(table).on_conflict_do_nothing()

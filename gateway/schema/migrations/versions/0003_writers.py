@@ -1,4 +1,7 @@
-"""What each gateway writes apart from the others: audit chains, sums of usage, what budgets have spent"""
+"""What each gateway writes apart from the others: audit chains, sums of usage, what budgets have spent
+
+It is not undone: several chains do not become one.
+"""
 
 from collections.abc import Sequence
 
@@ -84,7 +87,3 @@ def _checkpoints() -> None:
         " FROM audit_checkpoints_of_one"
     )
     op.drop_table("audit_checkpoints_of_one")
-
-
-def downgrade() -> None:
-    raise NotImplementedError("several chains do not become one")

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.schema.schema import SCHEMA
 from services.runtime.records.database import Database
+from services.runtime.records.upsert import insert_new
 
 METADATA = MetaData()
 NOTES = Table(
@@ -27,9 +27,8 @@ class NoteSink:
 
     async def write(self, connection: AsyncConnection, items: Sequence[tuple[int, str]]) -> None:
         self.batches.append(len(items))
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         rows = [{"id": number, "text": text} for number, text in items]
-        await connection.execute(insert(NOTES).on_conflict_do_nothing(), rows)
+        await connection.execute(insert_new(NOTES), rows)
 
 
 async def notes_in(database: Database) -> dict[int, str]:

@@ -110,10 +110,3 @@ def upgrade() -> None:
     for table in ("orchestrator_runs", "orchestrator_messages"):
         if "subject" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}:
             op.add_column(table, sa.Column("subject", sa.String(length=256), server_default="", nullable=False))
-
-
-def downgrade() -> None:
-    for table in ("agents", "orchestrator_sessions", "orchestrator_runs", "orchestrator_replicas"):
-        op.drop_table(table)
-    for table in ("orchestrator_messages", "orchestrator_events"):
-        op.drop_table(table)
