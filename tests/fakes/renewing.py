@@ -13,7 +13,7 @@ from gateway.identity.keys import KeyRing
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
-from services.orchestrator.identity_client import IdentityClient
+from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.scopes import Identities
 from services.runtime import sockets
 from services.runtime.channels import open_channel
