@@ -170,7 +170,7 @@ class GatewaySettings(ServerSettings):
         "(closed), or served and only logged (open).",
     )
     audit_checkpoint_seconds: float = Field(
-        300, ge=0, description="How often the end of the audit's chain is signed; 0 for never."
+        300, ge=0, description="How often the ends of the audit's chains are signed; 0 for never."
     )
     audit_content_tenants: str = Field(
         "",

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bench.kit.command import Say, execute, parser, positive
 from bench.kit.errors import BenchError
 from bench.kit.goals import Bound, Goal
-from bench.kit.harness import OTHERS, Case, Figures, Results, Side, alternate
+from bench.kit.harness import OTHERS, Case, Figures, Side, alternate
 from bench.kit.machine import Meter
 from bench.kit.report import Report
-from bench.kit.statistics import Latencies, Summary
+from bench.kit.statistics import Latencies, paired
 from bench.load.worker import Worker
 from bench.settle.settling import Settled, SettlingGateway
 from tests.fixtures.processes import NotInstalled, Postgres
@@ -107,7 +107,10 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         results = alternate(cases, options.rounds, say)
         if not gateways[0].call(SettlingGateway.sound):
             raise BenchError("the audit does not stand its check")
-    goals = [Goal(f"{TWO} ÷ {ONE}, {case.name}", _ratio(results, case), Bound.AT_LEAST, GOAL) for case in cases]
+    goals = [
+        Goal(f"{TWO} ÷ {ONE}, {case}", paired(sides[TWO], sides[ONE], RATE), Bound.AT_LEAST, GOAL)
+        for case, sides in results.items()
+    ]
     return Report("Settling calls on PostgreSQL", cases, results, goals, options.rounds, notes=NOTES)
 
 
@@ -115,12 +118,6 @@ def _case(callers: int, gateways: Sequence[Worker[SettlingGateway]], seconds: fl
     sides = [Side(TWO, Settling(gateways, callers, seconds, database))]
     sides.append(Side(ONE, Settling(gateways[:1], callers, seconds, database), peer=True))
     return Case(f"{callers} caller{'s' if callers > 1 else ''} each", sides)
-
-
-def _ratio(results: Results, case: Case) -> float:
-    """The median of the rounds' own ratios, each of two slices side by side."""
-    two, one = (results[case.name][side][RATE].values for side in (TWO, ONE))
-    return Summary.of([first / second for first, second in zip(two, one, strict=True)]).median
 
 
 def _options() -> argparse.Namespace:

@@ -28,7 +28,7 @@ from services.runtime.records.writer import Writer
 
 WHO = Identity("acme", "ann", frozenset({"*"}), project="web", key="key_1")
 ACTOR = Actor("acme", "ann", "key_1", "10.0.0.1")
-ACTION = "/headworks.gateway.v1.OpenAIService/CreateChatCompletion"
+ACTION = "POST /v1/chat/completions"
 SETTLED = Spent("rag", model="rag", prompt_tokens=900, completion_tokens=100, cost_nanos=1_000, finish_reason="stop")
 COST = Cost(1_000, 1_000)
 PLENTY = 10**15

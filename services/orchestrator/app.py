@@ -21,6 +21,7 @@ from services.llm.models import Engines
 from services.llm.settings import LlmSettings, secret
 from services.llm.triton.client import LlmClient
 from services.orchestrator.adapters.guard_client import GuardClient
+from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.adapters.retrieval_client import RetrievalClient
 from services.orchestrator.adapters.triton_embedder import TritonEmbedder
@@ -32,7 +33,6 @@ from services.orchestrator.data.erasure import Erasure
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
-from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records

@@ -1,6 +1,7 @@
 """Callers of a mesh's gateways: each with a key, through Envoy or straight to one of the gateways."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,17 @@ def let_in(mesh: Mesh, key: Key) -> bool:
 def shut_out(mesh: Mesh, key: Key) -> bool:
     """Whether no gateway knows the key any more."""
     return all(status(mesh, gateway, key) == 401 for gateway in GATEWAYS)
+
+
+def new_key(mesh: Mesh, test: str, *more: str, role: str = "user", seconds: float = 60) -> Key:
+    """A key of a new account that has the test's name, known to all gateways within `seconds`; `more` are options of
+    `keys create`."""
+    name = f"{test[5:50]}-{time.monotonic_ns()}"
+    account = told(mesh, "accounts", "create", name, "--role", role)
+    made = told(mesh, "keys", "create", account["id"], "--name", "test", *more)
+    key = Key(made["id"], made["secret"], name)
+    wait_for(lambda: let_in(mesh, key), seconds)
+    return key
 
 
 def client_of(mesh: Mesh, key: Key) -> openai.OpenAI:

@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFuncti
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.local.ports import PortBook
+from tests.e2e.callers import told
 from tests.e2e.meshes import EDGES, HEADWORKS, Mesh, running, wait_for
 
 pytest.importorskip("vllm")
@@ -87,13 +88,6 @@ def only_call(message: ChatCompletionMessage) -> ChatCompletionMessageFunctionTo
     assert len(calls) == 1
     assert isinstance(calls[0], ChatCompletionMessageFunctionToolCall)
     return calls[0]
-
-
-def told(mesh: Mesh, *arguments: str) -> Any:
-    """What the command says in JSON."""
-    done = mesh.command(*arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 def ask(text: str) -> Any:

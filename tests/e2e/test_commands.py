@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.callers import told
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
 
@@ -37,13 +38,6 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[M
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         assert told(mesh, "agents", "apply", str(spec))["agents"][0]["version"] == 1
         yield mesh
-
-
-def told(mesh: Mesh, *arguments: str) -> Any:
-    """What the command says in JSON."""
-    done = mesh.command(*arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.callers import told
 from tests.e2e.meshes import Mesh, running, wait_for
 from tests.fakes.openai_upstream import Chunk, Exchange, FakeOpenAi, delta, streams
 
@@ -99,13 +100,6 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[Mes
         }
         with running(folder / "data", env=env) as mesh:
             yield mesh
-
-
-def told(mesh: Mesh, *arguments: str) -> Any:
-    """What the command says in JSON."""
-    done = mesh.command(*arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.e2e.callers import (
     chat,
     client_of,
     let_in,
+    new_key,
     refused,
     shut_out,
     streamed,
@@ -74,17 +76,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, upstream: FakeOpenAi) -> Iter
 
 @pytest.fixture
 def make_key(mesh: Mesh, request: pytest.FixtureRequest) -> Callable[..., Key]:
-    """Makes an account of the test's name with a key; `more` are options of `keys create`."""
-
-    def make(*more: str, role: str = "user") -> Key:
-        name = f"{request.node.name[5:50]}-{time.monotonic_ns()}"
-        account = told(mesh, "accounts", "create", name, "--role", role)
-        made = told(mesh, "keys", "create", account["id"], "--name", "test", *more)
-        key = Key(made["id"], made["secret"], name)
-        wait_for(lambda: let_in(mesh, key), 60)
-        return key
-
-    return make
+    """Makes an account of the test's name with a key."""
+    return partial(new_key, mesh, request.node.name)
 
 
 def test_a_key_does_what_its_role_may(mesh: Mesh, make_key: Callable[..., Key]) -> None:

@@ -12,12 +12,25 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
-from tests.e2e.callers import GATEWAYS, Key, asked, budget, chat, let_in, refused, shut_out, streamed, told, usage
+from tests.e2e.callers import (
+    GATEWAYS,
+    PASSED,
+    Key,
+    asked,
+    budget,
+    chat,
+    new_key,
+    refused,
+    shut_out,
+    streamed,
+    told,
+    usage,
+)
 from tests.e2e.meshes import Mesh, running, wait_for
 from tests.e2e.upstreams import models_file, obeying
 from tests.fixtures.processes import Postgres, Redis
 
-PASSED, LISTED, CLERK = "passed", "listed", "clerk"
+LISTED, CLERK = "listed", "clerk"
 BUDGET_LEASE_SECONDS = 2.0
 WORDS = 400
 
@@ -60,12 +73,7 @@ def mesh(
 @pytest.fixture
 def key(mesh: Mesh, request: pytest.FixtureRequest) -> Key:
     """Of an account of the test's name; known to both gateways."""
-    name = f"{request.node.name[5:50]}-{time.monotonic_ns()}"
-    account = told(mesh, "accounts", "create", name, "--role", "user")
-    made = told(mesh, "keys", "create", account["id"], "--name", "test")
-    key = Key(made["id"], made["secret"], name)
-    wait_for(lambda: let_in(mesh, key), 10)
-    return key
+    return new_key(mesh, request.node.name, seconds=10)
 
 
 def test_what_is_kept_is_in_postgresql(

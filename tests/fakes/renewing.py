@@ -13,11 +13,11 @@ from gateway.identity.keys import KeyRing
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
-from services.orchestrator.identity_client import IdentityClient
+from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.scopes import Identities
 from services.runtime import sockets
 from services.runtime.channels import open_channel
-from services.runtime.identity import IDENTITY_KEY, LIFETIME, REFRESH_KEY, Identity, TokenSigner, TokenVerifier
+from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity, TokenSigner, TokenVerifier
 from services.runtime.interceptors.errors import Errors
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, serving
@@ -68,13 +68,11 @@ class FakeGateway:
 
 
 @asynccontextmanager
-async def renewing(
-    keys: Keys, folder: Path, lifetime: float = LIFETIME, run_seconds: float = 600
-) -> AsyncIterator[FakeGateway]:
+async def renewing(keys: Keys, folder: Path, lifetime: float) -> AsyncIterator[FakeGateway]:
     """Renew identities, with tokens that are good for `lifetime` seconds."""
     file = KeysFile(folder)
     signer = TokenSigner(keys.private_pem, lifetime)
-    tokens = Tokens(signer, RefreshTokens(keys.private_pem, run_seconds), Credentials(KeyRing(file.path)))
+    tokens = Tokens(signer, RefreshTokens(keys.private_pem, 600), Credentials(KeyRing(file.path)))
     app = app_of(IdentityServicer(tokens), layers=[Errors(), OrchestratorOnly(mutual_tls=False)])
     with TemporaryDirectory() as short:  # a socket's path holds a hundred characters
         socket = Path(short) / "identity.sock"

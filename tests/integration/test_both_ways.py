@@ -19,7 +19,7 @@ from services.llm.models import Engines
 from services.runtime.errors import DomainError, Kind
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, event, fails, hangs_up, raw, usage
 from tests.fakes.openai_upstream import streams as streamed
-from tests.unit.gateway.passthrough.fakes import FakeMeter
+from tests.fakes.passthrough import FakeMeter
 
 pytestmark = pytest.mark.integration
 

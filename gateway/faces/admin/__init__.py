@@ -1,1 +1,1 @@
-"""The administrators' face: a gRPC service for each noun, which Envoy serves as JSON too."""
+"""The administrators' face: a gRPC service for each noun, which the face of HTTP serves as JSON too."""

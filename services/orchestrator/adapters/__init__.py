@@ -1,1 +1,1 @@
-"""What stands behind the orchestrator, as its rooms want it: retrieval, guards, the embedder, other replicas."""
+"""What stands behind the orchestrator, as its rooms want it: retrieval, guards, identities, the embedder, replicas."""

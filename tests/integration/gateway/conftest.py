@@ -1,4 +1,4 @@
-"""A gateway before fakes of what stands behind it."""
+"""A gateway before fakes of what stands behind it, and a gateway's records alone."""
 
 import hashlib
 import json
@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from gateway.app import wire
+from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
+from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import HttpCall, http_of
 from tests.fakes.identity import Keys
@@ -59,6 +61,15 @@ class Gateway:
 
 
 MakeGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def database(records_url: str) -> AsyncIterator[Database]:
+    """The gateway's records, without a row, over both databases."""
+    opened = Database(records_url, SCHEMA)
+    await opened.open()
+    yield opened
+    await opened.aclose()
 
 
 @pytest.fixture

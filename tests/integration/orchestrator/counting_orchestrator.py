@@ -20,14 +20,12 @@ from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
-from services.orchestrator.runs.records import Records
-from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
-from services.runtime.records.database import Database
 from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, serving
+from tests.fixtures.runs import opened_records
 
 LAST = 100
 
@@ -58,11 +56,12 @@ class Counting:
 
 async def main(database: str, public_key: str, name: str, gateway: str) -> None:
     verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes), leeway=0)
-    opened = Database(database, SCHEMA)
-    await opened.open()
-    records = Records(opened, name, 1000)
-    executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
-    async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody, identities(verifier, gateway, 10) as whose:
+    async with (
+        opened_records(database, name) as records,
+        grpc.aio.insecure_channel("127.0.0.1:1") as nobody,
+        identities(verifier, gateway, 10) as whose,
+    ):
+        executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
         await Keeper(executor, records, whose.of_left, 60, 0.2, 1.0).open()
         peers = Peers(nobody, name)
         servicer = OrchestratorServicer(executor, Directory(executor, records), peers, whose, 60)

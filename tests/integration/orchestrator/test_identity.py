@@ -12,7 +12,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
-from services.orchestrator.identity_client import IdentityClient
+from services.orchestrator.adapters.identity_client import IdentityClient
 from services.runtime import statuses
 from services.runtime.channels import open_channel
 from services.runtime.errors import DomainError, Kind

@@ -26,7 +26,7 @@ from services.runtime.errors import DomainError, Unauthenticated, Unavailable
 from services.runtime.identity import Identity
 from tests.fakes.serving import until
 from tests.integration.orchestrator.conftest import OpenExecutor
-from tests.integration.orchestrator.test_takeover import ASK, crash
+from tests.integration.orchestrator.test_takeover import ASK, crash, over
 
 ANN = Identity("acme", "ann")
 # Of a token; a run takes several of them.
@@ -187,11 +187,7 @@ async def test_a_run_that_is_taken_up_is_given_a_new_token(open_executor: OpenEx
     await until(lambda: len(second.asked) >= 2)
     second.error = None
 
-    async def over() -> bool:
-        info = await records.get("acme", run.id)
-        return info is not None and bool(info.finish_reason)
-
-    await until(over)
+    await over(records, run)
     info = await records.get("acme", run.id)
     assert (taken, info and info.finish_reason) == (["sealed"], FinishReason.STOP)
 

@@ -84,14 +84,9 @@ def router(targets: dict[str, Any], seen: list[str]) -> App:
     )
 
 
-@pytest.fixture
-def database(records_url: str) -> str:
-    return records_url
-
-
 @asynccontextmanager
 async def replicas(
-    keys: Keys, database: str, *agents: Agent, limit: int = 100, seen: list[str] | None = None
+    keys: Keys, records_url: str, *agents: Agent, limit: int = 100, seen: list[str] | None = None
 ) -> AsyncIterator[list[Replica]]:
     """One replica for each agent, with one record, each reached by its name through a router."""
     targets: dict[str, Any] = {}
@@ -102,7 +97,7 @@ async def replicas(
         made = []
         for number, agent in enumerate(agents):
             name = f"orchestrator-{number}"
-            records = await stack.enter_async_context(opened_records(database, name))
+            records = await stack.enter_async_context(opened_records(records_url, name))
             executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.database)))
             keeper = Keeper(executor, records, nowhere.of_left, 30, 0.2, 2)
             stack.push_async_callback(keeper.aclose)
@@ -136,8 +131,8 @@ def kinds(events: list[run_event_pb2.RunEvent]) -> list[str | None]:
     return [event.WhichOneof("event") for event in events]
 
 
-async def test_a_run(keys: Keys, database: str) -> None:
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+async def test_a_run(keys: Keys, records_url: str) -> None:
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
     assert error is None
     assert kinds(events) == ["started", "text", "text", "finished"]
@@ -158,9 +153,9 @@ async def test_a_run(keys: Keys, database: str) -> None:
     ],
 )
 async def test_what_starts_no_run(
-    keys: Keys, database: str, request_: pb.RunRequest, code: grpc.StatusCode, reason: str
+    keys: Keys, records_url: str, request_: pb.RunRequest, code: grpc.StatusCode, reason: str
 ) -> None:
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         events, error = await drain(replica.stub.Run(request_, metadata=keys.metadata()))
         assert error is not None
         info = statuses.error_info(error)
@@ -179,9 +174,9 @@ async def test_what_starts_no_run(
     ids=repr,
 )
 async def test_an_error_comes_as_the_last_event_and_then_as_the_status(
-    keys: Keys, database: str, failure: Exception, code: grpc.StatusCode, reason: str
+    keys: Keys, records_url: str, failure: Exception, code: grpc.StatusCode, reason: str
 ) -> None:
-    async with replicas(keys, database, FakeAgent([], error=failure)) as (replica,):
+    async with replicas(keys, records_url, FakeAgent([], error=failure)) as (replica,):
         events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
     assert kinds(events) == ["started", "finished"]
     finished = events[-1].finished
@@ -192,9 +187,9 @@ async def test_an_error_comes_as_the_last_event_and_then_as_the_status(
     assert (error.code(), info and info.reason) == (code, reason)
 
 
-async def test_a_deadline_comes_as_the_last_event_too(keys: Keys, database: str) -> None:
+async def test_a_deadline_comes_as_the_last_event_too(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata(), timeout=1.5))
         assert agent.closed == 1
     assert kinds(events) == ["started", "text", "finished"]
@@ -203,9 +198,9 @@ async def test_a_deadline_comes_as_the_last_event_too(keys: Keys, database: str)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_too_many_runs_are_refused(keys: Keys, database: str) -> None:
+async def test_too_many_runs_are_refused(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=0)
-    async with replicas(keys, database, agent, limit=1) as (replica,):
+    async with replicas(keys, records_url, agent, limit=1) as (replica,):
         first = replica.stub.Run(ask(), metadata=keys.metadata())
         await agent.held.wait()
         _, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
@@ -216,9 +211,9 @@ async def test_too_many_runs_are_refused(keys: Keys, database: str) -> None:
 
 
 @pytest.mark.parametrize("read", [0, 1, 2])
-async def test_a_caller_who_leaves_ends_the_run(keys: Keys, database: str, read: int) -> None:
+async def test_a_caller_who_leaves_ends_the_run(keys: Keys, records_url: str, read: int) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
         seen = 0
         while seen < read:
@@ -239,9 +234,9 @@ async def only_run(keys: Keys, replica: Replica, state: Any) -> run_pb2.Run:
     return found
 
 
-async def test_a_detached_run_survives_its_caller(keys: Keys, database: str) -> None:
+async def test_a_detached_run_survives_its_caller(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         stream = replica.stub.Run(ask(detached=True), metadata=keys.metadata())
         first = (await stream.read()).events[0]
         await agent.held.wait()
@@ -255,7 +250,7 @@ async def test_a_detached_run_survives_its_caller(keys: Keys, database: str) -> 
     assert events[-1].finished.reason == run_pb2.FINISH_REASON_STOP
 
 
-async def test_a_detached_run_has_a_deadline_of_its_own(keys: Keys, database: str) -> None:
+async def test_a_detached_run_has_a_deadline_of_its_own(keys: Keys, records_url: str) -> None:
     remaining: list[float] = []
 
     class Curious(FakeAgent):
@@ -264,7 +259,7 @@ async def test_a_detached_run_has_a_deadline_of_its_own(keys: Keys, database: st
             async for body in super().run(ask, journal):
                 yield body
 
-    async with replicas(keys, database, Curious()) as (replica,):
+    async with replicas(keys, records_url, Curious()) as (replica,):
         for detached in (True, False):
             await drain(replica.stub.Run(ask(detached=detached), metadata=keys.metadata(), timeout=2))
     assert remaining == [pytest.approx(30, abs=1), pytest.approx(2, abs=0.5)]
@@ -273,8 +268,8 @@ async def test_a_detached_run_has_a_deadline_of_its_own(keys: Keys, database: st
 @pytest.mark.parametrize(
     ("after", "expected"), [(0, [1, 2, 3, 4]), (2, [3, 4]), (4, []), (99, [])], ids=["all", "rest", "none", "beyond"]
 )
-async def test_attach_after_a_sequence_number(keys: Keys, database: str, after: int, expected: list[int]) -> None:
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+async def test_attach_after_a_sequence_number(keys: Keys, records_url: str, after: int, expected: list[int]) -> None:
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         (first, *_), _ = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
         attach = pb.AttachRequest(run_id=first.run_id, after_sequence=after)
         events, error = await drain(replica.stub.Attach(attach, metadata=keys.metadata()))
@@ -282,9 +277,9 @@ async def test_attach_after_a_sequence_number(keys: Keys, database: str, after: 
     assert [event.sequence for event in events] == expected
 
 
-async def test_attach_follows_live_and_leaving_it_does_not_touch_the_run(keys: Keys, database: str) -> None:
+async def test_attach_follows_live_and_leaving_it_does_not_touch_the_run(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
         run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
@@ -298,9 +293,9 @@ async def test_attach_follows_live_and_leaving_it_does_not_touch_the_run(keys: K
         assert (await drain(stream))[1] is None
 
 
-async def test_cancel(keys: Keys, database: str) -> None:
+async def test_cancel(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         stream = replica.stub.Run(ask(), metadata=keys.metadata())
         run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
@@ -313,9 +308,9 @@ async def test_cancel(keys: Keys, database: str) -> None:
     assert again.run == cancelled.run
 
 
-async def test_get_run_while_it_lasts_and_after(keys: Keys, database: str) -> None:
+async def test_get_run_while_it_lasts_and_after(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent) as (replica,):
+    async with replicas(keys, records_url, agent) as (replica,):
         stream = replica.stub.Run(ask(collection="cats"), metadata=keys.metadata())
         run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
@@ -330,8 +325,8 @@ async def test_get_run_while_it_lasts_and_after(keys: Keys, database: str) -> No
 
 
 @pytest.mark.parametrize("size", [0, 2, 5, 1000])
-async def test_list_runs_by_pages_newest_first(keys: Keys, database: str, size: int) -> None:
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+async def test_list_runs_by_pages_newest_first(keys: Keys, records_url: str, size: int) -> None:
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         ids = []
         for _ in range(5):
             (first, *_), _ = await drain(replica.stub.Run(ask(), metadata=keys.metadata()))
@@ -360,8 +355,8 @@ async def test_list_runs_by_pages_newest_first(keys: Keys, database: str, size: 
         ("Attach", pb.AttachRequest(run_id="run_x_1", after_sequence=-1)),
     ],
 )
-async def test_malformed_requests(keys: Keys, database: str, method: str, request_: Any) -> None:
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+async def test_malformed_requests(keys: Keys, records_url: str, method: str, request_: Any) -> None:
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         assert await getattr(replica.stub, method)(request_, metadata=keys.metadata()).code() is (
             grpc.StatusCode.INVALID_ARGUMENT
         )
@@ -371,16 +366,16 @@ async def test_malformed_requests(keys: Keys, database: str, method: str, reques
 @pytest.mark.parametrize(
     "run_id", ["", "nothing", "run_x\n_1", "run_語_1", "run_" + "x" * 9000 + "y z_1", f"run_orchestrator-0_{0:032x}"]
 )
-async def test_unknown_runs(keys: Keys, database: str, method: str, run_id: str) -> None:
+async def test_unknown_runs(keys: Keys, records_url: str, method: str, run_id: str) -> None:
     request_ = getattr(pb, f"{method}Request")(run_id=run_id)
-    async with replicas(keys, database, FakeAgent()) as (replica,):
+    async with replicas(keys, records_url, FakeAgent()) as (replica,):
         call = getattr(replica.stub, method)(request_, metadata=keys.metadata())
         assert await call.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_tenants_do_not_see_each_others_runs(keys: Keys, database: str) -> None:
+async def test_tenants_do_not_see_each_others_runs(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent, FakeAgent()) as (first, second):
+    async with replicas(keys, records_url, agent, FakeAgent()) as (first, second):
         stream = first.stub.Run(ask(), metadata=keys.metadata("acme"))
         run_id = (await stream.read()).events[0].run_id
         await until(lambda: first.records.get("acme", run_id))
@@ -395,10 +390,10 @@ async def test_tenants_do_not_see_each_others_runs(keys: Keys, database: str) ->
         assert (await drain(stream))[0][-1].finished.reason == run_pb2.FINISH_REASON_STOP
 
 
-async def test_another_replica_passes_calls_on_to_the_owner(keys: Keys, database: str) -> None:
+async def test_another_replica_passes_calls_on_to_the_owner(keys: Keys, records_url: str) -> None:
     seen: list[str] = []
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent, FakeAgent(), seen=seen) as (owner, other):
+    async with replicas(keys, records_url, agent, FakeAgent(), seen=seen) as (owner, other):
         stream = owner.stub.Run(ask(), metadata=keys.metadata())
         run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
@@ -414,18 +409,18 @@ async def test_another_replica_passes_calls_on_to_the_owner(keys: Keys, database
 
 
 @pytest.mark.parametrize("method", ["Attach", "Cancel", "GetRun"])
-async def test_a_call_is_passed_on_once_only(keys: Keys, database: str, method: str) -> None:
+async def test_a_call_is_passed_on_once_only(keys: Keys, records_url: str, method: str) -> None:
     seen: list[str] = []
     request_ = getattr(pb, f"{method}Request")(run_id=new_id("orchestrator-9"))
     metadata = (*keys.metadata(), (REPLICA_KEY, "orchestrator-9"))
-    async with replicas(keys, database, FakeAgent(), seen=seen) as (replica,):
+    async with replicas(keys, records_url, FakeAgent(), seen=seen) as (replica,):
         assert await getattr(replica.stub, method)(request_, metadata=metadata).code() is grpc.StatusCode.NOT_FOUND
     assert seen == []
 
 
-async def test_what_is_over_is_told_from_the_record_by_any_replica(keys: Keys, database: str) -> None:
+async def test_what_is_over_is_told_from_the_record_by_any_replica(keys: Keys, records_url: str) -> None:
     seen: list[str] = []
-    async with replicas(keys, database, FakeAgent(), FakeAgent(), seen=seen) as (owner, other):
+    async with replicas(keys, records_url, FakeAgent(), FakeAgent(), seen=seen) as (owner, other):
         (first, *_), _ = await drain(owner.stub.Run(ask(), metadata=keys.metadata()))
         events, _ = await drain(other.stub.Attach(pb.AttachRequest(run_id=first.run_id), metadata=keys.metadata()))
         got = await other.stub.GetRun(pb.GetRunRequest(run_id=first.run_id), metadata=keys.metadata())
@@ -434,9 +429,9 @@ async def test_what_is_over_is_told_from_the_record_by_any_replica(keys: Keys, d
     assert seen == []
 
 
-async def test_who_leaves_a_passed_on_stream_leaves_the_owner_too(keys: Keys, database: str) -> None:
+async def test_who_leaves_a_passed_on_stream_leaves_the_owner_too(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
-    async with replicas(keys, database, agent, FakeAgent()) as (owner, other):
+    async with replicas(keys, records_url, agent, FakeAgent()) as (owner, other):
         stream = owner.stub.Run(ask(), metadata=keys.metadata())
         run_id = (await stream.read()).events[0].run_id
         await agent.held.wait()
@@ -453,15 +448,15 @@ async def test_who_leaves_a_passed_on_stream_leaves_the_owner_too(keys: Keys, da
         await drain(stream)
 
 
-async def test_models(keys: Keys, database: str) -> None:
-    async with replicas(keys, database, FakeAgent(description="Answers.")) as (replica,):
+async def test_models(keys: Keys, records_url: str) -> None:
+    async with replicas(keys, records_url, FakeAgent(description="Answers.")) as (replica,):
         listed = await replica.stub.ListModels(pb.ListModelsRequest(), metadata=keys.metadata())
     assert [(model.id, model.description) for model in listed.models] == [("rag", "Answers.")]
 
 
-async def test_many_callers_who_leave_at_once_leave_nothing(keys: Keys, database: str) -> None:
+async def test_many_callers_who_leave_at_once_leave_nothing(keys: Keys, records_url: str) -> None:
     agent, started = FakeAgent(hold=1), time.monotonic()
-    async with replicas(keys, database, agent, limit=1000) as (replica,):
+    async with replicas(keys, records_url, agent, limit=1000) as (replica,):
         for number in range(300):
             stream = replica.stub.Run(ask(), metadata=keys.metadata())
             if number % 3:

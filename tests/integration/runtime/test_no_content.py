@@ -13,10 +13,10 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
+from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import FinishReason, TextDelta
-from services.orchestrator.identity_client import IdentityClient
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents

@@ -7,7 +7,6 @@ from gateway.budgets.ledger import Ledger
 from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.budgets.store import BudgetStore
-from gateway.schema.schema import SCHEMA
 from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageStore
@@ -15,9 +14,7 @@ from services.runtime.records.database import Database
 from tests.integration.gateway.budgets.replicas import WHO
 
 
-async def test_what_was_committed_without_an_answer_is_not_written_again(records_url: str) -> None:
-    database = Database(records_url, SCHEMA)
-    await database.open()
+async def test_what_was_committed_without_an_answer_is_not_written_again(database: Database) -> None:
     ledger = Ledger(database, "me", 10.0)
     budget = await BudgetStore(database).create("acme", Scope.TENANT, "", Period.MONTH, Unit.TOKENS, 1_000)
     grant = Grant(budget, "2026-01")
@@ -36,7 +33,6 @@ async def test_what_was_committed_without_an_answer_is_not_written_again(records
         spent = (await connection.exec_driver_sql("SELECT sum(spent) FROM budget_spends")).scalar_one()
     assert spent == 35
     assert (grant.used, grant.pending, grant.owed) == (0, 5, 5)
-    await database.aclose()
 
 
 def _settlement(grant: Grant, tokens: int) -> Settlement:

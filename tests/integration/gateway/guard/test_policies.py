@@ -1,6 +1,5 @@
 """Policies in the database, on SQLite and PostgreSQL, and how every replica takes them up."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,11 @@ from gateway.guard.policy import parse
 from gateway.guard.store import KIND, GuardPolicyNotFound, GuardStore
 from gateway.guard.tables import GUARD_POLICIES
 from gateway.guard.terms.library import Library
-from gateway.schema.schema import SCHEMA
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.changes import Changes, bump
 from services.runtime.records.database import Database
 
 MASK = "guards: [{guard: terms, stage: output, action: redact, terms: [%s]}]"
-
-
-@pytest.fixture
-async def database(records_url: str) -> AsyncIterator[Database]:
-    opened = Database(records_url, SCHEMA)
-    await opened.open()
-    yield opened
-    await opened.aclose()
 
 
 def policies(database: Database, terms: Path | None = None) -> Policies:

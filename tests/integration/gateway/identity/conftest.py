@@ -11,7 +11,6 @@ from gateway.identity.directory import Directory
 from gateway.identity.last_used import LastUsed
 from gateway.identity.nouns import PrincipalKind
 from gateway.identity.store import IdentityStore
-from gateway.schema.schema import SCHEMA
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
 
@@ -32,14 +31,6 @@ class Replica:
 
 
 MakeReplica = Callable[..., Awaitable[Replica]]
-
-
-@pytest.fixture
-async def database(records_url: str) -> AsyncIterator[Database]:
-    opened = Database(records_url, SCHEMA)
-    await opened.open()
-    yield opened
-    await opened.aclose()
 
 
 @pytest.fixture

@@ -5,16 +5,13 @@ import pytest
 from gateway.limits.book import RuleBook, default_rule
 from gateway.limits.rule import Rule
 from gateway.limits.store import KIND, LimitExists, LimitNotFound, LimitStore
-from gateway.schema.schema import SCHEMA
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Identity
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
 
 
-async def test_rules_are_made_changed_followed_and_deleted(records_url: str) -> None:
-    database = Database(records_url, SCHEMA)
-    await database.open()
+async def test_rules_are_made_changed_followed_and_deleted(database: Database) -> None:
     store, changes = LimitStore(database), Changes(database)
     book = RuleBook(default_rule(0, 0, 0))
     changes.follow(KIND, lambda: book.reload(store))
@@ -41,4 +38,3 @@ async def test_rules_are_made_changed_followed_and_deleted(records_url: str) -> 
     for missing in (store.get(made.id), store.delete(made.id), store.change(made.id, 1, 1, 1)):
         with pytest.raises(LimitNotFound):
             await missing
-    await database.aclose()

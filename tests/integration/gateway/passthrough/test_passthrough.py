@@ -22,7 +22,7 @@ from services.llm.price import Price
 from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
-from tests.unit.gateway.passthrough.fakes import FakeMeter, WordScreen, delta
+from tests.fakes.passthrough import FakeMeter, WordScreen, delta
 
 KEY = "sk-upstream-key"
 USAGE = fake.usage(prompt=11, completion=2, cached=3)

@@ -129,13 +129,13 @@ async def test_the_audit_forgets_a_person_and_stays_whole(audit: Audit) -> None:
     assert not await rows(audit, "SELECT 1 FROM audit_actors WHERE subject LIKE 'ann%'")
 
 
-async def test_nobody_goes_on_under_an_erased_name(audit: Audit, second_audit: Audit) -> None:
-    await second_audit.log.record(entry(1, ANN))
+async def test_nobody_goes_on_under_an_erased_name(audit: Audit, second: Audit) -> None:
+    await second.log.record(entry(1, ANN))
     (erased,) = await rows(audit, "SELECT ref FROM audit_actors")
     holder = AuditData(audit.database, audit.store)
     assert [counts async for counts in holder.erase(Whose("acme"))]
-    await until(lambda: not second_audit.log._actors._known)
-    await second_audit.log.record(entry(2, ANN))
+    await until(lambda: not second.log._actors._known)
+    await second.log.record(entry(2, ANN))
     (fresh,) = await rows(audit, "SELECT ref FROM audit_actors")
     assert fresh != erased
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.passthrough.screening import Screening
 from services.llm.openai.chunks import Chunk, read
-from tests.unit.gateway.passthrough.fakes import WordScreen, delta, screened
+from tests.fakes.passthrough import WordScreen, delta, screened
 
 WORDS = st.lists(st.sampled_from(["a", "secret", "bb", "secrets", "evil", "evils", "é"]), max_size=12)
 
