@@ -61,9 +61,24 @@ class Meter:
         self._since = 0
 
     @property
+    def prompt_tokens(self) -> int:
+        """Read so far."""
+        return self._read
+
+    @property
+    def completion_tokens(self) -> int:
+        """Written so far."""
+        return self._written + self._since
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of those read, from a cache."""
+        return self._cached
+
+    @property
     def tokens(self) -> int:
         """Read and written so far."""
-        return self._read + self._written + self._since
+        return self.prompt_tokens + self.completion_tokens
 
     @property
     def cost_nanos(self) -> int:
@@ -73,8 +88,8 @@ class Meter:
     def usage(self) -> usage_pb2.Usage:
         """Consumed so far, as a message."""
         return usage_pb2.Usage(
-            prompt_tokens=self._read,
-            completion_tokens=self._written + self._since,
-            cached_tokens=self._cached,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
             cost_nanos=self.cost_nanos,
         )

@@ -106,16 +106,16 @@ class Policy:
     async def _close(self, admission: Admission) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
         long as this process lives: an answer that was given is not taken back."""
-        call, who, usage = admission.call, _caller(admission.call), admission.meter.usage()
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        call, who, spent = admission.call, _caller(admission.call), spent_of(admission)
+        tokens = spent.prompt_tokens + spent.completion_tokens
         admission.ticket.correct(tokens)
         admission.ticket.release()
-        call.notes |= noted(admission)
+        call.notes |= noted(admission, spent)
         call.audited = True
         entry = entry_of(call, call.address, reason=admission.reason, content=_content(admission))
         try:
             await admission.reservation.settle(
-                Cost(tokens, usage.cost_nanos), usage_of(who, spent_of(admission)), [self._audit.put(entry)]
+                Cost(tokens, spent.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
             )
         except RecordsUnavailable:
             self._audit.missed()
@@ -126,11 +126,11 @@ class Policy:
 
 def spent_of(admission: Admission) -> Spent:
     """What a call has come to so far."""
-    usage = admission.meter.usage()
+    meter = admission.meter
     return Spent(
         agent=admission.model, agent_version=admission.version, model=admission.model, run_id=admission.run_id,
-        prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens, cost_nanos=usage.cost_nanos, finish_reason=admission.reason,
+        prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
+        cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, finish_reason=admission.reason,
         seconds=time.monotonic() - admission.call.started,
     )  # fmt: skip
 
@@ -150,13 +150,12 @@ def named(findings: Any) -> list[str]:
     return sorted({f"{one.guard}:{one.category}" for one in findings})
 
 
-def noted(admission: Admission) -> dict[str, object]:
+def noted(admission: Admission, spent: Spent) -> dict[str, object]:
     """What the log and the audit say of a call that is over."""
-    usage = admission.meter.usage()
     notes: dict[str, object] = {
         "model": admission.model, "agent_version": admission.version, "collection": admission.collection,
-        "run_id": admission.run_id, "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens, "cost_nanos": usage.cost_nanos, "finish": admission.reason,
+        "run_id": admission.run_id, "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens, "cost_nanos": spent.cost_nanos, "finish": admission.reason,
     }  # fmt: skip
     if admission.findings:
         notes["guards"] = named(admission.findings)
