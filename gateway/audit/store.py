@@ -32,10 +32,6 @@ class Wanted:
     until: float | None = None
     after: Mapping[int, int] = field(default_factory=dict)
 
-    @property
-    def everyone(self) -> bool:
-        return not (self.tenant or self.subject)
-
 
 @dataclass(frozen=True, slots=True)
 class Recorded:

@@ -1,6 +1,6 @@
 """What guards find, and what is done about it. Nothing here holds the content that was found."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -51,6 +51,3 @@ class Finding:
     @property
     def blocks(self) -> bool:
         return self.acts and self.action is Action.BLOCK
-
-    def of_item(self, item: int) -> "Finding":
-        return replace(self, item=item)
