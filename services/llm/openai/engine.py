@@ -57,25 +57,28 @@ class OpenAiEngine:
 
     async def _streamed(self, reply: Reply, answer: Answer) -> AsyncGenerator[Piece, None]:
         """The text. Raises UpstreamBroken where the stream has no end."""
-        reader = EventReader()
         try:
-            async with aclosing(reply.portions()) as portions:
-                async for portion in portions:
-                    for event in reader.feed(portion):
+            async with aclosing(_events(reply)) as batches:
+                async for events in batches:
+                    for event in events:
                         if (data := data_of(event)) == DONE:
                             await reply.drain()
                             return
                         if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
                             yield piece
-            for event in reader.end():
-                if (data := data_of(event)) == DONE:
-                    return
-                if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
-                    yield piece
         except EventTooLong as error:
             raise errors.broken(self.endpoint, f"has an event of {error}") from error
         if not answer.finish:
             raise errors.broken(self.endpoint, "broke off")
+
+
+async def _events(reply: Reply) -> AsyncGenerator[list[bytes], None]:
+    """The events, those of one portion of the answer together; last what stands behind the last empty line."""
+    reader = EventReader()
+    async with aclosing(reply.portions()) as portions:
+        async for portion in portions:
+            yield reader.feed(portion)
+    yield reader.end()
 
 
 def decode(endpoint: Endpoint, event: bytes, data: bytes) -> Chunk:
