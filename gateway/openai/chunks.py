@@ -10,9 +10,9 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
 from gateway.openai.errors import body
 from gateway.openai.seen import Json, Seen
+from services.llm.openai.events import DONE_EVENT
 from services.runtime.errors import DomainError
 
-DONE = b"data: [DONE]\n\n"
 _END = b"\n\n"
 _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 _APPROVALS = ("approval_request", "approval_decision")
@@ -20,7 +20,7 @@ _APPROVALS = ("approval_request", "approval_decision")
 
 def failure(error: DomainError) -> bytes:
     """The events that end a stream which has begun: the error, and the mark of the end."""
-    return b"data: " + body(error).encode() + _END + DONE
+    return b"data: " + body(error).encode() + _END + DONE_EVENT
 
 
 class Chunks:
@@ -55,7 +55,7 @@ class Chunks:
         delta = {} if self._text_begin else {"role": "assistant", "content": ""}
         chunk = self._chunk(delta, seen.finish_reason) | {"headworks": seen.extension(gateway_seconds)}
         usage = {**seen.head("chat.completion.chunk"), "choices": [], "usage": seen.usage_json()}
-        return self._event(chunk) + (self._event(usage) if include_usage else b"") + DONE
+        return self._event(chunk) + (self._event(usage) if include_usage else b"") + DONE_EVENT
 
     def waiting(self) -> bytes:
         """A comment, which clients skip, so that nobody takes the silence for a broken connection."""

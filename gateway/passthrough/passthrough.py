@@ -17,7 +17,7 @@ from services.llm.client import Reply
 from services.llm.handle import BareHandle
 from services.llm.openai.chunks import Chunk
 from services.llm.openai.engine import completion
-from services.llm.openai.events import DONE
+from services.llm.openai.events import DONE_EVENT
 
 
 class Passthrough:
@@ -141,7 +141,7 @@ def _as_events(whole: Chunk) -> bytes:
     for choice in choices:
         choice.pop("message", None)
     last = orjson.dumps({**head, "choices": [], "usage": usage})
-    return b"data: %s\n\ndata: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last, DONE)
+    return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
 
 
 def _screened(whole: Chunk, screen: Screen) -> tuple[bytes, bool]:

@@ -14,10 +14,9 @@ from services.llm import errors
 from services.llm.endpoint import Endpoint
 from services.llm.openai.chunks import Chunk
 from services.llm.openai.engine import decode
-from services.llm.openai.events import DONE, EventReader, EventTooLong, data_of
+from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.runtime.errors import DomainError
 
-DONE_EVENT = b"data: [DONE]\n\n"
 BLOCKED, BUDGET = "content_filter", "budget"
 _END = b"\n\n"
 

@@ -2,6 +2,7 @@
 
 LONGEST = 4 << 20  # bytes that one event may have
 DONE = b"[DONE]"
+DONE_EVENT = b"data: " + DONE + b"\n\n"
 
 
 class EventTooLong(ValueError):
