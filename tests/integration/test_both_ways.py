@@ -21,8 +21,6 @@ from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, 
 from tests.fakes.openai_upstream import streams as streamed
 from tests.fakes.passthrough import FakeMeter
 
-pytestmark = pytest.mark.integration
-
 QUESTION = "why?"
 HELLO = [delta(role="assistant", content=""), delta(content="Hel"), delta(content="lo"), delta("stop")]
 EVENTS = [event(chunk) for chunk in [*HELLO, usage(9, 7, 4)]] + [event("[DONE]")]

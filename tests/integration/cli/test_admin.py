@@ -17,7 +17,6 @@ from tests.fakes.administration import PEOPLE, ROOT, Administration, administrat
 from tests.fakes.identity import Keys
 from tests.fakes.serving import serving
 
-pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
 Run = Callable[..., Awaitable[int]]
 Told = Callable[..., Awaitable[Any]]

@@ -9,7 +9,6 @@ from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
 from tests.integration.cli.conftest import MakeCommand
 
-pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
 
 

@@ -21,8 +21,6 @@ from services.runtime.interceptors.chain import Serve, T
 from tests.fakes.retrieval import FakeEmbedder
 from tests.fakes.serving import serving, until
 
-pytestmark = pytest.mark.integration
-
 
 class Acme:
     """Takes every caller for the tenant "acme", as the gateway's token would say."""

@@ -14,7 +14,6 @@ from tests.fakes.agent_keeper import FakeRuns
 from tests.fakes.agent_run import RUN_ID, until_approval, whole_run
 from tests.integration.cli.conftest import MakeCommand
 
-pytestmark = pytest.mark.integration
 HEADWORKS = Path(sys.executable).with_name("headworks")
 Capture = pytest.CaptureFixture[str]
 

@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from tests.integration.control.harness import Context, Mesh, kill9
-
-pytestmark = pytest.mark.integration
 
 # Reads a line [method, replica], calls, writes a line [code, who answered or the status's words].
 CLIENT = """

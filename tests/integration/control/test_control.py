@@ -35,7 +35,6 @@ from tests.integration.control.harness import (
     until_async,
 )
 
-pytestmark = pytest.mark.integration
 MOVED = (
     "listener_manager.listener_modified",
     "cluster_manager.cluster_modified",

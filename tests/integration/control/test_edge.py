@@ -15,7 +15,6 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from tests.integration.control.harness import Gateway, Mesh, openai_error, until_async
 
-pytestmark = pytest.mark.integration
 CHAT = "/v1/chat/completions"
 STATUSES = [400, 401, 403, 404, 405, 415, 429, 499, 500, 503, 504]
 

@@ -7,8 +7,6 @@ from gateway.identity.addresses import address_of
 from services.runtime.call import Call
 from tests.integration.control.harness import Gateway
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize("claimed", ["6.6.6.6", "6.6.6.6, 7.7.7.7", ",", "6.6.6.6,127.0.0.1, 7.7.7.7"])
 async def test_nobody_writes_their_own_address(gateway: Gateway, http: httpx.AsyncClient, claimed: str) -> None:

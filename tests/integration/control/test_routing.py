@@ -10,8 +10,6 @@ import pytest
 
 from tests.integration.control.harness import Broken, Flaky, Gateway, Mesh, Ports, free_port, serving, until_async
 
-pytestmark = pytest.mark.integration
-
 
 @asynccontextmanager
 async def replicas(mesh: Mesh, *gateways: Gateway) -> AsyncIterator[dict[str, Ports]]:

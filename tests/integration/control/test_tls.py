@@ -27,8 +27,6 @@ from services.runtime.tls import TlsFiles
 from tests.fakes.certificates import certificates, shown_at
 from tests.integration.control.harness import Context, Gateway, Mesh, endpoints_of, serving, until_async
 
-pytestmark = pytest.mark.integration
-
 # Reads a line, calls xds:///orchestrator, writes a line [code, serial number of its certificate as the server saw it].
 CLIENT = """
 import asyncio, json, sys, grpc

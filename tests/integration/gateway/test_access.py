@@ -25,8 +25,6 @@ from tests.fakes.serving import until
 from tests.integration.gateway.isolation.world import Answer, World, body, world
 from tests.unit.gateway.access.test_permissions import METHODS
 
-pytestmark = pytest.mark.integration
-
 QUESTION = "When does the sluice open?"
 RUN = "orchestrator.v1.OrchestratorService/Run"
 CHAT = "POST /v1/chat/completions"

@@ -18,7 +18,6 @@ from tests.fakes.administration import PEOPLE, ROOT, Administration, administrat
 from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for
 
-pytestmark = pytest.mark.integration
 OK = grpc.StatusCode.OK
 
 

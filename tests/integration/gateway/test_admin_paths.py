@@ -24,8 +24,6 @@ from services.runtime.server import App
 from tests.fakes import admin_protos as pb
 from tests.fakes.http_calls import http_of
 
-pytestmark = pytest.mark.integration
-
 ADMIN_PATHS = "/v1/admin/"
 
 

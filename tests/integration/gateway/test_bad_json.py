@@ -20,8 +20,6 @@ from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, raw, stream
 from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.integration.gateway.conftest import Gateway, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 RUN, PASSED, EMBEDDER = "rag", "gpt-passed", "all-minilm-l6-v2"
 EXAMPLES = 60
 # What the gateway itself may say of a body. 500 would be a mistake of its own.

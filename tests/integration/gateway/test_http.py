@@ -25,7 +25,6 @@ from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.fakes.serving import until
 from tests.integration.gateway.conftest import HEADERS, MakeGateway
 
-pytestmark = pytest.mark.integration
 CHAT = "/v1/chat/completions"
 ASK = json.dumps({"model": "rag", "messages": [{"role": "user", "content": "why?"}]}).encode()
 

@@ -22,8 +22,6 @@ from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, events
 from tests.fakes.serving import until
 from tests.integration.gateway.conftest import BEARER, KEY, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 STRANGERS = [
     (),
     (("authorization", ""),),

@@ -17,8 +17,6 @@ from tests.fakes.serving import until
 from tests.fakes.triton import FakeTriton, vector_of
 from tests.integration.gateway.conftest import MakeGateway
 
-pytestmark = pytest.mark.integration
-
 TEXTS = ("Cats sleep.", "猫は寝る。")
 EMBED = {"model": "all-minilm-l6-v2"}
 

@@ -16,8 +16,6 @@ from tests.fakes.http_calls import Refused
 from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
 from tests.integration.gateway.conftest import Gateway, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 USAGE = fake.usage(prompt=11, completion=2, cached=3)
 WHOLE = {
     "id": "c1",

@@ -23,8 +23,6 @@ from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 MAIL = "ann@example.org"
 GUARDS = """
 guards:

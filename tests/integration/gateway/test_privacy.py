@@ -47,8 +47,6 @@ from tests.fakes.serving import channel_for
 from tests.fixtures.runs import opened_records
 from tests.integration.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
-pytestmark = pytest.mark.integration
-
 
 @dataclass
 class Mesh:

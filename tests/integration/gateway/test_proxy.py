@@ -34,8 +34,6 @@ from tests.fakes.search import FakeRetrieval, hit
 from tests.fakes.serving import channel_for, generic, until
 from tests.integration.gateway.conftest import BEARER, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 KINDS = ["unary_unary", "unary_stream", "stream_unary", "stream_stream"]
 
 

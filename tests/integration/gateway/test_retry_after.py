@@ -12,8 +12,6 @@ from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.integration.gateway.conftest import BEARER, MakeGateway
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize(("seconds", "header"), [(2.2, "3"), (0.0, "1"), (None, None)])
 async def test_a_busy_model(make_gateway: MakeGateway, seconds: float | None, header: str | None) -> None:

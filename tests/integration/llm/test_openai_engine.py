@@ -44,8 +44,6 @@ from tests.fakes.openai_upstream import (
 )
 from tests.fakes.serving import until
 
-pytestmark = pytest.mark.integration
-
 ENTRY = Entry(
     "small", Engine.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
     first_byte_seconds=5, idle_seconds=5, connections=2,

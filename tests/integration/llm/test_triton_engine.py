@@ -28,8 +28,6 @@ from services.runtime.errors import DomainError, Kind
 from tests.fakes.serving import channel_for, until
 from tests.fakes.triton_llm import HOLD, FakeTritonLlm, finish
 
-pytestmark = pytest.mark.integration
-
 ASKED = Generation((Message(Role.USER, "why?"),))
 TOOL = Declaration("add", "Adds.", {"type": "object"})
 

@@ -21,7 +21,6 @@ from tests.fakes.serving import until
 from tests.fakes.vllm_serve import vllm_serve
 
 pytest.importorskip("vllm")
-pytestmark = pytest.mark.integration
 
 CALCULATOR = Declaration(
     "calculator", "Computes.", {"type": "object", "properties": {"expression": {"type": "string"}}}

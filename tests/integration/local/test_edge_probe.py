@@ -18,8 +18,6 @@ from infra.local.edge_probe import EdgeReady
 from infra.local.ports import pick
 from infra.local.spec import Health
 
-pytestmark = pytest.mark.integration
-
 
 class Server(ThreadingHTTPServer):
     """At a port of the loopback interface, or at a Unix socket."""

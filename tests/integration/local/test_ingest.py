@@ -17,7 +17,6 @@ from cli.client import Client
 from cli.files import find_files
 from cli.find import Edge
 
-pytestmark = pytest.mark.integration
 Result = pb.DocumentResult
 
 

@@ -28,7 +28,6 @@ from infra.local.supervisor import Limits, StartFailed, Supervisor
 from infra.local.wards import WardenGone, Wards
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
-pytestmark = pytest.mark.integration
 MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
 LIMIT = 30.0
 

@@ -12,8 +12,6 @@ from services.models.encoder import Vectors
 from services.runtime.triton import TooManyInferences, TritonClient
 from tests.integration.models.conftest import Server
 
-pytestmark = pytest.mark.integration
-
 
 def executions(server: Server) -> int:
     """How often the model has run so far, from Triton's own metrics."""

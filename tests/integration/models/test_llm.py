@@ -14,8 +14,6 @@ from tests.fakes.llm_protocol import generate, plain, prompt
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 
-pytestmark = pytest.mark.integration
-
 SCHEMA = {
     "type": "object", "properties": {"colour": {"enum": ["red", "blue"]}, "many": {"type": "boolean"}},
     "required": ["colour", "many"], "additionalProperties": False,

@@ -4,13 +4,10 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from services.models.layout import SHARED_MEMORY, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
 from tests.integration.models.conftest import Server, started
-
-pytestmark = pytest.mark.integration
 
 GONE_SECONDS = 5.0
 VICTIMS = {"Triton": "tritonserver", "stub": "repository/llm/", "engine": "VLLM::EngineCore"}

@@ -18,8 +18,6 @@ from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
 from tests.integration.models.test_llm import answer, ask, idle, refusal
 
-pytestmark = pytest.mark.integration
-
 FREE_SECONDS = 0.2
 # Reading the metrics over HTTP takes its own time on a busy machine.
 READ_SECONDS = 10.0

@@ -14,8 +14,6 @@ from tests.integration.models.conftest import Server, running
 from tests.integration.models.metrics import Metrics
 from tests.integration.models.test_llm import answer, ask
 
-pytestmark = pytest.mark.integration
-
 TEMPLATE = "<|im_start|>{% for message in messages %}{{ message.content }}{% endfor %}"
 SPECULATIVE = '{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 3, "prompt_lookup_min": 1}'
 

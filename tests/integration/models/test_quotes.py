@@ -16,8 +16,6 @@ from services.retrieval.search.sentences import cosines
 from services.runtime.triton import TritonClient
 from tests.integration.models.conftest import Server, running
 
-pytestmark = pytest.mark.integration
-
 SENTENCES = ["The headworks were built in 1912 by Anna Weir.", "They stand at the river.", "Bread needs flour."]
 
 

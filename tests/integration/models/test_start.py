@@ -7,8 +7,6 @@ import pytest
 
 from tests.integration.models.conftest import Server
 
-pytestmark = pytest.mark.integration
-
 
 def test_each_stubs_sign_of_life_goes_ahead_of_other_programs(triton: Server) -> None:
     """Else Triton aborts where a stub that loads gives none for a second."""

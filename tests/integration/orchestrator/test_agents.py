@@ -23,8 +23,6 @@ from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
 from tests.fakes.serving import app_of, serving
 from tests.fixtures.runs import opened_records
 
-pytestmark = pytest.mark.integration
-
 HELPER = "name: helper\nmodel: small\ninstructions: Help.\n"
 
 

@@ -21,8 +21,6 @@ from tests.fakes.identity import Keys
 from tests.fakes.renewing import FakeGateway, KeysFile, renewing
 from tests.integration.orchestrator.test_killed import Replica
 
-pytestmark = pytest.mark.integration
-
 TOKEN_SECONDS = 3.0
 # Of a run that counts: several tokens.
 RUN_SECONDS = 8.0

@@ -21,8 +21,6 @@ from tests.fakes.renewing import FakeGateway, renewing
 from tests.fakes.serving import until
 from tests.integration.orchestrator.counting_orchestrator import LAST
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[3]
 # Seconds that identity tokens are good: a run that is taken up has none.
 TOKEN_SECONDS = 4.0

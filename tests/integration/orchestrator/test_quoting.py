@@ -21,8 +21,6 @@ from tests.fakes.identity import Keys
 from tests.fakes.search import FakeRetrieval, hit
 from tests.fakes.serving import channel_for
 
-pytestmark = pytest.mark.integration
-
 HITS = [hit(1, "Cats sleep.", "Dogs run.", start=100), hit(2, "猫は寝る。", "Fish swim.", start=7)]
 
 

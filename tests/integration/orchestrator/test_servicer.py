@@ -37,8 +37,6 @@ from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, generic, serving, until
 from tests.fixtures.runs import opened_records
 
-pytestmark = pytest.mark.integration
-
 Stub = Any
 
 

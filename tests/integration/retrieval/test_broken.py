@@ -24,8 +24,6 @@ from services.runtime.statuses import error_info
 from tests.fakes.retrieval import Served, served
 from tests.integration.retrieval.test_durability import environment
 
-pytestmark = pytest.mark.integration
-
 Damage = Callable[[Path], object]
 DOCUMENTS = {f"{number}.txt": f"water number {number}" for number in range(30)}
 

@@ -6,12 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from tests.fakes.retrieval import served
-
-pytestmark = pytest.mark.integration
 
 DOCUMENTS = 2000
 # Ingests into DATA until it is killed; says the id of each document that was acknowledged.

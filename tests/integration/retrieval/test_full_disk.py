@@ -26,8 +26,6 @@ from tests.fakes.retrieval import FakeEmbedder, Served, served
 from tests.fakes.serving import until
 from tests.integration.retrieval.test_durability import environment
 
-pytestmark = pytest.mark.integration
-
 DOCUMENTS = {"a.txt": "a dam holds water", "b.txt": "bread is baked"}
 NO_DISK_HAS_THIS = 1 << 60
 

@@ -18,8 +18,6 @@ from services.retrieval.errors import EmbedderUnavailable
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests, served
 from tests.fakes.serving import until
 
-pytestmark = pytest.mark.integration
-
 Result = pb.DocumentResult
 OPEN = pb.IngestRequest(open=pb.IngestOpen(collection="docs", create_collection=True))
 END = pb.IngestRequest(end=pb.IngestEnd())

@@ -9,7 +9,6 @@ from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest import media
 from services.retrieval.ingest.readers import Readers
 
-pytestmark = pytest.mark.integration
 PAGE = b"<h1>Rivers</h1><p>The Danube flows through ten countries.</p>"
 
 

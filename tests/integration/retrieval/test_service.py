@@ -12,8 +12,6 @@ from headworks.retrieval.v1.collection_pb2 import PassageSettings
 from services.retrieval.errors import EmbedderUnavailable
 from tests.fakes.retrieval import FakeEmbedder, Served, served, vector_of
 
-pytestmark = pytest.mark.integration
-
 DOCUMENTS = {
     "dams.md": "# Dams\n\nA dam holds water back. It was built in 1907.\n\n## Gates\n\nA gate opens upward.",
     "bread.txt": "Bread is baked in a stone oven.",

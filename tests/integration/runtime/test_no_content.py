@@ -34,8 +34,6 @@ from tests.fakes.retrieval import FakeEmbedder, served
 from tests.fakes.serving import channel_for
 from tests.fixtures.runs import opened_records
 
-pytestmark = pytest.mark.integration
-
 SECRET = "the combination of the safe is eleven"
 ANSWER = (TextDelta(SECRET), Outcome(FinishReason.STOP))
 

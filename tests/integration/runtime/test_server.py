@@ -21,8 +21,6 @@ from services.runtime.channels import open_channel
 from services.runtime.settings import ServerSettings
 from tests.fakes.serving import channel_for, generic, until
 
-pytestmark = pytest.mark.integration
-
 
 @dataclass
 class Process:

@@ -25,8 +25,6 @@ from services.runtime.tls import BadCertificates, TlsFiles
 from tests.fakes.certificates import certificates, shown_at
 from tests.fakes.serving import generic
 
-pytestmark = pytest.mark.integration
-
 CALL = "/test.Echo/Call"
 
 

@@ -16,8 +16,6 @@ from tests.integration.gateway.isolation.crossings import CROSSINGS, HTTP
 from tests.integration.gateway.isolation.world import API_KEYS, OWNER, SECRET, THIEF, World, world
 from tests.unit.gateway.access.test_permissions import METHODS, NOT_SERVED, services
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.full_name))
 def test_every_method_has_attempts(method: MethodDescriptor) -> None:

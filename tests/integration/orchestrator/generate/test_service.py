@@ -22,8 +22,6 @@ from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, event, fail
 from tests.fakes.serving import serving, until
 from tests.fakes.triton_llm import FakeTritonLlm, finish
 
-pytestmark = pytest.mark.integration
-
 FILE = """
 currency: EUR
 models:

@@ -15,7 +15,6 @@ from services.orchestrator.tools.factory import BadTools, ToolFactory, ToolUnava
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.tools import CONTEXT, call
 
-pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[4]
 FOUND = Found((Passage("p1", "d1", "Cats", "file:///c", "Cats sleep.", 0, 0.5),))
 

@@ -31,7 +31,6 @@ from tests.fakes.search import FakeRetrieval, hit
 from tests.fakes.serving import serving
 from tests.fakes.tools import CONTEXT, call
 
-pytestmark = pytest.mark.integration
 RETRIEVAL = "headworks.retrieval.v1.RetrievalService"
 
 FILE = FileDescriptorProto(

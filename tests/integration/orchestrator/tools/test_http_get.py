@@ -14,7 +14,6 @@ from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 
-pytestmark = pytest.mark.integration
 HTML = """<html><head><title>T</title><style>x{}</style></head>
 <body><h1>Head</h1><script>bad()</script><p>One <b>two</b></p>"""
 

@@ -18,7 +18,6 @@ from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call
 
-pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[4]
 STDIO = McpConfig((sys.executable, "-m", "tests.fakes.mcp_server"), {"MCP_GIVEN": "given"}, cwd=str(ROOT))
 

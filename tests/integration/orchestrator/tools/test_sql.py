@@ -15,8 +15,6 @@ from services.orchestrator.tools.databases import Database
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
