@@ -1,6 +1,6 @@
 """What can be wrong with a request, a document or the store."""
 
-from services.runtime.errors import DomainError, Kind, Unavailable
+from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unavailable
 
 
 class CollectionExists(DomainError):
@@ -72,6 +72,10 @@ class EmbedderUnavailable(Unavailable):
     """The embedding model does not answer for now."""
 
     reason = "EMBEDDER_UNAVAILABLE"
+
+
+class EmbedderTimeout(DeadlineExceeded):
+    """The embedding model did not answer within all the time that a query has, whatever its caller's deadline."""
 
 
 class StoreLocked(Exception):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import grpc
 
-from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import Sentences, Span, Vector
 from services.runtime.call import current_or_none
 from services.runtime.errors import DeadlineExceeded
@@ -36,7 +36,12 @@ class TritonEmbedder:
         timeout = min(self._query_seconds, call.remaining / 2) if call else self._query_seconds
         if timeout <= 0:
             raise DeadlineExceeded("the deadline passed before the query was embedded")
-        found = await _translated(lambda: self._client.embed([text], timeout=timeout))
+        try:
+            found = await _translated(lambda: self._client.embed([text], timeout=timeout))
+        except DeadlineExceeded as error:
+            if timeout < self._query_seconds:
+                raise
+            raise EmbedderTimeout(error.message) from error
         vector: Vector = found.vectors[0]
         return vector
 

@@ -22,7 +22,7 @@ class Breaker:
         return self._pause > 0
 
     def admits(self) -> bool:
-        """Whether to call the dependency now; `succeeded` or `failed` is to follow."""
+        """Whether to call the dependency now; `succeeded` or `failed` is to follow, unless nothing was learned."""
         if not self.open:
             return True
         now = self._clock()

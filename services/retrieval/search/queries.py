@@ -4,7 +4,7 @@ import logging
 
 from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
-from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import Vector
 from services.retrieval.search.breaker import Breaker
 from services.runtime.errors import DeadlineExceeded
@@ -32,12 +32,14 @@ class Queries:
             return None
         try:
             vector = await self.vector(query)
-        except (EmbedderUnavailable, DeadlineExceeded) as error:
+        except (EmbedderUnavailable, EmbedderTimeout) as error:
             # Those that were under way when it went fail together, and count once.
             if tried or not self._breaker.open:
                 self._breaker.failed()
                 log.warning("the embedder is gone: searches go by words alone", extra={"reason": error.reason})
             return None
+        except DeadlineExceeded:
+            return None  # its caller was in a hurry, which says nothing of the embedder to others
         if self._breaker.open:
             log.info("the embedder is back")
         self._breaker.succeeded()

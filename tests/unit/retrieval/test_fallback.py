@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import (
     Candidates,
     Key,
@@ -125,6 +125,25 @@ async def test_not_every_search_waits_for_an_embedder_that_is_gone() -> None:
     assert await queries.vector_or_none("a") is not None
     assert await queries.vector_or_none("a") is not None
     assert len(embedder.queries) == 4, "back for all"
+
+
+async def test_a_caller_in_a_hurry_leaves_the_embedder_to_others() -> None:
+    embedder = FakeEmbedder()
+    queries = Queries(embedder, Breaker(Clock()))
+    embedder.error = DeadlineExceeded("the caller's own")
+    assert await queries.vector_or_none("a") is None
+    embedder.error = None
+    assert await queries.vector_or_none("a") is not None
+
+
+async def test_an_embedder_that_used_all_its_time_is_gone_for_all() -> None:
+    embedder = FakeEmbedder()
+    queries = Queries(embedder, Breaker(Clock()))
+    embedder.error = EmbedderTimeout("silent")
+    assert await queries.vector_or_none("a") is None
+    embedder.error = None
+    assert await queries.vector_or_none("a") is None
+    assert len(embedder.queries) == 1
 
 
 class TestBreaker:

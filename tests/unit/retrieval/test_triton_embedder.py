@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.retrieval import triton_embedder
-from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.triton_embedder import TritonEmbedder
 from services.runtime.call import Call, enter
 from services.runtime.errors import DeadlineExceeded
@@ -96,3 +96,15 @@ async def test_a_query_has_half_of_what_remains_of_its_call() -> None:
     call.deadline = call.started
     with pytest.raises(DeadlineExceeded):
         await embedder(client).embed_query("water")
+
+
+async def test_only_all_its_own_time_tells_that_the_model_is_silent() -> None:
+    late = FakeTriton(9, grpc.StatusCode.DEADLINE_EXCEEDED)
+    with pytest.raises(EmbedderTimeout):
+        await embedder(late, query_seconds=1).embed_query("water")
+    call = Call("/x", {})
+    call.deadline = call.started + 1
+    enter(call)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await embedder(late, query_seconds=1).embed_query("water")
+    assert not isinstance(caught.value, EmbedderTimeout)
