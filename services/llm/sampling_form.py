@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 
 class SamplingFields(BaseModel):
-    """The fields of conversation.Sampling but for `ignore_eos`, with their bounds; None leaves one unset."""
+    """The fields of chat.Sampling but for `ignore_eos`, with their bounds; None leaves one unset."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)

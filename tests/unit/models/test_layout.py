@@ -89,7 +89,7 @@ def test_a_missing_libpython_names_the_package(tmp_path: Path, monkeypatch: pyte
         triton.check_libpython()
 
 
-@pytest.mark.parametrize("changes", [{"threads": 0}, {"answer_threshold": 1.5}, {"embed_instances": 0}])
+@pytest.mark.parametrize("changes", [{"threads": 0}, {"embed_instances": 0}])
 def test_settings_out_of_range_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         ModelsSettings.model_validate(changes)

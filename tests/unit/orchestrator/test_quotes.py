@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.language.script import latin_share
 from services.runtime.language.terms import question_terms, stem, terms
 
@@ -126,3 +128,8 @@ def test_question_terms_leave_out_what_asks() -> None:
 @pytest.mark.parametrize(("text", "share"), [("abc", 1), ("水口", 0), ("ab水口", 0.5), ("123", 1)])
 def test_latin_share(text: str, share: float) -> None:
     assert latin_share(text) == share
+
+
+def test_a_threshold_that_is_no_share_is_refused() -> None:
+    with pytest.raises(ValidationError, match="answer_threshold"):
+        OrchestratorSettings.model_validate({"answer_threshold": 1.5})
