@@ -15,13 +15,19 @@ from headworks.retrieval.v1 import retrieval_service_pb2
 
 from gateway.access.gate import AccessGate
 from gateway.audit.layer import Audit, AuditGate
+from gateway.calls.agents import Agents
+from gateway.calls.assembly import open_guards, open_policy
+from gateway.calls.followers import Followers
+from gateway.calls.runs import RunGate
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.direct import Direct
-from gateway.faces.http.openai import OpenAIFace
+from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
+from gateway.faces.native.forward import Forward, handlers
+from gateway.faces.native.screened import ScreenedMethods
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
@@ -31,13 +37,7 @@ from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.passthrough.assembly import open_passthrough
-from gateway.policy.agents import Agents
-from gateway.policy.assembly import open_guards, open_policy
-from gateway.policy.followers import Followers
-from gateway.policy.runs import RunGate
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
-from gateway.proxy.forward import Forward, handlers
-from gateway.proxy.runs import ScreenedMethods
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings

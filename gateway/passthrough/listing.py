@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from gateway.openai.fields import Json
-from gateway.openai.models import NANOS, OWNER
+from gateway.faces.http.openai.fields import Json
+from gateway.faces.http.openai.models import NANOS, OWNER
 from services.llm.catalogue.entry import Entry
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import orjson
 
-from gateway.openai.fields import Json
+from gateway.faces.http.openai.fields import Json
 from gateway.passthrough import listing, metrics
 from gateway.passthrough.ports import Meter, Screen
 from gateway.passthrough.relay import BLOCKED, BUDGET, Relay

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.openai.fields import Json
+from gateway.faces.http.openai.fields import Json
 from gateway.passthrough.ports import Screen
 from gateway.passthrough.screening import Screening
 from gateway.passthrough.spending import Spending, usage_json

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from gateway.openai import fields
-from gateway.openai.errors import BadRequest
-from gateway.openai.fields import Json
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.fields import Json
 from services.llm.catalogue.entry import Entry
 from services.llm.tokens import estimate_prompt
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.openai.fields import Json
+from gateway.faces.http.openai.fields import Json
 from gateway.passthrough.ports import Spent
 from services.llm.openai.chunks import Chunk
 from services.llm.tokens import Tally

@@ -252,7 +252,7 @@ BAD = [
 ]
 
 GOOD = [
-    ("gateway/app.py", "from gateway.openai import fields\nfrom services.runtime import call\nimport headworks.x_pb2"),
+    ("gateway/app.py", "from gateway.faces import http\nfrom services.runtime import call\nimport headworks.x_pb2"),
     ("services/orchestrator/runs/run.py", "from services.runtime.errors import DomainError\nfrom . import codec"),
     ("services/orchestrator/servicers/runs.py", "import grpc\nfrom services.runtime.triton import TritonClient"),
     ("services/runtime/triton/wire.py", "from tritonclient.grpc import service_pb2"),

@@ -8,18 +8,18 @@ from headworks.type.v1 import usage_pb2
 
 from gateway import metrics
 from gateway.access.authorize import authorize
+from gateway.calls.admission import Admission
+from gateway.calls.direct import UpstreamMeter, of_embedding, of_upstream, screen_of
+from gateway.calls.followers import Followers
+from gateway.calls.policy import Policy
 from gateway.faces.http.message import EVENTS, JSON, Body, as_json
-from gateway.openai import embeddings
-from gateway.openai.chunks import failure
-from gateway.openai.fields import Json
-from gateway.openai.waiting import time_left
+from gateway.faces.http.openai import embeddings
+from gateway.faces.http.openai.chunks import failure
+from gateway.faces.http.openai.fields import Json
+from gateway.faces.http.openai.waiting import time_left
 from gateway.passthrough import request as requests
 from gateway.passthrough.passthrough import Passthrough
 from gateway.passthrough.request import Asked
-from gateway.policy.admission import Admission
-from gateway.policy.direct import UpstreamMeter, of_embedding, of_upstream, screen_of
-from gateway.policy.followers import Followers
-from gateway.policy.policy import Policy
 from services.llm.price import FREE
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import DomainError, Unauthenticated

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.faces.http.message import JSON, Body, Request
+from gateway.faces.http.openai import fields
 from gateway.faces.http.routes import Handler, Route
-from gateway.openai import fields
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument

@@ -20,7 +20,7 @@ from headworks.orchestrator.v1 import session_service_pb2_grpc as session_grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as retrieval_grpc
 
-from gateway.proxy.forward import Forward, handlers
+from gateway.faces.native.forward import Forward, handlers
 from services.runtime import call as calls
 from services.runtime import statuses
 from services.runtime.call import Call

@@ -9,11 +9,11 @@ from headworks.orchestrator.v1 import run_pb2
 from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.reservation import Reservation
+from gateway.calls.meter import Meter
+from gateway.calls.screening import EventScreen
+from gateway.calls.screens import Screens
 from gateway.guard.finding import Finding
 from gateway.limits.ticket import Ticket
-from gateway.policy.meter import Meter
-from gateway.policy.screening import EventScreen
-from gateway.policy.screens import Screens
 from services.runtime.call import Call
 
 Close = Callable[["Admission"], Coroutine[Any, Any, None]]

@@ -5,7 +5,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
-from gateway.policy.meter import Meter
+from gateway.calls.meter import Meter
 from services.llm.price import Price
 from services.llm.tokens import estimate
 

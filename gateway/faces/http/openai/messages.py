@@ -2,9 +2,9 @@
 
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
-from gateway.openai import fields
-from gateway.openai.errors import BadRequest
-from gateway.openai.fields import Json
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.fields import Json
 
 ROLES = {
     "system": run_pb2.Message.ROLE_SYSTEM,

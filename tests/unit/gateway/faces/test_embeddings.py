@@ -9,8 +9,8 @@ import orjson
 import pytest
 from openai.types import CreateEmbeddingResponse
 
-from gateway.openai import embeddings
-from gateway.openai.errors import BadRequest
+from gateway.faces.http.openai import embeddings
+from gateway.faces.http.openai.errors import BadRequest
 from services.runtime.errors import ModelNotFound
 
 

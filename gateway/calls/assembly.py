@@ -7,6 +7,8 @@ from gateway.audit.layer import Audit
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.store import BudgetStore
+from gateway.calls.followers import Followers
+from gateway.calls.policy import Policy
 from gateway.guard.injection.classifier import InjectionClassifier
 from gateway.guard.injection.rules import Rules
 from gateway.guard.injection.triton import TritonModel
@@ -20,8 +22,6 @@ from gateway.limits.limits import Limits
 from gateway.limits.redis_counters import RedisCounters
 from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
-from gateway.policy.followers import Followers
-from gateway.policy.policy import Policy
 from gateway.settings import GatewaySettings
 from services.runtime.records.assembly import Records
 from services.runtime.triton import TritonClient

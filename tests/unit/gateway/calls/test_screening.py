@@ -7,13 +7,13 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.tool_pb2 import ToolCall
 
+from gateway.calls.screening import EventScreen
+from gateway.calls.screens import screens
 from gateway.guard.arming import arm
 from gateway.guard.pipeline import Pipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.library import Library
 from gateway.guard.vault import Vault
-from gateway.policy.screening import EventScreen
-from gateway.policy.screens import screens
 
 REDACTS = "guards: [{guard: pii, stage: output, action: redact}]"
 BLOCKS = "guards: [{guard: terms, stage: output, action: block, terms: [forbidden]}]"

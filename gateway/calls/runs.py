@@ -13,12 +13,12 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 
-from gateway.policy import ask as asks
-from gateway.policy.admission import Admission
-from gateway.policy.agents import Agents
-from gateway.policy.ends import blocked, out_of_budget, stopped_by_guard
-from gateway.policy.followers import Followers
-from gateway.policy.policy import Policy
+from gateway.calls import ask as asks
+from gateway.calls.admission import Admission
+from gateway.calls.agents import Agents
+from gateway.calls.ends import blocked, out_of_budget, stopped_by_guard
+from gateway.calls.followers import Followers
+from gateway.calls.policy import Policy
 from services.runtime import clients
 from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity

@@ -9,9 +9,9 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from gateway.openai.chat_response import Completion
-from gateway.openai.chunks import Chunks
-from gateway.openai.seen import Seen
+from gateway.faces.http.openai.chat_response import Completion
+from gateway.faces.http.openai.chunks import Chunks
+from gateway.faces.http.openai.seen import Seen
 from tests.fakes.orchestrator import RUN_ID, approval, events, tool_call
 
 Events = list[event_pb.RunEvent]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import orjson
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
-from gateway.openai.errors import body
-from gateway.openai.seen import Json, Seen
+from gateway.faces.http.openai.errors import body
+from gateway.faces.http.openai.seen import Json, Seen
 from services.llm.openai.events import DONE_EVENT
 from services.runtime.errors import DomainError
 

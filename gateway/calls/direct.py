@@ -7,12 +7,12 @@ from typing import Any
 from headworks.type.v1 import usage_pb2
 
 from gateway.budgets.budget import Cost
+from gateway.calls.admission import Admission
+from gateway.calls.ask import Ask
+from gateway.calls.followers import Followers
+from gateway.calls.screens import Watched
 from gateway.passthrough.ports import Screen, Spent
 from gateway.passthrough.request import Asked
-from gateway.policy.admission import Admission
-from gateway.policy.ask import Ask
-from gateway.policy.followers import Followers
-from gateway.policy.screens import Watched
 from services.llm.catalogue.entry import Entry
 from services.llm.price import Price
 from services.llm.tokens import estimate

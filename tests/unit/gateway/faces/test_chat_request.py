@@ -8,8 +8,8 @@ from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openai import chat_request
-from gateway.openai.errors import BadRequest
+from gateway.faces.http.openai import chat_request
+from gateway.faces.http.openai.errors import BadRequest
 
 ASK: dict[str, Any] = {"model": "rag", "messages": [{"role": "user", "content": "why?"}]}
 

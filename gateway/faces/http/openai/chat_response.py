@@ -5,7 +5,7 @@ from typing import Any
 
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
-from gateway.openai.seen import Json, Seen
+from gateway.faces.http.openai.seen import Json, Seen
 
 
 class Completion:

@@ -11,16 +11,16 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_ser
 from gateway import metrics
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
+from gateway.calls.runs import RunGate
 from gateway.faces.http.direct import Direct, allow
 from gateway.faces.http.message import EVENTS, Body, Request, as_json
+from gateway.faces.http.openai import chat_request, embeddings, fields, models
+from gateway.faces.http.openai.chat_request import ChatRequest
+from gateway.faces.http.openai.chat_response import Completion
+from gateway.faces.http.openai.chunks import Chunks, failure
+from gateway.faces.http.openai.seen import Seen
+from gateway.faces.http.openai.waiting import Events, patiently
 from gateway.faces.http.routes import Route, plain_route
-from gateway.openai import chat_request, embeddings, fields, models
-from gateway.openai.chat_request import ChatRequest
-from gateway.openai.chat_response import Completion
-from gateway.openai.chunks import Chunks, failure
-from gateway.openai.seen import Seen
-from gateway.openai.waiting import Events, patiently
-from gateway.policy.runs import RunGate
 from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import DomainError, ModelNotFound

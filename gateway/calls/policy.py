@@ -9,16 +9,16 @@ from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
 from gateway.budgets.budget import Cost
 from gateway.budgets.budgets import Budgets
+from gateway.calls.admission import Admission
+from gateway.calls.ask import Ask
+from gateway.calls.errors import ContentFiltered
+from gateway.calls.meter import Meter
+from gateway.calls.screening import EventScreen
+from gateway.calls.screens import screens
 from gateway.guard.pipeline import Pipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault
 from gateway.limits.limits import Limits
-from gateway.policy.admission import Admission
-from gateway.policy.ask import Ask
-from gateway.policy.errors import ContentFiltered
-from gateway.policy.meter import Meter
-from gateway.policy.screening import EventScreen
-from gateway.policy.screens import screens
 from gateway.usage.record import Spent, usage_of
 from services.llm.price import Price
 from services.runtime.call import Call

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.openai import fields
-from gateway.openai.errors import BadRequest
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
 from gateway.passthrough.request import Asked, parse
 from services.llm.catalogue.entry import Engine, Entry
 

@@ -4,8 +4,8 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
+from gateway.calls.admission import Admission
 from gateway.guard.finding import Finding
-from gateway.policy.admission import Admission
 
 
 def stopped_by_guard(admission: Admission) -> list[event_pb.RunEvent]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import grpc
 from headworks.orchestrator.v1 import run_event_pb2
 
-from gateway.openai.seen import Seen
+from gateway.faces.http.openai.seen import Seen
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
 

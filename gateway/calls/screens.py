@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.calls.screening import EventScreen
 from gateway.guard.arming import OutputFacts
 from gateway.guard.finding import Finding
 from gateway.guard.pipeline import Pipeline
 from gateway.guard.stream import OutputStream, Released
 from gateway.guard.vault import Vault
-from gateway.policy.screening import EventScreen
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from gateway.openai.errors import BadRequest
+from gateway.faces.http.openai.errors import BadRequest
 
 Json = dict[str, Any]
 # Lists and objects within each other. Beyond 254, what was read could not be written again.

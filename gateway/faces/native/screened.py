@@ -8,7 +8,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import session_service_pb2 as session_pb
 from headworks.orchestrator.v1 import session_service_pb2_grpc
 
-from gateway.policy.runs import RunGate
+from gateway.calls.runs import RunGate
 from services.runtime import clients
 from services.runtime.call import current, outgoing
 from services.runtime.contract import path

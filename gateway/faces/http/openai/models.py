@@ -4,7 +4,7 @@ from typing import Any
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
-from gateway.openai import embeddings
+from gateway.faces.http.openai import embeddings
 
 OWNER = "headworks"
 NANOS = 1e9

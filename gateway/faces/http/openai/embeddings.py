@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gateway.openai import fields
-from gateway.openai.errors import BadRequest
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
 from services.runtime.errors import ModelNotFound
 
 MODEL = "all-minilm-l6-v2"

@@ -2,9 +2,9 @@
 
 from headworks.orchestrator.v1 import generation_pb2
 
-from gateway.openai import fields
-from gateway.openai.errors import BadRequest
-from gateway.openai.fields import Json
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.fields import Json
 
 MOST_TOKENS = (1 << 31) - 1
 MOST_STOPS = 4
