@@ -16,14 +16,14 @@ from headworks.retrieval.v1 import retrieval_service_pb2
 from gateway.access.gate import AccessGate
 from gateway.audit.layer import Audit, AuditGate
 from gateway.calls.agents import Agents
-from gateway.calls.assembly import open_guards, open_policy
-from gateway.calls.followers import Followers
-from gateway.calls.runs import RunGate
+from gateway.calls.assembly import open_bare, open_guards, open_pipeline
+from gateway.calls.background import BackgroundTasks
+from gateway.calls.embed import EmbedCalls
+from gateway.calls.runs import RunCalls
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.http.assembly import http_server
-from gateway.faces.http.direct import Direct
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.native.forward import Forward, handlers
@@ -36,7 +36,6 @@ from gateway.identity.authenticate import Authenticate
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
 from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
-from gateway.passthrough.assembly import open_passthrough
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
@@ -110,18 +109,18 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
-    followers = Followers()
-    guards = open_guards(settings, records, triton, followers, resources)
-    resources.push_async_callback(followers.aclose)
+    background = BackgroundTasks()
+    guards = open_guards(settings, records, triton, background, resources)
+    resources.push_async_callback(background.aclose)
     audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
-    policy = await open_policy(settings, records, audit, guards, kept.keeps_content, resources)
-    passthrough = await open_passthrough(settings, models, resources)
+    pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, resources)
     agents = Agents(orchestrator, settings.price_seconds)
-    gate = RunGate(orchestrator, policy, agents, followers, tokens, settings.run_identity_seconds)
+    runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
+    bare = await open_bare(settings, models, pipeline, resources)
+    embedder = EmbedCalls(pipeline, triton, settings.embed_seconds)
     await records.changes.open()
 
-    direct = Direct(policy, passthrough, triton, followers, settings.embed_seconds)
-    openai = OpenAIFace(orchestrator, gate, direct, settings.heartbeat_seconds)
+    openai = OpenAIFace(orchestrator, runs, bare, embedder, settings.heartbeat_seconds)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:
@@ -129,7 +128,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
 
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | ScreenedMethods(gate, orchestrator).handlers())
+    forward = Forward(routes | ScreenedMethods(runs, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)

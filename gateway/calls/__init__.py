@@ -1,1 +1,1 @@
-"""What every call of a model passes: limits, guards, budgets, and the books at its end."""
+"""The one pipeline of every call of a model, whatever face it came by: admitted, screened, metered, settled."""

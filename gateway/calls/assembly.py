@@ -1,4 +1,4 @@
-"""What policy is made of, wired from the settings."""
+"""The pipeline and what it is made of, wired from the settings."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -7,8 +7,9 @@ from gateway.audit.layer import Audit
 from gateway.budgets.budgets import Budgets
 from gateway.budgets.notify import Notifier
 from gateway.budgets.store import BudgetStore
-from gateway.calls.followers import Followers
-from gateway.calls.policy import Policy
+from gateway.calls.background import BackgroundTasks
+from gateway.calls.bare import BareCalls
+from gateway.calls.pipeline import CallPipeline
 from gateway.guard.injection.classifier import InjectionClassifier
 from gateway.guard.injection.rules import Rules
 from gateway.guard.injection.triton import TritonModel
@@ -23,33 +24,53 @@ from gateway.limits.redis_counters import RedisCounters
 from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.settings import GatewaySettings
+from services.llm.client import HttpClient
+from services.llm.models import Engines, read_file
+from services.llm.settings import LlmSettings, secret
 from services.runtime.records.assembly import Records
 from services.runtime.triton import TritonClient
 
 
-async def open_policy(
+async def open_pipeline(
     settings: GatewaySettings,
     records: Records,
     audit: Audit,
-    guards: Policies,
+    policies: Policies,
+    background: BackgroundTasks,
     keeps_content: Callable[[str], bool],
     resources: AsyncExitStack,
-) -> Policy:
+) -> CallPipeline:
     """Closed with `resources`; before `records.changes` is opened."""
     limits = await _open_limits(settings, records, resources)
     budgets = await _open_budgets(settings, records, audit, resources)
-    return Policy(limits, guards, budgets, audit, keeps_content)
+    return CallPipeline(limits, policies, budgets, audit, background, keeps_content)
+
+
+async def open_bare(
+    settings: GatewaySettings, models: LlmSettings, pipeline: CallPipeline, resources: AsyncExitStack
+) -> BareCalls:
+    """Closed with `resources`. Raises BadCatalogue."""
+    client = HttpClient(settings.upstream_connections or models.connections)
+    await client.open()
+    resources.push_async_callback(client.aclose)
+    file = read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE")
+    engines = Engines(client, secret)
+    return BareCalls({entry.name: engines.bare(entry) for entry in file.entries if entry.bare}, pipeline)
 
 
 def open_guards(
-    settings: GatewaySettings, records: Records, triton: TritonClient, followers: Followers, resources: AsyncExitStack
+    settings: GatewaySettings,
+    records: Records,
+    triton: TritonClient,
+    background: BackgroundTasks,
+    resources: AsyncExitStack,
 ) -> Policies:
     """Closed with `resources`. Raises InvalidArgument or OSError where the guards' file is wrong."""
     classifier = InjectionClassifier(TritonModel(triton), Rules())
     resources.push_async_callback(classifier.aclose)
     store = GuardStore(records.database)
     library = Library(settings.terms_dir)
-    policies = Policies(store, read(settings.guards_file), library, classifier, followers.add)
+    policies = Policies(store, read(settings.guards_file), library, classifier, background.add)
     records.changes.follow(GUARDS, policies.reload)
     return policies
 

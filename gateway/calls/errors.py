@@ -1,11 +1,11 @@
-"""What a caller hears of a guard that stopped the call before it began."""
+"""The error of a call that a guard has stopped before it began."""
 
 from gateway.guard.finding import Finding
 from services.runtime.errors import DomainError, Kind
 
 
 class ContentFiltered(DomainError):
-    """A guard does not let pass what the caller says."""
+    """A guard does not let pass what the caller sends."""
 
     kind = Kind.INVALID_ARGUMENT
     reason = "CONTENT_FILTER"

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from gateway.passthrough.passthrough import Passthrough
-from gateway.passthrough.request import parse
+from gateway.calls.bare import BareCalls
+from gateway.faces.http.openai.bare_request import parse
 from services.llm.catalogue.entry import Engine, Entry
 from services.llm.chat import Message, Role
 from services.llm.client import HttpClient
 from services.llm.generation import Ended, Finish, Generation, Piece
+from services.llm.handle import BareHandle
 from services.llm.models import Engines
 from services.runtime.errors import DomainError, Kind
+from tests.fakes.calls import FakePipeline, call_of
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, event, fails, hangs_up, raw, usage
 from tests.fakes.openai_upstream import streams as streamed
-from tests.fakes.passthrough import FakeMeter
 
 QUESTION = "why?"
 HELLO = [delta(role="assistant", content=""), delta(content="Hel"), delta(content="lo"), delta("stop")]
@@ -152,7 +153,7 @@ FAULTS: list[Line] = [
 
 
 @asynccontextmanager
-async def ways(behaviour: Behaviour) -> AsyncIterator[tuple[Passthrough, Callable[[], Any]]]:
+async def ways(behaviour: Behaviour) -> AsyncIterator[tuple[BareHandle, Callable[[], Any]]]:
     """The two of them, each before an upstream that does the same."""
     async with FakeOpenAi(behaviour).serving() as upstream:
         client = HttpClient()
@@ -163,7 +164,7 @@ async def ways(behaviour: Behaviour) -> AsyncIterator[tuple[Passthrough, Callabl
         )  # fmt: skip
         engines = Engines(client, lambda _: "sk-0123456789")
         try:
-            yield Passthrough({"small": engines.bare(entry)}), lambda: engines.handle(entry).generator
+            yield engines.bare(entry), lambda: engines.handle(entry).generator
         finally:
             await client.aclose()
 
@@ -184,22 +185,23 @@ async def by_agent(generator: Any) -> Made | Failed:
     raise AssertionError("no end")
 
 
-async def bare(through: Passthrough, stream: bool) -> Made | Failed:
+async def bare(handle: BareHandle, stream: bool) -> Made | Failed:
     asked = parse({"model": "small", "messages": [{"role": "user", "content": QUESTION}], "stream": stream})
-    meter, text = FakeMeter(), ""
+    pipeline, text = FakePipeline(), ""
+    through = BareCalls({"small": handle}, pipeline)
     try:
         if stream:
-            data = b"".join([part async for part in through.stream(asked, meter, math.inf)])
+            data = b"".join([part async for part in through.stream(asked, call_of(math.inf))])
             for one in data.split(b"\n\n"):
                 body = one.removeprefix(b"data: ").removeprefix(b"data:")
                 if one.startswith(b"data:") and body != b"[DONE]":
                     text += "".join(map(content, json.loads(body).get("choices") or ()))
         else:
-            completion = json.loads(await through.complete(asked, meter, math.inf))
+            completion = json.loads(await through.complete(asked, call_of(math.inf)))
             text = "".join(map(content, completion["choices"]))
     except DomainError as error:
         return Failed(error.kind, error.reason, error.retry_after)
-    (spent,) = meter.settled
+    (spent,) = pipeline.settled
     return Made(text, spent.finish_reason, (spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens))
 
 
@@ -214,13 +216,13 @@ def table(lines: list[Line]) -> pytest.MarkDecorator:
 
 @table([*STREAMS, *WHOLES, *FAULTS])
 async def test_a_streamed_answer_is_the_same_both_ways(behaviour: Behaviour, made: Made | Failed) -> None:
-    async with ways(behaviour) as (through, generator):
-        assert await bare(through, stream=True) == made
+    async with ways(behaviour) as (handle, generator):
+        assert await bare(handle, stream=True) == made
         assert await by_agent(generator()) == made
 
 
 @table([*WHOLES, *FAULTS])
 async def test_a_whole_answer_is_the_same_both_ways(behaviour: Behaviour, made: Made | Failed) -> None:
-    async with ways(behaviour) as (through, generator):
-        assert await bare(through, stream=False) == made
+    async with ways(behaviour) as (handle, generator):
+        assert await bare(handle, stream=False) == made
         assert await by_agent(generator()) == made

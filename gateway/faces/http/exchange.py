@@ -6,8 +6,8 @@ from typing import Any
 
 from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
 from gateway.faces.http.message import EVENTS, JSON, Body
-from gateway.faces.http.openai.chunks import failure
 from gateway.faces.http.openai.errors import body as error_body
+from gateway.faces.http.openai.errors import failure
 from services.runtime.errors import DomainError, InvalidArgument
 
 Scope = MutableMapping[str, Any]

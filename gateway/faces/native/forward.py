@@ -9,10 +9,10 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from services.runtime import clients
-from services.runtime.call import current, outgoing
+from services.runtime.call import outgoing
 from services.runtime.contract import path
 from services.runtime.interceptors.handlers import Handler
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.pipeline import Context, call_of
 
 TIMING_KEY = "server-timing"
 AS_IT_IS: Any = None  # no serializer: messages stay bytes
@@ -36,7 +36,8 @@ def _handler(method: MethodDescriptor, channel: grpc.aio.Channel) -> Handler:
 
 def _unary(method: Any) -> Any:
     async def forward(request: Any, context: Context) -> Any:
-        response = await clients.unary(method(request, **outgoing(current().remaining)))
+        call = call_of(context)
+        response = await clients.unary(method(request, **outgoing(call.remaining, call)))
         _set_timing(context)
         return response
 
@@ -45,7 +46,8 @@ def _unary(method: Any) -> Any:
 
 def _streaming(method: Any) -> Any:
     async def forward(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with aclosing(clients.stream(method(request, **outgoing(current().remaining)))) as responses:
+        call = call_of(context)
+        async with aclosing(clients.stream(method(request, **outgoing(call.remaining, call)))) as responses:
             async for response in responses:
                 yield response
         _set_timing(context)
@@ -54,8 +56,8 @@ def _streaming(method: Any) -> Any:
 
 
 def _set_timing(context: Context) -> None:
-    """Tell the caller what the gateway and all behind it took."""
-    call = current()
+    """Report to the caller what the gateway and all behind it took."""
+    call = call_of(context)
     took = (time.monotonic() - call.started) * 1000
     context.set_trailing_metadata(((TIMING_KEY, f"gateway;dur={took:.3f}"),))
 

@@ -8,12 +8,12 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import session_service_pb2 as session_pb
 from headworks.orchestrator.v1 import session_service_pb2_grpc
 
-from gateway.calls.runs import RunGate
+from gateway.calls.runs import RunCalls
 from services.runtime import clients
-from services.runtime.call import current, outgoing
+from services.runtime.call import outgoing
 from services.runtime.contract import path
 from services.runtime.interceptors.handlers import Handler
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.pipeline import Context, call_of
 
 RUNS = pb.DESCRIPTOR.services_by_name["OrchestratorService"].methods_by_name
 SESSIONS = session_pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_name
@@ -22,8 +22,8 @@ SESSIONS = session_pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_n
 class ScreenedMethods:
     """The methods that tell what a model said."""
 
-    def __init__(self, gate: RunGate, orchestrator: grpc.aio.Channel) -> None:
-        self._gate = gate
+    def __init__(self, runs: RunCalls, orchestrator: grpc.aio.Channel) -> None:
+        self._runs = runs
         self._sessions = session_service_pb2_grpc.SessionServiceStub(orchestrator)
 
     def handlers(self) -> dict[str, Handler]:
@@ -43,21 +43,21 @@ class ScreenedMethods:
         }
 
     async def run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
-        async with aclosing(self._gate.run(request, current())) as batches:
+        async with aclosing(self._runs.run(request, call_of(context))) as batches:
             async for events in batches:
                 yield pb.RunResponse(events=events)
 
     async def attach(self, request: pb.AttachRequest, context: Context) -> AsyncIterator[pb.AttachResponse]:
-        async with aclosing(self._gate.attach(request, current())) as batches:
+        async with aclosing(self._runs.attach(request, call_of(context))) as batches:
             async for events in batches:
                 yield pb.AttachResponse(events=events)
 
     async def get_session(
         self, request: session_pb.GetSessionRequest, context: Context
     ) -> session_pb.GetSessionResponse:
-        call = current()
+        call = call_of(context)
         answered = await clients.unary(self._sessions.GetSession(request, **outgoing(call.remaining, call)))
         for message in answered.messages:
             if message.role == message.ROLE_ASSISTANT:
-                message.content = self._gate.shown(call, message.content)
+                message.content = self._runs.shown(call, message.content)
         return answered

@@ -5,9 +5,8 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from gateway.guard.finding import Finding
 from gateway.guard.service.reading import Judged, Pipelines, Verdict, judge
-from services.runtime.call import current
 from services.runtime.errors import InvalidArgument
-from services.runtime.interceptors.pipeline import Context
+from services.runtime.interceptors.pipeline import Context, call_of
 
 _VERDICTS = {
     Verdict.ALLOW: pb.ScreenedItem.VERDICT_ALLOW,
@@ -27,7 +26,7 @@ class GuardServicer(pb_grpc.GuardServiceServicer):
         if request.stage == pb.ScreenRequest.STAGE_UNSPECIFIED:
             raise InvalidArgument("the stage is missing", field="stage")
         texts = [item.text for item in request.items]
-        judged = await judge(self._pipelines, current().tenant, request.agent, texts)
+        judged = await judge(self._pipelines, call_of(context).tenant, request.agent, texts)
         return pb.ScreenResponse(
             items=[_item(item.id, verdict) for item, verdict in zip(request.items, judged, strict=True)]
         )

@@ -100,3 +100,13 @@ def _arguments(function: Any, index: int) -> Iterator[Part]:
     text = function.get("arguments") if isinstance(function, dict) else None
     if isinstance(text, str) and text:
         yield Part(("arguments", index), function, "arguments", text)
+
+
+def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:
+    """What a call used, in OpenAI's form."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": cached_tokens},
+    }

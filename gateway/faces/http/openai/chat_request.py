@@ -6,7 +6,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
 from gateway.faces.http.openai import fields, messages, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.fields import Json
+from services.llm.openai.chunks import Json
 
 # What would change the answer if it were obeyed and cannot be: why, and what to write instead.
 REFUSED = {

@@ -5,7 +5,8 @@ from typing import Any
 
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
-from gateway.faces.http.openai.seen import Json, Seen
+from gateway.faces.http.openai.seen import Seen
+from services.llm.openai.chunks import Json
 
 
 class Completion:

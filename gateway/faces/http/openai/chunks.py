@@ -8,19 +8,13 @@ from collections.abc import Sequence
 import orjson
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
-from gateway.faces.http.openai.errors import body
-from gateway.faces.http.openai.seen import Json, Seen
+from gateway.faces.http.openai.seen import Seen
+from services.llm.openai.chunks import Json
 from services.llm.openai.events import DONE_EVENT
-from services.runtime.errors import DomainError
 
 _END = b"\n\n"
 _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 _APPROVALS = ("approval_request", "approval_decision")
-
-
-def failure(error: DomainError) -> bytes:
-    """The events that end a stream which has begun: the error, and the mark of the end."""
-    return b"data: " + body(error).encode() + _END + DONE_EVENT
 
 
 class Chunks:

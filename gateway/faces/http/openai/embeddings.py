@@ -14,7 +14,6 @@ from services.runtime.errors import ModelNotFound
 MODEL = "all-minilm-l6-v2"
 MOST_INPUTS = 2048
 LONGEST_INPUT = 32_768
-BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 
+from services.llm.openai.events import DONE_EVENT
 from services.runtime.errors import DomainError, InvalidArgument, Kind
 from services.runtime.statuses import cut
 
@@ -37,3 +38,8 @@ def body(error: DomainError) -> str:
     }
     beyond = {name: error.details[name] for name in BEYOND if name in error.details}
     return json.dumps({"error": fields | beyond})
+
+
+def failure(error: DomainError) -> bytes:
+    """The events that end a stream which has begun: the error, and the mark of the end."""
+    return b"data: " + body(error).encode() + b"\n\n" + DONE_EVENT

@@ -1,38 +1,50 @@
-"""OpenAI's paths: JSON in, runs and embeddings below, JSON or server-sent events out."""
+"""OpenAI's paths: JSON in, one call of the pipeline, JSON or server-sent events out."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from typing import Any
 
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
 
 from gateway import metrics
+from gateway.access.authorize import authorize
 from gateway.access.needs import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
-from gateway.calls.runs import RunGate
-from gateway.faces.http.direct import Direct, allow
-from gateway.faces.http.message import EVENTS, Body, Request, as_json
-from gateway.faces.http.openai import chat_request, embeddings, fields, models
+from gateway.calls.bare import BareCalls
+from gateway.calls.embed import EmbedCalls
+from gateway.calls.run_answer import Events
+from gateway.calls.runs import RunCalls
+from gateway.faces.http.message import EVENTS, JSON, Body, Request, as_json
+from gateway.faces.http.openai import bare_request, chat_request, embeddings, fields, models
 from gateway.faces.http.openai.chat_request import ChatRequest
 from gateway.faces.http.openai.chat_response import Completion
-from gateway.faces.http.openai.chunks import Chunks, failure
+from gateway.faces.http.openai.chunks import Chunks
 from gateway.faces.http.openai.seen import Seen
-from gateway.faces.http.openai.waiting import Events, patiently
+from gateway.faces.http.openai.waiting import patiently
 from gateway.faces.http.routes import Route, plain_route
-from services.runtime import clients, statuses
+from services.llm.openai.chunks import Json
+from services.runtime import clients
 from services.runtime.call import Call, outgoing
-from services.runtime.errors import DomainError, ModelNotFound
+from services.runtime.errors import ModelNotFound, Unauthenticated
 
 
 class OpenAIFace:
-    """`gate` starts runs, `direct` answers what needs none."""
+    """An error before the first event of a stream is raised; so is one after it, and the exchange reports it in an
+    event."""
 
-    def __init__(self, orchestrator: grpc.aio.Channel, gate: RunGate, direct: Direct, heartbeat_seconds: float) -> None:
+    def __init__(
+        self,
+        orchestrator: grpc.aio.Channel,
+        runs: RunCalls,
+        bare: BareCalls,
+        embedder: EmbedCalls,
+        heartbeat_seconds: float,
+    ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
-        self._gate = gate
-        self._direct = direct
+        self._runs = runs
+        self._bare = bare
+        self._embedder = embedder
         self._heartbeat_seconds = heartbeat_seconds
 
     def routes(self) -> Iterable[Route]:
@@ -44,30 +56,15 @@ class OpenAIFace:
             plain_route("GET", "/v1/models/{model}", self.get_model),
         )
 
-    async def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+    def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         body = fields.parse(request.body)
-        if self._direct.serves(body.get("model")):
-            async with aclosing(self._direct.complete(body, call)) as messages:
-                async for message in messages:
-                    yield message
-            return
-        chat = chat_request.read(body)
-        allow(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
-        seen = Seen(chat.run.model)
-        async with aclosing(self._run(chat, call, seen)) as events:
-            if chat.stream:
-                async with aclosing(_stream(events, chat, seen, call)) as messages:
-                    async for message in messages:
-                        yield message
-            else:
-                completion = Completion(seen)
-                async for batch in events:
-                    completion.take(batch)
-                yield as_json(completion.json(time.monotonic() - call.started))
-        metrics.COMPLETIONS.labels(chat.run.model, str(chat.stream).lower()).inc()
+        return self._ask(body, call) if self._bare.serves(body.get("model")) else self._run(body, call)
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        yield await self._direct.embed(embeddings.parse(request.body), call)
+        asked = embeddings.parse(request.body)
+        _allow(call, f"embeddings.call:{embeddings.MODEL}")
+        vectors, tokens = await self._embedder.embed(embeddings.MODEL, asked.texts, call)
+        yield as_json(embeddings.response(vectors, tokens, asked.base64))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         yield as_json({"object": "list", "data": await self._models(call)})
@@ -78,17 +75,47 @@ class OpenAIFace:
             raise ModelNotFound(request.params["model"])
         yield as_json(model)
 
-    async def _models(self, call: Call) -> list[dict[str, Any]]:
+    async def _models(self, call: Call) -> list[Json]:
         request = orchestrator_service_pb2.ListModelsRequest()
         answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(call.remaining, call)))
-        own = self._direct.models()
-        names = {model["id"] for model in own}
-        return [*(models.model(one) for one in answered.models if one.id not in names), *own, models.EMBEDDER]
+        bare = [models.of_entry(entry) for entry in self._bare.entries]
+        runs = [models.of_run(model) for model in answered.models if not self._bare.serves(model.id)]
+        return [*runs, *bare, models.EMBEDDER]
 
-    async def _run(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
+    async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
+        """The answer of a bare model."""
+        asked = bare_request.parse(body)
+        _allow(call, f"models.call:{asked.model}")
+        if asked.stream:
+            async with aclosing(self._bare.stream(asked, call)) as parts:
+                async for part in parts:
+                    yield Body(EVENTS, part)
+        else:
+            yield Body(JSON, await self._bare.complete(asked, call), whole=True)
+        _count(asked.model, asked.stream)
+
+    async def _run(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
+        """The answer of a run."""
+        chat = chat_request.read(body)
+        _allow(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
+        seen = Seen(chat.run.model)
+        chunks, completion = Chunks(seen), Completion(seen)
+        async with aclosing(self._events(chat, call, seen)) as events:
+            async for batch in events:
+                if not chat.stream:
+                    completion.take(batch)
+                elif data := chunks.take(batch) if batch else chunks.waiting():
+                    yield Body(EVENTS, data)
+        seconds = time.monotonic() - call.started
+        yield (
+            Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
+        )
+        _count(chat.run.model, chat.stream)
+
+    async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._gate.run(chat.run, call, chat.stream)) as batches,
+            aclosing(self._runs.run(chat.run, call, chat.stream)) as batches,
             aclosing(patiently(batches, seen, call, self._heartbeat_seconds)) as events,
         ):
             try:
@@ -99,23 +126,13 @@ class OpenAIFace:
                     raise  # before anything was answered
 
 
-async def _stream(
-    events: AsyncIterator[Events], chat: ChatRequest, seen: Seen, call: Call
-) -> AsyncGenerator[Body, None]:
-    """Chunks as server-sent events. An error before the first is raised; one after it is an event of its own, for
-    the status has gone out."""
-    chunks = Chunks(seen)
-    begun = False
-    try:
-        async for batch in events:
-            if data := chunks.take(batch) if batch else chunks.waiting():
-                begun = True
-                yield Body(EVENTS, data)
-    except (grpc.aio.AioRpcError, DomainError) as error:
-        if not begun:
-            raise
-        failed = error if isinstance(error, DomainError) else statuses.from_rpc_error(error)
-        call.code, call.reason = int(failed.kind), failed.reason
-        yield Body(EVENTS, failure(failed))
-        return
-    yield Body(EVENTS, chunks.last(time.monotonic() - call.started, chat.include_usage))
+def _allow(call: Call, *permissions: str) -> None:
+    """Raises PermissionDenied."""
+    if call.identity is None:
+        raise Unauthenticated("this call has no identity")
+    for permission in permissions:
+        authorize(call.identity, permission)
+
+
+def _count(model: str, stream: bool) -> None:
+    metrics.COMPLETIONS.labels(model, str(stream).lower()).inc()

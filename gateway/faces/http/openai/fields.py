@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from gateway.faces.http.openai.errors import BadRequest
+from services.llm.openai.chunks import Json
 
-Json = dict[str, Any]
 # Lists and objects within each other. Beyond 254, what was read could not be written again.
 MOST_NESTED = 100
 

@@ -1,10 +1,12 @@
 """The conversation in a chat completion's body."""
 
+from typing import Any
+
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.fields import Json
+from services.llm.openai.chunks import Json
 
 ROLES = {
     "system": run_pb2.Message.ROLE_SYSTEM,
@@ -17,14 +19,19 @@ MOST_MESSAGES = 1000
 MOST_CALLS = 128
 
 
-def parse(body: Json) -> list[run_pb2.Message]:
-    """The messages, one at least. Raises BadRequest, naming the field."""
+def entries(body: Json) -> list[Any]:
+    """The messages as they are, one at least. Raises BadRequest."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages must be a list that is not empty", "messages")
     if len(messages) > MOST_MESSAGES:
         raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    return messages
+
+
+def parse(body: Json) -> list[run_pb2.Message]:
+    """The messages. Raises BadRequest, naming the field."""
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(entries(body))]
 
 
 def _message(message: object, path: str) -> run_pb2.Message:

@@ -4,7 +4,7 @@ from headworks.orchestrator.v1 import generation_pb2
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.fields import Json
+from services.llm.openai.chunks import Json
 
 MOST_TOKENS = (1 << 31) - 1
 MOST_STOPS = 4

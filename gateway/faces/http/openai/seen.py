@@ -2,13 +2,14 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
-Json = dict[str, Any]
+from gateway.calls.run_answer import finish_word
+from services.llm.openai.chunks import Json, usage_json
+
 NANOS = 1e9
 
 
@@ -74,13 +75,8 @@ class Seen:
         return "stop"
 
     def usage_json(self) -> Json:
-        read, written = self.usage.prompt_tokens, self.usage.completion_tokens
-        return {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "total_tokens": read + written,
-            "prompt_tokens_details": {"cached_tokens": self.usage.cached_tokens},
-        }
+        used = self.usage
+        return usage_json(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
@@ -90,7 +86,6 @@ class Seen:
         timings = {"gateway": round(gateway_seconds * 1000, 3)}
         for timing in finished.timings:
             timings[timing.hop] = round(timing.duration.seconds * 1000 + timing.duration.nanos / 1e6, 3)
-        reason = run_pb2.FinishReason.Name(finished.reason).removeprefix("FINISH_REASON_").lower()
         optional = {
             "session_id": self.started.session_id,
             "agent_version": self.started.agent_version,
@@ -100,7 +95,7 @@ class Seen:
             "degraded": self.degraded,
         }
         there = {name: value for name, value in optional.items() if value}
-        return {"run_id": self.run_id, "finish_reason": reason, "timings_ms": timings, **there}
+        return {"run_id": self.run_id, "finish_reason": finish_word(finished.reason), "timings_ms": timings, **there}
 
     def pending(self) -> Json:
         """The approvals that the run waits for, under "headworks" too."""

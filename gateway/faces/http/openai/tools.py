@@ -7,7 +7,7 @@ from headworks.orchestrator.v1 import generation_pb2, tool_pb2
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.fields import Json
+from services.llm.openai.chunks import Json
 
 MOST_TOOLS = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")

@@ -1,21 +1,16 @@
 """Waiting for a run that may itself be waiting for a person."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import grpc
-from headworks.orchestrator.v1 import run_event_pb2
 
+from gateway.calls.call import time_left
+from gateway.calls.run_answer import Events
 from gateway.faces.http.openai.seen import Seen
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, Kind
-
-Events = Sequence[run_event_pb2.RunEvent]
-# So long before the deadline a caller is told why there is no more: after it nothing can be told. A second, and of a
-# short call a fifth.
-NOTICE_SECONDS = 1.0
-NOTICE_SHARE = 0.2
 
 
 class ApprovalPending(DomainError):
@@ -27,11 +22,6 @@ class ApprovalPending(DomainError):
     def __init__(self, run_id: str, approval_id: str) -> None:
         message = f"the run {run_id} is still waiting for a person to decide the approval {approval_id}"
         super().__init__(message, run_id=run_id, approval_id=approval_id)
-
-
-def time_left(call: Call) -> float:
-    """Seconds until the end has to be told, so that it comes before the deadline."""
-    return call.remaining - min(NOTICE_SECONDS, NOTICE_SHARE * (call.deadline - call.started))
 
 
 async def patiently(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.passthrough.passthrough import Passthrough
-from gateway.passthrough.ports import Screen, Spent
-from gateway.passthrough.request import parse
+from gateway.calls.bare import BareCalls
+from gateway.calls.held import Screen
+from gateway.faces.http.openai import models
+from gateway.faces.http.openai.bare_request import parse
 from services.llm.catalogue.entry import Engine, Entry
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
@@ -21,8 +22,8 @@ from services.llm.openai.engine import OpenAiEngine
 from services.llm.price import Price
 from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
+from tests.fakes.calls import FakePipeline, Settled, WordScreen, call_of, delta
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
-from tests.fakes.passthrough import FakeMeter, WordScreen, delta
 
 KEY = "sk-upstream-key"
 USAGE = fake.usage(prompt=11, completion=2, cached=3)
@@ -34,16 +35,17 @@ WHOLE = {
 
 
 class Side:
-    """The passthrough before an upstream."""
+    """A bare model before an upstream."""
 
-    def __init__(self, through: Passthrough, upstream: FakeOpenAi) -> None:
-        self.through = through
+    def __init__(self, handle: BareHandle, upstream: FakeOpenAi) -> None:
+        self.pipeline = FakePipeline()
+        self.through = BareCalls({"small": handle}, self.pipeline)
         self.upstream = upstream
-        self.meter = FakeMeter()
 
     async def complete(self, screen: Screen | None = None, seconds: float = 20, **more: Any) -> Any:
         asked = parse({"model": "small", "messages": [{"role": "user", "content": "why?"}], **more})
-        return json.loads(await self.through.complete(asked, self.meter, seconds, screen))
+        self.pipeline.screen = screen
+        return json.loads(await self.through.complete(asked, call_of(seconds)))
 
     async def stream(self, screen: Screen | None = None, seconds: float = 20, usage: bool = False) -> list[Any]:
         """The events, of which the last is the mark of the end."""
@@ -57,7 +59,8 @@ class Side:
     ) -> AsyncIterator[bytes]:
         body = {"model": "small", "messages": [{"role": "user", "content": "why?"}], "stream": True}
         asked = parse({**body, "stream_options": {"include_usage": usage}})
-        async with aclosing(self.through.stream(asked, self.meter, seconds, screen)) as parts:
+        self.pipeline.screen = screen
+        async with aclosing(self.through.stream(asked, call_of(seconds))) as parts:
             async for part in parts:
                 yield part
 
@@ -82,7 +85,7 @@ async def make() -> AsyncIterator[Make]:
             client = HttpClient(4)
             await client.open()
             stack.push_async_callback(client.aclose)
-            return Side(Passthrough({"small": bare(client, upstream.url, **more)}), upstream)
+            return Side(bare(client, upstream.url, **more), upstream)
 
         yield made
 
@@ -109,7 +112,7 @@ def answers() -> float:
 async def test_a_completion_is_passed_on_and_booked(make: Make) -> None:
     side = await make(whole(WHOLE))
     assert await side.complete(temperature=0.5) == WHOLE
-    assert side.meter.settled == [Spent(11, 4, 0, "stop")]
+    assert side.pipeline.settled == [Settled(11, 4, 0, "stop")]
     [exchange] = side.upstream.exchanges
     assert exchange.headers["authorization"] == f"Bearer {KEY}"
     assert (exchange.body["model"], exchange.body["temperature"]) == ("small-2026", 0.5)
@@ -145,13 +148,13 @@ async def test_a_completion_that_is_blocked_ends_where_it_was(make: Make) -> Non
     side = await make(whole({**WHOLE, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}))
     [choice] = (await side.complete(WordScreen))["choices"]
     assert choice["message"] == {"role": "assistant", "content": "good "}
-    assert choice["finish_reason"] == side.meter.settled[0].finish_reason == "content_filter"
+    assert choice["finish_reason"] == side.pipeline.settled[0].finish_reason == "content_filter"
 
 
 async def test_tokens_that_nobody_tells_are_estimated(make: Make) -> None:
     side = await make(whole({"choices": WHOLE["choices"]}))
     await side.complete()
-    assert side.meter.settled == [Spent(5, 4, 0, "stop", estimated=True)]
+    assert side.pipeline.settled == [Settled(5, 4, 0, "stop")]
 
 
 async def ends_late(exchange: Exchange) -> None:
@@ -180,7 +183,7 @@ async def test_a_stream_goes_through_byte_for_byte(make: Make) -> None:
     ]
     side = await make(fake.raw(*sent, b": comment\n\n", fake.event(USAGE), fake.event("[DONE]")))
     assert b"".join([part async for part in side.parts()]) == b"".join(sent) + b"data: [DONE]\n\n"
-    assert side.meter.settled == [Spent(11, 2, 3, "stop")]
+    assert side.pipeline.settled == [Settled(11, 2, 3, "stop")]
 
 
 async def test_the_usage_goes_to_those_who_want_it(make: Make) -> None:
@@ -204,10 +207,10 @@ async def test_a_stream_does_not_wait_for_its_end(make: Make) -> None:
     parts = side.parts()
     async with aclosing(parts):  # type: ignore[type-var]  # a generator behind its interface
         assert b'"a"' in await anext(parts)
-        assert side.meter.settled == []
+        assert side.pipeline.settled == []
         go_on.set()
         assert (await anext(parts)).endswith(b"data: [DONE]\n\n")
-    assert len(side.meter.settled) == 1
+    assert len(side.pipeline.settled) == 1
 
 
 async def test_a_stream_is_screened(make: Make) -> None:
@@ -223,7 +226,7 @@ async def test_a_blocked_stream_ends_typed(make: Make, pieces: list[str]) -> Non
     events = await side.stream(WordScreen, usage=True)
     assert (text(events), finish(events)) == ("good ", ["content_filter"])
     assert events[-1]["choices"] == []
-    spent = side.meter.settled[0]
+    spent = side.pipeline.settled[0]
     assert (events[-1]["usage"]["completion_tokens"], spent.finish_reason) == (
         spent.completion_tokens,
         "content_filter",
@@ -246,14 +249,14 @@ async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, 
         await exchange.end()
 
     side = await make(behave)
-    side.meter = FakeMeter(enough=2, more=more)
+    side.pipeline.enough, side.pipeline.more = 2, more
     data = b""
     async for part in side.parts(usage=True):
         data += part
         gate.release()
     events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
     assert (text(events), finish(events)) == (words, [reason])
-    assert side.meter.settled[0].finish_reason == reason
+    assert side.pipeline.settled[0].finish_reason == reason
 
 
 async def test_a_caller_who_leaves_closes_the_upstream_at_once(make: Make) -> None:
@@ -271,7 +274,7 @@ async def test_a_caller_who_leaves_closes_the_upstream_at_once(make: Make) -> No
     await parts.aclose()  # type: ignore[attr-defined]  # likewise
     async with asyncio.timeout(60):
         await gone.wait()
-    assert [spent.finish_reason for spent in side.meter.settled] == ["cancelled"]
+    assert [spent.finish_reason for spent in side.pipeline.settled] == ["cancelled"]
 
 
 async def test_a_caller_who_is_cancelled_is_booked(make: Make) -> None:
@@ -288,7 +291,7 @@ async def test_a_caller_who_is_cancelled_is_booked(make: Make) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [spent.finish_reason for spent in side.meter.settled] == ["cancelled"]
+    assert [spent.finish_reason for spent in side.pipeline.settled] == ["cancelled"]
 
 
 FAILURES: list[tuple[Behaviour, str, float | None]] = [
@@ -335,7 +338,7 @@ async def test_failures_are_ours_and_never_show_the_key(
     assert KEY not in caught.value.message + str(caught.value.details) + str(
         [record.__dict__ for record in caplog.records]
     )
-    assert side.meter.settled == []
+    assert side.pipeline.settled == []
     if reason == "UPSTREAM_MISCONFIGURED":
         assert "hint" in caplog.records[-1].__dict__
 
@@ -346,7 +349,7 @@ async def test_what_is_no_completion_is_an_error(make: Make, behaviour: Behaviou
     with pytest.raises(DomainError) as caught:
         await side.complete()
     assert caught.value.reason == "UPSTREAM_BROKEN"
-    assert [spent.finish_reason for spent in side.meter.settled] == ["error"]
+    assert [spent.finish_reason for spent in side.pipeline.settled] == ["error"]
 
 
 @pytest.mark.parametrize("behaviour", NO_STREAMS)
@@ -363,7 +366,7 @@ async def test_an_error_within_a_stream_is_ours(make: Make) -> None:
     with pytest.raises(DomainError) as caught:
         await side.stream()
     assert caught.value.reason == "UPSTREAM_BUSY"
-    assert [spent.finish_reason for spent in side.meter.settled] == ["error"]
+    assert [spent.finish_reason for spent in side.pipeline.settled] == ["error"]
 
 
 async def test_what_came_before_an_error_goes_out_before_it(make: Make) -> None:
@@ -408,7 +411,7 @@ async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
     side = await make(whole(WHOLE))
     client = HttpClient(1)
     await client.open()
-    side.through = Passthrough({"small": bare(client, "http://127.0.0.1:1/v1")})
+    side.through = BareCalls({"small": bare(client, "http://127.0.0.1:1/v1")}, side.pipeline)
     with pytest.raises(DomainError) as caught:
         await side.complete()
     await client.aclose()
@@ -418,7 +421,7 @@ async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
 async def test_models_are_listed(make: Make) -> None:
     side = await make(whole(WHOLE), description="Small.", price=Price(150_000_000, 600_000_000))
     assert (side.through.serves("small"), side.through.serves("large")) == (True, False)
-    [model] = side.through.models()
+    [model] = map(models.of_entry, side.through.entries)
     assert (model["id"], model["object"]) == ("small", "model")
     assert model["headworks"] == {"kind": "upstream", "description": "Small.", "prices": {"input": 0.15, "output": 0.6}}
 
@@ -440,8 +443,8 @@ async def test_a_usage_that_cannot_be_is_estimated(make: Make, usage: Any) -> No
     )
     await side.complete()
     await side.stream()
-    assert [(one.completion_tokens, one.estimated) for one in side.meter.settled] == [(375, True)] * 2
-    assert all(0 < one.prompt_tokens < 50 and one.cached_tokens == 0 for one in side.meter.settled)
+    assert [one.completion_tokens for one in side.pipeline.settled] == [375, 375]
+    assert all(0 < one.prompt_tokens < 50 and one.cached_tokens == 0 for one in side.pipeline.settled)
 
 
 async def test_a_usage_that_comes_first_does_not_stop_the_counting(make: Make) -> None:
@@ -455,10 +458,10 @@ async def test_a_usage_that_comes_first_does_not_stop_the_counting(make: Make) -
         await exchange.gone()
 
     side = await make(behave)
-    side.meter.enough = 500
+    side.pipeline.enough = 500
     *_, end = await side.stream()
     assert end["choices"][0]["finish_reason"] == "budget"
-    assert side.meter.settled[0].completion_tokens >= 750
+    assert side.pipeline.settled[0].completion_tokens >= 750
 
 
 async def test_a_piece_of_the_key_is_not_told(make: Make) -> None:

@@ -8,20 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.calls.bare_request import BareRequest
 from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.bare_request import parse
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.passthrough.request import Asked, parse
 from services.llm.catalogue.entry import Engine, Entry
 
 UPSTREAM = Entry("small", Engine.OPENAI, base_url="http://x/v1", model="small-2026")
 USER = {"role": "user", "content": "why?"}
 
 
-def asked(**more: Any) -> Asked:
+def asked(**more: Any) -> BareRequest:
     return parse({"model": "small", "messages": [USER], **more})
 
 
-def wire(one: Asked) -> Any:
+def wire(one: BareRequest) -> Any:
     return json.loads(one.wire(UPSTREAM))
 
 

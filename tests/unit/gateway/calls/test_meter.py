@@ -5,9 +5,12 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
-from gateway.calls.meter import Meter
-from services.llm.price import Price
+from gateway.calls.request import ModelRequest
+from gateway.calls.run_answer import RunAnswer
+from services.llm.price import FREE, Price
 from services.llm.tokens import estimate
+from services.runtime.call import Call
+from tests.fakes.calls import FakePipeline
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("水", 1), ("四个汉字", 4)])
@@ -24,38 +27,50 @@ def used(read: int, written: int, cost: int = 0) -> pb.RunEvent:
     return pb.RunEvent(usage=pb.UsageReported(usage=usage))
 
 
-def counted(meter: Meter) -> tuple[int, int, int]:
-    usage = meter.usage()
-    return usage.prompt_tokens, usage.completion_tokens, usage.cost_nanos
+class Run:
+    """A run of which events come."""
+
+    def __init__(self, prompt_tokens: int, price: Price = FREE) -> None:
+        request = ModelRequest("rag", (), prompt_tokens=prompt_tokens)
+        self._call = FakePipeline().admitted(Call("run"), request, price)
+        self._answer = RunAnswer(self._call)
+
+    def take(self, events: list[pb.RunEvent]) -> None:
+        self._answer.count(events)
+
+    @property
+    def counted(self) -> tuple[int, int, int]:
+        meter = self._call.meter
+        return meter.prompt_tokens, meter.completion_tokens, meter.cost_nanos
 
 
 def test_what_is_estimated_gives_way_to_what_is_known() -> None:
-    meter = Meter(10, Price(1_000_000, 2_000_000))
-    assert counted(meter) == (10, 0, 10)
-    meter.take([text("eight ch"), text("known", 7)])
-    assert counted(meter) == (10, 9, 28)
-    meter.take([used(12, 8, 40), text("four")])
-    assert counted(meter) == (12, 9, 42)
-    meter.take([used(30, 20, 90)])
-    assert counted(meter) == (30, 20, 90)
+    run = Run(10, Price(1_000_000, 2_000_000))
+    assert run.counted == (10, 0, 10)
+    run.take([text("eight ch"), text("known", 7)])
+    assert run.counted == (10, 9, 28)
+    run.take([used(12, 8, 40), text("four")])
+    assert run.counted == (12, 9, 42)
+    run.take([used(30, 20, 90)])
+    assert run.counted == (30, 20, 90)
 
 
 def test_a_model_that_reads_nothing() -> None:
-    meter = Meter(10)
-    meter.take([used(0, 5)])
-    assert counted(meter) == (0, 5, 0)
+    run = Run(10)
+    run.take([used(0, 5)])
+    assert run.counted == (0, 5, 0)
 
 
 @pytest.mark.parametrize(
     ("reason", "written"), [(run_pb2.FINISH_REASON_NO_ANSWER, 5), (run_pb2.FINISH_REASON_CANCELLED, 7)]
 )
 def test_a_run_at_its_end_has_told_all(reason: run_pb2.FinishReason.ValueType, written: int) -> None:
-    meter = Meter(10)
-    meter.take([used(10, 5), text("nothing."), pb.RunEvent(finished=pb.RunFinished(reason=reason))])
-    assert counted(meter) == (10, written, 0)
+    run = Run(10)
+    run.take([used(10, 5), text("nothing."), pb.RunEvent(finished=pb.RunFinished(reason=reason))])
+    assert run.counted == (10, written, 0)
 
 
 def test_a_run_that_used_nothing() -> None:
-    meter = Meter(10)
-    meter.take([pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_STOP))])
-    assert counted(meter) == (0, 0, 0)
+    run = Run(10)
+    run.take([pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_STOP))])
+    assert run.counted == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""The passthrough's own metrics. The models are those of the catalogue, so their number is bounded."""
+"""Metrics of upstreams. The models are those of the catalogue, so their number is bounded."""
 
 from prometheus_client import Counter, Histogram
 

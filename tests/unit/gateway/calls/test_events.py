@@ -7,8 +7,8 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.tool_pb2 import ToolCall
 
-from gateway.calls.screening import EventScreen
-from gateway.calls.screens import screens
+from gateway.calls.pipeline import screen_of
+from gateway.calls.run_answer import HeldEvents
 from gateway.guard.arming import arm
 from gateway.guard.pipeline import Pipeline
 from gateway.guard.policy import parse
@@ -19,10 +19,10 @@ REDACTS = "guards: [{guard: pii, stage: output, action: redact}]"
 BLOCKS = "guards: [{guard: terms, stage: output, action: block, terms: [forbidden]}]"
 
 
-def screen(policy: str) -> EventScreen:
-    made = screens(Pipeline(arm(parse(policy), Library(None)), None), Vault(), "")
+def screen(policy: str) -> HeldEvents:
+    made = screen_of(Pipeline(arm(parse(policy), Library(None)), None), Vault(), "")
     assert made is not None
-    return made.events()
+    return HeldEvents(made)
 
 
 def text(piece: str) -> pb.RunEvent:
@@ -45,29 +45,29 @@ def said(events: Sequence[pb.RunEvent]) -> str:
 
 def test_events_wait_for_the_text_before_them() -> None:
     one = screen(REDACTS)
-    assert one.take([text("Write to ann@exam")]) == []
+    assert one.take_events([text("Write to ann@exam")]) == []
     step = pb.RunEvent(step_started=pb.StepStarted(step=2))
-    assert one.take([step]) == []
-    released = one.take([text("ple.org now, please ")])
+    assert one.take_events([step]) == []
+    released = one.take_events([text("ple.org now, please ")])
     assert [event.WhichOneof("event") for event in released[:2]] == ["text", "step_started"]
-    assert said([*released, *one.take([finished()])]) == "Write to <EMAIL> now, please "
+    assert said([*released, *one.take_events([finished()])]) == "Write to <EMAIL> now, please "
 
 
 def test_a_citation_keeps_to_its_words() -> None:
     one = screen(REDACTS)
     answer = "To ann@example.org: the bridge is old."
     start = answer.index("the bridge")
-    events = one.take([text(answer), cited(start, len(answer)), finished()])
+    events = one.take_events([text(answer), cited(start, len(answer)), finished()])
     span = events[1].citation.answer_span
     assert said(events)[span.start : span.end] == "the bridge is old."
 
 
 def test_nothing_follows_a_block() -> None:
     one = screen(BLOCKS)
-    events = one.take([text("It is "), text("forbidden"), text(" to say more"), finished()])
+    events = one.take_events([text("It is "), text("forbidden"), text(" to say more"), finished()])
     assert said(events).strip() == "It is"
     assert one.blocked is not None
-    assert one.take([text("more")]) == []
+    assert one.take_events([text("more")]) == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_nothing_follows_a_block() -> None:
     ids=lambda event: str(event.WhichOneof("event")),
 )
 def test_texts_beside_the_answer_are_screened_too(event: pb.RunEvent) -> None:
-    (shown,) = screen(REDACTS).take([event])
+    (shown,) = screen(REDACTS).take_events([event])
     assert "ann@example.org" not in str(shown)
     assert "EMAIL" in str(shown)
 
@@ -102,7 +102,7 @@ def test_a_call_that_is_blocked_is_not_handed_over(together: bool) -> None:
     one = screen(STOPS)
     sent = [text("Gladly. "), tool_call('{"a": 1}', callers=True), tool_call('{"to": "ann@example.org"}', callers=True),
             tool_call("{}", callers=True), finished()]  # fmt: skip
-    shown = one.take(sent) if together else [event for each in sent for event in one.take([each])]
+    shown = one.take_events(sent) if together else [event for each in sent for event in one.take_events([each])]
     assert [event.tool_call.call.arguments for event in shown if event.HasField("tool_call")] == []
     assert one.blocked is not None
     assert one.blocked.category == "EMAIL"
@@ -112,12 +112,12 @@ def test_a_call_that_is_blocked_is_not_handed_over(together: bool) -> None:
 
 def test_a_call_of_the_agents_own_is_only_not_shown() -> None:
     one = screen(STOPS)
-    (shown, _) = one.take([tool_call('{"to": "ann@example.org"}', callers=False), finished()])
+    (shown, _) = one.take_events([tool_call('{"to": "ann@example.org"}', callers=False), finished()])
     assert shown.tool_call.call.arguments == ""
     assert one.blocked is None
 
 
 def test_what_a_call_hands_over_is_redacted() -> None:
     one = screen(REDACTS)
-    (shown, _) = one.take([tool_call('{"to": "ann@example.org"}', callers=True), finished()])
+    (shown, _) = one.take_events([tool_call('{"to": "ann@example.org"}', callers=True), finished()])
     assert shown.tool_call.call.arguments == '{"to": "<EMAIL>"}'

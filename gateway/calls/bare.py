@@ -1,0 +1,123 @@
+"""Calls of bare models: upstreams that the gateway asks itself, without a run."""
+
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Protocol
+
+from gateway.calls import metrics
+from gateway.calls.bare_answer import BareAnswer, as_events
+from gateway.calls.bare_request import BareRequest
+from gateway.calls.call import ModelCall, time_left
+from gateway.calls.pipeline import answered
+from gateway.calls.request import ModelRequest
+from services.llm.catalogue.entry import Entry
+from services.llm.client import Reply
+from services.llm.handle import BareHandle
+from services.llm.openai.engine import completion
+from services.llm.price import Price
+from services.llm.tokens import Tally
+from services.runtime.call import Call
+
+
+class Admission(Protocol):
+    """Admits calls: the part of CallPipeline that is needed."""
+
+    async def admit(self, call: Call, request: ModelRequest, price: Price) -> ModelCall: ...
+
+
+class BareCalls:
+    """The bare models, by name."""
+
+    def __init__(self, handles: Mapping[str, BareHandle], pipeline: Admission) -> None:
+        self._handles = handles
+        self._pipeline = pipeline
+
+    def serves(self, model: object) -> bool:
+        """Whether there is a bare model of that name."""
+        return isinstance(model, str) and model in self._handles
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Of the catalogue."""
+        return [handle.entry for handle in self._handles.values()]
+
+    async def complete(self, request: BareRequest, call: Call) -> bytes:
+        """The completion's JSON, once it is settled. Raises a DomainError."""
+        upstream = await self._admit(request, call)
+        with upstream:
+            async with upstream.ask(request, call) as reply:
+                upstream.begin()
+                data = upstream.answer.whole(await reply.whole())
+            await upstream.call.settle()
+            return data
+
+    async def stream(self, request: BareRequest, call: Call) -> AsyncGenerator[bytes, None]:
+        """The completion as server-sent events; its end goes out once it is settled. An error before the first of them
+        is raised like any other; so is one after it, and whoever writes the events reports it in one."""
+        upstream = await self._admit(request, call)
+        with upstream:
+            portions = _portions(upstream, upstream.ask(request, call))
+            async with aclosing(answered(upstream.call, portions, upstream.answer)) as parts:
+                async for part in parts:
+                    yield part
+
+    async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
+        handle, texts = self._handles[request.model], request.texts
+        tally = Tally(texts)
+        asked = request.asked(handle.entry, texts, tally.read)
+        admitted = await self._pipeline.admit(call, asked, handle.entry.price)
+        if admitted.texts != texts:
+            request.put(admitted.texts)
+            tally = Tally(admitted.texts)
+        return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
+
+
+class _UpstreamCall:
+    """One call of an upstream: its time, its outcome, and its end, which is seen to whatever happens."""
+
+    def __init__(self, handle: BareHandle, call: ModelCall, answer: BareAnswer) -> None:
+        self._handle = handle
+        self._started = time.monotonic()
+        self.call = call
+        self.answer = answer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
+        metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
+        self.call.close(outcome)
+
+    def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[Reply]:
+        return self._handle.post(request.wire(self._handle.entry), time_left(call))
+
+    def begin(self) -> None:
+        """The upstream answers."""
+        self.call.begin()
+        metrics.FIRST.labels(self._handle.entry.name).observe(time.monotonic() - self._started)
+
+
+async def _portions(
+    upstream: _UpstreamCall, asked: AbstractAsyncContextManager[Reply]
+) -> AsyncGenerator[bytes | None, None]:
+    """An upstream's stream as it comes, and None where it was closed before its end. One that does not stream has its
+    whole answer as one portion."""
+    answer = upstream.answer
+    async with asked as reply:
+        upstream.begin()
+        if reply.is_json:
+            yield as_events(completion(reply.endpoint, await reply.whole()))
+            return
+        async with aclosing(reply.portions()) as portions:
+            async for portion in portions:
+                yield portion
+                if answer.failed is not None:
+                    raise answer.failed
+                if answer.over:
+                    await reply.drain()
+                    return
+        yield None
+        if answer.failed is not None:
+            raise answer.failed

@@ -1,0 +1,174 @@
+"""A bare model's answer on its way to the caller: counted, held back, and ended where the gateway ends it. Pure."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.calls.bare_request import BareRequest
+from gateway.calls.call import CONTENT_FILTER, ModelCall
+from gateway.calls.held import HeldStream, texts_of
+from services.llm import errors
+from services.llm.endpoint import Endpoint
+from services.llm.openai.chunks import Channel, Chunk, Json, usage_json
+from services.llm.openai.engine import completion, decode
+from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
+from services.llm.tokens import Tally
+from services.runtime.errors import DomainError
+
+_END = b"\n\n"
+
+
+class HeldChunks(HeldStream[Chunk, bytes]):
+    """A chunk whose text was let through as it is goes out as the upstream wrote it, byte for byte; only one whose text
+    was changed is written anew, without the log probabilities, which repeat its text token by token."""
+
+    def whole(self, chunk: Chunk) -> bytes:
+        """A whole completion as it may go out; one that is blocked ends where the block is, and calls no tools."""
+        self._screen_all(self._hold((chunk,)), last=True)
+        ((_, parts),) = self._held.popleft().pieces
+        texts = texts_of(parts)
+        if self.blocked is None and texts == [part.original for part in parts]:
+            return chunk.raw
+        _put(chunk, texts)
+        if self.blocked is not None:
+            for choice in chunk.json["choices"]:
+                choice["finish_reason"] = CONTENT_FILTER
+                choice["message"].pop("tool_calls", None)
+                choice["message"].pop("function_call", None)
+        return orjson.dumps(chunk.json)
+
+    def _read(self, piece: Chunk) -> Iterable[tuple[Channel, str]]:
+        return [(part.channel, part.text) for part in piece.parts]
+
+    def _write(self, piece: Chunk, texts: Sequence[str] | None, cut: bool) -> bytes:
+        if texts is None:
+            return piece.raw
+        _put(piece, texts)
+        if cut:  # it ends for another reason than the upstream's
+            for choice in piece.json["choices"]:
+                choice["finish_reason"] = None
+        return b"data: " + orjson.dumps(piece.json)
+
+
+class BareAnswer:
+    """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
+    to be raised when what came before it has gone out. The message's end and its usage go out last."""
+
+    def __init__(self, call: ModelCall, request: BareRequest, endpoint: Endpoint, tally: Tally) -> None:
+        self._call = call
+        self._include_usage = request.include_usage
+        self._endpoint = endpoint
+        self._tally = tally
+        self._held = call.held = HeldChunks(call.screen) if call.screen is not None else None
+        self._reader = EventReader()
+        self._head: Json = {}
+        self._end: list[bytes] = []
+        self._finish_reason = ""
+        self.over = False
+        self.failed: DomainError | None = None
+
+    def whole(self, body: bytes) -> bytes:
+        """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
+        chunk = completion(self._endpoint, body)
+        self._count((chunk,))
+        data = chunk.raw if self._held is None else self._held.whole(chunk)
+        self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
+        return data
+
+    def take(self, batch: bytes | None) -> bytes:
+        """The next bytes of the upstream's stream, None where it has closed it. Raises a DomainError for what is no
+        answer."""
+        try:
+            chunks = self._read(self._reader.end() if batch is None else self._reader.feed(batch))
+        except EventTooLong as error:
+            raise errors.broken(self._endpoint, f"has an event of {error}") from error
+        self._count(chunks)
+        if batch is None and not self.over and self.failed is None:
+            if not self._finish_reason:
+                raise errors.broken(self._endpoint, "broke off")
+            self.over = True
+        if chunks and not self._head:
+            self._head = {name: chunks[0].json.get(name) for name in ("id", "created", "model")}
+        ahead = [chunk for chunk in chunks if not self._kept_back(chunk)]
+        out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, self.over)
+        if not self.over or self._call.blocked is not None:
+            return _joined(out)
+        self._call.finish(self._finish_reason or "stop")
+        return _joined([*out, *self._end]) + DONE_EVENT
+
+    def stop(self, out: bytes, reason: str) -> bytes:
+        """End the stream: what is held back, where no guard has ended it, and an end in place of the upstream's."""
+        if self._held is not None and self._call.blocked is None:
+            out += _joined(self._held.take((), last=True))
+            reason = reason if self._call.blocked is None else CONTENT_FILTER
+        self._call.finish(reason)
+        out += self._chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}])
+        if self._include_usage:
+            meter = self._call.meter
+            usage = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
+            out += self._chunk([], usage=usage)
+        return out + DONE_EVENT
+
+    def _read(self, events: Sequence[bytes]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for event in events:
+            data = data_of(event)
+            if data == DONE:
+                self.over = True
+                break
+            if data:
+                try:
+                    chunks.append(decode(self._endpoint, event, data))
+                except DomainError as error:
+                    if not chunks:
+                        raise
+                    self.failed = error
+                    break
+        return chunks
+
+    def _count(self, chunks: Iterable[Chunk]) -> None:
+        tally = self._tally
+        for chunk in chunks:
+            for part in chunk.parts:
+                tally.add(part.text)
+            self._finish_reason = chunk.finish_reason or self._finish_reason
+            if chunk.usage is not None:
+                tally.report(chunk.usage)
+        self._call.meter.report(tally.read, tally.written, tally.cached)
+
+    def _kept_back(self, chunk: Chunk) -> bool:
+        """Keep what belongs to the end, of which the usage is not for everybody."""
+        if not chunk.empty and (chunk.parts or not chunk.finish_reason):
+            return False
+        if self._include_usage or not chunk.empty:
+            self._end.append(chunk.raw)
+        return True
+
+    def _chunk(self, choices: list[Json], **more: Any) -> bytes:
+        head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head
+        return b"data: " + orjson.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}) + _END
+
+
+def as_events(whole: Chunk) -> bytes:
+    """A whole completion as the events of a stream: its message, its usage, its end."""
+    head = {**whole.json, "object": "chat.completion.chunk"}
+    usage = head.pop("usage", None)
+    choices = [{**choice, "delta": choice.get("message") or {}} for choice in whole.json["choices"]]
+    for choice in choices:
+        choice.pop("message", None)
+    last = orjson.dumps({**head, "choices": [], "usage": usage})
+    return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
+
+
+def _put(chunk: Chunk, texts: Sequence[str]) -> None:
+    for part, text in zip(chunk.parts, texts, strict=True):
+        part.holder[part.key] = text
+    for choice in chunk.json["choices"]:
+        if choice.get("logprobs"):
+            choice["logprobs"] = None
+
+
+def _joined(events: Sequence[bytes]) -> bytes:
+    return _END.join((*events, b"")) if events else b""

@@ -1,0 +1,138 @@
+"""One call of a model or an agent, from its admission to its settlement: what it holds, and where it stands."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from enum import StrEnum
+from typing import Any
+
+from gateway.budgets.budget import Cost
+from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.reservation import Reservation
+from gateway.calls.background import BackgroundTasks
+from gateway.calls.held import HeldStream, Screen
+from gateway.calls.meter import Meter
+from gateway.guard.finding import Finding
+from gateway.limits.ticket import Ticket
+from services.runtime.call import Call
+
+CONTENT_FILTER, BUDGET = "content_filter", "budget"
+"""The finish reasons of an answer that the gateway itself ends."""
+# So long before the deadline a caller is told why there is no more: after it nothing can be told. A second, and of a
+# short call a fifth.
+NOTICE_SECONDS = 1.0
+NOTICE_SHARE = 0.2
+
+
+class CallState(StrEnum):
+    """Where a call stands. A model that is never reached leads from ADMITTED to ABANDONED; every other call is settled,
+    however it ends."""
+
+    ADMITTED = "admitted"
+    STREAMING = "streaming"
+    FINISHED = "finished"
+    SETTLED = "settled"
+    ABANDONED = "abandoned"
+
+
+class ModelCall:
+    """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
+    where nothing looks at them, and `held` is the answer as they hold it back. `keeps`: texts and answer are put on
+    record. `settle` writes what was used; it is called once, or not at all where the model was never reached."""
+
+    def __init__(
+        self,
+        call: Call,
+        model: str,
+        texts: Sequence[str],
+        meter: Meter,
+        ticket: Ticket,
+        reservation: Reservation,
+        settle: Callable[["ModelCall"], Coroutine[Any, Any, None]],
+        background: BackgroundTasks,
+        *,
+        screen: Screen | None = None,
+        findings: Sequence[Finding] = (),
+        keeps: bool = False,
+    ) -> None:
+        self.call = call
+        self.model = model
+        self.texts = texts
+        self.meter = meter
+        self.screen = screen
+        self.held: HeldStream[Any, Any] | None = None
+        self.keeps = keeps
+        self.state = CallState.ADMITTED
+        self.finish_reason = ""
+        self.run_id = self.collection = ""
+        self.agent_version = 0
+        self.answer: list[str] = []
+        self.ticket = ticket
+        self.reservation = reservation
+        self._findings = findings
+        self._settle = settle
+        self._background = background
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The guards' findings in what the caller sent, and in the answer so far."""
+        return [*self._findings, *(self.held.findings if self.held is not None else ())]
+
+    @property
+    def blocked(self) -> Finding | None:
+        """The finding that has ended the answer."""
+        return self.held.blocked if self.held is not None else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its end is known: nothing more is counted."""
+        return self.state in (CallState.FINISHED, CallState.SETTLED)
+
+    @property
+    def exceeded(self) -> BudgetExceeded:
+        """The budget that has ended; after `extend` has refused."""
+        if self.reservation.refusal is None:
+            raise LookupError("no budget has ended")
+        return self.reservation.refusal
+
+    def begin(self) -> None:
+        """The model answers: from now on the call has used something."""
+        if self.state is CallState.ADMITTED:
+            self.state = CallState.STREAMING
+
+    def covered(self) -> bool:
+        """Whether what is reserved suffices for what was used so far; `extend` it otherwise."""
+        return self.reservation.take(Cost(self.meter.tokens, self.meter.cost_nanos))
+
+    async def extend(self) -> bool:
+        """Reserve more. False where a budget has ended, and so has the answer."""
+        return await self.reservation.extend(Cost(self.meter.tokens, self.meter.cost_nanos))
+
+    def finish(self, reason: str) -> None:
+        """The answer has its end, for `reason`: the model's own, or CONTENT_FILTER, BUDGET, "error" or "cancelled"."""
+        self.state, self.finish_reason = CallState.FINISHED, reason
+
+    async def settle(self) -> None:
+        """Write what was used: durable on return. Does nothing the second time."""
+        if self.state is not CallState.SETTLED:
+            await self._settling()
+
+    def _settling(self) -> Coroutine[Any, Any, None]:
+        self.state = CallState.SETTLED
+        return self._settle(self)
+
+    def close(self, reason: str) -> None:
+        """See to the end of a call that nobody waits for any more; `reason` where it has no other. Settled in the
+        background, or abandoned where the model was never reached."""
+        if self.state is CallState.ADMITTED:
+            self.state = CallState.ABANDONED
+            self.reservation.release()
+            self.ticket.correct(0)
+            self.ticket.release()
+        elif self.state in (CallState.STREAMING, CallState.FINISHED):
+            self.finish_reason = self.finish_reason or reason
+            self.call.audited = True  # when it is settled
+            self._background.add(self._settling(), must=True)
+
+
+def time_left(call: Call) -> float:
+    """Seconds until the end has to be told, so that it comes before the deadline."""
+    return call.remaining - min(NOTICE_SECONDS, NOTICE_SHARE * (call.deadline - call.started))

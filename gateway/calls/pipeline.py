@@ -1,0 +1,199 @@
+"""The one pipeline of all calls of models: admit, screen what is asked, reserve; then meter and screen the answer of
+whatever gives it, and settle.
+
+A face calls RunCalls, BareCalls or EmbedCalls. Each admits a call here, has its model asked, and hands what comes to
+`answered`.
+"""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Protocol, TypeVar
+
+from gateway.audit.entry import Content, Decision
+from gateway.audit.layer import Audit, entry_of
+from gateway.budgets.budget import Cost
+from gateway.budgets.budgets import Budgets
+from gateway.calls.background import BackgroundTasks
+from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
+from gateway.calls.errors import ContentFiltered
+from gateway.calls.held import Screen
+from gateway.calls.meter import Meter
+from gateway.calls.request import ModelRequest
+from gateway.guard.arming import OutputFacts
+from gateway.guard.finding import Finding
+from gateway.guard.pipeline import Pipeline, Screened
+from gateway.guard.policies import Policies
+from gateway.guard.vault import Vault
+from gateway.limits.limits import Limits
+from gateway.usage.record import Spent, usage_of
+from services.llm.price import Price
+from services.runtime.call import Call
+from services.runtime.identity import Identity
+from services.runtime.records.errors import RecordsUnavailable
+
+log = logging.getLogger(__name__)
+
+Batch = TypeVar("Batch")
+Batch_contra = TypeVar("Batch_contra", contravariant=True)
+Out = TypeVar("Out")
+
+
+class Answer(Protocol[Batch_contra, Out]):
+    """The answer of one kind of model, as it comes: a run's events, or the bytes of an upstream."""
+
+    def take(self, batch: Batch_contra) -> Out:
+        """Count and screen the next batch; returns what may go out. The last one finishes the call."""
+        ...
+
+    def stop(self, out: Out, reason: str) -> Out:
+        """End it for a reason of the gateway's own, which finishes the call; returns `out` and what follows it."""
+        ...
+
+
+async def answered(
+    call: ModelCall, batches: AsyncGenerator[Batch, None], answer: Answer[Batch, Out]
+) -> AsyncGenerator[Out, None]:
+    """What may go out of an answer, batch by batch. Before its end goes out the call is settled. Raises what `batches`
+    and `answer` raise."""
+    async with aclosing(batches):
+        async for batch in batches:
+            out = answer.take(batch)
+            reason = ""
+            if call.blocked is not None:
+                reason = CONTENT_FILTER
+            elif not (call.finished or call.covered() or await call.extend()):
+                reason = BUDGET
+            if reason:
+                await batches.aclose()
+                out = answer.stop(out, reason)
+            if call.finished:
+                await call.settle()
+            if out:
+                yield out
+
+
+class CallPipeline:
+    """Who may use how much, what may be sent and answered, and the record of both. `keeps_content`: whether a tenant's
+    texts and answers are put on record."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        policies: Policies,
+        budgets: Budgets,
+        audit: Audit,
+        background: BackgroundTasks,
+        keeps_content: Callable[[str], bool],
+    ) -> None:
+        self._limits = limits
+        self._policies = policies
+        self._budgets = budgets
+        self._audit = audit
+        self._background = background
+        self._keeps_content = keeps_content
+
+    def guards(self, call: Call, model: str = "") -> Pipeline:
+        """The guards of a model or agent, or the tenant's own. Raises GuardPolicyBroken."""
+        return self._policies.of(call.tenant, model)
+
+    async def admit(self, call: Call, request: ModelRequest, price: Price, guards: Pipeline | None = None) -> ModelCall:
+        """Admit a call, under `guards` where they are known. Raises RateLimited, LimitsUnavailable, ContentFiltered,
+        GuardPolicyBroken, BudgetExceeded or RecordsUnavailable."""
+        who = _caller(call)
+        call.notes["model"] = request.model
+        guards = guards or self.guards(call, request.model)
+        ticket = await self._limits.admit(who, request.model, request.tokens, request.stream)
+        try:
+            screened = await _screen_input(call, guards, request)
+            cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
+            reservation = await self._budgets.reserve(who, request.model, cost)
+        except BaseException:
+            ticket.correct(0)
+            ticket.release()
+            raise
+        call.headers |= ticket.headers
+        admitted = ModelCall(
+            call, request.model, screened.texts, Meter(request.prompt_tokens, price), ticket, reservation,
+            self._settle, self._background, screen=screen_of(guards, screened.vault, request.instructions),
+            findings=screened.findings, keeps=self._keeps_content(who.tenant),
+        )  # fmt: skip
+        reservation.follow(lambda: usage_of(who, spent_of(admitted)))
+        return admitted
+
+    async def _settle(self, call: ModelCall) -> None:
+        """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
+        long as this process lives: an answer that was given is not taken back."""
+        served, who, spent = call.call, _caller(call.call), spent_of(call)
+        tokens = spent.prompt_tokens + spent.completion_tokens
+        call.ticket.correct(tokens)
+        call.ticket.release()
+        served.notes |= _notes(call, spent)
+        served.audited = True
+        content = Content("\n".join(call.texts), "".join(call.answer)) if call.keeps else None
+        entry = entry_of(served, served.address, reason=call.finish_reason, content=content)
+        try:
+            await call.reservation.settle(
+                Cost(tokens, spent.cost_nanos), usage_of(who, spent), [self._audit.put(entry)]
+            )
+        except RecordsUnavailable:
+            self._audit.missed()
+            log.warning("a call is not yet settled: the records are gone", extra={"run_id": call.run_id})
+        else:
+            self._audit.recorded()
+
+
+def screen_of(guards: Pipeline, vault: Vault, instructions: str) -> Screen | None:
+    """What screens an answer's texts; None where guards look at none and no personal data goes back into them.
+    `instructions`: what the answer must not give away."""
+    if not guards.screens_output and not vault:
+        return None
+    facts = OutputFacts(system_prompt=instructions)
+    return lambda: guards.output(vault, facts)
+
+
+def spent_of(call: ModelCall) -> Spent:
+    """What a call has come to so far."""
+    meter = call.meter
+    return Spent(
+        agent=call.model, agent_version=call.agent_version, model=call.model, run_id=call.run_id,
+        prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
+        cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, finish_reason=call.finish_reason,
+        seconds=time.monotonic() - call.call.started,
+    )  # fmt: skip
+
+
+async def _screen_input(call: Call, guards: Pipeline, request: ModelRequest) -> Screened:
+    screened = await guards.screen_input(request.texts, instructs=request.instructs)
+    if screened.findings:
+        call.notes["guards"] = _named(screened.findings)
+    if screened.blocked is not None:
+        call.notes["decision"] = Decision.BLOCKED.value
+        raise ContentFiltered(screened.blocked)
+    return screened
+
+
+def _caller(call: Call) -> Identity:
+    if call.identity is None:
+        raise LookupError("a call without an identity was admitted")
+    return call.identity
+
+
+def _named(findings: Iterable[Finding]) -> list[str]:
+    """The guards that found something, with what they found: "pii:EMAIL"."""
+    return sorted({f"{each.guard}:{each.category}" for each in findings})
+
+
+def _notes(call: ModelCall, spent: Spent) -> dict[str, object]:
+    """What the log and the audit say of a call that is over."""
+    notes: dict[str, object] = {
+        "model": call.model, "agent_version": call.agent_version, "collection": call.collection,
+        "run_id": call.run_id, "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens, "cost_nanos": spent.cost_nanos, "finish": call.finish_reason,
+    }  # fmt: skip
+    if call.findings:
+        notes["guards"] = _named(call.findings)
+    if call.blocked is not None or call.finish_reason == BUDGET:
+        notes["decision"] = Decision.BLOCKED.value
+    return notes

@@ -1,1 +1,0 @@
-"""Models of OpenAI-compatible upstreams that the gateway answers itself, without a run."""
