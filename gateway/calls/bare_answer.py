@@ -8,10 +8,10 @@ import orjson
 
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
-from gateway.calls.held import HeldStream, texts_of
+from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import Endpoint
-from services.llm.openai.chunks import Channel, Chunk, Json, usage_json
+from services.llm.openai.chunks import Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.tokens import Tally
@@ -26,10 +26,8 @@ class HeldChunks(HeldStream[Chunk, bytes]):
 
     def whole(self, chunk: Chunk) -> bytes:
         """A whole completion as it may go out; one that is blocked ends where the block is, and calls no tools."""
-        self._screen_all(self._hold((chunk,)), last=True)
-        ((_, parts),) = self._held.popleft().pieces
-        texts = texts_of(parts)
-        if self.blocked is None and texts == [part.original for part in parts]:
+        texts = self.take_whole(chunk)
+        if texts is None:
             return chunk.raw
         _put(chunk, texts)
         if self.blocked is not None:
@@ -39,8 +37,8 @@ class HeldChunks(HeldStream[Chunk, bytes]):
                 choice["message"].pop("function_call", None)
         return orjson.dumps(chunk.json)
 
-    def _read(self, piece: Chunk) -> Iterable[tuple[Channel, str]]:
-        return [(part.channel, part.text) for part in piece.parts]
+    def _read(self, piece: Chunk) -> Iterable[Part]:
+        return piece.parts
 
     def _write(self, piece: Chunk, texts: Sequence[str] | None, cut: bool) -> bytes:
         if texts is None:

@@ -7,7 +7,7 @@ that comes back after it has missed nothing of what was before.
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.guard.finding import Finding
@@ -16,6 +16,8 @@ from services.llm.openai.chunks import Channel
 
 Piece = TypeVar("Piece")
 Out = TypeVar("Out")
+WHOLE = "whole"
+"""The name of channels whose text comes in one part."""
 
 
 class TextScreen(Protocol):
@@ -28,55 +30,66 @@ class TextScreen(Protocol):
     def whole(self, text: str) -> Released: ...
 
 
-WHOLE = "whole"
-"""The name of channels whose text comes in one piece."""
 # Makes the screen of one text; an answer has several where it calls tools.
 Screen: TypeAlias = Callable[[], TextScreen]
 
 
-@dataclass(slots=True)
-class _Text:
-    """One text of the answer: how much of it has come, and what of it is released and has not gone out."""
-
-    screen: TextScreen
-    length: int = 0
-    released: str = ""
-    gone: int = 0
-
-    def until(self, end: int) -> str:
-        """What stands for the original up to `end`. What was redacted over several pieces goes out with the first."""
-        place = self.screen.shift(end)
-        text, self.released = self.released[: place - self.gone], self.released[place - self.gone :]
-        self.gone = place
-        return text
-
-    def rest(self) -> str:
-        text, self.released = self.released, ""
-        return text
-
-
-@dataclass(slots=True)
-class Part:
-    """A piece's part in a text of the answer: the original, and where it ends in that text."""
-
-    text: _Text
-    original: str
-    end: int
+class Part(Protocol):
+    """A part of a piece: some text, and which text of the answer it continues."""
 
     @property
-    def decided(self) -> bool:
-        return self.text.screen.released_until >= self.end
+    def channel(self) -> Channel: ...
+    @property
+    def text(self) -> str: ...
+
+
+class _Text:
+    """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided; `same`: whether
+    nothing in it was changed so far. All are counted in the original."""
+
+    __slots__ = ("_gone", "_released", "_start", "_undecided", "decided", "length", "same", "screen")
+
+    def __init__(self, screen: TextScreen) -> None:
+        self.screen = screen
+        self.length = self.decided = 0
+        self.same = True
+        self._undecided = self._released = ""
+        self._start = self._gone = 0  # of `_released`, and of what has not gone out, in the released text
+
+    def take(self, original: str, released: str) -> None:
+        """The next of the original, and what of the text is released with it."""
+        width = self.screen.released_until - self.decided
+        undecided = self._undecided + original
+        self.same = self.same and released == undecided[:width]
+        self._undecided = undecided[width:]
+        self.decided += width
+        self._released = self._released[self._gone - self._start :] + released
+        self._start = self._gone
+
+    def until(self, end: int, original: str) -> str:
+        """What stands for the `original` that ends there. What was redacted over several parts goes out with the
+        first."""
+        if self.same:
+            self._gone = end
+            return original
+        start, self._gone = self._gone, self.screen.shift(end)
+        return self._released[start - self._start : self._gone - self._start]
+
+    def rest(self) -> str:
+        """All that was released and has not gone out."""
+        return self._released[self._gone - self._start :]
+
+
+# Where a part stands: in which text, up to which place, and the original.
+_Place = tuple[_Text, int, str]
 
 
 @dataclass(slots=True)
-class _Held(Generic[Piece]):
-    """Pieces that go out together, with their parts. `open`: more may join them."""
+class _Group:
+    """Pieces that go out together. `open`: others may join them."""
 
-    pieces: list[tuple[Piece, list[Part]]]
-    open: bool
-
-    def decided(self) -> bool:
-        return not self.open and all(part.decided for _, parts in self.pieces for part in parts)
+    places: list[_Place] = field(default_factory=list)
+    open: bool = True
 
 
 class HeldStream(ABC, Generic[Piece, Out]):
@@ -86,13 +99,14 @@ class HeldStream(ABC, Generic[Piece, Out]):
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._texts: dict[Channel, _Text] = {}
-        self._held: deque[_Held[Piece]] = deque()
+        self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
+        self._open: _Group | None = None
         self._over = False
         self.findings: list[Finding] = []
         self.blocked: Finding | None = None
 
     @abstractmethod
-    def _read(self, piece: Piece) -> Iterable[tuple[Channel, str]]:
+    def _read(self, piece: Piece) -> Iterable[Part]:
         """The texts in a piece of the answer."""
 
     @abstractmethod
@@ -100,7 +114,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
         """The piece with `texts` in place of its own, None where they are the same. `cut`: the answer ends in it."""
 
     def _joins(self, piece: Piece) -> bool:
-        """Whether the piece goes out with its neighbors that join too, all of them or none; its texts come whole."""
+        """Whether the piece goes out with its neighbors that join too, all of them or none."""
         return False
 
     def take(self, pieces: Iterable[Piece], last: bool = False) -> list[Out]:
@@ -108,66 +122,89 @@ class HeldStream(ABC, Generic[Piece, Out]):
         due: list[Out] = []
         if self.blocked is not None:
             return due
-        self._screen_all(self._hold(pieces), last)
-        while self._held and (self.blocked or self._held[0].decided()):
-            held = self._held.popleft()
-            if held.decided():
-                due += [self._made(piece, parts) for piece, parts in held.pieces]
-                continue
+        self._hold(pieces, last)
+        while self._held:
+            piece, places, group = self._held[0]
+            if not _decided(places if group is None else group.places) or (group is not None and group.open):
+                break
+            self._held.popleft()
+            texts, changed = _texts(places)
+            due.append(self._write(piece, texts if changed else None, cut=False))
+        if self.blocked is not None and self._held:
+            piece, places, group = self._held[0]
             self._held.clear()
-            piece, parts = held.pieces[0]
-            if not self._joins(piece):
-                texts = texts_of(parts)
-                due += [self._write(piece, texts, cut=True)] if any(texts) else []
+            texts, _ = _texts(places)
+            if group is None and any(texts):
+                due.append(self._write(piece, texts, cut=True))
         return due
+
+    def take_whole(self, piece: Piece) -> list[str] | None:
+        """Take a piece that is the whole answer; returns its texts as they may go out, None where all of it may."""
+        self._hold((piece,), last=True)
+        _, places, _ = self._held.pop()
+        texts, changed = _texts(places)
+        return texts if changed or self.blocked is not None else None
 
     def shift(self, channel: Channel, index: int) -> int:
         """The place in the text that goes out of one in the original."""
         text = self._texts.get(channel)
         return index if text is None else text.screen.shift(index)
 
-    def _hold(self, pieces: Iterable[Piece]) -> dict[Channel, list[str]]:
-        """Hold the pieces; returns their texts by channel. Those that join come whole: their channels are new."""
+    def _hold(self, pieces: Iterable[Piece], last: bool) -> None:
+        """Hold the pieces, and screen their texts, those of each channel together."""
         arrived: dict[Channel, list[str]] = {}
         for piece in pieces:
-            parts = []
-            for channel, original in self._read(piece):
+            places: list[_Place] = []
+            for part in self._read(piece):
+                channel, original = part.channel, part.text
                 text = self._texts.get(channel)
                 if text is None:
                     text = self._texts[channel] = _Text(self._screen())
                 text.length += len(original)
-                parts.append(Part(text, original, text.length))
-                arrived.setdefault(channel, []).append(original)
-            joins = self._joins(piece)
-            if self._held and self._held[-1].open:
-                if joins:
-                    self._held[-1].pieces.append((piece, parts))
-                    continue
-                self._held[-1].open = False
-            self._held.append(_Held([(piece, parts)], joins))
-        return arrived
-
-    def _screen_all(self, arrived: dict[Channel, list[str]], last: bool) -> None:
-        """Screen what has arrived. After a block nothing more is looked at."""
+                places.append((text, text.length, original))
+                if channel in arrived:
+                    arrived[channel].append(original)
+                else:
+                    arrived[channel] = [original]
+            group = None
+            if self._joins(piece):
+                group = self._open = self._open or _Group()
+                group.places += places
+            elif self._open is not None:
+                self._open.open, self._open = False, None
+            self._held.append((piece, places, group))
         if last and not self._over:
             self._over = True
             arrived |= {channel: [] for channel in self._texts if channel not in arrived}
+        self._screen_all(arrived, last)
+
+    def _screen_all(self, arrived: dict[Channel, list[str]], last: bool) -> None:
+        """After a block nothing more is looked at."""
         for channel, originals in arrived.items():
             if self.blocked is not None:
                 return
             text, original = self._texts[channel], "".join(originals)
             whole = last or channel[0] == WHOLE
             released = text.screen.whole(original) if whole else text.screen.feed(original)
-            text.released += released.text
+            text.take(original, released.text)
             self.findings += released.findings
             self.blocked = released.blocked
 
-    def _made(self, piece: Piece, parts: list[Part]) -> Out:
-        texts = texts_of(parts)
-        changed = any(text != part.original for text, part in zip(texts, parts, strict=True))
-        return self._write(piece, texts if changed else None, cut=False)
+
+def _texts(places: Sequence[_Place]) -> tuple[list[str], bool]:
+    """What goes out of a piece's texts, and whether it is other than the originals: of one that is not decided, and
+    will not be, all that was released."""
+    texts: list[str] = []
+    changed = False
+    for text, end, original in places:
+        out = text.until(end, original) if text.decided >= end else text.rest()
+        changed = changed or out != original
+        texts.append(out)
+    return texts, changed
 
 
-def texts_of(parts: list[Part]) -> list[str]:
-    """What goes out of the parts: in one that is not decided, and will not be, all that was released."""
-    return [part.text.until(part.end) if part.decided else part.text.rest() for part in parts]
+def _decided(places: Sequence[_Place]) -> bool:
+    for text, end, _ in places:  # noqa: SIM110 (a generator takes longer than what it goes over)
+        if text.decided < end:
+            return False
+    return True

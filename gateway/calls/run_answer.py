@@ -1,6 +1,7 @@
 """A run's events on their way to the caller: counted, held back, and ended where the gateway ends a run."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
@@ -8,7 +9,7 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
-from gateway.calls.held import WHOLE, HeldStream, Screen
+from gateway.calls.held import WHOLE, HeldStream, Part, Screen
 from gateway.guard.finding import Finding
 from services.llm.openai.chunks import Channel
 
@@ -21,6 +22,11 @@ BROKEN_OFF = (
     run_pb2.FINISH_REASON_ERROR,
 )
 REASONS = {BUDGET: run_pb2.FINISH_REASON_BUDGET, CONTENT_FILTER: run_pb2.FINISH_REASON_CONTENT_FILTER}
+
+
+class _EventText(NamedTuple):
+    channel: Channel
+    text: str
 
 
 class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
@@ -38,13 +44,13 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
     def _joins(self, piece: event_pb.RunEvent) -> bool:
         return piece.HasField("tool_call") and piece.tool_call.callers
 
-    def _read(self, piece: event_pb.RunEvent) -> Iterable[tuple[Channel, str]]:
+    def _read(self, piece: event_pb.RunEvent) -> Iterable[Part]:
         kind = piece.WhichOneof("event")
         if kind == "text":
-            return ((TEXT, piece.text.text),)
+            return (_EventText(TEXT, piece.text.text),)
         if kind == "tool_call" and piece.tool_call.callers:
             self._calls += 1
-            return (((WHOLE, self._calls), piece.tool_call.call.arguments),)
+            return (_EventText((WHOLE, self._calls), piece.tool_call.call.arguments),)
         self._cover(kind, piece)
         return ()
 

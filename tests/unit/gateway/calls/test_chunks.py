@@ -94,4 +94,4 @@ def test_many_changes_cost_no_more_each() -> None:
     for _ in range(3000):
         out += screening.take([chunk(content="secret ")])
     assert said(out) == "█ " * 3000
-    assert not any(text.released for text in screening._texts.values())
+    assert not any(text.rest() for text in screening._texts.values())
