@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -11,13 +11,16 @@ import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from gateway.access.needs import model_name
 from gateway.calls.agents import Agents
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
 from gateway.calls.pipeline import CallPipeline, answered, screen_of
-from gateway.calls.request import of_run, put_texts
+from gateway.calls.request import ANSWER_TOKENS, ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
+from gateway.guard.pipeline import Pipeline
 from gateway.guard.vault import Vault
+from services.llm.tokens import estimate
 from services.runtime import clients
 from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity
@@ -61,14 +64,14 @@ class RunCalls:
         Raises what admission raises; grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
         mid-stream. Close it to leave the run.
         """
-        asked = of_run(request, stream)
-        guards = self._pipeline.guards(call, asked.model)
-        if guards.guards_instructions:
-            asked = of_run(request, stream, await self._agents.instructions(call, asked.model))
-        admitted = await self._pipeline.admit(call, asked, await self._agents.price(call, asked.model), guards)
+        model = model_name(request.model)
+        guards = self._pipeline.guards(call, model)
+        instructions = await self._instructions(call, model, guards)
+        asked = _asked(request, model, instructions, stream)
+        admitted = await self._pipeline.admit(call, asked, await self._agents.price(call, model), guards)
         answer = RunAnswer(admitted)
         try:
-            put_texts(request, admitted.texts)
+            _put(request, admitted.texts)
             carried = outgoing(call.remaining, self._lasting(call))
             if not guards.screens_context:  # the orchestrator need not ask
                 carried["metadata"] += ((READS_KEY, UNSCREENED),)
@@ -93,8 +96,7 @@ class RunCalls:
         asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
         run = (await clients.unary(asked)).run
         guards = self._pipeline.guards(call, run.model)
-        instructions = await self._agents.instructions(call, run.model) if guards.guards_instructions else ""
-        screen = screen_of(guards, Vault(), instructions)
+        screen = screen_of(guards, Vault(), await self._instructions(call, run.model, guards))
         held = HeldEvents(screen) if screen is not None else None
         after, last = request.after_sequence, 0
         request = pb.AttachRequest(run_id=run.id, after_sequence=after if held is None else 0)
@@ -118,6 +120,10 @@ class RunCalls:
             return text
         released = screen().whole(text)
         return "" if released.blocked is not None else released.text
+
+    async def _instructions(self, call: Call, model: str, guards: Pipeline) -> str:
+        """What an answer must not give away of the agent's own instructions."""
+        return await self._agents.instructions(call, model) if guards.guards_instructions else ""
 
     def _lasting(self, call: Call) -> Call:
         """The call, able to go on when its identity token has ended."""
@@ -162,3 +168,32 @@ class RunCalls:
                 answer.count(response.events)
                 if not (admitted.finished or admitted.covered() or await admitted.extend()):
                     await self._cancel(admitted.run_id, admitted.call)
+
+
+def _asked(request: pb.RunRequest, model: str, instructions: str, stream: bool) -> ModelRequest:
+    """What a run asks: its messages' contents, and the arguments of the calls in them."""
+    texts: list[str] = []
+    protected = [instructions] if instructions else []
+    for message in request.messages:
+        texts.append(message.content)
+        texts += [call.arguments for call in message.tool_calls]
+        if message.role == message.ROLE_SYSTEM and message.content:
+            protected.append(message.content)
+    most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
+    return ModelRequest(
+        model,
+        texts,
+        "\n".join(protected),
+        prompt_tokens=sum(map(estimate, texts)),
+        answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS,
+        stream=stream,
+    )
+
+
+def _put(request: pb.RunRequest, texts: Sequence[str]) -> None:
+    """Write the texts of `_asked` back, as the model may read them."""
+    left = iter(texts)
+    for message in request.messages:
+        message.content = next(left)
+        for call in message.tool_calls:
+            call.arguments = next(left)

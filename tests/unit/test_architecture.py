@@ -23,10 +23,12 @@ LIBRARIES = ("services.runtime", "services.llm")
 REACHING = ("services.llm.client", "services.llm.triton", "services.llm.openai.engine", "services.llm.settings")
 # The gateway's rooms that import no wire; and what in them is an adapter, a servicer or wiring.
 ROOMS = (
-    "gateway/audit/", "gateway/budgets/", "gateway/guard/", "gateway/identity/", "gateway/limits/", "gateway/privacy/",
-    "gateway/usage/",
+    "gateway/audit/", "gateway/budgets/", "gateway/calls/", "gateway/guard/", "gateway/identity/", "gateway/limits/",
+    "gateway/privacy/", "gateway/usage/",
 )  # fmt: skip
 WIRED = (
+    "gateway/calls/agents.py", "gateway/calls/runs.py",
+    "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
     "gateway/guard/injection/triton.py", "gateway/guard/service/", "gateway/identity/servicer.py",
     "gateway/privacy/assembly.py",
     "gateway/privacy/holders/documents.py", "gateway/privacy/holders/runs.py",
@@ -192,9 +194,18 @@ def second_records_kits(root: Path) -> Iterator[str]:
                 yield f"{name} imports {imported}"
 
 
+def ambient_calls(root: Path) -> Iterator[str]:
+    """Modules of the gateway that look up the call being served, which they are given."""
+    for name, tree in modules(root):
+        if name.startswith("gateway/"):
+            yield from (
+                f"{name} imports {i}" for i in imports(name, tree) if within(i, "services.runtime.call.current")
+            )
+
+
 RULES = [
     wrong_directions, wires_in_domain, wires_in_rooms, rooms_below_leaves, second_adapters, environment_reads,
-    second_records_kits,
+    second_records_kits, ambient_calls,
 ]  # fmt: skip
 
 
@@ -246,6 +257,8 @@ BAD = [
     ("environment_reads", "gateway/app.py", "import os\nos.environ['X']"),
     ("environment_reads", "services/control/app.py", "import os\nx = os.getenv('X')"),
     ("environment_reads", "services/control/app.py", "from os import environ"),
+    ("wires_in_rooms", "gateway/calls/pipeline.py", "from headworks.orchestrator.v1 import run_event_pb2"),
+    ("ambient_calls", "gateway/faces/native/forward.py", "from services.runtime.call import current, outgoing"),
     ("second_records_kits", "gateway/audit/store.py", "from sqlalchemy.ext.asyncio import create_async_engine"),
     ("second_records_kits", "services/orchestrator/runs/records.py", "from sqlalchemy import create_engine, select"),
     ("second_records_kits", "services/control/app.py", "import sqlite3"),

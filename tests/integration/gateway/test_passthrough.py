@@ -1,6 +1,7 @@
 """Models of upstreams, asked through the whole gateway."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -122,3 +123,20 @@ async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, 
     async with asyncio.timeout(60):
         while not booked(tmp_path):
             await asyncio.sleep(0.02)
+
+
+async def test_a_blocked_answer_is_on_record_as_blocked(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: terms, stage: output, action: block, terms: [forbidden]}]")
+    choice = {"index": 0, "message": {"role": "assistant", "content": "It is forbidden."}, "finish_reason": "stop"}
+    whole = fake.raw(json.dumps({**WHOLE, "choices": [choice]}).encode(), kind="application/json")
+    async with FakeOpenAi(whole).serving() as upstream:
+        models = {"small": {"base_url": upstream.url, "model": "small-2026"}}
+        (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": models}))
+        gateway = await make_gateway(upstreams_file=tmp_path / "upstreams.yaml", guards_file=tmp_path / "guards.yaml")
+        answer = json.loads((await gateway.chat(model="small").whole()).data)
+    assert (answer["choices"][0]["message"]["content"], answer["choices"][0]["finish_reason"]) == (
+        "It is ", "content_filter",
+    )  # fmt: skip
+    with contextlib.closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        ((record,),) = connection.execute("SELECT record FROM audit_records").fetchall()
+    assert (json.loads(record)["decision"], json.loads(record)["guards"]) == ("blocked", ["terms:terms"])
