@@ -23,19 +23,19 @@ from gateway.calls.runs import RunCalls
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
+from gateway.faces.callers import Callers
+from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
+from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
-from gateway.guard.service.callers import Callers
-from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
-from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.identity.credentials import Credentials
 from gateway.identity.keys import KeyRing
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.identity.refreshing import Tokens
-from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.scopes import Identities
 from services.runtime import sockets

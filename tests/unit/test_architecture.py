@@ -29,7 +29,7 @@ ROOMS = (
 WIRED = (
     "gateway/calls/agents.py", "gateway/calls/runs.py",
     "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
-    "gateway/guard/injection/triton.py", "gateway/guard/service/", "gateway/identity/servicer.py",
+    "gateway/guard/injection/triton.py",
     "gateway/privacy/assembly.py",
     "gateway/privacy/holders/documents.py", "gateway/privacy/holders/runs.py",
 )  # fmt: skip

@@ -7,11 +7,11 @@ import pytest
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
+from gateway.faces.callers import Callers
+from gateway.faces.guard.servicer import GuardServicer
 from gateway.guard.arming import arm
 from gateway.guard.pipeline import Pipeline
 from gateway.guard.policy import parse
-from gateway.guard.service.callers import Callers
-from gateway.guard.service.servicer import GuardServicer
 from gateway.guard.terms.library import Library
 from services.runtime.errors import PermissionDenied
 from services.runtime.interceptors.errors import Errors

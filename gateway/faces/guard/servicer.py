@@ -3,8 +3,8 @@
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
+from gateway.faces.guard.screening import Judged, Pipelines, Verdict, judge
 from gateway.guard.finding import Finding
-from gateway.guard.service.reading import Judged, Pipelines, Verdict, judge
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context, call_of
 

@@ -1,4 +1,4 @@
-"""What the guards say of each text that an agent is about to read."""
+"""The guards' verdict on each text that an agent is about to read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
