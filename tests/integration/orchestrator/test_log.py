@@ -23,8 +23,8 @@ from tests.fixtures.processes import Postgres
 from tests.integration.orchestrator.conftest import OpenExecutor
 from tests.integration.orchestrator.test_takeover import over, start, texts
 
-# Each try of a transaction, in tests where tries fail. One that was broken off costs the next try a new connection: on a
-# busy machine that takes a good part of a second, and a run that waits for its record is given up after five.
+# Each try of a transaction, where tries fail. One that was broken off costs the next one a new connection, which takes
+# a good part of a second on a busy machine; a run that waits for its record is given up after five.
 TRY_SECONDS = 1.0
 
 
