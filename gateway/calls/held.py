@@ -44,17 +44,17 @@ class Part(Protocol):
 
 
 class _Text:
-    """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided; `same`: whether
-    nothing in it was changed so far. All are counted in the original."""
+    """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided, in the original;
+    `gone`: how much of what was released has gone out; `same`: whether nothing was changed so far."""
 
-    __slots__ = ("_gone", "_released", "_start", "_undecided", "decided", "length", "same", "screen")
+    __slots__ = ("_released", "_start", "_undecided", "decided", "gone", "length", "same", "screen")
 
     def __init__(self, screen: TextScreen) -> None:
         self.screen = screen
         self.length = self.decided = 0
         self.same = True
         self._undecided = self._released = ""
-        self._start = self._gone = 0  # of `_released`, and of what has not gone out, in the released text
+        self._start = self.gone = 0
 
     def take(self, original: str, released: str) -> None:
         """The next of the original, and what of the text is released with it."""
@@ -63,21 +63,21 @@ class _Text:
         self.same = self.same and released == undecided[:width]
         self._undecided = undecided[width:]
         self.decided += width
-        self._released = self._released[self._gone - self._start :] + released
-        self._start = self._gone
+        self._released = self._released[self.gone - self._start :] + released
+        self._start = self.gone
 
     def until(self, end: int, original: str) -> str:
         """What stands for the `original` that ends there. What was redacted over several parts goes out with the
         first."""
         if self.same:
-            self._gone = end
+            self.gone = end
             return original
-        start, self._gone = self._gone, self.screen.shift(end)
-        return self._released[start - self._start : self._gone - self._start]
+        start, self.gone = self.gone, self.screen.shift(end)
+        return self._released[start - self._start : self.gone - self._start]
 
     def rest(self) -> str:
         """All that was released and has not gone out."""
-        return self._released[self._gone - self._start :]
+        return self._released[self.gone - self._start :]
 
 
 # Where a part stands: in which text, up to which place, and the original.
@@ -119,10 +119,14 @@ class HeldStream(ABC, Generic[Piece, Out]):
 
     def take(self, pieces: Iterable[Piece], last: bool = False) -> list[Out]:
         """Take the next pieces; returns what may go out now. `last`: nothing follows them."""
-        due: list[Out] = []
         if self.blocked is not None:
-            return due
+            return []
         self._hold(pieces, last)
+        if self._all_may_go():
+            due = [self._write(piece, None, cut=False) for piece, _, _ in self._held]
+            self._held.clear()
+            return due
+        due = []
         while self._held:
             piece, places, group = self._held[0]
             if not _decided(places if group is None else group.places) or (group is not None and group.open):
@@ -137,6 +141,16 @@ class HeldStream(ABC, Generic[Piece, Out]):
             if group is None and any(texts):
                 due.append(self._write(piece, texts, cut=True))
         return due
+
+    def _all_may_go(self) -> bool:
+        """Whether all that came is decided and as it was, which is the most frequent case; it counts as gone then."""
+        texts = self._texts.values()
+        undecided = self.blocked is not None or self._open is not None
+        if undecided or not all(text.same and text.decided == text.length for text in texts):
+            return False
+        for text in texts:
+            text.gone = text.length
+        return True
 
     def take_whole(self, piece: Piece) -> list[str] | None:
         """Take a piece that is the whole answer; returns its texts as they may go out, None where all of it may."""
