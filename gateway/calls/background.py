@@ -12,16 +12,21 @@ CLOSE_SECONDS = 5.0
 
 
 class BackgroundTasks:
-    """Owns tasks that nobody awaits. Beyond MOST a task is not started, and that is logged."""
+    """Owns tasks that nobody awaits. Beyond `most` a task is not started, and that is logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._tasks) >= self._most
 
     def add(self, work: Coroutine[Any, Any, object], *, must: bool = False) -> None:
         """Start the work; what `must` be done, however much there is."""
-        if len(self._tasks) >= MOST and not must:
+        if self.full and not must:
             work.close()
-            log.error("too many background tasks: one is left undone", extra={"tasks": MOST})
+            log.error("too many background tasks: one is left undone", extra={"tasks": self._most})
             return
         task = asyncio.create_task(work)
         self._tasks.add(task)

@@ -84,11 +84,11 @@ class RunCalls:
         finally:
             if answer.stopped:
                 self._background.add(self._cancel(admitted.run_id, call))
-            if admitted.state is CallState.STREAMING:
+            if admitted.state is CallState.STREAMING and not self._background.full:
                 call.audited = True  # when it is settled
                 self._background.add(self._follow(admitted, answer))
             else:
-                admitted.close("error")
+                admitted.close("cancelled")
 
     async def attach(self, request: pb.AttachRequest, call: Call) -> AsyncGenerator[Events, None]:
         """The events of a run as they may go out. Where guards look at answers, all of them are read anew: what may go

@@ -1,11 +1,14 @@
 """A run's events under guards."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.tool_pb2 import ToolCall
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.calls.pipeline import screen_of
 from gateway.calls.run_answer import HeldEvents
@@ -14,6 +17,7 @@ from gateway.guard.pipeline import Pipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.library import Library
 from gateway.guard.vault import Vault
+from tests.fakes.calls import WordScreen, screened
 
 REDACTS = "guards: [{guard: pii, stage: output, action: redact}]"
 BLOCKS = "guards: [{guard: terms, stage: output, action: block, terms: [forbidden]}]"
@@ -121,3 +125,30 @@ def test_what_a_call_hands_over_is_redacted() -> None:
     one = screen(REDACTS)
     (shown, _) = one.take_events([tool_call('{"to": "ann@example.org"}', callers=True), finished()])
     assert shown.tool_call.call.arguments == '{"to": "<EMAIL>"}'
+
+
+WORDS = st.lists(st.sampled_from(["a", "secret", "bb", "secrets", "evil", "é"]), max_size=9)
+
+
+@settings(deadline=None)
+@given(WORDS, st.lists(st.integers(0, 99), max_size=9), st.lists(st.integers(1, 4), max_size=9))
+def test_what_an_event_says_does_not_depend_on_what_comes_with_it(
+    words: list[str], cuts: list[int], batches: list[int]
+) -> None:
+    """A reader who comes back gets the events in other batches."""
+    answer = " ".join(words)
+    places = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
+
+    def sent() -> list[pb.RunEvent]:
+        pieces = [(text(answer[start:end]), cited(start, end)) for start, end in pairwise(places)]
+        return [event for pair in pieces for event in pair] + [finished()]
+
+    one = HeldEvents(WordScreen)
+    alone = [event for each in sent() for event in one.take_events([each])]
+    other, events, together = HeldEvents(WordScreen), sent(), []
+    for size in [*batches, len(events)]:
+        together += other.take_events(events[:size])
+        del events[:size]
+    assert together == alone
+    assert said(together) == screened(answer)
+    assert (other.blocked is not None) == (one.blocked is not None) == ("evil" in words)
