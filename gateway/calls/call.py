@@ -1,6 +1,7 @@
 """One call of a model or an agent, from its admission to its settlement: what it holds, and where it stands."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -33,48 +34,35 @@ class CallState(StrEnum):
     ABANDONED = "abandoned"
 
 
+@dataclass(slots=True, eq=False)
 class ModelCall:
     """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
     where nothing looks at them, and `held` is the answer as they hold it back. `keeps`: texts and answer are put on
-    record. `settle` writes what was used; it is called once, or not at all where the model was never reached."""
+    record. `write` settles the call; it is called once, or not at all where the model was never reached."""
 
-    def __init__(
-        self,
-        call: Call,
-        model: str,
-        texts: Sequence[str],
-        meter: Meter,
-        ticket: Ticket,
-        reservation: Reservation,
-        settle: Callable[["ModelCall"], Coroutine[Any, Any, None]],
-        background: BackgroundTasks,
-        *,
-        screen: Screen | None = None,
-        findings: Sequence[Finding] = (),
-        keeps: bool = False,
-    ) -> None:
-        self.call = call
-        self.model = model
-        self.texts = texts
-        self.meter = meter
-        self.screen = screen
-        self.held: HeldStream[Any, Any] | None = None
-        self.keeps = keeps
-        self.state = CallState.ADMITTED
-        self.finish_reason = ""
-        self.run_id = self.collection = ""
-        self.agent_version = 0
-        self.answer: list[str] = []
-        self.ticket = ticket
-        self.reservation = reservation
-        self._findings = findings
-        self._settle = settle
-        self._background = background
+    incoming: Call
+    model: str
+    texts: Sequence[str]
+    meter: Meter
+    ticket: Ticket
+    reservation: Reservation
+    write: Callable[["ModelCall"], Coroutine[Any, Any, None]]
+    background: BackgroundTasks
+    screen: Screen | None = None
+    input_findings: Sequence[Finding] = ()
+    keeps: bool = False
+    state: CallState = CallState.ADMITTED
+    finish_reason: str = ""
+    held: HeldStream[Any, Any] | None = None
+    answer: list[str] = field(default_factory=list)
+    run_id: str = ""
+    agent_version: int = 0
+    collection: str = ""
 
     @property
     def findings(self) -> list[Finding]:
         """The guards' findings in what the caller sent, and in the answer so far."""
-        return [*self._findings, *(self.held.findings if self.held is not None else ())]
+        return [*self.input_findings, *(self.held.findings if self.held is not None else ())]
 
     @property
     def blocked(self) -> Finding | None:
@@ -117,7 +105,7 @@ class ModelCall:
 
     def _settling(self) -> Coroutine[Any, Any, None]:
         self.state = CallState.SETTLED
-        return self._settle(self)
+        return self.write(self)
 
     def close(self, reason: str) -> None:
         """See to the end of a call that nobody waits for any more; `reason` where it has no other. Settled in the
@@ -129,8 +117,8 @@ class ModelCall:
             self.ticket.release()
         elif self.state in (CallState.STREAMING, CallState.FINISHED):
             self.finish_reason = self.finish_reason or reason
-            self.call.audited = True  # when it is settled
-            self._background.add(self._settling(), must=True)
+            self.incoming.audited = True  # when it is settled
+            self.background.add(self._settling(), must=True)
 
 
 def time_left(call: Call) -> float:

@@ -117,7 +117,7 @@ class CallPipeline:
         admitted = ModelCall(
             call, request.model, screened.texts, Meter(request.prompt_tokens, price), ticket, reservation,
             self._settle, self._background, screen=screen_of(guards, screened.vault, request.instructions),
-            findings=screened.findings, keeps=self._keeps_content(who.tenant),
+            input_findings=screened.findings, keeps=self._keeps_content(who.tenant),
         )  # fmt: skip
         reservation.follow(lambda: usage_of(who, spent_of(admitted)))
         return admitted
@@ -125,7 +125,7 @@ class CallPipeline:
     async def _settle(self, call: ModelCall) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
         long as this process lives: an answer that was given is not taken back."""
-        served, who, spent = call.call, _caller(call.call), spent_of(call)
+        served, who, spent = call.incoming, _caller(call.incoming), spent_of(call)
         tokens = spent.prompt_tokens + spent.completion_tokens
         call.ticket.correct(tokens)
         call.ticket.release()
@@ -160,7 +160,7 @@ def spent_of(call: ModelCall) -> Spent:
         agent=call.model, agent_version=call.agent_version, model=call.model, run_id=call.run_id,
         prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
         cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, finish_reason=call.finish_reason,
-        seconds=time.monotonic() - call.call.started,
+        seconds=time.monotonic() - call.incoming.started,
     )  # fmt: skip
 
 

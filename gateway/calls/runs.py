@@ -162,12 +162,12 @@ class RunCalls:
 
     async def _read_on(self, admitted: ModelCall, answer: RunAnswer, seconds: float) -> None:
         request = pb.AttachRequest(run_id=admitted.run_id, after_sequence=answer.last_event)
-        attached = self._stub.Attach(request, **outgoing(seconds, self._anew(admitted.call)))
+        attached = self._stub.Attach(request, **outgoing(seconds, self._anew(admitted.incoming)))
         async with aclosing(clients.stream(attached)) as responses:
             async for response in responses:
                 answer.count(response.events)
                 if not (admitted.finished or admitted.covered() or await admitted.extend()):
-                    await self._cancel(admitted.run_id, admitted.call)
+                    await self._cancel(admitted.run_id, admitted.incoming)
 
 
 def _asked(request: pb.RunRequest, model: str, instructions: str, stream: bool) -> ModelRequest:

@@ -40,7 +40,7 @@ async def test_a_model_that_is_never_reached_costs_nothing(pipeline: FakePipelin
     call.close("error")
     assert call.state is CallState.ABANDONED
     assert (pipeline.settled, pipeline.released) == ([], 1)
-    assert not call.call.audited
+    assert not call.incoming.audited
 
 
 @pytest.mark.parametrize(("finished", "reason"), [(False, "cancelled"), (True, "stop")])
@@ -55,7 +55,7 @@ async def test_a_call_that_is_left_is_settled_in_the_background(
     await pipeline.background.aclose()
     assert call.state is CallState.SETTLED
     assert [settled.finish_reason for settled in pipeline.settled] == [reason]
-    assert call.call.audited
+    assert call.incoming.audited
 
 
 async def test_the_settlement_of_a_call_that_is_left_outlives_its_task(pipeline: FakePipeline, call: ModelCall) -> None:
