@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from cli.errors import USAGE, CliError
 from cli.options import DATA_DEFAULT, ca_option
+from infra.local.keys import BadKeyFile, read_dev_key
 from infra.local.layout import Layout
-from infra.local.private import BadKeyFile, read_dev_key
 from infra.local.state import MeshState, running
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "": 80}

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from bench.kit.errors import BenchError
 from bench.kit.family import end, terminate
 from infra.local import state
+from infra.local.keys import read_dev_key
 from infra.local.layout import Layout
 from infra.local.ports import pick
-from infra.local.private import read_dev_key
 from infra.local.state import MeshState
 
 READY_SECONDS = 120.0

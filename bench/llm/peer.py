@@ -16,8 +16,8 @@ from bench.kit.errors import BenchError
 from bench.kit.family import end, stop
 from bench.kit.resources import tree_processor
 from bench.llm.engine import Engine
-from infra.local.edge_probe import get
 from infra.local.ports import HOST, PortBook
+from infra.local.probes import get
 
 READY_SECONDS = 300.0
 

@@ -76,7 +76,7 @@ def _set_by_up(file: Path | None, data: Path | None) -> dict[str, dict[str, str]
     """What the supervisor would set for each service, in lower case."""
     from cli.edge import find_data
     from infra.local.layout import Layout
-    from infra.local.mesh import NEEDS, told
+    from infra.local.mesh import NEEDS, local_settings
     from infra.local.options import BadOptions, make_options
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
@@ -87,7 +87,7 @@ def _set_by_up(file: Path | None, data: Path | None) -> dict[str, dict[str, str]
         raise CliError(str(error), USAGE) from None
     if file is not None:
         os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
-    by_service = {service: told(options, Layout(folder), service) for service in NEEDS}
+    by_service = {service: local_settings(options, Layout(folder), service) for service in NEEDS}
     return {service: {name.lower(): value for name, value in own.items() if options.given(service, name) is None}
             for service, own in by_service.items()}  # fmt: skip
 

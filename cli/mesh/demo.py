@@ -21,13 +21,13 @@ from cli.options import json_option
 from cli.output import print_citations, print_json, print_timings
 from cli.runs.chat import ChatAnswer, ask_over_http
 from infra.local import ports
+from infra.local.keys import read_dev_key
 from infra.local.layout import Layout
 from infra.local.logs import tail
 from infra.local.options import Options, make_options
-from infra.local.private import read_dev_key
+from infra.local.process_host import ProcessHostGone
 from infra.local.session import Refused, mesh
 from infra.local.supervisor import StartFailed, Supervisor, handle_signals
-from infra.local.wards import WardenGone
 
 COLLECTION = "docs"
 INGEST_SECONDS = 300.0
@@ -60,7 +60,7 @@ async def run_demo(question: str, as_json: bool) -> int:
         options = make_options(Path(folder), ports.pick(), {}, None, os.environ)
         try:
             return await _with_mesh(options, scan, question, say, as_json)
-        except (Refused, WardenGone) as error:
+        except (Refused, ProcessHostGone) as error:
             raise CliError(str(error)) from None
         except StartFailed as error:
             raise CliError(describe(error)) from None

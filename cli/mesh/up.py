@@ -74,9 +74,9 @@ async def keep_up(options: "Options", as_json: bool) -> int:
     """Start the mesh and keep it until a signal stops it. Raises CliError."""
     from cli.mesh.screen import make_screen
     from infra.local.layout import Layout
+    from infra.local.process_host import ProcessHostGone
     from infra.local.session import Refused, mesh
     from infra.local.supervisor import StartFailed, handle_signals
-    from infra.local.wards import WardenGone
 
     screen = make_screen(as_json)
     try:
@@ -86,7 +86,7 @@ async def keep_up(options: "Options", as_json: bool) -> int:
                 if await supervisor.start():
                     screen.ready(Layout(options.data).dev_key, supervisor.state())
                     await supervisor.keep()
-    except (Refused, WardenGone) as error:
+    except (Refused, ProcessHostGone) as error:
         raise CliError(str(error)) from None
     except StartFailed as error:
         raise CliError(describe(error)) from None

@@ -12,9 +12,8 @@ from cli import main
 from cli.edge import Edge, find_data, find_edge, normal_url
 from cli.errors import CliError
 from infra.local import state
-from infra.local.layout import Layout
+from infra.local.layout import Layout, write_private
 from infra.local.lock import DirectoryLock
-from infra.local.private import write_private
 from infra.local.state import MeshState
 
 

@@ -1,4 +1,4 @@
-"""Owns the mesh's processes: starts them, tells of their ends, and leaves none behind.
+"""Owns the mesh's processes: starts them, reports their ends, and leaves none behind.
 
 The supervisor runs this file as a process of its own, on the standard library alone. It is small and has one
 thread, so it may fork, and it outlives a supervisor that is killed. Its standard input says what to do, one JSON
@@ -7,7 +7,7 @@ object a line:
     {"start": ID, "argv": […], "env": {…}, "cwd": PATH, "log": PATH}
     {"signal": NUMBER, "id": ID}        to the process; SIGKILL to its whole group
 
-and its standard output tells what came of it:
+and its standard output reports the outcome:
 
     {"started": ID, "pid": PID}   {"failed": ID, "error": TEXT}   {"exited": ID, "code": CODE}
 
@@ -31,7 +31,7 @@ PRIVATE = 0o077
 RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
 
 
-class Warden:
+class ChildReaper:
     """Process ids by the supervisor's ids, and the loop that keeps them true."""
 
     def __init__(self) -> None:
@@ -91,11 +91,11 @@ class Warden:
             error = pipe.read().decode()
         if error:
             os.waitpid(pid, 0)
-            _tell({"failed": number, "error": error})
+            _report({"failed": number, "error": error})
             return
         self._pids[number] = pid  # type: ignore[index]
         self._ids[pid] = number  # type: ignore[assignment]
-        _tell({"started": number, "pid": pid})
+        _report({"started": number, "pid": pid})
 
     def _reap(self) -> None:
         """Tell of the dead; what is left of a dead process's group goes with it, before its id is free again."""
@@ -111,7 +111,7 @@ class Warden:
             _, status = os.waitpid(found.si_pid, 0)
             number = self._forget(found.si_pid)
             if number is not None:
-                _tell({"exited": number, "code": os.waitstatus_to_exitcode(status)})
+                _report({"exited": number, "code": os.waitstatus_to_exitcode(status)})
 
     def _forget(self, pid: int) -> "int | None":
         number = self._ids.pop(pid, None)
@@ -160,7 +160,7 @@ def _children() -> "list[int]":
     return found
 
 
-def _tell(event: dict[str, object]) -> None:
+def _report(event: dict[str, object]) -> None:
     with contextlib.suppress(OSError):  # a supervisor that is gone is seen at the end of standard input
         os.write(1, json.dumps(event).encode() + b"\n")
 
@@ -191,11 +191,11 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(write)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    warden = Warden()
+    reaper = ChildReaper()
     try:
-        warden.serve(read)
+        reaper.serve(read)
     finally:
-        warden.end()
+        reaper.end()
         for start in sweeps:
             _sweep(start)
 

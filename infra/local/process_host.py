@@ -1,4 +1,4 @@
-"""The supervisor's side of the warden: children as awaitable objects."""
+"""The supervisor's side of the reaper: children as awaitable objects."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.local.spec import Command
 
-WARDEN = Path(__file__).with_name("warden.py")
+REAPER = Path(__file__).with_name("child_reaper.py")
 LINE_LIMIT = 1 << 20
 
 
@@ -16,8 +16,8 @@ class SpawnFailed(Exception):
     """A program could not be started at all."""
 
 
-class WardenGone(Exception):
-    """The warden died, and the mesh's processes with it."""
+class ProcessHostGone(Exception):
+    """The reaper died, and the mesh's processes with it."""
 
 
 @dataclass
@@ -29,10 +29,10 @@ class Child:
     exited: "asyncio.Future[int]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Wards:
-    """Starts processes through a warden and hears of their ends. Enter it to start the warden.
+class ProcessHost:
+    """Starts processes through a reaper and reports their ends. Enter it to start the reaper.
 
-    The warden holds the file descriptors in `keep_open` for as long as it lives, and removes in the end the files
+    The reaper holds the file descriptors in `keep_open` for as long as it lives, and removes in the end the files
     whose paths begin with one of `sweep`.
     """
 
@@ -46,9 +46,9 @@ class Wards:
         self._count = 0
         self.gone = asyncio.Event()
 
-    async def __aenter__(self) -> "Wards":
+    async def __aenter__(self) -> "ProcessHost":
         self._warden = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-E", str(WARDEN), *map(str, self._keep_open), *self._sweep,
+            sys.executable, "-I", "-S", "-E", str(REAPER), *map(str, self._keep_open), *self._sweep,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT,
             pass_fds=self._keep_open, start_new_session=True,
         )  # fmt: skip
@@ -56,7 +56,7 @@ class Wards:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the warden end, which kills whatever still runs."""
+        """Let the reaper end, which kills whatever still runs."""
         if self._warden is None or self._warden.stdin is None or self._listener is None:
             return
         self._warden.stdin.close()
@@ -65,11 +65,11 @@ class Wards:
 
     @property
     def pid(self) -> int:
-        """The warden's process id."""
+        """The reaper's process id."""
         return self._warden.pid if self._warden else 0
 
     async def start(self, command: Command, cwd: Path, log: Path) -> Child:
-        """Start a process whose output goes to `log`. Raises SpawnFailed or WardenGone."""
+        """Start a process whose output goes to `log`. Raises SpawnFailed or ProcessHostGone."""
         self._count += 1
         number = self._count
         started = self._starting[number] = asyncio.get_running_loop().create_future()
@@ -90,22 +90,22 @@ class Wards:
 
     def _send(self, order: dict[str, object]) -> None:
         if self._warden is None or self._warden.stdin is None or self._warden.stdin.is_closing():
-            raise WardenGone("the warden is not running")
+            raise ProcessHostGone("the reaper is not running")
         self._warden.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _listen(self) -> None:
         if self._warden is None or self._warden.stdout is None:
-            raise WardenGone("the warden is not running")
+            raise ProcessHostGone("the reaper is not running")
         async for line in self._warden.stdout:
-            self._hear(json.loads(line))
+            self._receive(json.loads(line))
         self.gone.set()
         for started in self._starting.values():
-            started.set_exception(WardenGone("the warden is gone"))
+            started.set_exception(ProcessHostGone("the reaper is gone"))
         for child in list(self._children.values()):
             child.exited.set_result(-9)
         self._children.clear()
 
-    def _hear(self, event: dict[str, object]) -> None:
+    def _receive(self, event: dict[str, object]) -> None:
         match event:
             case {"started": int(number), "pid": int(pid)}:
                 self._children[number] = Child(number, pid)
