@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.kit.statistics import Summary
+from bench.kit.figures import Summary
 
 # A figure's name, with its unit, to its value.
 Figures: TypeAlias = Mapping[str, float]

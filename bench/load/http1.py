@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 
 HEAD_END = b"\r\n\r\n"
 LINE_END = b"\r\n"

@@ -1,9 +1,10 @@
-"""Figures of several rounds, put together."""
+"""Figures of several rounds, put together, and what they must reach."""
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,34 @@ def paired(
     """The median of what each round's two values come to, so that a drift of the machine is in both."""
     pairs = zip(own[figure].values, theirs[figure].values, strict=True)
     return statistics.median(compare(mine, other) for mine, other in pairs)
+
+
+class Bound(Enum):
+    """How a figure is held against its limit; the value is the sign shown."""
+
+    AT_LEAST = "≥"
+    AT_MOST = "≤"
+    UNDER = "<"
+    OVER = ">"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its limit."""
+
+    name: str
+    measured: float
+    bound: Bound
+    limit: float
+
+    @property
+    def met(self) -> bool:
+        match self.bound:
+            case Bound.AT_LEAST:
+                return self.measured >= self.limit
+            case Bound.AT_MOST:
+                return self.measured <= self.limit
+            case Bound.UNDER:
+                return self.measured < self.limit
+            case Bound.OVER:
+                return self.measured > self.limit
