@@ -5,10 +5,10 @@ from pathlib import Path
 
 from infra.local.discovery import prometheus_targets, write_targets
 from infra.local.ports import PortBook
-from infra.local.probes import Listening
 from infra.local.process import Process
 from infra.local.process_host import ProcessHost
 from infra.local.spec import Command, Spec
+from tests.fakes.probes import Listening
 
 
 def process(name: str, given: dict[str, int], metrics: tuple[str, str]) -> Process:
