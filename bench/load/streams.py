@@ -47,7 +47,7 @@ class Streams:
 
     `rate` is tokens per second, from a wave's first request to its last answer's end. `first` is from a stream's
     request to its first chunk with text; `gaps` between successive chunks with text; `each` are the same gaps shared
-    among the tokens of the chunk that ended them, a chunk's tokens being told by its share of the answer's text.
+    among the tokens of the chunk that ended them, a chunk's tokens being estimated by its share of the answer's text.
     `chunks` per answer; `prompt` tokens on average; `processor` is the generator's own share of one core.
     """
 

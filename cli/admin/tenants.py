@@ -42,8 +42,8 @@ def create(tenant: str, name: str, on: MeshOptions) -> None:
     """
     with on.client() as client:
         request = pb.CreateTenantRequest(id=tenant, display_name=name)
-        made = client.tenants.CreateTenant(request).tenant
-    print_record(on, as_dict(made))
+        created = client.tenants.CreateTenant(request).tenant
+    print_record(on, as_dict(created))
 
 
 @tenants.command("list")

@@ -46,13 +46,13 @@ def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: b
     """
     from cli.documents.scan import find_files
 
-    found = find_files(list(paths), Path.cwd())
-    if found.missing:
-        raise CliError(f"nothing is there: {', '.join(found.missing)}; nothing was ingested", USAGE)
-    if delete_missing and not found.complete:
-        listed = ", ".join(name for name, _ in found.unreadable)
+    scan = find_files(list(paths), Path.cwd())
+    if scan.missing:
+        raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
+    if delete_missing and not scan.complete:
+        listed = ", ".join(name for name, _ in scan.unreadable)
         raise CliError(f"cannot be read: {listed}; with --delete-missing all must be looked at. Nothing was done")
-    if delete_missing and not found.files and not yes:
+    if delete_missing and not scan.files and not yes:
         raise CliError(
             f"nothing to ingest was found in {', '.join(paths)}: is it the right place, and mounted? "
             "With --delete-missing that would delete all documents that came from there; if that is meant, add --yes. "
@@ -60,21 +60,21 @@ def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: b
         )
     started = time.monotonic()
     with on.client() as client:
-        missing = _missing(client, found, collection, yes, on.timeout) if delete_missing else None
+        missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
         gone = missing.gone if missing else ()
-        outcome = ingest_files(client, found, collection, delete_missing, on.timeout, on.as_json, gone)
-    outcome.unreadable |= dict(found.unreadable)
-    _report(collection, found, missing, outcome, time.monotonic() - started, on.as_json)
+        outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone)
+    outcome.unreadable |= dict(scan.unreadable)
+    _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
     return FAILURE if outcome.failures() else 0
 
 
-def _missing(client: "Client", found: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
+def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
     """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
     from cli.documents.sources import find_missing
     from cli.documents.upload import stored_documents
 
-    here = {file.id: file for file in found.files}
-    missing = find_missing(stored_documents(client, collection, timeout), here, found.places)
+    here = {file.id: file for file in scan.files}
+    missing = find_missing(stored_documents(client, collection, timeout), here, scan.sources)
     if missing.doubts and not yes:
         raise CliError(
             f"{'; '.join(missing.doubts)}: is something not mounted? "
@@ -84,7 +84,7 @@ def _missing(client: "Client", found: "FileScan", collection: str, yes: bool, ti
 
 
 def ingest_files(
-    client: "Client", found: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
+    client: "Client", scan: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
     gone: "Sequence[Document]" = (),
 ) -> "Outcome":  # fmt: skip
     """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError."""
@@ -93,8 +93,8 @@ def ingest_files(
     from cli.documents.upload import send_all
 
     opened = pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing)
-    with _progress(len(found.files), quiet) as told:
-        return send_all(client, opened, found.files, timeout, told, gone)
+    with _progress(len(scan.files), quiet) as on_response:
+        return send_all(client, opened, scan.files, timeout, on_response, gone)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=total)
 
-        def told(response: Any, outcome: "Outcome") -> None:
+        def on_response(response: Any, outcome: "Outcome") -> None:
             kind = response.WhichOneof("message")
             if kind == "result":
                 done = len(outcome.results)
@@ -121,12 +121,12 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
                 text = f"{now.document_id}: {now.passages_done} of {now.passages_total} passages"
                 progress.update(task, description=text)
 
-        yield told
+        yield on_response
 
 
 def _report(
     collection: str,
-    found: "FileScan",
+    scan: "FileScan",
     missing: "MissingDocuments | None",
     outcome: "Outcome",
     seconds: float,
@@ -138,12 +138,12 @@ def _report(
         counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
         if missing:
             counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
-        print_json({"collection": collection, **counts, "skipped": found.skipped,
+        print_json({"collection": collection, **counts, "skipped": scan.skipped,
                     "failures": listed, "seconds": round(seconds, 2)})  # fmt: skip
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
-    if found.skipped:
-        click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())))
+    if scan.skipped:
+        click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(scan.skipped.items())))
     if missing and (missing.there or missing.elsewhere):
         click.echo(f"kept: {missing.there} whose file is still there, {missing.elsewhere} that came from elsewhere")
     if failures:

@@ -36,14 +36,14 @@ class LocalFile:
 class FileScan:
     """What the paths came to. `skipped` counts by reason; `unreadable` has path and reason; `missing` matched nothing.
 
-    `places` are where the paths point to. `complete` is false where a folder or a file could not be read.
+    `sources` are where the paths point to. `complete` is false where a folder or a file could not be read.
     """
 
     files: list[LocalFile] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    places: list[Source] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     complete: bool = True
 
     def skip(self, reason: str) -> None:
@@ -52,17 +52,17 @@ class FileScan:
 
 def find_files(arguments: list[str], here: Path) -> FileScan:
     """Expand the arguments, each relative to `here`. A file named twice is taken once."""
-    found, seen = FileScan(), dict[str, bool]()
+    scan, seen = FileScan(), dict[str, bool]()
     for argument in arguments:
-        place = Source(argument, _absolute(here / Path(argument).expanduser()))
-        found.places.append(place)
-        for path, named in _expand(argument, place, here, found):
+        source = Source(argument, _absolute(here / Path(argument).expanduser()))
+        scan.sources.append(source)
+        for path, named in _expand(argument, source, here, scan):
             identity = document_id(path, here)
             if identity not in seen:
-                seen[identity] = _take(path, identity, named, found)
-            place.files += seen[identity]
-    found.files.sort(key=lambda file: file.id)
-    return found
+                seen[identity] = _take(path, identity, named, scan)
+            source.files += seen[identity]
+    scan.files.sort(key=lambda file: file.id)
+    return scan
 
 
 def document_id(path: Path, here: Path) -> str:
@@ -75,32 +75,32 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links, and change the name)
 
 
-def _expand(argument: str, place: Source, here: Path, found: FileScan) -> Iterator[tuple[Path, bool]]:
+def _expand(argument: str, source: Source, here: Path, scan: FileScan) -> Iterator[tuple[Path, bool]]:
     """The files that an argument stands for, each with whether it was named itself."""
     path = here / Path(argument).expanduser()
     if path.is_dir():
-        yield from ((file, False) for file in _walk(path, found))
+        yield from ((file, False) for file in _walk(path, scan))
     elif os.path.lexists(path):
         yield path, True
     else:
-        place.pattern = glob.has_magic(argument)
-        matches = sorted(glob.glob(str(path), recursive=True)) if place.pattern else []  # noqa: PTH207
+        source.pattern = glob.has_magic(argument)
+        matches = sorted(glob.glob(str(path), recursive=True)) if source.pattern else []  # noqa: PTH207
         if not matches:
-            found.missing.append(argument)
+            scan.missing.append(argument)
         for match in map(Path, matches):
             if match.is_dir():
-                yield from ((file, False) for file in _walk(match, found))
+                yield from ((file, False) for file in _walk(match, scan))
             else:
                 yield match, False
 
 
-def _walk(top: Path, found: FileScan) -> Iterator[Path]:
+def _walk(top: Path, scan: FileScan) -> Iterator[Path]:
     """The files below a folder, links to folders followed once."""
     visited: set[tuple[int, int]] = set()
 
     def unreadable(error: OSError) -> None:
-        found.complete = False
-        found.unreadable.append((str(error.filename), error.strerror or "cannot be read"))
+        scan.complete = False
+        scan.unreadable.append((str(error.filename), error.strerror or "cannot be read"))
 
     for folder, folders, files in os.walk(top, followlinks=True, onerror=unreadable):
         status = os.stat(folder)  # noqa: PTH116 (a string from os.walk)
@@ -110,39 +110,39 @@ def _walk(top: Path, found: FileScan) -> Iterator[Path]:
         visited.add((status.st_dev, status.st_ino))
         hidden = [name for name in folders if name.startswith(".")]
         for _ in hidden:
-            found.skip("hidden")
+            scan.skip("hidden")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith("."):
-                found.skip("hidden")
+                scan.skip("hidden")
             else:
                 yield Path(folder, name)
 
 
-def _take(path: Path, identity: str, named: bool, found: FileScan) -> bool:
+def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
     """Add the file, or count why not; whether it was added. One that was named is taken whatever its ending, unless it
     is binary."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None and not named:
-        found.skip("of another type")
+        scan.skip("of another type")
         return False
     try:
         identity.encode()
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            found.skip("not a file")
+            scan.skip("not a file")
             return False
         with path.open("rb") as file:
             start = file.read(SNIFFED)
     except UnicodeEncodeError:
-        found.unreadable.append((identity.encode("utf-8", "replace").decode(), "its name is not valid UTF-8"))
+        scan.unreadable.append((identity.encode("utf-8", "replace").decode(), "its name is not valid UTF-8"))
         return False
     except OSError as error:
-        found.complete = False
-        found.unreadable.append((identity, error.strerror or "cannot be read"))
+        scan.complete = False
+        scan.unreadable.append((identity, error.strerror or "cannot be read"))
         return False
     if media_type != "application/pdf" and is_binary(start):
-        found.skip("binary")
+        scan.skip("binary")
         return False
-    found.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
+    scan.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
     return True

@@ -38,8 +38,8 @@ def search(query: str, collection: str, limit: int, mode: str, where: tuple[str,
     hits = [_hit(hit) for hit in response.hits]
     timings = timings_ms(response.timings)
     if on.as_json:
-        found = {"query_script": response.query_script, "degraded": response.degraded}
-        print_json({**found, "hits": hits, "timings_ms": timings})
+        header = {"query_script": response.query_script, "degraded": response.degraded}
+        print_json({**header, "hits": hits, "timings_ms": timings})
         return
     if response.degraded:
         click.echo(f"headworks: {DEGRADED}", err=True)

@@ -45,22 +45,22 @@ class MissingDocuments:
     doubts: list[str] = field(default_factory=list)
 
 
-def find_missing(stored: Iterable[Any], found: Mapping[str, object], places: Iterable[Source]) -> MissingDocuments:
+def find_missing(stored: Iterable[Any], found: Mapping[str, object], sources: Iterable[Source]) -> MissingDocuments:
     """Sort the stored documents that were not found this time. `found` has the ids of those that were."""
-    missing, places = MissingDocuments(), list(places)
+    missing, sources = MissingDocuments(), list(sources)
     lost: dict[str, int] = {}
     for document in stored:
         if document.id in found:
             continue
         path = local_path(document.uri)
-        looked = [place for place in places if path and place.covers(path)]
-        if path is None or not looked:
+        covering = [source for source in sources if path and source.covers(path)]
+        if path is None or not covering:
             missing.elsewhere += 1
         elif not is_gone(path):
             missing.there += 1
         else:
             missing.gone.append(document)
-            doubt = _doubt(path, looked)
+            doubt = _doubt(path, covering)
             if doubt:
                 lost[doubt] = lost.get(doubt, 0) + 1
     missing.doubts = [f"{doubt} ({count} documents came from there)" for doubt, count in sorted(lost.items())]
@@ -108,9 +108,9 @@ def _listed(folder: Path) -> bool:
     return True
 
 
-def _doubt(path: Path, looked: list[Source]) -> str:
+def _doubt(path: Path, covering: list[Source]) -> str:
     """Why a file that is gone may be back: as a folder looks whose disk or share is not mounted."""
-    empty = next((place for place in looked if not place.files), None)
+    empty = next((source for source in covering if not source.files), None)
     if empty:
         return f"nothing to ingest was found in {empty.name}"
     nearest = _nearest(path)

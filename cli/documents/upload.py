@@ -58,11 +58,11 @@ class Outcome:
 
     def counts(self) -> dict[str, int]:
         """Documents by outcome, and the passages written."""
-        found = {
+        counts = {
             name: sum(one.outcome == outcome for one in self.results.values()) for name, outcome in COUNTED.items()
         }
         written = (one.passage_count for one in self.results.values() if one.outcome in WRITTEN)
-        return {**found, "deleted": self.deleted, "passages": sum(written)}
+        return {**counts, "deleted": self.deleted, "passages": sum(written)}
 
     def failures(self) -> list[tuple[str, str, str]]:
         """Each document that failed: its id, the reason, the message."""
@@ -125,10 +125,12 @@ def stored_documents(client: Client, collection: str, timeout: float) -> list[Do
 
 def send_all(
     client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
-    told: Callable[[pb.IngestResponse, Outcome], None], gone: Sequence[Document] = (),
+    on_response: Callable[[pb.IngestResponse, Outcome], None], gone: Sequence[Document] = (),
 ) -> Outcome:  # fmt: skip
-    """Send the files, telling `told` each message of the server, and delete what is `gone`. A stream that breaks after
-    some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError."""
+    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`.
+
+    A stream that breaks after some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError.
+    """
     outcome, until, idle = Outcome(), time.monotonic() + timeout, 0
     while True:
         before = len(outcome.results)
@@ -136,7 +138,7 @@ def send_all(
             limit = max(0.1, until - time.monotonic())
             stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
             requests = Requests(opened, files, stored, gone)
-            _send(client, requests, limit, outcome, told)
+            _send(client, requests, limit, outcome, on_response)
             return outcome
         except grpc.RpcError as error:
             idle = 0 if len(outcome.results) > before else idle + 1
@@ -148,13 +150,13 @@ def send_all(
 
 def _send(
     client: Client, requests: Requests, timeout: float, outcome: Outcome,
-    told: Callable[[pb.IngestResponse, Outcome], None],
+    on_response: Callable[[pb.IngestResponse, Outcome], None],
 ) -> None:  # fmt: skip
     call: Any = client.retrieval.Ingest(iter(requests), timeout=timeout)
     try:
         for response in call:
             outcome.take(response)
-            told(response, outcome)
+            on_response(response, outcome)
     finally:
         call.cancel()
         outcome.unreadable |= requests.unreadable

@@ -143,12 +143,12 @@ def _started(run_id: str, started: pb.RunStarted) -> str:
 
 
 def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:
-    found = retrieved.passages
+    passages = retrieved.passages
     how = f" ({DEGRADED})" if retrieved.degraded else ""
-    if not found:
+    if not passages:
         return f"nothing was retrieved{how}", ()
-    details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in found)
-    return f"retrieved {len(found)} passage{'s' * (len(found) > 1)}, best first{how}", tuple(details)
+    details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in passages)
+    return f"retrieved {len(passages)} passage{'s' * (len(passages) > 1)}, best first{how}", tuple(details)
 
 
 def _call(requested: pb.ToolCallRequested, index: _Index) -> tuple[str, tuple[str, ...]]:

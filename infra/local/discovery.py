@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.2
 def current_replicas(processes: Iterable[Process]) -> dict[str, Replicas]:
     """The replicas of every published service that take calls.
 
-    One that is gone, or does not answer, is left out, so that callers turn elsewhere, and connect anew at once when it
+    One that is gone, or does not answer, is left out, so that callers turn elsewhere, and reconnect at once when it
     is back.
     """
     services: dict[str, Replicas] = {}

@@ -57,7 +57,7 @@ def _list_key(path: Path, key: str) -> None:
             listed = json.loads(path.read_text("utf-8"))["keys"]
             others = [entry for entry in listed if entry["id"] != "dev"]
         except (ValueError, KeyError, TypeError) as error:
-            raise BadKeyFile(f"{path} is not a list of keys; remove it and start the mesh anew") from error
+            raise BadKeyFile(f"{path} is not a list of keys; remove it and start the mesh again") from error
     write_private(path, json.dumps({"keys": [api_key_entry(key), *others]}, indent=2) + "\n")
 
 
@@ -65,5 +65,5 @@ def read_dev_key(path: Path) -> str:
     """The key in `path`. Raises BadKeyFile, or OSError where it cannot be read."""
     key = path.read_text("utf-8", "replace").strip()
     if not key.startswith(PREFIX) or not key.isascii() or not key.isprintable() or " " in key:
-        raise BadKeyFile(f"{path} does not hold one key beginning with {PREFIX}; remove it and start the mesh anew")
+        raise BadKeyFile(f"{path} does not hold one key beginning with {PREFIX}; remove it and start the mesh again")
     return key

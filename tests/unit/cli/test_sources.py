@@ -25,7 +25,7 @@ def stored(found: FileScan) -> list[Document]:
 
 
 def missing(before: list[Document], found: FileScan) -> MissingDocuments:
-    return find_missing(before, {file.id: file for file in found.files}, found.places)
+    return find_missing(before, {file.id: file for file in found.files}, found.sources)
 
 
 def names(result: MissingDocuments) -> list[str]:
@@ -110,7 +110,7 @@ class TestFindMissing:
 
     def test_a_file_found_by_two_paths_counts_for_both(self, tree: Path) -> None:
         found = find_files(["docs", "docs/sub", "docs/sub/*.md"], tree)
-        assert [place.files for place in found.places] == [4, 2, 1]
+        assert [place.files for place in found.sources] == [4, 2, 1]
 
 
 class TestDoubts:
