@@ -26,7 +26,7 @@ def recalls(work: Work) -> bool:
 
 async def remember(work: Work) -> Bodies:
     """Read the session. Where the model sums up the older part of it, that is a step."""
-    state, model = work.state, work.served.entry.name
+    state, model = work.state, work.handle.entry.name
     started = time.monotonic()
     await recall(work)
     if not work.summaries and state.open is None:
@@ -34,7 +34,7 @@ async def remember(work: Work) -> Bodies:
     if state.open is None:
         yield StepStarted(state.steps + 1, StepKind.SUMMARISE, model)
     tokens = Tokens(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
-    usage = UsageReported(tokens.read, tokens.written, tokens.cached, work.served.entry.cost_nanos(tokens))
+    usage = UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
     took = time.monotonic() - started
     yield StepFinished(state.steps, StepKind.SUMMARISE, model, usage, took, took)
 
@@ -48,7 +48,7 @@ async def recall(work: Work) -> None:
         work.journal.tenant,
         work.ask.session_id,
         memory.window_tokens,
-        work.served.generator.count,
+        work.handle.generator.count,
         None if work.quotes or not memory.summary else lambda summary, messages: _summary(work, summary, messages),
     )
 
@@ -61,7 +61,7 @@ async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str
     parts: list[str] = []
     generation = Generation(asked, sampling=Sampling(max_tokens=SUMMARY_TOKENS), priority=work.ask.priority)
     try:
-        pieces = bounded(work.served.generator.generate(generation), work.ends, SUMMARY_TOKENS)
+        pieces = bounded(work.handle.generator.generate(generation), work.ends, SUMMARY_TOKENS)
         async with aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Piece):

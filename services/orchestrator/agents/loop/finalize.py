@@ -7,8 +7,8 @@ from services.orchestrator.agents.loop.citations import Writer, quotes
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import failures, graded
 from services.orchestrator.agents.loop.limits import reached
-from services.orchestrator.agents.loop.ordering import order
 from services.orchestrator.agents.loop.prompt import declined
+from services.orchestrator.agents.loop.prompt_plan import build_request
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.agents.specs import structured
 from services.orchestrator.agents.specs.errors import OutputInvalid
@@ -41,7 +41,7 @@ async def repair(work: Work) -> Bodies | None:
     if not wrong or work.quotes or reached(work.spec.limits, work.state, work.clock.elapsed) not in ("", "steps"):
         return None
     told = (Message(Role.ASSISTANT, draft.text), Message(Role.USER, wrong))
-    made = await order(work, StepKind.REPAIR, told)
+    made = await build_request(work, StepKind.REPAIR, told)
     return generate(work, made) if made is not None else None
 
 
@@ -74,7 +74,7 @@ def needs_grade(work: Work) -> bool:
     return not (work.checker is not None and work.checker.fault(draft.text))
 
 
-async def settle(work: Work) -> Bodies:
+async def finalize(work: Work) -> Bodies:
     """Ask a person where the model is not sure, and say the answer. What was said before is not said again."""
     state, draft = work.state, work.state.draft
     assert draft is not None  # noqa: S101 (there is one, or this would not be called)

@@ -18,7 +18,7 @@ MESSAGE_OVERHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PromptPlan:
     """What a step asks for. `capped` names the limit that set max_tokens, if one did."""
 
     kind: StepKind
@@ -26,29 +26,31 @@ class Order:
     capped: str = ""
 
 
-async def order(work: Work, kind: StepKind, extra: Sequence[Message] = (), *, tools: bool = True) -> Order | None:
+async def build_request(
+    work: Work, kind: StepKind, extra: Sequence[Message] = (), *, tools: bool = True
+) -> PromptPlan | None:
     """What to ask the model next; None where the limits leave no room to ask, and then `work.limit` is set."""
     generation = _generation(work, extra, tools=tools and kind is StepKind.GENERATE)
     limits = work.spec.limits
     if limits.tokens is None and limits.cost is None:
-        return Order(kind, generation)
-    entry = work.served.entry
+        return PromptPlan(kind, generation)
+    entry = work.handle.entry
     wanted = generation.sampling.max_tokens or entry.sampling.max_tokens
     most = room(limits, work.state, entry, _upper_bound(generation))
     if most is not None and (wanted is None or most < wanted):
-        exact = await work.served.generator.count(generation.messages, generation.tools)
+        exact = await work.handle.generator.count(generation.messages, generation.tools)
         most = room(limits, work.state, entry, exact)
         if wanted is None and entry.context_length:
             wanted = entry.context_length - exact  # a cap beyond what the context leaves would be refused
     if most is None:
-        return Order(kind, generation)
+        return PromptPlan(kind, generation)
     limit = TOKENS if limits.cost is None or _is_tokens(work, most) else COST
     if most <= 0:
         work.limit = limit
         return None
     if wanted is not None and wanted <= most:
-        return Order(kind, generation)
-    return Order(kind, replace(generation, sampling=replace(generation.sampling, max_tokens=most)), limit)
+        return PromptPlan(kind, generation)
+    return PromptPlan(kind, replace(generation, sampling=replace(generation.sampling, max_tokens=most)), limit)
 
 
 def _generation(work: Work, extra: Sequence[Message], *, tools: bool) -> Generation:
@@ -120,5 +122,5 @@ def _upper_bound(generation: Generation) -> int:
 def _is_tokens(work: Work, most: int) -> bool:
     """The limit on tokens leaves no more than the one on cost."""
     limits = work.spec.limits.model_copy(update={"tokens": None})
-    by_cost = room(limits, work.state, work.served.entry, 0)
+    by_cost = room(limits, work.state, work.handle.entry, 0)
     return work.spec.limits.tokens is not None and (by_cost is None or most < by_cost)
