@@ -14,8 +14,7 @@ from gateway.guard.pipeline import Pipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.library import Library
 from services.runtime.errors import PermissionDenied
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.identity import Identify
+from services.runtime.interceptors.standard import Errors, Identify
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, channel_for
 
