@@ -27,7 +27,7 @@ from gateway.budgets.store import BudgetStanding
 from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
 from gateway.identity.nouns import Binding, Key, Principal, PrincipalKind, Project, Role, State, Tenant
-from gateway.limits.rule import Rule
+from gateway.limits.model import Rule
 from gateway.privacy.policies import KeepingPolicy
 from gateway.usage.query import Sum
 from gateway.usage.record import Usage

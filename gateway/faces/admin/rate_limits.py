@@ -7,8 +7,9 @@ from gateway.access.authorize import OTHER_TENANTS
 from gateway.access.patterns import allows
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCall, AdminCalls
-from gateway.limits.rule import EACH, Rule
-from gateway.limits.store import LimitNotFound, LimitStore
+from gateway.limits.errors import LimitNotFound
+from gateway.limits.model import EACH, Rule
+from gateway.limits.store import LimitStore
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 

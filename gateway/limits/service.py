@@ -2,16 +2,56 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Literal
 
 from gateway.limits import metrics
-from gateway.limits.book import RuleBook
 from gateway.limits.errors import LimitsUnavailable, RateLimited
 from gateway.limits.memory import MemoryCounters
+from gateway.limits.model import EACH, AppliedRule, LimitKey, RateLimitDecision, Rule, applying
 from gateway.limits.redis_counters import GONE, RedisCounters
-from gateway.limits.rule import Limited
-from gateway.limits.ticket import Ticket
+from gateway.limits.store import LimitStore
 from services.runtime.identity import Identity
+
+
+def default_rule(requests: int, tokens: int, streams: int) -> Rule:
+    """What the settings say of each caller; any rule of the database for each caller or a tenant's stands before it."""
+    return Rule("default", caller=EACH, requests=requests, tokens=tokens, streams=streams)
+
+
+class RuleBook:
+    """At most `limit` callers and models are remembered."""
+
+    def __init__(self, default: Rule, limit: int = 100_000) -> None:
+        self._default = default
+        self._limit = limit
+        self._rules: Sequence[Rule] = (default,)
+        self._plans: OrderedDict[tuple[str, str, str], tuple[AppliedRule, ...]] = OrderedDict()
+
+    async def reload(self, store: LimitStore) -> None:
+        """Read the rules anew. Raises RecordsUnavailable, and leaves those that there were."""
+        self.set(await store.all())
+
+    def set(self, rules: Sequence[Rule]) -> None:
+        """Have these rules, and the default after them."""
+        self._rules = (*rules, self._default)
+        self._plans.clear()
+
+    def plan(self, who: Identity, model: str) -> tuple[AppliedRule, ...]:
+        """The rules for this call; none where nothing is limited."""
+        name = (who.tenant, who.key or who.subject, model)
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = self._make(LimitKey(*name))
+            if len(self._plans) > self._limit:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _make(self, call: LimitKey) -> tuple[AppliedRule, ...]:
+        chosen = applying(self._rules, call)
+        return tuple(one for one in chosen if one.rule.requests or one.rule.tokens or one.rule.streams)
+
 
 log = logging.getLogger(__name__)
 WhenGone = Literal["open", "closed", "local"]
@@ -19,7 +59,7 @@ WhenGone = Literal["open", "closed", "local"]
 PAUSE_SECONDS = 0.5
 
 
-class Limits:
+class RateLimits:
     """`shared`: the counters of all replicas; without them each counts by itself. `when_gone`: what happens while those
     are gone: calls pass uncounted ("open"), are refused ("closed"), or each replica counts by itself ("local")."""
 
@@ -39,11 +79,11 @@ class Limits:
         if self._shared is not None:
             await self._shared.aclose()
 
-    async def admit(self, who: Identity, model: str, tokens: int, stream: bool) -> Ticket:
-        """Let a call of about so many tokens in. Raises RateLimited, LimitsUnavailable."""
+    async def admit(self, who: Identity, model: str, tokens: int, stream: bool) -> RateLimitDecision:
+        """Admit a call of about so many tokens. Raises RateLimited, LimitsUnavailable."""
         plan = self._book.plan(who, model)
         if not plan:
-            return Ticket(None, (), tokens, stream)
+            return RateLimitDecision(None, (), tokens, stream)
         try:
             if self._shared is None:
                 return self._memory.admit(plan, tokens, stream)
@@ -53,26 +93,26 @@ class Limits:
             raise
 
     async def _admit_shared(
-        self, shared: RedisCounters, plan: tuple[Limited, ...], tokens: int, stream: bool
-    ) -> Ticket:
+        self, shared: RedisCounters, plan: tuple[AppliedRule, ...], tokens: int, stream: bool
+    ) -> RateLimitDecision:
         now = asyncio.get_running_loop().time()
         if self._gone and now < self._ask_at:
             return self._without(plan, tokens, stream)
         self._ask_at = now + PAUSE_SECONDS  # where it is gone, this call alone finds out whether it is back
         try:
-            ticket = await shared.admit(plan, tokens, stream)
+            decision = await shared.admit(plan, tokens, stream)
         except GONE as error:
             self._note(error)
             return self._without(plan, tokens, stream)
         self._note(None)
-        return ticket
+        return decision
 
-    def _without(self, plan: tuple[Limited, ...], tokens: int, stream: bool) -> Ticket:
+    def _without(self, plan: tuple[AppliedRule, ...], tokens: int, stream: bool) -> RateLimitDecision:
         metrics.WITHOUT_SHARED.labels(self._when_gone).inc()
         if self._when_gone == "closed":
             raise LimitsUnavailable().retry_in(PAUSE_SECONDS)
         if self._when_gone == "open":
-            return Ticket(None, (), tokens, stream)
+            return RateLimitDecision(None, (), tokens, stream)
         return self._memory.admit(plan, tokens, stream)
 
     def _note(self, error: Exception | None) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from gateway.limits.book import RuleBook, default_rule
-from gateway.limits.rule import Asked, Rule, applying, check
+from gateway.limits.model import LimitKey, Rule, applying, check
+from gateway.limits.service import RuleBook, default_rule
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Identity
 
-CALL = Asked("acme", "key_1", "rag")
+CALL = LimitKey("acme", "key_1", "rag")
 
 
 @pytest.mark.parametrize(
@@ -30,19 +30,19 @@ def test_of_each_shape_the_most_specific_applies(rules: list[Rule], chosen: list
 
 
 def test_each_one_has_a_bucket_of_its_own() -> None:
-    def bucket(rule: Rule, call: Asked) -> str:
+    def bucket(rule: Rule, call: LimitKey) -> str:
         return applying([rule], call)[0].bucket
 
-    other = Asked("acme", "key_2", "chat")
+    other = LimitKey("acme", "key_2", "chat")
     assert bucket(Rule("a", tenant="*"), CALL) == bucket(Rule("a", tenant="*"), other)
     assert bucket(Rule("a", caller="*"), CALL) != bucket(Rule("a", caller="*"), other)
     assert bucket(Rule("a", tenant="*", model="*"), CALL) != bucket(Rule("a", tenant="*", model="*"), other)
-    assert bucket(Rule("a"), CALL) == bucket(Rule("a"), Asked("x", "y", "z"))
+    assert bucket(Rule("a"), CALL) == bucket(Rule("a"), LimitKey("x", "y", "z"))
 
 
 def test_names_cannot_be_made_up_so_that_they_meet() -> None:
     rule = Rule("a", tenant="*", caller="*")
-    one, other = applying([rule], Asked("a:b", "c", "")), applying([rule], Asked("a", "b:c", ""))
+    one, other = applying([rule], LimitKey("a:b", "c", "")), applying([rule], LimitKey("a", "b:c", ""))
     assert one[0].bucket != other[0].bucket
 
 
