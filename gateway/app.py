@@ -13,7 +13,7 @@ from headworks.gateway.v1 import (
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
-from gateway.access.gate import AccessGate
+from gateway.access.authorizer import Authorizer
 from gateway.audit.layer import Audit, AuditGate
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
@@ -145,7 +145,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         },
     )
     around = layers(settings, audit, callers)
-    access = AccessGate(SERVED)
+    access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
     http = http_server(settings, paths, around, access, ENVOY)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.

@@ -19,8 +19,7 @@ from gateway.budgets.settlement import Charge, Effect, Row, Settlement
 from gateway.budgets.tables import GRANTS, PERIODS, SPENDS
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
-from gateway.usage.unsettled import close_open, write_open
-from gateway.usage.writing import write_usage
+from gateway.usage.writing import close_open, write_open, write_usage
 from services.runtime.records.clock import now_of
 from services.runtime.records.many import Many
 from services.runtime.records.upsert import upsert

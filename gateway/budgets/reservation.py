@@ -9,7 +9,7 @@ from gateway.budgets.grant import Hold
 from gateway.budgets.refill import Refill
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.usage.record import Usage
-from gateway.usage.unsettled import OpenCall
+from gateway.usage.writing import OpenCall
 from services.runtime.records.writer import Put
 
 Settle = Callable[[Settlement, Sequence[Put]], "asyncio.Future[None]"]

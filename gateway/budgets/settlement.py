@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.budgets.alert import Alert
 from gateway.budgets.grant import Grant
 from gateway.usage.record import Usage
-from gateway.usage.unsettled import OpenCall
+from gateway.usage.writing import OpenCall
 
 
 @dataclass(frozen=True, slots=True)

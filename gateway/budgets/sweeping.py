@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.ledger import Ledger
 from gateway.usage.record import Usage
-from gateway.usage.unsettled import AT_ONCE, sweep_open
+from gateway.usage.writing import AT_ONCE, sweep_open
 from services.runtime.records.database import Database
 
 # Told in the transaction that makes usage of calls.

@@ -15,7 +15,7 @@ from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.budgets.sweeping import Sweeper
 from gateway.usage.metrics import TenantMetrics
-from gateway.usage.unsettled import OpenCall
+from gateway.usage.writing import OpenCall
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Put, Writer
 

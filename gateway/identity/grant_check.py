@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from gateway.access.authorize import may_grant
-from gateway.access.patterns import checked, narrowed
+from gateway.access.authorize import checked, may_grant, narrowed
 from gateway.identity.nouns import Key
 from gateway.identity.store import IdentityStore
 from services.runtime.identity import Identity

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.access.patterns import narrowed
-from gateway.access.roles import BUILT_IN
+from gateway.access.authorize import narrowed
+from gateway.access.permissions import BUILT_IN
 from gateway.identity.errors import TenantSuspended
 from gateway.identity.nouns import Role, State, Tenant
 from services.runtime.errors import Unauthenticated

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from gateway.access.roles import OPERATOR
+from gateway.access.permissions import OPERATOR
 from gateway.identity import loading
 from gateway.identity.directory import Directory
 from gateway.identity.loading import LiveUser

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.access.gate import AccessGate
+from gateway.access.authorizer import Authorizer
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
@@ -91,7 +91,7 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
         lambda server: add_servicers(server, calls, guards, seal, privacy, retention),
         [],
         layers=around,
-        gate=AccessGate(SERVICES),
+        gate=Authorizer(SERVICES),
     )
     try:
         yield Administration(app, database, changes, AuditStore(database))

@@ -29,8 +29,8 @@ from gateway.guard.store import StoredPolicy
 from gateway.identity.nouns import Binding, Key, Principal, PrincipalKind, Project, Role, State, Tenant
 from gateway.limits.model import Rule
 from gateway.privacy.policies import KeepingPolicy
-from gateway.usage.query import Sum
 from gateway.usage.record import Usage
+from gateway.usage.store import UsageSum
 
 STATES: Mapping[State, "state_pb2.State.ValueType"] = {
     State.ACTIVE: state_pb2.STATE_ACTIVE,
@@ -205,7 +205,7 @@ def usage(usage: Usage) -> usage_pb2.UsageRecord:
     )
 
 
-def usage_sum(usage: Sum) -> usage_pb2.UsageSum:
+def usage_sum(usage: UsageSum) -> usage_pb2.UsageSum:
     return usage_pb2.UsageSum(
         **usage.group,
         calls=usage.calls,

@@ -3,8 +3,7 @@
 from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 from headworks.gateway.v1 import rate_limit_service_pb2_grpc as pb_grpc
 
-from gateway.access.authorize import OTHER_TENANTS
-from gateway.access.patterns import allows
+from gateway.access.authorize import OTHER_TENANTS, allows
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCall, AdminCalls
 from gateway.limits.errors import LimitNotFound

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.access.patterns import checked
-from gateway.access.roles import BUILT_IN
+from gateway.access.authorize import checked
+from gateway.access.permissions import BUILT_IN
 from gateway.identity.errors import KeyNotLive
 from gateway.identity.journal import changed
 from gateway.identity.keys import PREFIX, PREFIX_LENGTH

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from gateway.access.roles import BUILT_IN
+from gateway.access.permissions import BUILT_IN
 from gateway.identity.errors import NotFound
 from gateway.identity.journal import changed
 from gateway.identity.nouns import Binding, Principal, PrincipalKind, State

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, select, update
 
-from gateway.access.patterns import checked
-from gateway.access.roles import BUILT_IN
+from gateway.access.authorize import checked
+from gateway.access.permissions import BUILT_IN
 from gateway.identity.errors import AlreadyExists, NotFound
 from gateway.identity.journal import changed
 from gateway.identity.nouns import Role

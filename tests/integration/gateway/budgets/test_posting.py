@@ -7,9 +7,8 @@ from gateway.budgets.ledger import Ledger
 from gateway.budgets.posting import Posting
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.budgets.store import BudgetStore
-from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, usage_of
-from gateway.usage.store import UsageStore
+from gateway.usage.store import UsageFilter, UsageStore
 from services.runtime.records.database import Database
 from tests.integration.gateway.budgets.replicas import WHO
 
@@ -28,7 +27,7 @@ async def test_what_was_committed_without_an_answer_is_not_written_again(databas
         await posting.write(connection, items)
     for item in items:
         item.committed()
-    assert (await UsageStore(database).total(Wanted())).prompt_tokens == 35
+    assert (await UsageStore(database).total(UsageFilter())).prompt_tokens == 35
     async with database.read() as connection:
         spent = (await connection.exec_driver_sql("SELECT sum(spent) FROM budget_spends")).scalar_one()
     assert spent == 35

@@ -4,8 +4,8 @@ import asyncio
 
 from gateway.budgets.budget import Cost
 from gateway.budgets.settlement import Settlement
-from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, usage_of
+from gateway.usage.store import UsageFilter
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import entry, open_audit
 from tests.integration.gateway.budgets.replicas import WHO, replica, settle
@@ -30,9 +30,9 @@ async def test_a_settlement_under_way_holds_no_other_up(postgres_url: str, keys:
             async with asyncio.timeout(3):  # all of it is written by the first, and nothing committed
                 await settle(reservations[1], 10)
                 await audits[1].log.record(entry())
-            assert (await quick.usage.total(Wanted())).prompt_tokens == 10
+            assert (await quick.usage.total(UsageFilter())).prompt_tokens == 10
         taken[0].committed()
-        assert (await quick.usage.total(Wanted())).prompt_tokens == 20
+        assert (await quick.usage.total(UsageFilter())).prompt_tokens == 20
         assert await quick.spent(budget) == 20
         assert (await audits[0].verify()).sound
         for audit in audits:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.patterns import allows, checked, covers, narrowed
-from gateway.access.roles import BUILT_IN
+from gateway.access.authorize import allows, checked, covers, narrowed
+from gateway.access.permissions import BUILT_IN
 from services.runtime.errors import InvalidArgument
 
 

@@ -1,4 +1,4 @@
-"""The gate before every method: the permissions that its request needs, asked of the caller."""
+"""The authorizer before every method: the permissions that its request needs, asked of the caller."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,14 +8,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.access.authorize import authorize, missing
-from gateway.access.needs import Needs
-from gateway.access.permissions import HTTP, TABLE
+from gateway.access.permissions import HTTP, TABLE, Needs
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument
 
 
-class AccessGate:
+class Authorizer:
     """Lets pass what the permission tables allow, of RPCs and of HTTP's own paths. Messages that are passed on as bytes
     are read here.
 
