@@ -14,7 +14,7 @@ from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from gateway.access.authorizer import Authorizer
-from gateway.audit.layer import Audit, AuditGate
+from gateway.audit.layer import Audit, AuditBreaker
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
@@ -76,7 +76,7 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[La
         Errors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         callers,
-        AuditGate(audit),
+        AuditBreaker(audit),
     ]
 
 

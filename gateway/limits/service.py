@@ -14,6 +14,11 @@ from gateway.limits.redis_counters import GONE, RedisCounters
 from gateway.limits.store import LimitStore
 from services.runtime.identity import Identity
 
+log = logging.getLogger(__name__)
+WhenGone = Literal["open", "closed", "local"]
+# For so long nobody asks after Redis failed; then one call does.
+PAUSE_SECONDS = 0.5
+
 
 def default_rule(requests: int, tokens: int, streams: int) -> Rule:
     """What the settings say of each caller; any rule of the database for each caller or a tenant's stands before it."""
@@ -51,12 +56,6 @@ class RuleBook:
     def _make(self, call: LimitKey) -> tuple[AppliedRule, ...]:
         chosen = applying(self._rules, call)
         return tuple(one for one in chosen if one.rule.requests or one.rule.tokens or one.rule.streams)
-
-
-log = logging.getLogger(__name__)
-WhenGone = Literal["open", "closed", "local"]
-# For so long nobody asks after Redis failed; then one call does.
-PAUSE_SECONDS = 0.5
 
 
 class RateLimits:

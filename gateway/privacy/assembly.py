@@ -8,7 +8,7 @@ import grpc
 
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
-from gateway.audit.pruning import Pruner
+from gateway.audit.pruning import AuditPruner
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
 from gateway.identity.store import TenantStore
@@ -87,7 +87,7 @@ async def open_privacy(
     look = settings.retention_look_seconds
     lease = Lease(database, "retention", settings.replica_name, 3 * look)
     keeper = Keeper(
-        lease, privacy, policies, (runs, books, audited), Pruner(database, trail.checkpoints), trail.log,
+        lease, privacy, policies, (runs, books, audited), AuditPruner(database, trail.checkpoints), trail.log,
         lambda: _tenants(TenantStore(database)), audit_days=settings.retention_audit_days, look_seconds=look,
     )  # fmt: skip
     await keeper.open()

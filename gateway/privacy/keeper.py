@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
-from gateway.audit.pruning import Pruner
+from gateway.audit.pruning import AuditPruner
 from gateway.privacy.holders.holder import Ages
 from gateway.privacy.policies import KINDS, KeepingPolicies
 from gateway.privacy.privacy import Privacy
@@ -33,7 +33,7 @@ class Keeper:
         privacy: Privacy,
         policies: KeepingPolicies,
         places: Sequence[Ages],
-        pruner: Pruner,
+        pruner: AuditPruner,
         audit: AuditLog,
         tenants: Callable[[], Awaitable[Sequence[str]]],
         *,

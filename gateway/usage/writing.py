@@ -24,6 +24,10 @@ COLUMNS = tuple(column.name for column in USAGE.columns)
 GROUP = ("day", "tenant", "project", "key", "agent", "model")
 SHARDS = 64
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_nanos")
+INSERT = Many(insert(USAGE))
+ABANDONED = "abandoned"
+AT_ONCE = 100
+CLOSE_OPEN = Many(delete(USAGE_OPEN).where(USAGE_OPEN.c.id == bindparam("of")))
 
 
 def _daily() -> Many:
@@ -32,7 +36,6 @@ def _daily() -> Many:
     return Many(statement.on_conflict_do_update(index_elements=[*GROUP, "shard"], set_=more))
 
 
-INSERT = Many(insert(USAGE))
 ADD = _daily()
 
 
@@ -74,10 +77,6 @@ def _values(group: tuple[str, ...], sums: list[int]) -> dict[str, Any]:
     return dict(zip(GROUP, group, strict=True)) | dict(zip(SUMS, sums, strict=True))
 
 
-ABANDONED = "abandoned"
-AT_ONCE = 100
-
-
 @dataclass(slots=True, eq=False)
 class OpenCall:
     """A call under way. `so_far` is what it has used; `counted` is set once that is anything. `id` is that of its row,
@@ -104,7 +103,6 @@ def _written() -> Many:
 
 
 WRITE_OPEN = _written()
-CLOSE_OPEN = Many(delete(USAGE_OPEN).where(USAGE_OPEN.c.id == bindparam("of")))
 
 
 async def write_open(connection: AsyncConnection, rows: Sequence[Usage], lease: float) -> None:

@@ -8,7 +8,7 @@ from gateway.access.authorizer import Authorizer
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
-from gateway.audit.store import AuditStore, Wanted
+from gateway.audit.store import AuditFilter, AuditStore
 from gateway.faces.admin.assembly import SERVICES, add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.guard.policies import Policies
@@ -65,7 +65,7 @@ class Administration:
 
     async def recorded(self, tenant: str = "acme") -> list[dict[str, object]]:
         """What the audit says of the tenant."""
-        return [one.fields for one in await self.trail.page(Wanted(tenant=tenant))]
+        return [one.fields for one in await self.trail.page(AuditFilter(tenant=tenant))]
 
 
 @asynccontextmanager

@@ -19,8 +19,8 @@ from headworks.gateway.v1 import (
     usage_pb2,
 )
 
-from gateway.audit.store import Recorded
-from gateway.audit.walk import Report
+from gateway.audit.store import AuditRecord
+from gateway.audit.walk import AuditReport
 from gateway.budgets.alert import Alert
 from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStanding
@@ -222,7 +222,7 @@ def guard_policy(policy: StoredPolicy) -> guard_policy_pb2.GuardPolicy:
     )
 
 
-def audit_record(record: Recorded) -> audit_pb2.AuditRecord:
+def audit_record(record: AuditRecord) -> audit_pb2.AuditRecord:
     actor = record.actor or {}
     return audit_pb2.AuditRecord(
         sequence=record.sequence,
@@ -235,7 +235,7 @@ def audit_record(record: Recorded) -> audit_pb2.AuditRecord:
     )
 
 
-def audit_report(report: Report) -> audit_service_pb2.VerifyAuditResponse:
+def audit_report(report: AuditReport) -> audit_service_pb2.VerifyAuditResponse:
     return audit_service_pb2.VerifyAuditResponse(
         sound=report.sound,
         records=report.records,

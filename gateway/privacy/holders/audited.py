@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import ColumnElement, delete, select, tuple_
 
 from gateway.audit.log import ACTORS_CHANGED
-from gateway.audit.store import AuditStore, Wanted
+from gateway.audit.store import AuditFilter, AuditStore
 from gateway.audit.tables import ACTORS, CONTENT
 from gateway.privacy.holders.holder import Counts, Whose
 from services.runtime.records.changes import bump
@@ -24,7 +24,7 @@ class AuditData:
         self._store = store
 
     async def export(self, whose: Whose) -> AsyncGenerator[dict[str, object], None]:
-        async for one in self._store.all(Wanted(whose.tenant, whose.subject), content=True):
+        async for one in self._store.all(AuditFilter(whose.tenant, whose.subject), content=True):
             actor = {name: value for name, value in (one.actor or {}).items() if name != "salt"}
             said = orjson.loads(one.content["data"]) if one.content else {}
             yield {"kind": "audit", **one.fields, "actor": actor, **said}

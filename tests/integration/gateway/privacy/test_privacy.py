@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.entry import Actor, Content
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter
 from gateway.privacy.erasures import ErasureStore
 from gateway.privacy.holders.audited import AuditData
 from gateway.privacy.holders.books import BookData
@@ -69,7 +69,7 @@ async def rows(audit: Audit, statement: str) -> list[tuple[object, ...]]:
 async def test_all_is_handed_out(audit: Audit) -> None:
     rights = privacy(audit, FakeHolder("a", ["1", "2"]), FakeHolder("b", ["3"]))
     assert [item["item"] async for item in rights.export("acme", "ann", ADMIN)] == ["1", "2", "3"]
-    (told,) = await audit.store.page(Wanted())
+    (told,) = await audit.store.page(AuditFilter())
     assert (told.fields["action"], told.fields["details"]) == ("data.export", {"of": "subject"})
 
 
@@ -79,7 +79,7 @@ async def test_all_is_erased_and_told(audit: Audit) -> None:
     rights = Privacy(ErasureStore(audit.database), [a, b], audit.log, [forgotten.append])
     assert await steps(rights.erase("acme", "ann", ADMIN)) == [("a", 2), ("a", 3), ("b", 1), ("", 0)]
     assert (a.items, b.items, forgotten) == ([], [], [Whose("acme", "ann")])
-    begun, done = await audit.store.page(Wanted())
+    begun, done = await audit.store.page(AuditFilter())
     assert begun.fields["details"]["state"] == "begun"
     assert done.fields["details"] | {"erasure": ""} == {
         "of": "subject",

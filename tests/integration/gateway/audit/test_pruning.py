@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.audit.beginning import ADOPT
-from gateway.audit.checkpoints import Checkpoint, Head, heads_json
-from gateway.audit.pruning import Pruner
+from gateway.audit.checkpoints import ChainHead, Checkpoint, heads_json
+from gateway.audit.pruning import ADOPT, AuditPruner
 from gateway.audit.seal import PRUNING, UNSPECIFIED, one_chain_text, pruning_text
 from gateway.audit.walk import Fault
 from tests.fakes.identity import Keys
@@ -47,7 +46,7 @@ async def make_old(audit: Audit) -> None:
     for number, (sequence, (hashed, when)) in enumerate(sorted(signed.items()), 1):
         await audit.execute(
             "INSERT INTO audit_checkpoints VALUES (:number, :heads, :time, :signature)",
-            number=number, heads=heads_json({1: Head(sequence, hashed)}), time=when,
+            number=number, heads=heads_json({1: ChainHead(sequence, hashed)}), time=when,
             signature=audit.seal.sign(UNSPECIFIED, one_chain_text(sequence, hashed, when)),
         )  # fmt: skip
     await audit.execute("DELETE FROM audit_prunings")
@@ -83,7 +82,7 @@ async def test_a_checkpoint_is_not_made_a_mark_of_pruning(audit: Audit) -> None:
 
 async def test_a_mark_of_pruning_is_for_its_own_place_and_rule(audit: Audit) -> None:
     await signed(audit, 4)
-    assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 3
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 3
     await signed(audit, 4, 2)
     report = await audit.verify()
     assert (report.sound, report.first) == (True, 4)
@@ -117,7 +116,7 @@ async def test_a_log_of_before_is_sound_and_is_signed_for_once(
 ) -> None:
     await signed(audit, 4)
     if pruned:
-        assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 3
+        assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 3
     await signed(audit, 4, 2)
     await make_old(audit)
     for _ in range(2):
@@ -127,7 +126,7 @@ async def test_a_log_of_before_is_sound_and_is_signed_for_once(
         assert report.chains[1].first == (4 if pruned else 1)
         assert report.records == (8 if pruned else 11)
     assert len(await rows(audit, "SELECT 1 FROM audit_records WHERE record LIKE :like", like=f"%{ADOPT}%")) == 1
-    assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) > 0
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() + DAY) > 0
     assert (await audit.verify()).sound
 
 
@@ -150,5 +149,5 @@ async def test_what_does_not_stand_the_check_is_not_pruned(audit: Audit) -> None
     """Or whoever may write to the database has the gateway sign for the removal of what he made old."""
     await signed(audit, 6)
     await audit.execute("UPDATE audit_records SET time = 1 WHERE sequence < 5")
-    assert await Pruner(audit.database, audit.checkpoints).prune(time.time() - DAY) == 0
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() - DAY) == 0
     assert (Fault.CHANGED, 1) in told(await audit.verify())
