@@ -28,7 +28,7 @@ from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
 from gateway.identity.nouns import Binding, Key, Principal, PrincipalKind, Project, Role, State, Tenant
 from gateway.limits.model import Rule
-from gateway.privacy.policies import KeepingPolicy
+from gateway.privacy.policies import RetentionPolicy
 from gateway.usage.record import Usage
 from gateway.usage.store import UsageSum
 
@@ -258,5 +258,5 @@ def audit_report(report: AuditReport) -> audit_service_pb2.VerifyAuditResponse:
     )
 
 
-def retention(tenant: str, policy: KeepingPolicy) -> privacy_pb2.Retention:
+def retention(tenant: str, policy: RetentionPolicy) -> privacy_pb2.Retention:
     return privacy_pb2.Retention(tenant=tenant, keep_content=policy.content, days=policy.days)

@@ -11,11 +11,10 @@ from gateway.audit.exported import verify_lines
 from gateway.audit.pruning import AuditPruner
 from gateway.audit.store import AuditFilter, export_lines
 from gateway.audit.walk import Fault
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders.audited import AuditData
-from gateway.privacy.keeper import DAY, Keeper
-from gateway.privacy.policies import KeepingPolicies, KeepingPolicy
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.own_records import AuditData
+from gateway.privacy.policies import RetentionPolicies, RetentionPolicy
+from gateway.privacy.retention import DAY, RetentionWorker
+from gateway.privacy.service import ErasureStore, Privacy
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.records.lease import Lease
 from tests.fakes.serving import until
@@ -40,20 +39,22 @@ async def tenants() -> Sequence[str]:
     return ["acme", "other"]
 
 
-def policies(audit: Audit, **days: int) -> KeepingPolicies:
-    return KeepingPolicies(audit.database, audit.changes, content=frozenset({"acme"}), days=days)
+def policies(audit: Audit, **days: int) -> RetentionPolicies:
+    return RetentionPolicies(audit.database, audit.changes, content=frozenset({"acme"}), days=days)
 
 
-def keeper(audit: Audit, kept: KeepingPolicies, *places: FakePlace, audit_days: int = 0, name: str = "a") -> Keeper:
+def keeper(
+    audit: Audit, kept: RetentionPolicies, *places: FakePlace, audit_days: int = 0, name: str = "a"
+) -> RetentionWorker:
     lease = Lease(audit.database, "retention", name, 60)
     pruner = AuditPruner(audit.database, audit.checkpoints)
     rights = Privacy(ErasureStore(audit.database), [], audit.log)
-    return Keeper(lease, rights, kept, places, pruner, audit.log, tenants, audit_days=audit_days)
+    return RetentionWorker(lease, rights, kept, places, pruner, audit.log, tenants, audit_days=audit_days)
 
 
 async def test_by_tenant_and_kind(audit: Audit) -> None:
     kept = policies(audit, runs=30, usage=0)
-    await kept.set("other", KeepingPolicy(days={"runs": 7, "sessions": 1}))
+    await kept.set("other", RetentionPolicy(days={"runs": 7, "sessions": 1}))
     await audit.changes.look()
     gone, place = FakePlace(Unavailable("gone")), FakePlace()
     await keeper(audit, kept, gone, place).look()
@@ -89,14 +90,14 @@ async def test_a_lease_expires(audit: Audit) -> None:
 async def test_what_tenants_want(audit: Audit) -> None:
     kept = policies(audit, runs=30)
     assert (kept.keeps_content("acme"), kept.keeps_content("other")) == (True, False)
-    await kept.set("other", KeepingPolicy(content=True, days={"usage": 10}))
-    await kept.set("acme", KeepingPolicy(content=False))
+    await kept.set("other", RetentionPolicy(content=True, days={"usage": 10}))
+    await kept.set("acme", RetentionPolicy(content=False))
     await audit.changes.look()
     assert (kept.keeps_content("acme"), kept.keeps_content("other")) == (False, True)
     assert [kept.days("other", kind) for kind in ("runs", "usage", "sessions")] == [30, 10, 0]
     for days in ({"runs": -1}, {"runs": 10**6}, {"jobs": 1}):
         with pytest.raises(InvalidArgument):
-            await kept.set("acme", KeepingPolicy(days=days))
+            await kept.set("acme", RetentionPolicy(days=days))
 
 
 async def test_content_expires_and_records_stay(audit: Audit) -> None:

@@ -1,4 +1,4 @@
-"""What every place gives that keeps something of people."""
+"""Data subjects, and what every source of their data does."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -9,33 +9,33 @@ Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class DataSubject:
     """A person of the tenant, by the subject of calls; all of the tenant where it is empty."""
 
     tenant: str
     subject: str = ""
 
 
-class Holder(Protocol):
+class DataSource(Protocol):
     """Both methods raise DomainError where a part cannot be reached; what was erased by then stays so, and the same
     call does the rest."""
 
     @property
     def name(self) -> str:
-        """Which place it is, in the record of an erasure."""
+        """The source's name in the record of an erasure."""
         ...
 
-    def export(self, whose: Whose) -> AsyncGenerator[dict[str, object], None]:
+    def export(self, whose: DataSubject) -> AsyncGenerator[dict[str, object], None]:
         """What is kept, an item at a time; each has a "kind"."""
         ...
 
-    def erase(self, whose: Whose) -> AsyncGenerator[Counts, None]:
+    def erase(self, whose: DataSubject) -> AsyncGenerator[Counts, None]:
         """Erase it; the counts after each part, at least once."""
         ...
 
 
-class Ages(Protocol):
-    """A place that forgets what is old."""
+class ExpiringSource(Protocol):
+    """A source that expires what is old."""
 
     async def expire(self, tenant: str, kind: str, before: float) -> int:
         """Erase what is older than `before`, in seconds since the epoch; how much it was. 0 for a kind that it does not

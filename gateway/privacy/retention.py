@@ -1,4 +1,4 @@
-"""What one of the replicas does from time to time: forget what is old, and end erasures that broke off."""
+"""The retention worker on one of the replicas: expires what is old, and resumes erasures that broke off."""
 
 import asyncio
 import logging
@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
 from gateway.audit.pruning import AuditPruner
-from gateway.privacy.holders.holder import Ages
-from gateway.privacy.policies import KINDS, KeepingPolicies
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.model import ExpiringSource
+from gateway.privacy.policies import KINDS, RetentionPolicies
+from gateway.privacy.service import Privacy
 from services.runtime.errors import DomainError
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.lease import Lease
@@ -23,7 +23,7 @@ ABANDONED_SECONDS = 300.0
 BY = "headworks/retention"
 
 
-class Keeper:
+class RetentionWorker:
     """`tenants` names all that there are. `audit_days`: how long records of the audit are kept, 0 for ever. The work is
     looked for every `look_seconds`, what is old every `age_seconds`; the lease must outlast two looks."""
 
@@ -31,8 +31,8 @@ class Keeper:
         self,
         lease: Lease,
         privacy: Privacy,
-        policies: KeepingPolicies,
-        places: Sequence[Ages],
+        policies: RetentionPolicies,
+        sources: Sequence[ExpiringSource],
         pruner: AuditPruner,
         audit: AuditLog,
         tenants: Callable[[], Awaitable[Sequence[str]]],
@@ -44,7 +44,7 @@ class Keeper:
         self._lease = lease
         self._privacy = privacy
         self._policies = policies
-        self._places = places
+        self._sources = sources
         self._pruner = pruner
         self._audit = audit
         self._tenants = tenants
@@ -55,7 +55,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="privacy-keeper")
+        self._task = asyncio.create_task(self._run(), name="retention")
 
     async def aclose(self) -> None:
         if self._task is not None:
@@ -83,21 +83,21 @@ class Keeper:
                 await self._lease.hold()
         if self._audit_days:
             erased = await self._pruner.prune(time.time() - self._audit_days * DAY)
-            await self._tell("", "audit", erased)
+            await self._record("", "audit", erased)
 
     async def _expire(self, tenant: str, kind: str) -> None:
         days = self._policies.days(tenant, kind)
         if not days:
             return
         before, erased = time.time() - days * DAY, 0
-        for place in self._places:
+        for source in self._sources:
             try:
-                erased += await place.expire(tenant, kind, before)
+                erased += await source.expire(tenant, kind, before)
             except DomainError as error:
                 log.warning("what is old was not erased", extra={"tenant": tenant, "of": kind, "reason": error.reason})
-        await self._tell(tenant, kind, erased)
+        await self._record(tenant, kind, erased)
 
-    async def _tell(self, tenant: str, kind: str, erased: int) -> None:
+    async def _record(self, tenant: str, kind: str, erased: int) -> None:
         if erased:
             details = {"of": kind, "erased": str(erased)}
             actor = Actor(tenant, BY)
