@@ -134,7 +134,7 @@ RETRIEVAL: Mapping[str, Needs] = {
 # Called from within the mesh only, under the token of the run that asks.
 GUARD: Mapping[str, Needs] = {"Screen": nothing}
 
-# Called by the orchestrator only: see gateway.identity.servicer.OrchestratorOnly.
+# Called by the orchestrator only: see gateway.faces.identity.OrchestratorOnly.
 IDENTITY: Mapping[str, Needs] = {"RefreshIdentity": nothing}
 
 TABLE: Mapping[str, Mapping[str, Needs]] = {

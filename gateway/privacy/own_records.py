@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from gateway.audit.log import ACTORS_CHANGED
 from gateway.audit.store import AuditFilter, AuditStore
 from gateway.audit.tables import ACTORS, CONTENT
-from gateway.identity.journal import changed
+from gateway.identity.change_log import changed
 from gateway.identity.tables import API_KEYS, PRINCIPALS
 from gateway.limits.tables import LIMIT_RULES
 from gateway.privacy.model import Counts, DataSubject

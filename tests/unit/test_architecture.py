@@ -27,9 +27,8 @@ ROOMS = (
     "gateway/usage/",
 )  # fmt: skip
 WIRED = (
-    "gateway/guard/injection/triton.py", "gateway/guard/service/", "gateway/identity/servicer.py",
-    "gateway/privacy/assembly.py",
-    "gateway/privacy/service_records.py",
+    "gateway/guard/injection/triton.py", "gateway/guard/service/",
+    "gateway/privacy/assembly.py", "gateway/privacy/service_records.py",
 )  # fmt: skip
 # Packages that import no other package of their service.
 LEAVES = ("services/orchestrator/domain",)

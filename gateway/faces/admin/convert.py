@@ -26,15 +26,15 @@ from gateway.budgets.budget import Period, Scope, Unit
 from gateway.budgets.store import BudgetStanding
 from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
-from gateway.identity.nouns import Binding, Key, Principal, PrincipalKind, Project, Role, State, Tenant
+from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
 from gateway.limits.model import Rule
 from gateway.privacy.policies import RetentionPolicy
 from gateway.usage.record import Usage
 from gateway.usage.store import UsageSum
 
-STATES: Mapping[State, "state_pb2.State.ValueType"] = {
-    State.ACTIVE: state_pb2.STATE_ACTIVE,
-    State.SUSPENDED: state_pb2.STATE_SUSPENDED,
+STATES: Mapping[AccountState, "state_pb2.State.ValueType"] = {
+    AccountState.ACTIVE: state_pb2.STATE_ACTIVE,
+    AccountState.SUSPENDED: state_pb2.STATE_SUSPENDED,
 }
 KINDS: Mapping[PrincipalKind, "principal_pb2.Principal.Kind.ValueType"] = {
     PrincipalKind.USER: principal_pb2.Principal.KIND_USER,
@@ -66,7 +66,7 @@ def timestamp(seconds: float | None) -> Timestamp | None:
     return made
 
 
-def state(number: int) -> State:
+def state(number: int) -> AccountState:
     return enum(STATES, number, "state")
 
 
@@ -128,7 +128,7 @@ def binding(binding: Binding) -> role_pb2.RoleBinding:
     )
 
 
-def key(key: Key) -> api_key_pb2.ApiKey:
+def key(key: ApiKey) -> api_key_pb2.ApiKey:
     return api_key_pb2.ApiKey(
         id=key.id,
         tenant=key.tenant,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class AccountState(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
 
@@ -20,7 +20,7 @@ class Tenant:
 
     id: str
     display_name: str
-    state: State
+    state: AccountState
     created: float
 
 
@@ -43,7 +43,7 @@ class Principal:
     kind: PrincipalKind
     name: str
     display_name: str
-    state: State
+    state: AccountState
     created: float
 
 
@@ -69,8 +69,8 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """An API key as it is shown: never its secret. It may do what its principal's roles and its own `roles` permit,
+class ApiKey:
+    """An API key as it is listed: never its secret. It may do what its principal's roles and its own `roles` permit,
     and, where there are `scopes`, no more than these. `replaced_by` is the key that it was rotated to."""
 
     id: str
@@ -90,7 +90,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made, with the secret, which is shown this once."""
+    """A key just made, with the secret, which is returned this once."""
 
-    key: Key
+    key: ApiKey
     secret: str

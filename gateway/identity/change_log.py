@@ -1,4 +1,4 @@
-"""The journal of what changed in identity, which replicas follow."""
+"""The change log of identity, which replicas follow."""
 
 import time
 from collections.abc import Iterable, Sequence

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.oidc.fetching import MOST_KEYS, parse
-from gateway.identity.oidc.issuer import ASYMMETRIC
+from gateway.identity.oidc.keys import ASYMMETRIC, MOST_KEYS, parse
 from tests.fakes.issuer import FakeIssuer
 
 GOOD = FakeIssuer("ES256", "RS256", "EdDSA").jwks()["keys"]
