@@ -6,8 +6,8 @@ from typing import Any
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 
-from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from gateway.audit.layer import Audit
-from gateway.budgets.budgets import Budgets
-from gateway.budgets.notify import Notifier
+from gateway.budgets.alerts import AlertNotifier
+from gateway.budgets.service import Budgets
 from gateway.budgets.store import BudgetStore
 from gateway.guard.injection.classifier import InjectionClassifier
 from gateway.guard.injection.rules import Rules
@@ -75,7 +75,7 @@ async def _open_limits(settings: GatewaySettings, records: Records, resources: A
 async def _open_budgets(
     settings: GatewaySettings, records: Records, audit: Audit, resources: AsyncExitStack
 ) -> Budgets:
-    notifier = Notifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
+    notifier = AlertNotifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
     budgets = Budgets(
         records.database, records.writer, notifier, settings.replica_name,
         lease=settings.budget_lease_seconds, patience=settings.budget_patience_seconds,

@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
-from gateway.budgets.budget import Cost
-from gateway.budgets.budgets import Budgets
+from gateway.budgets.model import Cost
+from gateway.budgets.service import Budgets
 from gateway.guard.pipeline import Pipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault

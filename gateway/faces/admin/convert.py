@@ -21,9 +21,8 @@ from headworks.gateway.v1 import (
 
 from gateway.audit.store import AuditRecord
 from gateway.audit.walk import AuditReport
-from gateway.budgets.alert import Alert
-from gateway.budgets.budget import Period, Scope, Unit
-from gateway.budgets.store import BudgetStanding
+from gateway.budgets.model import BudgetAlert, Period, Scope, Unit
+from gateway.budgets.store import BudgetUsage
 from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
 from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
@@ -146,22 +145,22 @@ def key(key: ApiKey) -> api_key_pb2.ApiKey:
     )
 
 
-def budget(standing: BudgetStanding) -> budget_pb2.Budget:
+def budget(usage: BudgetUsage) -> budget_pb2.Budget:
     return budget_pb2.Budget(
-        id=standing.budget.id,
-        tenant=standing.budget.tenant,
-        scope=SCOPES[standing.budget.scope],
-        scope_id=standing.budget.scope_id,
-        period=PERIODS[standing.budget.period],
-        unit=UNITS[standing.budget.unit],
-        amount=standing.budget.amount,
-        spent=standing.spent,
-        held=standing.held,
-        reset_time=timestamp(standing.resets),
+        id=usage.budget.id,
+        tenant=usage.budget.tenant,
+        scope=SCOPES[usage.budget.scope],
+        scope_id=usage.budget.scope_id,
+        period=PERIODS[usage.budget.period],
+        unit=UNITS[usage.budget.unit],
+        amount=usage.budget.amount,
+        spent=usage.spent,
+        held=usage.held,
+        reset_time=timestamp(usage.resets),
     )
 
 
-def alert(alert: Alert) -> budget_pb2.BudgetAlert:
+def alert(alert: BudgetAlert) -> budget_pb2.BudgetAlert:
     return budget_pb2.BudgetAlert(
         budget=alert.budget.id,
         period=alert.period,

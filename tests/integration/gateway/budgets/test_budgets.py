@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.budgets.budget import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.reservation import Reservation
 from gateway.usage.store import UsageFilter
 from services.runtime.identity import Identity

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Cost
 from gateway.usage.store import UsageFilter
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.serving import until
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[4]
 # Opens a stream of 60 tokens so far under a short lease, says so, and waits to be killed.
 VICTIM = """
     import asyncio, sys
-    from gateway.budgets.budget import Cost
+    from gateway.budgets.model import Cost
     from gateway.usage.record import Spent, usage_of
     from tests.integration.gateway.budgets.replicas import WHO, replica
 

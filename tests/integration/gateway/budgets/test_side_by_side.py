@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.budgets.settlement import Settlement
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageFilter
@@ -25,7 +25,7 @@ async def test_a_settlement_under_way_holds_no_other_up(postgres_url: str, keys:
         reservations[0]._settle = lambda settlement, _: taken.append(settlement) or future  # type: ignore[func-returns-value]
         reservations[0].settle(Cost(10), usage)
         async with slow.database.write() as connection:
-            await slow.budgets._tending._posting.write(connection, taken)
+            await slow.budgets._leases._sink.write(connection, taken)
             await audits[0].log.append(connection, [entry()])
             async with asyncio.timeout(3):  # all of it is written by the first, and nothing committed
                 await settle(reservations[1], 10)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.usage.record import Spent, Usage, usage_of
 from gateway.usage.store import UsageFilter
@@ -117,9 +117,9 @@ async def test_two_sweepers_and_a_settlement_count_once(records_url: str) -> Non
         await until_open(slow, 200)
         await expire(slow)
         settling = [settle(stream.reservation, 20) for stream in streams]
-        sweeping = [one.budgets._tending._sweeper.sweep() for one in (slow, quick)]
+        sweeping = [one.budgets._leases._sweeper.sweep() for one in (slow, quick)]
         await asyncio.gather(*settling, *sweeping)
-        await slow.budgets._tending._sweeper.sweep()
+        await slow.budgets._leases._sweeper.sweep()
         total = await quick.usage.total(UsageFilter())
         assert (total.calls, total.prompt_tokens, total.completion_tokens) == (20, 400, 0)
         assert await scalar(quick, "SELECT COUNT(*) FROM usage_open") == 0

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.budgets.budget import Calendar, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound, amount
+from gateway.budgets.model import Calendar, Period, Scope, Unit, end_of, name_of
 from services.runtime.errors import InvalidArgument
 from tests.integration.gateway.budgets.replicas import replica
 

@@ -1,4 +1,4 @@
-"""What a budget is, and when its periods begin and end."""
+"""What a budget is, when its periods begin and end, and the alerts that it raises."""
 
 import time
 from collections.abc import Callable
@@ -51,6 +51,22 @@ class Budget:
     period: Period
     unit: Unit
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAlert:
+    """A share of a budget was reached. `sent`: when the alert was; None until then."""
+
+    budget: Budget
+    period: str
+    percent: int
+    spent: int
+    time: float
+    sent: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.budget.id, self.period, self.percent
 
 
 def name_of(period: Period, moment: float) -> str:

@@ -1,4 +1,4 @@
-"""What this process may spend of a budget without asking, and what its calls hold of that.
+"""What this process may spend of a budget without asking, and what its calls have reserved of that.
 
 All of it is plain arithmetic in memory; nothing here waits.
 """
@@ -7,11 +7,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from gateway.budgets.budget import Budget
+from gateway.budgets.model import Budget
 
 
 @dataclass(slots=True, eq=False)
-class Grant:
+class BudgetLease:
     """A part of one period of a budget.
 
     `held`: what is leased from the database and not taken by calls that were settled. `reserved`: what open calls hold
@@ -62,60 +62,60 @@ class Grant:
 
 
 @dataclass(slots=True, eq=False)
-class Hold:
-    """What one call holds of a grant: `amount` is reserved for it, `used` what it has used so far."""
+class BudgetReservation:
+    """What one call holds of a lease: `amount` is reserved for it, `used` what it has used so far."""
 
-    grant: Grant
+    lease: BudgetLease
     amount: int = 0
     used: int = 0
     closed: bool = False
 
     def reserve(self, amount: int, now: float) -> bool:
         """Hold so much, if it is free."""
-        grant = self.grant
+        lease = self.lease
         more = amount - self.amount
-        if more > grant.free(now) or now >= grant.good_until:
+        if more > lease.free(now) or now >= lease.good_until:
             return False
         self.amount = amount
-        grant.reserved += more
-        grant.touched = now
+        lease.reserved += more
+        lease.touched = now
         return True
 
     def grow(self, used: int) -> bool:
         """Count what the call has used so far. False where that is more than it can hold without asking."""
-        self.grant.used += used - self.used
+        self.lease.used += used - self.used
         self.used = used
         if not used:
             return True
         now = time.monotonic()
-        if used <= self.amount and now < self.grant.good_until:
+        if used <= self.amount and now < self.lease.good_until:
             return True
         return self.reserve(max(used, self.amount), now)
 
     def settle(self, used: int) -> int:
-        """End with what was used in all; gives what of the grant it takes. `used` stays as the grant counts it."""
-        grant = self.grant
+        """End with what was used in all; gives what of the lease it takes. `used` stays as the lease counts it."""
+        lease = self.lease
         self._close()
-        taken = max(0, min(used, grant.held))
-        grant.held -= taken
-        grant.pending += taken
+        taken = max(0, min(used, lease.held))
+        lease.held -= taken
+        lease.pending += taken
         return taken
 
     def release(self) -> None:
         """End with nothing used."""
         if not self.closed:
-            self.grant.used -= self.used
+            self.lease.used -= self.used
             self.used = 0
             self._close()
 
     def _close(self) -> None:
         if not self.closed:
-            self.grant.reserved -= self.amount
-            self.grant.open -= 1
+            self.lease.reserved -= self.amount
+            self.lease.open -= 1
             self.closed = True
 
 
-def hold(grant: Grant) -> Hold:
+def begin_reservation(lease: BudgetLease) -> BudgetReservation:
     """A new hold of nothing yet."""
-    grant.open += 1
-    return Hold(grant)
+    lease.open += 1
+    return BudgetReservation(lease)

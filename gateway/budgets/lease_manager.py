@@ -1,4 +1,4 @@
-"""What is done about grants while calls come and go: they are renewed and given back, and calls are settled."""
+"""The lease manager: leases are renewed and given back while calls come and go, and calls are settled."""
 
 import asyncio
 import logging
@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from gateway.budgets import metrics
-from gateway.budgets.budget import Budget
-from gateway.budgets.grant import Grant
-from gateway.budgets.ledger import Ledger
-from gateway.budgets.notify import Notifier
-from gateway.budgets.posting import Posting
-from gateway.budgets.settlement import Charge, Settlement
-from gateway.budgets.sweeping import Sweeper
+from gateway.budgets.alerts import AlertNotifier
+from gateway.budgets.lease import BudgetLease
+from gateway.budgets.ledger import Ledger, Sweeper
+from gateway.budgets.model import Budget
+from gateway.budgets.settlement import Charge, Settlement, SettlementSink
 from gateway.usage.metrics import TenantMetrics
 from gateway.usage.writing import OpenCall
 from services.runtime.records.errors import RecordsUnavailable
@@ -29,18 +27,20 @@ KEPT = 100_000
 Waiting = tuple[Settlement, Sequence[Put]]
 
 
-class Tending:
-    """Owns the grants of this process."""
+class LeaseManager:
+    """Owns the leases of this process."""
 
-    def __init__(self, writer: Writer, posting: Posting, ledger: Ledger, notifier: Notifier, sweeper: Sweeper) -> None:
+    def __init__(
+        self, writer: Writer, sink: SettlementSink, ledger: Ledger, notifier: AlertNotifier, sweeper: Sweeper
+    ) -> None:
         self._writer = writer
-        self._posting = posting
+        self._sink = sink
         self._ledger = ledger
         self._notifier = notifier
         self._sweeper = sweeper
         self._calls: set[OpenCall] = set()
         self._beaten = 0.0
-        self._grants: dict[tuple[str, str], Grant] = {}
+        self._leases: dict[tuple[str, str], BudgetLease] = {}
         self._unsettled: deque[Waiting] = deque()
         self._tenants = TenantMetrics()
         self._swept = 0.0
@@ -48,7 +48,7 @@ class Tending:
         self._sweep: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="budget-grants")
+        self._task = asyncio.create_task(self._run(), name="budget-leases")
 
     async def aclose(self) -> None:
         """Give back what is not held by calls. The writer is closed after this."""
@@ -57,15 +57,15 @@ class Tending:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._again()
-        returns = [self._renew(grant, max(0, grant.held - grant.reserved)) for grant in self._grants.values()]
+        returns = [self._renew(lease, max(0, lease.held - lease.reserved)) for lease in self._leases.values()]
         await asyncio.gather(*returns, return_exceptions=True)
 
-    def grant(self, budget: Budget, period: str) -> Grant:
+    def lease(self, budget: Budget, period: str) -> BudgetLease:
         """This process's part of the budget's period, made where there is none."""
-        grant = self._grants.get((budget.id, period))
-        if grant is None:
-            grant = self._grants[budget.id, period] = Grant(budget, period)
-        return grant
+        lease = self._leases.get((budget.id, period))
+        if lease is None:
+            lease = self._leases[budget.id, period] = BudgetLease(budget, period)
+        return lease
 
     def follow(self, call: OpenCall) -> None:
         """Say from time to time what it has used, until it is closed."""
@@ -73,13 +73,13 @@ class Tending:
 
     def settle(self, settlement: Settlement, beside: Sequence[Put]) -> "asyncio.Future[None]":
         """Hand it to the writer; where that fails it is tried again later. Who waits for it may leave."""
-        told = asyncio.shield(self._put(settlement, beside))
-        told.add_done_callback(lambda told: told.cancelled() or told.exception())  # nobody need wait
-        return told
+        done = asyncio.shield(self._put(settlement, beside))
+        done.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody need wait
+        return done
 
     def _put(self, settlement: Settlement, beside: Sequence[Put] = ()) -> "asyncio.Future[None]":
         try:
-            done = self._writer.put_together([(self._posting, settlement), *beside])
+            done = self._writer.put_together([(self._sink, settlement), *beside])
         except RecordsUnavailable as error:
             done = asyncio.get_running_loop().create_future()
             done.set_exception(error)
@@ -88,13 +88,13 @@ class Tending:
 
     def changed(self, budgets: Mapping[str, Budget]) -> None:
         """Follow budgets that were changed or deleted."""
-        for grant in self._grants.values():
-            now = budgets.get(grant.budget.id)
-            grant.refused_until = 0.0
+        for lease in self._leases.values():
+            now = budgets.get(lease.budget.id)
+            lease.refused_until = 0.0
             if now is not None:
-                grant.budget = now
+                lease.budget = now
             else:  # there is no row to be renewed
-                grant.leased = False
+                lease.leased = False
 
     def _settled(self, done: "asyncio.Future[None]", settlement: Settlement, beside: Sequence[Put]) -> None:
         error = None if done.cancelled() else done.exception()
@@ -125,19 +125,19 @@ class Tending:
                 log.exception("budgets are not tended; it is tried again")
 
     def _tick(self, now: float) -> None:
-        if now - self._beaten >= self._ledger.lease / 4:
+        if now - self._beaten >= self._ledger.lease_seconds / 4:
             self._beaten = now
             self._beat(now)
-        for key, grant in list(self._grants.items()):
-            if now - grant.touched >= IDLE_SECONDS:
-                self._rest(key, grant, now)
-            elif self._due(grant, now):
-                self._renew(grant, 0)
-        if now - self._swept >= self._ledger.lease / 2 and (self._sweep is None or self._sweep.done()):
+        for key, lease in list(self._leases.items()):
+            if now - lease.touched >= IDLE_SECONDS:
+                self._rest(key, lease, now)
+            elif self._due(lease, now):
+                self._renew(lease, 0)
+        if now - self._swept >= self._ledger.lease_seconds / 2 and (self._sweep is None or self._sweep.done()):
             self._swept = now
             self._sweep = asyncio.create_task(self._sweep_once(), name="budget-sweep")
             self._again()
-        metrics.GRANTS.set(len(self._grants))
+        metrics.GRANTS.set(len(self._leases))
         metrics.UNSETTLED.set(len(self._unsettled))
 
     def _beat(self, now: float) -> None:
@@ -145,36 +145,36 @@ class Tending:
         self._calls = {call for call in self._calls if not call.closed}
         counted = self._counted()
         if counted:
-            held = [grant for grant in self._grants.values() if grant.leased and grant.open]
-            for grant in held:
-                grant.posted = now
-            self._put(Settlement(None, [Charge(grant, 0, 0) for grant in held], under_way=counted))
+            held = [lease for lease in self._leases.values() if lease.leased and lease.open]
+            for lease in held:
+                lease.posted = now
+            self._put(Settlement(None, [Charge(lease, 0, 0) for lease in held], under_way=counted))
 
-    def _rest(self, key: tuple[str, str], grant: Grant, now: float) -> None:
-        """Nothing was reserved lately: give back what no call holds, and forget the grant when none is left. What is
+    def _rest(self, key: tuple[str, str], lease: BudgetLease, now: float) -> None:
+        """Nothing was reserved lately: give back what no call holds, and forget the lease when none is left. What is
         said of its calls is then said of the same moment."""
-        spare = max(0, grant.held - grant.reserved)
-        if spare and grant.leased:
-            self._renew(grant, spare, self._counted())
-        elif not grant.busy:
-            del self._grants[key]
-        elif self._due(grant, now):
-            self._renew(grant, 0, self._counted())
+        spare = max(0, lease.held - lease.reserved)
+        if spare and lease.leased:
+            self._renew(lease, spare, self._counted())
+        elif not lease.busy:
+            del self._leases[key]
+        elif self._due(lease, now):
+            self._renew(lease, 0, self._counted())
 
     def _counted(self) -> Sequence[OpenCall]:
         """The calls under way that have used something."""
         return [call for call in self._calls if call.counted]
 
-    def _due(self, grant: Grant, now: float) -> bool:
-        """It is time to write the grant's row."""
-        pause = OWED_SECONDS if grant.owed or grant.overstated else self._ledger.lease / 4
-        return grant.leased and now - grant.posted >= pause
+    def _due(self, lease: BudgetLease, now: float) -> bool:
+        """It is time to write the lease's row."""
+        pause = OWED_SECONDS if lease.owed or lease.overstated else self._ledger.lease_seconds / 4
+        return lease.leased and now - lease.posted >= pause
 
-    def _renew(self, grant: Grant, back: int, calls: Sequence[OpenCall] = ()) -> "asyncio.Future[None]":
-        grant.posted = time.monotonic()
-        grant.held -= back
-        grant.pending += back
-        return self._put(Settlement(None, [Charge(grant, 0, back)], under_way=calls))
+    def _renew(self, lease: BudgetLease, back: int, calls: Sequence[OpenCall] = ()) -> "asyncio.Future[None]":
+        lease.posted = time.monotonic()
+        lease.held -= back
+        lease.pending += back
+        return self._put(Settlement(None, [Charge(lease, 0, back)], under_way=calls))
 
     def _again(self) -> None:
         """Settle what could not be settled."""
