@@ -9,7 +9,7 @@ from gateway.budgets.model import Budget
 from gateway.budgets.store import BudgetStore
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size
+from gateway.faces.admin.fields import next_token, page_size
 from services.runtime.interceptors.pipeline import Context
 
 
@@ -36,7 +36,7 @@ class BudgetServicer(pb_grpc.BudgetServiceServicer):
         store = BudgetStore(call.database)
         budgets = await store.all(call.tenant(request.tenant), size, request.page_token)
         usage = await store.usage(budgets)
-        token = budgets[-1].id if len(budgets) == size else ""
+        token = next_token(budgets, size)
         return pb.ListBudgetsResponse(budgets=map(convert.budget, usage), next_page_token=token)
 
     async def UpdateBudget(self, request: pb.UpdateBudgetRequest, context: Context) -> pb.UpdateBudgetResponse:

@@ -1,6 +1,7 @@
-"""Protobuf from the gateway's nouns, and their enums back. Pure. An enum that is not said raises InvalidArgument."""
+"""Protobuf from the gateway's nouns, and their enums back. Pure. An enum that is not set raises InvalidArgument."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from headworks.gateway.v1 import (
@@ -184,24 +185,7 @@ def rate_limit(rule: Rule) -> rate_limit_pb2.RateLimit:
 
 
 def usage(usage: Usage) -> usage_pb2.UsageRecord:
-    return usage_pb2.UsageRecord(
-        id=usage.id,
-        time=timestamp(usage.time),
-        tenant=usage.tenant,
-        project=usage.project,
-        key=usage.key,
-        subject=usage.subject,
-        agent=usage.agent,
-        agent_version=usage.agent_version,
-        model=usage.model,
-        run_id=usage.run_id,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens,
-        cost_nanos=usage.cost_nanos,
-        finish_reason=usage.finish_reason,
-        seconds=usage.seconds,
-    )
+    return usage_pb2.UsageRecord(**{**asdict(usage), "time": timestamp(usage.time)})
 
 
 def usage_sum(usage: UsageSum) -> usage_pb2.UsageSum:

@@ -12,13 +12,21 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.authorize import checked
-from gateway.access.permissions import BUILT_IN
 from gateway.identity.change_log import changed
 from gateway.identity.errors import KeyNotLive
 from gateway.identity.keys import PREFIX, PREFIX_LENGTH
 from gateway.identity.model import ApiKey, NewKey
-from gateway.identity.store.shared import added, known_principal, known_project, label, names, one, page_size
-from gateway.identity.tables import API_KEYS, ROLES
+from gateway.identity.store.shared import (
+    added,
+    known_principal,
+    known_project,
+    known_role,
+    label,
+    names,
+    one,
+    page_size,
+)
+from gateway.identity.tables import API_KEYS
 from gateway.metadata import NewId, new_id
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.database import Database
@@ -59,9 +67,7 @@ class KeyStore:
             await known_principal(connection, tenant, principal)
             await known_project(connection, tenant, project)
             for role in made.key.roles:
-                if role not in BUILT_IN:
-                    custom = select(ROLES.c.name).where(ROLES.c.tenant == tenant, ROLES.c.name == role)
-                    await one(connection, custom, "role", role)
+                await known_role(connection, tenant, role)
             await _add(connection, made)
         return made
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.access.authorize import checked
 from gateway.access.permissions import BUILT_IN
@@ -18,6 +19,7 @@ from gateway.identity.store.shared import (
     creating,
     known_principal,
     known_project,
+    known_role,
     known_tenant,
     label,
     names,
@@ -59,9 +61,7 @@ class PrincipalStore:
 
     async def get(self, tenant: str, principal: str) -> Principal:
         async with self._database.read() as connection:
-            return _principal(
-                await one(connection, select(PRINCIPALS).where(_is_principal(tenant, principal)), *_what(principal))
-            )
+            return await _get(connection, tenant, principal)
 
     async def list(
         self, tenant: str, kind: PrincipalKind | None = None, after: str = "", size: int = 100
@@ -79,16 +79,14 @@ class PrincipalStore:
         async with self._database.write() as connection:
             await changed(connection, "principal", principal)
             await connection.execute(update(PRINCIPALS).where(_is_principal(tenant, principal)).values(state=state))
-            return _principal(
-                await one(connection, select(PRINCIPALS).where(_is_principal(tenant, principal)), *_what(principal))
-            )
+            return await _get(connection, tenant, principal)
 
     async def delete(self, tenant: str, principal: str) -> None:
         """Delete the principal with its bindings and its keys."""
         async with self._database.write() as connection:
             await changed(connection, "principal", principal)
             if not (await connection.execute(delete(PRINCIPALS).where(_is_principal(tenant, principal)))).rowcount:
-                raise NotFound(*_what(principal))
+                raise NotFound("principal", principal)
 
     async def bind(self, tenant: str, principal: str, role: str, project: str = "") -> Binding:
         """Give the principal a role, in the project or in the whole tenant."""
@@ -97,9 +95,7 @@ class PrincipalStore:
             await changed(connection, "principal", principal)
             await known_principal(connection, tenant, principal)
             await known_project(connection, tenant, project)
-            if role not in BUILT_IN:
-                custom = select(ROLES.c.name).where(ROLES.c.tenant == tenant, ROLES.c.name == role)
-                await one(connection, custom, "role", role)
+            await known_role(connection, tenant, role)
             await added(connection, BINDINGS, asdict(made))
         return made
 
@@ -121,12 +117,13 @@ class PrincipalStore:
             return [Binding(row.tenant, row.principal, row.role, row.project, row.created) for row in rows]
 
 
+async def _get(connection: AsyncConnection, tenant: str, principal: str) -> Principal:
+    query = select(PRINCIPALS).where(_is_principal(tenant, principal))
+    return _principal(await one(connection, query, "principal", principal))
+
+
 def _is_principal(tenant: str, principal: str) -> Any:
     return (PRINCIPALS.c.tenant == tenant) & (PRINCIPALS.c.id == principal)
-
-
-def _what(principal: str) -> tuple[str, str]:
-    return "principal", principal
 
 
 def _principal(row: Row[Any]) -> Principal:
