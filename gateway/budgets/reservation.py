@@ -33,7 +33,7 @@ class Refill:
         self._tasks: set[asyncio.Task[LeaseExtension]] = set()
 
     async def obtain(self, reservation: BudgetReservation, amount: int) -> None:
-        """Make the hold as large as `amount`. Raises BudgetExceeded, RecordsUnavailable."""
+        """Make the reservation as large as `amount`. Raises BudgetExceeded, RecordsUnavailable."""
         lease, need = reservation.lease, amount - reservation.amount
         lease.waiting += need
         try:

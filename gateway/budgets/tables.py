@@ -55,7 +55,7 @@ GRANTS = Table(
     Index(None, "expires"),
 )
 
-# A share of a budget that was reached, once for each period. `told`: when that was made known, `claimed`: when somebody
+# A share of a budget that was reached, once for each period. `told`: when it was sent, `claimed`: when somebody
 # last began to.
 ALERTS = Table(
     "budget_alerts",

@@ -20,7 +20,7 @@ class Credentials:
     """`ring` goes on whatever becomes of the records; without `directory` there are its keys only, without `tokens`
     and `users` no issuer.
 
-    A key or token that is known costs a hash and is let in wherever it comes from; every other costs its address an
+    A key or token that is known costs a hash and is admitted wherever it comes from; every other costs its address an
     attempt before anything is looked up or verified.
     """
 
@@ -55,7 +55,7 @@ class Credentials:
         return await self._attempt(address, lambda: _refused(BAD_FORM if header else NO_KEY))
 
     async def still(self, delegation: Delegation) -> Identity:
-        """Whom a run acts for, as they would be let in now. Raises RunIdentityRefused; TenantSuspended, and what says
+        """Whom a run acts for, as they would be admitted now. Raises RunIdentityRefused; TenantSuspended, and what says
         that the answer is not known for now."""
         try:
             found = await self._now(delegation)

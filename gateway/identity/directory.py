@@ -33,7 +33,7 @@ class KeyDirectory:
     """Knows callers by their keys. It reads all keys into memory; where there are more than `limit`, the `limit` used
     last, and looks the others up.
 
-    `stale`: seconds since what is in memory was known to be true; beyond `stale_limit` nobody is let in.
+    `stale`: seconds since what is in memory was known to be true; beyond `stale_limit` nobody is admitted.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who owns keys, budgets and collections. Nobody of a suspended one is let in."""
+    """Who owns keys, budgets and collections. Nobody of a suspended one is admitted."""
 
     id: str
     display_name: str
