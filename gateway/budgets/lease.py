@@ -21,8 +21,8 @@ class BudgetLease:
 
     `waiting`: what calls wait for. `refused`: the least that was refused, `left`: what there was then. `ahead`: how
     much more is leased than is short, so that about a second's calls need not ask. Times are those of the monotonic
-    clock: `good_until` the end of the lease, `touched` when something was last reserved, `posted` when the row was last
-    written, `asked` when more was last leased, `refused_until` when to ask again.
+    clock: `good_until` the end of the lease, `touched` when something was last reserved or leased, `posted` when the
+    row was last written, `asked` when more was last asked for, `refused_until` when to ask again.
     """
 
     budget: Budget
