@@ -13,8 +13,8 @@ from headworks.gateway.v1 import (
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
-from gateway.access.gate import AccessGate
-from gateway.audit.layer import Audit, AuditGate
+from gateway.access.authorizer import Authorizer
+from gateway.audit.layer import Audit, AuditBreaker
 from gateway.calls.agents import Agents
 from gateway.calls.assembly import open_bare, open_guards, open_pipeline
 from gateway.calls.background import BackgroundTasks
@@ -33,9 +33,8 @@ from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
-from gateway.identity.authenticate import Authenticate
+from gateway.identity.authenticate import Authenticate, IssuedTokens
 from gateway.identity.refresh_tokens import RefreshTokens
-from gateway.identity.refreshing import Tokens
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
@@ -70,7 +69,7 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[La
         Errors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         callers,
-        AuditGate(audit),
+        AuditBreaker(audit),
     ]
 
 
@@ -100,7 +99,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
-    tokens = Tokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
+    tokens = IssuedTokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
@@ -139,7 +138,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         },
     )
     around = layers(settings, audit, callers)
-    access = AccessGate(SERVED)
+    access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
     http = http_server(settings, paths, around, access, ENVOY)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.held import HeldStream, Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
-from gateway.limits.ticket import Ticket
+from gateway.limits.model import RateLimitDecision
 from services.runtime.call import Call
 
 CONTENT_FILTER, BUDGET = "content_filter", "budget"
@@ -44,7 +44,7 @@ class ModelCall:
     model: str
     texts: Sequence[str]
     meter: Meter
-    ticket: Ticket
+    ticket: RateLimitDecision
     reservation: Reservation
     write: Callable[["ModelCall"], Coroutine[Any, Any, None]]
     background: BackgroundTasks

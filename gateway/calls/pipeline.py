@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
-from gateway.budgets.budget import Cost
-from gateway.budgets.budgets import Budgets
+from gateway.budgets.model import Cost
+from gateway.budgets.service import Budgets
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
 from gateway.calls.errors import ContentFiltered
@@ -26,7 +26,7 @@ from gateway.guard.finding import Finding
 from gateway.guard.pipeline import Pipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault
-from gateway.limits.limits import Limits
+from gateway.limits.service import RateLimits
 from gateway.usage.record import Spent, usage_of
 from services.llm.price import Price
 from services.runtime.call import Call
@@ -80,7 +80,7 @@ class CallPipeline:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: RateLimits,
         policies: Policies,
         budgets: Budgets,
         audit: Audit,

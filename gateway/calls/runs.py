@@ -11,7 +11,7 @@ import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from gateway.access.needs import model_name
+from gateway.access.permissions import model_name
 from gateway.calls.agents import Agents
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall

@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from headworks.gateway.v1 import identity_service_pb2 as pb
 from headworks.gateway.v1 import identity_service_pb2_grpc as pb_grpc
 
-from gateway.identity.refreshing import Tokens
+from gateway.identity.authenticate import IssuedTokens
 from services.runtime.call import Call
 from services.runtime.errors import PermissionDenied
 from services.runtime.identity import Identity
@@ -31,7 +31,7 @@ class OrchestratorOnly:
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
     """Renews the identity tokens of runs."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: IssuedTokens) -> None:
         self._tokens = tokens
 
     async def RefreshIdentity(self, request: pb.RefreshIdentityRequest, context: Context) -> pb.RefreshIdentityResponse:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import NOTICE_SHARE, ModelCall
@@ -16,7 +16,7 @@ from gateway.calls.request import ModelRequest
 from gateway.guard.edits import Edits
 from gateway.guard.finding import Action, Finding, Mode
 from gateway.guard.stream import Released
-from gateway.limits.ticket import Ticket
+from gateway.limits.model import RateLimitDecision
 from services.llm.price import FREE, Price
 from services.runtime.call import Call
 
@@ -66,8 +66,9 @@ class FakePipeline:
 
     def admitted(self, call: Call, request: ModelRequest, price: Price = FREE) -> ModelCall:
         admitted = ModelCall(
-            call, request.model, request.texts, Meter(request.prompt_tokens, price), Ticket(None, (), 0, stream=False),
-            FakeReservation(self, request.prompt_tokens), self._settle, self.background, screen=self.screen,
+            call, request.model, request.texts, Meter(request.prompt_tokens, price),
+            RateLimitDecision(None, (), 0, stream=False), FakeReservation(self, request.prompt_tokens), self._settle,
+            self.background, screen=self.screen,
         )  # fmt: skip
         self.calls.append(admitted)
         return admitted

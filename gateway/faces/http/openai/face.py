@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_ser
 
 from gateway import metrics
 from gateway.access.authorize import authorize
-from gateway.access.needs import run as run_needs
+from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
