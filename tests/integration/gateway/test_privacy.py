@@ -44,8 +44,8 @@ from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
+from tests.fixtures.audit import ANN, Audit, entry, open_audit
 from tests.fixtures.runs import opened_records
-from tests.integration.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
 
 @dataclass

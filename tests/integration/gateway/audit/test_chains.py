@@ -16,7 +16,7 @@ from gateway.audit.pruning import Pruner
 from gateway.audit.store import Wanted
 from gateway.audit.walk import Fault, Report
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
+from tests.fixtures.audit import ANN, BOB, Audit, entry, open_audit
 
 DAY = 86_400.0
 Found = set[tuple[int, Fault, int]]

@@ -8,8 +8,8 @@ from sqlalchemy.engine import make_url
 from gateway.audit.store import Wanted
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.identity import Keys
+from tests.fixtures.audit import ANN, BOB, Audit, entry, open_audit
 from tests.fixtures.processes import Postgres
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
 
 
 async def append(audit: Audit, first: int, until: asyncio.Event) -> list[int]:

@@ -20,7 +20,7 @@ from gateway.privacy.privacy import Privacy
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.records.lease import Lease
 from tests.fakes.serving import until
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
+from tests.fixtures.audit import ANN, BOB, Audit, entry
 
 
 @dataclass
