@@ -20,7 +20,7 @@ from services.orchestrator.domain.event import FinishReason, TextDelta
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
-from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Records
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.runs import OrchestratorServicer
@@ -76,7 +76,7 @@ async def asked(records: Records, agent: FakeAgent, keys: Keys) -> str:
     executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.database)))
     nowhere = grpc.aio.insecure_channel("127.0.0.1:1")
     identities = Identities(IdentityClient(nowhere, keys.verifier, 2), 5)
-    keeper = Keeper(executor, records, identities.of_left, 30, 0.2, 2)
+    keeper = Heartbeat(executor, records, identities.of_left, 30, 0.2, 2)
     await keeper.open()
     peers = Peers(nowhere, "orchestrator-0")
     servicer = OrchestratorServicer(executor, Directory(executor, records), peers, identities, 30)

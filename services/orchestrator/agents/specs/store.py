@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.orchestrator.schema.tables import AGENTS
+from services.orchestrator.schema.tables import AGENTS, REVISIONS
+from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
 
 ATTEMPTS = 5
+KIND = "agents"
+"""Of the change feed."""
 _LIVE = AGENTS.c.delete_time.is_(None)
 _STORED = [column for column in AGENTS.c if column.name not in ("tenant", "delete_time")]
 
@@ -76,6 +79,7 @@ class AgentStore:
         if version:
             change = change.where(AGENTS.c.version == version)
         async with self._database.write() as connection:
+            await bump(connection, KIND, REVISIONS)
             return (await connection.execute(change.values(delete_time=time.time(), spec=""))).rowcount
 
     async def all(self, tenant: str) -> Sequence[Stored]:
@@ -91,6 +95,7 @@ class AgentStore:
         async with self._database.write() as connection:
             live = (await connection.execute(mine.where(_LIVE).values(delete_time=time.time()))).rowcount
             await connection.execute(mine.values(spec="", digest=""))
+            await bump(connection, KIND, REVISIONS)
         return live
 
     async def _add(self, tenant: str, name: str, spec: str, digest: str) -> Stored:
@@ -100,4 +105,5 @@ class AgentStore:
             stored = Stored(name, version, spec, digest, time.time())
             row = {"tenant": tenant, **{column.name: getattr(stored, column.name) for column in _STORED}}
             await connection.execute(insert(AGENTS).values(**row))
+            await bump(connection, KIND, REVISIONS)
         return stored
