@@ -22,12 +22,14 @@ from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import InvalidArgument
 from services.runtime.logs import JsonFormatter
+from services.runtime.records.schema import Schema
 from tests.fakes.agents import FakeAgent
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, served
@@ -36,6 +38,11 @@ from tests.fixtures.runs import opened_records
 
 SECRET = "the combination of the safe is eleven"
 ANSWER = (TextDelta(SECRET), Outcome(FinishReason.STOP))
+
+
+@pytest.fixture
+def records_schema() -> Schema:
+    return SCHEMA
 
 
 @pytest.fixture
@@ -66,9 +73,9 @@ async def answers(stream: AsyncIterator[pb.RunResponse]) -> str:
     ],
     ids=["well", "broken", "refused"],
 )
-async def test_a_run(lines: list[str], tmp_path: Path, keys: Keys, error: Exception | None, told: str) -> None:
+async def test_a_run(lines: list[str], records_url: str, keys: Keys, error: Exception | None, told: str) -> None:
     agent = FakeAgent([] if error else ANSWER, error=error)
-    async with opened_records(f"sqlite:///{tmp_path}/runs.db") as records:
+    async with opened_records(records_url) as records:
         assert await asked(records, agent, keys) == told
 
 
