@@ -3,8 +3,8 @@ own; callers who speak gRPC get a status."""
 
 from services.control.resources.wire import Data
 
-# status -> message, type, code. OpenAI's own words where it has them. The edge's filters and Envoy itself answer with no
-# other error: a key, a conflict, a type of body and a rate are the gateway's to judge.
+# status -> message, type, code. OpenAI's own words where it has them. Envoy and the edge's filters answer with no other
+# error: a key, a conflict, a type of body and a rate are the gateway's to judge.
 ERRORS: dict[int, tuple[str, str, str]] = {
     400: ("The request is malformed.", "invalid_request_error", "bad_request"),
     403: ("This is not allowed.", "permission_error", "permission_denied"),
