@@ -101,11 +101,6 @@ class AuditStore:
         reader.more = len(rows) == size
         reader.after = rows[-1].sequence if rows else reader.after
 
-    async def appended(self) -> int:
-        """How many records were ever appended, to all chains."""
-        async with self._database.read() as connection:
-            return int((await connection.execute(select(func.sum(HEAD.c.sequence)))).scalar() or 0)
-
 
 async def _said(connection: AsyncConnection, rows: "Sequence[Row[Any]]") -> "Mapping[int, Row[Any]]":
     """What was said of records of one chain, by number."""

@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable
 
-from gateway.usage.query import Sum, Wanted
+from gateway.usage.query import Wanted
 from gateway.usage.store import UsageStore
-from gateway.usage.writing import COLUMNS, SUMS
+from gateway.usage.writing import COLUMNS
 
 ROWS_AT_ONCE = 500
 # What a spreadsheet would take for a formula.
@@ -26,17 +26,6 @@ async def calls_csv(store: UsageStore, wanted: Wanted) -> AsyncIterator[str]:
         yield lines(waiting)
 
 
-async def sums_csv(store: UsageStore, wanted: Wanted, by: tuple[str, ...]) -> AsyncIterator[str]:
-    """Sums, under a line of names. Raises InvalidArgument."""
-    offset, more = 0, True
-    while more:
-        sums, more = await store.sums(wanted, by, offset=offset)
-        if not offset:
-            yield lines([[*by, *SUMS]])
-        yield lines(_row(one, by) for one in sums)
-        offset += len(sums)
-
-
 def lines(rows: Iterable[Iterable[object]]) -> str:
     """Rows as CSV. Names come from callers, so that none may be read as a formula."""
     text = io.StringIO()
@@ -46,7 +35,3 @@ def lines(rows: Iterable[Iterable[object]]) -> str:
 
 def _plain(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def _row(one: Sum, by: tuple[str, ...]) -> list[object]:
-    return [*(one.group[name] for name in by), *(getattr(one, name) for name in SUMS)]

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
 from gateway.usage.query import MOST_ROWS, Sum, Wanted, check_group, of_calls, of_days
 from gateway.usage.record import Usage, usage_id_at
@@ -59,12 +59,6 @@ class UsageStore:
     async def total(self, wanted: Wanted) -> Sum:
         """All of it in one sum."""
         return (await self.sums(wanted, by=()))[0][0]
-
-    async def forget_subject(self, tenant: str, subject: str, instead: str = "erased") -> int:
-        """Take a person's name out of the rows; what was used stays. The number of rows changed."""
-        theirs = (USAGE.c.tenant == tenant) & (USAGE.c.subject == subject)
-        async with self._database.write() as connection:
-            return (await connection.execute(update(USAGE).where(theirs).values(subject=instead))).rowcount
 
     async def drop(self, before: float, most: int = 10_000) -> int:
         """Delete the oldest calls settled before a time, `most` at once; the sums of days stay. The number deleted."""

@@ -44,17 +44,6 @@ async def answers(address: int | Path) -> bool:
     return True
 
 
-class Listening:
-    """Ready when it accepts connections at its first port."""
-
-    async def check(self, ports: Ports) -> Health:
-        ready = await answers(next(iter(ports.values())))
-        return Health(ready, "" if ready else "not listening yet", ready)
-
-    async def aclose(self) -> None:
-        pass
-
-
 class GrpcHealth:
     """Ready when the standard health service says so; if not, the dependencies that are not well say why.
 

@@ -29,7 +29,6 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.records import Filter, Records
@@ -40,7 +39,7 @@ from services.retrieval.app import assemble, open_engine
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.points import PointStore
 from services.runtime.errors import DomainError, Kind
-from tests.fakes.agents import FakeAgent
+from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for

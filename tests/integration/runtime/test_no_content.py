@@ -19,7 +19,6 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import FinishReason, TextDelta
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
@@ -30,7 +29,7 @@ from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import InvalidArgument
 from services.runtime.logs import JsonFormatter
 from services.runtime.records.schema import Schema
-from tests.fakes.agents import FakeAgent
+from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, served
 from tests.fakes.serving import channel_for

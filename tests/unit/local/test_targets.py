@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from infra.local.ports import PortBook
-from infra.local.probes import Listening
 from infra.local.process import Process
 from infra.local.spec import Command, Spec
 from infra.local.targets import targets, write
 from infra.local.wards import Wards
+from tests.fakes.probes import Listening
 
 
 def process(name: str, given: dict[str, int], metrics: tuple[str, str]) -> Process:

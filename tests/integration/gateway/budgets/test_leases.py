@@ -123,7 +123,7 @@ async def expire(one: Replica) -> None:
 
 
 async def test_a_stream_beyond_its_lease_asks_before_it_goes_on(postgres_server: Postgres, postgres_url: str) -> None:
-    async with replica(postgres_url, lease=1.0, timeout=0.5, writer_patience=0.5) as one:
+    async with replica(postgres_url, lease=1.0, timeout=1.0, writer_patience=0.5) as one:
         await one.budget(1_000)
         reservation = await one.budgets.reserve(WHO, "rag", Cost(100))
         assert reservation.take(Cost(10))

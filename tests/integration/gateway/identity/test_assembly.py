@@ -38,7 +38,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def assembled(settings: GatewaySettings, url: str, stack: AsyncExitStack) -> tuple[Credentials, IdentityStore]:
-    database = Database(url, SCHEMA, timeout=0.5)
+    database = Database(url, SCHEMA, timeout=1)
     await database.open()
     stack.push_async_callback(database.aclose)
     changes = Changes(database, 0.05)
