@@ -45,12 +45,7 @@ from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import Layer
-from services.runtime.interceptors.deadline import Deadline
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.identity import Identify
-from services.runtime.interceptors.logs import AccessLog
-from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.tracing import Trace
+from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.server import App
 from services.runtime.triton import TritonClient

@@ -18,7 +18,7 @@ from services.orchestrator.scopes import Identities
 from services.runtime import sockets
 from services.runtime.channels import open_channel
 from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity, TokenSigner, TokenVerifier
-from services.runtime.interceptors.errors import Errors
+from services.runtime.interceptors.standard import Errors
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, serving
 

@@ -8,10 +8,7 @@ from gateway.faces.http.routes import Route, Routes
 from gateway.faces.http.server import HttpServer
 from gateway.settings import GatewaySettings
 from services.runtime.interceptors import Chain, Layer
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.logs import AccessLog
-from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.tracing import Trace
+from services.runtime.interceptors.standard import AccessLog, Errors, Metrics, Trace
 
 
 def http_server(
