@@ -170,8 +170,11 @@ async def test_replicas_that_apply_at_once_number_their_versions(store: AgentSto
     async def add(number: int) -> int:
         return (await store.apply("acme", "mine", f"spec {number}", f"digest {number}"))[0].version
 
-    versions = await asyncio.gather(*(add(number) for number in range(8)))
-    assert sorted(versions) == list(range(1, 9))
+    versions = await asyncio.gather(*(add(number) for number in range(16)))
+    assert sorted(versions) == list(range(1, 17))
+    again = await asyncio.gather(*(store.apply("acme", "mine", "spec", "same") for _ in range(8)))
+    assert {stored.version for stored, _ in again} == {17}
+    assert sum(changed for _, changed in again) == 1
 
 
 async def test_a_task_that_looks_is_not_left_behind(store: AgentStore) -> None:
