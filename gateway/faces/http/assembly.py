@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from gateway.access.gate import AccessGate
+from gateway.access.authorizer import Authorizer
 from gateway.faces.http.app import HttpFace
 from gateway.faces.http.routes import Route, Routes
 from gateway.faces.http.server import HttpServer
@@ -15,7 +15,7 @@ def http_server(
     settings: GatewaySettings,
     routes: Sequence[Route],
     layers: Sequence[Layer],
-    access: AccessGate,
+    access: Authorizer,
     callers: Collection[str],
 ) -> HttpServer:
     """The server of `routes`, each call within `layers` and admitted by `access`. Raises LookupError for a route that

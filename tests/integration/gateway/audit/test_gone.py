@@ -6,7 +6,7 @@ import signal
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter
 from gateway.audit.tables import HEAD
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.identity import Keys
@@ -56,7 +56,7 @@ async def test_a_crash_under_load(postgres_server: Postgres, postgres_url: str, 
         promised = [number for numbers in await load for number in numbers]
     report = await replicas[0].verify()
     assert report.sound, report.findings
-    recorded = [one.fields.get("prompt_tokens", 0) async for one in replicas[0].store.all(Wanted())]
+    recorded = [one.fields.get("prompt_tokens", 0) async for one in replicas[0].store.all(AuditFilter())]
     told = [number for number in recorded if number]
     assert len(told) == len(set(told))
     assert set(promised) <= set(told)

@@ -11,7 +11,7 @@ import pytest
 from gateway.identity.assembly import issuer_of, open_credentials
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import IdentityStale
-from gateway.identity.nouns import PrincipalKind
+from gateway.identity.model import PrincipalKind
 from gateway.identity.store import IdentityStore
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
