@@ -23,6 +23,7 @@ from tests.fakes import admin_protos as admin
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import ingest_requests
 from tests.fakes.serving import until
+from tests.fixtures.servers import sqlite_url
 from tests.integration.gateway.isolation.world import Answer, World, body, world
 from tests.unit.gateway.access.test_permissions import METHODS
 
@@ -34,7 +35,7 @@ DENIED = "PERMISSION_DENIED"
 
 @pytest.fixture
 async def mesh(keys: Keys, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(keys, tmp_path, METHODS) as made:
+    async with world(keys, tmp_path, METHODS, sqlite_url(tmp_path)) as made:
         yield made
 
 
