@@ -112,10 +112,8 @@ class _Known:
     def may_leak(self, words: Sequence[str]) -> bool:
         """False where no leak is in the words: it is looked at a few of them only."""
         stride, stretches = self.stride, self.stretches
-        for at in range(0, len(words) - stride + 1, stride):
-            if tuple(words[at : at + stride]) in stretches:
-                return True
-        return False
+        places = range(0, len(words) - stride + 1, stride)
+        return any(tuple(words[at : at + stride]) in stretches for at in places)
 
 
 @lru_cache(maxsize=64)
