@@ -20,10 +20,11 @@ from gateway.budgets.tables import GRANTS, PERIODS, SPENDS
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
 from gateway.usage.unsettled import close_open, write_open
-from gateway.usage.writing import write_usage
+from gateway.usage.writing import usage_steps, write_usage
 from services.runtime.records.clock import now_of
-from services.runtime.records.many import Many
+from services.runtime.records.many import Many, Rows, Step, execute_all
 from services.runtime.records.upsert import upsert
+from services.runtime.records.writer import ScriptSink
 
 CHUNK = 500
 
@@ -55,7 +56,7 @@ class _Sum:
     plain: bool = True
 
 
-class Posting:
+class Posting(ScriptSink[Settlement]):
     """The sink of settlements. `shard`: see write_usage."""
 
     def __init__(self, ledger: Ledger, alerts: AlertBook, shard: int = 0) -> None:
@@ -63,22 +64,34 @@ class Posting:
         self._alerts = alerts
         self._shard = shard
 
+    def steps(self, items: Sequence[Settlement]) -> Sequence[Step] | None:
+        """Known of calls that have ended and of which nothing was written before."""
+        if any(item.tried or item.under_way or item.call_id for item in items):
+            return None
+        sums = _in_order(items)
+        if not all(one.plain for one in sums):
+            return None
+        for item in items:
+            item.begin()
+        return [*usage_steps([item.usage for item in items if item.usage], self._shard), *self._added(sums, items[0])]
+
+    def check(self, found: list[Rows]) -> None:
+        """See ScriptSink. Nothing is selected."""
+
     async def write(self, connection: AsyncConnection, items: Sequence[Settlement]) -> None:
+        """See Sink."""
         done = await _committed(connection, [item.usage.id for item in items if item.tried and item.usage])
         fresh = []
         for item in items:
-            item.tried = True
-            item.alerts.clear()
-            item.effects.clear()
+            item.begin()
             if item.usage is not None and item.usage.id in done:
                 item.effects += [Effect(charge.grant, charge.taken) for charge in item.charges]
             else:
                 fresh.append(item)
-        # In order, so that two replicas do not wait for each other. What is under way is of one moment with what is
-        # held of budgets for it.
-        sums = sorted(_summed(fresh), key=lambda one: (one.grant.budget.id, one.grant.period))
+        # What is under way is of one moment with what is held of budgets for it.
+        sums = _in_order(fresh)
         open_rows = [row for item in fresh for call in item.under_way if (row := call.row()) is not None]
-        closed = [item.call.id for item in fresh if item.call is not None and item.call.id]
+        closed = [item.call_id for item in fresh if item.call_id]
         await write_open(connection, open_rows, self._ledger.lease)
         await close_open(connection, closed, self._shard)
         await write_usage(connection, [item.usage for item in fresh if item.usage], self._shard)
@@ -87,9 +100,12 @@ class Posting:
             await SPEND.execute(connection, [_spent(one) for one in posted])
         for one in posted:
             await self._post(connection, one, items[0])
-        if plain:
-            await ADD.execute(connection, [self._more(one) for one in plain])
-            items[0].effects += [Effect(one.grant, owed=one.taken) for one in plain]
+        await execute_all(connection, self._added(plain, items[0]))
+
+    def _added(self, plain: Sequence[_Sum], item: Settlement) -> Sequence[Step]:
+        """What this process has spent, said of none of its grants."""
+        item.effects += [Effect(one.grant, owed=one.taken) for one in plain]
+        return [(ADD, [self._more(one) for one in plain])] if plain else ()
 
     async def _post(self, connection: AsyncConnection, one: _Sum, item: Settlement) -> None:
         """Write the grant's row, whose period is locked, and see whether there is anything to tell."""
@@ -144,6 +160,11 @@ async def _committed(connection: AsyncConnection, ids: Sequence[str]) -> set[str
 
 def _spent(one: _Sum) -> dict[str, object]:
     return {"of_budget": one.grant.budget.id, "of_period": one.grant.period, "more": one.used}
+
+
+def _in_order(items: Iterable[Settlement]) -> Sequence[_Sum]:
+    """What is charged to each grant, in an order in which two replicas do not wait for each other."""
+    return sorted(_summed(items), key=lambda one: (one.grant.budget.id, one.grant.period))
 
 
 def _summed(items: Iterable[Settlement]) -> Iterable[_Sum]:

@@ -68,6 +68,17 @@ class Settlement:
     alerts: list[Alert] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
+    @property
+    def call_id(self) -> str:
+        """The id of the row that the call had while under way; empty where it had none."""
+        return self.call.id if self.call is not None else ""
+
+    def begin(self) -> None:
+        """It is to be written, perhaps once more."""
+        self.tried = True
+        self.alerts.clear()
+        self.effects.clear()
+
     def committed(self) -> None:
         """Take what was written out of what is to be written."""
         for charge in self.charges:

@@ -85,7 +85,7 @@ class Database:
         """Execute statements in a transaction of their own, undone where `check` raises. Raises RecordsUnavailable."""
         if self._before_commit is not None or self.dialect != "sqlite":
             async with self.write() as connection:
-                check(await execute_all(connection, steps))
+                await execute_all(connection, steps, check)
             return
         async with self._reached(self._engines.writing, self._timeout), self._kept.hold() as connection:
             await sqlite_transaction(connection, steps, check)
