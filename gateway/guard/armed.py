@@ -83,11 +83,15 @@ class Lane:
         open_from = len(self._text)
         for armed in self._armed:
             scan = armed.detector.scan(window)
-            open_from = min(open_from, scan.open_from)
+            if scan.open_from < open_from:
+                open_from = scan.open_from
             if scan.matches:
                 hits += self._sure(armed, scan)
         until = max(_uncut(hits, self._base + open_from), self.until)
-        self._advance(until)
+        if final:
+            self._start = until - self._base
+        else:
+            self._advance(until)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
     def _sure(self, armed: Armed, scan: Scan) -> list[Hit]:

@@ -44,6 +44,7 @@ Step: TypeAlias = tuple[Many, Sequence[Values]]
 
 # May raise for what selects found, once the last of them was executed: then nothing is written.
 Check: TypeAlias = Callable[[list[Rows]], None]
+Part: TypeAlias = tuple[Sequence[Step], Check]
 _Script: TypeAlias = Sequence[tuple[bool, str, list[tuple[Any, ...]]]]
 T = TypeVar("T")
 
@@ -67,10 +68,10 @@ async def execute_all(connection: AsyncConnection, steps: Sequence[Step], check:
     return found
 
 
-async def sqlite_transaction(connection: AsyncConnection, steps: Sequence[Step], check: Check) -> None:
-    """A whole transaction in one step of the driver's thread, on a connection that has none. It is undone where `check`
+async def sqlite_transaction(connection: AsyncConnection, parts: Sequence[Part]) -> None:
+    """A whole transaction in one step of the driver's thread, on a connection that has none. It is undone where a check
     raises, and goes on to its end where its waiter is cancelled."""
-    await _in_thread(connection, _transaction, _script(steps, connection.dialect), check)
+    await _in_thread(connection, _transaction, [(_script(steps, connection.dialect), check) for steps, check in parts])
 
 
 def _script(steps: Sequence[Step], dialect: Dialect) -> _Script:
@@ -109,10 +110,11 @@ def _selects(script: _Script) -> int:
     return sum(reads for reads, _, _ in script)
 
 
-def _transaction(connection: sqlite3.Connection, script: _Script, check: Check) -> None:
+def _transaction(connection: sqlite3.Connection, parts: Sequence[tuple[_Script, Check]]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _run(connection, script, check)
+        for script, check in parts:
+            _run(connection, script, check)
         connection.commit()
     except BaseException:
         connection.rollback()

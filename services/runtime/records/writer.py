@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
-from services.runtime.records.many import Check, Rows, Step, execute_all
+from services.runtime.records.many import Part, Rows, Step, execute_all
 from services.runtime.records.metrics import writer_metrics
 
 LOG = logging.getLogger(__name__)
@@ -86,23 +85,14 @@ def _turn(batch: _Batch) -> int:
     return int(getattr(batch[0], "turn", 0))
 
 
-def _script(batches: Iterable[_Batch]) -> tuple[Sequence[Step], Check] | None:
-    """The statements of all sinks, and their checks; None where one of them does not know its own."""
-    script: list[Step] = []
-    checks: list[tuple[Check, int]] = []
+def _script(batches: Iterable[_Batch]) -> Sequence[Part] | None:
+    """The statements of all sinks; None where one of them does not know its own."""
+    parts: list[Part] = []
     for sink, items in batches:
         if not isinstance(sink, ScriptSink) or (steps := sink.steps(items)) is None:
             return None
-        script += steps
-        checks.append((sink.check, sum(many.reads for many, _ in steps)))
-
-    def check(found: list[Rows]) -> None:
-        left = iter(found)
-        for one, selects in checks:
-            if selects:
-                one(list(islice(left, selects)))
-
-    return script, check
+        parts.append((steps, sink.check))
+    return parts
 
 
 class Writer:
@@ -210,15 +200,15 @@ class Writer:
         batches = sorted(by_sink.values(), key=_turn)
         with self._metrics.commit_seconds.time():
             script = _script(batches)
-            if script is None or not await self._executed(*script):
+            if script is None or not await self._executed(script):
                 async with self._database.write() as connection:
                     for sink, items in batches:
                         await sink.write(connection, items)
 
-    async def _executed(self, steps: Sequence[Step], check: Check) -> bool:
-        """False where they were made of what is no longer so."""
+    async def _executed(self, script: Sequence[Part]) -> bool:
+        """False where it was made of what is no longer so."""
         try:
-            await self._database.execute(steps, check)
+            await self._database.execute(script)
         except Outdated:
             return False
         return True
