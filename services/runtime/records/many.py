@@ -53,6 +53,8 @@ async def execute_all(connection: AsyncConnection, steps: Sequence[Step], check:
     """Execute statements one after the other, each for all its rows; returns the rows of the selects among them, which
     have one row of parameters each. On SQLite it is one step of the driver's thread. What follows the last select is
     not executed where `check` raises."""
+    if not steps:
+        return []
     script = _script(steps, connection.dialect)
     if connection.dialect.name == "sqlite":
         return await _in_thread(connection, _run, script, check)
