@@ -22,8 +22,8 @@ from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStu
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
+from cli.edge import Edge
 from cli.errors import CliError
-from cli.find import Edge
 from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
@@ -48,20 +48,20 @@ OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
-Metadata = tuple[tuple[str, str], ...]
 
 
 class Client:
-    """The stubs of a mesh's services. Enter it to open the channel."""
+    """The stubs of a mesh's services, called with the key and, unless a call has its own, a `timeout` in seconds.
+    Enter it to open the channel."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, timeout: float | None = None) -> None:
         self.edge = edge
-        self._channel = (
+        self._transport = (
             grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), OPTIONS)
             if edge.secure
             else grpc.insecure_channel(edge.target, OPTIONS)
         )
-        self.metadata: Metadata = (("authorization", f"Bearer {edge.key}"),)
+        self._channel = grpc.intercept_channel(self._transport, CallDefaults(edge.key, timeout))
         self.orchestrator = OrchestratorServiceStub(self._channel)
         self.agents = AgentServiceStub(self._channel)
         self.sessions = SessionServiceStub(self._channel)
@@ -82,20 +82,21 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()
+        self._transport.close()
 
     def collections(self) -> list[str]:
         """The names of the collections; empty where they cannot be had."""
         try:
             request = retrieval_pb.ListCollectionsRequest(page_size=1000)
-            response = self.retrieval.ListCollections(request, timeout=LIST_SECONDS, metadata=self.metadata)
+            response = self.retrieval.ListCollections(request, timeout=LIST_SECONDS)
         except grpc.RpcError:
             return []
         return [collection.name for collection in response.collections]
 
     def explain(self, error: grpc.RpcError) -> CliError:
         """What a failed call means for a person, and what to do."""
-        code, message = _code(error), _message(error)
+        code: grpc.StatusCode = error.code()
+        message = error.details() or code.name
         info = error_info(cast(Any, error))
         reason = info.reason if info else ""
         if reason == "COLLECTION_NOT_FOUND":
@@ -115,10 +116,35 @@ class Client:
         return CliError(f"{message} ({reason or code.name})")
 
 
+class CallDefaults(  # the bases are generic in their stubs alone
+    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]
+    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
+    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
+):
+    """Gives each call the key, and the time limit where it has none."""
+
+    def __init__(self, key: str, timeout: float | None) -> None:
+        self._metadata = (("authorization", f"Bearer {key}"),)
+        self._timeout = timeout
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._complete(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._complete(client_call_details), request)
+
+    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return continuation(self._complete(client_call_details), request_iterator)
+
+    def _complete(self, details: Any) -> Any:
+        timeout = self._timeout if details.timeout is None else details.timeout
+        return details._replace(timeout=timeout, metadata=self._metadata)
+
+
 @contextmanager
-def calling(edge: Edge) -> Iterator[Client]:
+def connect(edge: Edge, timeout: float) -> Iterator[Client]:
     """A client whose failed calls end the command. Raises CliError."""
-    with Client(edge) as client:
+    with Client(edge, timeout) as client:
         try:
             yield client
         except grpc.RpcError as error:
@@ -133,25 +159,8 @@ def _roots(edge: Edge) -> bytes | None:
         raise CliError(f"the CA {edge.ca} cannot be read: {error.strerror}") from None
 
 
-def utf8(text: str, what: str) -> str:
-    """`text`, if it can be sent. Raises CliError for bytes on the command line that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise CliError(f"{what} is not valid UTF-8", 2) from None
-    return text
-
-
-def _code(error: grpc.RpcError) -> grpc.StatusCode:
-    return cast(grpc.StatusCode, cast(Any, error).code())
-
-
-def _message(error: grpc.RpcError) -> str:
-    return cast(str, cast(Any, error).details() or _code(error).name)
-
-
 def _have(names: list[str]) -> str:
     if not names:
         return "there are none yet: make one with `headworks ingest PATH… --collection NAME`"
-    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    return f"there are: {shown}"
+    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"there are: {listed}"

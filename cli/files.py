@@ -1,148 +1,46 @@
-"""Which files an ingestion takes: paths, folders and globs, made into documents."""
+"""The files that verbs read and write."""
 
-import glob
 import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
-from cli.places import Place
-from services.runtime.language.encodings import is_binary
-
-MEDIA_TYPES = {
-    ".txt": "text/plain",
-    ".text": "text/plain",
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".pdf": "application/pdf",
-}
-SNIFFED = 8192
+from cli.errors import CliError
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A document to be: its id in the collection, where it is, what it is."""
-
-    id: str
-    path: Path
-    media_type: str
-    size: int
-
-
-@dataclass
-class Found:
-    """What the paths came to. `skipped` counts by reason; `unreadable` has path and reason; `missing` matched nothing.
-
-    `places` are where the paths point to. `complete` is false where a folder or a file could not be read.
-    """
-
-    files: list[LocalFile] = field(default_factory=list)
-    skipped: dict[str, int] = field(default_factory=dict)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-    complete: bool = True
-
-    def skip(self, reason: str) -> None:
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
-
-
-def find_files(arguments: list[str], here: Path) -> Found:
-    """Expand the arguments, each relative to `here`. A file named twice is taken once."""
-    found, seen = Found(), dict[str, bool]()
-    for argument in arguments:
-        place = Place(argument, _absolute(here / Path(argument).expanduser()))
-        found.places.append(place)
-        for path, named in _expand(argument, place, here, found):
-            identity = document_id(path, here)
-            if identity not in seen:
-                seen[identity] = _take(path, identity, named, found)
-            place.files += seen[identity]
-    found.files.sort(key=lambda file: file.id)
-    return found
-
-
-def document_id(path: Path, here: Path) -> str:
-    """The path relative to `here` when below it, else absolute, with forward slashes."""
-    absolute = _absolute(path)
-    return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links, and change the name)
-
-
-def _expand(argument: str, place: Place, here: Path, found: Found) -> Iterator[tuple[Path, bool]]:
-    """The files that an argument stands for, each with whether it was named itself."""
-    path = here / Path(argument).expanduser()
-    if path.is_dir():
-        yield from ((file, False) for file in _walk(path, found))
-    elif os.path.lexists(path):
-        yield path, True
-    else:
-        place.pattern = glob.has_magic(argument)
-        matches = sorted(glob.glob(str(path), recursive=True)) if place.pattern else []  # noqa: PTH207
-        if not matches:
-            found.missing.append(argument)
-        for match in map(Path, matches):
-            if match.is_dir():
-                yield from ((file, False) for file in _walk(match, found))
-            else:
-                yield match, False
-
-
-def _walk(top: Path, found: Found) -> Iterator[Path]:
-    """The files below a folder, links to folders followed once."""
-    visited: set[tuple[int, int]] = set()
-
-    def unreadable(error: OSError) -> None:
-        found.complete = False
-        found.unreadable.append((str(error.filename), error.strerror or "cannot be read"))
-
-    for folder, folders, files in os.walk(top, followlinks=True, onerror=unreadable):
-        status = os.stat(folder)  # noqa: PTH116 (a string from os.walk)
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        hidden = [name for name in folders if name.startswith(".")]
-        for _ in hidden:
-            found.skip("hidden")
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith("."):
-                found.skip("hidden")
-            else:
-                yield Path(folder, name)
-
-
-def _take(path: Path, identity: str, named: bool, found: Found) -> bool:
-    """Add the file, or count why not; whether it was added. One that was named is taken whatever its ending, unless it
-    is binary."""
-    media_type = MEDIA_TYPES.get(path.suffix.lower())
-    if media_type is None and not named:
-        found.skip("of another type")
-        return False
+def read_text(path: Path) -> str:
+    """The text of a file. Raises CliError."""
     try:
-        identity.encode()
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            found.skip("not a file")
-            return False
-        with path.open("rb") as file:
-            start = file.read(SNIFFED)
-    except UnicodeEncodeError:
-        found.unreadable.append((identity.encode("utf-8", "replace").decode(), "its name is not valid UTF-8"))
-        return False
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise CliError(f"{path} is not valid UTF-8") from None
     except OSError as error:
-        found.complete = False
-        found.unreadable.append((identity, error.strerror or "cannot be read"))
-        return False
-    if media_type != "application/pdf" and is_binary(start):
-        found.skip("binary")
-        return False
-    found.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
-    return True
+        raise CliError(f"{path} cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def destination(file: Path) -> Iterator[IO[bytes]]:
+    """Where an export goes: a new file of mode 600, there under its name once it is whole; standard output for "-".
+    Raises CliError."""
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with suppress(FileNotFoundError):
+            part.unlink()
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            yield out
+        part.replace(file)
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_pieces(pieces: Iterable[Any], out: IO[bytes]) -> int:
+    """Write the data of HttpBody messages; how many bytes."""
+    return sum(out.write(piece.data) for piece in pieces)

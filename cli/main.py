@@ -7,35 +7,36 @@ from typing import Any
 
 import click
 
-from cli.errors import INTERRUPTED, CliError
+from cli.errors import FAILURE, INTERRUPTED, USAGE, CliError
 
+# Every verb, with the module that has it and what it does.
 VERBS = {
-    "up": "start the mesh and keep it running until Ctrl-C",
-    "demo": "start a mesh, ingest the documentation, ask one question, stop",
-    "ask": "ask a question and print the cited answer",
-    "ingest": "put files into a collection",
-    "search": "find passages, with their scores",
-    "collections": "list, create and delete collections; list their documents",
-    "run": "start, watch, explain, decide and cancel runs; list them",
-    "agents": "apply, list, compare and delete agents",
-    "sessions": "list, show and delete conversations",
-    "models": "the models and agents that answer, with their prices; check a catalogue's file",
-    "tenants": "make, list, suspend and delete tenants",
-    "projects": "make, list and delete projects",
-    "users": "make, list, suspend and delete users",
-    "accounts": "make, list, suspend and delete service accounts",
-    "keys": "make, list, rotate and revoke API keys",
-    "roles": "make, give and take roles",
-    "budgets": "how much may be used in a day or a month",
-    "limits": "how much at once: requests, tokens, streams",
-    "guards": "what may be said: policies of guards",
-    "usage": "what was used, and its price",
-    "audit": "the record of every call: list, verify, export",
-    "data": "export and erase what is kept of somebody",
-    "status": "how each process of the mesh stands",
-    "certs": "make and show the certificates of a development mesh",
-    "config": "the effective settings of every service, with their source",
-    "version": "the versions of Headworks and its engines",
+    "up": ("mesh.up", "start the mesh and keep it running until Ctrl-C"),
+    "demo": ("mesh.demo", "start a mesh, ingest the documentation, ask one question, stop"),
+    "ask": ("runs.ask", "ask a question and print the cited answer"),
+    "ingest": ("documents.ingest", "put files into a collection"),
+    "search": ("documents.search", "find passages, with their scores"),
+    "collections": ("documents.collections", "list, create and delete collections; list their documents"),
+    "run": ("runs.run", "start, watch, explain, decide and cancel runs; list them"),
+    "agents": ("runs.agents", "apply, list, compare and delete agents"),
+    "sessions": ("runs.sessions", "list, show and delete conversations"),
+    "models": ("runs.models", "the models and agents that answer, with their prices; check a catalogue's file"),
+    "tenants": ("admin.tenants", "make, list, suspend and delete tenants"),
+    "projects": ("admin.projects", "make, list and delete projects"),
+    "users": ("admin.principals", "make, list, suspend and delete users"),
+    "accounts": ("admin.principals", "make, list, suspend and delete service accounts"),
+    "keys": ("admin.keys", "make, list, rotate and revoke API keys"),
+    "roles": ("admin.roles", "make, give and take roles"),
+    "budgets": ("admin.budgets", "how much may be used in a day or a month"),
+    "limits": ("admin.limits", "how much at once: requests, tokens, streams"),
+    "guards": ("admin.guards", "what may be said: policies of guards"),
+    "usage": ("admin.usage", "what was used, and its price"),
+    "audit": ("admin.audit", "the record of every call: list, verify, export"),
+    "data": ("admin.data", "export and erase what is kept of somebody"),
+    "status": ("mesh.status", "how each process of the mesh stands"),
+    "certs": ("mesh.certs", "make and show the certificates of a development mesh"),
+    "config": ("mesh.config", "the effective settings of every service, with their source"),
+    "version": ("mesh.version", "the versions of Headworks and its engines"),
 }
 
 
@@ -48,12 +49,13 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"cli.{cmd_name}"), cmd_name)
+        module, _ = VERBS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"cli.{module}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,20 +82,22 @@ def run(argv: list[str]) -> int:
     """The exit code of the command line `argv`: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
     try:
         result: Any = headworks.main(argv, prog_name="headworks", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _say("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except CliError as error:
-        return _say(str(error), error.code)
+        return _fail(str(error), error.code)
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":
+            raise
+        return _fail(f"{error.object!r} is not valid UTF-8", USAGE)
     except BrokenPipeError:
-        return 1
+        return FAILURE
     return result if isinstance(result, int) else 0
 
 
-def _say(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     click.echo(f"headworks: {message}", err=True)
     return code

@@ -13,8 +13,8 @@ from headworks.gateway.v1 import (
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2
 
-from gateway.access.gate import AccessGate
-from gateway.audit.layer import Audit, AuditGate
+from gateway.access.authorizer import Authorizer
+from gateway.audit.layer import Audit, AuditBreaker
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
@@ -22,14 +22,13 @@ from gateway.faces.http.assembly import http_server
 from gateway.faces.http.direct import Direct
 from gateway.faces.http.openai import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
+from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.identity.addresses import address_of
 from gateway.identity.assembly import open_credentials
-from gateway.identity.authenticate import Authenticate
+from gateway.identity.authenticate import Authenticate, IssuedTokens
 from gateway.identity.refresh_tokens import RefreshTokens
-from gateway.identity.refreshing import Tokens
-from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from gateway.passthrough.assembly import open_passthrough
 from gateway.policy.agents import Agents
 from gateway.policy.assembly import open_guards, open_policy
@@ -45,12 +44,7 @@ from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import Layer
-from services.runtime.interceptors.deadline import Deadline
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.identity import Identify
-from services.runtime.interceptors.logs import AccessLog
-from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.tracing import Trace
+from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.server import App
 from services.runtime.triton import TritonClient
@@ -76,7 +70,7 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[La
         Errors(),
         Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
         callers,
-        AuditGate(audit),
+        AuditBreaker(audit),
     ]
 
 
@@ -106,7 +100,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
-    tokens = Tokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
+    tokens = IssuedTokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
@@ -145,7 +139,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         },
     )
     around = layers(settings, audit, callers)
-    access = AccessGate(SERVED)
+    access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
     http = http_server(settings, paths, around, access, ENVOY)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.

@@ -13,18 +13,16 @@ from functools import partial
 from pathlib import Path
 
 from bench.asks.single import Single
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.costs import Costs, cost_table
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, paired
 from bench.kit.harness import OTHERS, Case, Figures, Results, Side, alternate
 from bench.kit.machine import Meter
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Extra, Report
-from bench.kit.resources import memory, processor, spent
-from bench.kit.statistics import paired
+from bench.kit.resources import Costs, cost_table, memory, processor, spent
 from bench.load import rpc
-from bench.load.__main__ import LoadGenerator, Plan
+from bench.load.__main__ import LoadGenerator, LoadPlan
 from bench.load.worker import Worker
 from bench.xquad import corpus as xquad
 
@@ -70,8 +68,8 @@ class MeshSide:
             **({FIRST: load.first.p50} if stream else {}),
         }
 
-    def _plan(self, connections: int, stream: bool) -> Plan:
-        return Plan(
+    def _plan(self, connections: int, stream: bool) -> LoadPlan:
+        return LoadPlan(
             url=self._mesh.url + PATH,
             bodies=[_body(question, stream) for question in self._questions],
             connections=connections,

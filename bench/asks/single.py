@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import qdrant_edge as edge
 
-from bench.kit.statistics import Latencies
+from bench.kit.figures import Latencies
 from services.models.weights import minilm_folder
 from services.orchestrator.rag.quotes import Question, choose
 from services.orchestrator.settings import OrchestratorSettings

@@ -14,16 +14,15 @@ from bench.gateway import goals as gateway_goals
 from bench.gateway import memory as gateway_memory
 from bench.gateway import policy as gateway_policy
 from bench.gateway import upstream as gateway_upstream
-from bench.gateway.figures import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, P99, PORTKEY, RATE, STREAMS
-from bench.gateway.probe import Target, expect
+from bench.gateway.goals import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, P99, PORTKEY, RATE, STREAMS
+from bench.gateway.probe import HttpTarget, expect
 from bench.gateway.upstream import MODEL, PATH, STREAM_MODEL, TEXT, Upstream
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.costs import Costs, cost_table
 from bench.kit.harness import OTHERS, Case, Figures, Side, alternate
 from bench.kit.machine import Meter
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Report
-from bench.kit.resources import processor, spent
+from bench.kit.resources import Costs, cost_table, processor, spent
 from bench.load import h2load
 from bench.peers import litellm, portkey
 
@@ -48,15 +47,15 @@ EXAMPLES = """\
 
 
 @dataclass
-class Place:
+class GatewaySide:
     """A gateway to ask, or the upstream itself. `mesh`: where it is ours, for what its processes use."""
 
-    whole: Target
-    streamed: Target | None
+    whole: HttpTarget
+    streamed: HttpTarget | None
     mesh: Mesh | None = None
     costs: dict[str, Costs] = field(default_factory=dict)
 
-    def target(self, case: str) -> Target | None:
+    def target(self, case: str) -> HttpTarget | None:
         return self.streamed if case == STREAMS else self.whole
 
     def run(self, case: str, seconds: float, warm_up: float) -> Figures:
@@ -97,7 +96,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         return _measured(places, mesh, options, say)
 
 
-def _measured(places: Mapping[str, Place], mesh: Mesh, options: argparse.Namespace, say: Say) -> Report:
+def _measured(places: Mapping[str, GatewaySide], mesh: Mesh, options: argparse.Namespace, say: Say) -> Report:
     cases = [
         Case(
             case,
@@ -122,14 +121,14 @@ def _measured(places: Mapping[str, Place], mesh: Mesh, options: argparse.Namespa
     )  # fmt: skip
 
 
-def _direct(upstream: Upstream) -> Place:
+def _direct(upstream: Upstream) -> GatewaySide:
     whole, streamed = (f"{base}/chat/completions" for base in (upstream.base, upstream.stream_base))
-    return Place(Target(whole, _body(MODEL, False)), Target(streamed, _body(MODEL, True)))
+    return GatewaySide(HttpTarget(whole, _body(MODEL, False)), HttpTarget(streamed, _body(MODEL, True)))
 
 
-def _place(url: str, headers: Mapping[str, str], streams: bool = True, mesh: Mesh | None = None) -> Place:
-    streamed = Target(url + PATH, _body(STREAM_MODEL, True), headers) if streams else None
-    return Place(Target(url + PATH, _body(MODEL, False), headers), streamed, mesh)
+def _place(url: str, headers: Mapping[str, str], streams: bool = True, mesh: Mesh | None = None) -> GatewaySide:
+    streamed = HttpTarget(url + PATH, _body(STREAM_MODEL, True), headers) if streams else None
+    return GatewaySide(HttpTarget(url + PATH, _body(MODEL, False), headers), streamed, mesh)
 
 
 def _body(model: str, stream: bool) -> bytes:

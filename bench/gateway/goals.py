@@ -1,12 +1,13 @@
-"""What the gateway must reach beside others."""
+"""The figures of gateways, and what ours must reach beside others."""
 
 from collections.abc import Mapping
 
-from bench.gateway.figures import ALONE, HEADWORKS, LITELLM, MANY, P50, PORTKEY, RATE, STREAMS
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, Summary, paired
 from bench.kit.harness import Results
-from bench.kit.statistics import Summary, paired
 
+HEADWORKS, DIRECT, LITELLM, PORTKEY = "Headworks", "upstream alone", "LiteLLM", "Portkey"
+ALONE, MANY, STREAMS = "1 connection", "16 connections", "16 connections, streams"
+RATE, P50, P99 = "answers/s", "p50 ms", "p99 ms"
 TIMES_LITELLM, TIMES_STREAMS = 15.0, 20.0
 TIMES_PORTKEY = 1.5
 ADDED_MS = 1.0

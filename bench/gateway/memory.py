@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.gateway.probe import Target
+from bench.gateway.probe import HttpTarget
 from bench.kit.command import Say
 from bench.kit.mesh import Mesh
 from bench.kit.report import Extra
@@ -32,7 +32,7 @@ class Growth:
         return Extra("memory of the gateways", ("", "MiB (PSS)"), rows)
 
 
-def measure(mesh: Mesh, target: Target, requests: int, say: Say) -> Growth:
+def measure(mesh: Mesh, target: HttpTarget, requests: int, say: Say) -> Growth:
     """Memory after a tenth of the requests and after all of them. Raises BenchError."""
     counts = (requests // FIRST_SHARE, requests)
     held: list[float] = []

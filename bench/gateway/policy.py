@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.gateway.probe import json_of
 from bench.gateway.upstream import MODEL, STREAM_MODEL, Upstream
-from bench.kit.mesh import Mesh, Wishes
+from bench.kit.mesh import Mesh, MeshConfig
 from services.runtime.settings import prefix
 
 TENANT = "bench"
@@ -26,7 +26,7 @@ NOTE = (
 )
 
 
-def wishes(upstream: Upstream, folder: Path, replicas: int) -> Wishes:
+def wishes(upstream: Upstream, folder: Path, replicas: int) -> MeshConfig:
     """How the mesh is to be started."""
     bases = {MODEL: upstream.base, STREAM_MODEL: upstream.stream_base}
     bare = {"generator": "openai", "bare": True, "model": MODEL, "price": PRICES}
@@ -34,7 +34,7 @@ def wishes(upstream: Upstream, folder: Path, replicas: int) -> Wishes:
     file = folder / "models.yaml"
     file.write_text(json.dumps({"models": models}), "utf-8")
     settings = {f"{prefix('llm')}MODELS_FILE": str(file)}
-    return Wishes(("--replicas", f"gateway={replicas}"), settings)
+    return MeshConfig(("--replicas", f"gateway={replicas}"), settings)
 
 
 def set_up(mesh: Mesh) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.kit.errors import BenchError
-from bench.kit.family import end
+from bench.kit import BenchError
+from bench.kit.children import end
 
 READY_SECONDS = 300.0
 ASK_SECONDS = 30.0
@@ -19,7 +19,7 @@ OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class HttpTarget:
     """What is asked: where, with which headers, and the body."""
 
     url: str
@@ -27,7 +27,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def ask(target: Target, method: str = "POST") -> tuple[int, bytes]:
+def ask(target: HttpTarget, method: str = "POST") -> tuple[int, bytes]:
     """The status and the body of the answer. Raises OSError, HTTPException."""
     parts = urlsplit(target.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_SECONDS)
@@ -42,13 +42,13 @@ def ask(target: Target, method: str = "POST") -> tuple[int, bytes]:
 
 def json_of(url: str, key: str, value: Any, method: str = "POST") -> Any:
     """What is answered to a JSON body. Raises BenchError for anything but success."""
-    status, body = ask(Target(url, json.dumps(value).encode(), {"authorization": f"Bearer {key}"}), method)
+    status, body = ask(HttpTarget(url, json.dumps(value).encode(), {"authorization": f"Bearer {key}"}), method)
     if status != OK:
         raise BenchError(f"{method} {url} got {status}: {body[:600].decode(errors='replace')}")
     return json.loads(body)
 
 
-def expect(name: str, target: Target, text: str) -> None:
+def expect(name: str, target: HttpTarget, text: str) -> None:
     """Raises BenchError unless the completion, whole or streamed, says `text`."""
     status, body = ask(target)
     if status != OK:
@@ -71,7 +71,7 @@ def wait_for(process: "subprocess.Popen[bytes]", url: str, log: Path, name: str)
 
 def _answers(url: str) -> bool:
     try:
-        ask(Target(url, b""), "GET")
+        ask(HttpTarget(url, b""), "GET")
     except (OSError, http.client.HTTPException):
         return False
     return True

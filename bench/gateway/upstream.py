@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.gateway.probe import wait_for
-from bench.kit.family import stop
+from bench.kit.children import stop
 from infra.envoy.launch import envoy_argv
 from infra.local.ports import HOST, PortBook
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 
 from bench.kit.command import Say, execute, parser
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, Latencies
 from bench.kit.harness import Case, Figures, Side, alternate
 from bench.kit.report import Extra, Report
-from bench.kit.statistics import Latencies
 from gateway.guard.arming import OutputFacts, arm
 from gateway.guard.detector import Window
 from gateway.guard.pipeline import Pipeline

@@ -13,15 +13,14 @@ from pathlib import Path
 
 from bench.asks.single import Single
 from bench.ingest.passages import passages
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.costs import Costs, cost_table
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal
 from bench.kit.harness import OTHERS, Case, Figures, Side, alternate
 from bench.kit.machine import Meter
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Report
-from bench.kit.resources import processor, spent
+from bench.kit.resources import Costs, cost_table, processor, spent
 from bench.load import rpc
 from bench.load.worker import Worker
 from bench.xquad import corpus as xquad

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal
 from bench.kit.report import Extra, Report
 from bench.xquad import corpus as xquad
 from gateway.guard.injection.classifier import InjectionClassifier

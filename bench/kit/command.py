@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 from bench.kit.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]

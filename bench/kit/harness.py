@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.kit.statistics import Summary
+from bench.kit.figures import Summary
 
 # A figure's name, with its unit, to its value.
 Figures: TypeAlias = Mapping[str, float]
@@ -33,7 +33,7 @@ class Case:
 
 
 def alternate(cases: Sequence[Case], rounds: int, say: Callable[[str], None]) -> Results:
-    """Every side of every case, once a round, side by side; `say` is told of each as it is done."""
+    """Every side of every case, once a round, side by side; each is reported to `say` as it is done."""
     steps = [(case, side) for _ in range(rounds) for case in cases for side in case.sides]
     taken: dict[str, dict[str, dict[str, list[float]]]] = {}
     for number, (case, side) in enumerate(steps, start=1):

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.kit.errors import BenchError
-from bench.kit.family import end, terminate
+from bench.kit import BenchError
+from bench.kit.children import end, terminate
 from infra.local import state
+from infra.local.keys import read_dev_key
 from infra.local.layout import Layout
 from infra.local.ports import pick
-from infra.local.private import read_dev_key
 from infra.local.state import MeshState
 
 READY_SECONDS = 120.0
@@ -57,20 +57,20 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a new mesh is to be: further options of `headworks up`, settings by their variables' names, and the seconds
-    that it may take until it is ready."""
+class MeshConfig:
+    """How a new mesh is configured: further options of `headworks up`, settings by their variables' names, and the
+    seconds that it may take until it is ready."""
 
     options: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     seconds: float = READY_SECONDS
 
 
-PLAIN = Wishes()
+PLAIN = MeshConfig()
 
 
 @contextmanager
-def running(data: Path | None, say: Callable[[str], None], wishes: Wishes = PLAIN) -> Iterator[Mesh]:
+def running(data: Path | None, say: Callable[[str], None], config: MeshConfig = PLAIN) -> Iterator[Mesh]:
     """The mesh that runs on `data`, left running; or a new one on a temporary directory, stopped at the end.
 
     Raises BenchError where it does not start, with what it said.
@@ -80,23 +80,23 @@ def running(data: Path | None, say: Callable[[str], None], wishes: Wishes = PLAI
         _require_ready(mesh.state)
         yield mesh
         return
-    with tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder, _started(Path(folder), say, wishes) as mesh:
+    with tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder, _started(Path(folder), say, config) as mesh:
         yield mesh
 
 
 @contextmanager
-def _started(folder: Path, say: Callable[[str], None], wishes: Wishes) -> Iterator[Mesh]:
+def _started(folder: Path, say: Callable[[str], None], config: MeshConfig) -> Iterator[Mesh]:
     layout = Layout(folder / "data")
     said = folder / "up.log"
     say("starting the mesh")
     with said.open("wb") as log:
         process = subprocess.Popen(
-            [_headworks(), "up", "--data", layout.root, "--edge-port", str(pick()), "--json", *wishes.options],
+            [_headworks(), "up", "--data", layout.root, "--edge-port", str(pick()), "--json", *config.options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**_inherited(), **wishes.settings},
+            env={**_inherited(), **config.settings},
         )  # fmt: skip
     try:
-        _wait_ready(process, layout, said, wishes.seconds)
+        _wait_ready(process, layout, said, config.seconds)
         mesh = Mesh(layout)
         say(f"the mesh is ready at {mesh.url} after {mesh.state.seconds_to_ready:.1f} s")
         yield mesh

@@ -9,10 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.kit.goals import Goal
+from bench.kit.figures import Goal, Summary, ratio
 from bench.kit.harness import OTHERS, Case, Results, Side, number
 from bench.kit.machine import machine
-from bench.kit.statistics import Summary, ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,25 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.costs import Costs, cost_table
-from bench.kit.errors import BenchError
 from bench.kit.harness import OTHERS, Case, Figures, Side, alternate
 from bench.kit.machine import Meter
-from bench.kit.mesh import Mesh, Wishes, running
+from bench.kit.mesh import Mesh, MeshConfig, running
 from bench.kit.report import Extra, Report
-from bench.kit.resources import processor, spent
+from bench.kit.resources import Costs, cost_table, processor, spent
 from bench.llm import goals as llm_goals
 from bench.llm import peer as llm_peer
 from bench.llm import steps as llm_steps
 from bench.llm import triton as llm_triton
 from bench.llm.checkpoint import bench_llm
 from bench.llm.engine import Engine
-from bench.llm.figures import CHUNKS, EACH_P99, FIRST, FIRST_MOST, GAP, GAP_P99, LOADER, PROMPT, RATE, case_name
+from bench.llm.goals import CHUNKS, EACH_P99, FIRST, FIRST_MOST, GAP, GAP_P99, LOADER, PROMPT, RATE, case_name
 from bench.llm.memory import OPEN, StreamMemory, measure_memory
 from bench.llm.prompts import body, prompts
 from bench.llm.triton import TritonLoad
 from bench.load import canned
-from bench.load.streams import Plan, StreamLoad, Streams
+from bench.load.streams import StreamLoad, StreamPlan, Streams
 from bench.load.worker import Worker
 from services.runtime.settings import prefix
 
@@ -60,7 +59,7 @@ class StreamSide:
 
     url: str
     model: str
-    load: Callable[[Plan], Streams]
+    load: Callable[[StreamPlan], Streams]
     texts: Iterator[str]
     tokens: int
     used: Callable[[], Mapping[str, float]]
@@ -80,9 +79,9 @@ class StreamSide:
             LOADER: load.processor, OTHERS: max(others, 0.0),
         }  # fmt: skip
 
-    def plan(self, waves: list[int]) -> Plan:
+    def plan(self, waves: list[int]) -> StreamPlan:
         bodies = [[body(self.model, text, self.tokens) for text in islice(self.texts, streams)] for streams in waves]
-        return Plan(self.url, bodies, self.tokens, self.headers)
+        return StreamPlan(self.url, bodies, self.tokens, self.headers)
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
@@ -108,12 +107,12 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         return _measured(sides, mesh, options, say)
 
 
-def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> Wishes:
+def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> MeshConfig:
     """A mesh with the model, and with an upstream for agents."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
     upstream = stack.enter_context(canned.serving(llm_steps.CALLS))
     file = llm_steps.catalogue(folder, upstream, options.name)
-    return Wishes(
+    return MeshConfig(
         ("--llm", str(engine.model)),
         seconds=READY_SECONDS,
         settings={**engine.variables, f"{prefix('llm')}MODELS_FILE": str(file)},
@@ -145,12 +144,12 @@ class Start:
 
     def _side(
         self, url: str, model: str, used: Callable[[], Mapping[str, float]],
-        load: Callable[[Plan], Streams] | None = None, headers: Mapping[str, str] | None = None,
+        load: Callable[[StreamPlan], Streams] | None = None, headers: Mapping[str, str] | None = None,
     ) -> StreamSide:  # fmt: skip
         texts = prompts(self.engine.model, self.options.prompt)
         return StreamSide(url, model, load or self._load, texts, self.options.tokens, used, dict(headers or {}))
 
-    def _load(self, plan: Plan) -> Streams:
+    def _load(self, plan: StreamPlan) -> Streams:
         return self.loader.call(StreamLoad.run, plan)
 
 

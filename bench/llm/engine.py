@@ -1,4 +1,4 @@
-"""One language model engine, told the same wherever it runs."""
+"""One language model engine, configured alike wherever it runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What both engines are told. `sequences` at once, `batched` tokens in a step; `threads` is vLLM's
+    """The settings of both engines. `sequences` at once, `batched` tokens in a step; `threads` is vLLM's
     VLLM_CPU_OMP_THREADS_BIND."""
 
     model: Path

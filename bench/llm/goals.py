@@ -1,18 +1,26 @@
-"""What streamed answers through the mesh must reach beside vLLM's own server."""
+"""The figures of streamed answers, and what they must reach beside vLLM's own server."""
 
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, paired
 from bench.kit.harness import Results
-from bench.kit.statistics import paired
-from bench.llm.figures import FIRST, GAP_P99, RATE, case_name
 from bench.llm.memory import StreamMemory
 from bench.llm.steps import Steps
 
+RATE, CHUNKS, PROMPT = "tokens/s", "chunks per answer", "prompt tokens"
+FIRST, FIRST_MOST = "first text p50 ms", "first text, last stream, ms"
+GAP, GAP_P99, EACH_P99 = "gap p50 ms", "gap p99 ms", "gap per token p99 ms"
+LOADER = "cores of load"
 LEAST_RATE = 0.95
 FIRST_OVER_MS = 8.0
 FIRST_RATIO = 1.1
 GAP_RATIO = 1.2
 MEMORY_KIB = 300.0
 STEP_MS = 3.0
+
+
+def case_name(streams: int) -> str:
+    return "1 stream" if streams == 1 else f"{streams} streams"
+
+
 ALONE, MANY = case_name(1), case_name(32)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 from bench.kit.mesh import Mesh
 from bench.kit.report import Extra
-from bench.load.streams import Plan, Streams
+from bench.load.streams import StreamPlan, Streams
 
 SERVICE = "orchestrator"
 EVERY_SECONDS = 0.25
@@ -51,7 +51,7 @@ class StreamMemory:
         return Extra(f"orchestrator with {self.streams} open streams, MiB", ["", "PSS", "USS"], rows)
 
 
-def measure_memory(mesh: Mesh, load: Callable[[Plan], Streams], plan: Plan, streams: int) -> StreamMemory:
+def measure_memory(mesh: Mesh, load: Callable[[StreamPlan], Streams], plan: StreamPlan, streams: int) -> StreamMemory:
     """Carry the plan out and watch."""
     before = _held(mesh)
     with _watched(lambda: _held(mesh)) as seen:

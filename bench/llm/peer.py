@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.kit.errors import BenchError
-from bench.kit.family import end, stop
+from bench.kit import BenchError
+from bench.kit.children import end, stop
 from bench.kit.resources import tree_processor
 from bench.llm.engine import Engine
-from infra.local.edge_probe import get
 from infra.local.ports import HOST, PortBook
+from infra.local.probes import get
 
 READY_SECONDS = 300.0
 

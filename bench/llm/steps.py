@@ -13,10 +13,10 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1.agent_service_pb2_grpc import AgentServiceStub
 from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
+from bench.kit.figures import Latencies
 from bench.kit.mesh import Mesh
 from bench.kit.report import Extra
-from bench.kit.statistics import Latencies
 from bench.load import canned
 
 AGENT = "bench-steps"

@@ -13,11 +13,11 @@ from pathlib import Path
 import grpc
 import uvloop
 
-from bench.kit.errors import BenchError
-from bench.kit.family import end, stop
+from bench.kit import BenchError
+from bench.kit.children import end, stop
 from bench.kit.resources import tree_processor
 from bench.llm.engine import Engine
-from bench.load.streams import WAVE_SECONDS, Plan, Streams, Tally, Trace, UnexpectedStream
+from bench.load.streams import WAVE_SECONDS, StreamPlan, Streams, Tally, Trace, UnexpectedStream
 from infra.local.ports import PortBook
 from services.llm.triton.client import LlmClient
 from services.llm.triton.protocol import Finished, Generate, Prompt, Text
@@ -44,12 +44,12 @@ class Triton:
 class TritonLoad:
     """Carries plans for the OpenAI face out on Triton itself."""
 
-    def run(self, plan: Plan) -> Streams:
+    def run(self, plan: StreamPlan) -> Streams:
         """Raises UnexpectedStream where anything but the expected is answered."""
         return uvloop.run(_generate(plan))
 
 
-async def _generate(plan: Plan) -> Streams:
+async def _generate(plan: StreamPlan) -> Streams:
     tally = Tally(plan.tokens)
     async with grpc.aio.insecure_channel(plan.url) as channel:
         llm = LlmClient(channel)

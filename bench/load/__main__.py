@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from bench.kit.errors import BenchError
-from bench.kit.statistics import Latencies
+from bench.kit import BenchError
+from bench.kit.figures import Latencies
 from bench.load.http1 import Response, ResponseReader, request
 
 OK = 200
@@ -34,7 +34,7 @@ class UnexpectedAnswer(BenchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """What to ask: the bodies in turn. `expect` must be in each answer; anything but status 200 ends the run."""
 
     url: str
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
 class Asker:
     """Asks over one connection until the time is up; opens it anew where the server closed it between two answers."""
 
-    def __init__(self, plan: Plan, requests: Iterator[bytes], begin: float) -> None:
+    def __init__(self, plan: LoadPlan, requests: Iterator[bytes], begin: float) -> None:
         self._plan = plan
         self._requests = requests
         self._begin = begin
@@ -153,12 +153,12 @@ class Asker:
 class LoadGenerator:
     """Carries plans out."""
 
-    def run(self, plan: Plan) -> Load:
+    def run(self, plan: LoadPlan) -> Load:
         """Raises UnexpectedAnswer where anything but the expected is answered."""
         return uvloop.run(generate(plan))
 
 
-async def generate(plan: Plan) -> Load:
+async def generate(plan: LoadPlan) -> Load:
     """Carry the plan out on this loop. Raises UnexpectedAnswer."""
     parts = urlsplit(plan.url)
     wire = cycle([request(parts.path or "/", parts.netloc, plan.headers, body) for body in plan.bodies])
@@ -215,7 +215,7 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     options = _options()
     headers = {"authorization": f"Bearer {options.key.read_text('utf-8').strip()}"} if options.key else {}
-    plan = Plan(
+    plan = LoadPlan(
         options.url, [options.body.encode()], options.connections, options.seconds, options.warm_up, headers=headers
     )
     try:

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible upstream that answers at once: it calls a tool as often as it is told to, then it answers.
+"""An OpenAI-compatible upstream that answers at once: it calls a tool as often as it is configured to, then it answers.
 
 What it answers is written beforehand, so that what a run takes is next to nothing but the run's own.
 """

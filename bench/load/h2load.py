@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.gateway.probe import Target
-from bench.kit.errors import BenchError
-from bench.kit.statistics import Latencies
+from bench.gateway.probe import HttpTarget
+from bench.kit import BenchError
+from bench.kit.figures import Latencies
 
 COMMAND = "h2load"
 SLACK_SECONDS = 60.0
@@ -19,7 +19,7 @@ _REQUESTS = re.compile(r"^requests: .* (\d+) failed, (\d+) errored, (\d+) timeou
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class H2Load:
     """What came of it: answers within the measured seconds, and their latency."""
 
     answered: int
@@ -33,16 +33,16 @@ def require() -> None:
         raise BenchError("h2load is missing; on Debian: apt-get install nghttp2-client")
 
 
-def for_seconds(target: Target, connections: int, seconds: float, warm_up: float) -> Load:
+def for_seconds(target: HttpTarget, connections: int, seconds: float, warm_up: float) -> H2Load:
     """Ask for a while, after a warm-up that does not count. Raises BenchError for anything but answers of 200."""
     limits = [f"--duration={seconds:g}", f"--warm-up-time={warm_up:g}"]
     answered, logged = _run(target, connections, limits, seconds + warm_up + SLACK_SECONDS)
     if not logged:
         raise BenchError(f"{target.url} answered nothing within the measured {seconds:g} s; give it more")
-    return Load(answered, answered / seconds, Latencies.of([micros / 1e6 for micros in logged]))
+    return H2Load(answered, answered / seconds, Latencies.of([micros / 1e6 for micros in logged]))
 
 
-def so_many(target: Target, connections: int, requests: int, seconds: float = 3600) -> None:
+def so_many(target: HttpTarget, connections: int, requests: int, seconds: float = 3600) -> None:
     """Ask so often. Raises BenchError for anything but answers of 200."""
     answered, _ = _run(target, connections, [f"--requests={requests}"], seconds, logs=False)
     if answered != requests:
@@ -50,7 +50,7 @@ def so_many(target: Target, connections: int, requests: int, seconds: float = 36
 
 
 def _run(
-    target: Target, connections: int, limits: Sequence[str], seconds: float, logs: bool = True
+    target: HttpTarget, connections: int, limits: Sequence[str], seconds: float, logs: bool = True
 ) -> tuple[int, list[float]]:
     with tempfile.TemporaryDirectory(prefix="headworks-bench-") as folder:
         body, log = Path(folder) / "body", Path(folder) / "log"
@@ -68,7 +68,7 @@ def _run(
         return _answered(target, done.stdout + done.stderr), _latencies(log) if logs else []
 
 
-def _answered(target: Target, said: str) -> int:
+def _answered(target: HttpTarget, said: str) -> int:
     statuses, requests = _STATUSES.search(said), _REQUESTS.search(said)
     if not statuses or not requests:
         raise BenchError(f"h2load did not say how it went with {target.url}:\n{said}")

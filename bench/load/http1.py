@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 
 HEAD_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
@@ -103,8 +103,8 @@ class ResponseReader:
 
 def request(path: str, host: str, headers: dict[str, str], body: bytes) -> bytes:
     """A POST of JSON as it goes over the wire."""
-    told = {"host": host, "content-type": "application/json", "content-length": str(len(body)), **headers}
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items())]
+    head = {"host": host, "content-type": "application/json", "content-length": str(len(body)), **headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
     return "\r\n".join(lines).encode() + HEAD_END + body
 
 

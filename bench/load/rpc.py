@@ -13,7 +13,7 @@ from headworks.retrieval.v1 import collection_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 from bench.kit.mesh import Mesh
 
 CALL_SECONDS = 30.0
@@ -32,14 +32,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunAnswer:
     """What a run answered: its quotes in order; none where it declined."""
 
     quotes: tuple[str, ...]
     declined: bool
 
 
-class Client:
+class MeshClient:
     """The stubs, with the key."""
 
     def __init__(self, channel: grpc.aio.Channel, key: str) -> None:
@@ -85,7 +85,7 @@ class Client:
         response = await self._retrieval.Search(request, timeout=CALL_SECONDS, **self._call)
         return [hit.passage.document_id for hit in response.hits]
 
-    async def ask(self, collection: str, question: str, max_sentences: int) -> Run:
+    async def ask(self, collection: str, question: str, max_sentences: int) -> RunAnswer:
         """One run to its end. Raises BenchError where it ends without an answer or a refusal."""
         message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)
         request = run_service_pb.RunRequest(messages=[message], collection=collection, max_sentences=max_sentences)
@@ -100,16 +100,16 @@ class Client:
                         reason = event.finished.reason
         if reason not in (run_pb2.FINISH_REASON_STOP, run_pb2.FINISH_REASON_NO_ANSWER):
             raise BenchError(f"a run ended with {run_pb2.FinishReason.Name(reason)}: {question}")
-        return Run(tuple(quotes), reason == run_pb2.FINISH_REASON_NO_ANSWER)
+        return RunAnswer(tuple(quotes), reason == run_pb2.FINISH_REASON_NO_ANSWER)
 
 
 @asynccontextmanager
-async def client(mesh: Mesh) -> AsyncIterator[Client]:
+async def client(mesh: Mesh) -> AsyncIterator[MeshClient]:
     """A client of the mesh. A call that fails raises BenchError."""
     options = [("grpc.max_receive_message_length", MAX_MESSAGE)]
     try:
         async with grpc.aio.insecure_channel(mesh.target, options=options) as channel:
-            yield Client(channel, mesh.key)
+            yield MeshClient(channel, mesh.key)
     except grpc.aio.AioRpcError as error:
         raise BenchError(f"a call of the mesh failed: {error.code().name}: {error.details()}") from error
     except BaseExceptionGroup as group:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from bench.kit.errors import BenchError
-from bench.kit.statistics import Latencies
+from bench.kit import BenchError
+from bench.kit.figures import Latencies
 from bench.load import sse
 from bench.load.http1 import Response, ResponseReader, request
 
@@ -29,7 +29,7 @@ class UnexpectedStream(BenchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamPlan:
     """What to ask: wave after wave, each body of a wave over a connection of its own, all at once.
 
     Every answer must come to `tokens` tokens by the usage in its last chunk.
@@ -47,7 +47,7 @@ class Streams:
 
     `rate` is tokens per second, from a wave's first request to its last answer's end. `first` is from a stream's
     request to its first chunk with text; `gaps` between successive chunks with text; `each` are the same gaps shared
-    among the tokens of the chunk that ended them, a chunk's tokens being told by its share of the answer's text.
+    among the tokens of the chunk that ended them, a chunk's tokens being estimated by its share of the answer's text.
     `chunks` per answer; `prompt` tokens on average; `processor` is the generator's own share of one core.
     """
 
@@ -182,12 +182,12 @@ class Tally:
 class StreamLoad:
     """Carries plans out."""
 
-    def run(self, plan: Plan) -> Streams:
+    def run(self, plan: StreamPlan) -> Streams:
         """Raises UnexpectedStream where anything but the expected is answered."""
         return uvloop.run(generate(plan))
 
 
-async def generate(plan: Plan) -> Streams:
+async def generate(plan: StreamPlan) -> Streams:
     """Carry the plan out on this loop. Raises UnexpectedStream."""
     parts = urlsplit(plan.url)
     tally = Tally(plan.tokens)

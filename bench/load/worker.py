@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 
 T = TypeVar("T")
 R = TypeVar("R")

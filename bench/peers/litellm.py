@@ -17,7 +17,7 @@ import yaml
 
 from bench.gateway.probe import wait_for
 from bench.gateway.upstream import MODEL, STREAM_MODEL, Upstream
-from bench.kit.family import stop
+from bench.kit.children import stop
 from bench.peers.place import installed, place
 from infra.local.ports import HOST, PortBook
 

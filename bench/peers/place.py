@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 
 INSTALL_SECONDS = 1200.0
 SHOWN = 2000

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.gateway.probe import wait_for
 from bench.gateway.upstream import Upstream
-from bench.kit.family import stop
+from bench.kit.children import stop
 from bench.peers.place import installed, place
 from infra.local.ports import HOST, PortBook
 

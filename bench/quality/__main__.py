@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal
 from bench.kit.harness import Case, Figures, Results, Side, alternate
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Report
@@ -61,7 +61,7 @@ class Quality:
             await client.drop(collection)
         return figures
 
-    async def _hits(self, client: rpc.Client, collection: str, mode: pb.SearchMode.ValueType) -> dict[str, float]:
+    async def _hits(self, client: rpc.MeshClient, collection: str, mode: pb.SearchMode.ValueType) -> dict[str, float]:
         async def places(question: Question) -> tuple[bool, bool]:
             found = await client.search(collection, question.text, mode, 3)
             return question.paragraph.id in found[:1], question.paragraph.id in found
@@ -69,7 +69,7 @@ class Quality:
         placed = await self._all(places)
         return {HIT1: share([first for first, _ in placed]), HIT3: share([three for _, three in placed])}
 
-    async def _answers(self, client: rpc.Client, collection: str) -> dict[str, float]:
+    async def _answers(self, client: rpc.MeshClient, collection: str) -> dict[str, float]:
         runs = await self._all(lambda question: client.ask(collection, question.text, SENTENCES))
         asked = list(zip(self._corpus.questions, runs, strict=True))
         return {
@@ -105,11 +105,11 @@ class Quality:
         return [task.result() for task in tasks]
 
 
-async def _ask(client: rpc.Client, collection: str, question: Question) -> rpc.Run:
+async def _ask(client: rpc.MeshClient, collection: str, question: Question) -> rpc.RunAnswer:
     return await client.ask(collection, question.text, SENTENCES)
 
 
-async def fill(client: rpc.Client, collection: str, paragraphs: Sequence[Paragraph]) -> None:
+async def fill(client: rpc.MeshClient, collection: str, paragraphs: Sequence[Paragraph]) -> None:
     """One document and one passage a paragraph, and nothing else. Raises BenchError."""
     await client.replace(collection)
     summary = await client.ingest(collection, [rpc.Document(paragraph.id, paragraph.text) for paragraph in paragraphs])
@@ -117,7 +117,7 @@ async def fill(client: rpc.Client, collection: str, paragraphs: Sequence[Paragra
         raise BenchError(f"{len(paragraphs)} paragraphs became {summary.passages} passages")
 
 
-def holds(question: Question, run: rpc.Run, quotes: int) -> bool:
+def holds(question: Question, run: rpc.RunAnswer, quotes: int) -> bool:
     """Whether one of the first quotes holds a text that answers."""
     return any(answer in quote for quote in run.quotes[:quotes] for answer in question.answers)
 

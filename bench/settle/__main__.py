@@ -12,13 +12,12 @@ import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, Latencies, paired
 from bench.kit.harness import OTHERS, Case, Figures, Side, alternate
 from bench.kit.machine import Meter
 from bench.kit.report import Report
-from bench.kit.statistics import Latencies, paired
 from bench.load.worker import Worker
 from bench.settle.settling import Settled, SettlingGateway
 from tests.fixtures.processes import NotInstalled, Postgres

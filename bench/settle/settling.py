@@ -14,10 +14,10 @@ from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
 from gateway.audit.verify import Verifier
-from gateway.budgets.budget import Cost, Period, Scope, Unit
-from gateway.budgets.budgets import Budgets
+from gateway.budgets.alerts import AlertNotifier
 from gateway.budgets.errors import BudgetExists
-from gateway.budgets.notify import Notifier
+from gateway.budgets.model import Cost, Period, Scope, Unit
+from gateway.budgets.service import Budgets
 from gateway.budgets.store import BudgetStore
 from gateway.schema.schema import SCHEMA
 from gateway.usage.record import Spent, usage_of
@@ -73,7 +73,7 @@ class SettlingGateway:
         store = BudgetStore(self._database)
         self._check = seal.check
         self._audit = AuditLog(self._database, writer, changes, Checkpoints(self._database, seal), self._name)
-        self._budgets = Budgets(self._database, writer, Notifier(store), self._name)
+        self._budgets = Budgets(self._database, writer, AlertNotifier(store), self._name)
         self._budgets.follow(changes)
         with suppress(BudgetExists):  # another gateway made it
             await store.create("acme", Scope.TENANT, "acme", Period.MONTH, Unit.TOKENS, PLENTY)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 
 SOURCE = "https://github.com/google-deepmind/xquad"
 

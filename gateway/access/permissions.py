@@ -1,9 +1,91 @@
 """The permission table: what every method that the gateway serves needs. A method without an entry is not served."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from gateway.access.admin import ADMIN
-from gateway.access.needs import Needs, nothing, of_collection, of_field, of_ingestion, of_param, of_run, plain
+# What a method needs: a function from a request to the permissions.
+Needs = Callable[[Any], Sequence[str]]
+DEFAULT_MODEL = "rag"
+DEFAULT_COLLECTION = "default"
+
+
+def nothing(request: Any) -> Sequence[str]:
+    """Being who one is suffices. For what only the mesh itself calls, and for what OpenAI's face asks itself, once it
+    has read the body."""
+    return ()
+
+
+def plain(permission: str) -> Needs:
+    """The permission, whatever the request says."""
+    return lambda request: (permission,)
+
+
+def of_field(verb: str, field: str, default: str = "*") -> Needs:
+    """The permission for what the request's field names; for `default` where it names nothing."""
+    return lambda request: (f"{verb}:{getattr(request, field) or default}",)
+
+
+def of_param(verb: str, name: str) -> Needs:
+    """The permission for what a variable of an HTTP path names."""
+    return lambda request: (f"{verb}:{request.params[name]}",)
+
+
+def of_collection(verb: str, field: str = "collection") -> Needs:
+    return of_field(f"collections.{verb}", field, DEFAULT_COLLECTION)
+
+
+def of_ingestion(request: Any) -> Sequence[str]:
+    """The collection is in the first message of the stream."""
+    return (f"collections.write:{request.open.collection or DEFAULT_COLLECTION}",)
+
+
+def of_run(request: Any) -> Sequence[str]:
+    """What a run needs: its agent or model, and what the caller names beside it. An agent's own collections, tools and
+    models come with the agent."""
+    return run(request.model, request.collection, request.session_id)
+
+
+def run(model: str, collection: str = "", session_id: str = "") -> Sequence[str]:
+    """The same for a run that comes in another form."""
+    needed = [f"models.call:{model_name(model)}"]
+    if collection:
+        needed.append(f"collections.read:{collection}")
+    if session_id:
+        needed.append(f"sessions.write:{session_id}")
+    return needed
+
+
+def model_name(model: str) -> str:
+    """The name of the agent or model: without the version, "rag" for none."""
+    return model.partition("@")[0] or DEFAULT_MODEL
+
+
+# The administrators' services need "admin.<noun>:read" or "admin.<noun>:write".
+PACKAGE = "headworks.gateway.v1"
+# The service, the noun of its permissions, the methods that read, and those that write.
+_METHODS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("TenantService", "tenants", ("GetTenant", "ListTenants"), ("CreateTenant", "UpdateTenant", "DeleteTenant")),
+    ("ProjectService", "projects", ("ListProjects",), ("CreateProject", "DeleteProject")),
+    ("PrincipalService", "principals", ("ListPrincipals",), ("CreatePrincipal", "UpdatePrincipal", "DeletePrincipal")),
+    ("RoleService", "roles", ("ListRoles", "ListRoleBindings"), ("PutRole", "DeleteRole", "BindRole", "UnbindRole")),
+    ("ApiKeyService", "keys", ("GetApiKey", "ListApiKeys"), ("CreateApiKey", "RotateApiKey", "RevokeApiKey")),
+    ("BudgetService", "budgets", ("ListBudgets", "ListBudgetAlerts"), ("CreateBudget", "UpdateBudget", "DeleteBudget")),
+    ("RateLimitService", "limits", ("ListRateLimits",), ("CreateRateLimit", "UpdateRateLimit", "DeleteRateLimit")),
+    ("GuardPolicyService", "guards", ("ListGuardPolicies",), ("PutGuardPolicy", "DeleteGuardPolicy")),
+    ("UsageService", "usage", ("ListUsage", "SumUsage", "ExportUsage"), ()),
+    ("AuditService", "audit", ("ListAuditRecords", "VerifyAudit", "ExportAudit"), ()),
+    ("PrivacyService", "data", ("ExportData", "GetRetention"), ("EraseData", "SetRetention")),
+)
+
+ADMIN: Mapping[str, Mapping[str, Needs]] = {
+    f"{PACKAGE}.{service}": {
+        method: plain(f"admin.{noun}:{verb}")
+        for verb, methods in (("read", reading), ("write", writing))
+        for method in methods
+    }
+    for service, noun, reading, writing in _METHODS
+}
+
 
 HTTP: Mapping[str, Needs] = {
     # The body is JSON: the face asks with `authorize`, once it has read it.
@@ -52,7 +134,7 @@ RETRIEVAL: Mapping[str, Needs] = {
 # Called from within the mesh only, under the token of the run that asks.
 GUARD: Mapping[str, Needs] = {"Screen": nothing}
 
-# Called by the orchestrator only: see gateway.identity.servicer.OrchestratorOnly.
+# Called by the orchestrator only: see gateway.faces.identity.OrchestratorOnly.
 IDENTITY: Mapping[str, Needs] = {"RefreshIdentity": nothing}
 
 TABLE: Mapping[str, Mapping[str, Needs]] = {
@@ -63,4 +145,24 @@ TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,
     "headworks.retrieval.v1.RetrievalService": RETRIEVAL,
+}
+
+
+_USER = {
+    "models.call:*", "models.read:*", "embeddings.call:*", "collections.read:*", "agents.read:*",
+    "runs.read:*", "runs.write:*", "sessions.read:*", "sessions.write:*",
+}  # fmt: skip
+_DEVELOPER = _USER | {"agents.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*"}
+# What a tenant's own administrators look after. Tenants themselves are for operators.
+NOUNS = (
+    "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "usage", "audit", "data",
+)  # fmt: skip
+
+OPERATOR = "operator"
+BUILT_IN: Mapping[str, frozenset[str]] = {
+    "user": frozenset(_USER),
+    "developer": frozenset(_DEVELOPER),
+    "auditor": frozenset({"models.read:*", "runs.read:*"} | {f"admin.{noun}:read" for noun in NOUNS}),
+    "admin": frozenset(_DEVELOPER | {f"admin.{noun}:*" for noun in NOUNS}),
+    OPERATOR: frozenset({"*"}),
 }

@@ -89,8 +89,8 @@ def new_salt() -> str:
 
 def actor_ref(actor: Actor, salt: str) -> str:
     """What records call the actor: it can be checked with the salt, and not be guessed without it."""
-    told = canonical([salt, actor.tenant, actor.subject, actor.key, actor.address])
-    return f"act_{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+    text = canonical([salt, actor.tenant, actor.subject, actor.key, actor.address])
+    return f"act_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def content_json(content: Content) -> str:

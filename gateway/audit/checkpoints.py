@@ -23,14 +23,14 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """The last record of a chain; 0 where it has none yet."""
 
     sequence: int
     hash: str
 
 
-Heads = Mapping[int, Head]
+Heads = Mapping[int, ChainHead]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Checkpoint:
     def ends(self) -> Heads:
         """By chain; none where what is stored is no such JSON, which nobody signed."""
         try:
-            return {int(chain): Head(int(end[0]), str(end[1])) for chain, end in orjson.loads(self.heads).items()}
+            return {int(chain): ChainHead(int(end[0]), str(end[1])) for chain, end in orjson.loads(self.heads).items()}
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             return {}
 
     def good(self, check: SealCheck) -> bool:
-        told = checkpoint_text(self.number, self.time, self.heads)
-        return check.good(CHECKPOINT, told, self.signature) or self._one_chain(check, ONE_CHAIN, UNSPECIFIED)
+        text = checkpoint_text(self.number, self.time, self.heads)
+        return check.good(CHECKPOINT, text, self.signature) or self._one_chain(check, ONE_CHAIN, UNSPECIFIED)
 
     def unspecified(self, check: SealCheck) -> bool:
         """Whether it is from before signatures stated their purpose."""
@@ -67,8 +67,8 @@ class Checkpoint:
         ends = self.ends
         if list(ends) != [FIRST_CHAIN]:
             return False
-        told = one_chain_text(ends[FIRST_CHAIN].sequence, ends[FIRST_CHAIN].hash, self.time)
-        return any(check.good(purpose, told, self.signature) for purpose in purposes)
+        text = one_chain_text(ends[FIRST_CHAIN].sequence, ends[FIRST_CHAIN].hash, self.time)
+        return any(check.good(purpose, text, self.signature) for purpose in purposes)
 
 
 class Checkpoints:
@@ -95,17 +95,17 @@ class Checkpoints:
         last = Checkpoint.of(row) if row is not None else None
         if last is not None and last.ends == ends and last.good(self.seal.check):
             return None
-        number, now, told = last.number + 1 if last is not None else 1, time.time(), heads_json(ends)
-        signature = self.seal.sign(CHECKPOINT, checkpoint_text(number, now, told))
-        once = insert_new(CHECKPOINTS).values(number=number, heads=told, time=now, signature=signature)
-        made = Checkpoint(number, told, now, signature)
+        number, now, text = last.number + 1 if last is not None else 1, time.time(), heads_json(ends)
+        signature = self.seal.sign(CHECKPOINT, checkpoint_text(number, now, text))
+        once = insert_new(CHECKPOINTS).values(number=number, heads=text, time=now, signature=signature)
+        made = Checkpoint(number, text, now, signature)
         return made if (await connection.execute(once)).rowcount == 1 else None  # another replica was quicker
 
 
 async def heads(connection: AsyncConnection) -> Heads:
     """The end of each chain."""
     rows = await connection.execute(select(HEAD.c.id, HEAD.c.sequence, HEAD.c.hash))
-    return {row.id: Head(row.sequence, row.hash) for row in rows}
+    return {row.id: ChainHead(row.sequence, row.hash) for row in rows}
 
 
 def heads_json(ends: Heads) -> str:

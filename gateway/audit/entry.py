@@ -1,4 +1,4 @@
-"""What the audit is told."""
+"""What the audit records."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acted: all that tells of a person. `key` is the id of the API key, `address` where the call came from."""
+    """Who acted: all that identifies a person. `key` is the id of the API key, `address` where the call came from."""
 
     tenant: str = ""
     subject: str = ""
@@ -42,7 +42,7 @@ class AuditEntry:
 
     `action` is the RPC's path or the verb of the change, `model` the model or agent, `agent_version` its release,
     `guards` the names of the guards that found something, `details` further facts without personal data, such as what
-    was changed. `count` is over 1 where equal attempts are told together. `time`: seconds since the epoch; tokens and
+    was changed. `count` is over 1 where equal attempts share an entry. `time`: seconds since the epoch; tokens and
     nanos are those of the settled call.
     """
 

@@ -9,10 +9,10 @@ import orjson
 from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, canonical, content_hash
 from gateway.audit.entry import Actor
 from gateway.audit.seal import EXPORT, SealCheck
-from gateway.audit.walk import Fault, Report, Walker, missing
+from gateway.audit.walk import AuditReport, Fault, Walker, missing
 
 
-def verify_lines(lines: Iterable[bytes], check: SealCheck | None) -> Report:
+def verify_lines(lines: Iterable[bytes], check: SealCheck | None) -> AuditReport:
     """Check an export's lines. Without `check` the chain is followed and the signature is not: `signed` stays None."""
     reading = _Reading(check)
     for line in lines:
@@ -23,7 +23,7 @@ def verify_lines(lines: Iterable[bytes], check: SealCheck | None) -> Report:
 class _Reading:
     def __init__(self, check: SealCheck | None) -> None:
         self._check = check
-        self._report = Report()
+        self._report = AuditReport()
         self._whole = hashlib.sha256()
         self._walkers: dict[int, Walker] = {}
         self._number = 0
@@ -34,12 +34,12 @@ class _Reading:
             self._report.add(Fault.INSERTED, 0, "there is a line after the last one")
             return
         try:
-            told = orjson.loads(line)
-            if "end" in told:
-                self._read_end(told)
+            fields = orjson.loads(line)
+            if "end" in fields:
+                self._read_end(fields)
                 return
-            link = _link(told)
-            number = int(told["number"])
+            link = _link(fields)
+            number = int(fields["number"])
         except (ValueError, KeyError, TypeError):
             self._number += 1
             self._report.add(Fault.CHANGED, 0, f"line {self._number} is not one of an export")
@@ -47,7 +47,7 @@ class _Reading:
             return
         self._whole.update(line)
         self._place(number, link)
-        self._refers(told, link)
+        self._refers(fields, link)
 
     def _place(self, number: int, link: Link) -> None:
         """Lines count from 1 without a gap, whatever was filtered out."""
@@ -65,25 +65,25 @@ class _Reading:
             self._walkers[link.chain] = walker
         walker.see(link)
 
-    def _refers(self, told: dict[str, Any], link: Link) -> None:
-        actor, content, record = told.get("actor"), told.get("content"), told["record"]
+    def _refers(self, fields: dict[str, Any], link: Link) -> None:
+        actor, content, record = fields.get("actor"), fields.get("content"), fields["record"]
         if actor is None:
             self._report.erased_actors += 1
         elif _ref(actor) != record.get("actor"):
-            why = f"who did what record {link.sequence} tells was changed"
+            why = f"the actor of record {link.sequence} was changed"
             self._report.add(Fault.CHANGED, link.sequence, why, link.chain)
         if content is not None and _content(content) != record.get("content"):
             why = f"the content of record {link.sequence} was changed"
             self._report.add(Fault.CHANGED, link.sequence, why, link.chain)
 
-    def _read_end(self, told: dict[str, Any]) -> None:
-        self._end = dict(orjson.loads(told["end"]))
+    def _read_end(self, fields: dict[str, Any]) -> None:
+        self._end = dict(orjson.loads(fields["end"]))
         if self._check is not None:
-            self._report.signed = self._check.good(EXPORT, told["end"], str(told.get("signature", "")))
+            self._report.signed = self._check.good(EXPORT, fields["end"], str(fields.get("signature", "")))
             if not self._report.signed:
                 self._report.add(Fault.FORGED, 0, "the last line is not signed with this gateway's key")
 
-    def over(self) -> Report:
+    def over(self) -> AuditReport:
         report, end = self._report, self._end
         if end is None:
             report.add(Fault.REMOVED, 0, "the last line is missing: the export was cut short")
@@ -99,9 +99,11 @@ class _Reading:
         return report
 
 
-def _link(told: dict[str, Any]) -> Link:
-    chain = int(told.get("chain", FIRST_CHAIN))
-    return Link(int(told["sequence"]), canonical(told["record"]), str(told["previous"]), str(told["hash"]), chain)
+def _link(fields: dict[str, Any]) -> Link:
+    chain = int(fields.get("chain", FIRST_CHAIN))
+    return Link(
+        int(fields["sequence"]), canonical(fields["record"]), str(fields["previous"]), str(fields["hash"]), chain
+    )
 
 
 def _ref(actor: Any) -> str | None:

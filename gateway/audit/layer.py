@@ -23,13 +23,13 @@ ABANDON = "call.abandon"
 WAIT_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 _REFUSED = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
-# What a call's notes may tell of it, by the entry's fields.
+# What a call's notes may say of it, by the entry's fields.
 _NOTED = ("model", "agent_version", "collection", "run_id", "prompt_tokens", "completion_tokens", "cost_nanos")
 
 
 class Audit:
     """An answer waits until its call is on record. While the records are gone calls are refused if `closed`; if not,
-    they are served, and what could not be recorded is logged. `address` tells where a call came from."""
+    they are served, and what could not be recorded is logged. `address` returns where a call came from."""
 
     def __init__(self, audit: AuditLog, address: Callable[[Call], str], *, closed: bool) -> None:
         self._audit = audit
@@ -57,7 +57,7 @@ class Audit:
             self._failed = time.monotonic()
 
     def put(self, entry: AuditEntry) -> Put:
-        """The entry, to be written together with what it tells of; say afterwards whether it was."""
+        """The entry, to be written together with what it records; report afterwards whether it was."""
         return self._audit.put(entry)
 
     async def abandoned(self, connection: AsyncConnection, calls: Sequence[Usage]) -> None:
@@ -78,8 +78,8 @@ class Audit:
                 await asyncio.shield(self._audit.record(entry))
         except (RecordsUnavailable, TimeoutError):
             self.missed()
-            told = {"action": entry.action, "tenant": entry.actor.tenant, "decision": entry.decision.value}
-            log.error("not on record", extra=told | {"reason": entry.reason, "key": entry.actor.key})  # noqa: TRY400
+            values = {"action": entry.action, "tenant": entry.actor.tenant, "decision": entry.decision.value}
+            log.error("not on record", extra=values | {"reason": entry.reason, "key": entry.actor.key})  # noqa: TRY400
         else:
             self.recorded()
 
@@ -93,7 +93,7 @@ def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
     """What the audit says of a call, from its status and its notes; `fields` come before those."""
     noted = {name: call.notes[name] for name in _NOTED if name in call.notes}
     guards = call.notes.get("guards", ())
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "action": call.method,
         "decision": _decision(call),
         "actor": actor_of(call, address),
@@ -103,7 +103,7 @@ def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
         "guards": tuple(map(str, guards)) if isinstance(guards, list | tuple) else (),
         **noted,
     }
-    return AuditEntry(**{**told, **fields})
+    return AuditEntry(**{**values, **fields})
 
 
 def abandoned_entry(call: Usage) -> AuditEntry:
@@ -124,7 +124,7 @@ def _decision(call: Call) -> Decision:
     return Decision.REFUSED if call.code in _REFUSED else Decision.FAILED
 
 
-class AuditGate:
+class AuditBreaker:
     """The layer inside of authentication that refuses calls which could not be recorded."""
 
     def __init__(self, audit: Audit) -> None:

@@ -28,9 +28,9 @@ class Seal:
             raise ValueError("the audit is signed with an Ed25519 key")
         self._key = key
 
-    def sign(self, purpose: str, told: str) -> str:
+    def sign(self, purpose: str, text: str) -> str:
         """In base64."""
-        return base64.b64encode(self._key.sign(f"{purpose}\n{told}".encode())).decode()
+        return base64.b64encode(self._key.sign(f"{purpose}\n{text}".encode())).decode()
 
     @property
     def check(self) -> "SealCheck":
@@ -51,9 +51,9 @@ class SealCheck:
             raise ValueError("the audit is signed with an Ed25519 key")
         return cls(key)
 
-    def good(self, purpose: str, told: str, signature: str) -> bool:
+    def good(self, purpose: str, text: str, signature: str) -> bool:
         try:
-            self._key.verify(base64.b64decode(signature, validate=True), f"{purpose}\n{told}".encode())
+            self._key.verify(base64.b64decode(signature, validate=True), f"{purpose}\n{text}".encode())
         except (InvalidSignature, binascii.Error, ValueError):
             return False
         return True

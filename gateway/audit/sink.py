@@ -9,21 +9,22 @@ as there ever were processes at once.
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.actors import Actors, Reference
-from gateway.audit.chain import FIRST_CHAIN, GENESIS, content_hash, content_json, link, new_salt
-from gateway.audit.checkpoints import Head
-from gateway.audit.entry import AuditEntry
+from gateway.audit.chain import FIRST_CHAIN, GENESIS, actor_ref, content_hash, content_json, link, new_salt
+from gateway.audit.checkpoints import ChainHead
+from gateway.audit.entry import Actor, AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.metadata import new_id
 from services.runtime.records.many import Many
 from services.runtime.records.upsert import insert_new
 
+REMEMBERED = 20_000
 # So long after its last record a chain is its holder's.
 HELD_SECONDS = 30.0
 _INSERT_RECORDS, _INSERT_CONTENT = Many(insert(RECORDS)), Many(insert(CONTENT))
@@ -38,18 +39,67 @@ _MOVE_HEAD = Many(update(HEAD).where(_THIS).values(_MOVED))
 
 
 @dataclass(slots=True)
+class ActorReference:
+    """`stored` is set once the actor's row is known to be in the database."""
+
+    ref: str
+    actor: Actor
+    salt: str
+    stored: bool = False
+
+    def row(self) -> dict[str, object]:
+        return {
+            "ref": self.ref, "tenant": self.actor.tenant, "subject": self.actor.subject, "key_id": self.actor.key,
+            "address": self.actor.address, "salt": self.salt, "create_time": time.time(),
+        }  # fmt: skip
+
+
+class Actors:
+    """The latest `limit` actors. After an erasure all are forgotten, so that nobody goes on under an erased name."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._known: OrderedDict[Actor, ActorReference] = OrderedDict()
+
+    def refer(self, actor: Actor) -> ActorReference:
+        known = self._known.get(actor)
+        if known is not None:
+            self._known.move_to_end(actor)
+            return known
+        plain = _plain(actor)
+        salt = new_salt()
+        made = self._known[actor] = ActorReference(actor_ref(plain, salt), plain, salt)
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return made
+
+    async def forget(self) -> None:
+        """Follow a change of the kind "audit_actors"."""
+        self._known.clear()
+
+
+def _plain(actor: Actor) -> Actor:
+    """What every database can hold."""
+    tenant, subject, key, address = (
+        value.encode("utf-8", "replace").decode().replace("\0", "")
+        for value in (actor.tenant[:128], actor.subject[:256], actor.key[:128], actor.address[:64])
+    )
+    return Actor(tenant, subject, key, address)
+
+
+@dataclass(slots=True)
 class Pending:
     """An entry on its way. `tried` says that it may be in the database already, by its id."""
 
     entry: AuditEntry
     id: str
-    by: Reference
+    by: ActorReference
     tried: bool = False
 
 
 class AuditSink:
     """The records writer's way into the chain, whose head is locked last in every transaction. `holder` is the name of
-    this process and of no other. `began` is set when a chain was begun, of which no checkpoint tells yet."""
+    this process and of no other. `began` is set when a chain was begun, which no checkpoint names yet."""
 
     turn = 100
 
@@ -63,7 +113,7 @@ class AuditSink:
         return Pending(entry, new_id("aud"), self._actors.refer(entry.actor))
 
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
-        """Append in the transaction of what the entries tell of, such as an administrator's change."""
+        """Append in the transaction of what the entries record, such as an administrator's change."""
         await self._write(connection, [self.pending(entry) for entry in entries], own=False)
 
     async def write(self, connection: AsyncConnection, items: Sequence[Pending]) -> None:
@@ -81,8 +131,8 @@ class AuditSink:
         records, content = [], []
         for item in new:
             sequence += 1
-            said = self._content(item, chain, sequence)
-            hashed = content_hash(str(said["salt"]), str(said["data"])) if said else ""
+            row = self._content(item, chain, sequence)
+            hashed = content_hash(str(row["salt"]), str(row["data"])) if row else ""
             made = link(chain, last, sequence, item.entry, item.id, item.by.ref, hashed)
             last = made.hash
             records.append(
@@ -92,13 +142,13 @@ class AuditSink:
                     "previous": made.previous, "hash": made.hash,
                 }
             )  # fmt: skip
-            if said:
-                content.append(said)
+            if row:
+                content.append(row)
         await _INSERT_RECORDS.execute(connection, records)
         if content:
             await _INSERT_CONTENT.execute(connection, content)
-        row = {"row": chain, "to": sequence, "last": last, "until": time.time() + HELD_SECONDS}
-        await _MOVE_HEAD.execute(connection, [row])
+        moved = {"row": chain, "to": sequence, "last": last, "until": time.time() + HELD_SECONDS}
+        await _MOVE_HEAD.execute(connection, [moved])
 
     async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
         """Those that an attempt whose end was not heard of has not written."""
@@ -127,13 +177,13 @@ class AuditSink:
         mine = (HEAD.c.id == self._chain) & (HEAD.c.holder == self._holder)
         await connection.execute(update(HEAD).where(mine).values(expires=0))
 
-    async def _head(self, connection: AsyncConnection) -> Head:
+    async def _head(self, connection: AsyncConnection) -> ChainHead:
         """The end of this process's chain, locked. Another one where somebody else has it by now, which a process
         that stood still may find, and where an earlier transaction that took it was undone."""
         while not (rows := await _LOCK_HEAD.fetch(connection, {"row": self._chain, "by": self._holder})):
             self._chain = await self._take(connection) or await self._begin(connection) or self._chain
         [(sequence, last)] = rows
-        return Head(sequence, last)
+        return ChainHead(sequence, last)
 
     async def _take(self, connection: AsyncConnection) -> int | None:
         """A chain that nobody holds."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from gateway.audit.beginning import beginning
 from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, content_hash
-from gateway.audit.checkpoints import Checkpoint, Head, Heads, each_checkpoint
+from gateway.audit.checkpoints import ChainHead, Checkpoint, Heads, each_checkpoint
 from gateway.audit.entry import Actor
+from gateway.audit.pruning import beginning
 from gateway.audit.seal import SealCheck
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
-from gateway.audit.walk import Fault, Report, Walker
+from gateway.audit.walk import AuditReport, Fault, Walker
 from services.runtime.records.database import Database
 
 PAGE = 500
@@ -25,7 +25,7 @@ class _Signed:
     hashes: dict[int, dict[int, str]] = field(default_factory=dict)
     start: Heads | None = None
 
-    def add(self, checkpoint: Checkpoint, report: Report) -> None:
+    def add(self, checkpoint: Checkpoint, report: AuditReport) -> None:
         for chain, end in checkpoint.ends.items():
             known = self.hashes.setdefault(chain, {})
             if end.sequence and known.setdefault(end.sequence, end.hash) != end.hash:
@@ -54,10 +54,10 @@ class Verifier:
         self._database = database
         self._check = check
 
-    async def verify(self, after: int = 0, chain: int = FIRST_CHAIN, anchor: Heads | None = None) -> Report:
+    async def verify(self, after: int = 0, chain: int = FIRST_CHAIN, anchor: Heads | None = None) -> AuditReport:
         """Check all records, or with `after` those that came after the checkpoint at this record of `chain`. `anchor`:
         the ends of a checkpoint that was kept elsewhere, such as in the logs. Raises RecordsUnavailable."""
-        report = Report()
+        report = AuditReport()
         # Before the heads are read, which may be further on than what was signed but not behind it.
         signed = await self._signed(after, chain, report)
         async with self._database.read() as connection:
@@ -74,7 +74,7 @@ class Verifier:
         await self._beyond(report)
         return report
 
-    async def _signed(self, after: int, chain: int, report: Report) -> _Signed:
+    async def _signed(self, after: int, chain: int, report: AuditReport) -> _Signed:
         """Read all checkpoints; those that are none, and gaps between them, are faults."""
         signed, last = _Signed(), 0
         async for one in each_checkpoint(self._database):
@@ -82,21 +82,21 @@ class Verifier:
                 report.add(Fault.REMOVED, 0, f"a checkpoint before number {one.number} was removed")
             last = one.number
             if not one.good(self._check):
-                at = one.ends.get(FIRST_CHAIN, Head(0, "")).sequence
+                at = one.ends.get(FIRST_CHAIN, ChainHead(0, "")).sequence
                 report.add(Fault.FORGED, at, f"the checkpoint number {last} is not signed by this gateway's key")
                 continue
             signed.add(one, report)
-            if after and after == one.ends.get(chain, Head(0, "")).sequence:
+            if after and after == one.ends.get(chain, ChainHead(0, "")).sequence:
                 signed.start = one.ends
         return signed
 
     @staticmethod
-    def _missing(chain: int, signed: _Signed, report: Report) -> None:
+    def _missing(chain: int, signed: _Signed, report: AuditReport) -> None:
         last = signed.last(chain)
         why = f", of which record {last} was signed" if last else ""
         report.add(Fault.REMOVED, 0, f"the head of the chain{why} was removed", chain)
 
-    async def _start(self, head: "Row[Any]", signed: _Signed, report: Report, after: int) -> Head:
+    async def _start(self, head: "Row[Any]", signed: _Signed, report: AuditReport, after: int) -> ChainHead:
         """The record that the walk along a chain begins after."""
         chain, base = head.id, head.base_sequence
         async with self._database.read() as connection:
@@ -110,10 +110,12 @@ class Verifier:
             return signed.start[chain]
         if after and signed.start is None:
             report.add(Fault.FORGED, after, f"there is no signed checkpoint at record {after}", chain)
-            return Head(after, head.hash)
-        return Head(base, head.base_hash) if begins is None else begins
+            return ChainHead(after, head.hash)
+        return ChainHead(base, head.base_hash) if begins is None else begins
 
-    async def _chain(self, head: "Row[Any]", start: Head, signed: _Signed, anchor: Head | None, report: Report) -> None:
+    async def _chain(
+        self, head: "Row[Any]", start: ChainHead, signed: _Signed, anchor: ChainHead | None, report: AuditReport
+    ) -> None:
         walker = Walker(report, head.id, start.sequence, start.hash)
         while walker.sequence < head.sequence and (page := await self._page(walker, head.sequence)).records:
             for row in page.records:
@@ -138,22 +140,22 @@ class Verifier:
                 {row.sequence: row for row in await connection.execute(contents)},
             )
 
-    def _see(self, row: "Row[Any]", page: _Page, walker: Walker, report: Report) -> None:
-        told = {"id": row.id, "time": row.time, "tenant": row.tenant, "actor": row.actor}
-        walker.see(Link(row.sequence, row.record, row.previous, row.hash, row.chain), told)
+    def _see(self, row: "Row[Any]", page: _Page, walker: Walker, report: AuditReport) -> None:
+        columns = {"id": row.id, "time": row.time, "tenant": row.tenant, "actor": row.actor}
+        walker.see(Link(row.sequence, row.record, row.previous, row.hash, row.chain), columns)
         actor = page.actors.get(row.actor)
         if actor is None:
             report.erased_actors += 1
         elif actor_ref(Actor(actor.tenant, actor.subject, actor.key_id, actor.address), actor.salt) != row.actor:
-            walker.add(Fault.CHANGED, row.sequence, f"who did what record {row.sequence} tells was changed")
-        said = page.contents.get(row.sequence)
-        if said is None:
+            walker.add(Fault.CHANGED, row.sequence, f"the actor of record {row.sequence} was changed")
+        content = page.contents.get(row.sequence)
+        if content is None:
             report.erased_contents += '"content":"' in row.record
-        elif f'"content":"{content_hash(said.salt, said.data)}"' not in row.record:
+        elif f'"content":"{content_hash(content.salt, content.data)}"' not in row.record:
             walker.add(Fault.CHANGED, row.sequence, f"the content of record {row.sequence} was changed")
 
     @staticmethod
-    def _vouch(row: "Row[Any]", signed: _Signed, anchor: Head | None, walker: Walker, report: Report) -> None:
+    def _vouch(row: "Row[Any]", signed: _Signed, anchor: ChainHead | None, walker: Walker, report: AuditReport) -> None:
         at, hash_ = row.sequence, signed.hashes.get(row.chain, {}).get(row.sequence)
         if hash_ is not None and hash_ != row.hash:
             walker.add(Fault.CHANGED, at, f"record {at}, or one before it, is not the one that was signed")
@@ -180,11 +182,11 @@ class Verifier:
         if head.hashed is not None and head.hashed != head.hash:
             walker.add(Fault.CHANGED, at, f"record {at} is not the one that the head names")
 
-    async def _beyond(self, report: Report) -> None:
+    async def _beyond(self, report: AuditReport) -> None:
         """Records of a chain that nobody began."""
         last = select(func.max(RECORDS.c.chain)).scalar_subquery().label("last")
         query = select(func.max(HEAD.c.id).label("head"), last)
         async with self._database.read() as connection:
-            found = (await connection.execute(query)).one()
-        if found.head is not None and (found.last or 0) > found.head:
-            report.add(Fault.INSERTED, 0, "there are records of a chain without a head", found.last)
+            numbers = (await connection.execute(query)).one()
+        if numbers.head is not None and (numbers.last or 0) > numbers.head:
+            report.add(Fault.INSERTED, 0, "there are records of a chain without a head", numbers.last)

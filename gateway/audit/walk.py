@@ -8,7 +8,7 @@ import orjson
 
 from gateway.audit.chain import FIRST_CHAIN, GENESIS, Link, digest
 
-# What is wrong beyond this is counted and not told.
+# What is wrong beyond this is counted and not reported.
 MOST_FINDINGS = 100
 
 
@@ -23,7 +23,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """Something wrong at the record `sequence` of a chain (0: with the whole of it)."""
 
     fault: Fault
@@ -47,14 +47,14 @@ class ChainReport:
 
 
 @dataclass(slots=True)
-class Report:
+class AuditReport:
     """What a check found. `signed`: whether a signature vouches for what was read; None where none could be checked.
     `erased`: how many records name an actor, or had content, that was erased since; that is no fault. `chains`: those
     of which records were read."""
 
     chains: dict[int, ChainReport] = field(default_factory=dict)
     faults: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     signed: bool | None = None
     erased_actors: int = 0
     erased_contents: int = 0
@@ -80,8 +80,8 @@ class Report:
     def add(self, fault: Fault, sequence: int, message: str, chain: int = FIRST_CHAIN) -> None:
         self.faults += 1
         if len(self.findings) < MOST_FINDINGS:
-            told = message if chain == FIRST_CHAIN else f"chain {chain}: {message}"
-            self.findings.append(Finding(fault, sequence, told, chain))
+            text = message if chain == FIRST_CHAIN else f"chain {chain}: {message}"
+            self.findings.append(AuditFinding(fault, sequence, text, chain))
 
 
 class Walker:
@@ -89,7 +89,7 @@ class Walker:
     be left out, as in an export of one tenant's; the first of them are noted in `skipped`, from and to."""
 
     def __init__(
-        self, report: Report, chain: int, sequence: int = 0, hash_: str = GENESIS, *, gaps: bool = False
+        self, report: AuditReport, chain: int, sequence: int = 0, hash_: str = GENESIS, *, gaps: bool = False
     ) -> None:
         self._report = report
         self.chain = chain
@@ -99,8 +99,8 @@ class Walker:
         self._trusted = True
         self.skipped: list[tuple[int, int]] = []
 
-    def see(self, link: Link, told: "dict[str, Any] | None" = None) -> None:
-        """The next record. `told`: the columns beside it, which must say the same as it does."""
+    def see(self, link: Link, columns: "dict[str, Any] | None" = None) -> None:
+        """The next record. `columns`: the columns beside it, which must agree with it."""
         before = self._report.faults
         follows = self._place(link)
         body = _parsed(link.record)
@@ -113,7 +113,7 @@ class Walker:
             at = link.sequence - 1
             why = f"record {at} is not the one that record {link.sequence} follows: it was replaced or inserted"
             self.add(Fault.CHANGED, at, why)
-        elif told is not None and any(body.get(name, "") != value for name, value in told.items()):
+        elif columns is not None and any(body.get(name, "") != value for name, value in columns.items()):
             self.add(Fault.CHANGED, link.sequence, f"a column of record {link.sequence} was changed")
         self._trusted = self._report.faults == before
         self.sequence, self.hash = max(link.sequence, self.sequence), link.hash
@@ -139,7 +139,7 @@ class Walker:
             self.skipped.append((first, last))
 
     def end(self, sequence: int) -> None:
-        """The chain is said to end with this record."""
+        """The head says that the chain ends with this record."""
         if self.sequence < sequence:
             why = f"{missing(self.sequence + 1, sequence)} at the end"
             self.add(Fault.REMOVED, self.sequence + 1, why)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from gateway.budgets.budget import Budget, Scope, Unit, end_of
+from gateway.budgets.model import Budget, Scope, Unit, end_of
 from services.runtime.errors import DomainError, Kind
 
 NANOS = 1_000_000_000
@@ -18,7 +18,7 @@ class BudgetExceeded(DomainError):
         resets = datetime.fromtimestamp(end_of(period), UTC).isoformat().replace("+00:00", "Z")
         super().__init__(
             f"the budget of {amount(budget.amount, budget.unit)} a {budget.period} {_whose(budget)} has "
-            f"{amount(left, budget.unit)} left, too little for this call; it begins anew at {resets}",
+            f"{amount(left, budget.unit)} left, too little for this call; it resets at {resets}",
             budget=budget.id,
             scope=budget.scope,
             unit=budget.unit,

@@ -1,33 +1,37 @@
-"""Grants in the database: leased, and taken back from processes that are gone.
+"""Leases in the database: granted, extended, and taken back from processes that are gone.
 
-Whoever changes a period or its grants locks the period's row first, so that spent + the sum of the grants stays within
+Whoever changes a period or its leases locks the period's row first, so that spent + the sum of the leases stays within
 the budget whichever replicas ask at once.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.budgets.grant import Grant
+from gateway.budgets.lease import BudgetLease
 from gateway.budgets.tables import BUDGETS, GRANTS, PERIODS, SPENDS
+from gateway.usage.record import Usage
+from gateway.usage.writing import AT_ONCE, sweep_open
 from services.runtime.records.clock import now_of
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import insert_new
 
 SWEPT = 100
-# A grant grows by this part of what is left at most, beyond what is short.
+# A lease grows by this part of what is left at most, beyond what is short.
 SHARE = 8
 # Of a lease: for so long its holder relies on it.
 SAFE = 0.8
+# Called in the transaction that makes usage of calls.
+Abandoned = Callable[[AsyncConnection, Sequence[Usage]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """The answer to one request. `given`: by how much the grant grew, `short`: by how much it should have. `left`: what
+class LeaseExtension:
+    """The answer to one request. `given`: by how much the lease grew, `short`: by how much it should have. `left`: what
     nobody has; `elsewhere`: what other processes hold and have not used, of which some may come back."""
 
     given: int
@@ -37,49 +41,51 @@ class Lease:
 
 
 class Ledger:
-    """`holder` names this process. `lease`: seconds that a grant is good without being renewed."""
+    """`holder` names this process. `lease_seconds`: for so long a lease is good without being renewed."""
 
-    def __init__(self, database: Database, holder: str, lease: float) -> None:
+    def __init__(self, database: Database, holder: str, lease_seconds: float) -> None:
         self._database = database
         self.holder = holder
-        self.lease = lease
+        self.lease_seconds = lease_seconds
 
-    async def ask(self, grant: Grant, need: int) -> Lease:
+    async def ask(self, lease: BudgetLease, need: int) -> LeaseExtension:
         """Lease what is short of `need` being free, and something for those who wait and will come; what is short as a
         whole or nothing. Raises RecordsUnavailable."""
         begun = time.monotonic()
         async with self._database.write() as connection:
-            spent = await self._lock(connection, grant.budget.id, grant.period)
-            spent += await unmoved(connection, grant.budget.id, grant.period)
-            amount = await _amount(connection, grant)
-            rows = await self._rows(connection, grant.budget.id, grant.period)
-            spent += await self._release(connection, grant.budget.id, grant.period, rows)
+            spent = await self._lock(connection, lease.budget.id, lease.period)
+            spent += await unmoved(connection, lease.budget.id, lease.period)
+            amount = await _amount(connection, lease)
+            rows = await self._rows(connection, lease.budget.id, lease.period)
+            spent += await self._release(connection, lease.budget.id, lease.period, rows)
             others = [row for row in rows if row.holder != self.holder and not row.expired]
             found = next((row.amount for row in rows if row.holder == self.holder), None)
-            mine: int = grant.used if found is None else found
+            mine: int = lease.used if found is None else found
             if found is None:
-                spent -= await take_up(connection, grant, self.holder, self.lease, mine)
-            drift = _drift(grant, mine, found is None)
+                spent -= await take_up(connection, lease, self.holder, self.lease_seconds, mine)
+            drift = _drift(lease, mine, found is None)
             # What was taken and is not yet off the row is spent already.
-            own = min(mine, grant.held + drift + grant.pending - grant.owed)
+            own = min(mine, lease.held + drift + lease.pending - lease.owed)
             left = amount - spent - own - sum(row.amount for row in others)
-            short = need + grant.reserved - grant.held - drift
-            given = _size(short, left, grant.waiting - need, grant.ahead)
-            await self._lease(connection, grant, given)
-        grant.held += drift + given
-        grant.written = mine if found is None else grant.written
-        grant.leased = True
-        grant.good_until = begun + self.lease * SAFE
+            short = need + lease.reserved - lease.held - drift
+            given = _size(short, left, lease.waiting - need, lease.ahead)
+            await self._extend(connection, lease, given)
+        lease.held += drift + given
+        lease.written = mine if found is None else lease.written
+        lease.leased = True
+        lease.good_until = begun + self.lease_seconds * SAFE
+        # Who waited for it is about to reserve: what is given back meanwhile would be missing.
+        lease.touched = time.monotonic()
         elsewhere = sum(max(0, row.amount - row.used) for row in others)
-        return Lease(given, short, max(0, left - given), elsewhere)
+        return LeaseExtension(given, short, max(0, left - given), elsewhere)
 
     async def sweep(self) -> int:
-        """Take back grants whose leases are over; what they were known to have used is spent. Gives their number. What
+        """Take back leases that are over; what they were known to have used is spent. Gives their number. What
         processes that are gone have spent is moved into the periods."""
         async with self._database.read() as connection:
             now = now_of(connection.dialect.name)
             over = select(GRANTS.c.budget, GRANTS.c.period).where(GRANTS.c.expires < now).limit(SWEPT)
-            left = select(SPENDS.c.budget, SPENDS.c.period).where(SPENDS.c.time < now - self.lease).limit(SWEPT)
+            left = select(SPENDS.c.budget, SPENDS.c.period).where(SPENDS.c.time < now - self.lease_seconds).limit(SWEPT)
             found = (await connection.execute(over)).all()
             moving = (await connection.execute(left)).all()
         for budget, period in sorted({(row.budget, row.period) for row in (*found, *moving)}):
@@ -87,7 +93,9 @@ class Ledger:
                 await spend(connection, budget, period, 0)  # which locks it, unless it was deleted
                 rows = await self._rows(connection, budget, period)
                 await self._release(connection, budget, period, rows, mine_too=True)
-                await move(connection, budget, period, SPENDS.c.time < now_of(connection.dialect.name) - self.lease)
+                await move(
+                    connection, budget, period, SPENDS.c.time < now_of(connection.dialect.name) - self.lease_seconds
+                )
         return len(found)
 
     async def _lock(self, connection: AsyncConnection, budget: str, period: str) -> int:
@@ -108,7 +116,7 @@ class Ledger:
     async def _release(
         self, connection: AsyncConnection, budget: str, period: str, rows: Sequence[Any], mine_too: bool = False
     ) -> int:
-        """Delete grants that are over; what they had used, which is spent now."""
+        """Delete leases that are over; what they had used, which is spent now."""
         over = [row for row in rows if row.expired and (mine_too or row.holder != self.holder)]
         if not over:
             return 0
@@ -118,15 +126,15 @@ class Ledger:
         await spend(connection, budget, period, used)
         return used
 
-    async def _lease(self, connection: AsyncConnection, grant: Grant, given: int) -> None:
-        expires = now_of(connection.dialect.name) + self.lease
-        mine = of_holder(grant, self.holder)
+    async def _extend(self, connection: AsyncConnection, lease: BudgetLease, given: int) -> None:
+        expires = now_of(connection.dialect.name) + self.lease_seconds
+        mine = of_holder(lease, self.holder)
         await connection.execute(update(GRANTS).where(mine).values(amount=GRANTS.c.amount + given, expires=expires))
 
 
-def of_holder(grant: Grant, holder: str) -> ColumnElement[bool]:
-    """The grant's row."""
-    return (GRANTS.c.budget == grant.budget.id) & (GRANTS.c.period == grant.period) & (GRANTS.c.holder == holder)
+def of_holder(lease: BudgetLease, holder: str) -> ColumnElement[bool]:
+    """The lease's row."""
+    return (GRANTS.c.budget == lease.budget.id) & (GRANTS.c.period == lease.period) & (GRANTS.c.holder == holder)
 
 
 async def spend(connection: AsyncConnection, budget: str, period: str, more: int) -> int | None:
@@ -151,30 +159,30 @@ async def move(connection: AsyncConnection, budget: str, period: str, which: Col
         await spend(connection, budget, period, moved)
 
 
-async def take_up(connection: AsyncConnection, grant: Grant, holder: str, lease: float, used: int) -> int:
-    """Insert the grant's row with what is used of it. Where it was there and was taken back, what became spent by that
+async def take_up(connection: AsyncConnection, lease: BudgetLease, holder: str, seconds: float, used: int) -> int:
+    """Insert the lease's row with what is used of it. Where it was there and was taken back, what became spent by that
     is not spent any more: gives how much."""
-    returned = grant.written if grant.leased else 0
+    returned = lease.written if lease.leased else 0
     if returned:
-        await spend(connection, grant.budget.id, grant.period, -returned)
-    expires = now_of(connection.dialect.name) + lease
-    row = {"budget": grant.budget.id, "period": grant.period, "holder": holder}
+        await spend(connection, lease.budget.id, lease.period, -returned)
+    expires = now_of(connection.dialect.name) + seconds
+    row = {"budget": lease.budget.id, "period": lease.period, "holder": holder}
     await connection.execute(insert(GRANTS).values(**row, amount=used, used=used, expires=expires))
     return returned
 
 
-async def _amount(connection: AsyncConnection, grant: Grant) -> int:
+async def _amount(connection: AsyncConnection, lease: BudgetLease) -> int:
     """The budget as it is now; for one that was deleted meanwhile, as it was."""
-    asked = select(BUDGETS.c.amount).where(BUDGETS.c.id == grant.budget.id)
+    asked = select(BUDGETS.c.amount).where(BUDGETS.c.id == lease.budget.id)
     amount: int | None = (await connection.execute(asked)).scalar_one_or_none()
-    return grant.budget.amount if amount is None else amount
+    return lease.budget.amount if amount is None else amount
 
 
-def _drift(grant: Grant, mine: int, new: bool) -> int:
+def _drift(lease: BudgetLease, mine: int, new: bool) -> int:
     """By how much the row differs from what is known here: it was made anew, or an answer got lost. While settlements
     are under way, which may or may not be in the row yet, only more than is known is believed."""
-    drift = mine - grant.held - grant.pending
-    return drift if new or not grant.pending else max(0, drift)
+    drift = mine - lease.held - lease.pending
+    return drift if new or not lease.pending else max(0, drift)
 
 
 def _size(short: int, left: int, waiting: int, ahead: int) -> int:
@@ -183,3 +191,26 @@ def _size(short: int, left: int, waiting: int, ahead: int) -> int:
     if short > left:
         return 0
     return max(0, min(left, short + max(waiting, min((left - short) // SHARE, ahead))))
+
+
+class Sweeper:
+    """`shard`: see write_usage."""
+
+    def __init__(self, database: Database, ledger: Ledger, shard: int, abandoned: Abandoned | None) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._shard = shard
+        self._abandoned = abandoned
+
+    async def sweep(self) -> None:
+        """Raises RecordsUnavailable."""
+        await self._ledger.sweep()
+        while await self._sweep_calls() == AT_ONCE:
+            pass
+
+    async def _sweep_calls(self) -> int:
+        async with self._database.write() as connection:
+            rows = await sweep_open(connection, self._shard)
+            if rows and self._abandoned is not None:
+                await self._abandoned(connection, rows)
+            return len(rows)

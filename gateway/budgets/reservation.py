@@ -1,28 +1,96 @@
-"""What a call has reserved of the budgets that it counts under."""
+"""What a call has reserved of the budgets that it counts under, and how a lease gets more for it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
-from gateway.budgets.budget import Cost
+from gateway.budgets import metrics
 from gateway.budgets.errors import BudgetExceeded
-from gateway.budgets.grant import Hold
-from gateway.budgets.refill import Refill
+from gateway.budgets.lease import BudgetLease, BudgetReservation
+from gateway.budgets.ledger import LeaseExtension, Ledger
+from gateway.budgets.model import Cost
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.usage.record import Usage
-from gateway.usage.unsettled import OpenCall
+from gateway.usage.writing import OpenCall
 from services.runtime.records.writer import Put
 
+# How long a refusal stands for those who come after it.
+REMEMBERED_SECONDS = 0.25
+PAUSE_SECONDS = 0.1
+# Who asks more often than this gets more at a time; at first, as much again as for so many calls.
+OFTEN_SECONDS = 1.0
+AHEAD = 16
 Settle = Callable[[Settlement, Sequence[Put]], "asyncio.Future[None]"]
 Follow = Callable[[OpenCall], None]
+
+
+class Refill:
+    """`patience`: seconds that a call waits for what other replicas hold and do not use."""
+
+    def __init__(self, ledger: Ledger, patience: float) -> None:
+        self._ledger = ledger
+        self._patience = patience
+        self._tasks: set[asyncio.Task[LeaseExtension]] = set()
+
+    async def obtain(self, reservation: BudgetReservation, amount: int) -> None:
+        """Make the reservation as large as `amount`. Raises BudgetExceeded, RecordsUnavailable."""
+        lease, need = reservation.lease, amount - reservation.amount
+        lease.waiting += need
+        try:
+            async with lease.lock:
+                await self._obtain(reservation, amount, need)
+        finally:
+            lease.waiting -= need
+
+    async def aclose(self) -> None:
+        """Wait for requests under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _obtain(self, reservation: BudgetReservation, amount: int, need: int) -> None:
+        lease = reservation.lease
+        if reservation.reserve(amount, time.monotonic()):
+            return
+        if time.monotonic() < lease.refused_until and need >= lease.refused:
+            raise self._refusal(lease, lease.left)
+        until = time.monotonic() + self._patience
+        while True:
+            extension = await self._ask(lease, need)
+            now = time.monotonic()
+            if reservation.reserve(amount, now):
+                return
+            # What was given may have gone to a call that came at that moment.
+            if now > until or not (extension.given or extension.left + extension.elsewhere >= extension.short):
+                lease.refused, lease.refused_until, lease.left = need, now + REMEMBERED_SECONDS, extension.left
+                raise self._refusal(lease, extension.left)
+            if not extension.given:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _ask(self, lease: BudgetLease, need: int) -> LeaseExtension:
+        """What is leased is counted, even where the caller leaves meanwhile."""
+        now = time.monotonic()
+        lease.ahead = max(AHEAD * need, 2 * lease.ahead if now - lease.asked < OFTEN_SECONDS else lease.ahead // 2)
+        lease.asked = now
+        task = asyncio.create_task(self._ledger.ask(lease, need))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        extension = await asyncio.shield(task)
+        metrics.LEASES.labels("given" if extension.given else "refused").inc()
+        return extension
+
+    def _refusal(self, lease: BudgetLease, left: int) -> BudgetExceeded:
+        metrics.EXCEEDED.labels(lease.budget.scope, lease.budget.unit).inc()
+        return BudgetExceeded(lease.budget, lease.period, left)
 
 
 class Reservation:
     """Held by one call from its admission to its end. One of `settle` and `release` must be called."""
 
-    __slots__ = ("_call", "_follow", "_holds", "_refill", "_settle", "refusal")
+    __slots__ = ("_call", "_follow", "_refill", "_reservations", "_settle", "refusal")
 
-    def __init__(self, holds: Sequence[Hold], refill: Refill, settle: Settle, follow: Follow) -> None:
-        self._holds = holds
+    def __init__(
+        self, reservations: Sequence[BudgetReservation], refill: Refill, settle: Settle, follow: Follow
+    ) -> None:
+        self._reservations = reservations
         self._refill = refill
         self._settle = settle
         self._follow = follow
@@ -39,8 +107,8 @@ class Reservation:
         covered = True
         if self._call is not None and used.tokens:
             self._call.counted = True
-        for hold in self._holds:
-            covered = hold.grow(used.of(hold.grant.budget.unit)) and covered
+        for reservation in self._reservations:
+            covered = reservation.grow(used.of(reservation.lease.budget.unit)) and covered
         return covered
 
     async def extend(self, used: Cost) -> bool:
@@ -48,10 +116,10 @@ class Reservation:
         ends. Raises RecordsUnavailable."""
         if self.take(used):
             return True
-        for hold in self._holds:
-            if not hold.grow(hold.used):
+        for reservation in self._reservations:
+            if not reservation.grow(reservation.used):
                 try:
-                    await self._refill.obtain(hold, max(hold.used, hold.amount))
+                    await self._refill.obtain(reservation, max(reservation.used, reservation.amount))
                 except BudgetExceeded as error:
                     self.refusal = error
                     return False
@@ -61,17 +129,17 @@ class Reservation:
         """End with what was used in all; done once it is committed, with the row of usage and what is put beside it.
         Where the future has RecordsUnavailable, it is tried again for as long as this process lives."""
         charges = []
-        for hold in self._holds:
-            amount = used.of(hold.grant.budget.unit)
-            charges.append(Charge(hold.grant, amount, hold.settle(amount), hold.used))
-        self._holds = ()
+        for reservation in self._reservations:
+            amount = used.of(reservation.lease.budget.unit)
+            charges.append(Charge(reservation.lease, amount, reservation.settle(amount), reservation.used))
+        self._reservations = ()
         return self._settle(Settlement(usage, charges, self._close()), beside)
 
     def release(self) -> None:
         """End with nothing used. Does nothing after `settle`."""
-        for hold in self._holds:
-            hold.release()
-        self._holds = ()
+        for reservation in self._reservations:
+            reservation.release()
+        self._reservations = ()
         call = self._close()
         if call is not None and call.id:
             self._settle(Settlement(None, (), call), ())

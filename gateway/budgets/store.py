@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import and_, delete, func, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.budgets.alert import Alert
-from gateway.budgets.budget import Budget, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.errors import BudgetExists, BudgetNotFound
+from gateway.budgets.model import Budget, BudgetAlert, Period, Scope, Unit, end_of, name_of
 from gateway.budgets.tables import ALERTS, BUDGETS, GRANTS, PERIODS, SPENDS
 from gateway.metadata import NewId, new_id
 from services.runtime.errors import InvalidArgument
@@ -26,9 +25,9 @@ COLUMNS = [BUDGETS.c[name] for name in ("id", "tenant", "scope", "scope_id", "pe
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetStanding:
-    """Where a budget stands in its present period, which `resets` at a time. `held` is reserved by gateways, and what
-    their open streams have used so far is part of it."""
+class BudgetUsage:
+    """What is used of a budget in its present period, which `resets` at a time. `held` is reserved by gateways, and
+    what their open streams have used so far is part of it."""
 
     budget: Budget
     period: str
@@ -91,14 +90,14 @@ class BudgetStore:
 
     async def all(self, tenant: str = "", size: int = MOST, after: str = "") -> Sequence[Budget]:
         """By id, those of one tenant or of all, `size` of them from the first one after `after`."""
-        asked = select(*COLUMNS).where(BUDGETS.c.id > after).order_by(BUDGETS.c.id).limit(size)
+        query = select(*COLUMNS).where(BUDGETS.c.id > after).order_by(BUDGETS.c.id).limit(size)
         if tenant:
-            asked = asked.where(BUDGETS.c.tenant == tenant)
+            query = query.where(BUDGETS.c.tenant == tenant)
         async with self._database.read() as connection:
-            return [_budget(row) for row in await connection.execute(asked)]
+            return [_budget(row) for row in await connection.execute(query)]
 
-    async def standing(self, budgets: Sequence[Budget]) -> Sequence[BudgetStanding]:
-        """Where each of them stands now."""
+    async def usage(self, budgets: Sequence[Budget]) -> Sequence[BudgetUsage]:
+        """What is used of each of them now."""
         now = time.time()
         ids = [budget.id for budget in budgets]
         both = [
@@ -116,19 +115,19 @@ class BudgetStore:
         for budget in budgets:
             name = name_of(budget.period, now)
             key = budget.id, name
-            made.append(BudgetStanding(budget, name, end_of(name), spends.get(key, 0), holds.get(key, 0)))
+            made.append(BudgetUsage(budget, name, end_of(name), spends.get(key, 0), holds.get(key, 0)))
         return made
 
-    async def alerts(self, tenant: str = "", size: int = 100) -> Sequence[Alert]:
+    async def alerts(self, tenant: str = "", size: int = 100) -> Sequence[BudgetAlert]:
         """The newest alerts first, of one tenant or of all."""
-        asked = _alerts().order_by(ALERTS.c.time.desc(), ALERTS.c.percent.desc()).limit(min(size, MOST_ALERTS))
+        query = _alerts().order_by(ALERTS.c.time.desc(), ALERTS.c.percent.desc()).limit(min(size, MOST_ALERTS))
         if tenant:
-            asked = asked.where(ALERTS.c.tenant == tenant)
+            query = query.where(ALERTS.c.tenant == tenant)
         async with self._database.read() as connection:
-            return [_alert(row) for row in await connection.execute(asked)]
+            return [_alert(row) for row in await connection.execute(query)]
 
-    async def claim_alerts(self, abandoned: float) -> Sequence[Alert]:
-        """Take those that somebody began to make known so many seconds ago and did not end."""
+    async def claim_alerts(self, abandoned: float) -> Sequence[BudgetAlert]:
+        """Take those that somebody began to send so many seconds ago and did not end."""
         async with self._database.write() as connection:
             now = now_of(connection.dialect.name)
             old = and_(ALERTS.c.told.is_(None), ALERTS.c.claimed < now - abandoned)
@@ -137,8 +136,8 @@ class BudgetStore:
                 await connection.execute(update(ALERTS).where(old).values(claimed=now))
         return [_alert(row) for row in rows]
 
-    async def alert_told(self, alert: Alert) -> None:
-        """It was made known."""
+    async def alert_sent(self, alert: BudgetAlert) -> None:
+        """It was sent."""
         budget, period, percent = alert.key
         this = and_(ALERTS.c.budget == budget, ALERTS.c.period == period, ALERTS.c.percent == percent)
         async with self._database.write() as connection:
@@ -161,5 +160,5 @@ def _alerts() -> Any:
     return select(*COLUMNS, *named).join_from(ALERTS, BUDGETS, ALERTS.c.budget == BUDGETS.c.id)
 
 
-def _alert(row: Any) -> Alert:
-    return Alert(_budget(row), row.alert_period, row.percent, row.spent, row.time, row.told)
+def _alert(row: Any) -> BudgetAlert:
+    return BudgetAlert(_budget(row), row.alert_period, row.percent, row.spent, row.time, row.told)

@@ -19,7 +19,7 @@ BUDGETS = Table(
     UniqueConstraint("tenant", "scope", "scope_id", "period", "unit"),
 )
 
-# A day or a month of a budget. Its row is locked by whoever changes it or its grants, or moves what was spent into it.
+# A day or a month of a budget. Its row is locked by whoever changes it or its leases, or moves what was spent into it.
 PERIODS = Table(
     "budget_periods",
     METADATA,
@@ -42,7 +42,7 @@ SPENDS = Table(
 )
 
 # What a gateway process may spend without asking: spent + the sum of the amounts is never more than the budget. `used`
-# is what its open streams have used of it when it last said so; it becomes spent when the grant expires.
+# is what its open streams have used of it when it last said so; it becomes spent when the lease expires.
 GRANTS = Table(
     "budget_grants",
     METADATA,
@@ -55,7 +55,7 @@ GRANTS = Table(
     Index(None, "expires"),
 )
 
-# A share of a budget that was reached, once for each period. `told`: when that was made known, `claimed`: when somebody
+# A share of a budget that was reached, once for each period. `told`: when it was sent, `claimed`: when somebody
 # last began to.
 ALERTS = Table(
     "budget_alerts",

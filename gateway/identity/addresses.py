@@ -1,4 +1,4 @@
-"""Where callers come from, and how many strangers of one address are listened to."""
+"""Where callers come from, and how many failed authentications one address has."""
 
 import ipaddress
 import time
@@ -44,7 +44,7 @@ def _network(address: str) -> str:
     return str(found)
 
 
-class Strangers:
+class FailedAuthenticationLimiter:
     """Buckets of attempts: an address has `burst` of them, and gets `per_second` back. What succeeds is given back, so
     that only failures count. The `most` addresses seen last are remembered."""
 

@@ -2,17 +2,15 @@
 
 from contextlib import AsyncExitStack
 
-from gateway.identity import journal
-from gateway.identity.addresses import Strangers
+from gateway.identity import change_log
+from gateway.identity.addresses import FailedAuthenticationLimiter
 from gateway.identity.credentials import Credentials
-from gateway.identity.directory import Directory
+from gateway.identity.directory import KeyDirectory, Users
 from gateway.identity.keys import KeyRing
 from gateway.identity.last_used import LastUsed
-from gateway.identity.oidc.issuer import Issuer
-from gateway.identity.oidc.key_set import KeySet
+from gateway.identity.oidc.keys import Issuer, KeySet
 from gateway.identity.oidc.tokens import OidcTokens
 from gateway.identity.store import TenantStore
-from gateway.identity.users import Users
 from gateway.settings import GatewaySettings
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
@@ -27,24 +25,24 @@ async def open_credentials(
     for tenant in sorted(ring.tenants):
         await TenantStore(database).ensure(tenant)
     used = LastUsed(database)
-    directory = Directory(
+    directory = KeyDirectory(
         database,
         lambda: changes.stale_seconds,
         settings.identity_stale_seconds,
         settings.identity_keys_in_memory,
         used,
     )
-    changes.follow(journal.KIND, directory.reload)
+    changes.follow(change_log.KIND, directory.reload)
     await used.open()
     resources.push_async_callback(used.aclose)
-    strangers = Strangers(settings.stranger_attempts_per_second, settings.stranger_burst)
+    limiter = FailedAuthenticationLimiter(settings.stranger_attempts_per_second, settings.stranger_burst)
     issuer = issuer_of(settings)
     if issuer is None:
-        return Credentials(ring, directory, strangers=strangers)
+        return Credentials(ring, directory, limiter=limiter)
     keys = KeySet(issuer)
     resources.push_async_callback(keys.aclose)
     await keys.open()
-    return Credentials(ring, directory, OidcTokens(issuer, keys), Users(database, directory), strangers)
+    return Credentials(ring, directory, OidcTokens(issuer, keys), Users(database, directory), limiter)
 
 
 def issuer_of(settings: GatewaySettings) -> Issuer | None:

@@ -2,14 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from gateway.identity.addresses import Strangers
-from gateway.identity.directory import Directory
+from gateway.identity.addresses import FailedAuthenticationLimiter
+from gateway.identity.directory import KeyDirectory, Users
 from gateway.identity.errors import RunIdentityRefused
 from gateway.identity.keys import PREFIX, KeyRing
-from gateway.identity.oidc.claims import Claims
-from gateway.identity.oidc.tokens import OidcTokens
+from gateway.identity.oidc.tokens import OidcTokens, TokenClaims
 from gateway.identity.refresh_tokens import Delegation
-from gateway.identity.users import Users
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 
@@ -22,27 +20,27 @@ class Credentials:
     """`ring` goes on whatever becomes of the records; without `directory` there are its keys only, without `tokens`
     and `users` no issuer.
 
-    A key or token that is known costs a hash and is let in wherever it comes from; every other costs its address an
+    A key or token that is known costs a hash and is admitted wherever it comes from; every other costs its address an
     attempt before anything is looked up or verified.
     """
 
     def __init__(
         self,
         ring: KeyRing,
-        directory: Directory | None = None,
+        directory: KeyDirectory | None = None,
         tokens: OidcTokens | None = None,
         users: Users | None = None,
-        strangers: Strangers | None = None,
+        limiter: FailedAuthenticationLimiter | None = None,
     ) -> None:
         self._ring = ring
         self._directory = directory
         self._tokens = tokens
         self._users = users
-        self._strangers = strangers
+        self._limiter = limiter
 
     async def identify(self, header: str, address: Callable[[], str]) -> Identity:
         """Who sends this authorization header from this address. Raises Unauthenticated, TooManyAttempts,
-        TenantSuspended, and what says that it cannot be told at the moment."""
+        TenantSuspended, and what says that the answer is not known for now."""
         scheme, _, secret = header.partition(" ")
         secret = secret.strip() if scheme.lower() == "bearer" else ""
         if secret.startswith(PREFIX):
@@ -57,8 +55,8 @@ class Credentials:
         return await self._attempt(address, lambda: _refused(BAD_FORM if header else NO_KEY))
 
     async def still(self, delegation: Delegation) -> Identity:
-        """Whom a run acts for, as they would be let in now. Raises RunIdentityRefused; TenantSuspended, and what says
-        that it cannot be told at the moment."""
+        """Whom a run acts for, as they would be admitted now. Raises RunIdentityRefused; TenantSuspended, and what says
+        that the answer is not known for now."""
         try:
             found = await self._now(delegation)
         except Unauthenticated as error:
@@ -73,13 +71,13 @@ class Credentials:
             return self._ring.by_id(key) or (await self._directory.by_id(key) if self._directory else None)
         if self._users is None:
             return None
-        return await self._users.identify(Claims(delegation.tenant, delegation.subject, delegation.roles, 0.0))
+        return await self._users.identify(TokenClaims(delegation.tenant, delegation.subject, delegation.roles, 0.0))
 
     async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:
-        if self._strangers is None:
+        if self._limiter is None:
             return await identify()
         where = address()
-        self._strangers.take(where)
+        self._limiter.take(where)
         refused = False
         try:
             return await identify()
@@ -88,7 +86,7 @@ class Credentials:
             raise
         finally:
             if not refused:
-                self._strangers.give_back(where)
+                self._limiter.give_back(where)
 
     async def _by_key(self, secret: str) -> Identity:
         found = await self._directory.find(secret) if self._directory else None

@@ -1,4 +1,5 @@
-"""The API keys of the database, in memory on every replica, behind a revocation by a moment only."""
+"""Callers by the API keys and the users of the database, in memory on every replica, behind a revocation by a
+moment only."""
 
 import hashlib
 import time
@@ -6,30 +7,33 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.identity import journal, loading
+from gateway.access.permissions import OPERATOR
+from gateway.identity import change_log, loading
 from gateway.identity.errors import IdentityStale
-from gateway.identity.grants import Grants
 from gateway.identity.last_used import LastUsed
-from gateway.identity.loading import LiveKey
+from gateway.identity.loading import LiveKey, LiveUser, Permissions
+from gateway.identity.oidc.tokens import TokenClaims
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.records.database import Database
 
+CACHED = 20_000
+
 
 @dataclass(slots=True)
 class _Held:
-    """A key in memory, and whose it is by the grants it was last asked under."""
+    """A key in memory, and whose it is by the permissions it was last asked under."""
 
     key: LiveKey
-    grants: Grants | None = None
+    permissions: Permissions | None = None
     identity: Identity | None = None
 
 
-class Directory:
+class KeyDirectory:
     """Knows callers by their keys. It reads all keys into memory; where there are more than `limit`, the `limit` used
     last, and looks the others up.
 
-    `stale`: seconds since what is in memory was known to be true; beyond `stale_limit` nobody is let in.
+    `stale`: seconds since what is in memory was known to be true; beyond `stale_limit` nobody is admitted.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Directory:
         self._keys: OrderedDict[bytes, _Held] = OrderedDict()
         self._digests: dict[str, bytes] = {}
         self._complete = False
-        self._grants = Grants({}, {})
+        self._permissions = Permissions({}, {})
         self._number = -1
         self._loads = 0
 
@@ -52,11 +56,11 @@ class Directory:
         """Grows with every change that was followed."""
         return self._loads
 
-    def grants(self) -> Grants:
+    def permissions(self) -> Permissions:
         """The tenants and their roles. Raises IdentityStale."""
         if self._stale() > self._stale_limit:
             raise IdentityStale
-        return self._grants
+        return self._permissions
 
     def known(self, secret: str) -> Identity | None:
         """Whose key it is; None where that is not in memory. Raises Unauthenticated where the key has expired,
@@ -72,7 +76,7 @@ class Directory:
     async def find(self, secret: str) -> Identity | None:
         """Whose key it is, by the database where memory does not hold all; None for nobody's. Raises RecordsUnavailable
         beside what `known` does."""
-        self.grants()
+        self.permissions()
         if self._complete:
             return self.known(secret)
         loads = self._loads
@@ -86,7 +90,7 @@ class Directory:
 
     async def by_id(self, key_id: str) -> Identity | None:
         """Whose live key has this id; None for none. Raises what `find` does."""
-        self.grants()
+        self.permissions()
         digest = self._digests.get(key_id)
         if digest is not None:
             return self._admitted(self._keys[digest])
@@ -99,11 +103,11 @@ class Directory:
     async def reload(self) -> None:
         """Follow what changed since the last time; read everything where that is not known."""
         async with self._database.read() as connection:
-            known = await journal.since(connection, self._number) if self._number >= 0 else None
-            number, entries = known or (await journal.newest(connection), ())
+            known = await change_log.since(connection, self._number) if self._number >= 0 else None
+            number, entries = known or (await change_log.newest(connection), ())
             fewer = known is not None and not {"tenant", "role"} & {kind for kind, _ in entries}
-            grants = self._grants if fewer else await loading.grants(connection)
-            keys, principals = journal.named(entries, "key"), journal.named(entries, "principal")
+            permissions = self._permissions if fewer else await loading.permissions(connection)
+            keys, principals = change_log.named(entries, "key"), change_log.named(entries, "principal")
             found = await loading.changed_keys(connection, keys, principals) if self._complete else ()
         everything = None if known else await self._all()
         # From here on nothing waits: callers see what was before, or what is now.
@@ -113,7 +117,7 @@ class Directory:
             self._complete = everything is not None
         self._forget(keys, principals)
         self._remember(everything or found)
-        self._grants = grants
+        self._permissions = permissions
         self._number = number
         self._loads += 1
 
@@ -150,13 +154,53 @@ class Directory:
             del self._digests[oldest.key.id]
 
     def _admitted(self, held: _Held) -> Identity:
-        grants, key = self.grants(), held.key
+        permissions, key = self.permissions(), held.key
         if key.expires <= time.time():
             raise Unauthenticated("the API key has expired")
-        grants.check(key.tenant)
-        if held.identity is None or held.grants is not grants:
-            permissions = grants.permissions(key.tenant, key.roles, key.scopes)
-            held.identity = Identity(key.tenant, key.subject, permissions, key.project, key.id)
-            held.grants = grants
+        permissions.check(key.tenant)
+        if held.identity is None or held.permissions is not permissions:
+            scopes = permissions.of_roles(key.tenant, key.roles, key.scopes)
+            held.identity = Identity(key.tenant, key.subject, scopes, key.project, key.id)
+            held.permissions = permissions
         self._used.note(key.id)
         return held.identity
+
+
+class Users:
+    """Knows users by their tokens. What was looked up is kept until something of identity changes."""
+
+    def __init__(self, database: Database, directory: KeyDirectory, cached: int = CACHED) -> None:
+        self._database = database
+        self._directory = directory
+        self._cached = cached
+        self._users: OrderedDict[tuple[str, str], LiveUser | None] = OrderedDict()
+        self._loads = 0
+
+    async def identify(self, claims: TokenClaims) -> Identity:
+        """Raises Unauthenticated, TenantSuspended, IdentityStale, RecordsUnavailable."""
+        self._directory.permissions().check(claims.tenant)
+        user = await self._find(claims.tenant, claims.subject)
+        if user is not None and not user.active:
+            raise Unauthenticated("the user is suspended")
+        # An issuer that is a tenant's own must not make its users the operators of all tenants.
+        named = {role for role in claims.roles if role != OPERATOR}
+        roles = tuple(sorted(named.union(user.roles if user else ())))
+        permissions = self._directory.permissions().of_roles(claims.tenant, roles)
+        return Identity(claims.tenant, claims.subject, permissions, roles=claims.roles)
+
+    async def _find(self, tenant: str, subject: str) -> LiveUser | None:
+        if self._loads != self._directory.loads:
+            self._users.clear()
+            self._loads = self._directory.loads
+        asked = (tenant, subject)
+        if asked in self._users:
+            self._users.move_to_end(asked)
+            return self._users[asked]
+        loads = self._loads
+        async with self._database.read() as connection:
+            found = await loading.user(connection, tenant, subject)
+        if loads == self._directory.loads:
+            self._users[asked] = found
+            if len(self._users) > self._cached:
+                self._users.popitem(last=False)
+        return found

@@ -54,7 +54,7 @@ class IdentityStale(Unavailable):
     reason = "IDENTITY_STALE"
 
     def __init__(self) -> None:
-        super().__init__("it cannot be told at the moment who may call: the gateway's records cannot be reached")
+        super().__init__("who may call is not known for now: the gateway's records cannot be reached")
 
 
 class TooManyAttempts(DomainError):

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from gateway.access.authorize import may_grant
-from gateway.access.patterns import checked, narrowed
-from gateway.identity.nouns import Key
+from gateway.access.authorize import checked, may_grant, narrowed
+from gateway.identity.model import ApiKey
 from gateway.identity.store import IdentityStore
 from services.runtime.identity import Identity
 
@@ -31,6 +30,6 @@ class GrantCheck:
         within = checked(scopes)
         may_grant(who, narrowed(found, within) if within else found)
 
-    async def rotation(self, who: Identity, key: Key) -> None:
+    async def rotation(self, who: Identity, key: ApiKey) -> None:
         """The caller gets the secret of a key that does what `key` does."""
         await self.key(who, key.tenant, key.principal, key.project, key.roles, key.scopes)

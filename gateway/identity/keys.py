@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -68,13 +67,6 @@ class KeyRing:
     def tenants(self) -> set[str]:
         """Those that have a key in it."""
         return {key.identity.tenant for alike in self._keys.values() for key in alike}
-
-    def identify(self, key: str) -> Identity:
-        """Whose key it is. Raises Unauthenticated."""
-        identity = self.find(key)
-        if identity is None:
-            raise Unauthenticated("the API key is not valid")
-        return identity
 
     def find(self, key: str) -> Identity | None:
         """Whose key it is; None for nobody's."""

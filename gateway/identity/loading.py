@@ -1,7 +1,7 @@
-"""Reading from the database what replicas keep in memory of identity."""
+"""What replicas read of identity and keep in memory: keys and users, and what their roles permit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from sys import intern
 from typing import Any
@@ -9,15 +9,61 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.identity.grants import Grants
-from gateway.identity.nouns import PrincipalKind, State, Tenant
-from gateway.identity.store.roles import role
+from gateway.access.authorize import narrowed
+from gateway.access.permissions import BUILT_IN
+from gateway.identity.errors import TenantSuspended
+from gateway.identity.model import AccountState, PrincipalKind
 from gateway.identity.store.shared import names
 from gateway.identity.tables import API_KEYS, BINDINGS, PRINCIPALS, ROLES, TENANTS
+from services.runtime.errors import Unauthenticated
 
+CACHED = 4_096
+NOTHING: frozenset[str] = frozenset()
 PAGE = 500
-CACHED = 1_024
+CACHED_TUPLES = 1_024
 FOREVER = float("inf")
+Bound = tuple[tuple[str, str], ...]
+_COLUMNS = ("id", "tenant", "project", "principal", "sha256", "roles", "scopes", "expires")
+_KEYS = (
+    select(*(API_KEYS.c[name] for name in _COLUMNS), PRINCIPALS.c.name.label("subject"))
+    .join(PRINCIPALS, PRINCIPALS.c.id == API_KEYS.c.principal)
+    .where(API_KEYS.c.revoked.is_(None), PRINCIPALS.c.state == AccountState.ACTIVE)
+    .order_by(API_KEYS.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """The tenants and their own roles, as they were at one time. `of_roles` is worked out once for callers of the
+    same roles and scopes."""
+
+    tenants: Mapping[str, AccountState]
+    roles: Mapping[tuple[str, str], frozenset[str]]
+    _known: dict[tuple[str, tuple[str, ...], frozenset[str]], frozenset[str]] = field(default_factory=dict)
+
+    def check(self, tenant: str) -> None:
+        """Raises TenantSuspended; Unauthenticated for a tenant that there is not."""
+        state = self.tenants.get(tenant)
+        if state is None:
+            raise Unauthenticated("the caller's tenant does not exist")
+        if state is not AccountState.ACTIVE:
+            raise TenantSuspended(tenant)
+
+    def of_roles(self, tenant: str, roles: tuple[str, ...], scopes: frozenset[str] = NOTHING) -> frozenset[str]:
+        """What the roles permit, and of that what the scopes do, where there are any. A role that there is not, or is
+        no longer, permits nothing."""
+        key = (tenant, roles, scopes)
+        permitted = self._known.get(key)
+        if permitted is None:
+            permitted = frozenset[str]().union(*(self._of(tenant, role) for role in roles))
+            permitted = narrowed(permitted, scopes) if scopes else permitted
+            if len(self._known) >= CACHED:
+                self._known.clear()
+            self._known[key] = permitted
+        return permitted
+
+    def _of(self, tenant: str, role: str) -> frozenset[str]:
+        return BUILT_IN.get(role) or self.roles.get((tenant, role), NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +91,16 @@ class LiveUser:
 
 
 Page = tuple[Sequence[LiveKey], str]
-Bound = tuple[tuple[str, str], ...]
-_COLUMNS = ("id", "tenant", "project", "principal", "sha256", "roles", "scopes", "expires")
-_KEYS = (
-    select(*(API_KEYS.c[name] for name in _COLUMNS), PRINCIPALS.c.name.label("subject"))
-    .join(PRINCIPALS, PRINCIPALS.c.id == API_KEYS.c.principal)
-    .where(API_KEYS.c.revoked.is_(None), PRINCIPALS.c.state == State.ACTIVE)
-    .order_by(API_KEYS.c.id)
-)
 
 
-async def grants(connection: AsyncConnection) -> Grants:
+async def permissions(connection: AsyncConnection) -> Permissions:
     """All tenants and their roles."""
-    tenants = [
-        Tenant(row.id, row.display_name, State(row.state), row.created)
-        for row in await connection.execute(select(TENANTS))
-    ]
-    return Grants.of(tenants, [role(row) for row in await connection.execute(select(ROLES))])
+    tenants = await connection.execute(select(TENANTS.c.id, TENANTS.c.state))
+    roles = await connection.execute(select(ROLES))
+    return Permissions(
+        {row.id: AccountState(row.state) for row in tenants},
+        {(row.tenant, row.name): frozenset(names(row.permissions)) for row in roles},
+    )
 
 
 async def count(connection: AsyncConnection) -> int:
@@ -96,7 +135,7 @@ async def user(connection: AsyncConnection, tenant: str, subject: str) -> LiveUs
     if row is None:
         return None
     bound = await _bindings(connection, [row.id])
-    return LiveUser(row.state == State.ACTIVE, _roles(bound.get(row.id, ()), ""))
+    return LiveUser(row.state == AccountState.ACTIVE, _roles(bound.get(row.id, ()), ""))
 
 
 async def _in_pages(connection: AsyncConnection, column: Any, wanted: Iterable[str]) -> Sequence[LiveKey]:
@@ -124,14 +163,14 @@ async def _bindings(connection: AsyncConnection, principals: Sequence[str]) -> M
     return {principal: tuple(bound) for principal, bound in found.items()}
 
 
-@lru_cache(CACHED)
+@lru_cache(CACHED_TUPLES)
 def _roles(bound: Bound, project: str, own: str = "[]") -> tuple[str, ...]:
     """The roles for keys of a project. Keys that have the same share one tuple, as they do one set of scopes."""
     here = {role for role, where in bound if not where or where == project}
     return tuple(sorted(here.union(names(own))))
 
 
-@lru_cache(CACHED)
+@lru_cache(CACHED_TUPLES)
 def _scopes(stored: str) -> frozenset[str]:
     return frozenset(names(stored))
 

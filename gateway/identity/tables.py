@@ -1,4 +1,4 @@
-"""The tables of tenants, projects, principals, roles and API keys, and the journal of their changes.
+"""The tables of tenants, projects, principals, roles and API keys, and the log of their changes.
 
 Lists of names are JSON. An empty project is the whole tenant.
 """

@@ -1,8 +1,8 @@
-"""What is said to a caller who is over a limit."""
+"""Errors of calls over a limit, and of changes of the rules."""
 
 from collections.abc import Mapping
 
-from gateway.limits.rule import Limited
+from gateway.limits.model import MOST_RULES, AppliedRule, Rule
 from services.runtime.errors import DomainError, Kind, Unavailable
 
 WORDS = {
@@ -18,8 +18,8 @@ class RateLimited(DomainError):
     kind = Kind.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
 
-    def __init__(self, limited: Limited, what: str, headers: Mapping[str, str]) -> None:
-        rule = limited.rule
+    def __init__(self, applied: AppliedRule, what: str, headers: Mapping[str, str]) -> None:
+        rule = applied.rule
         limit = getattr(rule, what)
         words = WORDS[what].format(limit=limit)
         looks_at, with_model = rule.shape
@@ -42,3 +42,32 @@ class LimitsUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the rate limits cannot be checked")
+
+
+class LimitNotFound(DomainError):
+    kind = Kind.NOT_FOUND
+    reason = "LIMIT_NOT_FOUND"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(f"there is no rate limit {id_!r}", limit=id_)
+
+
+class LimitExists(DomainError):
+    kind = Kind.ALREADY_EXISTS
+    reason = "LIMIT_EXISTS"
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(
+            "there is a rate limit for this already; change that one",
+            tenant=rule.tenant,
+            caller=rule.caller,
+            model=rule.model,
+        )
+
+
+class TooManyLimits(DomainError):
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_LIMITS"
+
+    def __init__(self) -> None:
+        super().__init__(f"there are {MOST_RULES} rate limits, and there may be no more")

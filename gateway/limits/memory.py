@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.limits.errors import RateLimited
-from gateway.limits.rule import MINUTE, Limited, Rule
-from gateway.limits.ticket import Standing, Ticket, charge, headers
+from gateway.limits.model import MINUTE, AppliedRule, LimitUsage, RateLimitDecision, Rule, charge, headers
 
 # Of one request or token: sums of floats come out a little off.
 SLACK = 1e-3
@@ -38,27 +37,27 @@ class MemoryCounters:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def admit(self, plan: Sequence[Limited], tokens: int, stream: bool) -> Ticket:
-        """Let the call in under all rules, or raise RateLimited and count nothing."""
+    def admit(self, plan: Sequence[AppliedRule], tokens: int, stream: bool) -> RateLimitDecision:
+        """Admit the call under all rules, or raise RateLimited and count nothing."""
         now = self._clock()
-        buckets = [self._bucket(limited.bucket) for limited in plan]
-        for limited, bucket in zip(plan, buckets, strict=True):
-            self._check(plan, limited, bucket, now, tokens, stream)
-        standings = [_take(limited, bucket, now, tokens, stream) for limited, bucket in zip(plan, buckets, strict=True)]
-        return Ticket(self, standings, tokens, stream)
+        buckets = [self._bucket(applied.bucket) for applied in plan]
+        for applied, bucket in zip(plan, buckets, strict=True):
+            self._check(plan, applied, bucket, now, tokens, stream)
+        usages = [_take(applied, bucket, now, tokens, stream) for applied, bucket in zip(plan, buckets, strict=True)]
+        return RateLimitDecision(self, usages, tokens, stream)
 
-    def correct(self, ticket: Ticket, tokens: int) -> None:
+    def correct(self, decision: RateLimitDecision, tokens: int) -> None:
         now = self._clock()
-        for standing in ticket.standings:
-            rule = standing.limited.rule
+        for usage in decision.usages:
+            rule = usage.applied.rule
             if rule.tokens:
-                more = tokens - charge(ticket.charged, rule.tokens)
-                bucket = self._bucket(standing.limited.bucket)
+                more = tokens - charge(decision.charged, rule.tokens)
+                bucket = self._bucket(usage.applied.bucket)
                 bucket.tokens = max(bucket.tokens, now) + more * MINUTE / rule.tokens
 
-    def release(self, ticket: Ticket) -> None:
-        for standing in ticket.standings:
-            bucket = self._bucket(standing.limited.bucket)
+    def release(self, decision: RateLimitDecision) -> None:
+        for usage in decision.usages:
+            bucket = self._bucket(usage.applied.bucket)
             bucket.streams = max(0, bucket.streams - 1)
 
     def _bucket(self, name: str) -> Bucket:
@@ -81,19 +80,19 @@ class MemoryCounters:
                 self._buckets[name] = oldest
 
     def _check(
-        self, plan: Sequence[Limited], limited: Limited, bucket: Bucket, now: float, tokens: int, stream: bool
+        self, plan: Sequence[AppliedRule], applied: AppliedRule, bucket: Bucket, now: float, tokens: int, stream: bool
     ) -> None:
-        rule = limited.rule
+        rule = applied.rule
         if rule.requests and (wait := _wait(bucket.requests - now, 1, rule.requests)) > 0:
-            raise self._refusal(plan, limited, "requests", now).retry_in(wait)
+            raise self._refusal(plan, applied, "requests", now).retry_in(wait)
         if rule.tokens and (wait := _wait(bucket.tokens - now, charge(tokens, rule.tokens), rule.tokens)) > 0:
-            raise self._refusal(plan, limited, "tokens", now).retry_in(wait)
+            raise self._refusal(plan, applied, "tokens", now).retry_in(wait)
         if rule.streams and stream and bucket.streams >= rule.streams:
-            raise self._refusal(plan, limited, "streams", now).retry_in(1.0)
+            raise self._refusal(plan, applied, "streams", now).retry_in(1.0)
 
-    def _refusal(self, plan: Sequence[Limited], limited: Limited, what: str, now: float) -> RateLimited:
-        standings = [_standing(one, self._bucket(one.bucket), now) for one in plan]
-        return RateLimited(limited, what, headers(standings))
+    def _refusal(self, plan: Sequence[AppliedRule], applied: AppliedRule, what: str, now: float) -> RateLimited:
+        usages = [_usage(one, self._bucket(one.bucket), now) for one in plan]
+        return RateLimited(applied, what, headers(usages))
 
 
 def _wait(used: float, count: int, limit: int) -> float:
@@ -102,16 +101,16 @@ def _wait(used: float, count: int, limit: int) -> float:
     return max(used, 0.0) + (count - SLACK) * each - MINUTE
 
 
-def _take(limited: Limited, bucket: Bucket, now: float, tokens: int, stream: bool) -> Standing:
-    rule: Rule = limited.rule
+def _take(applied: AppliedRule, bucket: Bucket, now: float, tokens: int, stream: bool) -> LimitUsage:
+    rule: Rule = applied.rule
     if rule.requests:
         bucket.requests = max(bucket.requests, now) + MINUTE / rule.requests
     if rule.tokens:
         bucket.tokens = max(bucket.tokens, now) + charge(tokens, rule.tokens) * MINUTE / rule.tokens
     if stream:
         bucket.streams += 1
-    return _standing(limited, bucket, now)
+    return _usage(applied, bucket, now)
 
 
-def _standing(limited: Limited, bucket: Bucket, now: float) -> Standing:
-    return Standing(limited, max(0.0, bucket.requests - now), max(0.0, bucket.tokens - now))
+def _usage(applied: AppliedRule, bucket: Bucket, now: float) -> LimitUsage:
+    return LimitUsage(applied, max(0.0, bucket.requests - now), max(0.0, bucket.tokens - now))

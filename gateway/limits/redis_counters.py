@@ -1,4 +1,9 @@
-"""Counters that all replicas share, in Redis: one script call for an admission; what follows it goes out behind."""
+"""Counters that all replicas share, in Redis: one script call for an admission; what follows it goes out behind.
+
+As in memory.py, a bucket is a hash of two times, in microseconds of Redis's own clock, at which all of the minute is
+free again, and a sorted set of the open streams by the end of their leases. A script is one round trip and one atomic
+step.
+"""
 
 import asyncio
 import secrets
@@ -12,9 +17,90 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.limits.errors import RateLimited
-from gateway.limits.rule import MINUTE, Limited
-from gateway.limits.script import ADMIT, CORRECT, RENEW
-from gateway.limits.ticket import Standing, Ticket, charge, headers
+from gateway.limits.model import MINUTE, AppliedRule, LimitUsage, RateLimitDecision, charge, headers
+
+# KEYS: bucket and streams of each rule in turn. ARGV: tokens, 1 for a stream, the call's id, its lease in ms, then
+# requests, tokens and streams of each rule. Answers 1 (admitted) or 0, then the number of the refusing rule (from 1),
+# of what is over (1 requests, 2 tokens, 3 streams), the wait, then the time used of requests and of tokens for each.
+ADMIT = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local minute, slack = 60000000, 0.001
+local tokens, stream, lease = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[4])
+local refused, what, wait = 0, 0, 0
+local state = {}
+
+local function over(used, count, limit)
+  return used + (count - slack) * minute / limit - minute
+end
+
+for i = 1, #KEYS / 2 do
+  local bucket, streams = KEYS[2 * i - 1], KEYS[2 * i]
+  local r, t, s = tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3]), tonumber(ARGV[3 * i + 4])
+  local found = redis.call('HMGET', bucket, 'r', 't')
+  local one = {
+    requests = math.max((tonumber(found[1]) or 0) - now, 0),
+    tokens = math.max((tonumber(found[2]) or 0) - now, 0),
+    r = r, t = t, s = s,
+  }
+  state[i] = one
+  if refused == 0 and r > 0 and over(one.requests, 1, r) > 0 then
+    refused, what, wait = i, 1, over(one.requests, 1, r)
+  end
+  if refused == 0 and t > 0 and over(one.tokens, math.min(tokens, t), t) > 0 then
+    refused, what, wait = i, 2, over(one.tokens, math.min(tokens, t), t)
+  end
+  if refused == 0 and s > 0 and stream then
+    redis.call('ZREMRANGEBYSCORE', streams, '-inf', now)
+    if redis.call('ZCARD', streams) >= s then
+      refused, what, wait = i, 3, 1000000
+    end
+  end
+end
+
+local answer = {refused == 0 and 1 or 0, refused, what, math.ceil(wait)}
+for i, one in ipairs(state) do
+  local bucket, streams = KEYS[2 * i - 1], KEYS[2 * i]
+  if refused == 0 then
+    if one.r > 0 then one.requests = one.requests + minute / one.r end
+    if one.t > 0 then one.tokens = one.tokens + math.min(tokens, one.t) * minute / one.t end
+    redis.call('HSET', bucket, 'r', string.format('%.0f', now + one.requests),
+      't', string.format('%.0f', now + one.tokens))
+    redis.call('PEXPIRE', bucket, math.ceil(math.max(one.requests, one.tokens) / 1000) + 1000)
+    if stream and one.s > 0 then
+      redis.call('ZADD', streams, now + lease * 1000, ARGV[3])
+      redis.call('PEXPIRE', streams, lease + 1000)
+    end
+  end
+  answer[#answer + 1] = math.ceil(one.requests)
+  answer[#answer + 1] = math.ceil(one.tokens)
+end
+return answer
+"""
+
+# KEYS: a bucket. ARGV: microseconds by which its tokens are free later (or sooner).
+CORRECT = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local found = redis.call('HMGET', KEYS[1], 'r', 't')
+local tokens = math.max(tonumber(found[2]) or 0, now) + tonumber(ARGV[1])
+local last = math.max(tokens, tonumber(found[1]) or 0)
+redis.call('HSET', KEYS[1], 't', string.format('%.0f', tokens))
+redis.call('PEXPIRE', KEYS[1], math.max(math.ceil((last - now) / 1000), 0) + 1000)
+return 1
+"""
+
+# KEYS: sets of streams. ARGV: a call's id, its lease in ms. Gives an open stream a longer lease.
+RENEW = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+for _, streams in ipairs(KEYS) do
+  redis.call('ZADD', streams, now + tonumber(ARGV[2]) * 1000, ARGV[1])
+  redis.call('PEXPIRE', streams, tonumber(ARGV[2]) + 1000)
+end
+return 1
+"""
+
 
 # One slot of a cluster, because a script's keys must be on one node.
 PREFIX = "{headworks:limits}:"
@@ -45,7 +131,7 @@ class RedisCounters:
         self._lease = lease
         self._admit = self._redis.register_script(ADMIT)
         self._scripts = {name: self._redis.register_script(name) for name in (CORRECT, RENEW)}
-        self._open: dict[str, Ticket] = {}
+        self._open: dict[str, RateLimitDecision] = {}
         # The oldest are dropped where Redis is gone for long: a lease ends by itself, an estimate stands.
         self._behind: deque[Step] = deque(maxlen=WAITING)
         self._wake = asyncio.Event()
@@ -65,38 +151,38 @@ class RedisCounters:
             await self._flush()
         await self._redis.aclose()
 
-    async def admit(self, plan: Sequence[Limited], tokens: int, stream: bool) -> Ticket:
-        """Let the call in under all rules, or raise RateLimited and count nothing."""
+    async def admit(self, plan: Sequence[AppliedRule], tokens: int, stream: bool) -> RateLimitDecision:
+        """Admit the call under all rules, or raise RateLimited and count nothing."""
         id_ = secrets.token_hex(8) if stream else ""
         arguments: list[str | int] = [tokens, int(stream), id_, int(self._lease * 1000)]
         keys: list[str] = []
-        for limited in plan:
-            keys += [_bucket(limited), _streams(limited)]
-            arguments += [limited.rule.requests, limited.rule.tokens, limited.rule.streams]
+        for applied in plan:
+            keys += [_bucket(applied), _streams(applied)]
+            arguments += [applied.rule.requests, applied.rule.tokens, applied.rule.streams]
         async with asyncio.timeout(self._deadline):
             answer: list[int] = await self._admit(keys=keys, args=arguments)
-        let_in, refused, what, wait, *used = answer
-        standings = [
-            Standing(limited, used[2 * index] * MICRO, used[2 * index + 1] * MICRO)
-            for index, limited in enumerate(plan)
+        admitted, refused, what, wait, *used = answer
+        usages = [
+            LimitUsage(applied, used[2 * index] * MICRO, used[2 * index + 1] * MICRO)
+            for index, applied in enumerate(plan)
         ]
-        if not let_in:
-            raise RateLimited(plan[refused - 1], WHAT[what - 1], headers(standings)).retry_in(wait * MICRO)
-        ticket = Ticket(self, standings, tokens, stream, id_)
+        if not admitted:
+            raise RateLimited(plan[refused - 1], WHAT[what - 1], headers(usages)).retry_in(wait * MICRO)
+        decision = RateLimitDecision(self, usages, tokens, stream, id_)
         if stream:
-            self._open[id_] = ticket
-        return ticket
+            self._open[id_] = decision
+        return decision
 
-    def correct(self, ticket: Ticket, tokens: int) -> None:
-        for limited in (one.limited for one in ticket.standings if one.limited.rule.tokens):
-            limit = limited.rule.tokens
-            if more := tokens - charge(ticket.charged, limit):
-                self._later((CORRECT, [_bucket(limited)], [round(more * MINUTE / limit / MICRO)]))
+    def correct(self, decision: RateLimitDecision, tokens: int) -> None:
+        for applied in (one.applied for one in decision.usages if one.applied.rule.tokens):
+            limit = applied.rule.tokens
+            if more := tokens - charge(decision.charged, limit):
+                self._later((CORRECT, [_bucket(applied)], [round(more * MINUTE / limit / MICRO)]))
 
-    def release(self, ticket: Ticket) -> None:
-        self._open.pop(ticket.id, None)
-        if keys := _stream_keys(ticket):
-            self._later(("", keys, [ticket.id]))
+    def release(self, decision: RateLimitDecision) -> None:
+        self._open.pop(decision.id, None)
+        if keys := _stream_keys(decision):
+            self._later(("", keys, [decision.id]))
 
     def _later(self, step: Step) -> None:
         self._behind.append(step)
@@ -136,18 +222,18 @@ class RedisCounters:
         """In the same queue as releases: a stream that has ended is not opened again."""
         while True:
             await asyncio.sleep(self._lease / 3)
-            for id_, ticket in self._open.items():
-                if keys := _stream_keys(ticket):
+            for id_, decision in self._open.items():
+                if keys := _stream_keys(decision):
                     self._later((RENEW, keys, [id_, int(self._lease * 1000)]))
 
 
-def _bucket(limited: Limited) -> str:
-    return PREFIX + limited.bucket
+def _bucket(applied: AppliedRule) -> str:
+    return PREFIX + applied.bucket
 
 
-def _streams(limited: Limited) -> str:
-    return f"{PREFIX}{limited.bucket}:streams"
+def _streams(applied: AppliedRule) -> str:
+    return f"{PREFIX}{applied.bucket}:streams"
 
 
-def _stream_keys(ticket: Ticket) -> list[str]:
-    return [_streams(one.limited) for one in ticket.standings if one.limited.rule.streams]
+def _stream_keys(decision: RateLimitDecision) -> list[str]:
+    return [_streams(one.applied) for one in decision.usages if one.applied.rule.streams]

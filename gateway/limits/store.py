@@ -6,45 +6,14 @@ from collections.abc import Sequence
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.limits.rule import Rule, check
+from gateway.limits.errors import LimitExists, LimitNotFound, TooManyLimits
+from gateway.limits.model import MOST_RULES, Rule, check
 from gateway.limits.tables import LIMIT_RULES
 from gateway.metadata import NewId, new_id
-from services.runtime.errors import DomainError, Kind
 from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
 
 KIND = "limits"
-# All of them are held in memory, and looked through once for every caller and model.
-MOST = 10_000
-
-
-class LimitNotFound(DomainError):
-    kind = Kind.NOT_FOUND
-    reason = "LIMIT_NOT_FOUND"
-
-    def __init__(self, id_: str) -> None:
-        super().__init__(f"there is no rate limit {id_!r}", limit=id_)
-
-
-class LimitExists(DomainError):
-    kind = Kind.ALREADY_EXISTS
-    reason = "LIMIT_EXISTS"
-
-    def __init__(self, rule: Rule) -> None:
-        super().__init__(
-            "there is a rate limit for this already; change that one",
-            tenant=rule.tenant,
-            caller=rule.caller,
-            model=rule.model,
-        )
-
-
-class TooManyLimits(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
-    reason = "TOO_MANY_LIMITS"
-
-    def __init__(self) -> None:
-        super().__init__(f"there are {MOST} rate limits, and there may be no more")
 
 
 class LimitStore:
@@ -58,7 +27,7 @@ class LimitStore:
         """The rule, with an id. Raises InvalidArgument, LimitExists, TooManyLimits."""
         made = Rule(self._new_id("lim"), rule.tenant, rule.caller, rule.model, rule.requests, rule.tokens, rule.streams)
         check(made)
-        if len(await self.all()) >= MOST:
+        if len(await self.all()) >= MOST_RULES:
             raise TooManyLimits
         try:
             async with self._database.write() as connection:
@@ -97,11 +66,11 @@ class LimitStore:
 
     async def all(self, tenant: str | None = None) -> Sequence[Rule]:
         """Every rule, or those that name a tenant, oldest first."""
-        asked = select(LIMIT_RULES).order_by(LIMIT_RULES.c.create_time, LIMIT_RULES.c.id).limit(MOST)
+        query = select(LIMIT_RULES).order_by(LIMIT_RULES.c.create_time, LIMIT_RULES.c.id).limit(MOST_RULES)
         if tenant is not None:
-            asked = asked.where(LIMIT_RULES.c.tenant == tenant)
+            query = query.where(LIMIT_RULES.c.tenant == tenant)
         async with self._database.read() as connection:
-            return [_rule(row) for row in await connection.execute(asked)]
+            return [_rule(row) for row in await connection.execute(query)]
 
 
 def _values(rule: Rule) -> dict[str, object]:

@@ -6,11 +6,11 @@ from typing import Any
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 
-from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.guard.finding import Finding
-from gateway.limits.ticket import Ticket
+from gateway.limits.model import RateLimitDecision
 from gateway.policy.meter import Meter
 from gateway.policy.screening import EventScreen
 from gateway.policy.screens import Screens
@@ -30,7 +30,7 @@ class Admission:
         call: Call,
         model: str,
         texts: Sequence[str],
-        ticket: Ticket,
+        ticket: RateLimitDecision,
         reservation: Reservation,
         meter: Meter,
         screens: Screens | None,

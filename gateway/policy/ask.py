@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
-from gateway.access.needs import model_name
+from gateway.access.permissions import model_name
 from services.llm.tokens import estimate
 
 # Reserved for an answer whose length nobody said; more is taken as the answer grows.

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from gateway.audit.layer import Audit
-from gateway.budgets.budgets import Budgets
-from gateway.budgets.notify import Notifier
+from gateway.budgets.alerts import AlertNotifier
+from gateway.budgets.service import Budgets
 from gateway.budgets.store import BudgetStore
 from gateway.guard.injection.classifier import InjectionClassifier
 from gateway.guard.injection.rules import Rules
@@ -15,9 +15,8 @@ from gateway.guard.policy import read
 from gateway.guard.store import KIND as GUARDS
 from gateway.guard.store import GuardStore
 from gateway.guard.terms.library import Library
-from gateway.limits.book import RuleBook, default_rule
-from gateway.limits.limits import Limits
 from gateway.limits.redis_counters import RedisCounters
+from gateway.limits.service import RateLimits, RuleBook, default_rule
 from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.policy.followers import Followers
@@ -54,7 +53,7 @@ def open_guards(
     return policies
 
 
-async def _open_limits(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Limits:
+async def _open_limits(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> RateLimits:
     book = RuleBook(
         default_rule(
             settings.limits_requests_per_minute,
@@ -67,7 +66,7 @@ async def _open_limits(settings: GatewaySettings, records: Records, resources: A
     shared = None
     if settings.redis_url:
         shared = RedisCounters(settings.redis_url, settings.limits_redis_seconds, settings.limits_stream_lease_seconds)
-    limits = Limits(book, shared, settings.limits_when_redis_is_gone)
+    limits = RateLimits(book, shared, settings.limits_when_redis_is_gone)
     await limits.open()
     resources.push_async_callback(limits.aclose)
     return limits
@@ -76,7 +75,7 @@ async def _open_limits(settings: GatewaySettings, records: Records, resources: A
 async def _open_budgets(
     settings: GatewaySettings, records: Records, audit: Audit, resources: AsyncExitStack
 ) -> Budgets:
-    notifier = Notifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
+    notifier = AlertNotifier(BudgetStore(records.database), settings.budget_alert_url, settings.budget_alert_seconds)
     budgets = Budgets(
         records.database, records.writer, notifier, settings.replica_name,
         lease=settings.budget_lease_seconds, patience=settings.budget_patience_seconds,

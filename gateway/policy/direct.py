@@ -6,7 +6,7 @@ from typing import Any
 
 from headworks.type.v1 import usage_pb2
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.passthrough.ports import Screen, Spent
 from gateway.passthrough.request import Asked
 from gateway.policy.admission import Admission

@@ -7,12 +7,12 @@ from typing import Any
 
 from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
-from gateway.budgets.budget import Cost
-from gateway.budgets.budgets import Budgets
+from gateway.budgets.model import Cost
+from gateway.budgets.service import Budgets
 from gateway.guard.pipeline import Pipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault
-from gateway.limits.limits import Limits
+from gateway.limits.service import RateLimits
 from gateway.policy.admission import Admission
 from gateway.policy.ask import Ask
 from gateway.policy.errors import ContentFiltered
@@ -36,7 +36,7 @@ class Policy:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: RateLimits,
         guards: Policies,
         budgets: Budgets,
         audit: Audit,

@@ -8,20 +8,15 @@ import grpc
 
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
-from gateway.audit.pruning import Pruner
+from gateway.audit.pruning import AuditPruner
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
 from gateway.identity.store import TenantStore
-from gateway.privacy.caller import OwnCalls
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders.audited import AuditData
-from gateway.privacy.holders.books import BookData
-from gateway.privacy.holders.documents import DocumentData
-from gateway.privacy.holders.identities import IdentityData
-from gateway.privacy.holders.runs import RunData
-from gateway.privacy.keeper import Keeper
-from gateway.privacy.policies import KeepingPolicies
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.own_records import AuditData, IdentityData, UsageData
+from gateway.privacy.policies import RetentionPolicies
+from gateway.privacy.retention import RetentionWorker
+from gateway.privacy.service import ErasureStore, Privacy
+from gateway.privacy.service_records import DocumentData, OwnCalls, RunData
 from gateway.settings import GatewaySettings
 from services.runtime.identity import TokenSigner
 from services.runtime.records.assembly import Records
@@ -56,7 +51,7 @@ async def open_audit(settings: GatewaySettings, records: Records, resources: Asy
     return Trail(log, seal, checkpoints)
 
 
-def keeping(settings: GatewaySettings, records: Records) -> KeepingPolicies:
+def keeping(settings: GatewaySettings, records: Records) -> RetentionPolicies:
     """What tenants want kept; before `records.changes` is opened."""
     content = frozenset(filter(None, (name.strip() for name in settings.audit_content_tenants.split(","))))
     days = {
@@ -65,14 +60,14 @@ def keeping(settings: GatewaySettings, records: Records) -> KeepingPolicies:
         "usage": settings.retention_usage_days,
         "audit_content": settings.retention_audit_content_days,
     }
-    return KeepingPolicies(records.database, records.changes, content=content, days=days)
+    return RetentionPolicies(records.database, records.changes, content=content, days=days)
 
 
 async def open_privacy(
     settings: GatewaySettings,
     records: Records,
     trail: Trail,
-    policies: KeepingPolicies,
+    policies: RetentionPolicies,
     signer: TokenSigner,
     orchestrator: grpc.aio.Channel,
     retrieval: grpc.aio.Channel,
@@ -80,24 +75,24 @@ async def open_privacy(
 ) -> Privacy:
     """Data rights, and the one among the replicas that forgets what is old. Closed with `resources`."""
     database, calls = records.database, OwnCalls(signer)
-    runs, books = RunData(orchestrator, calls), BookData(database)
+    runs, usage = RunData(orchestrator, calls), UsageData(database)
     audited = AuditData(database, AuditStore(database))
-    holders = (runs, DocumentData(retrieval, calls), books, audited, IdentityData(database))
-    privacy = Privacy(ErasureStore(database), holders, trail.log)
+    sources = (runs, DocumentData(retrieval, calls), usage, audited, IdentityData(database))
+    privacy = Privacy(ErasureStore(database), sources, trail.log)
     look = settings.retention_look_seconds
     lease = Lease(database, "retention", settings.replica_name, 3 * look)
-    keeper = Keeper(
-        lease, privacy, policies, (runs, books, audited), Pruner(database, trail.checkpoints), trail.log,
+    worker = RetentionWorker(
+        lease, privacy, policies, (runs, usage, audited), AuditPruner(database, trail.checkpoints), trail.log,
         lambda: _tenants(TenantStore(database)), audit_days=settings.retention_audit_days, look_seconds=look,
     )  # fmt: skip
-    await keeper.open()
-    resources.push_async_callback(keeper.aclose)
+    await worker.open()
+    resources.push_async_callback(worker.aclose)
     return privacy
 
 
 async def _tenants(store: TenantStore) -> Sequence[str]:
     """All that there are."""
-    found: list[str] = []
-    while page := await store.list(found[-1] if found else "", TENANTS_AT_ONCE):
-        found += [tenant.id for tenant in page]
-    return found
+    names: list[str] = []
+    while page := await store.list(names[-1] if names else "", TENANTS_AT_ONCE):
+        names += [tenant.id for tenant in page]
+    return names

@@ -18,7 +18,7 @@ MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
-class KeepingPolicy:
+class RetentionPolicy:
     """`content`: what is asked and answered goes into the audit. `days`: how long a kind of KINDS is kept, 0 for ever;
     what is missing is as the settings say."""
 
@@ -26,7 +26,7 @@ class KeepingPolicy:
     days: Mapping[str, int] = field(default_factory=dict)
 
 
-class KeepingPolicies:
+class RetentionPolicies:
     """All tenants' policies, in memory. `content` names tenants that the operator has chosen, "*" for all of them;
     `days` is what counts for those who have said nothing."""
 
@@ -36,7 +36,7 @@ class KeepingPolicies:
         self._database = database
         self._content = content
         self._days = days
-        self._policies: dict[str, KeepingPolicy] = {}
+        self._policies: dict[str, RetentionPolicy] = {}
         changes.follow(KIND, self._load)
 
     def keeps_content(self, tenant: str) -> bool:
@@ -49,10 +49,10 @@ class KeepingPolicies:
         own = policy.days.get(kind) if policy is not None else None
         return self._days.get(kind, 0) if own is None else own
 
-    def of(self, tenant: str) -> KeepingPolicy:
-        return self._policies.get(tenant, KeepingPolicy(self.keeps_content(tenant)))
+    def of(self, tenant: str) -> RetentionPolicy:
+        return self._policies.get(tenant, RetentionPolicy(self.keeps_content(tenant)))
 
-    async def set(self, tenant: str, policy: KeepingPolicy) -> None:
+    async def set(self, tenant: str, policy: RetentionPolicy) -> None:
         """Raises InvalidArgument for a kind or a number of days that cannot be."""
         for kind, days in policy.days.items():
             if kind not in KINDS or not 0 <= days <= MOST_DAYS:
@@ -66,4 +66,4 @@ class KeepingPolicies:
     async def _load(self) -> None:
         async with self._database.read() as connection:
             rows = await connection.execute(select(POLICIES))
-            self._policies = {row.tenant: KeepingPolicy(bool(row.content), orjson.loads(row.days)) for row in rows}
+            self._policies = {row.tenant: RetentionPolicy(bool(row.content), orjson.loads(row.days)) for row in rows}

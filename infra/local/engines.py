@@ -2,15 +2,14 @@
 
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
-from infra.local.edge_probe import EdgeReady
 from infra.local.layout import Layout
+from infra.local.models import models_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
-from infra.local.probes import GrpcHealth
+from infra.local.probes import EdgeReady, GrpcHealth
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
-from services.models.settings import ModelsSettings
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
@@ -50,12 +49,6 @@ def given_llm_port(options: Options) -> dict[str, int]:
     """The port of the language model's metrics where the user's settings name it."""
     settings = models_settings(options)
     return {"llm": settings.llm_metrics_port} if settings.llm and settings.llm_metrics_port else {}
-
-
-def models_settings(options: Options) -> ModelsSettings:
-    """From the environment and the configuration file alike."""
-    given = {name: options.given("models", name) for name in ModelsSettings.model_fields}
-    return ModelsSettings.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:

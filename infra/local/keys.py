@@ -5,12 +5,16 @@ import json
 import secrets
 from pathlib import Path
 
-from infra.local.layout import Layout
-from infra.local.private import PREFIX, BadKeyFile, read_dev_key, write_private
+from infra.local.layout import Layout, write_private
 from services.runtime.identity import write_key_pair
 
-SHOWN = 8
+PREFIX = "hw_"
+PREFIX_LENGTH = len(PREFIX) + 8
 RANDOM_BYTES = 32
+
+
+class BadKeyFile(Exception):
+    """A key file is there, but what it holds is not a key."""
 
 
 def make_keys(layout: Layout) -> str:
@@ -28,7 +32,7 @@ def api_key_entry(key: str) -> dict[str, object]:
     """The gateway's record of the development key: enough to recognise it, not enough to use it."""
     return {
         "id": "dev",
-        "prefix": key[: len(PREFIX) + SHOWN],
+        "prefix": key[:PREFIX_LENGTH],
         "sha256": hashlib.sha256(key.encode()).hexdigest(),
         "tenant": "default",
         "subject": "dev",
@@ -53,5 +57,13 @@ def _list_key(path: Path, key: str) -> None:
             listed = json.loads(path.read_text("utf-8"))["keys"]
             others = [entry for entry in listed if entry["id"] != "dev"]
         except (ValueError, KeyError, TypeError) as error:
-            raise BadKeyFile(f"{path} is not a list of keys; remove it and start the mesh anew") from error
+            raise BadKeyFile(f"{path} is not a list of keys; remove it and start the mesh again") from error
     write_private(path, json.dumps({"keys": [api_key_entry(key), *others]}, indent=2) + "\n")
+
+
+def read_dev_key(path: Path) -> str:
+    """The key in `path`. Raises BadKeyFile, or OSError where it cannot be read."""
+    key = path.read_text("utf-8", "replace").strip()
+    if not key.startswith(PREFIX) or not key.isascii() or not key.isprintable() or " " in key:
+        raise BadKeyFile(f"{path} does not hold one key beginning with {PREFIX}; remove it and start the mesh again")
+    return key

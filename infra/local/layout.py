@@ -1,4 +1,4 @@
-"""Where things are in a data directory."""
+"""Where things are in a data directory, and its files that are their owner's alone."""
 
 import os
 from dataclasses import dataclass
@@ -103,3 +103,12 @@ class Layout:
         None where there is nothing."""
         there = (self.root, *self.root.iterdir(), *self.logs.iterdir())
         return next((path for path in there if path.lstat().st_uid != os.geteuid()), None)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by a file of mode 600, never seen half written."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    new.replace(path)

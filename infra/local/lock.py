@@ -1,6 +1,6 @@
 """One mesh per data directory, held by a lock on a file.
 
-The lock belongs to an open file that the warden shares, so it outlasts a supervisor that was killed until its
+The lock belongs to an open file that the reaper shares, so it outlasts a supervisor that was killed until its
 processes are gone too.
 """
 

@@ -1,4 +1,4 @@
-"""The processes of a whole local mesh, as specs: which they are, in what order they start, what each is told."""
+"""The processes of a whole local mesh, as specs: which they are, in what order they start, how each is configured."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,10 +9,10 @@ from infra.local import tls
 from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, triton_spec
 from infra.local.layout import Layout
+from infra.local.models import llm_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
-from infra.local.served import served
 from infra.local.spec import Command, Ports, Spec
 from services.models.triton import socket_in
 from services.runtime import sockets
@@ -46,7 +46,7 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     http_socket = layout.http_socket(name) if service == "gateway" else None
     own_tls = tls.files(options, service)
     bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
-    own = {"REPLICA": name, **told(options, layout, service)}
+    own = {"REPLICA": name, **local_settings(options, layout, service)}
     if http_socket:
         own["HTTP_SOCKET"] = str(http_socket)
     if service == "gateway" and own_tls is None:
@@ -76,10 +76,10 @@ def given_ports(options: Options) -> set[int]:
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
     """Ports that the user's settings name; a further replica takes the next one."""
-    found = {"metrics": options.given(service, "metrics_port")}
+    ports = {"metrics": options.given(service, "metrics_port")}
     if service != "control":
-        found["grpc"] = options.given(service, "port")
-    return {name: int(port) + index for name, port in found.items() if port and port.isdigit() and int(port)}
+        ports["grpc"] = options.given(service, "port")
+    return {name: int(port) + index for name, port in ports.items() if port and port.isdigit() and int(port)}
 
 
 def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: Path) -> Callable[[Ports], Command]:
@@ -95,8 +95,8 @@ def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: 
     return command
 
 
-def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
-    """What the supervisor tells a service beyond its address, except where the user's settings do."""
+def local_settings(options: Options, layout: Layout, service: str) -> dict[str, str]:
+    """What the supervisor sets of a service beyond its address, except where the user's settings do."""
     folder = layout.of(service)
     to_triton = {"TRITON_TARGET": sockets.target(socket_in(layout.sockets))}
     ours: dict[str, dict[str, str]] = {
@@ -112,7 +112,7 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,
-            **served(options),
+            **llm_settings(options),
         },
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
@@ -121,10 +121,10 @@ def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },
     }
-    ours[service] |= tls.told(options, layout, service)
-    kept = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
+    ours[service] |= tls.settings(options, layout, service)
+    unset = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
     fixed = {"EDGE_PORT": str(options.edge_port), "SOCKET": str(layout.control_socket)}
-    return {**kept, **fixed} if service == "control" else kept
+    return {**unset, **fixed} if service == "control" else unset
 
 
 def _identity_target(options: Options, layout: Layout) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from ssl import SSLContext
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,17 +19,20 @@ from services.runtime.tls import BadCertificates, Stamp
 
 LIMIT = 4.0
 """Seconds that a check may take: a service that is busy answers late."""
+EDGE_LIMIT = 3.0
+"""The same of a request to the edge."""
+READ_AT_MOST = 1 << 20
+SERVER = "headworks"
+"""What the edge calls itself in the header `server`: control names it so in the listener."""
 SERVING = health_pb2.HealthCheckResponse.SERVING
-
-
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def connect(address: int | Path, ssl: SSLContext | None = None) -> Streams:
+async def connect(address: int | Path, context: ssl.SSLContext | None = None) -> Streams:
     """A connection to a port of this machine, or to a Unix socket. Raises OSError."""
     if isinstance(address, Path):
         return await asyncio.open_unix_connection(address)
-    return await asyncio.open_connection(HOST, address, ssl=ssl)
+    return await asyncio.open_connection(HOST, address, ssl=context)
 
 
 async def answers(address: int | Path) -> bool:
@@ -42,17 +46,6 @@ async def answers(address: int | Path) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
-
-
-class Listening:
-    """Ready when it accepts connections at its first port."""
-
-    async def check(self, ports: Ports) -> Health:
-        ready = await answers(next(iter(ports.values())))
-        return Health(ready, "" if ready else "not listening yet", ready)
-
-    async def aclose(self) -> None:
-        pass
 
 
 class GrpcHealth:
@@ -109,3 +102,106 @@ class GrpcHealth:
 async def _status(stub: "health_pb2_grpc.HealthStub", name: str) -> int:
     response = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=LIMIT)
     return int(response.status)
+
+
+class EdgeReady:
+    """Ready when this mesh's Envoy says so, holds the edge port, and a request with the development key gets through.
+
+    The request is made until it has succeeded, then Envoy's own word is enough: the processes behind it are watched
+    one by one. One that no longer listens comes back by a new start only. Envoy lives on where another
+    program has the edge port, and such a program may answer anything with 200: hence its list of listeners and the name
+    in the answer. `admin` is the Unix socket of Envoy's admin interface. With `ca` the request is one over TLS.
+    """
+
+    def __init__(self, key: str, admin: Path, ca: Path | None = None) -> None:
+        self._key = key
+        self._admin = admin
+        self._ca = ca
+        self._passed_at = 0
+
+    async def check(self, ports: Ports) -> Health:
+        health = await self._check(ports["edge"])
+        self._passed_at = ports["edge"] if health.ready else 0
+        return health
+
+    async def aclose(self) -> None:
+        pass
+
+    async def _check(self, edge: int) -> Health:
+        live = await get(self._admin, "/ready")
+        if live.status != 200:  # set by an operator to fail its health check it says 503
+            return Health(False, "waits for control" if live.status else SILENT, alive=live.status != 0)
+        if not _listens((await get(self._admin, "/listeners")).body, edge):
+            why = f"has no listener at port {edge} (yet, or because another program has the port)"
+            return Health(False, why, alive=False)
+        if not await answers(edge):  # a drained listener stays in the list
+            return Health(False, f"does not listen at port {edge} any more", alive=False)
+        if self._passed_at == edge:
+            return Health(True)
+        answer = await get(edge, "/v1/models", {"authorization": f"Bearer {self._key}"}, ca=self._ca)
+        if answer.status and answer.server != SERVER:
+            return Health(False, f"another program answers at port {edge}")
+        if answer.status != 200:
+            return Health(False, f"a request through it gets {answer.status or 'no answer'}")
+        return Health(True)
+
+
+def _listens(listeners: str, port: int) -> bool:
+    """Whether Envoy's list of listeners, lines of NAME::ADDRESS:PORT, has the port."""
+    return any("::" in line and line.endswith(f":{port}") for line in listeners.split())
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """To a GET; the body with what framing it came in. `status` is 0 where there was none."""
+
+    status: int = 0
+    server: str = ""
+    body: str = ""
+
+
+async def get(
+    address: int | Path, path: str, headers: dict[str, str] | None = None, ca: Path | None = None
+) -> HttpAnswer:
+    """From a port of this machine or a Unix socket; over TLS where `ca` says who signs certificates. Never raises."""
+    host = HOST if isinstance(address, Path) else f"{HOST}:{address}"
+    lines = [f"GET {path} HTTP/1.1", f"host: {host}", "connection: close"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    try:
+        async with asyncio.timeout(EDGE_LIMIT):
+            reader, writer = await connect(address, _trusting(ca) if ca else None)
+            try:
+                writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+                return _parse(await _read(reader))
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return HttpAnswer()
+
+
+def _trusting(ca: Path) -> ssl.SSLContext:
+    """Whatever host the certificate is for: the edge is asked by the machine's own address. Raises OSError."""
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname = False
+    return context
+
+
+async def _read(reader: asyncio.StreamReader) -> str:
+    """What comes until the other side closes, as far as anyone here looks."""
+    text = b""
+    while len(text) < READ_AT_MOST and (more := await reader.read(1 << 16)):
+        text += more
+    return text.decode("latin-1")
+
+
+def _parse(text: str) -> HttpAnswer:
+    head, _, body = text.partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    parts = first.split()
+    if len(parts) < 2 or not parts[1].isdigit():
+        return HttpAnswer()
+    named = (field.partition(":") for field in fields)
+    server = next((value.strip() for name, _, value in named if name.lower() == "server"), "")
+    return HttpAnswer(int(parts[1]), server, body)

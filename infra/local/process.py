@@ -4,19 +4,17 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from infra.local import logs
-from infra.local.backoff import Backoff
-from infra.local.family import stopped_child
 from infra.local.ports import PortBook, is_free
 from infra.local.probes import LIMIT, answers
+from infra.local.process_host import Child, ProcessHost, ProcessHostGone
 from infra.local.spec import SILENT, Health, Spec
-from infra.local.wards import Child, WardenGone, Wards
 from services.runtime.children import ending
 
 STARTING_POLL = 0.1
@@ -29,6 +27,12 @@ START_SECONDS = 600.0
 """The same of one that has not been ready yet: models take time to load."""
 MOST_COUNTED = LIMIT + RUNNING_POLL + 1.0
 """Of the time between two checks: in more, it was this process that did not run."""
+FIRST_BACKOFF = 0.2
+MOST_BACKOFF = 10.0
+HEALTHY_SECONDS = 30.0
+PROC = Path("/proc")
+STOPPED = "T"
+"""The state of a process that a signal has stopped, in /proc."""
 
 
 class State(StrEnum):
@@ -40,6 +44,27 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+class Backoff:
+    """Doubles the wait before a restart from FIRST_BACKOFF to MOST_BACKOFF with each death; starts over after a life of
+    HEALTHY_SECONDS."""
+
+    def __init__(
+        self, first: float = FIRST_BACKOFF, most: float = MOST_BACKOFF, healthy: float = HEALTHY_SECONDS
+    ) -> None:
+        self._first = first
+        self._most = most
+        self._healthy = healthy
+        self._next = first
+
+    def after(self, healthy_for: float) -> float:
+        """Seconds to wait, given for how long the process that died was healthy."""
+        if healthy_for >= self._healthy:
+            self._next = self._first
+        delay = self._next
+        self._next = min(self._most, delay * 2)
+        return delay
+
+
 class Process:
     """Keeps the process that `spec` describes running, and knows how it stands.
 
@@ -47,7 +72,7 @@ class Process:
     """
 
     def __init__(
-        self, spec: Spec, wards: Wards, book: PortBook, log: Path, cwd: Path, changed: Callable[[], None]
+        self, spec: Spec, host: ProcessHost, book: PortBook, log: Path, cwd: Path, changed: Callable[[], None]
     ) -> None:
         self.spec = spec
         self.log = log
@@ -59,7 +84,7 @@ class Process:
         self.ending = ""
         self.restarts = 0
         self.deaths_before_ready = 0
-        self._wards = wards
+        self._host = host
         self._book = book
         self._cwd = cwd
         self._changed = changed
@@ -107,12 +132,12 @@ class Process:
             return
         self.ready.clear()
         self._set(State.STOPPING, Health(False, "draining"))
-        self._wards.signal(child, signal.SIGTERM)
+        self._host.signal(child, signal.SIGTERM)
         try:
             async with asyncio.timeout(min(drain_seconds, self.spec.drain)):
                 await asyncio.shield(child.exited)
         except TimeoutError:
-            self._wards.signal(child, signal.SIGKILL)
+            self._host.signal(child, signal.SIGKILL)
             await child.exited
 
     async def _live(self) -> str:
@@ -122,13 +147,13 @@ class Process:
         try:
             self._renew_ports()
             command = self.spec.command(self.ports)
-            self._child = child = await self._wards.start(command, self._cwd, self.log)
-        except WardenGone:
+            self._child = child = await self._host.start(command, self._cwd, self.log)
+        except ProcessHostGone:
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a program needs and lacks, it is tried again and told)
+        except Exception as error:  # noqa: BLE001 (whatever a program needs and lacks, it is tried again and reported)
             return f"cannot be started: {error}"
         if self._stopping:
-            self._wards.signal(child, signal.SIGTERM)
+            self._host.signal(child, signal.SIGTERM)
         self._changed()
         watch = asyncio.create_task(self._watch())
         try:
@@ -161,7 +186,7 @@ class Process:
             before, seen = seen, time.monotonic()
             self._see(listening, health, seen - before)
             if self._is_lost and self._child is not None and not self._stopping:
-                self._wards.signal(self._child, signal.SIGKILL)  # a stopped process takes no other
+                self._host.signal(self._child, signal.SIGKILL)  # a stopped process takes no other
                 return
             await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)
 
@@ -204,3 +229,28 @@ class Process:
     def last_lines(self, lines: int = 20) -> list[str]:
         """The end of its log."""
         return logs.tail(self.log, lines)
+
+
+def stopped_child(pid: int) -> int | None:
+    """The id of a child of the process that a signal has stopped, as SIGSTOP does; None where there is none."""
+    return next((child for child in _children(pid) if is_stopped(child)), None)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped the process."""
+    return _proc_state(pid) == STOPPED
+
+
+def _children(pid: int) -> Iterator[int]:
+    for listed in PROC.glob(f"{pid}/task/*/children"):
+        try:
+            yield from map(int, listed.read_text().split())
+        except OSError:  # the thread, or the whole process, is gone
+            continue
+
+
+def _proc_state(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import catalogue, llm, ports, state, tls
+from infra.local import models, ports, state, tls
 from infra.local.dial import Dial
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
@@ -46,8 +46,8 @@ async def mesh(
 @asynccontextmanager
 async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: Limits) -> AsyncIterator[Supervisor]:
     try:
-        options = llm.check(options)
-        catalogue.check(options)
+        options = models.with_llm(options)
+        models.check_catalogue(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)
@@ -75,7 +75,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         specs = mesh_specs(options, layout, key)
         edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
-                              limits=llm.limits(options, limits),
+                              limits=models.start_limits(options, limits),
                               keep_open=(lock.fd,), book=book, ca=tls.ca(options),
                               dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
             yield supervisor

@@ -53,7 +53,7 @@ class Spec:
     `ports` names what it listens at, the first being its address unless it has a Unix `socket`; `given` holds those
     that are not picked.
     `command` makes its command line from the ports. It starts when every process of the services in `after` is
-    ready. Where `published`, control is told of it. `rank` orders stopping: the highest stops first;
+    ready. Where `published`, control publishes it. `rank` orders stopping: the highest stops first;
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infra.local.layout import Layout
+from infra.local.layout import Layout, write_private
 from infra.local.lock import is_locked
-from infra.local.private import write_private
 
 VERSION = 1
 SILENT_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""Keeps a mesh: starts its processes in order, restarts them, tells control and the state file, and stops them all."""
+"""Runs a mesh: starts its processes in order, restarts them, publishes their state, and stops them all."""
 
 import asyncio
 import contextlib
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from infra.local import logs, state, targets
-from infra.local.backoff import Backoff
+from infra.local import logs, state
 from infra.local.dial import PLAIN, Dial
-from infra.local.endpoints import Publisher, wanted
-from infra.local.family import is_stopped
+from infra.local.discovery import Publisher, current_replicas, write_targets
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
-from infra.local.process import Process, State
+from infra.local.process import Backoff, Process, State, is_stopped
+from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.spec import Spec
 from infra.local.state import MeshState, ProcessState
-from infra.local.wards import WardenGone, Wards
 
 DEATHS_AT_START = 3
 HOUSEKEEPING_SECONDS = 10.0
@@ -51,9 +49,9 @@ DEFAULT_LIMITS = Limits()
 
 
 class Supervisor:
-    """Runs the processes of `specs` until told to stop. Enter it, `start`, `keep`; leaving it stops everything.
+    """Runs the processes of `specs` until it is stopped. Enter it, `start`, `keep`; leaving it stops everything.
 
-    `observe` sees each new state. `control` names the service that is told where the others are, if there is one,
+    `observe` sees each new state. `control` names the service that gets the endpoints of the others, if there is one,
     and `dial` how it is called. `ca` is what signed the edge's certificate.
     """
 
@@ -70,17 +68,17 @@ class Supervisor:
         self._phase = "starting"
         self._started = time.time()
         self._seconds_to_ready: float | None = None
-        self._wards = Wards(keep_open, tuple(spec.sweep for spec in specs if spec.sweep))
+        self._host = ProcessHost(keep_open, tuple(spec.sweep for spec in specs if spec.sweep))
         self._dirty = asyncio.Event()
         book = book or PortBook()
         for spec in specs:
             book.claim_all(spec.given.values())  # before any is picked
         self.processes = [
-            Process(spec, self._wards, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
+            Process(spec, self._host, book, layout.log(spec.name), cwd, self._dirty.set) for spec in specs
         ]
         self._control = next((process for process in self.processes if process.spec.service == control), None)
-        self._publisher = Publisher(self._control_target, lambda: wanted(self.processes), dial)
-        self._told_control_pid: int | None = None
+        self._publisher = Publisher(self._control_target, lambda: current_replicas(self.processes), dial)
+        self._published_to: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
         self._stop = asyncio.Event()
@@ -89,7 +87,7 @@ class Supervisor:
         self._written = False
 
     async def __aenter__(self) -> "Supervisor":
-        await self._stack.enter_async_context(self._wards)
+        await self._stack.enter_async_context(self._host)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -105,17 +103,17 @@ class Supervisor:
             self._phase = "stopped"
             with contextlib.suppress(OSError):
                 self._layout.state.unlink(missing_ok=True)
-                targets.write(self._layout.targets, [], "")
+                write_targets(self._layout.targets, [], "")
 
     def interrupt(self) -> None:
         """Stop; a second time: kill. For signal handlers."""
         if self._stop.is_set():
             self._killed = True
-            self._wards.kill()
+            self._host.kill()
         self._stop.set()
 
     async def start(self) -> bool:
-        """Start everything; True once all is ready, False where it was told to stop meanwhile. Raises StartFailed."""
+        """Start everything; True once all is ready, False where it was stopped meanwhile. Raises StartFailed."""
         for process in self.processes:
             logs.rotate(process.log)
             self._tasks.append(asyncio.create_task(process.run(self._may_start(process.spec), Backoff())))
@@ -128,15 +126,15 @@ class Supervisor:
             if all(process.ready.is_set() for process in self.processes):
                 self._phase = "running"
                 self._seconds_to_ready = round(time.time() - self._started, 2)
-                self._tell()
+                self._publish_state()
                 return True
             await asyncio.sleep(0.05)
         return False
 
     async def keep(self) -> None:
-        """Return when told to stop. Raises WardenGone."""
+        """Return when stopped. Raises ProcessHostGone."""
         stop = asyncio.create_task(self._stop.wait())
-        gone = asyncio.create_task(self._wards.gone.wait())
+        gone = asyncio.create_task(self._host.gone.wait())
         await asyncio.wait((stop, gone, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         gone.cancel()
@@ -157,8 +155,8 @@ class Supervisor:
         )
 
     def _raise_if_broken(self) -> None:
-        if self._wards.gone.is_set():
-            raise WardenGone("the process that owns the mesh's processes was killed, and they with it")
+        if self._host.gone.is_set():
+            raise ProcessHostGone("the process that owns the mesh's processes was killed, and they with it")
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()):
                 raise error
@@ -179,10 +177,10 @@ class Supervisor:
     async def _stop_all(self) -> None:
         """Stop in reverse order: what others call stops after them."""
         self._phase = "stopping"
-        self._tell()
+        self._publish_state()
         ordered = sorted(self.processes, key=lambda process: -process.spec.rank)
         for _, group in groupby(ordered, key=lambda process: process.spec.rank):
-            if self._wards.gone.is_set():
+            if self._host.gone.is_set():
                 return
             await asyncio.gather(*(process.stop(self._limits.drain) for process in group))
 
@@ -191,30 +189,30 @@ class Supervisor:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            self._tell()
+            self._publish_state()
             if self._control is not None and self._control.ready.is_set():
-                if self._control.pid != self._told_control_pid:
-                    self._told_control_pid = self._control.pid
+                if self._control.pid != self._published_to:
+                    self._published_to = self._control.pid
                     self._publisher.forget()
                 self._publisher.wake()
 
-    def _tell(self) -> None:
+    def _publish_state(self) -> None:
         now = self.state()
         self._written = False
         with contextlib.suppress(OSError):  # a full disk must not take the mesh down
             state.write(self._layout.state, now)
             self._written = True
-            self._targets = targets.write(self._layout.targets, self.processes, self._targets)
+            self._targets = write_targets(self._layout.targets, self.processes, self._targets)
         self._observe(now)
 
     async def _beat(self) -> None:
-        """Show that somebody keeps the state file true; wake the warden, without which nothing can be started."""
+        """Show that somebody keeps the state file true; wake the reaper, without which nothing can be started."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            if is_stopped(self._wards.pid):
-                os.kill(self._wards.pid, signal.SIGCONT)
+            if is_stopped(self._host.pid):
+                os.kill(self._host.pid, signal.SIGCONT)
             if not self._written:
-                self._tell()  # what the file says is not what is
+                self._publish_state()  # what the file says is not what is
                 continue
             with contextlib.suppress(OSError):
                 os.utime(self._layout.state)

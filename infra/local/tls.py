@@ -45,12 +45,12 @@ def secrets(options: Options, layout: Layout) -> Path | None:
     return write_secrets(layout.secrets, edge, folder.files("envoy"))
 
 
-def told(options: Options, layout: Layout, service: str) -> dict[str, str]:
-    """What the settings of a Python service have to say of TLS."""
-    found = files(options, service)
-    if found is None:
+def settings(options: Options, layout: Layout, service: str) -> dict[str, str]:
+    """The settings of a Python service about TLS."""
+    own = files(options, service)
+    if own is None:
         return {}
-    ours = {"TLS_CERTIFICATE": found.certificate, "TLS_PRIVATE_KEY": found.private_key, "TLS_CA": found.ca}
+    paths = {"TLS_CERTIFICATE": own.certificate, "TLS_PRIVATE_KEY": own.private_key, "TLS_CA": own.ca}
     if service == "control":
-        ours["EDGE_SECRETS"] = layout.secrets
-    return {name: str(path) for name, path in ours.items()}
+        paths["EDGE_SECRETS"] = layout.secrets
+    return {name: str(path) for name, path in paths.items()}

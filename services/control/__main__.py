@@ -1,4 +1,4 @@
-"""python -m services.control: serve until told to stop."""
+"""python -m services.control: serve until stopped."""
 
 from services.control.app import wire
 from services.control.settings import ControlSettings

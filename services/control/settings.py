@@ -10,7 +10,7 @@ from services.runtime.settings import ServerSettings
 
 
 class ControlSettings(ServerSettings):
-    """What control is told at its start. The edge settings become Envoy's listener."""
+    """The settings of control. The edge settings become Envoy's listener."""
 
     service: ClassVar[str] = "control"
 

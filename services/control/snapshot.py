@@ -48,13 +48,13 @@ def check(resources: Mapping[str, Mapping[str, Resource]], awaited: Set[str]) ->
 
 
 class Waker(Protocol):
-    """Told that there is something new; an asyncio.Event will do."""
+    """Is set when there is a new snapshot, as an asyncio.Event is."""
 
     def set(self) -> None: ...
 
 
 class Cache:
-    """The newest snapshot of each kind of client, and who wants to hear of the next."""
+    """The newest snapshot of each kind of client, and those who wait for the next."""
 
     def __init__(self) -> None:
         self._snapshots: dict[str, Snapshot] = {}

@@ -37,16 +37,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The replicas of the services that were told of, each list ordered by name. `version` grows with each change.
+    """The replicas of the services that were published, each list ordered by name. `version` grows with each change.
 
-    A service that nobody told of yet is not one without replicas: who has some, from before, may go on using them.
+    A service that is not yet published is not one without replicas: who has some, from before, may go on using them.
     """
 
     version: int = 0
     services: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
 
     def known(self, service: str) -> bool:
-        """Whether its replicas, or that it has none, were told."""
+        """Whether its replicas, or that it has none, were published."""
         return service in self.services
 
     def endpoints(self, service: str) -> tuple[Endpoint, ...]:

@@ -1,15 +1,12 @@
 """How to start tritonserver from its wheel, and how to know that it is ready. Watching it is somebody else's work."""
 
-import asyncio
 import ctypes
 import os
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import grpc
 
 from services.models.layout import (
     LLM,
@@ -23,23 +20,17 @@ from services.models.layout import (
 from services.models.settings import ModelsSettings
 from services.runtime import sockets
 from services.runtime.tls import TlsFiles
-from services.runtime.triton import TritonClient
 
 MODELS = ("embed", "embed_passages", "injection")
 HOST = "127.0.0.1"
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
-POLL_SECONDS = 0.05
 SOCKET, SOCKET_NUMBER = "triton", 1
 
 
 class LibpythonNotFound(Exception):
     """Triton's Python stub could not start: it links the shared libpython."""
-
-
-class NotReady(Exception):
-    """Triton was not ready within the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +176,3 @@ def check_libpython() -> None:
 def models(settings: ModelsSettings) -> tuple[str, ...]:
     """The models that are served under these settings."""
     return (*MODELS, LLM) if settings.llm else MODELS
-
-
-async def wait_ready(target: str, timeout: float, models: Sequence[str] = MODELS) -> None:
-    """Returns once the server at this gRPC target and its models are ready; raises NotReady after `timeout` seconds."""
-    async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
-        client = TritonClient(channel)
-        try:
-            async with asyncio.timeout(timeout):
-                while not await client.ready(models):
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError as error:
-            raise NotReady(f"Triton at {target} was not ready within {timeout:g} s") from error

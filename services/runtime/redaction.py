@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-# Fields that hold what people or models wrote; of those only the length is told.
+# Fields that hold what people or models wrote; of those only the length is logged.
 CONTENT = frozenset(
     {
         "answer", "arguments", "body", "chunk", "completion", "content", "document", "draft", "input", "messages",

@@ -1,4 +1,4 @@
-"""Build a service's gRPC server, serve, and drain when told to stop."""
+"""Build a service's gRPC server, serve, and drain when stopped."""
 
 import asyncio
 import gc

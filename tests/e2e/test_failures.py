@@ -2,10 +2,13 @@
 
 import json
 import os
+import random
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,10 +132,28 @@ def restarts_of(mesh: Mesh, names: Sequence[str]) -> dict[str, int]:
 
 
 def freeze(mesh: Mesh, names: Sequence[str]) -> float:
-    """Stop the processes where they are; when."""
-    for name in names:
-        os.kill(mesh.process(name)["pid"], signal.SIGSTOP)
-    return time.monotonic()
+    """Stop the processes where they are; when. Not within a transaction of SQLite's: what is frozen there holds the
+    lock that the others write under, until it is started anew."""
+    for _ in range(100):
+        for name in names:
+            os.kill(mesh.process(name)["pid"], signal.SIGSTOP)
+        frozen = time.monotonic()
+        if all(writable(path) for path in mesh.data.rglob("*.db")):
+            return frozen
+        for name in names:
+            os.kill(mesh.process(name)["pid"], signal.SIGCONT)
+        time.sleep(random.uniform(0, 0.1))
+    raise AssertionError("frozen within a transaction each time")
+
+
+def writable(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
 
 
 def thawed(mesh: Mesh, names: Sequence[str], before: dict[str, int]) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.access.gate import AccessGate
+from gateway.access.authorizer import Authorizer
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
-from gateway.audit.store import AuditStore, Wanted
+from gateway.audit.store import AuditFilter, AuditStore
 from gateway.faces.admin.assembly import SERVICES, add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.guard.policies import Policies
@@ -16,11 +16,9 @@ from gateway.guard.policy import read
 from gateway.guard.store import GuardStore
 from gateway.guard.terms.library import Library
 from gateway.identity.store import IdentityStore
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders.books import BookData
-from gateway.privacy.holders.identities import IdentityData
-from gateway.privacy.policies import KeepingPolicies
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.own_records import IdentityData, UsageData
+from gateway.privacy.policies import RetentionPolicies
+from gateway.privacy.service import ErasureStore, Privacy
 from gateway.schema.schema import SCHEMA
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
@@ -65,7 +63,7 @@ class Administration:
 
     async def recorded(self, tenant: str = "acme") -> list[dict[str, object]]:
         """What the audit says of the tenant."""
-        return [one.fields for one in await self.trail.page(Wanted(tenant=tenant))]
+        return [one.fields for one in await self.trail.page(AuditFilter(tenant=tenant))]
 
 
 @asynccontextmanager
@@ -77,8 +75,8 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     log = AuditLog(database, writer, changes, Checkpoints(database, seal), attempt_seconds=0, checkpoint_seconds=0)
     guards = Policies(GuardStore(database), read(None), Library(None), None)
     changes.follow("guards", guards.reload)
-    privacy = Privacy(ErasureStore(database), [BookData(database), IdentityData(database)], log)
-    retention = KeepingPolicies(database, changes, days={})
+    privacy = Privacy(ErasureStore(database), [UsageData(database), IdentityData(database)], log)
+    retention = RetentionPolicies(database, changes, days={})
     calls = AdminCalls(database, log, changes)
     tenants = IdentityStore(database).tenants
     for tenant in ("acme", "other"):
@@ -91,7 +89,7 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
         lambda server: add_servicers(server, calls, guards, seal, privacy, retention),
         [],
         layers=around,
-        gate=AccessGate(SERVICES),
+        gate=Authorizer(SERVICES),
     )
     try:
         yield Administration(app, database, changes, AuditStore(database))

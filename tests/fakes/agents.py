@@ -1,7 +1,7 @@
 """Agents, retrievers and generators that do as they are told."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.llm.chat import Message
@@ -9,7 +9,8 @@ from services.llm.generation import Calls, Ended, Generation, Piece
 from services.orchestrator.domain.event import Body, FinishReason, TextDelta
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.agent import Agent, Ask, Journal, Listed, Outcome
+from services.runtime.errors import ModelNotFound
 
 SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(FinishReason.STOP))
 
@@ -86,3 +87,20 @@ class FakeGenerator:
                 raise self.error
         finally:
             self.closed += 1
+
+
+class FixedAgents:
+    """A set of agents that does not change, the same for all tenants."""
+
+    def __init__(self, agents: Iterable[Agent]) -> None:
+        self._agents = {agent.name: agent for agent in agents}
+
+    async def find(self, tenant: str, model: str) -> Agent:
+        agent = self._agents.get(model.partition("@")[0])
+        if agent is None:
+            raise ModelNotFound(model)
+        return agent
+
+    async def models(self, tenant: str) -> Sequence[Listed]:
+        agents = sorted(self._agents.items())
+        return [Listed(name, agent.description, agent.version) for name, agent in agents]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.faces.identity import IdentityServicer, OrchestratorOnly
+from gateway.identity.authenticate import IssuedTokens
 from gateway.identity.credentials import Credentials
 from gateway.identity.keys import KeyRing
 from gateway.identity.refresh_tokens import RefreshTokens
-from gateway.identity.refreshing import Tokens
-from gateway.identity.servicer import IdentityServicer, OrchestratorOnly
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.scopes import Identities
 from services.runtime import sockets
 from services.runtime.channels import open_channel
 from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity, TokenSigner, TokenVerifier
-from services.runtime.interceptors.errors import Errors
+from services.runtime.interceptors.standard import Errors
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, serving
 
@@ -49,7 +49,7 @@ class KeysFile:
 class FakeGateway:
     """As much of a gateway as renews identities, with the code of the real one: at a private socket, and at a port."""
 
-    tokens: Tokens
+    tokens: IssuedTokens
     file: KeysFile
     socket: Path
     address: str
@@ -72,7 +72,7 @@ async def renewing(keys: Keys, folder: Path, lifetime: float) -> AsyncIterator[F
     """Renew identities, with tokens that are good for `lifetime` seconds."""
     file = KeysFile(folder)
     signer = TokenSigner(keys.private_pem, lifetime)
-    tokens = Tokens(signer, RefreshTokens(keys.private_pem, 600), Credentials(KeyRing(file.path)))
+    tokens = IssuedTokens(signer, RefreshTokens(keys.private_pem, 600), Credentials(KeyRing(file.path)))
     app = app_of(IdentityServicer(tokens), layers=[Errors(), OrchestratorOnly(mutual_tls=False)])
     with TemporaryDirectory() as short:  # a socket's path holds a hundred characters
         socket = Path(short) / "identity.sock"

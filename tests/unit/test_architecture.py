@@ -27,9 +27,8 @@ ROOMS = (
     "gateway/usage/",
 )  # fmt: skip
 WIRED = (
-    "gateway/guard/injection/triton.py", "gateway/guard/service/", "gateway/identity/servicer.py",
-    "gateway/privacy/assembly.py",
-    "gateway/privacy/holders/documents.py", "gateway/privacy/holders/runs.py",
+    "gateway/guard/injection/triton.py", "gateway/guard/service/",
+    "gateway/privacy/assembly.py", "gateway/privacy/service_records.py",
 )  # fmt: skip
 # Packages that import no other package of their service.
 LEAVES = ("services/orchestrator/domain",)
@@ -238,8 +237,8 @@ BAD = [
     ("wires_in_domain", "services/retrieval/search/fuse.py", "import headworks.type.v1.span_pb2 as span"),
     ("wires_in_domain", "services/control/topology.py", "from google.protobuf import json_format"),
     ("wires_in_domain", "services/models/encoder.py", "from services.runtime.channels import open_channel"),
-    ("wires_in_rooms", "gateway/limits/rule.py", "from headworks.gateway.v1 import rate_limit_pb2"),
-    ("wires_in_rooms", "gateway/privacy/keeper.py", "import grpc"),
+    ("wires_in_rooms", "gateway/limits/model.py", "from headworks.gateway.v1 import rate_limit_pb2"),
+    ("wires_in_rooms", "gateway/privacy/retention.py", "import grpc"),
     ("rooms_below_leaves", "services/orchestrator/domain/tool.py", "from services.orchestrator.runs import run"),
     ("second_adapters", "services/models/triton.py", "from tritonclient.grpc import service_pb2"),
     ("second_adapters", "services/retrieval/store/zz.py", "import qdrant_edge"),

@@ -5,7 +5,7 @@ from headworks.gateway.v1 import api_key_service_pb2_grpc as pb_grpc
 
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size, seconds
+from gateway.faces.admin.fields import next_token, page_size, seconds
 from gateway.identity.grant_check import GrantCheck
 from gateway.identity.store import IdentityStore, KeyStore
 from services.runtime.interceptors.pipeline import Context
@@ -41,7 +41,7 @@ class ApiKeyServicer(pb_grpc.ApiKeyServiceServicer):
         call, size = self._calls.begin(request, context), page_size(request.page_size)
         tenant = call.tenant(request.tenant)
         keys = await KeyStore(call.database).list(tenant, request.principal, request.page_token, size)
-        token = keys[-1].id if len(keys) == size else ""
+        token = next_token(keys, size)
         return pb.ListApiKeysResponse(keys=map(convert.key, keys), next_page_token=token)
 
     async def RotateApiKey(self, request: pb.RotateApiKeyRequest, context: Context) -> pb.RotateApiKeyResponse:

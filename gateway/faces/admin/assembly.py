@@ -41,8 +41,8 @@ from gateway.faces.admin.roles import RoleServicer
 from gateway.faces.admin.tenants import TenantServicer
 from gateway.faces.admin.usage import UsageServicer
 from gateway.guard.policies import Policies
-from gateway.privacy.policies import KeepingPolicies
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.policies import RetentionPolicies
+from gateway.privacy.service import Privacy
 
 _MODULES = (
     tenant_service_pb2, project_service_pb2, principal_service_pb2, role_service_pb2, api_key_service_pb2,
@@ -60,7 +60,7 @@ def add_servicers(
     guards: Policies,
     seal: Seal,
     privacy: Privacy,
-    retention: KeepingPolicies,
+    retention: RetentionPolicies,
 ) -> None:
     """Serve SERVICES on `server`."""
     tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(calls), server)

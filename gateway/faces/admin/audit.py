@@ -9,9 +9,8 @@ from headworks.gateway.v1 import audit_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import authorize
 from gateway.audit.chain import FIRST_CHAIN
-from gateway.audit.export import Export
 from gateway.audit.seal import Seal
-from gateway.audit.store import AuditStore, Wanted
+from gateway.audit.store import AuditFilter, AuditStore, export_lines
 from gateway.audit.verify import Verifier
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCall, AdminCalls
@@ -54,8 +53,8 @@ class AuditServicer(pb_grpc.AuditServiceServicer):
         call = self._calls.begin(request, context)
         if request.content:
             authorize(call.caller, WITH_CONTENT)
-        export = Export(AuditStore(call.database), self._seal)
-        async for line in export.lines(_query(call, request), content=request.content):
+        store, records = AuditStore(call.database), _query(call, request)
+        async for line in export_lines(store, self._seal, records, content=request.content):
             yield HttpBody(content_type=JSON_LINES, data=line)
 
 
@@ -73,9 +72,9 @@ def _page_token(places: Mapping[int, int]) -> str:
 
 def _query(
     call: AdminCall, request: pb.ListAuditRecordsRequest | pb.ExportAuditRequest, after: Mapping[int, int] = NOWHERE
-) -> Wanted:
+) -> AuditFilter:
     if request.every_tenant:
         call.every_tenant()
     since, until = span(request)
     tenant = "" if request.every_tenant else call.tenant(request.tenant)
-    return Wanted(tenant, request.subject, since, until, dict(after))
+    return AuditFilter(tenant, request.subject, since, until, dict(after))

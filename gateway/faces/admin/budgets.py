@@ -4,12 +4,12 @@ from headworks.gateway.v1 import budget_pb2
 from headworks.gateway.v1 import budget_service_pb2 as pb
 from headworks.gateway.v1 import budget_service_pb2_grpc as pb_grpc
 
-from gateway.budgets.budget import Budget
 from gateway.budgets.errors import BudgetNotFound
+from gateway.budgets.model import Budget
 from gateway.budgets.store import BudgetStore
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size
+from gateway.faces.admin.fields import next_token, page_size
 from services.runtime.interceptors.pipeline import Context
 
 
@@ -28,23 +28,23 @@ class BudgetServicer(pb_grpc.BudgetServiceServicer):
                 convert.unit(request.unit),
                 request.amount,
             )
-            standing = await _standing(budgets, budget)
-        return pb.CreateBudgetResponse(budget=standing)
+            usage = await _usage(budgets, budget)
+        return pb.CreateBudgetResponse(budget=usage)
 
     async def ListBudgets(self, request: pb.ListBudgetsRequest, context: Context) -> pb.ListBudgetsResponse:
         call, size = self._calls.begin(request, context), page_size(request.page_size)
         store = BudgetStore(call.database)
         budgets = await store.all(call.tenant(request.tenant), size, request.page_token)
-        standing = await store.standing(budgets)
-        token = budgets[-1].id if len(budgets) == size else ""
-        return pb.ListBudgetsResponse(budgets=map(convert.budget, standing), next_page_token=token)
+        usage = await store.usage(budgets)
+        token = next_token(budgets, size)
+        return pb.ListBudgetsResponse(budgets=map(convert.budget, usage), next_page_token=token)
 
     async def UpdateBudget(self, request: pb.UpdateBudgetRequest, context: Context) -> pb.UpdateBudgetResponse:
         async with self._calls.change(request, context) as call:
             budgets = BudgetStore(call.database)
             await _check_owner(budgets, request.id, call.tenant(request.tenant))
-            standing = await _standing(budgets, await budgets.change(request.id, request.amount))
-        return pb.UpdateBudgetResponse(budget=standing)
+            usage = await _usage(budgets, await budgets.change(request.id, request.amount))
+        return pb.UpdateBudgetResponse(budget=usage)
 
     async def DeleteBudget(self, request: pb.DeleteBudgetRequest, context: Context) -> pb.DeleteBudgetResponse:
         async with self._calls.change(request, context) as call:
@@ -67,6 +67,6 @@ async def _check_owner(budgets: BudgetStore, budget_id: str, tenant: str) -> Non
         raise BudgetNotFound(budget_id)
 
 
-async def _standing(budgets: BudgetStore, budget: Budget) -> budget_pb2.Budget:
-    [standing] = await budgets.standing([budget])
-    return convert.budget(standing)
+async def _usage(budgets: BudgetStore, budget: Budget) -> budget_pb2.Budget:
+    [usage] = await budgets.usage([budget])
+    return convert.budget(usage)

@@ -26,7 +26,7 @@ from services.runtime.records.errors import RecordsUnavailable
 LOG = logging.getLogger(__name__)
 READ = "read"
 WRITE = "write"
-# What tells of persons, or is long; and what says nothing.
+# What identifies persons, or is long; and what adds nothing.
 LEFT_OUT = frozenset({"display_name", "spec", "subject", "confirm"})
 LEFT_OUT_OF = frozenset({("CreatePrincipalRequest", "name"), ("CreateApiKeyRequest", "name")})
 LONGEST = 200
@@ -114,7 +114,7 @@ class _ChangeRecord:
 
 
 def facts(request: Message) -> Iterator[tuple[str, str]]:
-    """The fields of a request that the audit tells: names and figures, no text."""
+    """The fields of a request that the audit records: names and figures, no text."""
     kind = request.DESCRIPTOR.name
     for field, value in request.ListFields():
         if field.name not in LEFT_OUT and (kind, field.name) not in LEFT_OUT_OF:

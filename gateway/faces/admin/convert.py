@@ -1,6 +1,7 @@
-"""Protobuf from the gateway's nouns, and their enums back. Pure. An enum that is not said raises InvalidArgument."""
+"""Protobuf from the gateway's nouns, and their enums back. Pure. An enum that is not set raises InvalidArgument."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from headworks.gateway.v1 import (
@@ -19,22 +20,21 @@ from headworks.gateway.v1 import (
     usage_pb2,
 )
 
-from gateway.audit.store import Recorded
-from gateway.audit.walk import Report
-from gateway.budgets.alert import Alert
-from gateway.budgets.budget import Period, Scope, Unit
-from gateway.budgets.store import BudgetStanding
+from gateway.audit.store import AuditRecord
+from gateway.audit.walk import AuditReport
+from gateway.budgets.model import BudgetAlert, Period, Scope, Unit
+from gateway.budgets.store import BudgetUsage
 from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
-from gateway.identity.nouns import Binding, Key, Principal, PrincipalKind, Project, Role, State, Tenant
-from gateway.limits.rule import Rule
-from gateway.privacy.policies import KeepingPolicy
-from gateway.usage.query import Sum
+from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
+from gateway.limits.model import Rule
+from gateway.privacy.policies import RetentionPolicy
 from gateway.usage.record import Usage
+from gateway.usage.store import UsageSum
 
-STATES: Mapping[State, "state_pb2.State.ValueType"] = {
-    State.ACTIVE: state_pb2.STATE_ACTIVE,
-    State.SUSPENDED: state_pb2.STATE_SUSPENDED,
+STATES: Mapping[AccountState, "state_pb2.State.ValueType"] = {
+    AccountState.ACTIVE: state_pb2.STATE_ACTIVE,
+    AccountState.SUSPENDED: state_pb2.STATE_SUSPENDED,
 }
 KINDS: Mapping[PrincipalKind, "principal_pb2.Principal.Kind.ValueType"] = {
     PrincipalKind.USER: principal_pb2.Principal.KIND_USER,
@@ -66,7 +66,7 @@ def timestamp(seconds: float | None) -> Timestamp | None:
     return made
 
 
-def state(number: int) -> State:
+def state(number: int) -> AccountState:
     return enum(STATES, number, "state")
 
 
@@ -128,7 +128,7 @@ def binding(binding: Binding) -> role_pb2.RoleBinding:
     )
 
 
-def key(key: Key) -> api_key_pb2.ApiKey:
+def key(key: ApiKey) -> api_key_pb2.ApiKey:
     return api_key_pb2.ApiKey(
         id=key.id,
         tenant=key.tenant,
@@ -146,22 +146,22 @@ def key(key: Key) -> api_key_pb2.ApiKey:
     )
 
 
-def budget(standing: BudgetStanding) -> budget_pb2.Budget:
+def budget(usage: BudgetUsage) -> budget_pb2.Budget:
     return budget_pb2.Budget(
-        id=standing.budget.id,
-        tenant=standing.budget.tenant,
-        scope=SCOPES[standing.budget.scope],
-        scope_id=standing.budget.scope_id,
-        period=PERIODS[standing.budget.period],
-        unit=UNITS[standing.budget.unit],
-        amount=standing.budget.amount,
-        spent=standing.spent,
-        held=standing.held,
-        reset_time=timestamp(standing.resets),
+        id=usage.budget.id,
+        tenant=usage.budget.tenant,
+        scope=SCOPES[usage.budget.scope],
+        scope_id=usage.budget.scope_id,
+        period=PERIODS[usage.budget.period],
+        unit=UNITS[usage.budget.unit],
+        amount=usage.budget.amount,
+        spent=usage.spent,
+        held=usage.held,
+        reset_time=timestamp(usage.resets),
     )
 
 
-def alert(alert: Alert) -> budget_pb2.BudgetAlert:
+def alert(alert: BudgetAlert) -> budget_pb2.BudgetAlert:
     return budget_pb2.BudgetAlert(
         budget=alert.budget.id,
         period=alert.period,
@@ -185,27 +185,10 @@ def rate_limit(rule: Rule) -> rate_limit_pb2.RateLimit:
 
 
 def usage(usage: Usage) -> usage_pb2.UsageRecord:
-    return usage_pb2.UsageRecord(
-        id=usage.id,
-        time=timestamp(usage.time),
-        tenant=usage.tenant,
-        project=usage.project,
-        key=usage.key,
-        subject=usage.subject,
-        agent=usage.agent,
-        agent_version=usage.agent_version,
-        model=usage.model,
-        run_id=usage.run_id,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens,
-        cost_nanos=usage.cost_nanos,
-        finish_reason=usage.finish_reason,
-        seconds=usage.seconds,
-    )
+    return usage_pb2.UsageRecord(**{**asdict(usage), "time": timestamp(usage.time)})
 
 
-def usage_sum(usage: Sum) -> usage_pb2.UsageSum:
+def usage_sum(usage: UsageSum) -> usage_pb2.UsageSum:
     return usage_pb2.UsageSum(
         **usage.group,
         calls=usage.calls,
@@ -222,7 +205,7 @@ def guard_policy(policy: StoredPolicy) -> guard_policy_pb2.GuardPolicy:
     )
 
 
-def audit_record(record: Recorded) -> audit_pb2.AuditRecord:
+def audit_record(record: AuditRecord) -> audit_pb2.AuditRecord:
     actor = record.actor or {}
     return audit_pb2.AuditRecord(
         sequence=record.sequence,
@@ -235,7 +218,7 @@ def audit_record(record: Recorded) -> audit_pb2.AuditRecord:
     )
 
 
-def audit_report(report: Report) -> audit_service_pb2.VerifyAuditResponse:
+def audit_report(report: AuditReport) -> audit_service_pb2.VerifyAuditResponse:
     return audit_service_pb2.VerifyAuditResponse(
         sound=report.sound,
         records=report.records,
@@ -258,5 +241,5 @@ def audit_report(report: Report) -> audit_service_pb2.VerifyAuditResponse:
     )
 
 
-def retention(tenant: str, policy: KeepingPolicy) -> privacy_pb2.Retention:
+def retention(tenant: str, policy: RetentionPolicy) -> privacy_pb2.Retention:
     return privacy_pb2.Retention(tenant=tenant, keep_content=policy.content, days=policy.days)

@@ -1,6 +1,6 @@
 """Fields of administrators' requests. What is malformed raises InvalidArgument, which names the field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any, TypeVar
 
@@ -32,6 +32,11 @@ def page_size(requested: int) -> int:
     return size
 
 
+def next_token(items: Sequence[Any], size: int) -> str:
+    """The page token behind these items: the last one's id where the page is full."""
+    return items[-1].id if len(items) == size else ""
+
+
 def offset(token: str) -> int:
     """A page token that is a number."""
     if token and (not token.isdecimal() or not token.isascii() or len(token) > LONGEST_NUMBER):
@@ -58,4 +63,4 @@ def enum(values: Mapping[T, int], number: int, field: str) -> T:
     for value, known in values.items():
         if known == number:
             return value
-    raise InvalidArgument(f"{field} must be said, and be one that there is", field=field)
+    raise InvalidArgument(f"{field} must be set, to one that there is", field=field)

@@ -5,7 +5,7 @@ from headworks.gateway.v1 import principal_service_pb2_grpc as pb_grpc
 
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size
+from gateway.faces.admin.fields import next_token, page_size
 from gateway.identity.store import PrincipalStore
 from services.runtime.interceptors.pipeline import Context
 
@@ -26,7 +26,7 @@ class PrincipalServicer(pb_grpc.PrincipalServiceServicer):
         kind = convert.principal_kind(request.kind) if request.kind else None
         tenant = call.tenant(request.tenant)
         principals = await PrincipalStore(call.database).list(tenant, kind, request.page_token, size)
-        token = principals[-1].id if len(principals) == size else ""
+        token = next_token(principals, size)
         return pb.ListPrincipalsResponse(principals=map(convert.principal, principals), next_page_token=token)
 
     async def UpdatePrincipal(self, request: pb.UpdatePrincipalRequest, context: Context) -> pb.UpdatePrincipalResponse:

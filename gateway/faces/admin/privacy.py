@@ -10,8 +10,8 @@ from headworks.gateway.v1 import privacy_service_pb2_grpc as pb_grpc
 
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import WRITE, AdminCalls
-from gateway.privacy.policies import KeepingPolicies, KeepingPolicy
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.policies import RetentionPolicies, RetentionPolicy
+from gateway.privacy.service import Privacy
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
@@ -23,7 +23,7 @@ LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 class PrivacyServicer(pb_grpc.PrivacyServiceServicer):
     """Exports and erasures are recorded by `privacy`, with who made them."""
 
-    def __init__(self, calls: AdminCalls, privacy: Privacy, policies: KeepingPolicies) -> None:
+    def __init__(self, calls: AdminCalls, privacy: Privacy, policies: RetentionPolicies) -> None:
         self._calls = calls
         self._privacy = privacy
         self._policies = policies
@@ -52,6 +52,6 @@ class PrivacyServicer(pb_grpc.PrivacyServiceServicer):
 
     async def SetRetention(self, request: pb.SetRetentionRequest, context: Context) -> pb.SetRetentionResponse:
         async with self._calls.change(request, context) as call:
-            tenant, policy = call.tenant(request.tenant), KeepingPolicy(request.keep_content, dict(request.days))
+            tenant, policy = call.tenant(request.tenant), RetentionPolicy(request.keep_content, dict(request.days))
             await self._policies.set(tenant, policy)
         return pb.SetRetentionResponse(retention=convert.retention(tenant, policy))

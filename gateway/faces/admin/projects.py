@@ -5,7 +5,7 @@ from headworks.gateway.v1 import project_service_pb2_grpc as pb_grpc
 
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size
+from gateway.faces.admin.fields import next_token, page_size
 from gateway.identity.store import ProjectStore
 from services.runtime.interceptors.pipeline import Context
 
@@ -22,7 +22,7 @@ class ProjectServicer(pb_grpc.ProjectServiceServicer):
     async def ListProjects(self, request: pb.ListProjectsRequest, context: Context) -> pb.ListProjectsResponse:
         call, size = self._calls.begin(request, context), page_size(request.page_size)
         projects = await ProjectStore(call.database).list(call.tenant(request.tenant), request.page_token, size)
-        token = projects[-1].id if len(projects) == size else ""
+        token = next_token(projects, size)
         return pb.ListProjectsResponse(projects=map(convert.project, projects), next_page_token=token)
 
     async def DeleteProject(self, request: pb.DeleteProjectRequest, context: Context) -> pb.DeleteProjectResponse:

@@ -3,12 +3,12 @@
 from headworks.gateway.v1 import rate_limit_service_pb2 as pb
 from headworks.gateway.v1 import rate_limit_service_pb2_grpc as pb_grpc
 
-from gateway.access.authorize import OTHER_TENANTS
-from gateway.access.patterns import allows
+from gateway.access.authorize import OTHER_TENANTS, allows
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCall, AdminCalls
-from gateway.limits.rule import EACH, Rule
-from gateway.limits.store import LimitNotFound, LimitStore
+from gateway.limits.errors import LimitNotFound
+from gateway.limits.model import EACH, Rule
+from gateway.limits.store import LimitStore
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 

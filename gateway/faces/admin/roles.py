@@ -3,8 +3,7 @@
 from headworks.gateway.v1 import role_service_pb2 as pb
 from headworks.gateway.v1 import role_service_pb2_grpc as pb_grpc
 
-from gateway.access.authorize import may_grant
-from gateway.access.patterns import checked
+from gateway.access.authorize import checked, may_grant
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
 from gateway.identity.grant_check import GrantCheck

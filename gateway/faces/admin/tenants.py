@@ -5,7 +5,7 @@ from headworks.gateway.v1 import tenant_service_pb2_grpc as pb_grpc
 
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
-from gateway.faces.admin.fields import page_size
+from gateway.faces.admin.fields import next_token, page_size
 from gateway.identity.store import TenantStore
 from services.runtime.interceptors.pipeline import Context
 
@@ -27,7 +27,7 @@ class TenantServicer(pb_grpc.TenantServiceServicer):
     async def ListTenants(self, request: pb.ListTenantsRequest, context: Context) -> pb.ListTenantsResponse:
         call, size = self._calls.begin(request, context), page_size(request.page_size)
         tenants = await TenantStore(call.database).list(request.page_token, size)
-        token = tenants[-1].id if len(tenants) == size else ""
+        token = next_token(tenants, size)
         return pb.ListTenantsResponse(tenants=map(convert.tenant, tenants), next_page_token=token)
 
     async def UpdateTenant(self, request: pb.UpdateTenantRequest, context: Context) -> pb.UpdateTenantResponse:

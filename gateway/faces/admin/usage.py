@@ -9,9 +9,7 @@ from headworks.gateway.v1 import usage_service_pb2_grpc as pb_grpc
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.fields import offset, page_size, span
-from gateway.usage.export import calls_csv
-from gateway.usage.query import Wanted
-from gateway.usage.store import UsageStore
+from gateway.usage.store import UsageFilter, UsageStore, calls_csv
 from services.runtime.interceptors.pipeline import Context
 
 CSV = "text/csv; charset=utf-8"
@@ -45,9 +43,9 @@ class UsageServicer(pb_grpc.UsageServiceServicer):
             yield HttpBody(content_type=CSV, data=piece.encode())
 
 
-def _query(request: Request, tenant: str, subject: str = "") -> Wanted:
+def _query(request: Request, tenant: str, subject: str = "") -> UsageFilter:
     since, until = span(request)
-    return Wanted(
+    return UsageFilter(
         tenant=tenant,
         project=request.project,
         key=request.key,

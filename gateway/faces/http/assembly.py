@@ -2,23 +2,20 @@
 
 from collections.abc import Collection, Sequence
 
-from gateway.access.gate import AccessGate
+from gateway.access.authorizer import Authorizer
 from gateway.faces.http.app import HttpFace
 from gateway.faces.http.routes import Route, Routes
 from gateway.faces.http.server import HttpServer
 from gateway.settings import GatewaySettings
 from services.runtime.interceptors import Chain, Layer
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.logs import AccessLog
-from services.runtime.interceptors.metrics import Metrics
-from services.runtime.interceptors.tracing import Trace
+from services.runtime.interceptors.standard import AccessLog, Errors, Metrics, Trace
 
 
 def http_server(
     settings: GatewaySettings,
     routes: Sequence[Route],
     layers: Sequence[Layer],
-    access: AccessGate,
+    access: Authorizer,
     callers: Collection[str],
 ) -> HttpServer:
     """The server of `routes`, each call within `layers` and admitted by `access`. Raises LookupError for a route that

@@ -9,7 +9,7 @@ import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
 
 from gateway import metrics
-from gateway.access.needs import run as run_needs
+from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.faces.http.direct import Direct, allow
 from gateway.faces.http.message import EVENTS, Body, Request, as_json

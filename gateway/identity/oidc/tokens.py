@@ -1,19 +1,20 @@
-"""Checking an issuer's tokens. Nothing of a token goes into logs or messages."""
+"""Checking an issuer's tokens, and reading what they say. Nothing of a token goes into logs or messages."""
 
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
-from gateway.identity.oidc import claims
-from gateway.identity.oidc.claims import Claims
-from gateway.identity.oidc.fetching import SigningKey
-from gateway.identity.oidc.issuer import Issuer
-from gateway.identity.oidc.key_set import KeySet
+from gateway.identity.oidc.keys import Issuer, KeySet, SigningKey
 from services.runtime.errors import Unauthenticated
 
+LONGEST_CLAIM = 200
+MOST_ROLES = 100
+LATEST = 1 << 40
 CACHED = 10_000
 LONGEST = 16 << 10
 NOT_VALID = "the token is not valid"
@@ -27,16 +28,59 @@ _WHY: tuple[tuple[type[Exception], str], ...] = (
 _FAILURES = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenClaims:
+    """The bearer of a valid token. `expires`: seconds since the epoch."""
+
+    tenant: str
+    subject: str
+    roles: tuple[str, ...]
+    expires: float
+
+
+def read_claims(found: Mapping[str, Any], issuer: Issuer) -> TokenClaims:
+    """Raises Unauthenticated, naming the claim that is missing or wrong."""
+    subject = _text(found, issuer.subject_claim)
+    tenant = issuer.tenant or _text(found, issuer.tenant_claim)
+    roles = _roles(_claim(found, issuer.roles_claim), issuer.roles_claim)
+    return TokenClaims(tenant, subject, roles, float(min(int(found["exp"]), LATEST)))
+
+
+def _claim(found: Mapping[str, Any], name: str) -> Any:
+    """The claim of this name, or that at the end of the path, such as "realm_access.roles"."""
+    if name in found:
+        return found[name]
+    at: Any = found
+    for part in name.split("."):
+        at = at.get(part) if isinstance(at, dict) else None
+    return at
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = _claim(found, name)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_CLAIM or not value.isprintable():
+        raise Unauthenticated(f"the token has no usable claim {name!r}")
+    return value
+
+
+def _roles(value: Any, name: str) -> tuple[str, ...]:
+    """A list, or names with spaces between; none is none."""
+    roles = value.split() if isinstance(value, str) else [] if value is None else value
+    if not isinstance(roles, list) or len(roles) > MOST_ROLES or not all(isinstance(one, str) for one in roles):
+        raise Unauthenticated(f"the token has no usable claim {name!r}")
+    return tuple(sorted(set(roles)))
+
+
 class OidcTokens:
-    """Checks tokens. One that was found good is remembered until it expires; `cached` of them at most."""
+    """Checks tokens. A valid one is remembered until it expires; `cached` of them at most."""
 
     def __init__(self, issuer: Issuer, keys: KeySet, cached: int = CACHED) -> None:
         self._issuer = issuer
         self._keys = keys
         self._cached = cached
-        self._good: OrderedDict[bytes, Claims] = OrderedDict()
+        self._good: OrderedDict[bytes, TokenClaims] = OrderedDict()
 
-    def known(self, token: str) -> Claims | None:
+    def known(self, token: str) -> TokenClaims | None:
         """What a token says that was checked before and has not expired since."""
         if not self._good:
             return None
@@ -50,13 +94,13 @@ class OidcTokens:
         self._good.move_to_end(digest)
         return found
 
-    async def check(self, token: str) -> Claims:
+    async def check(self, token: str) -> TokenClaims:
         """What the token says. Raises Unauthenticated, saying why; IssuerUnavailable."""
         kid, algorithm = self._header(token)
         key = await self._keys.find(kid)
         if algorithm not in key.algorithms:
             raise Unauthenticated(NOT_VALID)
-        found = claims.read(self._decode(token, key, algorithm), self._issuer)
+        found = read_claims(self._decode(token, key, algorithm), self._issuer)
         self._good[_digest(token)] = found
         if len(self._good) > self._cached:
             self._good.popitem(last=False)

@@ -1,10 +1,8 @@
 """Where tenants, projects, principals, roles and keys are kept."""
 
 from gateway.identity.store.keys import KeyStore
-from gateway.identity.store.principals import PrincipalStore
-from gateway.identity.store.projects import ProjectStore
-from gateway.identity.store.roles import RoleStore
-from gateway.identity.store.tenants import TenantStore
+from gateway.identity.store.principals import PrincipalStore, RoleStore
+from gateway.identity.store.tenants import ProjectStore, TenantStore
 from gateway.metadata import NewId, new_id
 from services.runtime.records.database import Database
 

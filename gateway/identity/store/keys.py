@@ -1,4 +1,4 @@
-"""API keys. The secret is shown when a key is made, and stored as a hash only."""
+"""API keys. The secret is returned when a key is made, and stored as a hash only."""
 
 import hashlib
 import json
@@ -11,14 +11,22 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.access.patterns import checked
-from gateway.access.roles import BUILT_IN
+from gateway.access.authorize import checked
+from gateway.identity.change_log import changed
 from gateway.identity.errors import KeyNotLive
-from gateway.identity.journal import changed
 from gateway.identity.keys import PREFIX, PREFIX_LENGTH
-from gateway.identity.nouns import Key, NewKey
-from gateway.identity.store.shared import added, known_principal, known_project, label, names, one, page_size
-from gateway.identity.tables import API_KEYS, ROLES
+from gateway.identity.model import ApiKey, NewKey
+from gateway.identity.store.shared import (
+    added,
+    known_principal,
+    known_project,
+    known_role,
+    label,
+    names,
+    one,
+    page_size,
+)
+from gateway.identity.tables import API_KEYS
 from gateway.metadata import NewId, new_id
 from services.runtime.errors import InvalidArgument
 from services.runtime.records.database import Database
@@ -49,7 +57,7 @@ class KeyStore:
         if expires is not None and expires <= time.time():
             raise InvalidArgument("a key expires in the future", field="expires")
         made = _new(
-            Key(
+            ApiKey(
                 self._new_id("key"), tenant, project, principal, label(name, "name"), "", _roles(roles),
                 tuple(sorted(checked(scopes))), time.time(), expires, None, None, None,
             )
@@ -59,17 +67,15 @@ class KeyStore:
             await known_principal(connection, tenant, principal)
             await known_project(connection, tenant, project)
             for role in made.key.roles:
-                if role not in BUILT_IN:
-                    custom = select(ROLES.c.name).where(ROLES.c.tenant == tenant, ROLES.c.name == role)
-                    await one(connection, custom, "role", role)
+                await known_role(connection, tenant, role)
             await _add(connection, made)
         return made
 
-    async def get(self, tenant: str, key: str) -> Key:
+    async def get(self, tenant: str, key: str) -> ApiKey:
         async with self._database.read() as connection:
             return await _get(connection, tenant, key)
 
-    async def list(self, tenant: str, principal: str = "", after: str = "", size: int = 100) -> Sequence[Key]:
+    async def list(self, tenant: str, principal: str = "", after: str = "", size: int = 100) -> Sequence[ApiKey]:
         """The tenant's keys, or one principal's, whose ids come after `after`, in that order."""
         query = select(API_KEYS).where(API_KEYS.c.tenant == tenant, API_KEYS.c.id > after)
         if principal:
@@ -96,7 +102,7 @@ class KeyStore:
             await _add(connection, made)
         return made
 
-    async def revoke(self, tenant: str, key: str) -> Key:
+    async def revoke(self, tenant: str, key: str) -> ApiKey:
         """End the key. One that is revoked already stays as it is."""
         mine = (API_KEYS.c.tenant == tenant) & (API_KEYS.c.id == key)
         async with self._database.write() as connection:
@@ -106,7 +112,7 @@ class KeyStore:
             return await _get(connection, tenant, key)
 
 
-def _new(key: Key) -> NewKey:
+def _new(key: ApiKey) -> NewKey:
     """The key with a secret of its own: 240 random bits, for which one round of SHA-256 is enough."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     return NewKey(replace(key, prefix=secret[:PREFIX_LENGTH]), secret)
@@ -118,7 +124,7 @@ async def _add(connection: AsyncConnection, made: NewKey) -> None:
     await added(connection, API_KEYS, asdict(made.key) | lists | {"sha256": digest})
 
 
-async def _get(connection: AsyncConnection, tenant: str, key: str) -> Key:
+async def _get(connection: AsyncConnection, tenant: str, key: str) -> ApiKey:
     query = select(API_KEYS).where(API_KEYS.c.tenant == tenant, API_KEYS.c.id == key)
     return _key(await one(connection, query, "key", key))
 
@@ -129,8 +135,8 @@ def _roles(roles: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(roles)))
 
 
-def _key(row: Row[Any]) -> Key:
-    return Key(
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
         row.id, row.tenant, row.project, row.principal, row.name, row.prefix, names(row.roles), names(row.scopes),
         row.created, row.expires, row.last_used, row.revoked, row.replaced_by,
     )  # fmt: skip

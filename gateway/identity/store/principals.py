@@ -1,29 +1,38 @@
-"""Users and service accounts, and the roles they have."""
+"""Users and service accounts, the roles they have, and the roles of a tenant."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.access.roles import BUILT_IN
-from gateway.identity.errors import NotFound
-from gateway.identity.journal import changed
-from gateway.identity.nouns import Binding, Principal, PrincipalKind, State
+from gateway.access.authorize import checked
+from gateway.access.permissions import BUILT_IN
+from gateway.identity.change_log import changed
+from gateway.identity.errors import AlreadyExists, NotFound
+from gateway.identity.model import AccountState, Binding, Principal, PrincipalKind, Role
 from gateway.identity.store.shared import (
     added,
     creating,
     known_principal,
     known_project,
+    known_role,
     known_tenant,
     label,
+    names,
     one,
     page_size,
+    slug,
 )
 from gateway.identity.tables import BINDINGS, PRINCIPALS, ROLES
 from gateway.metadata import NewId, new_id
+from services.runtime.errors import InvalidArgument
 from services.runtime.records.database import Database
+
+MOST_ROLES = 200
 
 
 class PrincipalStore:
@@ -41,7 +50,7 @@ class PrincipalStore:
             kind,
             name,
             display_name or name,
-            State.ACTIVE,
+            AccountState.ACTIVE,
             time.time(),
         )
         async with creating(self._database, "principal", name) as connection:
@@ -52,9 +61,7 @@ class PrincipalStore:
 
     async def get(self, tenant: str, principal: str) -> Principal:
         async with self._database.read() as connection:
-            return _principal(
-                await one(connection, select(PRINCIPALS).where(_is(tenant, principal)), *_what(principal))
-            )
+            return await _get(connection, tenant, principal)
 
     async def list(
         self, tenant: str, kind: PrincipalKind | None = None, after: str = "", size: int = 100
@@ -67,21 +74,19 @@ class PrincipalStore:
             rows = await connection.execute(query.order_by(PRINCIPALS.c.id).limit(page_size(size)))
             return [_principal(row) for row in rows]
 
-    async def set_state(self, tenant: str, principal: str, state: State) -> Principal:
+    async def set_state(self, tenant: str, principal: str, state: AccountState) -> Principal:
         """Suspend the principal, which keeps its keys and its tokens out, or let it in again."""
         async with self._database.write() as connection:
             await changed(connection, "principal", principal)
-            await connection.execute(update(PRINCIPALS).where(_is(tenant, principal)).values(state=state))
-            return _principal(
-                await one(connection, select(PRINCIPALS).where(_is(tenant, principal)), *_what(principal))
-            )
+            await connection.execute(update(PRINCIPALS).where(_is_principal(tenant, principal)).values(state=state))
+            return await _get(connection, tenant, principal)
 
     async def delete(self, tenant: str, principal: str) -> None:
         """Delete the principal with its bindings and its keys."""
         async with self._database.write() as connection:
             await changed(connection, "principal", principal)
-            if not (await connection.execute(delete(PRINCIPALS).where(_is(tenant, principal)))).rowcount:
-                raise NotFound(*_what(principal))
+            if not (await connection.execute(delete(PRINCIPALS).where(_is_principal(tenant, principal)))).rowcount:
+                raise NotFound("principal", principal)
 
     async def bind(self, tenant: str, principal: str, role: str, project: str = "") -> Binding:
         """Give the principal a role, in the project or in the whole tenant."""
@@ -90,9 +95,7 @@ class PrincipalStore:
             await changed(connection, "principal", principal)
             await known_principal(connection, tenant, principal)
             await known_project(connection, tenant, project)
-            if role not in BUILT_IN:
-                custom = select(ROLES.c.name).where(ROLES.c.tenant == tenant, ROLES.c.name == role)
-                await one(connection, custom, "role", role)
+            await known_role(connection, tenant, role)
             await added(connection, BINDINGS, asdict(made))
         return made
 
@@ -114,14 +117,72 @@ class PrincipalStore:
             return [Binding(row.tenant, row.principal, row.role, row.project, row.created) for row in rows]
 
 
-def _is(tenant: str, principal: str) -> Any:
+async def _get(connection: AsyncConnection, tenant: str, principal: str) -> Principal:
+    query = select(PRINCIPALS).where(_is_principal(tenant, principal))
+    return _principal(await one(connection, query, "principal", principal))
+
+
+def _is_principal(tenant: str, principal: str) -> Any:
     return (PRINCIPALS.c.tenant == tenant) & (PRINCIPALS.c.id == principal)
 
 
-def _what(principal: str) -> tuple[str, str]:
-    return "principal", principal
-
-
 def _principal(row: Row[Any]) -> Principal:
-    kind, state = PrincipalKind(row.kind), State(row.state)
+    kind, state = PrincipalKind(row.kind), AccountState(row.state)
     return Principal(row.id, row.tenant, kind, row.name, row.display_name, state, row.created)
+
+
+class RoleStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, tenant: str, name: str, permissions: Iterable[str]) -> Role:
+        """Make a role of the tenant's, or give it other permissions."""
+        if slug(name, "role") in BUILT_IN:
+            raise AlreadyExists("role", name)
+        made = Role(tenant, name, checked(permissions), time.time())
+        stored = json.dumps(sorted(made.permissions))
+        async with self._database.write() as connection:
+            await changed(connection, "role", tenant)
+            await known_tenant(connection, tenant)
+            found = await connection.execute(update(ROLES).where(_is_role(tenant, name)).values(permissions=stored))
+            if not found.rowcount:
+                count = select(func.count()).select_from(ROLES).where(ROLES.c.tenant == tenant)
+                if (await connection.scalar(count) or 0) >= MOST_ROLES:
+                    raise InvalidArgument(f"a tenant has at most {MOST_ROLES} roles of its own", field="role")
+                row = {"tenant": tenant, "name": name, "permissions": stored, "created": made.created}
+                await added(connection, ROLES, row)
+        return made
+
+    async def get(self, tenant: str, name: str) -> Role:
+        if name in BUILT_IN:
+            return Role("", name, BUILT_IN[name])
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(ROLES).where(_is_role(tenant, name)))).one_or_none()
+        if row is None:
+            raise NotFound("role", name)
+        return _role(row)
+
+    async def list(self, tenant: str) -> Sequence[Role]:
+        """Those that every tenant has, then the tenant's own, by name."""
+        query = select(ROLES).where(ROLES.c.tenant == tenant).order_by(ROLES.c.name)
+        async with self._database.read() as connection:
+            own = [_role(row) for row in await connection.execute(query)]
+        return [*(Role("", name, patterns) for name, patterns in BUILT_IN.items()), *own]
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Delete a role of the tenant's. Whoever has it has it no more."""
+        async with self._database.write() as connection:
+            await changed(connection, "role", tenant)
+            if not (await connection.execute(delete(ROLES).where(_is_role(tenant, name)))).rowcount:
+                raise NotFound("role", name)
+            bound = (BINDINGS.c.tenant == tenant) & (BINDINGS.c.role == name)
+            await connection.execute(delete(BINDINGS).where(bound))
+
+
+def _role(row: Row[Any]) -> Role:
+    """A role of a tenant's own, as it is stored."""
+    return Role(row.tenant, row.name, frozenset(names(row.permissions)), row.created)
+
+
+def _is_role(tenant: str, name: str) -> Any:
+    return (ROLES.c.tenant == tenant) & (ROLES.c.name == name)

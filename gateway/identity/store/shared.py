@@ -10,8 +10,9 @@ from sqlalchemy import Row, Select, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.access.permissions import BUILT_IN
 from gateway.identity.errors import AlreadyExists, BadName, NotFound
-from gateway.identity.tables import NAME, PRINCIPALS, PROJECTS, TENANTS
+from gateway.identity.tables import NAME, PRINCIPALS, PROJECTS, ROLES, TENANTS
 from services.runtime.records.database import Database
 
 MOST = 1_000
@@ -58,6 +59,13 @@ async def known_principal(connection: AsyncConnection, tenant: str, principal: s
     """Raises NotFound where the tenant has no such principal."""
     query = select(PRINCIPALS.c.id).where(PRINCIPALS.c.tenant == tenant, PRINCIPALS.c.id == principal)
     await one(connection, query, "principal", principal)
+
+
+async def known_role(connection: AsyncConnection, tenant: str, role: str) -> None:
+    """Raises NotFound where the role is neither one that every tenant has nor the tenant's own."""
+    if role not in BUILT_IN:
+        query = select(ROLES.c.name).where(ROLES.c.tenant == tenant, ROLES.c.name == role)
+        await one(connection, query, "role", role)
 
 
 async def known_project(connection: AsyncConnection, tenant: str, project: str) -> None:

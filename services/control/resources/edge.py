@@ -13,8 +13,8 @@ from services.control.topology import GATEWAY, GATEWAY_HTTP, Topology
 
 
 def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
-    """All that an Envoy at the edge needs. Endpoints nobody told of yet are left out, as in the mesh; an Envoy that has
-    none listens without them after a moment."""
+    """All that an Envoy at the edge needs. Endpoints that are not yet published are left out, as in the mesh; an Envoy
+    that has none listens without them after a moment."""
     found = topology.endpoints(GATEWAY)
     replicas = [assignment(GATEWAY, found), http_assignment(GATEWAY_HTTP, found)] if topology.known(GATEWAY) else []
     return [

@@ -20,7 +20,7 @@ from services.control.tls import downstream
 OWN = "x-headworks-"
 NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
 
-# grpc_status is what a gRPC caller was told.
+# grpc_status is what a gRPC caller received.
 ACCESS_LOG: Data = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",

@@ -32,7 +32,7 @@ OUTLIERS: Data = {
 def mesh_resources(topology: Topology, mutual: bool = False) -> list[Resource]:
     """The resources of every service; with `mutual`, clients call them by mutual TLS.
 
-    Of one that nobody told of yet the endpoints are left out: clients wait for them, or keep those they have.
+    The endpoints of a service that is not yet published are left out: clients wait for them, or keep those they have.
     """
     return [one for service in sorted(SERVICES) for one in _service(service, topology, mutual)]
 

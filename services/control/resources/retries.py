@@ -71,8 +71,8 @@ def retry_policy(retry_on: str) -> Data:
 
 
 def elsewhere(retry_on: str) -> Data:
-    """The same for Envoy, which can be told to try another replica than before. It draws again, so often at most, while
-    it draws one that was tried."""
+    """The same for Envoy, which can be configured to try another replica than before. It draws again, so often at most,
+    while it draws one that was tried."""
     predicate = {"name": "previous_hosts", "typed_config": typed(previous_hosts_pb2.PreviousHostsPredicate)}
     more: Data = {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": 20}
     codes: Data = {"retriable_status_codes": [503]} if retry_on == HTTP_REPEATABLE else {}

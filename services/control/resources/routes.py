@@ -35,8 +35,8 @@ def _reading(verb: str) -> Data:
 
 
 def _http(edge: Edge, match: Data, retry_on: str) -> Data:
-    """A body is read whole, up to the limit, before a gateway hears of it; answers are streamed as they come. The
-    gateway is told the time limit, which a caller may shorten."""
+    """A body is read whole, up to the limit, before a gateway receives it; answers are streamed as they come. The
+    gateway receives the time limit, which a caller may shorten."""
     body = {"max_request_bytes": edge.max_body_bytes}
     limit = {"key": TIMEOUT_KEY, "value": f"{edge.request_timeout:g}"}
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.orchestrator.agents.specs.store import AgentStore
-from services.orchestrator.data.store import DataStore, Whose
+from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.runs.errors import RunNotFound
 from services.runtime.errors import DomainError, Kind, Unavailable
 
@@ -49,7 +49,7 @@ class Erasure:
         self._agents = agents
         self._changed = changed
 
-    async def erase(self, whose: Whose, what: Collection[What], end: End) -> AsyncGenerator[Erased, None]:
+    async def erase(self, whose: DataSubject, what: Collection[What], end: End) -> AsyncGenerator[Erased, None]:
         """The totals, after each part. Raises DataBusy."""
         erased = Erased()
         if whose.before is None and {What.RUNS, What.SESSIONS} & set(what):
@@ -66,7 +66,7 @@ class Erasure:
             self._changed(whose.tenant)
         yield erased
 
-    async def _end_all(self, whose: Whose, end: End) -> None:
+    async def _end_all(self, whose: DataSubject, end: End) -> None:
         """Cancel what is under way. What begins meanwhile is cancelled too."""
         until = time.monotonic() + PATIENCE_SECONDS
         while runs := await self._store.under_way(whose):
@@ -82,7 +82,7 @@ class Erasure:
                 raise DataBusy(f"{len(runs)} runs do not end; try again")
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _sessions(self, whose: Whose, erased: Erased) -> AsyncIterator[None]:
+    async def _sessions(self, whose: DataSubject, erased: Erased) -> AsyncIterator[None]:
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             sessions, messages = await self._store.erase_sessions(whose)
@@ -97,7 +97,7 @@ class Erasure:
                 raise DataBusy("a session is held by another run; try again")
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _words(self, whose: Whose, erased: Erased) -> bool:
+    async def _words(self, whose: DataSubject, erased: Erased) -> bool:
         """Erase a person's words among those of others; whether any are left."""
         for session_id in await self._store.sessions(whose) if whose.subject else ():
             words = await self._store.erase_words(whose, session_id)

@@ -23,7 +23,7 @@ AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class DataSubject:
     """Of a person of the tenant, or of all; only what was there before a time, in seconds since the epoch, if set."""
 
     tenant: str
@@ -37,13 +37,13 @@ class DataStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def under_way(self, whose: Whose) -> Sequence[str]:
+    async def under_way(self, whose: DataSubject) -> Sequence[str]:
         """Runs that have to end before they can be erased."""
         query = select(RUNS.c.id).where(_runs(whose), RUNS.c.state.in_(UNDER_WAY)).limit(AT_ONCE)
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
 
-    async def runs(self, whose: Whose) -> AsyncIterator[tuple[str, str, Ask | None]]:
+    async def runs(self, whose: DataSubject) -> AsyncIterator[tuple[str, str, Ask | None]]:
         """The ids of runs, with who asked and what."""
         query = select(RUNS.c.id, RUNS.c.subject, RUNS.c.ask).where(_runs(whose)).order_by(RUNS.c.id).limit(AT_ONCE)
         after = ""
@@ -56,7 +56,7 @@ class DataStore:
                 return
             after = rows[-1].id
 
-    async def sessions(self, whose: Whose) -> Sequence[str]:
+    async def sessions(self, whose: DataSubject) -> Sequence[str]:
         """The ids of sessions in which the person spoke."""
         query = select(SESSIONS.c.id).where(SESSIONS.c.tenant == whose.tenant)
         if whose.subject:
@@ -64,7 +64,7 @@ class DataStore:
         async with self._database.read() as connection:
             return list((await connection.execute(query.order_by(SESSIONS.c.id))).scalars())
 
-    async def messages(self, whose: Whose, session_id: str) -> Sequence[Message]:
+    async def messages(self, whose: DataSubject, session_id: str) -> Sequence[Message]:
         """What the person's runs added to a session, the oldest first."""
         of_session = and_(MESSAGES.c.tenant == whose.tenant, MESSAGES.c.session_id == session_id)
         query = select(MESSAGES.c.data).where(of_session).order_by(MESSAGES.c.number)
@@ -74,7 +74,7 @@ class DataStore:
             rows = (await connection.execute(query)).scalars().all()
         return await decode_all(decode_messages, rows)
 
-    async def erase_runs(self, whose: Whose) -> int:
+    async def erase_runs(self, whose: DataSubject) -> int:
         """Erase some runs that are over; how many."""
         over = select(RUNS.c.id).where(_runs(whose), RUNS.c.state.not_in(UNDER_WAY)).limit(AT_ONCE)
         async with erasing(self._database) as connection:
@@ -84,7 +84,7 @@ class DataStore:
                 await connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))
         return len(ids)
 
-    async def erase_sessions(self, whose: Whose) -> tuple[int, int]:
+    async def erase_sessions(self, whose: DataSubject) -> tuple[int, int]:
         """Erase some sessions that are only the person's and that no run holds; how many, and how many messages."""
         free = [SESSIONS.c.tenant == whose.tenant, ~_held()]
         if whose.subject:
@@ -102,7 +102,7 @@ class DataStore:
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.tenant == whose.tenant, SESSIONS.c.id.in_(ids)))
         return len(ids), messages
 
-    async def erase_words(self, whose: Whose, session_id: str) -> int | None:
+    async def erase_words(self, whose: DataSubject, session_id: str) -> int | None:
         """Erase a person's messages from a session of several people, and its summary, which may tell of them; how
         many, or None while a run holds the session."""
         this = and_(SESSIONS.c.tenant == whose.tenant, SESSIONS.c.id == session_id)
@@ -122,7 +122,7 @@ class DataStore:
             )
         return len(rows) - len(kept)
 
-    async def left(self, whose: Whose) -> int:
+    async def left(self, whose: DataSubject) -> int:
         """How many sessions the person still has words in."""
         query = select(func.count()).select_from(SESSIONS).where(SESSIONS.c.tenant == whose.tenant)
         if whose.subject:
@@ -139,7 +139,7 @@ def _ask(data: bytes | None) -> Ask | None:
         return None
 
 
-def _runs(whose: Whose) -> ColumnElement[bool]:
+def _runs(whose: DataSubject) -> ColumnElement[bool]:
     found = RUNS.c.tenant == whose.tenant
     if whose.subject:
         found &= RUNS.c.subject == whose.subject
@@ -152,7 +152,7 @@ def _of_session() -> ColumnElement[bool]:
     return and_(MESSAGES.c.tenant == SESSIONS.c.tenant, MESSAGES.c.session_id == SESSIONS.c.id)
 
 
-def _spoke(whose: Whose) -> ColumnElement[bool]:
+def _spoke(whose: DataSubject) -> ColumnElement[bool]:
     return and_(_of_session(), MESSAGES.c.subject == whose.subject)
 
 

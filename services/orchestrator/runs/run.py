@@ -1,7 +1,6 @@
 """A run as a state machine: events go in, its state follows from them, readers follow along once they are stored."""
 
 import asyncio
-import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -50,7 +49,6 @@ _STATE_OF = {
 
 
 # The replica's name becomes a header, so that it may not be just anything that a caller writes.
-_ID = re.compile(r"run_([A-Za-z0-9_.-]*[A-Za-z0-9.-])_[A-Za-z0-9]+")
 
 
 class RunOver(Exception):
@@ -60,12 +58,6 @@ class RunOver(Exception):
 def new_id(replica: str) -> str:
     """A run's id. It names the replica that started it."""
     return f"run_{replica}_{uuid.uuid4().hex}"
-
-
-def replica_of(run_id: str) -> str | None:
-    """The replica that a run's id names; None for what is no run id."""
-    found = _ID.fullmatch(run_id)
-    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from services.orchestrator import convert
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import Erased, Erasure, What
-from services.orchestrator.data.store import DataStore, Whose
+from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import Directory
 from services.orchestrator.servicers.sessions import session_message
 from services.orchestrator.sessions.store import SessionStore
@@ -43,7 +43,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
         self._cancel = cancel
 
     async def ExportData(self, request: pb.ExportDataRequest, context: Context) -> AsyncIterator[pb.ExportDataResponse]:
-        whose = Whose(_tenant(), request.subject)
+        whose = DataSubject(_tenant(), request.subject)
         async for response in self._runs(whose):
             yield response
         for session_id in await self._store.sessions(whose):
@@ -56,7 +56,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
             exported = pb.ExportedAgent(name=agent.name, version=agent.version, spec=agent.spec)
             yield pb.ExportDataResponse(agent=exported)
 
-    async def _runs(self, whose: Whose) -> AsyncIterator[pb.ExportDataResponse]:
+    async def _runs(self, whose: DataSubject) -> AsyncIterator[pb.ExportDataResponse]:
         async for run_id, subject, ask in self._store.runs(whose):
             info = await self._directory.get(whose.tenant, run_id)
             if info is None:
@@ -72,7 +72,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
 
     async def EraseData(self, request: pb.EraseDataRequest, context: Context) -> AsyncIterator[pb.EraseDataResponse]:
         before = request.before.ToNanoseconds() / 1e9 if request.HasField("before") else None
-        whose = Whose(_tenant(), request.subject, before)
+        whose = DataSubject(_tenant(), request.subject, before)
 
         async def end(run_id: str) -> None:
             await self._cancel(runs_pb.CancelRequest(run_id=run_id), context)

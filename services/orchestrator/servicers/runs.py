@@ -9,9 +9,9 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from services.orchestrator import convert, requests
 from services.orchestrator.adapters.peers import Peers, gone
+from services.orchestrator.attach import Reader
 from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import ApprovalDecided, Finished
-from services.orchestrator.reading import Reader
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone, RunNotFound
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor

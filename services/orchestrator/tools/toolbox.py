@@ -99,18 +99,6 @@ class Toolbox:
         metrics.called(result, known=call.name in self._entries)
         return result
 
-    async def call_all(self, calls: Sequence[ToolCall], context: ToolContext, limit: int = 8) -> list[ToolResult]:
-        """Make calls side by side, `limit` at once; the results are in the order of the calls."""
-        slots = asyncio.Semaphore(limit)
-
-        async def one(call: ToolCall) -> ToolResult:
-            async with slots:
-                return await self.call(call, context)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-        return [task.result() for task in tasks]
-
     def _prepare(self, call: ToolCall) -> tuple[_Entry, dict[str, Any]]:
         entry = self._entries.get(call.name)
         if entry is None:

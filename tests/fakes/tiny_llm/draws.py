@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 
-from services.orchestrator.agents.loop.calling import REFUSED
+from services.orchestrator.agents.loop.tool_step import REFUSED
 from tests.fakes.tiny_llm.found import clock_result, passages, prompt, search_result
 
 NAMES = (

@@ -15,8 +15,8 @@ from services.llm.chat import Message as Said
 from services.llm.chat import Role
 from services.llm.openai import request as openai_form
 from services.orchestrator.agents.loop.graders import judge
+from services.orchestrator.agents.loop.memory import SUMMARISE
 from services.orchestrator.agents.loop.prompt import Prompt, variables
-from services.orchestrator.agents.loop.remembering import SUMMARISE
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import Spec
 from services.orchestrator.tools.builtin.calculator import Calculator

@@ -9,19 +9,19 @@ from bench.gateway import __main__ as gateway
 from bench.gateway import goals as gateway_goals
 from bench.gateway import policy as gateway_policy
 from bench.gateway import upstream as gateway_upstream
-from bench.gateway.figures import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, PORTKEY, RATE, STREAMS
+from bench.gateway.goals import ALONE, DIRECT, HEADWORKS, LITELLM, MANY, P50, PORTKEY, RATE, STREAMS
 from bench.gateway.memory import Growth
-from bench.gateway.probe import Target
-from bench.kit.errors import BenchError
+from bench.gateway.probe import HttpTarget
+from bench.kit import BenchError
+from bench.kit.figures import Summary
 from bench.kit.harness import Results
-from bench.kit.statistics import Summary
 from bench.load import h2load
 from gateway.guard import policy
 from services.llm.catalogue import file as catalogue
 from services.llm.openai.chunks import read
 from services.llm.openai.events import EventReader, data_of
 
-TARGET = Target("http://127.0.0.1:1/v1/chat/completions", b"{}", {"authorization": "Bearer k"})
+TARGET = HttpTarget("http://127.0.0.1:1/v1/chat/completions", b"{}", {"authorization": "Bearer k"})
 SAID = """finished in 1.0s
 requests: {total} total, {total} started, {total} done, {total} succeeded, {failed} failed, 0 errored, 0 timeout
 status codes: {good} 2xx, 0 3xx, {bad} 4xx, 0 5xx

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from bench.load.__main__ import Plan, UnexpectedAnswer, generate
+from bench.load.__main__ import LoadPlan, UnexpectedAnswer, generate
 
 Answer = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
 
@@ -66,8 +66,9 @@ async def leaving(writer: asyncio.StreamWriter, _: bytes) -> None:
     writer.close()
 
 
-def plan(url: str, **changes: object) -> Plan:
-    return Plan(**{"url": url, "bodies": [b"one", b"two"], "connections": 3, "seconds": 0.3, "warm_up": 0.1, **changes})  # type: ignore[arg-type]
+def plan(url: str, **changes: object) -> LoadPlan:
+    values = {"bodies": [b"one", b"two"], "connections": 3, "seconds": 0.3, "warm_up": 0.1, **changes}
+    return LoadPlan(url, **values)  # type: ignore[arg-type]
 
 
 async def test_connections_are_kept_and_bodies_cycled() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bench.load.streams import Plan, UnexpectedStream, generate
+from bench.load.streams import StreamPlan, UnexpectedStream, generate
 
 STEP = 0.02
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -74,7 +74,7 @@ async def serving(server: Server) -> AsyncIterator[str]:
 async def test_a_wave_begins_together_and_the_next_after_it() -> None:
     server = Server()
     async with serving(server) as url:
-        found = await generate(Plan(url, [[b"a", b"b"], [b"c"]], 4))
+        found = await generate(StreamPlan(url, [[b"a", b"b"], [b"c"]], 4))
     assert sorted(server.bodies) == [b"a", b"b", b"c"]
     assert server.bodies[2] == b"c"
     assert server.most_together == 2
@@ -86,7 +86,7 @@ async def test_a_wave_begins_together_and_the_next_after_it() -> None:
 async def test_time_is_taken_of_chunks_with_text_only() -> None:
     server = Server()
     async with serving(server) as url:
-        found = await generate(Plan(url, [[b"a"]], 4))
+        found = await generate(StreamPlan(url, [[b"a"]], 4))
     step = STEP * 1000
     assert found.first.p50 >= 0.9 * step
     assert found.gaps.p50 >= 0.9 * step
@@ -95,7 +95,7 @@ async def test_time_is_taken_of_chunks_with_text_only() -> None:
 
 async def test_a_chunk_of_several_tokens_shares_its_gap_among_them() -> None:
     async with serving(Server(texts=("ab", "abab"), tokens=3)) as url:
-        found = await generate(Plan(url, [[b"a"]], 3))
+        found = await generate(StreamPlan(url, [[b"a"]], 3))
     assert found.each.p50 == pytest.approx(found.gaps.p50 / 2)
 
 
@@ -112,9 +112,9 @@ async def test_a_chunk_of_several_tokens_shares_its_gap_among_them() -> None:
 async def test_anything_but_the_answer_asked_for_ends_the_run(server: Server, says: str) -> None:
     async with serving(server) as url:
         with pytest.raises(UnexpectedStream, match=says):
-            await generate(Plan(url, [[b"a"]], 4))
+            await generate(StreamPlan(url, [[b"a"]], 4))
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(UnexpectedStream, match=r"no connection to 127\.0\.0\.1:1"):
-        await generate(Plan("http://127.0.0.1:1/", [[b"a"]], 4))
+        await generate(StreamPlan("http://127.0.0.1:1/", [[b"a"]], 4))

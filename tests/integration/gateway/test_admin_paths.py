@@ -19,7 +19,7 @@ from gateway.faces.http.routes import Routes
 from gateway.faces.http.server import HttpServer
 from gateway.faces.http.transcoding import http_binding, transcoded
 from services.runtime.interceptors import Chain
-from services.runtime.interceptors.errors import Errors
+from services.runtime.interceptors.standard import Errors
 from services.runtime.server import App
 from tests.fakes import admin_protos as pb
 from tests.fakes.http_calls import http_of

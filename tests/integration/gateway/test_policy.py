@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import agent_pb2, agent_service_pb2, agent_servic
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from gateway.budgets.budget import Period, Scope, Unit
+from gateway.budgets.model import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
 from gateway.schema.schema import SCHEMA
 from services.runtime.call import READS_KEY, UNSCREENED

@@ -13,14 +13,11 @@ from headworks.orchestrator.v1 import data_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc
 
-from gateway.privacy.caller import OwnCalls
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders import runs
-from gateway.privacy.holders.audited import AuditData
-from gateway.privacy.holders.documents import DocumentData
-from gateway.privacy.holders.holder import Holder
-from gateway.privacy.holders.runs import RunData
-from gateway.privacy.privacy import Privacy
+from gateway.privacy import service_records
+from gateway.privacy.model import DataSource
+from gateway.privacy.own_records import AuditData
+from gateway.privacy.service import ErasureStore, Privacy
+from gateway.privacy.service_records import DocumentData, OwnCalls, RunData
 from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import Erasure
@@ -29,7 +26,6 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
@@ -40,7 +36,7 @@ from services.retrieval.app import assemble, open_engine
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.points import PointStore
 from services.runtime.errors import DomainError, Kind
-from tests.fakes.agents import FakeAgent
+from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
@@ -108,7 +104,7 @@ async def mesh(tmp_path: Path, keys: Keys, records_url: str) -> AsyncIterator[Me
         audit = await open_audit(records_url, keys)
         stack.push_async_callback(audit.aclose)
         calls = OwnCalls(keys.signer)
-        holders: list[Holder] = [
+        holders: list[DataSource] = [
             RunData(behind, calls),
             DocumentData(documents, calls),
             AuditData(audit.database, audit.store),
@@ -166,7 +162,7 @@ class Breaks(pb_grpc.DataServiceServicer):
 
 
 async def test_an_erasure_that_breaks_off_is_asked_for_again(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(service_records, "PAUSE_SECONDS", 0.01)
     async with channel_for(Breaks(7), verifier=keys.verifier) as channel:
         assert await RunData(channel, OwnCalls(keys.signer)).expire("acme", "runs", 1.0) == 24
     async with channel_for(Breaks(1000, progress=0), verifier=keys.verifier) as channel:

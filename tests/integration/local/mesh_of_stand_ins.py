@@ -10,10 +10,10 @@ from pathlib import Path
 
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock
-from infra.local.probes import Listening
 from infra.local.session import take
 from infra.local.spec import Command, Ports, Spec
 from infra.local.supervisor import Limits, Supervisor, handle_signals
+from tests.fakes.probes import Listening
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 

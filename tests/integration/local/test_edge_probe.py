@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from infra.local.edge_probe import EdgeReady
 from infra.local.ports import pick
+from infra.local.probes import EdgeReady
 from infra.local.spec import Health
 
 

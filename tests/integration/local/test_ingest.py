@@ -12,10 +12,10 @@ from headworks.retrieval.v1 import document_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
-from cli import sending
 from cli.client import Client
-from cli.files import find_files
-from cli.find import Edge
+from cli.documents import upload
+from cli.documents.scan import find_files
+from cli.edge import Edge
 
 Result = pb.DocumentResult
 
@@ -70,7 +70,7 @@ def client_of(servicer: Breaking) -> Iterator[Client]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "RESUME_SECONDS", 0.01)
+    monkeypatch.setattr(upload, "RESUME_SECONDS", 0.01)
 
 
 def ten_files(folder: Path) -> list[Any]:
@@ -90,7 +90,7 @@ def test_a_stream_that_breaks_is_resumed_and_counted_once(tmp_path: Path, code: 
     servicer = Breaking(4, code)  # type: ignore[abstract]  # what is not asked is not there
     with client_of(servicer) as client:
         opened = pb.IngestOpen(collection="c")
-        outcome = sending.send_all(client, opened, ten_files(tmp_path), 30, NOBODY)
+        outcome = upload.send_all(client, opened, ten_files(tmp_path), 30, NOBODY)
     assert servicer.streams == 3
     assert outcome.counts() == {"created": 10, "replaced": 0, "unchanged": 0, "deleted": 0, "passages": 20}
     assert outcome.failures() == []
@@ -101,5 +101,5 @@ def test_a_stream_that_breaks_is_resumed_and_counted_once(tmp_path: Path, code: 
 def test_one_that_gets_nowhere_is_not(tmp_path: Path, most: int, code: grpc.StatusCode) -> None:
     servicer = Breaking(most, code)  # type: ignore[abstract]  # what is not asked is not there
     with client_of(servicer) as client, pytest.raises(grpc.RpcError):
-        sending.send_all(client, pb.IngestOpen(collection="c"), ten_files(tmp_path), 30, NOBODY)
+        upload.send_all(client, pb.IngestOpen(collection="c"), ten_files(tmp_path), 30, NOBODY)
     assert servicer.streams == 1

@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from infra.local import state
-from infra.local.endpoints import wanted
+from infra.local.discovery import current_replicas
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, is_locked
 from infra.local.ports import PortBook, is_free
 from infra.local.process import State
+from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.session import Refused, claim_edge_port, take
 from infra.local.spec import SILENT, Command, Health, Ports, Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
-from infra.local.wards import WardenGone, Wards
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
 MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
@@ -187,7 +187,7 @@ async def test_the_death_of_the_warden_is_seen_and_takes_all_with_it(layout: Lay
         pid = supervisor.processes[0].pid
         assert pid is not None
         os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
-        with pytest.raises(WardenGone):
+        with pytest.raises(ProcessHostGone):
             await supervisor.keep()
         await until(lambda: not lives(pid), "the end of the process")
 
@@ -262,17 +262,17 @@ async def test_a_frozen_process_leaves_the_rotation_and_is_started_anew(layout: 
         process, _ = supervisor.processes
         pid = process.pid
         assert pid is not None
-        assert wanted(supervisor.processes).keys() == {"one", "two"}
+        assert current_replicas(supervisor.processes).keys() == {"one", "two"}
         os.kill(pid, signal.SIGSTOP)
-        await until(lambda: not wanted(supervisor.processes)["one"], "its leaving")
+        await until(lambda: not current_replicas(supervisor.processes)["one"], "its leaving")
         assert (process.pid, process.restarts) == (pid, 0)
-        assert wanted(supervisor.processes)["two"]
+        assert current_replicas(supervisor.processes)["two"]
         assert supervisor.state().process("one").reason == "does not answer"
         await until(lambda: process.restarts == 1, "its end")
         assert process.ending.startswith("does not answer, for 1")
         assert process.ending.endswith("killed by SIGKILL")
         await until(process.ready.is_set, "its return")
-        assert wanted(supervisor.processes)["one"]
+        assert current_replicas(supervisor.processes)["one"]
         assert not lives(pid)
 
 
@@ -365,7 +365,7 @@ async def test_what_a_process_writes_is_private_and_what_it_leaves_is_removed(tm
     run, memory, other = tmp_path / "run", tmp_path / "memory_1", tmp_path / "other"
     run.mkdir()
     writes = "[open(name, 'w') for name in ('run/socket', 'memory_1', 'other')]"
-    async with Wards(sweep=(f"{run}/", f"{tmp_path}/memory_")) as wards:
+    async with ProcessHost(sweep=(f"{run}/", f"{tmp_path}/memory_")) as wards:
         child = await wards.start(Command([sys.executable, "-c", writes], os.environ), tmp_path, tmp_path / "log")
         assert await child.exited == 0
         assert {path.stat().st_mode & 0o777 for path in (run / "socket", memory, other)} == {0o600}

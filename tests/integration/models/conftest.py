@@ -16,7 +16,7 @@ import pytest
 from services.llm.triton.client import LlmClient
 from services.models.layout import LLM, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
-from services.models.triton import Command, Listen, NotReady, models, prepare, wait_ready
+from services.models.triton import Command, Listen, models, prepare
 from services.runtime.triton import TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
@@ -61,13 +61,16 @@ def start(command: Command, log: Path, wanted: Sequence[str], target: str) -> "s
 
 async def comes_up(process: "subprocess.Popen[bytes]", target: str, wanted: Sequence[str], limit: float) -> bool:
     """Whether it was ready within `limit` seconds and before it died."""
-    ready = asyncio.create_task(wait_ready(target, limit, wanted))
-    while not ready.done() and process.poll() is None:
-        await asyncio.wait([ready], timeout=0.2)
-    ready.cancel()
-    with suppress(NotReady, asyncio.CancelledError):
-        await ready
-        return True
+    async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+        client = TritonClient(channel)
+        try:
+            async with asyncio.timeout(limit):
+                while process.poll() is None:
+                    if await client.ready(wanted):
+                        return True
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pass
     return False
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor, Identify
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.identity import Nobody
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
@@ -15,6 +14,7 @@ from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.records.schema import Schema
+from tests.fakes.agents import FixedAgents
 from tests.fixtures.runs import opened_records
 
 OpenRecords = Callable[..., Awaitable[Records]]

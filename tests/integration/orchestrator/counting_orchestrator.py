@@ -18,11 +18,11 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
+from tests.fakes.agents import FixedAgents
 from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, serving
 from tests.fixtures.runs import opened_records

@@ -17,7 +17,7 @@ from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data import erasure as erasing
 from services.orchestrator.data.erasure import DataBusy, Erasure, What
-from services.orchestrator.data.store import DataStore, Whose
+from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.execution import Terms
@@ -57,7 +57,7 @@ class World:
         asked = Ask((Message(Role.USER, words),), session_id=session)
         return await self.executor.start(tenant, "rag", asked, Terms(30, detached=True, subject=subject))
 
-    async def erase(self, whose: Whose, what: set[What] = EVERYTHING) -> tuple[int, int, int, int]:
+    async def erase(self, whose: DataSubject, what: set[What] = EVERYTHING) -> tuple[int, int, int, int]:
         *_, last = [erased async for erased in self.erasure.erase(whose, what, self.end)]
         return last.runs, last.sessions, last.messages, last.agents
 
@@ -101,7 +101,7 @@ async def fill(world: World) -> tuple[Run, Run, Run]:
 async def test_a_person_is_erased(make_world: MakeWorld) -> None:
     world = await make_world()
     ann, bob, other = await fill(world)
-    assert await world.erase(Whose("acme", "ann")) == (3, 1, 6, 0)
+    assert await world.erase(DataSubject("acme", "ann")) == (3, 1, 6, 0)
     assert await world.runs() == [bob.id]
     assert await world.records.events(ann.id) == []
     assert await world.sessions.find("acme", "anns") is None
@@ -109,7 +109,7 @@ async def test_a_person_is_erased(make_world: MakeWorld) -> None:
     assert await world.runs("other") == [other.id]
     assert await world.said("anns", "other") == ["another ann", "one two"]
     assert await world.agents.get("acme", "own") is not None
-    assert await world.erase(Whose("acme", "ann")) == (0, 0, 0, 0)
+    assert await world.erase(DataSubject("acme", "ann")) == (0, 0, 0, 0)
     await world.ask("bob", "bob again", "shared")
     assert await world.said("shared") == ["bob second", "one two", "bob again", "one two"]
 
@@ -117,7 +117,7 @@ async def test_a_person_is_erased(make_world: MakeWorld) -> None:
 async def test_a_tenant_is_erased(make_world: MakeWorld) -> None:
     world = await make_world()
     _, _, other = await fill(world)
-    assert await world.erase(Whose("acme")) == (4, 2, 8, 1)
+    assert await world.erase(DataSubject("acme")) == (4, 2, 8, 1)
     assert (await world.runs(), await world.runs("other")) == ([], [other.id])
     assert await world.agents.latest("acme") == {}
     assert world.gone == ["acme"]
@@ -128,7 +128,7 @@ async def test_nothing_is_left_in_the_file(make_world: MakeWorld, records_url: s
         pytest.skip("a server keeps its own files")
     world = await make_world()
     await world.ask("ann", "unforgettable words", "s")
-    await world.erase(Whose("acme", "ann"))
+    await world.erase(DataSubject("acme", "ann"))
     path = Path(records_url.removeprefix("sqlite:///"))
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -141,7 +141,7 @@ async def test_a_run_under_way_is_ended_first(make_world: MakeWorld) -> None:
     run = await world.start("ann", "why?", "s")
     await agent.held.wait()
     await run.saved(1)
-    runs, sessions, _, _ = await world.erase(Whose("acme", "ann"))
+    runs, sessions, _, _ = await world.erase(DataSubject("acme", "ann"))
     assert (runs, sessions, await world.runs()) == (1, 1, [])
 
 
@@ -158,11 +158,11 @@ async def test_a_session_that_somebody_else_uses_is_waited_for(
     await agent.held.wait()
     monkeypatch.setattr(erasing, "PATIENCE_SECONDS", 0.05)
     with pytest.raises(DataBusy):
-        await world.erase(Whose("acme", "ann"))
+        await world.erase(DataSubject("acme", "ann"))
     assert await world.said("shared") == ["ann first", "one two"]
     agent.release.set()
     await run.ended()
-    await world.erase(Whose("acme", "ann"))
+    await world.erase(DataSubject("acme", "ann"))
     assert await world.said("shared") == ["bob second", "one two"]
 
 
@@ -175,11 +175,11 @@ async def test_what_is_old_is_erased(make_world: MakeWorld) -> None:
     agent.release.clear()
     held = await world.start("ann", "held", "old")
     await held.saved(1)
-    assert await world.erase(Whose("acme", "", between)) == (1, 0, 0, 0)
+    assert await world.erase(DataSubject("acme", "", between)) == (1, 0, 0, 0)
     assert held.id in await world.runs()
     agent.release.set()
     await held.ended()
-    assert await world.erase(Whose("acme", "", held.create_time + 100), {What.SESSIONS}) == (0, 2, 6, 0)
+    assert await world.erase(DataSubject("acme", "", held.create_time + 100), {What.SESSIONS}) == (0, 2, 6, 0)
 
 
 @pytest.fixture

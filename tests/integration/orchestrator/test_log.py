@@ -27,6 +27,10 @@ from tests.fixtures.processes import Postgres
 from tests.integration.orchestrator.conftest import OpenExecutor
 from tests.integration.orchestrator.test_takeover import ASK, over, start, texts
 
+# Each try of a transaction, where tries fail. One that was broken off costs the next one a new connection, which takes
+# a good part of a second on a busy machine; a run that waits for its record is given up after five.
+TRY_SECONDS = 1.0
+
 
 @asynccontextmanager
 async def without_writes(url: str) -> AsyncIterator[None]:
@@ -38,10 +42,12 @@ async def without_writes(url: str) -> AsyncIterator[None]:
             connection.execute("ROLLBACK")
         return
     server = await asyncpg.connect(url)
-    async with server.transaction():
-        await server.execute("LOCK TABLE orchestrator_events IN EXCLUSIVE MODE")
-        yield
-    await server.close()
+    try:
+        async with server.transaction():
+            await server.execute("LOCK TABLE orchestrator_events IN EXCLUSIVE MODE")
+            yield
+    finally:
+        await server.close()
 
 
 async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records: Records) -> None:
@@ -141,7 +147,7 @@ async def test_a_short_outage_is_waited_out(
     open_executor: OpenExecutor, records: Records, records_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = FakeAgent(hold=1)
-    executor = await open_executor(agent, beat=1000, timeout=0.2)
+    executor = await open_executor(agent, beat=1000, timeout=TRY_SECONDS)
     run = await start(executor)
     await agent.held.wait()
     await run.saved(2)
@@ -175,7 +181,7 @@ async def test_a_long_outage_ends_runs(
     """Callers hear that the record is gone. What is recorded, once it is back, is what became of the run."""
     monkeypatch.setattr(event_log, "PATIENCE_SECONDS", 0.3)
     agent = FakeAgent(says or (*SAYS[:2], asyncio.Event(), *SAYS[2:]), hold=1)
-    executor = await open_executor(agent, beat=1000, timeout=0.2)
+    executor = await open_executor(agent, beat=1000, timeout=TRY_SECONDS)
     run = await start(executor)
     await agent.held.wait()
     await run.saved(2)
@@ -200,7 +206,7 @@ async def test_a_run_does_not_outrun_its_record(open_executor: OpenExecutor, rec
                 yield TextDelta("a")
                 await asyncio.sleep(0)
 
-    executor = await open_executor(Endless(), beat=1000, timeout=0.2)
+    executor = await open_executor(Endless(), beat=1000)
     async with without_writes(records_url):
         run = await start(executor)
         # It stands still where it is as far ahead as it may be.

@@ -17,7 +17,6 @@ from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import new_id
@@ -31,7 +30,7 @@ from services.runtime.channels import open_channel
 from services.runtime.errors import CollectionNotFound, Unavailable
 from services.runtime.interceptors import layers
 from services.runtime.server import App
-from tests.fakes.agents import FakeAgent
+from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.renewing import identities
 from tests.fakes.serving import app_of, generic, serving, until

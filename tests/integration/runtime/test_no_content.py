@@ -19,7 +19,6 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import FinishReason, TextDelta
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.fixed import FixedAgents
 from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.scopes import Identities
@@ -28,7 +27,7 @@ from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import InvalidArgument
 from services.runtime.logs import JsonFormatter
-from tests.fakes.agents import FakeAgent
+from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, served
 from tests.fakes.serving import channel_for

@@ -1,9 +1,7 @@
 import pytest
 
-from bench.kit.goals import Goal
-from bench.kit.statistics import Summary, paired
-from bench.llm.figures import FIRST, GAP_P99, RATE
-from bench.llm.goals import memory, speed
+from bench.kit.figures import Goal, Summary, paired
+from bench.llm.goals import FIRST, GAP_P99, RATE, memory, speed
 from bench.llm.memory import Held, StreamMemory
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser
-from bench.kit.costs import Costs, cost_table
-from bench.kit.errors import BenchError
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal
 from bench.kit.harness import Case, Side, alternate
 from bench.kit.report import Report
+from bench.kit.resources import Costs, cost_table
 
 
 def report(limit: float = 1.0) -> Report:

@@ -2,9 +2,8 @@ import math
 
 import pytest
 
-from bench.kit.goals import Bound, Goal
+from bench.kit.figures import Bound, Goal, Latencies, Summary, percentile, ratio
 from bench.kit.harness import Case, Side, alternate, number
-from bench.kit.statistics import Latencies, Summary, percentile, ratio
 
 
 def test_a_summary_has_median_and_extremes() -> None:

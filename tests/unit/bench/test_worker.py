@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 from bench.load.worker import Worker
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bench.ingest.passages import passages
-from bench.kit.errors import BenchError
+from bench.kit import BenchError
 from bench.xquad import corpus as xquad
 from services.retrieval.language.sentences import sentences
 

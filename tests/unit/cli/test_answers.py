@@ -9,14 +9,14 @@ from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.type.v1 import citation_pb2, timing_pb2, usage_pb2
 
-from cli.answers import gather, parse_server_timing, with_gateway
-from cli.files import find_files
-from cli.http import Asked, events
-from cli.lines import line
-from cli.reference import reference
-from cli.registry import CLASSES, MASK, masked, settings_of
-from cli.sending import Requests
-from cli.wording import DEGRADED
+from cli.documents.scan import find_files
+from cli.documents.upload import Requests
+from cli.mesh.config import reference
+from cli.mesh.settings import CLASSES, MASK, masked, settings_of
+from cli.output import DEGRADED
+from cli.runs.answers import gather, parse_server_timing, with_gateway
+from cli.runs.chat import ChatAnswer, events
+from cli.runs.watch import line
 
 RunEvent = run_event_pb2.RunEvent
 
@@ -86,7 +86,7 @@ def test_server_sent_events() -> None:
 
 
 def test_a_streamed_completion_is_put_together() -> None:
-    asked = Asked()
+    asked = ChatAnswer()
     cited = {"url_citation": {"document_id": "d"}}
     asked.take({"choices": [{"delta": {"content": "One"}}]})
     asked.take({"choices": [{"delta": {"annotations": [cited]}}]})

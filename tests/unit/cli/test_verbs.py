@@ -9,12 +9,11 @@ import click
 import pytest
 
 from cli import main
+from cli.edge import Edge, find_data, find_edge, normal_url
 from cli.errors import CliError
-from cli.find import Edge, find_data, find_edge, normal_url
 from infra.local import state
-from infra.local.layout import Layout
+from infra.local.layout import Layout, write_private
 from infra.local.lock import DirectoryLock
-from infra.local.private import write_private
 from infra.local.state import MeshState
 
 
@@ -80,6 +79,7 @@ def test_no_option_takes_the_place_of_another() -> None:
         ["config", "nope"], ["run", "list", "--state", "odd"], ["run", "decide", "run_1", "--edge", "h", "--key", "k"],
         ["run", "decide", "run_1", "--no", "--replacement", "x"], ["agents", "apply"], ["agents", "apply", "nothing"],
         ["agents", "get", "Not A Name"], ["agents", "get", "rag@0"], ["agents", "delete", "rag@x"],
+        ["ask", "\udcff", "--edge", "h", "--key", "k"], ["tenants", "create", "\udcff", "--edge", "h", "--key", "k"],
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

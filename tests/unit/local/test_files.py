@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from infra.local import logs, state
-from infra.local.keys import make_keys
-from infra.local.layout import Layout
+from infra.local.keys import BadKeyFile, make_keys, read_dev_key
+from infra.local.layout import Layout, write_private
 from infra.local.lock import DirectoryLock, Locked, is_locked
 from infra.local.mesh import python_specs
 from infra.local.options import Options
-from infra.local.private import BadKeyFile, read_dev_key, write_private
 from infra.local.session import with_sockets
 from infra.local.state import MeshState, ProcessState
 from services.runtime import sockets

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import catalogue
-from infra.local.backoff import Backoff
-from infra.local.endpoints import changes
+from infra.local import models
+from infra.local.discovery import changes
 from infra.local.layout import Layout
 from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
 from infra.local.ports import NoFreePort, PortBook, is_free, pick
+from infra.local.process import Backoff
 
 
 def options(tmp_path: Path, **more: object) -> Options:
@@ -196,10 +196,10 @@ def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> No
     file = tmp_path / "models.yaml"
     made = options(tmp_path, environ={"HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(file)})
     with pytest.raises(BadOptions, match="cannot be read"):
-        catalogue.check(made)
+        models.check_catalogue(made)
     file.write_text("models:\n  - name: a\n    generator: magic\n")
     with pytest.raises(BadOptions, match=r"models.yaml, line 3: models\[0\].generator"):
-        catalogue.check(made)
+        models.check_catalogue(made)
     file.write_text("models: []")
-    catalogue.check(made)
-    catalogue.check(options(tmp_path))
+    models.check_catalogue(made)
+    models.check_catalogue(options(tmp_path))

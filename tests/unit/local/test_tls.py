@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.welcome import welcome
+from cli.mesh.screen import welcome
 from infra.certificates import Folder, ensure
 from infra.local import tls
 from infra.local.layout import Layout

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import create_engine, text
 
 from services.runtime.call import Call
-from services.runtime.interceptors.logs import AccessLog
+from services.runtime.interceptors.standard import AccessLog
 from services.runtime.logs import JsonFormatter
 from services.runtime.redaction import LONGEST, redact, redact_field, redact_traceback
 from services.runtime.spans import RedactingExporter

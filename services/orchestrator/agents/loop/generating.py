@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import Writer
-from services.orchestrator.agents.loop.ordering import Order
+from services.orchestrator.agents.loop.prompt_plan import PromptPlan
 from services.orchestrator.agents.loop.transcript import canonical
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import StepFinished, StepStarted, ToolCallRequested, UsageReported
@@ -28,9 +28,9 @@ class _Heard:
     waited: float = 0.0
 
 
-async def generate(work: Work, order: Order) -> Bodies:
+async def generate(work: Work, order: PromptPlan) -> Bodies:
     """Ask the model: its text as it comes, unless it is held back, and its calls."""
-    state, kind, model = work.state, order.kind, work.served.entry.name
+    state, kind, model = work.state, order.kind, work.handle.entry.name
     if state.open is None:
         yield StepStarted(state.steps + 1, kind, model)
     step = state.open
@@ -51,7 +51,7 @@ async def generate(work: Work, order: Order) -> Bodies:
         yield requested
     ended = heard.ended or given_up(order.generation, "".join(heard.text))
     took = time.monotonic() - started
-    work.hops[work.served.generator.name] += took
+    work.hops[work.handle.generator.name] += took
     finish = finish_of(ended.finish, calls) if calls or heard.ended else ""
     if finish == Finish.LENGTH and order.capped:
         work.limit = order.capped
@@ -61,14 +61,14 @@ async def generate(work: Work, order: Order) -> Bodies:
 
 
 def usage_of(work: Work, tokens: Tokens) -> UsageReported:
-    return UsageReported(tokens.read, tokens.written, tokens.cached, work.served.entry.cost_nanos(tokens))
+    return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
 
 
 async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece, None]:
     """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
-    most = generation.sampling.max_tokens or work.served.entry.sampling.max_tokens
+    most = generation.sampling.max_tokens or work.handle.entry.sampling.max_tokens
     clock = time.monotonic
-    async with aclosing(bounded(work.served.generator.generate(generation), work.ends, most)) as pieces:
+    async with aclosing(bounded(work.handle.generator.generate(generation), work.ends, most)) as pieces:
         while True:
             asked = clock()
             try:
@@ -81,7 +81,7 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 heard.waited += clock() - asked
             if piece is None:
                 if heard.ended is None:
-                    raise RuntimeError(f"{work.served.entry.name} ended without saying why")
+                    raise RuntimeError(f"{work.handle.entry.name} ended without saying why")
                 return
             if isinstance(piece, Piece):
                 heard.text.append(piece.text)

@@ -53,7 +53,7 @@ async def _judge(work: Work, spec: GraderSpec, question: Question) -> Grade:
     if limit and not soft(limit):
         work.limit = limit
         return Grade(False, 0.0, f"it was not judged: the limit on {limit} was reached")
-    grader: Grader = grader_of(spec, work.served, work.kit.models, work.kit.embedder)
+    grader: Grader = grader_of(spec, work.handle, work.kit.models, work.kit.embedder)
     return await grader.grade(question)
 
 

@@ -7,15 +7,15 @@ from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop import metrics
 from services.orchestrator.agents.loop.approving import ask_person, decided
-from services.orchestrator.agents.loop.calling import call_tools
+from services.orchestrator.agents.loop.finalize import REJECTED_RUN, finalize, needs_grade, reason_of, repair
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import grade
 from services.orchestrator.agents.loop.limits import Clock, reached, recorded, soft
-from services.orchestrator.agents.loop.ordering import Order, order
+from services.orchestrator.agents.loop.memory import recall, recalls, remember
 from services.orchestrator.agents.loop.prompt import Prompt, declined
-from services.orchestrator.agents.loop.remembering import recall, recalls, remember
+from services.orchestrator.agents.loop.prompt_plan import PromptPlan, build_request
 from services.orchestrator.agents.loop.retrieving import retrieve, search_again
-from services.orchestrator.agents.loop.settling import REJECTED_RUN, needs_grade, reason_of, repair, settle
+from services.orchestrator.agents.loop.tool_step import call_tools
 from services.orchestrator.agents.loop.transcript import fold
 from services.orchestrator.agents.loop.work import Bodies, Kit, Work, tool_entries
 from services.orchestrator.agents.specs.spec import Spec
@@ -130,7 +130,7 @@ async def _answer(work: Work) -> Bodies | Outcome:
     if (mending := await repair(work)) is not None:
         return mending
     work.said = True
-    return settle(work)
+    return finalize(work)
 
 
 async def _ask_model(work: Work) -> Bodies | Outcome:
@@ -145,15 +145,15 @@ async def _ask_model(work: Work) -> Bodies | Outcome:
     return _say(work, "" if work.checker else _stopped(work), FinishReason.LIMIT)
 
 
-async def _order(work: Work) -> Order | None:
+async def _order(work: Work) -> PromptPlan | None:
     """What to ask the model next: for its last words, once, where a limit is reached; None where it leaves none."""
     work.limit = work.limit or reached(work.spec.limits, work.state, work.clock.elapsed)
     if not work.limit:
-        return await order(work, StepKind.GENERATE)
+        return await build_request(work, StepKind.GENERATE)
     if work.closing or not soft(work.limit):
         return None
     work.closing = True
-    return await order(work, StepKind.GENERATE, (CLOSE,), tools=False)
+    return await build_request(work, StepKind.GENERATE, (CLOSE,), tools=False)
 
 
 async def _again(work: Work) -> Bodies:
@@ -184,7 +184,7 @@ async def _close(work: Work, text: str, finish: str) -> Bodies:
     """End a step that cannot be done again, with what is known of it."""
     step = work.state.open
     assert step is not None  # noqa: S101 (it is what is ended)
-    yield StepFinished(step.number, step.kind, work.served.entry.name, text=text, finish=finish)
+    yield StepFinished(step.number, step.kind, work.handle.entry.name, text=text, finish=finish)
 
 
 def _stopped(work: Work) -> str:

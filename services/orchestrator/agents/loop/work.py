@@ -64,7 +64,7 @@ class Work:
     `closing`: the model was asked for its last words; `screened`: verdicts on what was read that are not told yet."""
 
     spec: Spec
-    served: ModelHandle
+    handle: ModelHandle
     kit: Kit
     ask: Ask
     journal: Journal
@@ -86,7 +86,7 @@ class Work:
     @property
     def quotes(self) -> bool:
         """The model is the extractive one: it quotes from what was found, and reads no prompt."""
-        return self.served.entry.engine is Engine.EXTRACTIVE
+        return self.handle.entry.engine is Engine.EXTRACTIVE
 
     @property
     def held(self) -> bool:

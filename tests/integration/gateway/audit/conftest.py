@@ -12,7 +12,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
 from gateway.audit.verify import Verifier
-from gateway.audit.walk import Report
+from gateway.audit.walk import AuditReport
 from gateway.schema.schema import SCHEMA
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
@@ -35,7 +35,7 @@ class Audit:
     store: AuditStore
     seal: Seal
 
-    async def verify(self, after: int = 0, chain: int = 1, anchor: Heads | None = None) -> Report:
+    async def verify(self, after: int = 0, chain: int = 1, anchor: Heads | None = None) -> AuditReport:
         return await Verifier(self.database, self.seal.check).verify(after, chain, anchor)
 
     async def execute(self, statement: str, **values: object) -> None:

@@ -9,12 +9,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from gateway.audit.export import Export
 from gateway.audit.exported import verify_lines
 from gateway.audit.log import AuditLog
-from gateway.audit.pruning import Pruner
-from gateway.audit.store import Wanted
-from gateway.audit.walk import Fault, Report
+from gateway.audit.pruning import AuditPruner
+from gateway.audit.store import AuditFilter, export_lines
+from gateway.audit.walk import AuditReport, Fault
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
 
@@ -22,7 +21,7 @@ DAY = 86_400.0
 Found = set[tuple[int, Fault, int]]
 
 
-def found(report: Report) -> Found:
+def found(report: AuditReport) -> Found:
     return {(finding.chain, finding.fault, finding.sequence) for finding in report.findings}
 
 
@@ -223,21 +222,21 @@ async def test_the_log_is_read_by_time_and_each_chain_in_its_order(audit: Audit,
         for number, when in enumerate(times[chain]):
             await one.log.record(replace(entry(number, ANN), time=when))
     expected = [(2, 8.0), (1, 10.0), (2, 18.0), (1, 20.0), (1, 30.0), (2, 33.0), (2, 32.0), (1, 40.0)]
-    assert [(one.chain, one.time) async for one in audit.store.all(Wanted())] == expected
+    assert [(one.chain, one.time) async for one in audit.store.all(AuditFilter())] == expected
     after: dict[int, int] = {}
     read: list[tuple[int, float]] = []
-    while page := await audit.store.page(Wanted(after=after), 3):
+    while page := await audit.store.page(AuditFilter(after=after), 3):
         read += [(one.chain, one.time) for one in page]
         after |= {one.chain: one.sequence for one in page}
     assert read == expected
     await second.log.record(replace(entry(9, BOB), time=5.0))  # late, and yet not missed by who reads on
-    assert [(one.chain, one.time) for one in await audit.store.page(Wanted(after=after))] == [(2, 5.0)]
-    some = [(one.chain, one.time) async for one in audit.store.all(Wanted(since=18.0, until=33.0))]
+    assert [(one.chain, one.time) for one in await audit.store.page(AuditFilter(after=after))] == [(2, 5.0)]
+    some = [(one.chain, one.time) async for one in audit.store.all(AuditFilter(since=18.0, until=33.0))]
     assert some == [(2, 18.0), (1, 20.0), (1, 30.0), (2, 32.0)]
 
 
 async def test_an_export_has_all_chains(both: Audit) -> None:
-    lines = [line async for line in Export(both.store, both.seal).lines(Wanted())]
+    lines = [line async for line in export_lines(both.store, both.seal, AuditFilter())]
     report = verify_lines(lines, both.seal.check)
     assert (report.sound, report.signed, report.records, sorted(report.chains)) == (True, True, 16, [1, 2])
     missing = [line for line in lines if b'"chain":2' not in line or b'"sequence":3' not in line]
@@ -246,7 +245,7 @@ async def test_an_export_has_all_chains(both: Audit) -> None:
 
 
 async def test_all_chains_are_pruned(both: Audit, second: Audit) -> None:
-    assert await Pruner(both.database, both.checkpoints).prune(time.time() + DAY) == 14
+    assert await AuditPruner(both.database, both.checkpoints).prune(time.time() + DAY) == 14
     report = await both.verify()
     assert (report.sound, report.records, report.signed) == (True, 2, True)
     assert {one.first for one in report.chains.values()} == {8}
@@ -263,5 +262,5 @@ async def test_pruning_one_chain_does_not_hide_what_was_done_to_another(both: Au
     await both.execute("UPDATE audit_head SET expires = 0 WHERE id = 2")
     await cut(both)
     assert (2, Fault.REMOVED, 5) in found(await both.verify())
-    await Pruner(both.database, both.checkpoints).prune(time.time() + DAY)
+    await AuditPruner(both.database, both.checkpoints).prune(time.time() + DAY)
     assert (2, Fault.REMOVED, 5) in found(await both.verify())

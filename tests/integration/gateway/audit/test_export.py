@@ -7,20 +7,19 @@ import pytest
 
 from gateway.audit.chain import canonical, digest
 from gateway.audit.entry import Content
-from gateway.audit.export import Export
 from gateway.audit.exported import verify_lines
 from gateway.audit.seal import Seal
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter, export_lines
 from gateway.audit.walk import Fault
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import ANN, Audit, entry
 
 Lines = list[bytes]
-ALL = Wanted()
+ALL = AuditFilter()
 
 
-async def exported(audit: Audit, wanted: Wanted = ALL, *, content: bool = False) -> Lines:
-    return [line async for line in Export(audit.store, audit.seal).lines(wanted, content=content)]
+async def exported(audit: Audit, wanted: AuditFilter = ALL, *, content: bool = False) -> Lines:
+    return [line async for line in export_lines(audit.store, audit.seal, wanted, content=content)]
 
 
 def changed(lines: Lines, at: int, **fields: object) -> Lines:
@@ -74,14 +73,14 @@ async def test_tampering_is_found(audit: Audit, tamper: Callable[[Lines], Lines]
 async def test_a_part_of_the_chain_holds_together_too(audit: Audit) -> None:
     await audit.fill(9)
     for wanted, count in (
-        (Wanted("acme"), 5),
-        (Wanted(subject="bob"), 4),
-        (Wanted(after={1: 3}), 6),
-        (Wanted("none"), 0),
+        (AuditFilter("acme"), 5),
+        (AuditFilter(subject="bob"), 4),
+        (AuditFilter(after={1: 3}), 6),
+        (AuditFilter("none"), 0),
     ):
         report = verify_lines(await exported(audit, wanted), audit.seal.check)
         assert (report.sound, report.signed, report.records) == (True, True, count)
-    lines = await exported(audit, Wanted("acme"))
+    lines = await exported(audit, AuditFilter("acme"))
     assert not verify_lines(record(lines, 2, hashed=True), audit.seal.check).sound
     assert not verify_lines(lines[:2] + lines[3:], audit.seal.check).sound
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.audit.entry import Decision
 from gateway.audit.layer import Audit as Layer
 from gateway.audit.layer import entry_of
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter
 from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.identity import Identity
@@ -22,7 +22,7 @@ def layer(audit: Audit, *, closed: bool = True) -> Layer:
 
 
 async def recorded(audit: Audit) -> list[dict[str, Any]]:
-    return [one.fields | {"who": one.actor} for one in await audit.store.page(Wanted())]
+    return [one.fields | {"who": one.actor} for one in await audit.store.page(AuditFilter())]
 
 
 async def nothing() -> None:

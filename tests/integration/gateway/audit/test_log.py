@@ -8,10 +8,10 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.attempts import Attempts
 from gateway.audit.entry import Actor, AuditEntry, Content, Decision
+from gateway.audit.log import FailedAuthentications
 from gateway.audit.sink import AuditSink, Pending
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Writer
 from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
@@ -19,7 +19,7 @@ from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
 
 async def test_what_is_recorded(audit: Audit) -> None:
     await audit.log.record(entry(7, ANN, Content("what?", "that")))
-    (found,) = await audit.store.page(Wanted(), content=True)
+    (found,) = await audit.store.page(AuditFilter(), content=True)
     fields = found.fields
     assert {name: fields.pop(name) for name in ("v", "sequence", "tenant", "model", "agent_version")} == {
         "v": 1, "sequence": 1, "tenant": "acme", "model": "rag", "agent_version": 3,
@@ -37,7 +37,7 @@ async def test_what_is_recorded(audit: Audit) -> None:
 async def test_an_actor_is_stored_once(audit: Audit) -> None:
     for _ in range(3):
         await audit.log.record(entry())
-    assert len({recorded.fields["actor"] for recorded in await audit.store.page(Wanted())}) == 1
+    assert len({recorded.fields["actor"] for recorded in await audit.store.page(AuditFilter())}) == 1
 
 
 async def test_many_replicas_append_to_one_chain(audit: Audit, second: Audit) -> None:
@@ -57,7 +57,7 @@ async def test_with_the_change_or_not_at_all(audit: Audit) -> None:
     await audit.log.record(entry())
     report = await audit.verify()
     assert (report.sound, report.records) == (True, 2)
-    assert [recorded.actor is not None for recorded in await audit.store.page(Wanted())] == [True, True]
+    assert [recorded.actor is not None for recorded in await audit.store.page(AuditFilter())] == [True, True]
 
 
 class BreaksAfterwards(AuditSink):
@@ -98,14 +98,14 @@ async def test_attempts_are_told_together(audit: Audit) -> None:
     for address in ("1.1.1.1", "1.1.1.1", "2.2.2.2"):
         audit.log.attempt(address, "UNAUTHENTICATED")
     await audit.log.aclose()
-    found = {one.actor["address"]: one.fields for one in await audit.store.page(Wanted()) if one.actor}
+    found = {one.actor["address"]: one.fields for one in await audit.store.page(AuditFilter()) if one.actor}
     assert found["1.1.1.1"]["count"] == 2
     assert "count" not in found["2.2.2.2"]
     assert {fields["decision"] for fields in found.values()} == {"refused"}
 
 
 def test_attempts_are_bounded() -> None:
-    attempts = Attempts(limit=10)
+    attempts = FailedAuthentications(limit=10)
     for number in range(1000):
         attempts.add(f"10.0.0.{number}", "UNAUTHENTICATED")
     entries = list(attempts.take())
@@ -116,7 +116,7 @@ def test_attempts_are_bounded() -> None:
 
 async def test_what_is_wanted(audit: Audit) -> None:
     await audit.fill(6)
-    assert [one.sequence for one in await audit.store.page(Wanted("acme"))] == [1, 3, 5]
-    assert [one.sequence for one in await audit.store.page(Wanted(subject="bob", after={1: 2}))] == [4, 6]
-    times = [one.fields["time"] for one in await audit.store.page(Wanted())]
-    assert [one.sequence async for one in audit.store.all(Wanted(since=times[2], until=times[4]))] == [3, 4]
+    assert [one.sequence for one in await audit.store.page(AuditFilter("acme"))] == [1, 3, 5]
+    assert [one.sequence for one in await audit.store.page(AuditFilter(subject="bob", after={1: 2}))] == [4, 6]
+    times = [one.fields["time"] for one in await audit.store.page(AuditFilter())]
+    assert [one.sequence async for one in audit.store.all(AuditFilter(since=times[2], until=times[4]))] == [3, 4]

@@ -10,9 +10,9 @@ from alembic import command
 from sqlalchemy import Connection, text
 
 from gateway.audit.exported import verify_lines
-from gateway.audit.pruning import Pruner
+from gateway.audit.pruning import AuditPruner
 from gateway.audit.seal import Seal
-from gateway.audit.store import Wanted
+from gateway.audit.store import AuditFilter
 from gateway.audit.walk import Fault
 from gateway.schema.schema import SCHEMA
 from services.runtime.records.database import Database
@@ -70,16 +70,16 @@ async def test_it_is_sound_and_goes_on(url: str) -> None:
     assert (report.findings, report.sound, report.signed) == ([], True, True)
     assert (report.first, report.last, report.records) == (6, 24, 19)
     assert (report.erased_actors, report.erased_contents) == (1, 1)
-    assert [one.sequence for one in await audit.store.page(Wanted(), content=True) if one.content] == [14]
+    assert [one.sequence for one in await audit.store.page(AuditFilter(), content=True) if one.content] == [14]
     await audit.fill(4)
     await audit.checkpoints.write()
     assert (await audit.verify(after=20)).records == 8
     report = await audit.verify()
     assert (report.sound, list(report.chains), report.last) == (True, [1], 28)
-    assert await Pruner(audit.database, audit.checkpoints).prune(1_790_000_018.0) == 12
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(1_790_000_018.0) == 12
     report = await audit.verify()
     assert (report.findings, report.first, report.records) == ([], 18, 11)
-    assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 10
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 10
     assert (await audit.verify()).sound
     await audit.aclose()
 

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.chain import canonical, digest
-from gateway.audit.checkpoints import Head, heads_json
+from gateway.audit.checkpoints import ChainHead, heads_json
 from gateway.audit.entry import Content
-from gateway.audit.walk import Fault, Report
+from gateway.audit.walk import AuditReport, Fault
 from tests.integration.gateway.audit.conftest import ANN, Audit, entry
 
 Tamper = Callable[[Audit], Awaitable[object]]
 
 
-def told(report: Report) -> set[tuple[Fault, int]]:
+def told(report: AuditReport) -> set[tuple[Fault, int]]:
     return {(finding.fault, finding.sequence) for finding in report.findings}
 
 
@@ -122,7 +122,7 @@ async def test_what_was_signed_cannot_be_rewritten(audit: Audit) -> None:
     assert told(await audit.verify()) == {(Fault.CHANGED, 6)}
     async with audit.database.read() as connection:
         hashed = (await connection.execute(text("SELECT hash FROM audit_records WHERE sequence = 6"))).scalar_one()
-    await audit.execute("UPDATE audit_checkpoints SET heads = :heads", heads=heads_json({1: Head(6, hashed)}))
+    await audit.execute("UPDATE audit_checkpoints SET heads = :heads", heads=heads_json({1: ChainHead(6, hashed)}))
     assert told(await audit.verify()) == {(Fault.FORGED, 6)}
 
 

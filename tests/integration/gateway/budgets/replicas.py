@@ -1,16 +1,16 @@
-"""Gateway processes as budgets see them: each with a database, a writer and grants of its own."""
+"""Gateway processes as budgets see them: each with a database, a writer and leases of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.budgets.budget import Budget, Calendar, Cost, Period, Scope, Unit
-from gateway.budgets.budgets import Budgets
-from gateway.budgets.notify import Notifier
+from gateway.budgets.alerts import AlertNotifier
+from gateway.budgets.ledger import Abandoned
+from gateway.budgets.model import Budget, Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.reservation import Reservation
+from gateway.budgets.service import Budgets
 from gateway.budgets.store import BudgetStore
-from gateway.budgets.sweeping import Abandoned
 from gateway.schema.schema import SCHEMA
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageStore
@@ -28,7 +28,7 @@ class Replica:
     budgets: Budgets
     store: BudgetStore
     usage: UsageStore
-    notifier: Notifier
+    notifier: AlertNotifier
 
     async def budget(
         self, amount: int, scope: Scope = Scope.TENANT, scope_id: str = "acme", unit: Unit = Unit.TOKENS,
@@ -40,14 +40,14 @@ class Replica:
         return made
 
     async def spent(self, budget: Budget) -> int:
-        return (await self.store.standing([budget]))[0].spent
+        return (await self.store.usage([budget]))[0].spent
 
     async def held(self, budget: Budget) -> int:
-        return (await self.store.standing([budget]))[0].held
+        return (await self.store.usage([budget]))[0].held
 
     async def stall(self) -> None:
         """From here on it does nothing by itself, as a process that stands still: it renews no lease."""
-        task = self.budgets._tending._task
+        task = self.budgets._leases._task
         assert task is not None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -73,7 +73,7 @@ async def replica(
     writer = Writer(database, patience=writer_patience)
     await writer.open()
     store = BudgetStore(database)
-    notifier = Notifier(store, alert_url)
+    notifier = AlertNotifier(store, alert_url)
     budgets = Budgets(
         database, writer, notifier, name, lease=lease, patience=patience, calendar=calendar, abandoned=abandoned
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.budgets.alert import Alert
-from gateway.budgets.notify import Notifier
+from gateway.budgets.alerts import AlertNotifier
+from gateway.budgets.model import BudgetAlert
 from tests.integration.gateway.budgets.replicas import Replica, replica
 
 
@@ -46,11 +46,11 @@ async def hook(fails: int = 0) -> AsyncIterator[Hook]:
         yield made
 
 
-async def told(one: Replica, count: int) -> list[Alert]:
+async def told(one: Replica, count: int) -> list[BudgetAlert]:
     """The alerts, once so many are known."""
     async with asyncio.timeout(60):
         while True:
-            alerts = [alert for alert in await one.store.alerts("acme") if alert.told]
+            alerts = [alert for alert in await one.store.alerts("acme") if alert.sent]
             if len(alerts) >= count:
                 return alerts
             await asyncio.sleep(0.02)
@@ -104,7 +104,7 @@ async def test_an_alert_whose_process_died_is_taken_up_by_another(records_url: s
                 await asyncio.sleep(0.05)
         assert [alert.percent for alert in found] == [50]
         assert not await lives.store.claim_alerts(60.0)
-        notifier = Notifier(lives.store)
+        notifier = AlertNotifier(lives.store)
         await notifier.open()
         notifier.put(found[0])
         await told(lives, 1)

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.budgets.budget import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.errors import BudgetExceeded
+from gateway.budgets.model import Calendar, Cost, Period, Scope, Unit
 from gateway.budgets.reservation import Reservation
-from gateway.usage.query import Wanted
+from gateway.usage.store import UsageFilter
 from services.runtime.identity import Identity
 from tests.fakes.serving import until
 from tests.integration.gateway.budgets.replicas import WHO, Replica, replica, settle
@@ -31,7 +31,7 @@ async def test_a_caller_without_budgets_asks_nobody(records_url: str) -> None:
         reservation = await one.budgets.reserve(WHO, "rag", Cost(10**9))
         assert reservation.take(Cost(10**12))
         await settle(reservation, 5)
-        assert [row.prompt_tokens for row in (await one.usage.calls(Wanted()))[0]] == [5]
+        assert [row.prompt_tokens for row in (await one.usage.calls(UsageFilter()))[0]] == [5]
 
 
 async def test_what_is_released_is_not_spent(records_url: str) -> None:
@@ -223,7 +223,7 @@ async def test_a_deleted_budget_stops_nobody(records_url: str) -> None:
         await settle(reservation, 10)
         await one.budgets.reload()
         await one.call(100, 100)
-        assert len((await one.usage.calls(Wanted()))[0]) == 2
+        assert len((await one.usage.calls(UsageFilter()))[0]) == 2
 
 
 async def test_a_caller_that_leaves_leaves_nothing_behind(records_url: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.budgets.budget import Cost
 from gateway.budgets.errors import BudgetExceeded
-from gateway.usage.query import Wanted
+from gateway.budgets.model import Cost
+from gateway.usage.store import UsageFilter
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[4]
 # Opens a stream of 60 tokens so far under a short lease, says so, and waits to be killed.
 VICTIM = """
     import asyncio, sys
-    from gateway.budgets.budget import Cost
+    from gateway.budgets.model import Cost
     from gateway.usage.record import Spent, usage_of
     from tests.integration.gateway.budgets.replicas import WHO, replica
 
@@ -62,12 +62,12 @@ async def test_what_a_killed_process_held_is_free_after_its_lease(records_url: s
                 await asyncio.sleep(0.05)
         assert await one.spent(budget) == 60
         async with asyncio.timeout(10):
-            while not (left := [row async for row in one.usage.each_call(Wanted())]):
+            while not (left := [row async for row in one.usage.each_call(UsageFilter())]):
                 await asyncio.sleep(0.05)
         assert [(row.prompt_tokens, row.completion_tokens, row.finish_reason) for row in left] == [
             (40, 20, "abandoned")
         ]
-        assert (await one.usage.total(Wanted())).completion_tokens == 20
+        assert (await one.usage.total(UsageFilter())).completion_tokens == 20
         await one.call(40, 40)
         assert await one.spent(budget) == 100
 
@@ -123,7 +123,7 @@ async def expire(one: Replica) -> None:
 
 
 async def test_a_stream_beyond_its_lease_asks_before_it_goes_on(postgres_server: Postgres, postgres_url: str) -> None:
-    async with replica(postgres_url, lease=1.0, timeout=0.5, writer_patience=0.5) as one:
+    async with replica(postgres_url, lease=1.0, timeout=1.0, writer_patience=0.5) as one:
         await one.budget(1_000)
         reservation = await one.budgets.reserve(WHO, "rag", Cost(100))
         assert reservation.take(Cost(10))
@@ -176,10 +176,10 @@ async def test_the_books_are_right_after_the_database_was_gone(postgres_server: 
         over.set()
         await asyncio.gather(*callers)
         async with asyncio.timeout(20):
-            while (await one.usage.total(Wanted())).prompt_tokens != used:
+            while (await one.usage.total(UsageFilter())).prompt_tokens != used:
                 await asyncio.sleep(0.05)
         assert await one.spent(budget) == used
-        calls = [row async for row in one.usage.each_call(Wanted())]
+        calls = [row async for row in one.usage.each_call(UsageFilter())]
         assert sum(row.prompt_tokens for row in calls) == used
         async with asyncio.timeout(60):
             while await one.held(budget):

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.budgets.settlement import Settlement
-from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, usage_of
+from gateway.usage.store import UsageFilter
 from tests.fakes.identity import Keys
 from tests.integration.gateway.audit.conftest import entry, open_audit
 from tests.integration.gateway.budgets.replicas import WHO, replica, settle
@@ -25,14 +25,14 @@ async def test_a_settlement_under_way_holds_no_other_up(postgres_url: str, keys:
         reservations[0]._settle = lambda settlement, _: taken.append(settlement) or future  # type: ignore[func-returns-value]
         reservations[0].settle(Cost(10), usage)
         async with slow.database.write() as connection:
-            await slow.budgets._tending._posting.write(connection, taken)
+            await slow.budgets._leases._sink.write(connection, taken)
             await audits[0].log.append(connection, [entry()])
             async with asyncio.timeout(3):  # all of it is written by the first, and nothing committed
                 await settle(reservations[1], 10)
                 await audits[1].log.record(entry())
-            assert (await quick.usage.total(Wanted())).prompt_tokens == 10
+            assert (await quick.usage.total(UsageFilter())).prompt_tokens == 10
         taken[0].committed()
-        assert (await quick.usage.total(Wanted())).prompt_tokens == 20
+        assert (await quick.usage.total(UsageFilter())).prompt_tokens == 20
         assert await quick.spent(budget) == 20
         assert (await audits[0].verify()).sound
         for audit in audits:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.budgets.budget import Cost
+from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
-from gateway.usage.query import Wanted
 from gateway.usage.record import Spent, Usage, usage_of
+from gateway.usage.store import UsageFilter
 from tests.integration.gateway.budgets.replicas import WHO, Replica, replica, settle
 
 
@@ -56,7 +56,7 @@ async def swept(one: Replica) -> Sequence[tuple[int, str]]:
 
 
 async def usage(one: Replica) -> Sequence[tuple[int, str]]:
-    return [(row.completion_tokens, row.finish_reason) async for row in one.usage.each_call(Wanted())]
+    return [(row.completion_tokens, row.finish_reason) async for row in one.usage.each_call(UsageFilter())]
 
 
 async def test_a_call_that_is_settled_leaves_nothing_under_way(records_url: str) -> None:
@@ -72,7 +72,7 @@ async def test_a_call_that_is_settled_leaves_nothing_under_way(records_url: str)
         quick.write(3)
         await settle(quick.reservation, 13)
         assert await scalar(one, "SELECT COUNT(*) FROM usage_open") == 0
-        assert (await one.usage.total(Wanted())).calls == 2
+        assert (await one.usage.total(UsageFilter())).calls == 2
 
 
 async def test_a_call_that_is_released_leaves_nothing_either(records_url: str) -> None:
@@ -96,16 +96,16 @@ async def test_a_gateway_that_was_only_slow_settles_once(records_url: str) -> No
         call.counted = False
         await expire(quick)
         assert await swept(quick) == [(20, "abandoned")]
-        assert (await quick.usage.total(Wanted())).completion_tokens == 20
+        assert (await quick.usage.total(UsageFilter())).completion_tokens == 20
         stream.reservation._call, call.counted = call, True
         stream.write(30)  # and goes on: what it says is one row, and what it had said is not counted twice
         await until_open(quick, 50)
         await settle(stream.reservation, 70)
         assert await scalar(quick, "SELECT COUNT(*) FROM usage_open") == 0
-        assert (await quick.usage.total(Wanted())).prompt_tokens == 70
-        total = await quick.usage.total(Wanted())
+        assert (await quick.usage.total(UsageFilter())).prompt_tokens == 70
+        total = await quick.usage.total(UsageFilter())
         assert (total.calls, total.completion_tokens) == (1, 0)
-        assert [row.finish_reason async for row in quick.usage.each_call(Wanted())] == [""]
+        assert [row.finish_reason async for row in quick.usage.each_call(UsageFilter())] == [""]
         assert await quick.spent(budget) == 70
 
 
@@ -117,13 +117,13 @@ async def test_two_sweepers_and_a_settlement_count_once(records_url: str) -> Non
         await until_open(slow, 200)
         await expire(slow)
         settling = [settle(stream.reservation, 20) for stream in streams]
-        sweeping = [one.budgets._tending._sweeper.sweep() for one in (slow, quick)]
+        sweeping = [one.budgets._leases._sweeper.sweep() for one in (slow, quick)]
         await asyncio.gather(*settling, *sweeping)
-        await slow.budgets._tending._sweeper.sweep()
-        total = await quick.usage.total(Wanted())
+        await slow.budgets._leases._sweeper.sweep()
+        total = await quick.usage.total(UsageFilter())
         assert (total.calls, total.prompt_tokens, total.completion_tokens) == (20, 400, 0)
         assert await scalar(quick, "SELECT COUNT(*) FROM usage_open") == 0
-        assert {row.finish_reason async for row in quick.usage.each_call(Wanted())} == {""}
+        assert {row.finish_reason async for row in quick.usage.each_call(UsageFilter())} == {""}
 
 
 async def test_what_is_swept_is_told_in_the_same_transaction(records_url: str) -> None:

@@ -14,8 +14,7 @@ from gateway.guard.service.callers import Callers
 from gateway.guard.service.servicer import GuardServicer
 from gateway.guard.terms.library import Library
 from services.runtime.errors import PermissionDenied
-from services.runtime.interceptors.errors import Errors
-from services.runtime.interceptors.identity import Identify
+from services.runtime.interceptors.standard import Errors, Identify
 from tests.fakes.identity import Keys
 from tests.fakes.serving import app_of, channel_for
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.identity import journal
-from gateway.identity.directory import Directory
+from gateway.identity import change_log
+from gateway.identity.directory import KeyDirectory
 from gateway.identity.last_used import LastUsed
-from gateway.identity.nouns import PrincipalKind
+from gateway.identity.model import PrincipalKind
 from gateway.identity.store import IdentityStore
 from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
@@ -21,7 +21,7 @@ class Replica:
 
     database: Database
     changes: Changes
-    directory: Directory
+    directory: KeyDirectory
     used: LastUsed
     stale: float = 0.0
 
@@ -45,9 +45,9 @@ async def make_replica(database: Database) -> AsyncIterator[MakeReplica]:
         async def make(limit: int = 1_000, poll: float = 60.0) -> Replica:
             changes, used = Changes(database, poll), LastUsed(database)
             replica: list[Replica] = []
-            directory = Directory(database, lambda: replica[0].stale, 5.0, limit, used)
+            directory = KeyDirectory(database, lambda: replica[0].stale, 5.0, limit, used)
             replica.append(Replica(database, changes, directory, used))
-            changes.follow(journal.KIND, directory.reload)
+            changes.follow(change_log.KIND, directory.reload)
             await changes.open()
             stack.push_async_callback(changes.aclose)
             return replica[0]

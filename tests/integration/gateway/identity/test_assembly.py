@@ -11,7 +11,7 @@ import pytest
 from gateway.identity.assembly import issuer_of, open_credentials
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import IdentityStale
-from gateway.identity.nouns import PrincipalKind
+from gateway.identity.model import PrincipalKind
 from gateway.identity.store import IdentityStore
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
@@ -38,7 +38,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def assembled(settings: GatewaySettings, url: str, stack: AsyncExitStack) -> tuple[Credentials, IdentityStore]:
-    database = Database(url, SCHEMA, timeout=0.5)
+    database = Database(url, SCHEMA, timeout=1)
     await database.open()
     stack.push_async_callback(database.aclose)
     changes = Changes(database, 0.05)

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.identity.addresses import Strangers
+from gateway.identity.addresses import FailedAuthenticationLimiter
 from gateway.identity.credentials import Credentials
+from gateway.identity.directory import Users
 from gateway.identity.errors import IdentityStale, TenantSuspended, TooManyAttempts
 from gateway.identity.keys import KeyRing
-from gateway.identity.nouns import PrincipalKind, State
-from gateway.identity.oidc.issuer import Issuer
-from gateway.identity.oidc.key_set import KeySet
+from gateway.identity.model import AccountState, PrincipalKind
+from gateway.identity.oidc.keys import Issuer, KeySet
 from gateway.identity.oidc.tokens import OidcTokens
 from gateway.identity.store import IdentityStore
-from gateway.identity.users import Users
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 from tests.fakes.issuer import AUDIENCE, FakeIssuer
@@ -51,8 +50,8 @@ async def callers(ring: KeyRing, replica: Replica, fake: FakeIssuer) -> AsyncIte
     issuer = Issuer(fake.url, AUDIENCE)
     keys = KeySet(issuer, least=0)
     users = Users(replica.database, replica.directory)
-    strangers = Strangers(per_second=0.001, burst=BURST)
-    yield Credentials(ring, replica.directory, OidcTokens(issuer, keys), users, strangers)
+    limiter = FailedAuthenticationLimiter(per_second=0.001, burst=BURST)
+    yield Credentials(ring, replica.directory, OidcTokens(issuer, keys), users, limiter)
     await keys.aclose()
 
 
@@ -83,7 +82,7 @@ async def test_roles_of_the_records_are_added_to_those_of_the_token(
     await store.principals.bind("acme", eve.id, "reader")
     await replica.follow()
     assert (await ask(callers, token)).scopes == {"models.read:*"}
-    await store.principals.set_state("acme", eve.id, State.SUSPENDED)
+    await store.principals.set_state("acme", eve.id, AccountState.SUSPENDED)
     await replica.follow()
     with pytest.raises(Unauthenticated, match="suspended"):
         await ask(callers, token)
@@ -109,7 +108,7 @@ async def test_tenants_of_tokens(
 ) -> None:
     with pytest.raises(Unauthenticated, match="does not exist"):
         await ask(callers, fake.token(tenant="gone"))
-    await store.tenants.set_state("acme", State.SUSPENDED)
+    await store.tenants.set_state("acme", AccountState.SUSPENDED)
     await replica.follow()
     with pytest.raises(TenantSuspended):
         await ask(callers, fake.token())

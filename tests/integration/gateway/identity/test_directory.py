@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.identity.directory import Directory
+from gateway.identity.directory import KeyDirectory
 from gateway.identity.errors import IdentityStale, TenantSuspended
 from gateway.identity.last_used import LastUsed
-from gateway.identity.nouns import PrincipalKind, State
+from gateway.identity.model import AccountState, PrincipalKind
 from gateway.identity.store import IdentityStore
 from gateway.identity.tables import IDENTITY_CHANGES
 from gateway.schema.schema import SCHEMA
@@ -79,9 +79,9 @@ async def test_changes_are_known_on_every_replica(
     assert await scopes() == [{"models.read:*"}] * 2
     await store.roles.put("acme", "reader", ["models.read:rag"])
     assert await scopes() == [{"models.read:rag"}] * 2
-    await store.principals.set_state("acme", ann, State.SUSPENDED)
+    await store.principals.set_state("acme", ann, AccountState.SUSPENDED)
     assert await scopes() == [None] * 2
-    await store.principals.set_state("acme", ann, State.ACTIVE)
+    await store.principals.set_state("acme", ann, AccountState.ACTIVE)
     assert await scopes() == [{"models.read:rag"}] * 2
     await store.keys.revoke("acme", made.key.id)
     assert await scopes() == [None] * 2
@@ -132,11 +132,11 @@ async def test_nobody_of_a_suspended_or_deleted_tenant(
     made = await store.keys.create("acme", ann)
     replica = await make_replica(limit)
     assert await whose(replica, made.secret)
-    await store.tenants.set_state("acme", State.SUSPENDED)
+    await store.tenants.set_state("acme", AccountState.SUSPENDED)
     await replica.follow()
     with pytest.raises(TenantSuspended):
         await whose(replica, made.secret)
-    await store.tenants.set_state("acme", State.ACTIVE)
+    await store.tenants.set_state("acme", AccountState.ACTIVE)
     await replica.follow()
     assert await whose(replica, made.secret)
     await store.tenants.delete("acme")
@@ -249,7 +249,7 @@ async def test_a_key_that_was_read_before_it_was_revoked_is_not_remembered_after
 ) -> None:
     made, _ = await store.keys.create("acme", ann), await store.keys.create("acme", ann)
     database = Holding(records_url)
-    directory = Directory(database, lambda: 0.0, 5.0, 1, LastUsed(database))
+    directory = KeyDirectory(database, lambda: 0.0, 5.0, 1, LastUsed(database))
     await directory.reload()
     database.holds = True
     looking = asyncio.create_task(directory.find(made.secret))

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway.identity.authenticate import IssuedTokens
 from gateway.identity.credentials import Credentials
+from gateway.identity.directory import Users
 from gateway.identity.errors import IdentityStale, RunIdentityRefused, TenantSuspended
 from gateway.identity.keys import KeyRing
-from gateway.identity.nouns import PrincipalKind, State
-from gateway.identity.oidc.issuer import Issuer
-from gateway.identity.oidc.key_set import KeySet
+from gateway.identity.model import AccountState, PrincipalKind
+from gateway.identity.oidc.keys import Issuer, KeySet
 from gateway.identity.oidc.tokens import OidcTokens
 from gateway.identity.refresh_tokens import RefreshTokens
-from gateway.identity.refreshing import Tokens
 from gateway.identity.store import IdentityStore
-from gateway.identity.users import Users
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity, TokenSigner, refresh_expiry
 from tests.fakes.identity import Keys
@@ -40,7 +39,9 @@ async def replica(make_replica: MakeReplica, ann: str) -> Replica:
 
 
 @pytest.fixture
-async def tokens(keys: Keys, refresh_tokens: RefreshTokens, replica: Replica, tmp_path: Path) -> AsyncIterator[Tokens]:
+async def tokens(
+    keys: Keys, refresh_tokens: RefreshTokens, replica: Replica, tmp_path: Path
+) -> AsyncIterator[IssuedTokens]:
     """Of a gateway that knows an operator's file, the keys of the database, and the users of an issuer."""
     async with FakeIssuer("ES256").serving() as fake:
         issuer = Issuer(fake.url, AUDIENCE)
@@ -48,7 +49,7 @@ async def tokens(keys: Keys, refresh_tokens: RefreshTokens, replica: Replica, tm
         users = Users(replica.database, replica.directory)
         ring = KeyRing(KeysFile(tmp_path).path)
         credentials = Credentials(ring, replica.directory, OidcTokens(issuer, key_set), users)
-        yield Tokens(TokenSigner(keys.private_pem, 40), refresh_tokens, credentials)
+        yield IssuedTokens(TokenSigner(keys.private_pem, 40), refresh_tokens, credentials)
         await key_set.aclose()
 
 
@@ -97,7 +98,7 @@ def test_one_that_has_ended_is_refused(keys: Keys) -> None:
 
 
 async def test_a_key_of_the_database_until_it_is_revoked(
-    tokens: Tokens, keys: Keys, store: IdentityStore, replica: Replica, ann: str
+    tokens: IssuedTokens, keys: Keys, store: IdentityStore, replica: Replica, ann: str
 ) -> None:
     made = await store.keys.create("acme", ann)
     await replica.follow()
@@ -119,7 +120,7 @@ async def test_a_key_that_memory_does_not_hold(
     made = [await store.keys.create("acme", ann) for _ in range(3)]
     replica = await make_replica(limit=1)
     credentials = Credentials(KeyRing(KeysFile(tmp_path).path), replica.directory)
-    tokens = Tokens(TokenSigner(keys.private_pem), refresh_tokens, credentials)
+    tokens = IssuedTokens(TokenSigner(keys.private_pem), refresh_tokens, credentials)
     for one in made:
         whose = Identity("acme", "ann", key=one.key.id)
         assert keys.verifier.verify((await tokens.exchange("", tokens.refresh_token(whose))).token).key == one.key.id
@@ -129,7 +130,7 @@ async def test_a_key_that_memory_does_not_hold(
 
 
 @pytest.mark.parametrize("changes", [{"tenant": "other"}, {"subject": "eve"}], ids=str)
-async def test_a_key_of_somebody_else_s(tokens: Tokens, changes: dict[str, str]) -> None:
+async def test_a_key_of_somebody_else_s(tokens: IssuedTokens, changes: dict[str, str]) -> None:
     whose = KeysFile.whose
     assert (await tokens.exchange("", tokens.refresh_token(whose))).token
     with pytest.raises(RunIdentityRefused):
@@ -141,7 +142,7 @@ async def test_a_key_of_the_operator_s_file_until_it_is_taken_out(
 ) -> None:
     file = KeysFile(tmp_path)
     ring = KeyRing(file.path)
-    tokens = Tokens(TokenSigner(keys.private_pem), refresh_tokens, Credentials(ring))
+    tokens = IssuedTokens(TokenSigner(keys.private_pem), refresh_tokens, Credentials(ring))
     refresh = tokens.refresh_token(KeysFile.whose)
     assert keys.verifier.verify((await tokens.exchange("", refresh)).token) == KeysFile.whose
     file.revoke()
@@ -151,21 +152,21 @@ async def test_a_key_of_the_operator_s_file_until_it_is_taken_out(
 
 
 async def test_a_user_of_the_issuer_with_the_roles_that_the_token_named(
-    tokens: Tokens, keys: Keys, store: IdentityStore, replica: Replica
+    tokens: IssuedTokens, keys: Keys, store: IdentityStore, replica: Replica
 ) -> None:
     eve = Identity("acme", "eve", frozenset({"*"}), roles=("user",))
     refresh = tokens.refresh_token(eve)
     identity = keys.verifier.verify((await tokens.exchange("", refresh)).token)
-    assert identity.scopes == replica.directory.grants().permissions("acme", ("user",))
+    assert identity.scopes == replica.directory.permissions().of_roles("acme", ("user",))
     made = await store.principals.create("acme", PrincipalKind.USER, "eve")
-    await store.principals.set_state("acme", made.id, State.SUSPENDED)
+    await store.principals.set_state("acme", made.id, AccountState.SUSPENDED)
     await replica.follow()
     with pytest.raises(RunIdentityRefused, match="suspended"):
         await tokens.exchange("", refresh)
 
 
 async def test_a_suspended_tenant_and_records_that_are_gone(
-    tokens: Tokens, store: IdentityStore, replica: Replica, ann: str
+    tokens: IssuedTokens, store: IdentityStore, replica: Replica, ann: str
 ) -> None:
     made = await store.keys.create("acme", ann)
     await replica.follow()
@@ -174,7 +175,7 @@ async def test_a_suspended_tenant_and_records_that_are_gone(
     with pytest.raises(IdentityStale):
         await tokens.exchange("", refresh)
     replica.stale = 0.0
-    await store.tenants.set_state("acme", State.SUSPENDED)
+    await store.tenants.set_state("acme", AccountState.SUSPENDED)
     await replica.follow()
     with pytest.raises(TenantSuspended):
         await tokens.exchange("", refresh)

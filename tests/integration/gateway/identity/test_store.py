@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.identity.errors import AlreadyExists, BadName, KeyNotLive, NotFound
-from gateway.identity.nouns import PrincipalKind, State
+from gateway.identity.model import AccountState, PrincipalKind
 from gateway.identity.store import IdentityStore
 from gateway.identity.tables import API_KEYS, BINDINGS, PRINCIPALS
 from services.runtime.errors import InvalidArgument
@@ -18,17 +18,17 @@ USER, SERVICE = PrincipalKind.USER, PrincipalKind.SERVICE_ACCOUNT
 
 async def test_tenants(store: IdentityStore) -> None:
     made = await store.tenants.create("acme", "Acme Ltd")
-    assert (made.id, made.display_name, made.state) == ("acme", "Acme Ltd", State.ACTIVE)
+    assert (made.id, made.display_name, made.state) == ("acme", "Acme Ltd", AccountState.ACTIVE)
     assert abs(made.created - time.time()) < 60
     await store.tenants.create("beta")
     with pytest.raises(AlreadyExists):
         await store.tenants.create("acme")
     assert [one.id for one in await store.tenants.list()] == ["acme", "beta"]
     assert [one.id for one in await store.tenants.list("acme", 1)] == ["beta"]
-    assert (await store.tenants.set_state("acme", State.SUSPENDED)).state is State.SUSPENDED
-    assert (await store.tenants.get("acme")).state is State.SUSPENDED
+    assert (await store.tenants.set_state("acme", AccountState.SUSPENDED)).state is AccountState.SUSPENDED
+    assert (await store.tenants.get("acme")).state is AccountState.SUSPENDED
     with pytest.raises(NotFound) as caught:
-        await store.tenants.set_state("gone", State.ACTIVE)
+        await store.tenants.set_state("gone", AccountState.ACTIVE)
     assert caught.value.reason == "TENANT_NOT_FOUND"
 
 
@@ -81,7 +81,7 @@ async def test_principals_and_their_roles(store: IdentityStore, ann: str) -> Non
     assert await store.principals.bindings("acme", bob.id) == []
     with pytest.raises(NotFound):
         await store.principals.unbind("acme", bob.id, "reader")
-    assert (await store.principals.set_state("acme", bob.id, State.SUSPENDED)).state is State.SUSPENDED
+    assert (await store.principals.set_state("acme", bob.id, AccountState.SUSPENDED)).state is AccountState.SUSPENDED
     await store.principals.delete("acme", bob.id)
     with pytest.raises(NotFound):
         await store.principals.get("acme", bob.id)
@@ -157,7 +157,7 @@ async def test_nothing_of_another_tenant_is_found(store: IdentityStore, ann: str
     crossings = [
         store.keys.get("beta", key), store.keys.revoke("beta", key), store.keys.rotate("beta", key),
         store.keys.create("beta", ann), store.principals.get("beta", ann), store.principals.delete("beta", ann),
-        store.principals.set_state("beta", ann, State.SUSPENDED), store.principals.bind("beta", ann, "admin"),
+        store.principals.set_state("beta", ann, AccountState.SUSPENDED), store.principals.bind("beta", ann, "admin"),
         store.principals.unbind("beta", ann, "user"), store.projects.get("beta", project),
         store.projects.delete("beta", project), store.roles.get("beta", "reader"), store.roles.delete("beta", "reader"),
     ]  # fmt: skip
@@ -168,4 +168,4 @@ async def test_nothing_of_another_tenant_is_found(store: IdentityStore, ann: str
     assert (await store.principals.list("beta"), await store.projects.list("beta")) == ([], [])
     assert await store.principals.bindings("beta", ann) == []
     assert (await store.keys.get("acme", key)).revoked is None
-    assert (await store.principals.get("acme", ann)).state is State.ACTIVE
+    assert (await store.principals.get("acme", ann)).state is AccountState.ACTIVE

@@ -20,7 +20,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 
-from gateway.access.roles import BUILT_IN
+from gateway.access.permissions import BUILT_IN
 from gateway.app import wire
 from gateway.settings import GatewaySettings
 from services.orchestrator.app import wire as wire_orchestrator

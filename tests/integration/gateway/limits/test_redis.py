@@ -7,12 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from redis.asyncio import Redis as Client
 
-from gateway.limits.book import RuleBook, default_rule
 from gateway.limits.errors import LimitsUnavailable, RateLimited
-from gateway.limits.limits import Limits, WhenGone
+from gateway.limits.model import RateLimitDecision, Rule
 from gateway.limits.redis_counters import RedisCounters
-from gateway.limits.rule import Rule
-from gateway.limits.ticket import Ticket
+from gateway.limits.service import RateLimits, RuleBook, WhenGone, default_rule
 from services.runtime.identity import Identity
 from tests.fixtures.processes import Redis
 
@@ -28,10 +26,10 @@ async def _empty(redis_server: Redis) -> None:
 @asynccontextmanager
 async def limits(
     url: str, *rules: Rule, when_gone: WhenGone = "local", lease: float = 30.0, deadline: float = 30.0
-) -> AsyncIterator[Limits]:
+) -> AsyncIterator[RateLimits]:
     book = RuleBook(default_rule(0, 0, 0))
     book.set(rules)
-    made = Limits(book, RedisCounters(url, deadline, lease), when_gone)
+    made = RateLimits(book, RedisCounters(url, deadline, lease), when_gone)
     await made.open()
     try:
         yield made
@@ -39,35 +37,35 @@ async def limits(
         await made.aclose()
 
 
-async def let_in(one: Limits, tokens: int = 1, stream: bool = False) -> Ticket | None:
+async def admitted(one: RateLimits, tokens: int = 1, stream: bool = False) -> RateLimitDecision | None:
     try:
         return await one.admit(WHO, "rag", tokens, stream)
     except RateLimited:
         return None
 
 
-async def eventually(one: Limits, tokens: int = 1, stream: bool = False) -> Ticket:
+async def eventually(one: RateLimits, tokens: int = 1, stream: bool = False) -> RateLimitDecision:
     async with asyncio.timeout(60):
-        while (ticket := await let_in(one, tokens, stream)) is None:
+        while (decision := await admitted(one, tokens, stream)) is None:
             await asyncio.sleep(0.02)
-    return ticket
+    return decision
 
 
 async def test_replicas_count_together(redis_url: str) -> None:
     rule = Rule("r", tenant="acme", requests=300)
     async with AsyncExitStack() as stack:
         replicas = [await stack.enter_async_context(limits(redis_url, rule)) for _ in range(3)]
-        tickets = await asyncio.gather(*(let_in(replicas[n % 3]) for n in range(450)))
-        passed = sum(ticket is not None for ticket in tickets)
+        decisions = await asyncio.gather(*(admitted(replicas[n % 3]) for n in range(450)))
+        passed = sum(decision is not None for decision in decisions)
         assert 300 <= passed <= 300 + 5 * 5  # five come back each second
 
 
 async def test_tokens_are_corrected_behind(redis_url: str) -> None:
     async with limits(redis_url, Rule("r", tenant="acme", tokens=600)) as one:
-        ticket = await one.admit(WHO, "rag", 600, False)
-        assert ticket.headers["x-ratelimit-remaining-tokens"] == "0"
-        assert await let_in(one, 300) is None
-        ticket.correct(100)
+        decision = await one.admit(WHO, "rag", 600, False)
+        assert decision.headers["x-ratelimit-remaining-tokens"] == "0"
+        assert await admitted(one, 300) is None
+        decision.correct(100)
         assert (await eventually(one, 450)).headers["x-ratelimit-limit-tokens"] == "600"
 
 
@@ -84,14 +82,14 @@ async def test_a_refusal_says_what_and_when(redis_url: str) -> None:
 
 async def test_streams_are_counted_until_they_end(redis_url: str) -> None:
     async with limits(redis_url, Rule("r", tenant="acme", streams=2)) as one:
-        first = await let_in(one, stream=True)
+        first = await admitted(one, stream=True)
         assert first is not None
-        assert await let_in(one, stream=True)
-        assert await let_in(one, stream=True) is None
-        assert await let_in(one)
+        assert await admitted(one, stream=True)
+        assert await admitted(one, stream=True) is None
+        assert await admitted(one)
         first.release()
         await eventually(one, stream=True)
-        assert await let_in(one, stream=True) is None
+        assert await admitted(one, stream=True) is None
 
 
 async def test_streams_of_a_replica_that_died_end_with_their_lease(redis_url: str) -> None:
@@ -101,11 +99,11 @@ async def test_streams_of_a_replica_that_died_end_with_their_lease(redis_url: st
         book = RuleBook(default_rule(0, 0, 0))
         book.set([rule])
         await dead.admit(book.plan(WHO, "rag"), 1, True)
-        assert await let_in(one, stream=True) is None
+        assert await admitted(one, stream=True) is None
         held = await eventually(one, stream=True)
         begun = asyncio.get_running_loop().time()
         while asyncio.get_running_loop().time() < begun + 1.5:
-            assert await let_in(one, stream=True) is None  # a living stream is renewed
+            assert await admitted(one, stream=True) is None  # a living stream is renewed
             await asyncio.sleep(0.1)
         held.release()
         await eventually(one, stream=True)
@@ -116,23 +114,23 @@ async def test_streams_of_a_replica_that_died_end_with_their_lease(redis_url: st
 async def test_what_happens_when_redis_is_gone(redis_server: Redis, when_gone: WhenGone) -> None:
     rule = Rule("r", tenant="acme", requests=3)
     async with limits(redis_server.url, rule, when_gone=when_gone) as one:
-        assert await let_in(one)
+        assert await admitted(one)
         redis_server.stop()
         if when_gone == "closed":
             with pytest.raises(LimitsUnavailable):
-                await let_in(one)
+                await admitted(one)
         else:
-            passed = sum([await let_in(one) is not None for _ in range(10)])
+            passed = sum([await admitted(one) is not None for _ in range(10)])
             assert passed == (10 if when_gone == "open" else 3)
 
 
 async def test_a_redis_that_is_silent_keeps_nobody_waiting(redis_server: Redis) -> None:
     async with limits(redis_server.url, Rule("r", tenant="acme", requests=1000), deadline=0.1) as one:
-        assert await let_in(one)
+        assert await admitted(one)
         redis_server.pause()
         try:
             begun = asyncio.get_running_loop().time()
-            answers = await asyncio.gather(*(let_in(one) for _ in range(100)))
+            answers = await asyncio.gather(*(admitted(one) for _ in range(100)))
             assert asyncio.get_running_loop().time() - begun < 2
             assert all(answers)
         finally:
@@ -144,13 +142,13 @@ async def test_redis_taken_away_and_brought_back_under_load(redis_server: Redis)
     over = asyncio.Event()
     passed = 0
 
-    async def caller(one: Limits) -> None:
+    async def caller(one: RateLimits) -> None:
         nonlocal passed
         while not over.is_set():
-            ticket = await one.admit(WHO, "rag", 5, True)
+            decision = await one.admit(WHO, "rag", 5, True)
             passed += 1
-            ticket.correct(1)
-            ticket.release()
+            decision.correct(1)
+            decision.release()
             await asyncio.sleep(0)
 
     async def more(count: int) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from gateway.limits.book import RuleBook, default_rule
-from gateway.limits.rule import Rule
-from gateway.limits.store import KIND, LimitExists, LimitNotFound, LimitStore
+from gateway.limits.errors import LimitExists, LimitNotFound
+from gateway.limits.model import Rule
+from gateway.limits.service import RuleBook, default_rule
+from gateway.limits.store import KIND, LimitStore
 from services.runtime.errors import InvalidArgument
 from services.runtime.identity import Identity
 from services.runtime.records.changes import Changes

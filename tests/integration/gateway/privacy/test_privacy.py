@@ -10,13 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.entry import Actor, Content
-from gateway.audit.store import Wanted
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders.audited import AuditData
-from gateway.privacy.holders.books import BookData
-from gateway.privacy.holders.holder import Counts, Whose
-from gateway.privacy.holders.identities import IdentityData
-from gateway.privacy.privacy import Privacy, Progress
+from gateway.audit.store import AuditFilter
+from gateway.privacy.model import Counts, DataSubject
+from gateway.privacy.own_records import AuditData, IdentityData, UsageData
+from gateway.privacy.service import ErasureProgress, ErasureStore, Privacy
 from gateway.usage.record import Usage
 from gateway.usage.writing import write_usage
 from services.runtime.errors import Unavailable
@@ -34,13 +31,13 @@ class FakeHolder:
     name: str
     items: list[str]
     breaks: int | None = None
-    asked: list[Whose] = field(default_factory=list)
+    asked: list[DataSubject] = field(default_factory=list)
 
-    async def export(self, whose: Whose) -> AsyncGenerator[dict[str, object], None]:
+    async def export(self, whose: DataSubject) -> AsyncGenerator[dict[str, object], None]:
         for item in self.items:
             yield {"kind": self.name, "item": item}
 
-    async def erase(self, whose: Whose) -> AsyncGenerator[Counts, None]:
+    async def erase(self, whose: DataSubject) -> AsyncGenerator[Counts, None]:
         self.asked.append(whose)
         erased = 0
         while self.items:
@@ -57,7 +54,7 @@ def privacy(audit: Audit, *holders: FakeHolder) -> Privacy:
     return Privacy(ErasureStore(audit.database), holders, audit.log)
 
 
-async def steps(erasing: AsyncGenerator[Progress, None]) -> list[tuple[str, int]]:
+async def steps(erasing: AsyncGenerator[ErasureProgress, None]) -> list[tuple[str, int]]:
     return [(step.kind, step.erased) async for step in erasing]
 
 
@@ -69,17 +66,17 @@ async def rows(audit: Audit, statement: str) -> list[tuple[object, ...]]:
 async def test_all_is_handed_out(audit: Audit) -> None:
     rights = privacy(audit, FakeHolder("a", ["1", "2"]), FakeHolder("b", ["3"]))
     assert [item["item"] async for item in rights.export("acme", "ann", ADMIN)] == ["1", "2", "3"]
-    (told,) = await audit.store.page(Wanted())
+    (told,) = await audit.store.page(AuditFilter())
     assert (told.fields["action"], told.fields["details"]) == ("data.export", {"of": "subject"})
 
 
 async def test_all_is_erased_and_told(audit: Audit) -> None:
-    forgotten: list[Whose] = []
+    forgotten: list[DataSubject] = []
     a, b = FakeHolder("a", ["1", "2", "3"]), FakeHolder("b", ["4"])
     rights = Privacy(ErasureStore(audit.database), [a, b], audit.log, [forgotten.append])
     assert await steps(rights.erase("acme", "ann", ADMIN)) == [("a", 2), ("a", 3), ("b", 1), ("", 0)]
-    assert (a.items, b.items, forgotten) == ([], [], [Whose("acme", "ann")])
-    begun, done = await audit.store.page(Wanted())
+    assert (a.items, b.items, forgotten) == ([], [], [DataSubject("acme", "ann")])
+    begun, done = await audit.store.page(AuditFilter())
     assert begun.fields["details"]["state"] == "begun"
     assert done.fields["details"] | {"erasure": ""} == {
         "of": "subject",
@@ -117,7 +114,7 @@ async def test_the_audit_forgets_a_person_and_stays_whole(audit: Audit) -> None:
         await audit.log.record(entry(number, ANN, Content("secret?", "words")))
         await audit.log.record(entry(number, BOB, Content("mine", "too")))
     holder = AuditData(audit.database, audit.store)
-    whose = Whose("acme", ANN.subject)
+    whose = DataSubject("acme", ANN.subject)
     exported = [item async for item in holder.export(whose)]
     assert [(item["kind"], item["prompt"], item["answer"]) for item in exported] == [("audit", "secret?", "words")] * 3
     *_, last = [counts async for counts in holder.erase(whose)]
@@ -125,7 +122,7 @@ async def test_the_audit_forgets_a_person_and_stays_whole(audit: Audit) -> None:
     report = await audit.verify()
     assert (report.sound, report.erased_actors, report.erased_contents) == (True, 3, 3)
     assert not [item async for item in holder.export(whose)]
-    assert [item["prompt"] async for item in holder.export(Whose("other"))] == ["mine"] * 3
+    assert [item["prompt"] async for item in holder.export(DataSubject("other"))] == ["mine"] * 3
     assert not await rows(audit, "SELECT 1 FROM audit_actors WHERE subject LIKE 'ann%'")
 
 
@@ -133,7 +130,7 @@ async def test_nobody_goes_on_under_an_erased_name(audit: Audit, second: Audit) 
     await second.log.record(entry(1, ANN))
     (erased,) = await rows(audit, "SELECT ref FROM audit_actors")
     holder = AuditData(audit.database, audit.store)
-    assert [counts async for counts in holder.erase(Whose("acme"))]
+    assert [counts async for counts in holder.erase(DataSubject("acme"))]
     await until(lambda: not second.log._actors._known)
     await second.log.record(entry(2, ANN))
     (fresh,) = await rows(audit, "SELECT ref FROM audit_actors")
@@ -148,16 +145,16 @@ async def test_figures_stay_and_names_go(audit: Audit) -> None:
     async with audit.database.write() as connection:
         mine = [usage(number, "ann") for number in range(5)]
         await write_usage(connection, [*mine, usage(9, "bob"), usage(10, "ann", "other")])
-    books = BookData(audit.database)
-    assert len([item async for item in books.export(Whose("acme", "ann"))]) == 5
-    *_, last = [counts async for counts in books.erase(Whose("acme", "ann"))]
+    books = UsageData(audit.database)
+    assert len([item async for item in books.export(DataSubject("acme", "ann"))]) == 5
+    *_, last = [counts async for counts in books.erase(DataSubject("acme", "ann"))]
     assert last == {"usage": 5, "rate_limits": 0}
     found = await rows(
         audit, "SELECT tenant, subject, key, count(*) FROM usage GROUP BY tenant, subject, key ORDER BY 1, 2"
     )
     assert found == [("acme", "bob", "key_bob", 1), ("acme", "erased", "erased", 5), ("other", "ann", "key_ann", 1)]
     assert await books.expire("acme", "usage", 9e-6) == 5
-    *_, last = [counts async for counts in books.erase(Whose("acme"))]
+    *_, last = [counts async for counts in books.erase(DataSubject("acme"))]
     assert last["usage"] == 1
     assert (await rows(audit, "SELECT sum(completion_tokens) FROM usage_daily WHERE tenant = 'acme'"))[0][0] == 30
 
@@ -173,10 +170,10 @@ async def test_a_principal_goes_with_its_keys(audit: Audit) -> None:
     ):
         await audit.execute(statement)
     holder = IdentityData(audit.database)
-    (item,) = [item async for item in holder.export(Whose("acme", "ann"))]
+    (item,) = [item async for item in holder.export(DataSubject("acme", "ann"))]
     assert (item["id"], item["is"], item["keys"][0]["id"]) == ("usr_1", "user", "key_1")  # type: ignore[index]
     assert "abc" not in str(item)
-    assert [counts async for counts in holder.erase(Whose("acme", "ann"))] == [{"principals": 1}]
+    assert [counts async for counts in holder.erase(DataSubject("acme", "ann"))] == [{"principals": 1}]
     assert await rows(audit, "SELECT id FROM principals ORDER BY id") == [("usr_2",), ("usr_3",)]
     assert await rows(audit, "SELECT id FROM api_keys") == []
 
@@ -185,7 +182,7 @@ async def test_nothing_is_left_in_the_file(tmp_path: Path, keys: Keys) -> None:
     file = tmp_path / "records.db"
     audit = await open_audit(f"sqlite:///{file}", keys)
     await audit.log.record(entry(1, ANN, Content("unforgettable")))
-    assert [counts async for counts in AuditData(audit.database, audit.store).erase(Whose("acme"))]
+    assert [counts async for counts in AuditData(audit.database, audit.store).erase(DataSubject("acme"))]
     await audit.aclose()
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

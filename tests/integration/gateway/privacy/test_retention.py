@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gateway.audit.entry import Content
-from gateway.audit.export import Export
 from gateway.audit.exported import verify_lines
-from gateway.audit.pruning import Pruner
-from gateway.audit.store import Wanted
+from gateway.audit.pruning import AuditPruner
+from gateway.audit.store import AuditFilter, export_lines
 from gateway.audit.walk import Fault
-from gateway.privacy.erasures import ErasureStore
-from gateway.privacy.holders.audited import AuditData
-from gateway.privacy.keeper import DAY, Keeper
-from gateway.privacy.policies import KeepingPolicies, KeepingPolicy
-from gateway.privacy.privacy import Privacy
+from gateway.privacy.own_records import AuditData
+from gateway.privacy.policies import RetentionPolicies, RetentionPolicy
+from gateway.privacy.retention import DAY, RetentionWorker
+from gateway.privacy.service import ErasureStore, Privacy
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.records.lease import Lease
 from tests.fakes.serving import until
@@ -41,20 +39,22 @@ async def tenants() -> Sequence[str]:
     return ["acme", "other"]
 
 
-def policies(audit: Audit, **days: int) -> KeepingPolicies:
-    return KeepingPolicies(audit.database, audit.changes, content=frozenset({"acme"}), days=days)
+def policies(audit: Audit, **days: int) -> RetentionPolicies:
+    return RetentionPolicies(audit.database, audit.changes, content=frozenset({"acme"}), days=days)
 
 
-def keeper(audit: Audit, kept: KeepingPolicies, *places: FakePlace, audit_days: int = 0, name: str = "a") -> Keeper:
+def keeper(
+    audit: Audit, kept: RetentionPolicies, *places: FakePlace, audit_days: int = 0, name: str = "a"
+) -> RetentionWorker:
     lease = Lease(audit.database, "retention", name, 60)
-    pruner = Pruner(audit.database, audit.checkpoints)
+    pruner = AuditPruner(audit.database, audit.checkpoints)
     rights = Privacy(ErasureStore(audit.database), [], audit.log)
-    return Keeper(lease, rights, kept, places, pruner, audit.log, tenants, audit_days=audit_days)
+    return RetentionWorker(lease, rights, kept, places, pruner, audit.log, tenants, audit_days=audit_days)
 
 
 async def test_by_tenant_and_kind(audit: Audit) -> None:
     kept = policies(audit, runs=30, usage=0)
-    await kept.set("other", KeepingPolicy(days={"runs": 7, "sessions": 1}))
+    await kept.set("other", RetentionPolicy(days={"runs": 7, "sessions": 1}))
     await audit.changes.look()
     gone, place = FakePlace(Unavailable("gone")), FakePlace()
     await keeper(audit, kept, gone, place).look()
@@ -62,7 +62,7 @@ async def test_by_tenant_and_kind(audit: Audit) -> None:
     assert [(tenant, kind, round((now - before) / DAY)) for tenant, kind, before in place.asked] == [
         ("acme", "runs", 30), ("other", "runs", 7), ("other", "sessions", 1),
     ]  # fmt: skip
-    told = [one.fields["details"] for one in await audit.store.page(Wanted())]
+    told = [one.fields["details"] for one in await audit.store.page(AuditFilter())]
     assert told == [{"of": "runs", "erased": "1"}] * 2 + [{"of": "sessions", "erased": "1"}]
 
 
@@ -90,14 +90,14 @@ async def test_a_lease_expires(audit: Audit) -> None:
 async def test_what_tenants_want(audit: Audit) -> None:
     kept = policies(audit, runs=30)
     assert (kept.keeps_content("acme"), kept.keeps_content("other")) == (True, False)
-    await kept.set("other", KeepingPolicy(content=True, days={"usage": 10}))
-    await kept.set("acme", KeepingPolicy(content=False))
+    await kept.set("other", RetentionPolicy(content=True, days={"usage": 10}))
+    await kept.set("acme", RetentionPolicy(content=False))
     await audit.changes.look()
     assert (kept.keeps_content("acme"), kept.keeps_content("other")) == (False, True)
     assert [kept.days("other", kind) for kind in ("runs", "usage", "sessions")] == [30, 10, 0]
     for days in ({"runs": -1}, {"runs": 10**6}, {"jobs": 1}):
         with pytest.raises(InvalidArgument):
-            await kept.set("acme", KeepingPolicy(days=days))
+            await kept.set("acme", RetentionPolicy(days=days))
 
 
 async def test_content_expires_and_records_stay(audit: Audit) -> None:
@@ -105,7 +105,7 @@ async def test_content_expires_and_records_stay(audit: Audit) -> None:
     for each in (old, entry(2, ANN, Content("new")), replace(old, actor=BOB)):
         await audit.log.record(each)
     assert await AuditData(audit.database, audit.store).expire("acme", "audit_content", time.time() - DAY) == 1
-    kept = [one.content is not None for one in await audit.store.page(Wanted(), content=True)]
+    kept = [one.content is not None for one in await audit.store.page(AuditFilter(), content=True)]
     assert kept == [False, True, True]
     assert (await audit.verify()).sound
 
@@ -115,14 +115,14 @@ async def test_the_chain_is_cut_at_a_signed_place(audit: Audit) -> None:
     for number in range(6):
         await audit.log.record(replace(entry(number, ANN, Content("old")), time=then))
     await audit.log.record(entry(7, BOB))
-    pruner = Pruner(audit.database, audit.checkpoints)
+    pruner = AuditPruner(audit.database, audit.checkpoints)
     assert await pruner.prune(time.time() - 20 * DAY) == 0
     assert await pruner.prune(time.time() - DAY) == 6
     assert await pruner.prune(time.time() - DAY) == 0
     await audit.fill(3)
     report = await audit.verify()
     assert (report.sound, report.first, report.records) == (True, 7, 4)
-    lines = [line async for line in Export(audit.store, audit.seal).lines(Wanted())]
+    lines = [line async for line in export_lines(audit.store, audit.seal, AuditFilter())]
     assert verify_lines(lines, audit.seal.check).sound
     await audit.execute("UPDATE audit_prunings SET signature = 'AAAA'")
     assert Fault.FORGED in {found.fault for found in (await audit.verify()).findings}
@@ -140,6 +140,6 @@ async def test_nobody_else_can_cut_it(audit: Audit) -> None:
 async def test_all_may_be_old(audit: Audit) -> None:
     await audit.fill(5)
     await keeper(audit, policies(audit), audit_days=0).expire()
-    assert await Pruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 4
+    assert await AuditPruner(audit.database, audit.checkpoints).prune(time.time() + DAY) == 4
     await audit.fill(1)
     assert ((await audit.verify()).sound, (await audit.verify()).first) == (True, 5)

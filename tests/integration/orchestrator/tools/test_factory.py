@@ -1,5 +1,6 @@
 """From a spec's `tools` to calls that are made."""
 
+import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -63,7 +64,7 @@ async def test_a_spec_becomes_a_toolbox(factory: ToolFactory) -> None:
         call('{"code": "print(6*7)"}', "python", "4"),
         call('{"a": 20, "b": 22}', "test_add", "5"),
     ]
-    results = await toolbox.call_all(calls, CONTEXT)
+    results = await asyncio.gather(*(toolbox.call(one, CONTEXT) for one in calls))
     assert [one.is_error for one in results] == [False] * 5, results
     assert "Cats sleep." in results[0].content
     assert [one.content for one in results[1::2]] == ["6", "42\n"]

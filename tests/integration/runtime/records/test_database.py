@@ -145,7 +145,7 @@ async def test_statements_are_executed_together_or_not_at_all(database: Database
 
 
 async def test_statements_that_wait_for_too_long_are_an_outage(records_url: str) -> None:
-    holder, waiter = await open_database(records_url), Database(records_url, SCHEMA, timeout=0.2)
+    holder, waiter = await open_database(records_url), Database(records_url, SCHEMA, timeout=1)
     steps: list[Step] = [(INSERT, [{"id": 1, "text": "x"}]), (FIND, [{"of": 0}])]
     try:
         async with holder.write() as connection:
@@ -188,7 +188,7 @@ async def test_replicas_may_migrate_at_the_same_time(records_url: str) -> None:
 
 
 async def test_a_transaction_that_takes_too_long_is_given_up(records_url: str) -> None:
-    database = await open_database(records_url, timeout=0.2)
+    database = await open_database(records_url, timeout=1)
     try:
         with pytest.raises(RecordsUnavailable):
             async with database.write():

@@ -156,7 +156,7 @@ async def test_tells_everybody_when_patience_ends(postgres_server: Postgres, pos
 
 
 async def test_a_server_that_hangs_is_an_outage(postgres_server: Postgres, postgres_url: str) -> None:
-    database = await open_database(postgres_url, timeout=0.5)
+    database = await open_database(postgres_url, timeout=1)
     assert await notes_in(database) == {}
     postgres_server.pause()
     try:

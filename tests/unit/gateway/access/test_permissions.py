@@ -18,9 +18,8 @@ from headworks.orchestrator.v1 import session_service_pb2 as sessions
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 
 from gateway.access.authorize import authorize, may_grant, tenant_for
-from gateway.access.gate import AccessGate
-from gateway.access.needs import nothing
-from gateway.access.permissions import HTTP, TABLE
+from gateway.access.authorizer import Authorizer
+from gateway.access.permissions import HTTP, TABLE, nothing
 from gateway.app import SERVED
 from gateway.faces.http.message import Request
 from services.runtime.call import Call
@@ -80,11 +79,11 @@ def test_the_gateway_serves_what_the_table_has() -> None:
 def test_a_method_without_an_entry_keeps_the_gateway_from_starting() -> None:
     [service] = sessions.DESCRIPTOR.services_by_name.values()
     with pytest.raises(LookupError, match="DeleteSession"):
-        AccessGate([service], {service.full_name: dict.fromkeys(("GetSession", "ListSessions"), nothing)})
+        Authorizer([service], {service.full_name: dict.fromkeys(("GetSession", "ListSessions"), nothing)})
 
 
 def test_a_path_of_http_without_an_entry_keeps_it_from_starting_too() -> None:
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     gate.check([*HTTP, path(METHODS[0])])
     with pytest.raises(LookupError, match="GET /v1/secrets"):
         gate.check(["GET /v1/secrets"])
@@ -95,7 +94,7 @@ def test_a_path_of_http_without_an_entry_keeps_it_from_starting_too() -> None:
     [("GET /v1/models", {}, "models.read:*"), ("GET /v1/models/{model}", {"model": "m"}, "models.read:m")],
 )
 def test_what_a_path_of_http_needs(name: str, params: dict[str, str], needed: str) -> None:
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     who = Identity("acme", "ann", frozenset({needed}))
     gate.admit(Call(name, identity=who), Request(params))
     with pytest.raises(PermissionDenied, match="is missing"):
@@ -110,7 +109,7 @@ FREE = ("Screen", "RefreshIdentity")
 )
 @pytest.mark.parametrize("form", ["bytes", "message", "none"])
 def test_nothing_is_allowed_by_default(method: MethodDescriptor, form: str) -> None:
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     message = GetMessageClass(method.input_type)()
     request = {"bytes": message.SerializeToString(), "message": message, "none": None}[form]
     with pytest.raises(PermissionDenied) as caught:
@@ -156,7 +155,7 @@ NEEDS: list[tuple[Message, list[str]]] = [
 @pytest.mark.parametrize(("request_", "needed"), NEEDS, ids=lambda value: str(value).replace("\n", " "))
 def test_what_a_request_needs(request_: Message, needed: list[str]) -> None:
     [method] = [one for one in METHODS if one.input_type.full_name == request_.DESCRIPTOR.full_name]
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     data = request_.SerializeToString()
     gate.admit(call_of(method, *needed), data)
     for missing in needed:
@@ -165,7 +164,7 @@ def test_what_a_request_needs(request_: Message, needed: list[str]) -> None:
 
 
 def test_bytes_that_are_no_message() -> None:
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     [method] = [one for one in METHODS if one.name == "Search"]
     with pytest.raises(InvalidArgument):
         gate.admit(call_of(method, "*"), b"\xff\xff")
@@ -173,7 +172,7 @@ def test_bytes_that_are_no_message() -> None:
 
 def test_what_is_not_in_the_table_is_denied() -> None:
     everything: Any = frozenset({"*"})
-    gate = AccessGate(services())
+    gate = Authorizer(services())
     with pytest.raises(PermissionDenied):
         gate.admit(Call("/headworks.new.v1.NewService/Do", identity=Identity("acme", "ann", everything)), b"")
     with pytest.raises(PermissionDenied):

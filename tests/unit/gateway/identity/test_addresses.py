@@ -1,8 +1,8 @@
-"""Where callers come from, and how many strangers are listened to."""
+"""Where callers come from, and how many failed authentications they have."""
 
 import pytest
 
-from gateway.identity.addresses import Strangers, address_of
+from gateway.identity.addresses import FailedAuthenticationLimiter, address_of
 from gateway.identity.errors import TooManyAttempts
 from services.runtime.call import Call
 from tests.fakes.serving import until
@@ -33,18 +33,18 @@ def test_addresses(forwarded: str, proxies: int, peer: str, address: str) -> Non
 
 
 async def test_attempts_run_out_and_come_back() -> None:
-    strangers = Strangers(per_second=20, burst=3)
+    limiter = FailedAuthenticationLimiter(per_second=20, burst=3)
     for _ in range(3):
-        strangers.take("a")
+        limiter.take("a")
     with pytest.raises(TooManyAttempts) as caught:
-        strangers.take("a")
+        limiter.take("a")
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= 0.05
-    strangers.take("b")
+    limiter.take("b")
 
     def again() -> bool:
         try:
-            strangers.take("a")
+            limiter.take("a")
         except TooManyAttempts:
             return False
         return True
@@ -53,21 +53,21 @@ async def test_attempts_run_out_and_come_back() -> None:
 
 
 def test_what_succeeds_is_given_back() -> None:
-    strangers = Strangers(per_second=0.001, burst=2)
+    limiter = FailedAuthenticationLimiter(per_second=0.001, burst=2)
     for _ in range(100):
-        strangers.take("a")
-        strangers.give_back("a")
-    strangers.give_back("b")
-    strangers.take("a")
-    strangers.take("a")
+        limiter.take("a")
+        limiter.give_back("a")
+    limiter.give_back("b")
+    limiter.take("a")
+    limiter.take("a")
     with pytest.raises(TooManyAttempts):
-        strangers.take("a")
+        limiter.take("a")
 
 
 def test_only_so_many_addresses_are_remembered() -> None:
-    strangers = Strangers(per_second=0.001, burst=1, most=10)
+    limiter = FailedAuthenticationLimiter(per_second=0.001, burst=1, most=10)
     for number in range(1_000):
-        strangers.take(f"10.0.0.{number}")
-    assert len(strangers._buckets) == 10
+        limiter.take(f"10.0.0.{number}")
+    assert len(limiter._buckets) == 10
     with pytest.raises(TooManyAttempts):
-        strangers.take("10.0.0.999")
+        limiter.take("10.0.0.999")

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.limits.book import RuleBook, default_rule
 from gateway.limits.errors import RateLimited
-from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryCounters
-from gateway.limits.rule import Limited, Rule
-from gateway.limits.ticket import Standing, Ticket, duration, headers
+from gateway.limits.model import AppliedRule, LimitUsage, RateLimitDecision, Rule, duration, headers
+from gateway.limits.service import RateLimits, RuleBook, default_rule
 from services.runtime.identity import Identity
 
 
@@ -22,11 +20,13 @@ class Clock:
         return self.now
 
 
-def plan(*rules: Rule) -> Sequence[Limited]:
-    return [Limited(rule, rule.id) for rule in rules]
+def plan(*rules: Rule) -> Sequence[AppliedRule]:
+    return [AppliedRule(rule, rule.id) for rule in rules]
 
 
-def let_in(counters: MemoryCounters, rules: Sequence[Limited], tokens: int = 1, stream: bool = False) -> Ticket | None:
+def admitted(
+    counters: MemoryCounters, rules: Sequence[AppliedRule], tokens: int = 1, stream: bool = False
+) -> RateLimitDecision | None:
     try:
         return counters.admit(rules, tokens, stream)
     except RateLimited:
@@ -37,7 +37,7 @@ def let_in(counters: MemoryCounters, rules: Sequence[Limited], tokens: int = 1, 
 def test_exactly_so_many_requests_at_once(limit: int) -> None:
     counters = MemoryCounters(clock=Clock())
     rules = plan(Rule("r", requests=limit))
-    assert sum(let_in(counters, rules) is not None for _ in range(limit + 5)) == limit
+    assert sum(admitted(counters, rules) is not None for _ in range(limit + 5)) == limit
 
 
 @pytest.mark.parametrize("limit", [1, 7, 60])
@@ -46,27 +46,27 @@ def test_the_minute_comes_back_evenly(limit: int) -> None:
     counters = MemoryCounters(clock=clock)
     rules = plan(Rule("r", requests=limit))
     for _ in range(limit):
-        assert let_in(counters, rules)
+        assert admitted(counters, rules)
     with pytest.raises(RateLimited) as refused:
         counters.admit(rules, 1, False)
     assert refused.value.retry_after == pytest.approx(60 / limit, rel=0.01)
     clock.now += 60 / limit
-    assert let_in(counters, rules)
-    assert not let_in(counters, rules)
+    assert admitted(counters, rules)
+    assert not admitted(counters, rules)
 
 
 def test_tokens_are_counted_and_corrected() -> None:
     clock = Clock()
     counters = MemoryCounters(clock=clock)
     rules = plan(Rule("r", tokens=600))
-    ticket = counters.admit(rules, 400, False)
-    assert not let_in(counters, rules, 300)
-    ticket.correct(100)
-    ticket.correct(0)
-    assert let_in(counters, rules, 500)
-    assert not let_in(counters, rules, 1)
+    decision = counters.admit(rules, 400, False)
+    assert not admitted(counters, rules, 300)
+    decision.correct(100)
+    decision.correct(0)
+    assert admitted(counters, rules, 500)
+    assert not admitted(counters, rules, 1)
     clock.now += 10
-    assert let_in(counters, rules, 100)
+    assert admitted(counters, rules, 100)
 
 
 def test_an_estimate_beyond_the_limit_takes_the_whole_minute_and_pays_later() -> None:
@@ -75,9 +75,9 @@ def test_an_estimate_beyond_the_limit_takes_the_whole_minute_and_pays_later() ->
     rules = plan(Rule("r", tokens=600))
     counters.admit(rules, 5_000, False).correct(1_200)
     clock.now += 60
-    assert not let_in(counters, rules, 1)
+    assert not admitted(counters, rules, 1)
     clock.now += 1
-    assert let_in(counters, rules, 10)
+    assert admitted(counters, rules, 10)
 
 
 def test_streams_are_counted_until_they_end() -> None:
@@ -85,21 +85,21 @@ def test_streams_are_counted_until_they_end() -> None:
     rules = plan(Rule("r", streams=2))
     first = counters.admit(rules, 1, True)
     counters.admit(rules, 1, True)
-    assert not let_in(counters, rules, stream=True)
-    assert let_in(counters, rules, stream=False)
+    assert not admitted(counters, rules, stream=True)
+    assert admitted(counters, rules, stream=False)
     first.release()
     first.release()
-    assert let_in(counters, rules, stream=True)
-    assert not let_in(counters, rules, stream=True)
+    assert admitted(counters, rules, stream=True)
+    assert not admitted(counters, rules, stream=True)
 
 
 def test_a_refusal_under_one_rule_counts_under_none() -> None:
     counters = MemoryCounters(clock=Clock())
     wide, narrow = plan(Rule("wide", requests=2), Rule("narrow", tokens=1))
-    assert let_in(counters, [wide, narrow])
+    assert admitted(counters, [wide, narrow])
     for _ in range(5):
-        assert not let_in(counters, [wide, narrow])
-    assert let_in(counters, [wide])
+        assert not admitted(counters, [wide, narrow])
+    assert admitted(counters, [wide])
 
 
 def test_a_refusal_says_what_and_when() -> None:
@@ -119,12 +119,12 @@ def test_buckets_are_bounded_and_open_streams_stay() -> None:
     for number in range(10):
         counters.admit(plan(Rule(f"r{number}", requests=1)), 1, False)
     assert len(counters) == 3
-    assert not let_in(counters, held, stream=True)
+    assert not admitted(counters, held, stream=True)
 
 
 def test_headers_tell_of_the_rule_with_the_least_left() -> None:
     wide, narrow = plan(Rule("wide", requests=100, tokens=1_000), Rule("narrow", requests=10))
-    made = headers([Standing(wide, 0.6, 30.0), Standing(narrow, 12.0, 0.0)])
+    made = headers([LimitUsage(wide, 0.6, 30.0), LimitUsage(narrow, 12.0, 0.0)])
     assert made == {
         "x-ratelimit-limit-requests": "10",
         "x-ratelimit-remaining-requests": "8",
@@ -145,7 +145,7 @@ def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None
 async def test_an_admission_is_cheap() -> None:
     book = RuleBook(default_rule(10_000_000, 1_000_000_000, 1_000))
     book.set([Rule("t", tenant="acme", requests=10_000_000), Rule("m", model="*", tokens=1_000_000_000)])
-    limits = Limits(book)
+    limits = RateLimits(book)
     who = Identity("acme", "user", frozenset({"*"}), key="key_1")
     fastest = float("inf")
     for _ in range(20):

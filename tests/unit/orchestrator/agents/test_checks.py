@@ -13,10 +13,10 @@ from prometheus_client import REGISTRY
 from services.llm.catalogue.entry import Engine
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.generation import Finish, Generation, Tokens
+from services.orchestrator.agents.loop.finalize import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.loop.graders.grader import Question
 from services.orchestrator.agents.loop.graders.similar import SimilarToEvidence, SimilarToQuestion
 from services.orchestrator.agents.loop.prompt import declined
-from services.orchestrator.agents.loop.settling import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.specs.errors import ModelUnavailable, OutputInvalid
 from services.orchestrator.agents.specs.structured import SchemaRefused
 from services.orchestrator.domain.event import (

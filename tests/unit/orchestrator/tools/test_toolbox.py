@@ -255,27 +255,6 @@ async def test_what_no_store_can_hold_is_replaced() -> None:
     result.content.encode()
 
 
-async def test_calls_of_a_step_run_side_by_side_and_keep_their_order() -> None:
-    running, most = 0, 0
-
-    async def count(arguments: Mapping[str, Any]) -> str:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02 * (5 - arguments["n"]))
-        running -= 1
-        if arguments["n"] == 2:
-            raise RuntimeError("one of them breaks")
-        return str(arguments["n"])
-
-    calls = [call(f'{{"n": {n}}}', identifier=f"call_{n}") for n in range(5)]
-    results = await box(FakeTool(count)).call_all(calls, CONTEXT, limit=3)
-    assert [one.call_id for one in results] == [f"call_{n}" for n in range(5)]
-    assert [one.content for one in results if not one.is_error] == ["0", "1", "3", "4"]
-    assert results[2].error_reason == Reason.INTERNAL
-    assert most == 3
-
-
 async def test_calls_are_counted() -> None:
     def value(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(name, labels) or 0.0

@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.oidc.issuer import Issuer
-from gateway.identity.oidc.key_set import IssuerUnavailable, KeySet
+from gateway.identity.oidc.keys import Issuer, IssuerUnavailable, KeySet
 from gateway.identity.oidc.tokens import OidcTokens
 from services.runtime.errors import DomainError, Unauthenticated
 from tests.fakes.issuer import AUDIENCE, FakeIssuer
@@ -340,7 +339,7 @@ class KnownKeys(KeySet):
     """Those of one issuer, without asking."""
 
     def __init__(self, fake: FakeIssuer) -> None:
-        from gateway.identity.oidc.fetching import parse
+        from gateway.identity.oidc.keys import parse
 
         self._parsed = parse(fake.jwks())
 

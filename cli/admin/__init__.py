@@ -1,0 +1,1 @@
+"""Verbs of administrators: tenants, keys, budgets, policies, accounting and audit."""

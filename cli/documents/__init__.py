@@ -1,0 +1,1 @@
+"""Verbs about collections: ingest into them, list them, search in them."""

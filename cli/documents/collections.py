@@ -1,0 +1,119 @@
+"""`headworks collections` and what is below it."""
+
+from typing import Any
+
+import click
+from headworks.retrieval.v1 import collection_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+
+from cli.messages import as_dict, list_all
+from cli.options import MeshOptions, confirm, on_mesh, yes_option
+from cli.output import print_done, print_json, print_list
+
+NONE = "No collections yet: make one with `headworks ingest PATH… --collection NAME`."
+COLUMNS = {"collection": "name", "documents": "documents", "passages": "passages", "created": "create_time"}
+DOCUMENTS = {"document": "id", "title": "title", "type": "media_type", "bytes": "size_bytes", "passages": "passages",
+             "updated": "update_time"}  # fmt: skip
+
+
+@click.group(invoke_without_command=True)
+@on_mesh(30)
+@click.pass_context
+def collections(ctx: click.Context, on: MeshOptions) -> None:
+    """List the collections; create and delete them; list their documents.
+
+    \b
+    Examples:
+      headworks collections
+      headworks collections create papers --max-chars 2000
+      headworks collections documents papers --json
+      headworks collections delete papers
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    with on.client() as client:
+        messages = list_all(client.retrieval.ListCollections, pb.ListCollectionsRequest(), "collections")
+        rows = [_collection(message) for message in messages]
+    broken = {"broken": "broken"} if any(row["broken"] for row in rows) else {}
+    print_list(on, "collections", rows, COLUMNS | broken, NONE)
+
+
+@collections.command()
+@click.argument("name")
+@click.option("--max-chars", type=int, default=0, help="Longest passage in characters, 200 to 8000; 0 means 1200.")
+@on_mesh(30)
+def create(name: str, max_chars: int, on: MeshOptions) -> None:
+    """Create the empty collection NAME.
+
+    \b
+    Example:
+      headworks collections create papers --max-chars 2000
+    """
+    settings = collection_pb2.PassageSettings(max_chars=max_chars) if max_chars else None
+    request = pb.CreateCollectionRequest(name=name, passage_settings=settings)
+    with on.client() as client:
+        collection = client.retrieval.CreateCollection(request).collection
+    print_done(on, f"Created {collection.name}.", **_collection(collection))
+
+
+@collections.command()
+@click.argument("name")
+@yes_option
+@on_mesh(60)
+def delete(name: str, yes: bool, on: MeshOptions) -> None:
+    """Delete the collection NAME with everything in it.
+
+    \b
+    Example:
+      headworks collections delete papers --yes
+    """
+    request = pb.DeleteCollectionRequest(name=name)
+    confirm(on, f"Delete {name} with everything in it?", yes)
+    with on.client() as client:
+        client.retrieval.DeleteCollection(request)
+    print_done(on, f"Deleted {name}.", deleted=name)
+
+
+@collections.command()
+@click.argument("name")
+@on_mesh(60)
+def documents(name: str, on: MeshOptions) -> None:
+    """List the documents of the collection NAME.
+
+    \b
+    Example:
+      headworks collections documents papers
+    """
+    with on.client() as client:
+        messages = list_all(client.retrieval.ListDocuments, pb.ListDocumentsRequest(collection=name), "documents")
+        rows = [_document(message) for message in messages]
+    if on.as_json:
+        print_json({"collection": name, "documents": rows})
+    else:
+        print_list(on, "documents", rows, DOCUMENTS)
+
+
+def _collection(message: Any) -> dict[str, Any]:
+    return {
+        "name": message.name,
+        "documents": message.document_count,
+        "passages": message.passage_count,
+        "max_chars": message.passage_settings.max_chars,
+        "create_time": as_dict(message)["create_time"] or "",
+        "broken": message.broken,
+    }
+
+
+def _document(message: Any) -> dict[str, Any]:
+    fields = as_dict(message)
+    return {
+        "id": message.id,
+        "title": message.title,
+        "uri": message.uri,
+        "media_type": message.media_type,
+        "content_hash": message.content_hash,
+        "size_bytes": message.size_bytes,
+        "passages": message.passage_count,
+        "update_time": fields["update_time"] or "",
+        "metadata": fields["metadata"],
+    }

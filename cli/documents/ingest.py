@@ -1,0 +1,159 @@
+"""`headworks ingest`."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.errors import FAILURE, USAGE, CliError
+from cli.options import MeshOptions, collection_option, on_mesh
+from cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from headworks.retrieval.v1.document_pb2 import Document
+
+    from cli.client import Client
+    from cli.documents.scan import FileScan
+    from cli.documents.sources import MissingDocuments
+    from cli.documents.upload import Outcome
+
+SHOWN_FAILURES = 50
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@collection_option
+@click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
+@click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
+@on_mesh(3600)
+def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: bool, on: MeshOptions) -> int:
+    """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder or a glob.
+
+    A changed file replaces its document, an unchanged one is skipped. A document is named by its path relative to
+    the current folder when it is below it.
+
+    --delete-missing deletes a document only if the file that it came from is within PATH… and is gone. What is skipped
+    or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
+    that it is not.
+
+    \b
+    Examples:
+      headworks ingest docs README.md --collection docs
+      headworks ingest 'papers/**/*.pdf' --collection papers --delete-missing
+    """
+    from cli.documents.scan import find_files
+
+    scan = find_files(list(paths), Path.cwd())
+    if scan.missing:
+        raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
+    if delete_missing and not scan.complete:
+        listed = ", ".join(name for name, _ in scan.unreadable)
+        raise CliError(f"cannot be read: {listed}; with --delete-missing all must be looked at. Nothing was done")
+    if delete_missing and not scan.files and not yes:
+        raise CliError(
+            f"nothing to ingest was found in {', '.join(paths)}: is it the right place, and mounted? "
+            "With --delete-missing that would delete all documents that came from there; if that is meant, add --yes. "
+            "Nothing was done"
+        )
+    started = time.monotonic()
+    with on.client() as client:
+        missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
+        gone = missing.gone if missing else ()
+        outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone)
+    outcome.unreadable |= dict(scan.unreadable)
+    _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
+    return FAILURE if outcome.failures() else 0
+
+
+def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
+    """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
+    from cli.documents.sources import find_missing
+    from cli.documents.upload import stored_documents
+
+    here = {file.id: file for file in scan.files}
+    missing = find_missing(stored_documents(client, collection, timeout), here, scan.sources)
+    if missing.doubts and not yes:
+        raise CliError(
+            f"{'; '.join(missing.doubts)}: is something not mounted? "
+            "If they are to be deleted, add --yes. Nothing was done"
+        )
+    return missing
+
+
+def ingest_files(
+    client: "Client", scan: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
+    gone: "Sequence[Document]" = (),
+) -> "Outcome":  # fmt: skip
+    """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError."""
+    from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+
+    from cli.documents.upload import send_all
+
+    opened = pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing)
+    with _progress(len(scan.files), quiet) as on_response:
+        return send_all(client, opened, scan.files, timeout, on_response, gone)
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Any]:
+    """A bar on a terminal; elsewhere nothing but the report at the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+
+        def on_response(response: Any, outcome: "Outcome") -> None:
+            kind = response.WhichOneof("message")
+            if kind == "result":
+                done = len(outcome.results)
+                progress.update(task, completed=done, description=response.result.document_id)
+            elif kind == "progress":
+                now = response.progress
+                text = f"{now.document_id}: {now.passages_done} of {now.passages_total} passages"
+                progress.update(task, description=text)
+
+        yield on_response
+
+
+def _report(
+    collection: str,
+    scan: "FileScan",
+    missing: "MissingDocuments | None",
+    outcome: "Outcome",
+    seconds: float,
+    as_json: bool,
+) -> None:
+    failures = outcome.failures()
+    if as_json:
+        listed = [{"document_id": name, "reason": reason, "message": message} for name, reason, message in failures]
+        counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
+        if missing:
+            counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
+        print_json({"collection": collection, **counts, "skipped": scan.skipped,
+                    "failures": listed, "seconds": round(seconds, 2)})  # fmt: skip
+        return
+    click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
+    if scan.skipped:
+        click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(scan.skipped.items())))
+    if missing and (missing.there or missing.elsewhere):
+        click.echo(f"kept: {missing.there} whose file is still there, {missing.elsewhere} that came from elsewhere")
+    if failures:
+        click.echo(f"failed: {len(failures)}", err=True)
+        print_table(("document", "reason", "message"), failures[:SHOWN_FAILURES])
+
+
+def summary(outcome: "Outcome") -> str:
+    """ "3 created, 1 replaced, 40 passages"."""
+    shown = ("created", "replaced", "unchanged", "deleted", "passages")
+    counts = outcome.counts()
+    parts = [f"{counts[name]} {name}" for name in shown if counts[name]]
+    return ", ".join(parts) or "nothing to do"

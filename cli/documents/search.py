@@ -1,0 +1,93 @@
+"""`headworks search`."""
+
+from typing import Any
+
+import click
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+
+from cli.options import MeshOptions, collection_option, on_mesh
+from cli.output import DEGRADED, console, print_json, print_timings, shorten, timings_ms
+
+MODES = ("hybrid", "dense", "lexical")
+
+
+@click.command()
+@click.argument("query")
+@collection_option
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Hits at most.")
+@click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Signals to use.")
+@click.option(
+    "--where", multiple=True, metavar="FIELD=VALUE",
+    help="Only documents whose document_id, media_type or metadata.KEY has the value; may be repeated.",
+)  # fmt: skip
+@on_mesh(30)
+def search(query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], on: MeshOptions) -> None:
+    """Find the passages that best answer QUERY, each with its score taken apart.
+
+    \b
+    Examples:
+      headworks search "outlier ejection" --collection docs
+      headworks search "budget" --mode lexical --where media_type=text/markdown --json
+    """
+    request = pb.SearchRequest(
+        collection=collection, query=query, limit=limit,
+        mode=pb.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"), filter=_filter(where),
+    )  # fmt: skip
+    with on.client() as client:
+        response = client.retrieval.Search(request)
+    hits = [_hit(hit) for hit in response.hits]
+    timings = timings_ms(response.timings)
+    if on.as_json:
+        header = {"query_script": response.query_script, "degraded": response.degraded}
+        print_json({**header, "hits": hits, "timings_ms": timings})
+        return
+    if response.degraded:
+        click.echo(f"headworks: {DEGRADED}", err=True)
+    _print(hits, timings)
+
+
+def _filter(where: tuple[str, ...]) -> Any:
+    """The conditions; values of one field are alternatives."""
+    fields: dict[str, list[str]] = {}
+    for condition in where:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise click.UsageError(f"--where {condition!r}: write FIELD=VALUE")
+        fields.setdefault(name, []).append(value)
+    return pb.Filter(must=[pb.Condition(field=name, any_of=values) for name, values in fields.items()])
+
+
+def _hit(hit: Any) -> dict[str, Any]:
+    passage = hit.passage
+    return {
+        "document_id": passage.document_id,
+        "passage_id": passage.id,
+        "title": passage.title,
+        "headings": list(passage.headings),
+        "span": {"start": passage.span.start, "end": passage.span.end},
+        "text": passage.text,
+        "score": round(hit.score, 4),
+        "signals": {
+            signal.signal: {
+                "score": round(signal.score, 4),
+                "rank": signal.rank,
+                "contribution": round(signal.contribution, 4),
+            }
+            for signal in hit.signals
+        },
+    }
+
+
+def _print(hits: list[dict[str, Any]], timings: dict[str, float]) -> None:
+    out = console()
+    if not hits:
+        out.print("Nothing found.")
+    for number, hit in enumerate(hits, 1):
+        out.print(f"{number}. {' › '.join([hit['document_id'], *hit['headings']])}", style="bold", markup=False)
+        signals = "  ".join(
+            f"{name} {one['score']:.3f} (rank {one['rank'] or '-'}, adds {one['contribution']:.3f})"
+            for name, one in hit["signals"].items()
+        )
+        out.print(f"   score {hit['score']:.3f}  =  {signals}", style="cyan", markup=False)
+        out.print(f"   {shorten(hit['text'], 240)}\n", markup=False)
+    print_timings(timings)

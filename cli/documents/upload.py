@@ -1,0 +1,162 @@
+"""The client's side of an ingestion stream."""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1.document_pb2 import Document
+
+from cli.client import Client
+from cli.documents.scan import LocalFile
+from cli.documents.sources import is_gone, local_path
+from cli.messages import list_all
+
+CHUNK = 1 << 20
+# ABORTED: the stream that broke still holds the collection's lease, for some seconds.
+RESUMABLE = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+)
+RESUME_SECONDS = 1.0
+MOST_IDLE = 15
+UNCHANGED = pb.DocumentResult.OUTCOME_UNCHANGED
+WRITTEN = (pb.DocumentResult.OUTCOME_CREATED, pb.DocumentResult.OUTCOME_REPLACED)
+COUNTED = {
+    "created": pb.DocumentResult.OUTCOME_CREATED,
+    "replaced": pb.DocumentResult.OUTCOME_REPLACED,
+    "unchanged": pb.DocumentResult.OUTCOME_UNCHANGED,
+}
+
+
+@dataclass
+class Outcome:
+    """How an ingestion ended: each document's result, by id, and how many were deleted.
+
+    Where the stream had to be resumed, what happened to a document first is what counts.
+    """
+
+    results: dict[str, pb.DocumentResult] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    deleted: int = 0
+
+    def take(self, response: pb.IngestResponse) -> None:
+        """Take in a message of the server."""
+        kind = response.WhichOneof("message")
+        if kind == "result":
+            result = response.result
+            if result.document_id not in self.results or result.outcome != UNCHANGED:
+                self.results[result.document_id] = result
+        elif kind == "summary":
+            self.deleted = response.summary.deleted
+
+    def counts(self) -> dict[str, int]:
+        """Documents by outcome, and the passages written."""
+        counts = {
+            name: sum(one.outcome == outcome for one in self.results.values()) for name, outcome in COUNTED.items()
+        }
+        written = (one.passage_count for one in self.results.values() if one.outcome in WRITTEN)
+        return {**counts, "deleted": self.deleted, "passages": sum(written)}
+
+    def failures(self) -> list[tuple[str, str, str]]:
+        """Each document that failed: its id, the reason, the message."""
+        failed = [one for one in self.results.values() if one.outcome == pb.DocumentResult.OUTCOME_FAILED]
+        there = [(one.document_id, one.error_reason, one.error_message) for one in failed
+                 if one.document_id not in self.unreadable]  # fmt: skip
+        return there + [(name, "FILE_UNREADABLE", reason) for name, reason in self.unreadable.items()]
+
+
+class Requests:
+    """The messages to send, in order. A file that cannot be read when its turn comes is named and left without bytes,
+    which fails it alone; why is kept in `unreadable`. Of the documents `gone` those that still are come last."""
+
+    def __init__(
+        self, opened: pb.IngestOpen, files: Iterable[LocalFile], stored: Mapping[str, str],
+        gone: Iterable[Document] = (),
+    ) -> None:  # fmt: skip
+        self._opened = opened
+        self._files = files
+        self._stored = stored
+        self._gone = gone
+        self.unreadable: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[pb.IngestRequest]:
+        yield pb.IngestRequest(open=self._opened)
+        for file in self._files:
+            yield from self._document(file)
+        for document in self._gone:
+            path = local_path(document.uri)
+            if path and is_gone(path):
+                yield pb.IngestRequest(gone=pb.IngestGone(id=document.id, update_time=document.update_time))
+
+    def _document(self, file: LocalFile) -> Iterator[pb.IngestRequest]:
+        head = pb.IngestDocument(id=file.id, uri=file.path.absolute().as_uri(), media_type=file.media_type)
+        try:
+            with file.path.open("rb") as source:
+                head.content_hash = hashlib.file_digest(source, "sha256").hexdigest()
+                yield pb.IngestRequest(document=head)
+                if self._stored.get(file.id) != head.content_hash:
+                    source.seek(0)
+                    while chunk := source.read(CHUNK):
+                        yield pb.IngestRequest(chunk=chunk)
+        except OSError as error:
+            self.unreadable[file.id] = error.strerror or "cannot be read"
+            if not head.content_hash:
+                yield pb.IngestRequest(document=head)
+        yield pb.IngestRequest(end=pb.IngestEnd())
+
+
+def stored_documents(client: Client, collection: str, timeout: float) -> list[Document]:
+    """The documents of the collection; none where there is no such collection."""
+    list_documents = functools.partial(client.retrieval.ListDocuments, timeout=timeout)
+    try:
+        return list(list_all(list_documents, pb.ListDocumentsRequest(collection=collection), "documents"))
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.NOT_FOUND:
+            return []
+        raise
+
+
+def send_all(
+    client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
+    on_response: Callable[[pb.IngestResponse, Outcome], None], gone: Sequence[Document] = (),
+) -> Outcome:  # fmt: skip
+    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`.
+
+    A stream that breaks after some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError.
+    """
+    outcome, until, idle = Outcome(), time.monotonic() + timeout, 0
+    while True:
+        before = len(outcome.results)
+        try:
+            limit = max(0.1, until - time.monotonic())
+            stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
+            requests = Requests(opened, files, stored, gone)
+            _send(client, requests, limit, outcome, on_response)
+            return outcome
+        except grpc.RpcError as error:
+            idle = 0 if len(outcome.results) > before else idle + 1
+            late = time.monotonic() + RESUME_SECONDS >= until
+            if error.code() not in RESUMABLE or not outcome.results or idle > MOST_IDLE or late:
+                raise
+            time.sleep(RESUME_SECONDS)
+
+
+def _send(
+    client: Client, requests: Requests, timeout: float, outcome: Outcome,
+    on_response: Callable[[pb.IngestResponse, Outcome], None],
+) -> None:  # fmt: skip
+    call: Any = client.retrieval.Ingest(iter(requests), timeout=timeout)
+    try:
+        for response in call:
+            outcome.take(response)
+            on_response(response, outcome)
+    finally:
+        call.cancel()
+        outcome.unreadable |= requests.unreadable

@@ -1,0 +1,1 @@
+"""Verbs that start, observe and configure a mesh on this machine."""

@@ -1,0 +1,115 @@
+"""`headworks status`: the processes of a mesh and the memory that they hold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psutil
+
+from cli.errors import FAILURE
+from cli.options import data_option, json_option
+from cli.output import print_json, wide
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from infra.local.state import MeshState, ProcessState
+
+STYLES = {"running": "green", "starting": "yellow", "waiting": "dim", "restarting": "red", "stopping": "yellow"}
+
+
+@click.command()
+@data_option
+@json_option
+def status(data: Path | None, as_json: bool) -> int:
+    """Show each process of the mesh: ready or why not, restarts, memory, address.
+
+    Exits with 0 when all are ready, 1 otherwise.
+
+    \b
+    Examples:
+      headworks status
+      headworks status --json | jq '.processes[] | select(.ready | not)'
+    """
+    from cli.edge import find_data
+    from infra.local.layout import Layout
+    from infra.local.state import running
+
+    folder = find_data(data)
+    state = running(Layout(folder))
+    if state is None:
+        if as_json:
+            print_json({"running": False, "data": str(folder)})
+        else:
+            click.echo(f"not running: no mesh on {folder}. Start one with `headworks up`.")
+        return FAILURE
+    if as_json:
+        print_json({"running": True, "data": str(folder), **_with_memory(state)})
+    else:
+        wide().print(mesh_table(state))
+    return 0 if state.ready else FAILURE
+
+
+def _with_memory(state: "MeshState") -> dict[str, Any]:
+    from infra.local.state import to_json
+
+    values = to_json(state)
+    for process in values["processes"]:
+        process["memory_bytes"] = resident(process["pid"])
+    own = resident(state.pid, children=False)
+    total = own + sum(process["memory_bytes"] for process in values["processes"])
+    return values | {"supervisor_memory_bytes": own, "memory_bytes": total}
+
+
+def mesh_table(state: "MeshState") -> "Table":
+    """The processes as they stand, with the memory that they hold now."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{state.edge}  ·  {state.phase}", title_justify="left", expand=False)
+    for name in ("process", "state", "ready", "restarts", "memory", "address"):
+        table.add_column(name, justify="right" if name in ("restarts", "memory") else "left", overflow="fold")
+    total = 0
+    for process in state.processes:
+        memory = resident(process.pid)
+        total += memory
+        table.add_row(*_row(process, memory))
+    own = resident(state.pid, children=False)
+    table.add_row("supervisor", Text(state.phase), "", "", mebibytes(own), "")
+    table.caption = f"{mebibytes(total + own)} in all"
+    return table
+
+
+def mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.0f} MiB" if size else ""
+
+
+def _row(process: "ProcessState", memory: int) -> "tuple[str | Text, ...]":
+    from rich.text import Text
+
+    ready = Text("ready", style="green") if process.ready else Text(process.reason or "no", style="yellow")
+    state = Text(process.state, style=STYLES.get(process.state, ""))
+    return process.name, state, ready, str(process.restarts), mebibytes(memory), process.address
+
+
+def resident(pid: int | None, children: bool = True) -> int:
+    """Resident bytes of the process, its descendants included unless excluded; 0 where it is gone.
+
+    Pages that several of them share count once for each.
+    """
+    if not pid:
+        return 0
+    try:
+        process = psutil.Process(pid)
+        family = [process, *(process.children(recursive=True) if children else [])]
+    except psutil.Error:
+        return 0
+    return sum(_resident_of(member) for member in family)
+
+
+def _resident_of(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0

@@ -1,0 +1,102 @@
+"""`headworks agents`: the group, and what lists, shows and deletes agents."""
+
+from typing import Any
+
+import click
+from headworks.orchestrator.v1 import agent_service_pb2 as pb
+
+from cli.messages import as_dict, list_all
+from cli.options import MeshOptions, confirm, on_mesh, yes_option
+from cli.output import print_done, print_json, print_list, print_record
+from cli.runs.specs import apply, diff, reference
+
+COLUMNS = {"agent": "name", "version": "version", "model": "model", "from": "from", "applied": "create_time",
+           "cannot run because": "unavailable", "what it does": "description"}  # fmt: skip
+
+
+@click.group()
+def agents() -> None:
+    """Keep agents: specs by name and version. An agent's name is a model name wherever a model is asked for.
+
+    \b
+    Examples:
+      headworks agents apply agents/ --dry-run
+      headworks agents list
+      headworks agents get analyst --yaml > analyst.yaml
+      headworks agents diff analyst.yaml
+      headworks agents delete analyst@2
+    """
+
+
+agents.add_command(apply)
+agents.add_command(diff)
+
+
+@agents.command("list")
+@click.argument("name", required=False)
+@on_mesh(30)
+def list_(name: str | None, on: MeshOptions) -> None:
+    """List the latest version of each agent, or all versions of the agent NAME.
+
+    \b
+    Examples:
+      headworks agents list
+      headworks agents list analyst --json
+    """
+    with on.client() as client:
+        rows = [
+            _agent(row) for row in list_all(client.agents.ListAgents, pb.ListAgentsRequest(name=name or ""), "agents")
+        ]
+    if not on.as_json:
+        rows = [row | {"from": "Headworks" if row["shipped"] else "you"} for row in rows]
+    print_list(on, "agents", rows, COLUMNS)
+
+
+@agents.command()
+@click.argument("name")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the spec alone.")
+@on_mesh(30)
+def get(name: str, as_yaml: bool, on: MeshOptions) -> None:
+    """Show the agent NAME, or its version NAME@VERSION.
+
+    \b
+    Examples:
+      headworks agents get analyst
+      headworks agents get analyst@2 --yaml > analyst.yaml
+    """
+    agent_name, version = reference(name)
+    with on.client() as client:
+        agent = client.agents.GetAgent(pb.GetAgentRequest(name=agent_name, version=version)).agent
+    if as_yaml:
+        click.echo(agent.spec, nl=not agent.spec.endswith("\n"))
+    elif on.as_json:
+        print_json(_agent(agent) | {"spec": agent.spec})
+    else:
+        print_record(on, _agent(agent))
+        click.echo(f"\n{agent.spec.rstrip()}")
+
+
+@agents.command()
+@click.argument("name")
+@yes_option
+@on_mesh(30)
+def delete(name: str, yes: bool, on: MeshOptions) -> None:
+    """Delete the agent NAME with all its versions, or its version NAME@VERSION. Runs under way go on.
+
+    \b
+    Examples:
+      headworks agents delete analyst@2
+      headworks agents delete analyst --yes
+    """
+    agent_name, version = reference(name)
+    confirm(on, f"Delete {name}{'' if version else ' with all its versions'}?", yes)
+    with on.client() as client:
+        request = pb.DeleteAgentRequest(name=agent_name, version=version)
+        deleted = client.agents.DeleteAgent(request).deleted
+    text = f"Deleted {deleted} version{'s' * (deleted != 1)} of {agent_name}."
+    print_done(on, text, name=agent_name, deleted=deleted)
+
+
+def _agent(message: Any) -> dict[str, Any]:
+    """What is said of an agent, without its spec."""
+    return {name: value for name, value in as_dict(message).items() if name != "spec"}

@@ -1,0 +1,77 @@
+"""`headworks models`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+
+from cli.errors import CliError
+from cli.options import MeshOptions, on_mesh
+from cli.output import print_list
+
+NANOS = 1e9
+COLUMNS = {"model": "id", "kind": "kind", "version": "version", "context": "context_length", "can": "capabilities",
+           "in": "input_price", "out": "output_price", "what it does": "description"}  # fmt: skip
+
+
+@click.group(invoke_without_command=True)
+@on_mesh(30)
+@click.pass_context
+def models(ctx: click.Context, on: MeshOptions) -> None:
+    """List what answers: agents and the catalogue's models, with their prices per million tokens.
+
+    \b
+    Examples:
+      headworks models
+      headworks models --json | jq -r '.models[].id'
+      headworks models check models.yaml
+    """
+    if ctx.invoked_subcommand is None:
+        _list(on)
+
+
+@models.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a catalogue's FILE without a mesh: every fault is named by its line and field.
+
+    Of a file of the older form, the same models in today's form are printed. The variables and the files of keys are
+    not looked at: they are those of the processes that ask the models.
+    """
+    from services.llm.catalogue.file import BadCatalogue, read
+
+    try:
+        catalogue = read(file)
+    except BadCatalogue as error:
+        raise CliError(str(error)) from None
+    if catalogue.rewritten:
+        click.echo(f"{file} is of an older form, which will go; in today's form it is", err=True)
+        click.echo(catalogue.rewritten, nl=False)
+        return
+    bare = sum(entry.bare for entry in catalogue.entries)
+    click.echo(
+        f"{file} is right: {len(catalogue.entries)} models, {bare} of them bare, default {catalogue.default or 'none'}"
+    )
+
+
+def _list(on: MeshOptions) -> None:
+    with on.client() as client:
+        response = client.orchestrator.ListModels(pb.ListModelsRequest())
+    rows = [_model(message) for message in response.models]
+    if not on.as_json:
+        rows = [{key: value or "" for key, value in row.items()} for row in rows]
+    print_list(on, "models", rows, COLUMNS)
+
+
+def _model(message: Any) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "kind": "agent" if message.agent_version else "model",
+        "version": message.agent_version,
+        "description": message.description,
+        "context_length": message.context_length,
+        "capabilities": list(message.capabilities),
+        "input_price": message.input_price_nanos / NANOS,
+        "output_price": message.output_price_nanos / NANOS,
+    }

@@ -1,0 +1,197 @@
+"""`headworks run start` and `headworks run watch`: the events of a run while it runs, as lines or as JSON lines."""
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import click
+from google.protobuf.json_format import MessageToDict
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1.run_event_pb2 import RunEvent
+
+from cli.messages import enum_word
+from cli.options import MeshOptions, on_mesh, read_option
+from cli.output import DEGRADED, console, shorten
+from cli.runs import wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cli.client import Client
+
+STYLES = {
+    "started": "bold", "step": "dim", "step done": "dim", "passages": "cyan", "tool call": "yellow",
+    "tool result": "yellow", "tool failed": "red", "verdict": "magenta", "approval": "bold red", "decision": "bold red",
+    "citation": "cyan", "usage": "dim", "finished": "bold",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("agent")
+@click.argument("question")
+@read_option
+@click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
+@click.option("--detach", is_flag=True, help="Print the run's id and leave it running.")
+@on_mesh(600)
+def start(agent: str, question: str, collection: str, session: str, detach: bool, on: MeshOptions) -> None:
+    """Start a run of AGENT, an agent or a model, with QUESTION, and show what it does. Ctrl-C cancels it.
+
+    \b
+    Examples:
+      headworks run start analyst "What is 17 * 23?"
+      headworks run start rag "Who dies first?" --collection docs --detach
+    """
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)
+    request = pb.RunRequest(
+        model=agent, messages=[message], collection=collection,
+        session_id=session, detached=True,
+    )  # fmt: skip
+    with on.client() as client:
+        call: Any = client.orchestrator.Run(request)
+        started = next(iter(call)).events
+        run_id = started[0].run_id
+        if detach:
+            call.cancel()
+            click.echo(json.dumps({"run_id": run_id}) if on.as_json else run_id)
+            return
+        try:
+            _render(client, run_id, 0, on, started, call)
+        except KeyboardInterrupt:
+            client.orchestrator.Cancel(pb.CancelRequest(run_id=run_id), timeout=10)
+            raise
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Only events after this sequence number.")
+@on_mesh(3600)
+def watch(run_id: str, after: int, on: MeshOptions) -> None:
+    """Show what the run RUN_ID does until it is over; one JSON object a line with --json.
+
+    A connection that breaks is opened again, and goes on after the last event shown. Ctrl-C leaves the run alone.
+
+    \b
+    Examples:
+      headworks run watch run_0123
+      headworks run watch run_0123 --after 7 --json
+    """
+    with on.client() as client:
+        _render(client, run_id, after, on)
+
+
+def _render(client: "Client", run_id: str, after: int, on: MeshOptions, first: Any = (), call: Any = None) -> None:
+    """Show the events that are there already, then those that follow."""
+    from cli.runs.follow import follow
+
+    with make_watcher(on.as_json) as watcher:
+        for event in first:
+            watcher.show(event)
+            after = event.sequence
+            if event.HasField("finished"):
+                return
+        for event in follow(client, run_id, after, on.timeout, call):
+            watcher.show(event)
+
+
+class Watcher(Protocol):
+    """Enter it while events are fields."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, event: RunEvent) -> None: ...
+
+
+class JsonWatcher:
+    """One JSON object an event."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, event: RunEvent) -> None:
+        fields = MessageToDict(event, preserving_proto_field_name=True)
+        click.echo(json.dumps(fields, ensure_ascii=False))
+
+
+class TextWatcher:
+    """The text of an answer flows on where pieces follow each other."""
+
+    def __init__(self, out: "Console") -> None:
+        self._out = out
+        self._flowing = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def show(self, event: RunEvent) -> None:
+        kind, words = line(event)
+        if kind == "text":
+            if not self._flowing:
+                self._begin(event, kind)
+            self._flowing = True
+            self._out.print(words, end="", markup=False)
+            return
+        self._close()
+        self._begin(event, kind)
+        self._out.print(words, markup=False)
+        if kind == "approval":
+            way = f"headworks run decide {event.run_id} {event.approval_request.approval_id} --yes"
+            self._out.print(f"{'':19}{way}", style="dim", markup=False)
+
+    def _close(self) -> None:
+        if self._flowing:
+            self._out.print()
+        self._flowing = False
+
+    def _begin(self, event: RunEvent, kind: str) -> None:
+        self._out.print(f"{event.sequence:>4}  {kind:<11}  ", style=STYLES.get(kind), end="", markup=False)
+
+
+def make_watcher(as_json: bool) -> Watcher:
+    return JsonWatcher() if as_json else TextWatcher(console())
+
+
+def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
+    """The kind of an event in a word or two, and what it says."""
+    kind = event.WhichOneof("event")
+    match kind:
+        case "started":
+            version = f" version {event.started.agent_version}" if event.started.agent_version else ""
+            return kind, f"{event.run_id} of {event.started.model}{version}"
+        case "passages":
+            titles = ", ".join(one.title or one.document_id for one in event.passages.passages) or "none"
+            return kind, f"{titles} ({DEGRADED})" if event.passages.degraded else titles
+        case "text":
+            return kind, event.text.text
+        case "citation":
+            cited = event.citation.citation
+            return kind, f"{cited.title or cited.document_id}: “{shorten(cited.quote)}”"
+        case "usage":
+            return kind, wording.usage(event.usage.usage)
+        case "step_started":
+            what = wording.STEPS.get(event.step_started.kind, "")
+            return "step", f"{event.step_started.step}: {what} {event.step_started.model}".rstrip()
+        case "step_finished":
+            return "step done", f"{event.step_finished.step}: {wording.step(event.step_finished)}"
+        case "tool_call":
+            whose = " (the caller's own)" if event.tool_call.callers else ""
+            return "tool call", f"{event.tool_call.call.name} {shorten(event.tool_call.call.arguments)}{whose}"
+        case "tool_result":
+            how = "tool failed" if event.tool_result.is_error else "tool result"
+            return how, f"{event.tool_result.name} {shorten(wording.result(event.tool_result))}"
+        case "verdict":
+            return kind, wording.verdict(event.verdict)
+        case "approval_request":
+            return "approval", wording.approval(event.approval_request)
+        case "approval_decision":
+            return "decision", wording.decision(event.approval_decision)
+        case "finished":
+            reason = enum_word(run_pb2.FinishReason.DESCRIPTOR, event.finished.reason)
+            return kind, f"{reason}: {wording.end(event.finished)}"
+    return "unknown", ""

@@ -1,0 +1,78 @@
+"""The models of a mesh: checked before anything starts, and what the services are configured with of them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.local.options import BadOptions, Options
+from services.models.llm.check import CannotServe, check_llm
+from services.models.settings import ModelsSettings, adapters
+
+if TYPE_CHECKING:
+    from infra.local.supervisor import Limits
+
+LLM_VARIABLE = "HEADWORKS_MODELS_LLM"
+CATALOGUES = (("llm", "models_file"), ("orchestrator", "catalogue_file"), ("gateway", "upstreams_file"))
+
+
+def check_catalogue(options: Options) -> None:
+    """Raises BadOptions, by file, line and field, where the catalogue's file is wrong."""
+    paths = (options.given(service, name) for service, name in CATALOGUES)
+    files = [Path(path) for path in paths if path]
+    if not files:
+        return
+    # Here, for most meshes have none and need not wait for what reads it.
+    from services.llm.catalogue.file import BadCatalogue, read
+
+    try:
+        for file in files:
+            read(file)
+    except BadCatalogue as error:
+        raise BadOptions(str(error)) from error
+
+
+def models_settings(options: Options) -> ModelsSettings:
+    """From the environment and the configuration file alike."""
+    values = {name: options.given("models", name) for name in ModelsSettings.model_fields}
+    return ModelsSettings.model_validate({name: value for name, value in values.items() if value is not None})
+
+
+def with_llm(options: Options) -> Options:
+    """The options with the language model's whole path in them. Raises BadOptions where it cannot be served."""
+    settings = models_settings(options)
+    if not settings.llm:
+        return options
+    try:
+        return dataclasses.replace(options, env={**options.env, LLM_VARIABLE: check_llm(settings)})
+    except CannotServe as error:
+        raise BadOptions(str(error)) from error
+
+
+def start_limits(options: Options, limits: "Limits") -> "Limits":
+    """How long a start may take, given how long it may take without a language model."""
+    settings = models_settings(options)
+    return dataclasses.replace(limits, ready=limits.ready + settings.llm_start_seconds) if settings.llm else limits
+
+
+def llm_settings(options: Options) -> dict[str, str]:
+    """The orchestrator's settings of the language model: its name, those of its adapters, its context length. Empty
+    where the mesh has none."""
+    settings = models_settings(options)
+    if not settings.llm:
+        return {}
+    values = {
+        "LLM": Path(settings.llm).name,
+        "LLM_ADAPTERS": ",".join(adapters(settings.llm_lora)),
+        "LLM_CONTEXT_LENGTH": str(settings.llm_max_model_len or _context_length(Path(settings.llm)) or ""),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _context_length(folder: Path) -> int:
+    """As the model's own configuration has it; 0 where there is none to read, as with a name on the hub."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return int(config.get("text_config", config)["max_position_embeddings"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0

@@ -1,0 +1,73 @@
+"""What the agent reads of its session."""
+
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import astuple
+
+from services.llm.chat import Message, Role, Sampling
+from services.llm.generation import Ended, Generation, Piece, Tokens
+from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
+from services.orchestrator.agents.loop.work import Bodies, Work
+from services.orchestrator.domain.event import StepFinished, StepKind, StepStarted, UsageReported
+
+SUMMARISE = (
+    "Sum up the conversation for yourself in at most 150 words: what was asked, what was found, what was agreed. "
+    "Write the summary only."
+)
+SUMMARY_TOKENS = 600
+"""Room for what is asked for, in any language."""
+
+
+def recalls(work: Work) -> bool:
+    """The run goes on with a session that has not been read yet."""
+    return work.window is None and bool(work.ask.session_id) and work.kit.memory is not None
+
+
+async def remember(work: Work) -> Bodies:
+    """Read the session. Where the model sums up the older part of it, that is a step."""
+    state, model = work.state, work.handle.entry.name
+    started = time.monotonic()
+    await recall(work)
+    if not work.summaries and state.open is None:
+        return
+    if state.open is None:
+        yield StepStarted(state.steps + 1, StepKind.SUMMARISE, model)
+    tokens = Tokens(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
+    usage = UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
+    took = time.monotonic() - started
+    yield StepFinished(state.steps, StepKind.SUMMARISE, model, usage, took, took)
+
+
+async def recall(work: Work) -> None:
+    """Fill `work.window`, once, for a run in a session."""
+    if not recalls(work) or work.kit.memory is None:
+        return
+    memory = work.spec.memory
+    work.window = await work.kit.memory.window(
+        work.journal.tenant,
+        work.ask.session_id,
+        memory.window_tokens,
+        work.handle.generator.count,
+        None if work.quotes or not memory.summary else lambda summary, messages: _summary(work, summary, messages),
+    )
+
+
+async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str:
+    """A new summary, by the agent's own model."""
+    spoken = "\n".join(f"{message.role.name.lower()}: {message.content}" for message in messages if message.content)
+    known = f"So far: {summary}\n\n" if summary else ""
+    asked = (Message(Role.SYSTEM, SUMMARISE), Message(Role.USER, known + spoken))
+    parts: list[str] = []
+    generation = Generation(asked, sampling=Sampling(max_tokens=SUMMARY_TOKENS), priority=work.ask.priority)
+    try:
+        pieces = bounded(work.handle.generator.generate(generation), work.ends, SUMMARY_TOKENS)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Piece):
+                    parts.append(piece.text)
+                elif isinstance(piece, Ended):
+                    work.summaries.append(piece.tokens)
+    except BrokenOff:
+        work.summaries.append(given_up(generation, "".join(parts)).tokens)
+    return "".join(parts).strip()

@@ -1,0 +1,156 @@
+"""The layers around every call, outermost first in `layers`: what is recorded of it, how it fails, how long it may
+take, who calls."""
+
+import asyncio
+import logging
+import time
+import uuid
+
+import grpc
+from opentelemetry.trace import SpanKind
+
+from services.runtime import metrics, statuses, tracing
+from services.runtime.call import REQUEST_ID_KEY, Call, new_request_id
+from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unauthenticated
+from services.runtime.identity import IDENTITY_KEY, TokenVerifier
+from services.runtime.interceptors.chain import Layer, Serve, T
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("access")
+
+SERIOUS = (Kind.INTERNAL, Kind.UNAVAILABLE)
+NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:
+    """The layers of a service, outermost first. Without a verifier callers are not identified: the gateway, which
+    identifies them itself, and control, which no caller from outside reaches."""
+    return [
+        Trace(),
+        AccessLog(),
+        Metrics(),
+        Errors(),
+        Deadline(max_deadline, max_upload or max_deadline),
+        *([Identify(verifier)] if verifier else []),
+    ]
+
+
+class Trace:
+    """A server span around the call, under the caller's; and the request's id."""
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        call.request_id = call.metadata.get(REQUEST_ID_KEY, "")[:128] or new_request_id()
+        with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
+            return await serve()
+
+
+class AccessLog:
+    """One log line a call, when it is over."""
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        try:
+            return await serve()
+        finally:
+            level = logging.WARNING if call.code in SERIOUS else logging.INFO
+            access_log.log(
+                level,
+                "served",
+                extra={
+                    "method": call.method,
+                    "code": call.code,
+                    "reason": call.reason,
+                    "ms": round((time.monotonic() - call.started) * 1000, 2),
+                    "sent": call.sent,
+                    "subject": call.identity.subject if call.identity else "",
+                    **({"notes": call.notes} if call.notes else {}),
+                },
+            )
+
+
+class Metrics:
+    """RED metrics of the call."""
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        method = metrics.of_method(call.method)
+        method.in_flight.inc()
+        try:
+            return await serve()
+        finally:
+            method.in_flight.dec()
+            method.seconds.observe(time.monotonic() - call.started)
+            if call.first_sent is not None:
+                method.first_message.observe(call.first_sent - call.started)
+            method.sent.inc(call.sent)
+            method.received.inc(call.received)
+            method.handled(NAMES.get(call.code, "UNKNOWN"))
+
+
+class Errors:
+    """Every exception becomes a DomainError, here and nowhere else; the protocol's own end makes a status of it.
+
+    A DomainError keeps its kind and message; another service's error is passed on; anything else is INTERNAL with
+    an id that the log has too, and nothing of its text. Statuses set by hand and cancellation pass untouched.
+    """
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        try:
+            return await serve()
+        except grpc.aio.AbortError:
+            raise
+        except asyncio.CancelledError:
+            call.code = int(Kind.DEADLINE_EXCEEDED if call.remaining <= 0 else Kind.CANCELLED)
+            raise
+        except Exception as error:
+            failed = _domain_error(error, call)
+            call.code, call.reason = int(failed.kind), failed.reason
+            if failed is error:
+                raise
+            raise failed from error
+
+
+class Deadline:
+    """The caller's deadline, or `longest` seconds where that is sooner or the caller set none; for a call that streams
+    its requests, `longest_upload`."""
+
+    def __init__(self, longest: float, longest_upload: float) -> None:
+        self._longest = longest
+        self._longest_upload = longest_upload
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        longest = self._longest_upload if call.uploads else self._longest
+        seconds = longest if call.timeout is None else min(call.timeout, longest)
+        call.deadline = time.monotonic() + seconds
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await serve()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # a narrower limit further in, not this one
+            raise DeadlineExceeded(f"the call did not finish within {seconds:.3g} seconds") from error
+
+
+class Identify:
+    """The token has to be good when the call begins. How long the call may take is for its deadline to say: a token is
+    shorter than an upload, or than following a run."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    async def around(self, call: Call, serve: Serve[T]) -> T:
+        token = call.metadata.get(IDENTITY_KEY)
+        if not token:
+            raise Unauthenticated("this service is called through the gateway: the identity token is missing")
+        call.identity = self._verifier.verify(token)
+        call.token = token
+        return await serve()
+
+
+def _domain_error(error: Exception, call: Call) -> DomainError:
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, grpc.aio.AioRpcError):
+        return statuses.from_rpc_error(error)
+    error_id = uuid.uuid4().hex[:12]
+    log.error("unexpected error", exc_info=error, extra={"error_id": error_id, "method": call.method})
+    return DomainError(f"internal error {error_id}", error_id=error_id)

@@ -1,0 +1,121 @@
+"""Which files an ingestion takes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.documents.scan import FileScan, document_id, find_files
+from services.retrieval.errors import DocumentUnreadable
+from services.retrieval.ingest.text import decode
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    here = tmp_path / "here"
+    files = {
+        "a.md": "# A",
+        "b.TXT": "b",
+        "sub/c.html": "<p>c",
+        "sub/deep/d.pdf": "%PDF-1.4 \0",
+        "sub/notes.rst": "other type",
+        "sub/binary.txt": "a\0b",
+        ".hidden.md": "hidden",
+        ".git/e.md": "hidden folder",
+    }
+    for name, text in files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(text)
+    return here
+
+
+def ids(found: FileScan) -> list[str]:
+    return [file.id for file in found.files]
+
+
+def test_a_folder_is_taken_whole_but_for_what_is_hidden_binary_or_of_another_type(tree: Path) -> None:
+    found = find_files(["."], tree)
+    assert ids(found) == ["a.md", "b.TXT", "sub/c.html", "sub/deep/d.pdf"]
+    assert found.skipped == {"hidden": 2, "binary": 1, "of another type": 1}
+    assert [file.media_type for file in found.files] == [
+        "text/markdown", "text/plain", "text/html", "application/pdf",
+    ]  # fmt: skip
+    assert found.complete
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a.md"], ["a.md"]),
+        (["a.md", "./a.md", "sub/../a.md"], ["a.md"]),
+        (["*.md"], ["a.md"]),
+        (["**/*.html", "a.md"], ["a.md", "sub/c.html"]),
+        (["s*b"], ["sub/c.html", "sub/deep/d.pdf"]),
+        (["sub/notes.rst"], ["sub/notes.rst"]),
+        ([".hidden.md"], [".hidden.md"]),
+        ([".git"], [".git/e.md"]),
+    ],
+)
+def test_files_folders_and_globs(tree: Path, arguments: list[str], expected: list[str]) -> None:
+    assert ids(find_files(arguments, tree)) == expected
+
+
+def test_a_file_outside_is_named_by_its_absolute_path(tree: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("o")
+    assert ids(find_files(["../outside.txt"], tree)) == [outside.as_posix()]
+    assert document_id(tree / "sub" / ".." / "a.md", tree) == "a.md"
+
+
+def test_what_is_not_there_is_told_apart(tree: Path) -> None:
+    found = find_files(["nothing", "*.none", "a.md"], tree)
+    assert found.missing == ["nothing", "*.none"]
+    assert ids(found) == ["a.md"]
+
+
+def test_loops_of_links_end(tree: Path) -> None:
+    (tree / "sub" / "loop").symlink_to("..", target_is_directory=True)
+    (tree / "self").symlink_to("self")
+    found = find_files(["."], tree)
+    assert ids(found) == ["a.md", "b.TXT", "sub/c.html", "sub/deep/d.pdf"]
+
+
+def test_a_broken_link_is_reported_and_the_rest_taken(tree: Path) -> None:
+    (tree / "gone.md").symlink_to("nowhere.md")
+    found = find_files(["."], tree)
+    assert [name for name, _ in found.unreadable] == ["gone.md"]
+    assert not found.complete
+    assert "a.md" in ids(found)
+
+
+def test_a_name_that_is_not_utf8_is_reported(tree: Path) -> None:
+    try:
+        (tree / os.fsdecode(b"bad\xff.md")).write_text("x")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    found = find_files(["."], tree)
+    assert [reason for _, reason in found.unreadable] == ["its name is not valid UTF-8"]
+
+
+def test_a_pipe_is_not_read(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.txt")
+    assert find_files(["pipe.txt"], tree).skipped == {"not a file": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-8"])
+def test_text_with_a_mark_is_text_in_every_encoding_that_the_service_reads(tmp_path: Path, encoding: str) -> None:
+    text = "A dam holds water back. 水坝。" * 1000
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    assert ids(find_files(["."], tmp_path)) == ["a.txt"]
+    assert decode((tmp_path / "a.txt").read_bytes()) == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"a\0b", b"\xff\xfea\0\0\0", b"\xfe\xff\0a\0\0", "a\0".encode("utf-32"), b"a\0" * 5000, "dam".encode("utf-16-le")],
+)
+def test_what_is_skipped_as_binary_the_service_cannot_read_either(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    assert find_files(["."], tmp_path).skipped == {"binary": 1}
+    with pytest.raises(DocumentUnreadable):
+        decode(data)
