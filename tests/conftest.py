@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.identity import Keys
 from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
+from tests.fixtures.clock import clock as clock
 from tests.fixtures.reaper import Reaper
 from tests.fixtures.servers import empty_url as empty_url
 from tests.fixtures.servers import migrated_postgres as migrated_postgres

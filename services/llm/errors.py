@@ -71,6 +71,17 @@ class ContextTooLong(InvalidArgument):
 
     reason = "CONTEXT_TOO_LONG"
 
+    @classmethod
+    def counted(cls, prompt_tokens: int, max_tokens: int, context_length: int) -> "ContextTooLong":
+        """The error of a model that has counted its prompt."""
+        return cls(
+            f"the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}, which is more than the "
+            f"model's context of {context_length}",
+            prompt_tokens=str(prompt_tokens),
+            max_tokens=str(max_tokens),
+            context_length=str(context_length),
+        )
+
 
 def answered(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
     """The error of an answer with a status other than 200."""

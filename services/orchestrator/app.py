@@ -28,15 +28,16 @@ from services.orchestrator.adapters.triton_embedder import TritonEmbedder
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
-from services.orchestrator.agents.specs.store import AgentStore
+from services.orchestrator.agents.specs.store import KIND, AgentStore
 from services.orchestrator.data.erasure import Erasure
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import Directory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
+from services.orchestrator.schema.tables import REVISIONS
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.agents import AgentServicer
 from services.orchestrator.servicers.data import DataServicer
@@ -51,6 +52,7 @@ from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
+from services.runtime.records.changes import Changes
 from services.runtime.server import App, verifier_of
 from services.runtime.triton import TritonClient
 
@@ -97,12 +99,16 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
         screener=await _guards(settings, resources),
     )
     registry = Registry(store, kit, settings.rag_model)
+    changes = Changes(database, table=REVISIONS)
+    resources.push_async_callback(changes.aclose)
+    changes.follow(KIND, registry.reload)
+    await changes.open()
     agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
     gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
     exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
     identities = Identities(exchange, settings.identity_patience_seconds)
     executor = Executor(registry, records, settings.max_runs, sessions)
-    keeper = Keeper(
+    heartbeat = Heartbeat(
         executor,
         records,
         identities.of_left,
@@ -110,15 +116,15 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
         settings.beat_seconds,
         settings.lease_seconds,
     )
-    resources.push_async_callback(keeper.aclose)
+    resources.push_async_callback(heartbeat.aclose)
     resources.push_async_callback(executor.aclose)
-    await keeper.open()
+    await heartbeat.open()
     directory = Directory(executor, records)
     servicer = OrchestratorServicer(
         executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
-    erasure = Erasure(data_store, store, registry.forget)
+    erasure = Erasure(data_store, store, registry.changed)
     data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
 
     def add(server: grpc.aio.Server) -> None:

@@ -3,20 +3,16 @@ own; callers who speak gRPC get a status."""
 
 from services.control.resources.wire import Data
 
-# status -> message, type, code. OpenAI's own words where it has them.
+# status -> message, type, code. OpenAI's own words where it has them. Envoy and the edge's filters answer with no other
+# error: a key, a conflict, a type of body and a rate are the gateway's to judge.
 ERRORS: dict[int, tuple[str, str, str]] = {
     400: ("The request is malformed.", "invalid_request_error", "bad_request"),
-    401: ("The request has no valid API key.", "authentication_error", "invalid_api_key"),
     403: ("This is not allowed.", "permission_error", "permission_denied"),
     404: ("There is nothing at this path.", "invalid_request_error", "not_found"),
     408: ("The request was not received in time.", "timeout_error", "request_timeout"),
-    409: ("The request conflicts with what is there.", "invalid_request_error", "conflict"),
     413: ("The body of the request is too large.", "invalid_request_error", "request_too_large"),
-    415: ("The type of the body is not supported.", "invalid_request_error", "unsupported_media_type"),
     426: ("This protocol is not supported.", "invalid_request_error", "upgrade_required"),
-    429: ("There are too many requests.", "rate_limit_error", "rate_limit_exceeded"),
     431: ("The headers of the request are too large.", "invalid_request_error", "headers_too_large"),
-    499: ("The request was cancelled.", "invalid_request_error", "cancelled"),
     500: ("Something went wrong on this side.", "server_error", "internal_error"),
     501: ("This is not implemented.", "server_error", "not_implemented"),
     502: ("The service answered with something unusable.", "server_error", "bad_gateway"),

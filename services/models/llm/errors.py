@@ -3,21 +3,6 @@
 from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
 
 
-class ContextTooLong(InvalidArgument):
-    """Prompt and answer do not fit into the model's context."""
-
-    reason = "CONTEXT_TOO_LONG"
-
-    def __init__(self, prompt_tokens: int, max_tokens: int, context_length: int) -> None:
-        super().__init__(
-            f"the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}, which is more than the "
-            f"model's context of {context_length}",
-            prompt_tokens=str(prompt_tokens),
-            max_tokens=str(max_tokens),
-            context_length=str(context_length),
-        )
-
-
 class SchemaNotEnforceable(InvalidArgument):
     """The engine cannot hold an answer to this schema."""
 

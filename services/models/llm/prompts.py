@@ -14,9 +14,10 @@ from vllm.parser import Parser, ParserManager
 from vllm.renderers import BaseRenderer, TokenizeParams
 from vllm.sampling_params import SamplingParams
 
+from services.llm.errors import ContextTooLong
 from services.llm.triton.protocol import BadRequest, Generate, Prompt
 from services.models.llm import metrics
-from services.models.llm.errors import ContextTooLong, TemplateRefused, ToolsNotSupported
+from services.models.llm.errors import TemplateRefused, ToolsNotSupported
 from services.models.llm.rendered import Rendered, key_of
 
 
@@ -97,7 +98,7 @@ class Prompts:
         context = self._model.max_model_len
         wanted = request.sampling.get("max_tokens")
         if prompt + (wanted or 1) > context:
-            raise ContextTooLong(prompt, wanted or 1, context)
+            raise ContextTooLong.counted(prompt, wanted or 1, context)
         # An unset limit is the model's own, or what the context leaves.
         limit = wanted or min(self._defaults.get("max_tokens") or context, context - prompt)
         try:

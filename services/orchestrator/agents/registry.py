@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from services.llm.catalogue.entry import Capability, Engine, Entry
 from services.llm.handle import ModelHandle
@@ -23,9 +23,6 @@ from services.orchestrator.runs.agent import Agent, Listed
 from services.runtime.errors import ModelNotFound
 from services.runtime.records.errors import RecordsUnavailable
 
-# Another replica's apply is seen within the longer of these; what is older than the shorter is looked up again beside.
-FRESH_SECONDS = 0.4
-STALE_SECONDS = 0.9
 MOST_TENANTS = 4096
 MOST_SPECS = 512
 SHIPPED_VERSION = 1
@@ -35,15 +32,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Names:
-    """A tenant's own agents by name, with their latest versions; `at`: when that was read, on the monotonic clock."""
+    """A tenant's own agents by name, with their latest versions; None until they are read. They are `fresh` until some
+    agent changes."""
 
-    latest: dict[str, int]
-    at: float
+    latest: dict[str, int] | None = None
+    fresh: bool = False
     refresh: asyncio.Task[dict[str, int]] | None = None
 
 
 class Registry:
-    """The agents of all tenants. Compiled specs are kept; `rag_model` is the model that the shipped `rag` asks."""
+    """The agents of all tenants, cached until the change feed reports that some changed. `rag_model` is the model that
+    the shipped `rag` asks."""
 
     def __init__(self, store: AgentStore, kit: Kit, rag_model: str = "") -> None:
         self._store = store
@@ -51,6 +50,7 @@ class Registry:
         self._rag_model = rag_model
         self._names: OrderedDict[str, _Names] = OrderedDict()
         self._specs: OrderedDict[tuple[str, str, int], Spec] = OrderedDict()
+        self._changes = 0
         self._shipped = {name: self._shipped_spec(name, text) for name, text in shipped().items()}
         self._made: dict[str, Agent] = {}
 
@@ -116,14 +116,18 @@ class Registry:
         return sorted(self._shipped)
 
     def changed(self, tenant: str) -> None:
-        """The tenant's agents have changed here: look again at once."""
+        """Drop what is cached of a tenant whose agents changed here."""
         self._names.pop(tenant, None)
-
-    def forget(self, tenant: str) -> None:
-        """The tenant's agents were erased: keep nothing of them."""
-        self.changed(tenant)
         for key in [key for key in self._specs if key[0] == tenant]:
             del self._specs[key]
+        self._changes += 1
+
+    async def reload(self) -> None:
+        """Drop what is cached, as agents changed on some replica; known names serve on while the records are gone."""
+        self._specs.clear()
+        self._changes += 1
+        for names in self._names.values():
+            names.fresh, names.refresh = False, None
 
     def _list(self, listed: dict[str, Listed], name: str, spec: Spec, version: int) -> None:
         """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
@@ -184,6 +188,7 @@ class Registry:
         if spec is not None:
             self._specs.move_to_end(key)
             return spec
+        changes = self._changes
         stored = await self._store.get(tenant, name, version)
         if stored is None:
             return None
@@ -191,42 +196,41 @@ class Registry:
             spec = parse(stored.spec)
         except BadAgent as error:
             raise ModelUnavailable(f"the agent {name!r} cannot run: {error.message}", agent=name) from error
-        self._specs[key] = spec
+        if changes == self._changes:
+            self._specs[key] = spec
         if len(self._specs) > MOST_SPECS:
             self._specs.popitem(last=False)
         return spec
 
     async def _latest(self, tenant: str) -> dict[str, int]:
-        """The tenant's own agents, as they were STALE_SECONDS ago at most."""
-        names, now = self._names.get(tenant), time.monotonic()
-        if names is not None and now - names.at < FRESH_SECONDS:
-            return names.latest
+        """The tenant's own agents. Raises RecordsUnavailable where they were never read."""
+        names = self._names.get(tenant)
         if names is None:
-            names = self._names[tenant] = _Names({}, float("-inf"))
+            names = self._names[tenant] = _Names()
             if len(self._names) > MOST_TENANTS:
                 self._names.popitem(last=False)
-        if names.refresh is None or names.refresh.done():
-            names.refresh = asyncio.create_task(self._store.latest(tenant))
-            names.refresh.add_done_callback(lambda done: _refreshed(names, done, now))
-        if now - names.at < STALE_SECONDS:
+        if names.fresh and names.latest is not None:
             return names.latest
+        if names.refresh is None:
+            names.refresh = asyncio.create_task(self._store.latest(tenant))
+            names.refresh.add_done_callback(partial(_refreshed, names))
         try:
             return await asyncio.shield(names.refresh)
         except RecordsUnavailable:
-            if names.at > float("-inf"):
-                return names.latest
-            raise
+            if names.latest is None:
+                raise
+            return names.latest
 
 
-def _refreshed(names: _Names, done: "asyncio.Task[dict[str, int]]", asked: float) -> None:
-    """Take in what was read. `asked`: when the reading began."""
-    names.refresh = None
-    if done.cancelled():
-        return
-    if (error := done.exception()) is not None:
+def _refreshed(names: _Names, refresh: "asyncio.Task[dict[str, int]]") -> None:
+    """Cache what was read, unless an agent changed meanwhile."""
+    error = None if refresh.cancelled() else refresh.exception()
+    if error is not None:
         log.warning("agents not read: %s", type(error).__name__)
-        return
-    names.latest, names.at = done.result(), asked
+    if names.refresh is refresh:
+        names.refresh = None
+        if error is None and not refresh.cancelled():
+            names.latest, names.fresh = refresh.result(), True
 
 
 def _listed(name: str, description: str, version: int, entry: Entry) -> Listed:

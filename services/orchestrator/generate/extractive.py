@@ -8,6 +8,7 @@ import numpy as np
 
 from services.llm.chat import Message
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.tokens import estimate_prompt
 from services.orchestrator import metrics
 from services.orchestrator.domain.event import Citation, Span
 from services.orchestrator.domain.passage import Found, Passage
@@ -44,7 +45,7 @@ class ExtractiveGenerator:
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         """An estimate: it reads sentences, not prompts."""
-        return sum(len(message.content) for message in messages) // 4
+        return estimate_prompt(message.content for message in messages)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         found = generation.found or Found(())

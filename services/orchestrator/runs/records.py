@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import orjson
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy import Row as TableRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,9 +14,10 @@ from services.orchestrator.domain.event import Event, FinishReason, UsageReporte
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.codec import decode, decode_all, decode_ask
 from services.orchestrator.runs.run import RunInfo, State
-from services.orchestrator.runs.statements import Fenced
+from services.orchestrator.runs.statements import LEASES, Fenced
 from services.orchestrator.schema.tables import EVENTS, REPLICAS, RUNS
 from services.runtime.records.database import Database
+from services.runtime.records.lease import Held
 
 UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
 PRUNED_AT_ONCE = 200
@@ -59,38 +60,35 @@ class Records:
         name before it, and has their runs; one that was given up itself has no such claim."""
         incarnation = f"{self.replica}/{uuid.uuid4().hex}"
         async with self.database.write() as connection:
-            await connection.execute(insert(REPLICAS).values(incarnation=incarnation, name=self.replica, beat=0))
+            await LEASES.take(connection, incarnation, self.replica)
             if restarted:
                 await self._succeed(connection, incarnation)
         self.incarnation = incarnation
 
     async def _succeed(self, connection: AsyncConnection, incarnation: str) -> None:
-        mine = (REPLICAS.c.name == self.replica) & (REPLICAS.c.incarnation != incarnation)
-        await connection.execute(delete(REPLICAS).where(mine))
-        lost = (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.incarnation))
+        await LEASES.succeed(connection, incarnation, self.replica)
+        lost = (RUNS.c.replica == self.replica) & RUNS.c.owner.not_in(select(REPLICAS.c.name))
         taken = update(RUNS).where(lost, RUNS.c.state.in_(UNDER_WAY)).values(owner=incarnation)
         await connection.execute(taken)
 
     async def leave(self, incarnation: str) -> None:
         """Die in peace: the others need not wait before they take up the runs."""
         async with self.database.write() as connection:
-            await connection.execute(update(REPLICAS).where(REPLICAS.c.incarnation == incarnation).values(beat=-1))
+            await LEASES.resign(connection, incarnation, self.replica)
 
-    async def beat(self, incarnation: str) -> dict[str, int]:
-        """Say that this replica lives; gives the beats of all others, by incarnation. Raises Fenced."""
+    async def beat(self, incarnation: str) -> dict[str, Held]:
+        """Renew this replica's lease; the leases of all others, by incarnation. Raises Fenced."""
         async with self.database.write() as connection:
-            own = REPLICAS.c.incarnation == incarnation
-            lives = await connection.execute(update(REPLICAS).where(own).values(beat=REPLICAS.c.beat + 1))
-            if lives.rowcount != 1:
+            if not await LEASES.renew(connection, incarnation, self.replica):
                 raise Fenced
-            rows = await connection.execute(select(REPLICAS.c.incarnation, REPLICAS.c.beat).where(~own))
-            return {row.incarnation: row.beat for row in rows}
+            leases = await LEASES.read(connection)
+        del leases[incarnation]
+        return leases
 
-    async def claim(self, dead: str, beat: int) -> bool:
-        """Give up a replica whose last beat was `beat`, and take its runs; False where it lives or another did so."""
+    async def claim(self, dead: str, held: Held) -> bool:
+        """Revoke the lease of a replica that is dead and take its runs; False where it lives or another did so."""
         async with self.database.write() as connection:
-            silent = (REPLICAS.c.incarnation == dead) & (REPLICAS.c.beat == beat)
-            if (await connection.execute(delete(REPLICAS).where(silent))).rowcount != 1:
+            if not await LEASES.revoke(connection, dead, held):
                 return False
             theirs = (RUNS.c.owner == dead) & RUNS.c.state.in_(UNDER_WAY)
             await connection.execute(update(RUNS).where(theirs).values(owner=self.incarnation, replica=self.replica))

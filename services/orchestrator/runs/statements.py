@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, Column, Integer, bindparam, exists, insert, null, select, update
 
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, REPLICAS, RUNS, SESSIONS
+from services.runtime.records.lease import Leases
 from services.runtime.records.many import Many, Rows, Step
 from services.runtime.records.upsert import insert_new
 from services.runtime.records.writer import NothingWritten, ScriptSink
@@ -20,6 +21,7 @@ _LIVE = (
 )  # fmt: skip
 INSERT_RUN, INSERT_EVENTS, UPDATE_RUN, END_RUN = "insert run", "insert events", "update run", "end run"
 ADD_MESSAGES, LEAVE_SESSION = "add messages", "leave session"
+LEASES = Leases(REPLICAS)
 ORDER = (INSERT_RUN, INSERT_EVENTS, UPDATE_RUN, END_RUN, ADD_MESSAGES, LEAVE_SESSION)
 
 
@@ -44,7 +46,7 @@ class RunSink(ScriptSink[RunRows]):
         by_name = {name: [row for item in items for row in item.batch.get(name, ())] for name in ORDER}
         steps: list[Step] = [(_STATEMENTS[name], rows) for name, rows in by_name.items() if rows]
         incarnations = {item.incarnation for item in items}
-        return steps + [(_ALIVE, ({"me": incarnation},)) for incarnation in incarnations]
+        return steps + [(LEASES.fence, ({"lease": incarnation},)) for incarnation in incarnations]
 
     def check(self, found: list[Rows]) -> None:
         """Raises Fenced for an incarnation that was given up."""
@@ -84,4 +86,3 @@ _STATEMENTS = {
         )
     ),
 }
-_ALIVE = Many(select(REPLICAS.c.beat).where(REPLICAS.c.incarnation == bindparam("me")).with_for_update(read=True))

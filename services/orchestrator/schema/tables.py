@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
+from services.runtime.records.tables import revisions
+
 METADATA = MetaData()
 
 # `owner` is the incarnation of the replica that executes the run, `replica` its name. `ask` is what was asked, and
@@ -51,14 +53,18 @@ EVENTS = Table(
     sqlite_with_rowid=False,
 )
 
-# The replicas that live. One whose row is gone may not write: see RunSink.
+# The leases of the replicas that live, by incarnation. A replica holds its own, and may not write once it was revoked:
+# see RunSink.
 REPLICAS = Table(
     "orchestrator_replicas",
     METADATA,
-    Column("incarnation", String(192), primary_key=True),
-    Column("name", String(128), nullable=False),
+    Column("incarnation", String(192), key="name", primary_key=True),
+    Column("name", String(128), key="holder", nullable=False),
     Column("beat", Integer, nullable=False),
 )
+
+# By which replicas learn that agents changed.
+REVISIONS = revisions("orchestrator_revisions", METADATA)
 
 # `run_id`: the run of the session that is under way. `summary` covers the first `summarised` messages.
 SESSIONS = Table(

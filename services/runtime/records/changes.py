@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
@@ -22,20 +22,22 @@ POLL_SECONDS = 0.25
 Reload = Callable[[], Awaitable[None]]
 
 
-async def bump(connection: AsyncConnection, kind: str) -> None:
+async def bump(connection: AsyncConnection, kind: str, table: Table = REVISIONS) -> None:
     """Tell every replica that something of this `kind` changes with the transaction of `connection`."""
-    first = upsert(REVISIONS).values(kind=kind, number=1)
+    first = upsert(table).values(kind=kind, number=1)
     await connection.execute(
-        first.on_conflict_do_update(index_elements=[REVISIONS.c.kind], set_={"number": REVISIONS.c.number + 1})
+        first.on_conflict_do_update(index_elements=[table.c.kind], set_={"number": table.c.number + 1})
     )
 
 
 class Changes:
-    """Reloads what follows a kind, at the start and after each change, on every replica."""
+    """Reloads what follows a kind, at the start and after each change, on every replica. `table`: the service's own of
+    `tables.revisions`."""
 
-    def __init__(self, database: Database, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, database: Database, poll_seconds: float = POLL_SECONDS, *, table: Table = REVISIONS) -> None:
         self._database = database
         self._seconds = poll_seconds
+        self._table = table
         self._followers: list[tuple[str, Reload]] = []
         self._seen: dict[int, int] = {}
         self._fresh = 0.0
@@ -82,7 +84,7 @@ class Changes:
 
     async def _revisions(self) -> Mapping[str, int]:
         async with self._database.read() as connection:
-            rows = await connection.execute(select(REVISIONS.c.kind, REVISIONS.c.number))
+            rows = await connection.execute(select(self._table.c.kind, self._table.c.number))
             return {row.kind: row.number for row in rows}
 
     async def _reload(self, revisions: Mapping[str, int]) -> None:

@@ -81,7 +81,8 @@ async def _in_thread(connection: AsyncConnection, function: Callable[..., T], *a
     # It is connected: the public way to the driver's connection would ask, by a greenlet of its own.
     driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
     with _as_the_engine_says(connection):
-        # In public the driver has a step for each statement only: a way to its thread and back every time.
+        # Not public. In public the driver takes one statement a step, a way to its thread and back every time, or a
+        # script without parameters; a thread of the kit's own could not write within a transaction of the engine's.
         result: T = await driver._execute(function, driver._conn, *arguments)
         return result
 

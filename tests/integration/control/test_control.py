@@ -24,6 +24,7 @@ from services.control.settings import ControlSettings
 from services.control.topology import Topology
 from services.runtime.health import Readiness
 from services.runtime.server import build
+from tests.fixtures.clock import DrivenClock
 from tests.integration.control.harness import (
     Gateway,
     Mesh,
@@ -107,15 +108,15 @@ async def test_a_watcher_hears_of_changes(stub: Stub) -> None:
     call.cancel()
 
 
-async def test_a_discovery_stream_has_no_deadline() -> None:
+async def test_a_discovery_stream_has_no_deadline(clock: DrivenClock) -> None:
     async with (
-        control(ControlSettings(max_deadline_seconds=0.2)) as port,
+        control(ControlSettings(max_deadline_seconds=60)) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         stream = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).StreamAggregatedResources()
         await stream.write(discovery_pb2.DiscoveryRequest(type_url=LDS, resource_names=["triton"]))
         assert [one.type_url for one in (await stream.read()).resources] == [LDS]
-        await asyncio.sleep(0.5)
+        await clock.advance(90)
         await stream.write(discovery_pb2.DiscoveryRequest(type_url=CDS, resource_names=["triton"]))
         assert [one.type_url for one in (await stream.read()).resources] == [CDS]
         await stream.done_writing()

@@ -135,6 +135,32 @@ async def test_headers_have_limits(
     assert_openai_error(await http.get("/v1/models", headers=headers), status, code)
 
 
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ("GET /v1/models HTTP/1.0\r\n", 426, "upgrade_required"),
+        ("GET /v1/models HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 403, "permission_denied"),
+        ("POST /v1/models HTTP/1.1\r\ntransfer-encoding: deflate\r\n", 501, "not_implemented"),
+        ("POST /v1/models HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: -1\r\n", 400, "bad_request"),
+        ("GET /v1/models HTTP/1.1\r\nno colon\r\n", 400, "bad_request"),
+    ],
+    ids=["http-1.0", "websocket", "encoding", "length", "header"],
+)
+async def test_what_never_gets_as_far_as_a_gateway(
+    gateway: Gateway, mesh: Mesh, request_: str, status: int, code: str
+) -> None:
+    reader, writer = await asyncio.open_connection(*mesh.address.split(":"))
+    writer.write(f"{request_}host: edge\r\n\r\n".encode())
+    async with asyncio.timeout(30):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
+        body = await reader.readexactly(length)
+    writer.close()
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert json.loads(body)["error"]["code"] == code
+    assert gateway.served == 0
+
+
 async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh) -> None:
     evil = {"X-Headworks-Identity": "forged", "x-headworks-replica": "gateway-9", "x-headworks-other": "a"}
     evil |= {"x-envoy-retry-on": "5xx", "x-envoy-original-path": "/a", "x-envoy-upstream-rq-timeout-ms": "1"}

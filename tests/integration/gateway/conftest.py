@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from sqlalchemy import text
 
 from gateway.app import wire
 from gateway.schema.schema import SCHEMA
@@ -60,6 +61,16 @@ class Gateway:
         return found
 
 
+async def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """What a query selects of a gateway's records."""
+    database = Database(url, SCHEMA)
+    try:
+        async with database.read() as connection:
+            return [tuple(row) for row in await connection.execute(text(query))]
+    finally:
+        await database.aclose()
+
+
 MakeGateway = Callable[..., Awaitable[Gateway]]
 
 
@@ -74,7 +85,11 @@ async def database(records_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]:
-    """Starts a gateway before the fakes that it is given; `behind` stands in for the orchestrator as a whole."""
+    """Starts a gateway before the fakes that it is given; `behind` stands in for the orchestrator as a whole.
+
+    Its records are in SQLite. Tests of what is on record give it a `records_url`, a fixture that they take before this
+    one: it is closed before its database goes.
+    """
     (tmp_path / "private.pem").write_bytes(keys.private_pem)
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "dev", "scopes": ["*"]}

@@ -117,7 +117,7 @@ async def faces(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Face
 
 
 @pytest.fixture
-async def recorded(make_gateway: MakeGateway, tmp_path: Path, records_url: str) -> AsyncIterator[Faces]:
+async def recorded(records_url: str, make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Faces]:
     """The same, with their records in either database."""
     async with opened(make_gateway, tmp_path, records_url=records_url) as faces:
         yield faces

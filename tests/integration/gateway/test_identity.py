@@ -1,9 +1,6 @@
 """Who is let in, and as whom."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,7 +17,7 @@ from tests.fakes.http_calls import HttpCall, Refused
 from tests.fakes.identity import Keys
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, events
 from tests.fakes.serving import until
-from tests.integration.gateway.conftest import BEARER, KEY, MakeGateway
+from tests.integration.gateway.conftest import BEARER, KEY, MakeGateway, rows
 
 STRANGERS = [
     (),
@@ -124,17 +121,16 @@ async def test_a_run_and_who_follows_it_get_what_their_identity_is_renewed_by(
 
 
 async def test_the_gateway_follows_a_run_for_longer_than_a_call_and_a_token(
-    make_gateway: MakeGateway, tmp_path: Path
+    records_url: str, make_gateway: MakeGateway
 ) -> None:
     """Its caller is gone. It is followed in as many calls as that takes, each under a token that is good."""
     orchestrator = FakeOrchestrator(events("one"), hold=1)
     orchestrator.cuts = 2
-    gateway = await make_gateway(orchestrator, identity_seconds=1)
+    gateway = await make_gateway(orchestrator, identity_seconds=1, records_url=records_url)
     stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
     message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="why?")
     call: Any = stub.Run(pb.RunRequest(messages=[message]), metadata=BEARER)
     await call.read()
     call.cancel()
-    with closing(sqlite3.connect(tmp_path / "records.db")) as records:
-        rows = await until(lambda: records.execute("SELECT completion_tokens FROM usage").fetchall())
-    assert (len(orchestrator.attached), rows) == (3, [(7,)])
+    written = await until(lambda: rows(records_url, "SELECT completion_tokens FROM usage"))
+    assert (len(orchestrator.attached), written) == (3, [(7,)])

@@ -1,8 +1,6 @@
 """Models of upstreams, asked through the whole gateway."""
 
-import asyncio
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +12,8 @@ import yaml
 from tests.fakes import openai_upstream as fake
 from tests.fakes.http_calls import Refused
 from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
-from tests.integration.gateway.conftest import Gateway, MakeGateway
+from tests.fakes.serving import until
+from tests.integration.gateway.conftest import Gateway, MakeGateway, rows
 
 USAGE = fake.usage(prompt=11, completion=2, cached=3)
 WHOLE = {
@@ -26,39 +25,36 @@ Start = Callable[[Behaviour], Awaitable[tuple[Gateway, FakeOpenAi]]]
 
 
 @pytest.fixture
-async def start(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Start]:
+async def start(records_url: str, make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def made(behaviour: Behaviour) -> tuple[Gateway, FakeOpenAi]:
             upstream = await stack.enter_async_context(FakeOpenAi(behaviour).serving())
             model = {"base_url": upstream.url, "model": "small-2026", "input_price": 1, "output_price": 2}
             (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": {"small": model}}))
-            return await make_gateway(upstreams_file=tmp_path / "upstreams.yaml"), upstream
+            gateway = await make_gateway(upstreams_file=tmp_path / "upstreams.yaml", records_url=records_url)
+            return gateway, upstream
 
         yield made
 
 
-def booked(folder: Path) -> list[tuple[Any, ...]]:
+async def booked(url: str) -> list[tuple[Any, ...]]:
     """The rows of usage."""
     columns = "model, prompt_tokens, completion_tokens, cached_tokens, cost_nanos, finish_reason"
-    connection = sqlite3.connect(folder / "records.db")
-    try:
-        return connection.execute(f"SELECT {columns} FROM usage").fetchall()  # noqa: S608 (the columns above)
-    finally:
-        connection.close()
+    return await rows(url, f"SELECT {columns} FROM usage")  # noqa: S608 (the columns above)
 
 
-async def test_a_completion_is_answered_and_booked(start: Start, tmp_path: Path) -> None:
+async def test_a_completion_is_answered_and_booked(start: Start, records_url: str) -> None:
     gateway, upstream = await start(fake.raw(json.dumps(WHOLE).encode(), kind="application/json"))
     [answer] = [message async for message in gateway.chat(model="small", max_tokens=5)]
     assert (answer.content_type, json.loads(answer.data)) == ("application/json", WHOLE)
     assert upstream.bodies[0]["model"] == "small-2026"
     assert "authorization" not in upstream.exchanges[0].headers
-    assert booked(tmp_path) == [("small", 11, 2, 0, 15_000, "stop")]
+    assert await booked(records_url) == [("small", 11, 2, 0, 15_000, "stop")]
     assert gateway.orchestrator.calls == []
 
 
-async def test_a_stream_is_booked_before_its_end(start: Start, tmp_path: Path) -> None:
+async def test_a_stream_is_booked_before_its_end(start: Start, records_url: str) -> None:
     chunks = (delta(content="Hel"), delta(content="lo."), delta("stop"), USAGE)
     gateway, _ = await start(fake.streams(*chunks))
     data = b""
@@ -66,19 +62,19 @@ async def test_a_stream_is_booked_before_its_end(start: Start, tmp_path: Path) -
         assert message.content_type == "text/event-stream"
         data += message.data
         if b"[DONE]" in message.data:
-            assert booked(tmp_path) == [("small", 11, 2, 3, 15_000, "stop")]
+            assert await booked(records_url) == [("small", 11, 2, 3, 15_000, "stop")]
     assert data == b"".join(fake.event(chunk) for chunk in chunks[:-1]) + b"data: [DONE]\n\n"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_upstreams_error_is_in_openais_form(start: Start, stream: bool, tmp_path: Path) -> None:
+async def test_an_upstreams_error_is_in_openais_form(start: Start, stream: bool, records_url: str) -> None:
     gateway, _ = await start(fake.fails(429, retry_after="7"))
     with pytest.raises(Refused) as caught:
         await gateway.chat(model="small", stream=stream).whole()
     assert caught.value.status == 429
     assert caught.value.headers["retry-after"] == "7"
     assert caught.value.error["code"] == "upstream_busy"
-    assert booked(tmp_path) == []
+    assert await booked(records_url) == []
 
 
 async def test_an_error_in_mid_stream_is_an_event(start: Start) -> None:
@@ -105,7 +101,7 @@ async def test_a_bad_body_is_refused_before_anything(start: Start, fields: dict[
     assert upstream.exchanges == []
 
 
-async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, tmp_path: Path) -> None:
+async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, records_url: str) -> None:
     """After the deadline nothing can be told: the connection would break off."""
 
     async def behave(exchange: fake.Exchange) -> None:
@@ -119,6 +115,4 @@ async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, 
     assert "Hello." in first
     assert json.loads(error.removeprefix("data: "))["error"]["code"] == "deadline_exceeded"
     assert done == "data: [DONE]"
-    async with asyncio.timeout(60):
-        while not booked(tmp_path):
-            await asyncio.sleep(0.02)
+    await until(lambda: booked(records_url))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
-from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway
+from tests.fakes.serving import until
+from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway, rows
 
 MAIL = "ann@example.org"
 GUARDS = """
@@ -70,15 +70,12 @@ def kinds(told: list[run_event_pb2.RunEvent]) -> list[str | None]:
     return [event.WhichOneof("event") for event in told]
 
 
-def rows(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(tmp_path / "records.db")) as connection:
-        return connection.execute(query).fetchall()
+async def eventually(url: str, query: str, count: int) -> list[tuple[Any, ...]]:
+    async def enough() -> list[tuple[Any, ...]] | None:
+        found = await rows(url, query)
+        return found if len(found) >= count else None
 
-
-async def eventually(tmp_path: Path, query: str, count: int) -> list[tuple[Any, ...]]:
-    async with asyncio.timeout(60):
-        while len(found := rows(tmp_path, query)) < count:
-            await asyncio.sleep(0.02)
+    found: list[tuple[Any, ...]] = await until(enough)
     return found
 
 
@@ -86,13 +83,13 @@ RECORDS = "SELECT record FROM audit_records"
 USAGE = "SELECT agent, prompt_tokens, completion_tokens, finish_reason, run_id FROM usage"
 
 
-async def test_a_run_is_on_record_when_it_ends(make_gateway: MakeGateway, tmp_path: Path) -> None:
-    gateway = await make_gateway(FakeOrchestrator(said("It is so.")))
+async def test_a_run_is_on_record_when_it_ends(records_url: str, make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(said("It is so.")), records_url=records_url)
     told, code = await run(gateway)
     assert (answer(told), code) == ("It is so.", grpc.StatusCode.OK)
-    ((agent, read, written, finish, run_id),) = rows(tmp_path, USAGE)
+    ((agent, read, written, finish, run_id),) = await rows(records_url, USAGE)
     assert (agent, read, written, finish, run_id) == ("rag", 40, 7, "stop", told[0].run_id)
-    (record,) = [json.loads(one) for (one,) in rows(tmp_path, RECORDS)]
+    (record,) = [json.loads(one) for (one,) in await rows(records_url, RECORDS)]
     assert (record["action"], record["decision"], record["run_id"]) == (
         "/headworks.orchestrator.v1.OrchestratorService/Run", "allowed", run_id,
     )  # fmt: skip
@@ -107,9 +104,9 @@ async def test_personal_data_does_not_reach_the_model_and_comes_back(make_gatewa
     assert [event.sequence for event in told] == list(range(1, len(told) + 1))
 
 
-async def test_blocked_text_is_never_told(make_gateway: MakeGateway, guards: Path, tmp_path: Path) -> None:
+async def test_blocked_text_is_never_told(records_url: str, make_gateway: MakeGateway, guards: Path) -> None:
     orchestrator = FakeOrchestrator(said("This is for", "bid", "den, and more."), hold=4)
-    gateway = await make_gateway(orchestrator, guards_file=guards)
+    gateway = await make_gateway(orchestrator, guards_file=guards, records_url=records_url)
     told, code = await run(gateway)
     assert (answer(told).strip(), code) == ("This is", grpc.StatusCode.OK)
     assert kinds(told)[-3:] == ["verdict", "usage", "finished"]
@@ -120,9 +117,9 @@ async def test_blocked_text_is_never_told(make_gateway: MakeGateway, guards: Pat
         await orchestrator.left.wait()
         while orchestrator.cancelled != [told[0].run_id]:
             await asyncio.sleep(0.01)
-    ((_, _, _, finish, _),) = rows(tmp_path, USAGE)
+    ((_, _, _, finish, _),) = await rows(records_url, USAGE)
     assert finish == "content_filter"
-    (record,) = [json.loads(one) for (one,) in rows(tmp_path, RECORDS)]
+    (record,) = [json.loads(one) for (one,) in await rows(records_url, RECORDS)]
     assert (record["decision"], record["guards"]) == ("blocked", ["terms:terms"])
 
 
@@ -136,16 +133,16 @@ async def test_a_blocked_completion_ends_typed(make_gateway: MakeGateway, guards
     assert whole[0]["headworks"]["verdicts"][0]["grader"] == "guard:terms"
 
 
-async def test_an_attack_is_not_let_in(make_gateway: MakeGateway, guards: Path, tmp_path: Path) -> None:
+async def test_an_attack_is_not_let_in(records_url: str, make_gateway: MakeGateway, guards: Path) -> None:
     orchestrator = FakeOrchestrator(said("Never."))
-    gateway = await make_gateway(orchestrator, guards_file=guards)
+    gateway = await make_gateway(orchestrator, guards_file=guards, records_url=records_url)
     with pytest.raises(Refused) as raised:
         await gateway.chat(messages=[{"role": "user", "content": "attack"}]).whole()
     assert raised.value.status == 400
     assert raised.value.error["code"] == "content_filter"
     assert orchestrator.runs == []
-    assert rows(tmp_path, USAGE) == []
-    (record,) = [json.loads(one) for (one,) in await eventually(tmp_path, RECORDS, 1)]
+    assert await rows(records_url, USAGE) == []
+    (record,) = [json.loads(one) for (one,) in await eventually(records_url, RECORDS, 1)]
     assert (record["decision"], record["reason"]) == ("blocked", "CONTENT_FILTER")
 
 
@@ -181,17 +178,17 @@ async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGa
     assert told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER
 
 
-async def budget(tmp_path: Path, tokens: int) -> None:
-    database = Database(f"sqlite:///{tmp_path}/records.db", SCHEMA)
+async def budget(url: str, tokens: int) -> None:
+    database = Database(url, SCHEMA)
     await database.open()
     await BudgetStore(database).create("acme", Scope.TENANT, "acme", Period.DAY, Unit.TOKENS, tokens)
     await database.aclose()
 
 
-async def test_a_stream_ends_with_its_budget(make_gateway: MakeGateway, tmp_path: Path) -> None:
+async def test_a_stream_ends_with_its_budget(records_url: str, make_gateway: MakeGateway) -> None:
     orchestrator = FakeOrchestrator([events()[0], *(text("word ", tokens=100) for _ in range(100)), *events()[-2:]])
-    gateway = await make_gateway(orchestrator)
-    await budget(tmp_path, 1000)
+    gateway = await make_gateway(orchestrator, records_url=records_url)
+    await budget(records_url, 1000)
     async with asyncio.timeout(60):
         while True:
             told, code = await run(gateway)
@@ -200,20 +197,20 @@ async def test_a_stream_ends_with_its_budget(make_gateway: MakeGateway, tmp_path
     assert told[-1].finished.reason == run_pb2.FINISH_REASON_BUDGET
     used = told[-2].usage.usage
     assert 900 <= used.prompt_tokens + used.completion_tokens <= 1100
-    assert rows(tmp_path, "SELECT completion_tokens FROM usage WHERE finish_reason = 'budget'") == [
+    assert await rows(records_url, "SELECT completion_tokens FROM usage WHERE finish_reason = 'budget'") == [
         (used.completion_tokens,)
     ]
 
 
-async def test_a_caller_who_leaves_is_settled(make_gateway: MakeGateway, tmp_path: Path) -> None:
+async def test_a_caller_who_leaves_is_settled(records_url: str, make_gateway: MakeGateway) -> None:
     orchestrator = FakeOrchestrator([events()[0], text("so far ", tokens=12)], hold=2)
-    gateway = await make_gateway(orchestrator)
+    gateway = await make_gateway(orchestrator, records_url=records_url)
     stream = gateway.chat(stream=True)
     await stream.read()
     stream.cancel()
-    ((agent, _, written, _, _),) = await eventually(tmp_path, USAGE, 1)
+    ((agent, _, written, _, _),) = await eventually(records_url, USAGE, 1)
     assert (agent, written) == ("rag", 12)
-    assert len(await eventually(tmp_path, RECORDS, 1)) == 1
+    assert len(await eventually(records_url, RECORDS, 1)) == 1
 
 
 async def test_what_a_rate_limit_says(make_gateway: MakeGateway) -> None:

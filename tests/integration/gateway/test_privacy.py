@@ -26,8 +26,8 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Ask
 from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.executor import Executor
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
-from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.servicers.data import DataServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -40,8 +40,8 @@ from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
 from tests.fakes.serving import channel_for
+from tests.fixtures.audit import ANN, Audit, entry, open_audit
 from tests.fixtures.runs import opened_records
-from tests.integration.gateway.audit.conftest import ANN, Audit, entry, open_audit
 
 
 @dataclass
@@ -80,7 +80,7 @@ async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, E
     database = records.database
     sessions, agents, store = SessionStore(database), AgentStore(database), DataStore(database)
     executor = Executor(FixedAgents([FakeAgent()]), records, 100, Sessions(sessions))
-    keeper = Keeper(executor, records, lambda left: Nobody(), 30, 0.2, 2)
+    keeper = Heartbeat(executor, records, lambda left: Nobody(), 30, 0.2, 2)
     stack.push_async_callback(keeper.aclose)
     stack.push_async_callback(executor.aclose)
     await keeper.open()

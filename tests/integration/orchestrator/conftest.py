@@ -7,8 +7,8 @@ import pytest
 
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor, Identify
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
-from services.orchestrator.runs.keeper import Keeper
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.sessions.store import SessionStore
@@ -45,7 +45,7 @@ async def records(open_records: OpenRecords) -> Records:
 @pytest.fixture
 async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor]:
     """Opens a replica: its executor, kept alive among the others."""
-    opened: list[tuple[Executor, Keeper]] = []
+    opened: list[tuple[Executor, Heartbeat]] = []
 
     async def make(
         *agents: Agent,
@@ -58,12 +58,12 @@ async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor
     ) -> Executor:
         records = await open_records(replica, timeout=timeout)
         executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.database)))
-        keeper = Keeper(executor, records, identify, 30, beat, lease)
-        await keeper.open()
-        opened.append((executor, keeper))
+        heartbeat = Heartbeat(executor, records, identify, 30, beat, lease)
+        await heartbeat.open()
+        opened.append((executor, heartbeat))
         return executor
 
     yield make
-    for executor, keeper in opened:
+    for executor, heartbeat in opened:
         await executor.aclose()
-        await keeper.aclose()
+        await heartbeat.aclose()

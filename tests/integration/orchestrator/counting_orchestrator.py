@@ -18,7 +18,7 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
@@ -62,7 +62,7 @@ async def main(database: str, public_key: str, name: str, gateway: str) -> None:
         identities(verifier, gateway, 10) as whose,
     ):
         executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
-        await Keeper(executor, records, whose.of_left, 60, 0.2, 1.0).open()
+        await Heartbeat(executor, records, whose.of_left, 60, 0.2, 1.0).open()
         peers = Peers(nobody, name)
         servicer = OrchestratorServicer(executor, Directory(executor, records), peers, whose, 60)
         async with serving(app_of(servicer), verifier=verifier) as address:

@@ -11,6 +11,7 @@ from services.orchestrator.runs.execution import Terms
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import State
 from tests.fakes.serving import until
+from tests.fixtures.clock import DrivenClock
 from tests.integration.orchestrator.conftest import OpenExecutor
 from tests.integration.orchestrator.test_takeover import ASK, Counting, over, start, texts
 
@@ -49,18 +50,24 @@ async def test_a_waiting_run_is_listed_as_one(open_executor: OpenExecutor, recor
     assert await records.newest("acme", 10, None, Filter(State.WAITING)) == []
 
 
-async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, records: Records) -> None:
-    executor = await open_executor(Counting(approval=True))
-    run = await start(executor, seconds=0.4)
-    await until(lambda: run.approvals.pending)
-    await asyncio.sleep(0.6)  # longer than the run may take
+async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, records: Records, clock: DrivenClock) -> None:
+    executor = await open_executor(Counting(approval=True), beat=1e6)
+    run = await start(executor, seconds=30)
+    await until(lambda: run.approvals.pending and run.stored == run.sequence)
+    await clock.advance(45)
     await executor.decide(run, ApprovalDecided("a1", True))
     assert texts(await over(records, run)) == "1234"
 
 
-async def test_without_a_decision_in_time_it_is_no(open_executor: OpenExecutor, records: Records) -> None:
-    executor = await open_executor(Counting(approval=True))
-    run = await executor.start("acme", "rag", ASK, Terms(30, expires=time.time() + 0.2))
+async def test_without_a_decision_in_time_it_is_no(
+    open_executor: OpenExecutor, records: Records, clock: DrivenClock
+) -> None:
+    executor = await open_executor(Counting(approval=True), beat=1e6)
+    run = await executor.start("acme", "rag", ASK, Terms(30, expires=time.time() + 60))
+    await until(lambda: run.approvals.pending and run.stored == run.sequence)
+    await clock.advance(59)
+    assert run.approvals.pending
+    await clock.advance(2)
     events = await over(records, run)
     decision = next(event.body for event in events if isinstance(event.body, ApprovalDecided))
     assert decision == ApprovalDecided("a1", approved=False)

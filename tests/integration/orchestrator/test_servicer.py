@@ -17,7 +17,7 @@ from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import Directory
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Filter, Records
 from services.orchestrator.runs.run import new_id
 from services.orchestrator.servicers.runs import OrchestratorServicer
@@ -96,7 +96,7 @@ async def replicas(
             name = f"orchestrator-{number}"
             records = await stack.enter_async_context(opened_records(records_url, name))
             executor = Executor(FixedAgents([agent]), records, limit, Sessions(SessionStore(records.database)))
-            keeper = Keeper(executor, records, nowhere.of_left, 30, 0.2, 2)
+            keeper = Heartbeat(executor, records, nowhere.of_left, 30, 0.2, 2)
             stack.push_async_callback(keeper.aclose)
             stack.push_async_callback(executor.aclose)
             await keeper.open()

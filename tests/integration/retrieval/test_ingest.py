@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from prometheus_client import REGISTRY
 from pypdf import PdfWriter
 
 from services.retrieval.errors import EmbedderUnavailable
@@ -56,6 +57,12 @@ def written(service: Served, **fields: object) -> Any:
 async def left(tasks: int) -> None:
     """Until no more work is under way than there was: what was cut has ended at the server too."""
     await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
+def under_way() -> float | None:
+    """Ingestions that the server has not ended."""
+    method = "/headworks.retrieval.v1.RetrievalService/Ingest"
+    return REGISTRY.get_sample_value("headworks_rpc_in_flight", {"method": method})
 
 
 async def refused(service: Served, requests: Iterable[pb.IngestRequest]) -> tuple[grpc.StatusCode, str]:
@@ -384,13 +391,13 @@ class TestCutStreams:
         for request in ingest_requests({"long.txt": text, "b.txt": "short"}):
             await call.write(request)
         await until(lambda: embedder.batches)
+        assert under_way()
         call.cancel()
-        await asyncio.sleep(0.2)
+        await until(lambda: not under_way())
+        asked = len(embedder.batches)
         embedder.gate.set()
         await left(before)
-        calls = len(embedder.batches)
-        await asyncio.sleep(0.1)
-        assert len(embedder.batches) == calls
+        assert len(embedder.batches) == asked
         assert await document_ids(service) == []
         assert (await service.search("word")).hits == []
 
@@ -446,8 +453,11 @@ async def test_reading_pauses_while_too_much_is_under_way(tmp_path: Path) -> Non
 
     async with served(tmp_path, embedder, max_bytes_in_flight=4 << 20, max_ingests=1) as service:
         call = service.stub.Ingest(requests(), metadata=service.identity())
-        await asyncio.sleep(1.0)
-        assert sent < 40
+        before = -1
+        while sent > before:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert 4 <= sent < 40
         call.cancel()
         embedder.gate.set()
         await until(another, 30)

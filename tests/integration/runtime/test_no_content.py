@@ -19,14 +19,16 @@ from services.orchestrator.directory import Directory
 from services.orchestrator.domain.event import FinishReason, TextDelta
 from services.orchestrator.runs.agent import Outcome
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.keeper import Keeper
+from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import Records
+from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import InvalidArgument
 from services.runtime.logs import JsonFormatter
+from services.runtime.records.schema import Schema
 from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, served
@@ -35,6 +37,11 @@ from tests.fixtures.runs import opened_records
 
 SECRET = "the combination of the safe is eleven"
 ANSWER = (TextDelta(SECRET), Outcome(FinishReason.STOP))
+
+
+@pytest.fixture
+def records_schema() -> Schema:
+    return SCHEMA
 
 
 @pytest.fixture
@@ -65,9 +72,9 @@ async def answers(stream: AsyncIterator[pb.RunResponse]) -> str:
     ],
     ids=["well", "broken", "refused"],
 )
-async def test_a_run(lines: list[str], tmp_path: Path, keys: Keys, error: Exception | None, told: str) -> None:
+async def test_a_run(lines: list[str], records_url: str, keys: Keys, error: Exception | None, told: str) -> None:
     agent = FakeAgent([] if error else ANSWER, error=error)
-    async with opened_records(f"sqlite:///{tmp_path}/runs.db") as records:
+    async with opened_records(records_url) as records:
         assert await asked(records, agent, keys) == told
 
 
@@ -75,7 +82,7 @@ async def asked(records: Records, agent: FakeAgent, keys: Keys) -> str:
     executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.database)))
     nowhere = grpc.aio.insecure_channel("127.0.0.1:1")
     identities = Identities(IdentityClient(nowhere, keys.verifier, 2), 5)
-    keeper = Keeper(executor, records, identities.of_left, 30, 0.2, 2)
+    keeper = Heartbeat(executor, records, identities.of_left, 30, 0.2, 2)
     await keeper.open()
     peers = Peers(nowhere, "orchestrator-0")
     servicer = OrchestratorServicer(executor, Directory(executor, records), peers, identities, 30)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from services.llm.errors import ContextTooLong
 from services.llm.triton.protocol import BadRequest, Cancel, Count, Failed, Generate, Health, read
 from services.models import layout
 from services.models.layout import lay_out_repository
@@ -14,7 +15,7 @@ from services.models.llm.admission import Admission
 from services.models.llm.arguments import GIB, IN_PROCESS, engine_arguments
 from services.models.llm.check import CannotServe, model_name
 from services.models.llm.chunks import Coalescer
-from services.models.llm.errors import ContextTooLong, Overloaded
+from services.models.llm.errors import Overloaded
 from services.models.settings import ModelsSettings
 from tests.fakes.llm_protocol import plain
 
@@ -100,7 +101,7 @@ def test_the_wait_follows_from_the_rate() -> None:
 
 
 def test_an_error_says_what_programs_need() -> None:
-    told = plain(Failed.of(ContextTooLong(30, 10, 32)))["error"]
+    told = plain(Failed.of(ContextTooLong.counted(30, 10, 32)))["error"]
     assert (told["kind"], told["reason"]) == ("INVALID_ARGUMENT", "CONTEXT_TOO_LONG")
     assert told["metadata"] == {"prompt_tokens": "30", "max_tokens": "10", "context_length": "32"}
     assert plain(Failed.of(Overloaded(4, 2.5)))["error"]["retry_after"] == 2.5

@@ -21,7 +21,3 @@ def upgrade() -> None:
         sa.Column("signature", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit_prunings")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("audit_prunings")

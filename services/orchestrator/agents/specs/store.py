@@ -1,16 +1,19 @@
 """Agents' specs in the records database: by tenant, name and version."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.schema.tables import AGENTS
+from services.orchestrator.schema.tables import AGENTS, REVISIONS
+from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
 
-ATTEMPTS = 5
+KIND = "agents"
+"""Of the change feed."""
 _LIVE = AGENTS.c.delete_time.is_(None)
 _STORED = [column for column in AGENTS.c if column.name not in ("tenant", "delete_time")]
 
@@ -34,26 +37,24 @@ class AgentStore:
 
     async def apply(self, tenant: str, name: str, spec: str, digest: str) -> tuple[Stored, bool]:
         """Store the next version, unless the latest has this digest; and whether it is a new one."""
-        for attempt in range(ATTEMPTS):
-            latest = await self.get(tenant, name)
+        latest = await self.get(tenant, name)
+        if latest is not None and latest.digest == digest:
+            return latest, False
+        taken = select(func.max(AGENTS.c.version)).where(AGENTS.c.tenant == tenant, AGENTS.c.name == name)
+        async with self._changing() as connection:
+            latest = await _one(connection, tenant, name)
             if latest is not None and latest.digest == digest:
                 return latest, False
-            try:
-                return await self._add(tenant, name, spec, digest), True
-            except IntegrityError:
-                # Somebody else has just taken the number.
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+            version = ((await connection.execute(taken)).scalar() or 0) + 1
+            stored = Stored(name, version, spec, digest, time.time())
+            row = {"tenant": tenant, **{column.name: getattr(stored, column.name) for column in _STORED}}
+            await connection.execute(insert(AGENTS).values(**row))
+        return stored, True
 
     async def get(self, tenant: str, name: str, version: int = 0) -> Stored | None:
         """A version; 0 for the latest."""
-        query = select(*_STORED).where(AGENTS.c.tenant == tenant, AGENTS.c.name == name, _LIVE)
-        if version:
-            query = query.where(AGENTS.c.version == version)
         async with self._database.read() as connection:
-            row = (await connection.execute(query.order_by(AGENTS.c.version.desc()).limit(1))).one_or_none()
-        return Stored(**row._asdict()) if row else None
+            return await _one(connection, tenant, name, version)
 
     async def latest(self, tenant: str) -> dict[str, int]:
         """The names of the tenant's agents, with their latest versions."""
@@ -75,7 +76,7 @@ class AgentStore:
         change = update(AGENTS).where(AGENTS.c.tenant == tenant, AGENTS.c.name == name, _LIVE)
         if version:
             change = change.where(AGENTS.c.version == version)
-        async with self._database.write() as connection:
+        async with self._changing() as connection:
             return (await connection.execute(change.values(delete_time=time.time(), spec=""))).rowcount
 
     async def all(self, tenant: str) -> Sequence[Stored]:
@@ -88,16 +89,22 @@ class AgentStore:
         """Delete all of the tenant's, deleted ones' remains included; how many versions there were. Names and numbers
         stay taken."""
         mine = update(AGENTS).where(AGENTS.c.tenant == tenant)
-        async with self._database.write() as connection:
+        async with self._changing() as connection:
             live = (await connection.execute(mine.where(_LIVE).values(delete_time=time.time()))).rowcount
             await connection.execute(mine.values(spec="", digest=""))
         return live
 
-    async def _add(self, tenant: str, name: str, spec: str, digest: str) -> Stored:
-        known = select(func.max(AGENTS.c.version)).where(AGENTS.c.tenant == tenant, AGENTS.c.name == name)
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes agents: one at a time among all replicas, for each begins with the same row."""
         async with self._database.write() as connection:
-            version = ((await connection.execute(known)).scalar() or 0) + 1
-            stored = Stored(name, version, spec, digest, time.time())
-            row = {"tenant": tenant, **{column.name: getattr(stored, column.name) for column in _STORED}}
-            await connection.execute(insert(AGENTS).values(**row))
-        return stored
+            await bump(connection, KIND, REVISIONS)
+            yield connection
+
+
+async def _one(connection: AsyncConnection, tenant: str, name: str, version: int = 0) -> Stored | None:
+    query = select(*_STORED).where(AGENTS.c.tenant == tenant, AGENTS.c.name == name, _LIVE)
+    if version:
+        query = query.where(AGENTS.c.version == version)
+    row = (await connection.execute(query.order_by(AGENTS.c.version.desc()).limit(1))).one_or_none()
+    return Stored(**row._asdict()) if row else None

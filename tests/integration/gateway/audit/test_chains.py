@@ -15,7 +15,7 @@ from gateway.audit.pruning import AuditPruner
 from gateway.audit.store import AuditFilter, export_lines
 from gateway.audit.walk import AuditReport, Fault
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
+from tests.fixtures.audit import ANN, BOB, Audit, entry, open_audit
 
 DAY = 86_400.0
 Found = set[tuple[int, Fault, int]]

@@ -12,7 +12,7 @@ from gateway.audit.seal import Seal
 from gateway.audit.store import AuditFilter, export_lines
 from gateway.audit.walk import Fault
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import ANN, Audit, entry
+from tests.fixtures.audit import ANN, Audit, entry
 
 Lines = list[bytes]
 ALL = AuditFilter()

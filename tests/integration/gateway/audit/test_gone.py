@@ -10,8 +10,8 @@ from gateway.audit.store import AuditFilter
 from gateway.audit.tables import HEAD
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.identity import Keys
+from tests.fixtures.audit import ANN, BOB, Audit, entry, open_audit
 from tests.fixtures.processes import Postgres
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
 
 
 async def append(audit: Audit, first: int, until: asyncio.Event) -> list[int]:

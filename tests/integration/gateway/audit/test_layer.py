@@ -12,7 +12,7 @@ from services.runtime.call import Call
 from services.runtime.errors import Kind
 from services.runtime.identity import Identity
 from services.runtime.records.errors import RecordsUnavailable
-from tests.integration.gateway.audit.conftest import Audit
+from tests.fixtures.audit import Audit
 
 ANN = Identity("acme", "ann", frozenset(), "web", "key_1")
 

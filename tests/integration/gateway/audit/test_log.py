@@ -14,7 +14,7 @@ from gateway.audit.sink import AuditSink, Pending
 from gateway.audit.store import AuditFilter
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Writer
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
+from tests.fixtures.audit import ANN, BOB, Audit, entry
 
 
 async def test_what_is_recorded(audit: Audit) -> None:

@@ -18,7 +18,7 @@ from gateway.schema.schema import SCHEMA
 from services.runtime.records.database import Database
 from services.runtime.records.migrate import config
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import Audit, open_audit
+from tests.fixtures.audit import Audit, open_audit
 
 FOLDER = Path(__file__).parents[3] / "fixtures" / "audit_one_chain"
 TABLES = ("audit_actors", "audit_checkpoints", "audit_content", "audit_head", "audit_prunings", "audit_records")

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import Audit, entry, open_audit
+from tests.fixtures.audit import Audit, entry, open_audit
 
 
 class OneRow:

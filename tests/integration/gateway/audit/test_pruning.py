@@ -11,7 +11,7 @@ from gateway.audit.pruning import ADOPT, AuditPruner
 from gateway.audit.seal import PRUNING, UNSPECIFIED, one_chain_text, pruning_text
 from gateway.audit.walk import Fault
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import Audit, open_audit
+from tests.fixtures.audit import Audit, open_audit
 from tests.integration.gateway.audit.test_verify import told
 
 DAY = 86_400.0

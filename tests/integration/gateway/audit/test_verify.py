@@ -11,7 +11,7 @@ from gateway.audit.chain import canonical, digest
 from gateway.audit.checkpoints import ChainHead, heads_json
 from gateway.audit.entry import Content
 from gateway.audit.walk import AuditReport, Fault
-from tests.integration.gateway.audit.conftest import ANN, Audit, entry
+from tests.fixtures.audit import ANN, Audit, entry
 
 Tamper = Callable[[Audit], Awaitable[object]]
 

@@ -7,7 +7,7 @@ from gateway.budgets.settlement import Settlement
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.store import UsageFilter
 from tests.fakes.identity import Keys
-from tests.integration.gateway.audit.conftest import entry, open_audit
+from tests.fixtures.audit import entry, open_audit
 from tests.integration.gateway.budgets.replicas import WHO, replica, settle
 
 

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from gateway.access.permissions import HTTP as PATHS
 from services.runtime.contract import path
 from tests.fakes.identity import Keys
+from tests.fixtures.servers import sqlite_url
 from tests.integration.gateway.isolation.attempts import Attempt
 from tests.integration.gateway.isolation.crossings import CROSSINGS, HTTP
 from tests.integration.gateway.isolation.world import API_KEYS, OWNER, SECRET, THIEF, World, world
@@ -37,8 +38,8 @@ def attempts() -> list[tuple[str, Attempt]]:
 
 
 @pytest.mark.parametrize("forged", [False, True], ids=["plain", "forged-headers"])
-async def test_no_tenant_reaches_another(keys: Keys, tmp_path: Path, forged: bool) -> None:
-    async with world(keys, tmp_path, METHODS) as both:
+async def test_no_tenant_reaches_another(keys: Keys, tmp_path: Path, records_url: str, forged: bool) -> None:
+    async with world(keys, tmp_path, METHODS, records_url) as both:
         mine = await both.view()
         both.extra = both.forged() if forged else ()
         served = [pair for pair in attempts() if pair[0][0] != "/" or pair[0].split("/")[1] in both.served]
@@ -54,7 +55,7 @@ async def test_what_stands_behind_refuses_whoever_has_no_token_of_the_gateways(k
     assert {_package(method) for method in behind} == {"orchestrator", "retrieval"}
     others = Keys()  # of somebody who has a key pair too
     metadata = ((), (("x-headworks-identity", "x.y.z"),), (("authorization", "Bearer hw_x"),), others.metadata())
-    async with world(keys, tmp_path, METHODS) as both:
+    async with world(keys, tmp_path, METHODS, sqlite_url(tmp_path)) as both:
         for method in behind:
             codes = [await _code(both.behind[_package(method)], method, given) for given in metadata]
             assert codes == [grpc.StatusCode.UNAUTHENTICATED] * len(metadata), method.full_name
@@ -63,7 +64,7 @@ async def test_what_stands_behind_refuses_whoever_has_no_token_of_the_gateways(k
 async def test_what_is_the_gateways_own_business_is_not_served(keys: Keys, tmp_path: Path) -> None:
     own = [method for service in services(NOT_SERVED) if service.full_name in NOT_SERVED for method in service.methods]
     assert own
-    async with world(keys, tmp_path, METHODS) as both:
+    async with world(keys, tmp_path, METHODS, sqlite_url(tmp_path)) as both:
         for method in own:
             given = (("authorization", f"Bearer {API_KEYS[OWNER]}"),)
             assert await _code(both.channel, method, given) is grpc.StatusCode.UNIMPLEMENTED, method.full_name

@@ -239,8 +239,8 @@ def _stored(tenant: str, key: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> AsyncIterator[World]:
-    """Everything that tenants are told apart by is real; the models of Triton are not."""
+async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor], records_url: str) -> AsyncIterator[World]:
+    """Everything that tenants are told apart by is real, and in one database; the models of Triton are not."""
     (folder / "private.pem").write_bytes(keys.private_pem)
     (folder / "public.pem").write_bytes(keys.public_pem)
     (folder / "keys.json").write_text(json.dumps({"keys": [_stored(*pair) for pair in API_KEYS.items()]}))
@@ -253,7 +253,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
             retrieval_target=retrieving,
             triton_target=triton,
             peers_target="127.0.0.1:1",
-            records_url=f"sqlite:///{folder}/runs.db",
+            records_url=records_url,
             identity_public_key=folder / "public.pem",
         )
         orchestrator = await stack.enter_async_context(
@@ -262,7 +262,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor]) -> As
         settings = GatewaySettings(
             identity_private_key=folder / "private.pem",
             api_keys_file=folder / "keys.json",
-            records_url=f"sqlite:///{folder}/gateway/records.db",
+            records_url=records_url,
             orchestrator_target=orchestrator,
             retrieval_target=retrieving,
             triton_target=triton,

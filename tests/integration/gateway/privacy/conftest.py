@@ -1,4 +1,4 @@
 """The gateway's records, with the audit, over both databases."""
 
-from tests.integration.gateway.audit.conftest import audit as audit
-from tests.integration.gateway.audit.conftest import second as second
+from tests.fixtures.audit import audit as audit
+from tests.fixtures.audit import second as second

@@ -19,7 +19,7 @@ from gateway.usage.writing import write_usage
 from services.runtime.errors import Unavailable
 from tests.fakes.identity import Keys
 from tests.fakes.serving import until
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry, open_audit
+from tests.fixtures.audit import ANN, BOB, Audit, entry, open_audit
 
 ADMIN = Actor("acme", "root", "key_0", "10.0.0.3")
 

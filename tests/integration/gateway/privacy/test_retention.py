@@ -18,7 +18,7 @@ from gateway.privacy.service import ErasureStore, Privacy
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.records.lease import Lease
 from tests.fakes.serving import until
-from tests.integration.gateway.audit.conftest import ANN, BOB, Audit, entry
+from tests.fixtures.audit import ANN, BOB, Audit, entry
 
 
 @dataclass
@@ -80,10 +80,11 @@ async def test_one_replica_does_it(audit: Audit) -> None:
 
 
 async def test_a_lease_expires(audit: Audit) -> None:
-    short, other = Lease(audit.database, "x", "a", 0.0), Lease(audit.database, "x", "b", 60)
-    assert await short.hold()
+    """Its length is that of whoever watches it."""
+    holder, other = Lease(audit.database, "x", "a", 60), Lease(audit.database, "x", "b", 0.0)
+    assert await holder.hold()
     await until(other.hold)
-    assert not await short.hold()
+    assert not await holder.hold()
     assert await other.hold()
 
 

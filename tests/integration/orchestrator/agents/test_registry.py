@@ -1,7 +1,6 @@
 """Finding agents: whose they are, which version, and whether they can run."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -10,13 +9,15 @@ from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.work import Kit
-from services.orchestrator.agents.registry import STALE_SECONDS, Registry
+from services.orchestrator.agents.registry import Registry
 from services.orchestrator.agents.service import AgentKeeper
 from services.orchestrator.agents.specs.errors import ModelUnavailable
-from services.orchestrator.agents.specs.store import AgentStore
+from services.orchestrator.agents.specs.store import KIND, AgentStore
 from services.orchestrator.runs.records import Records
 from services.orchestrator.schema.schema import SCHEMA
+from services.orchestrator.schema.tables import REVISIONS
 from services.runtime.errors import ModelNotFound, Unavailable
+from services.runtime.records.changes import Changes
 from services.runtime.records.database import Database
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import ScriptedGenerator, catalogue, says, turns
@@ -91,20 +92,48 @@ async def test_rag_may_ask_another_model(store: AgentStore) -> None:
     assert rag.capabilities == tuple(sorted(ALL))
 
 
-async def test_another_replicas_apply_is_seen_within_a_second(store: AgentStore) -> None:
+async def test_what_other_replicas_change_is_followed(store: AgentStore) -> None:
     mine, other = registry(store), registry(store)
-    await AgentKeeper(store, mine).apply("acme", "name: mine\nmodel: small\n", dry_run=False)
+    changes = Changes(store._database, table=REVISIONS)
+    changes.follow(KIND, other.reload)
+    await changes.look()
+    keeper = AgentKeeper(store, mine)
+    await keeper.apply("acme", "name: mine\nmodel: small\n", dry_run=False)
     assert (await other.find("acme", "mine")).version == 1
-    await AgentKeeper(store, mine).apply("acme", "name: mine\nmodel: small\nprompt: Hi.\n", dry_run=False)
-    applied = time.monotonic()
+    await keeper.apply("acme", "name: mine\nmodel: small\nprompt: Hi.\n", dry_run=False)
     assert (await mine.find("acme", "mine")).version == 2
+    await changes.look()
+    assert (await other.find("acme", "mine")).version == 2
+    assert (await other.find("acme", "mine@1")).version == 1
+    await keeper.delete("acme", "mine", 1)
+    await changes.look()
+    for replica in (mine, other):
+        with pytest.raises(ModelNotFound):
+            await replica.find("acme", "mine@1")
+    await store.erase("acme")
+    await changes.look()
+    with pytest.raises(ModelNotFound):
+        await other.find("acme", "mine")
 
-    async def seen() -> bool:
-        return (await other.find("acme", "mine")).version == 2
 
-    while not await seen():
-        assert time.monotonic() - applied < 1
-        await asyncio.sleep(0.02)
+async def test_a_change_while_names_are_read_is_not_missed(store: AgentStore) -> None:
+    found, read, go_on = registry(store), asyncio.Event(), asyncio.Event()
+    latest = store.latest
+
+    async def slow(tenant: str) -> dict[str, int]:
+        names = await latest(tenant)
+        read.set()
+        await go_on.wait()
+        return names
+
+    store.latest = slow  # type: ignore[method-assign]
+    early = asyncio.create_task(found.find("acme", "small"))
+    await read.wait()
+    await store.apply("acme", "mine", "name: mine\nmodel: small\n", "digest")
+    await found.reload()
+    go_on.set()
+    await early
+    assert (await found.find("acme", "mine")).version == 1
 
 
 async def test_many_who_ask_at_once_read_once(store: AgentStore) -> None:
@@ -132,7 +161,7 @@ async def test_a_database_that_is_gone(store: AgentStore) -> None:
     found._store = gone
     # What was known goes on being known.
     for _ in range(3):
-        found._names["acme"].at -= STALE_SECONDS  # later
+        await found.reload()
         assert (await found.find("acme", "small")).name == "small"
     await nowhere.aclose()
 
@@ -141,8 +170,11 @@ async def test_replicas_that_apply_at_once_number_their_versions(store: AgentSto
     async def add(number: int) -> int:
         return (await store.apply("acme", "mine", f"spec {number}", f"digest {number}"))[0].version
 
-    versions = await asyncio.gather(*(add(number) for number in range(8)))
-    assert sorted(versions) == list(range(1, 9))
+    versions = await asyncio.gather(*(add(number) for number in range(16)))
+    assert sorted(versions) == list(range(1, 17))
+    again = await asyncio.gather(*(store.apply("acme", "mine", "spec", "same") for _ in range(8)))
+    assert {stored.version for stored, _ in again} == {17}
+    assert sum(changed for _, changed in again) == 1
 
 
 async def test_a_task_that_looks_is_not_left_behind(store: AgentStore) -> None:

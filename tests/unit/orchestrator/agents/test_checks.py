@@ -1,6 +1,5 @@
 """What happens to an answer before it is said: its form, its graders, a person's approval."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +36,7 @@ from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Policy, Reason
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, calls, played, says, turns
+from tests.fixtures.clock import DrivenClock
 from tests.unit.orchestrator.agents.making import ASK, agent, kinds, results, text
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
@@ -309,13 +309,13 @@ async def test_an_unsure_answer_is_put_to_a_person(
     assert "ApprovalRequested" not in kinds(got)[shown:]
 
 
-async def test_waiting_for_a_person_does_not_use_up_the_time() -> None:
-    helper, _ = agent(turns(calls(("t", "{}")), says("done")), "limits: {seconds: 0.2}\n", FakeTool("t"),
+async def test_waiting_for_a_person_does_not_use_up_the_time(clock: DrivenClock) -> None:
+    helper, _ = agent(turns(calls(("t", "{}")), says("done")), "limits: {seconds: 60}\n", FakeTool("t"),
                       policies=GATED)  # fmt: skip
 
     class Slow(FakeJournal):
         async def decision(self, approval_id: str) -> ApprovalDecided:
-            await asyncio.sleep(0.3)
+            await clock.advance(90)
             return await super().decision(approval_id)
 
     journal = Slow(decide=lambda request: ApprovalDecided(request.approval_id, True))
