@@ -21,8 +21,9 @@ from gateway.audit.checkpoints import ChainHead
 from gateway.audit.entry import Actor, AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.metadata import new_id
-from services.runtime.records.many import Many
+from services.runtime.records.many import Many, Rows, Step, Values, execute_all
 from services.runtime.records.upsert import insert_new
+from services.runtime.records.writer import Outdated, ScriptSink
 
 REMEMBERED = 20_000
 # So long after its last record a chain is its holder's.
@@ -97,7 +98,7 @@ class Pending:
     tried: bool = False
 
 
-class AuditSink:
+class AuditSink(ScriptSink[Pending]):
     """The records writer's way into the chain, whose head is locked last in every transaction. `holder` is the name of
     this process and of no other. `began` is set when a chain was begun, which no checkpoint names yet."""
 
@@ -107,10 +108,27 @@ class AuditSink:
         self._actors = actors
         self._holder = holder
         self._chain = FIRST_CHAIN
+        self._end: ChainHead | None = None
+        self._expected: ChainHead | None = None
         self.began = asyncio.Event()
 
     def pending(self, entry: AuditEntry) -> Pending:
         return Pending(entry, new_id("aud"), self._actors.refer(entry.actor))
+
+    def steps(self, items: Sequence[Pending]) -> Sequence[Step] | None:
+        """Known as long as nobody else appends to this process's chain, and nothing is undone."""
+        if self._end is None or any(item.tried or not item.by.stored for item in items):
+            return None
+        for item in items:
+            item.tried = True
+        self._expected = self._end
+        return [(_LOCK_HEAD, [{"row": self._chain, "by": self._holder}]), *self._linked(self._end, items)]
+
+    def check(self, found: list[Rows]) -> None:
+        """Raises Outdated where the chain ends otherwise than was thought."""
+        [rows] = found
+        if self._expected is None or rows != [(self._expected.sequence, self._expected.hash)]:
+            raise Outdated
 
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Append in the transaction of what the entries record, such as an administrator's change."""
@@ -127,9 +145,14 @@ class AuditSink:
             return
         await self._store_actors(connection, new, own=own)
         head = await self._head(connection)
+        await execute_all(connection, self._linked(head, new))
+
+    def _linked(self, head: ChainHead, items: Sequence[Pending]) -> Sequence[Step]:
+        """The statements that append items after the head."""
         chain, sequence, last = self._chain, head.sequence, head.hash
-        records, content = [], []
-        for item in new:
+        records: list[Values] = []
+        content: list[Values] = []
+        for item in items:
             sequence += 1
             row = self._content(item, chain, sequence)
             hashed = content_hash(str(row["salt"]), str(row["data"])) if row else ""
@@ -144,11 +167,10 @@ class AuditSink:
             )  # fmt: skip
             if row:
                 content.append(row)
-        await _INSERT_RECORDS.execute(connection, records)
-        if content:
-            await _INSERT_CONTENT.execute(connection, content)
+        self._end = ChainHead(sequence, last)
         moved = {"row": chain, "to": sequence, "last": last, "until": time.time() + HELD_SECONDS}
-        await _MOVE_HEAD.execute(connection, [moved])
+        said = [(_INSERT_CONTENT, content)] if content else []
+        return [(_INSERT_RECORDS, records), *said, (_MOVE_HEAD, [moved])]
 
     async def _new(self, connection: AsyncConnection, items: Sequence[Pending]) -> Sequence[Pending]:
         """Those that an attempt whose end was not heard of has not written."""

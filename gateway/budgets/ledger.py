@@ -74,8 +74,9 @@ class Ledger:
         lease.written = mine if found is None else lease.written
         lease.leased = True
         lease.good_until = begun + self.lease_seconds * SAFE
-        # Who waited for it is about to reserve: what is given back meanwhile would be missing.
-        lease.touched = time.monotonic()
+        if given >= short:
+            # Who waited for it is about to reserve: what is given back meanwhile would be missing.
+            lease.touched = time.monotonic()
         elsewhere = sum(max(0, row.amount - row.used) for row in others)
         return LeaseExtension(given, short, max(0, left - given), elsewhere)
 

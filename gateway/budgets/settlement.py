@@ -19,10 +19,11 @@ from gateway.budgets.model import BudgetAlert
 from gateway.budgets.tables import GRANTS, PERIODS, SPENDS
 from gateway.usage.record import Usage
 from gateway.usage.tables import USAGE
-from gateway.usage.writing import OpenCall, close_open, write_open, write_usage
+from gateway.usage.writing import OpenCall, close_open, usage_steps, write_open, write_usage
 from services.runtime.records.clock import now_of
-from services.runtime.records.many import Many
+from services.runtime.records.many import Many, Rows, Step, execute_all
 from services.runtime.records.upsert import upsert
+from services.runtime.records.writer import ScriptSink
 
 CHUNK = 500
 SPEND = Many(
@@ -90,6 +91,17 @@ class Settlement:
     alerts: list[BudgetAlert] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
+    @property
+    def call_id(self) -> str:
+        """The id of the row that the call had while under way; empty where it had none."""
+        return self.call.id if self.call is not None else ""
+
+    def begin(self) -> None:
+        """It is to be written, perhaps once more."""
+        self.tried = True
+        self.alerts.clear()
+        self.effects.clear()
+
     def committed(self) -> None:
         """Take what was written out of what is to be written."""
         for charge in self.charges:
@@ -132,7 +144,7 @@ class _Sum:
     plain: bool = True
 
 
-class SettlementSink:
+class SettlementSink(ScriptSink[Settlement]):
     """The sink of settlements. `shard`: see write_usage."""
 
     def __init__(self, ledger: Ledger, alerts: AlertBook, shard: int = 0) -> None:
@@ -140,22 +152,34 @@ class SettlementSink:
         self._alerts = alerts
         self._shard = shard
 
+    def steps(self, items: Sequence[Settlement]) -> Sequence[Step] | None:
+        """Known of calls that have ended and of which nothing was written before."""
+        if any(item.tried or item.under_way or item.call_id for item in items):
+            return None
+        sums = _in_order(items)
+        if not all(one.plain for one in sums):
+            return None
+        for item in items:
+            item.begin()
+        return [*usage_steps([item.usage for item in items if item.usage], self._shard), *self._added(sums, items[0])]
+
+    def check(self, found: list[Rows]) -> None:
+        """See ScriptSink. Nothing is selected."""
+
     async def write(self, connection: AsyncConnection, items: Sequence[Settlement]) -> None:
+        """See Sink."""
         done = await _committed(connection, [item.usage.id for item in items if item.tried and item.usage])
         fresh = []
         for item in items:
-            item.tried = True
-            item.alerts.clear()
-            item.effects.clear()
+            item.begin()
             if item.usage is not None and item.usage.id in done:
                 item.effects += [Effect(charge.lease, charge.taken) for charge in item.charges]
             else:
                 fresh.append(item)
-        # In order, so that two replicas do not wait for each other. What is under way is of one moment with what is
-        # held of budgets for it.
-        sums = sorted(_summed(fresh), key=lambda one: (one.lease.budget.id, one.lease.period))
+        # What is under way is of one moment with what is held of budgets for it.
+        sums = _in_order(fresh)
         open_rows = [row for item in fresh for call in item.under_way if (row := call.row()) is not None]
-        closed = [item.call.id for item in fresh if item.call is not None and item.call.id]
+        closed = [item.call_id for item in fresh if item.call_id]
         await write_open(connection, open_rows, self._ledger.lease_seconds)
         await close_open(connection, closed, self._shard)
         await write_usage(connection, [item.usage for item in fresh if item.usage], self._shard)
@@ -164,9 +188,12 @@ class SettlementSink:
             await SPEND.execute(connection, [_spent(one) for one in posted])
         for one in posted:
             await self._post(connection, one, items[0])
-        if plain:
-            await ADD_SPENT.execute(connection, [self._more(one) for one in plain])
-            items[0].effects += [Effect(one.lease, owed=one.taken) for one in plain]
+        await execute_all(connection, self._added(plain, items[0]))
+
+    def _added(self, plain: Sequence[_Sum], item: Settlement) -> Sequence[Step]:
+        """What this process has spent, said in none of its leases' rows."""
+        item.effects += [Effect(one.lease, owed=one.taken) for one in plain]
+        return [(ADD_SPENT, [self._more(one) for one in plain])] if plain else ()
 
     async def _post(self, connection: AsyncConnection, one: _Sum, item: Settlement) -> None:
         """Write the lease's row, whose period is locked, and see whether there is anything to tell."""
@@ -221,6 +248,11 @@ async def _committed(connection: AsyncConnection, ids: Sequence[str]) -> set[str
 
 def _spent(one: _Sum) -> dict[str, object]:
     return {"of_budget": one.lease.budget.id, "of_period": one.lease.period, "more": one.used}
+
+
+def _in_order(items: Iterable[Settlement]) -> Sequence[_Sum]:
+    """What is charged to each lease, in an order in which two replicas do not wait for each other."""
+    return sorted(_summed(items), key=lambda one: (one.lease.budget.id, one.lease.period))
 
 
 def _summed(items: Iterable[Settlement]) -> Iterable[_Sum]:

@@ -1,7 +1,7 @@
 """A detector, and what is done about what it finds."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
 from gateway.guard.finding import Action, Finding, Mode
@@ -25,7 +25,7 @@ def mask(match: Match, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """`tells`: whether a match is a finding."""
+    """`tells`: whether a match is a finding. `acts`: whether text is changed or stopped because of one."""
 
     detector: Detector
     guard: str
@@ -33,10 +33,10 @@ class Armed:
     mode: Mode
     redact: Redact = name_it
     tells: bool = True
+    acts: bool = field(init=False)
 
-    @property
-    def acts(self) -> bool:
-        return self.mode is Mode.ENFORCE and self.action is not Action.FLAG
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "acts", self.mode is Mode.ENFORCE and self.action is not Action.FLAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,20 @@ class Lane:
         not yet sure."""
         self._text += text
         window = Window(self._text, self._start, self._base, final)
-        scans = [(armed, armed.detector.scan(window)) for armed in self._armed]
-        hits = [hit for armed, scan in scans for hit in self._sure(armed, scan)]
-        until = self._base + min((scan.open_from for _, scan in scans), default=len(self._text))
-        until = max(_uncut(hits, until), self.until)
-        self._advance(until)
-        return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end))
+        hits: list[Hit] = []
+        open_from = len(self._text)
+        for armed in self._armed:
+            scan = armed.detector.scan(window)
+            if scan.open_from < open_from:
+                open_from = scan.open_from
+            if scan.matches:
+                hits += self._sure(armed, scan)
+        until = max(_uncut(hits, self._base + open_from), self.until)
+        if final:
+            self._start = until - self._base
+        else:
+            self._advance(until)
+        return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
     def _sure(self, armed: Armed, scan: Scan) -> list[Hit]:
         base = self._base

@@ -1,7 +1,8 @@
 """A policy's guards as detectors, ready for each stage."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.guard.armed import Armed, Redact, mask, name_it
 from gateway.guard.custom import Custom
@@ -44,6 +45,9 @@ class Guards:
         self._specs = policy.guards
         self._detectors = detectors
         self._ready = {stage: self._fixed(stage) for stage in Stage}
+        self._on_input = [(spec, detector, _armed(spec, detector, name_it)) for spec, detector in self._of(Stage.INPUT)]
+        self._injection = {stage: self._judged(stage) for stage in Stage}
+        self._of_answers = [make for spec in self._specs if (make := _of_answers(spec)) is not None]
         self._stages = frozenset(stage for spec in self._specs for stage in spec.stage)
         self._restores = any(isinstance(spec, PersonalSpec) and spec.restore for spec in self._specs)
 
@@ -56,17 +60,21 @@ class Guards:
         return stage in self._stages
 
     def injection(self, stage: Stage) -> list[InjectionSpec]:
-        return [spec for spec in self._specs if isinstance(spec, InjectionSpec) and stage in spec.stage]
+        return self._injection[stage]
 
     def on_input(self, vault: Vault) -> list[Armed]:
         """Personal data gets the vault's placeholders."""
-        return [_armed(spec, detector, vault.placeholder) for spec, detector in self._of(Stage.INPUT)]
+        return [
+            _armed(spec, detector, vault.placeholder) if isinstance(spec, PersonalSpec) else armed
+            for spec, detector, armed in self._on_input
+        ]
 
     def on_context(self) -> Sequence[Armed]:
         return self._ready[Stage.CONTEXT]
 
     def on_output(self, facts: OutputFacts, vault: Vault | None) -> Sequence[Armed]:
-        armed = [*self._ready[Stage.OUTPUT], *self._of_call(facts)]
+        of_call = [one for make in self._of_answers if (one := make(facts)) is not None]
+        armed = [*self._ready[Stage.OUTPUT], *of_call]
         if self._restores and vault:
             armed.append(Armed(Placeholders(vault), "pii", Action.REDACT, Mode.ENFORCE, tells=False))
         return armed
@@ -81,14 +89,8 @@ class Guards:
             if not (stage is Stage.OUTPUT and isinstance(spec, LinksSpec))
         ]
 
-    def _of_call(self, facts: OutputFacts) -> list[Armed]:
-        armed: list[Armed] = []
-        for spec in self._specs:
-            if isinstance(spec, SystemPromptSpec) and facts.system_prompt:
-                armed.append(_armed(spec, Leak(facts.system_prompt, spec.words), name_it))
-            elif isinstance(spec, LinksSpec) and Stage.OUTPUT in spec.stage:
-                armed.append(_armed(spec, Links([*spec.allowed, *facts.allowed_hosts]), name_it))
-        return armed
+    def _judged(self, stage: Stage) -> list[InjectionSpec]:
+        return [spec for spec in self._specs if isinstance(spec, InjectionSpec) and stage in spec.stage]
 
 
 def arm(policy: Policy, library: Library) -> Guards:
@@ -114,6 +116,26 @@ def _detectors(spec: GuardSpec, library: Library) -> list[Detector]:
             return []
 
 
-def _armed(spec: GuardSpec, detector: Detector, personal: Redact) -> Armed:
+def _of_answers(spec: GuardSpec) -> Callable[[OutputFacts], Armed | None] | None:
+    """What makes the detector of a guard that depends on the call; None for another guard."""
+    match spec:
+        case SystemPromptSpec():
+            return partial(_leak, spec)
+        case LinksSpec() if Stage.OUTPUT in spec.stage:
+            return partial(_links, spec, _armed(spec, Links(spec.allowed)))
+        case _:
+            return None
+
+
+def _leak(spec: SystemPromptSpec, facts: OutputFacts) -> Armed | None:
+    return _armed(spec, Leak(facts.system_prompt, spec.words)) if facts.system_prompt else None
+
+
+def _links(spec: LinksSpec, plain: Armed, facts: OutputFacts) -> Armed:
+    hosts = facts.allowed_hosts
+    return _armed(spec, Links([*spec.allowed, *hosts])) if hosts else plain
+
+
+def _armed(spec: GuardSpec, detector: Detector, personal: Redact = name_it) -> Armed:
     redact = personal if isinstance(spec, PersonalSpec) else mask if isinstance(spec, TermsSpec) else name_it
     return Armed(detector, spec.guard, spec.action, spec.mode, redact)

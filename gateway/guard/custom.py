@@ -55,7 +55,7 @@ class Custom:
         self._patterns = [Pattern(category, pattern) for category, pattern in patterns.items()]
 
     def scan(self, window: Window) -> Scan:
-        view = window.views.plain
+        view = window.plain
         text, start = view.text, view.index(window.start)
         word = len(text.rstrip(_VISIBLE))
         last = word + (len(text) - word) // LONGEST_WORD * LONGEST_WORD

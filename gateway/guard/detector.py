@@ -1,8 +1,8 @@
 """What a detector is: it finds matches in a stretch of text, and says from where on it cannot be sure yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from gateway.guard.fold import PLAIN, SEARCH, Folded
 
@@ -23,8 +23,7 @@ class Match:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(NamedTuple):
     """`matches` that start at or after the window's start. Whatever starts before `open_from` is final: no further
     text adds to it, removes it or changes it."""
 
@@ -32,27 +31,19 @@ class Scan:
     open_from: int
 
 
-@dataclass(slots=True)
 class Window:
     """A stretch of a longer text. Before `start` is what has been decided, kept so that the edges of words can be seen:
     CONTEXT characters, or fewer at the beginning. `base`: where in the whole text it begins. `final`: nothing follows.
+    The text with its disguises off is made once, when a detector first asks for it.
     """
 
-    text: str
-    start: int = 0
-    base: int = 0
-    final: bool = True
-    views: "Views" = field(init=False)
+    __slots__ = ("_plain", "_search", "base", "final", "start", "text")
 
-    def __post_init__(self) -> None:
-        self.views = Views(self.text)
-
-
-class Views:
-    """The text with its disguises off, made when first asked for."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, start: int = 0, base: int = 0, final: bool = True) -> None:
+        self.text = text
+        self.start = start
+        self.base = base
+        self.final = final
         self._plain: Folded | None = None
         self._search: Folded | None = None
 
@@ -60,14 +51,14 @@ class Views:
     def plain(self) -> Folded:
         """Widths, dashes and digits folded, invisible characters out; case kept."""
         if self._plain is None:
-            self._plain = PLAIN.fold(self._text)
+            self._plain = PLAIN.fold(self.text)
         return self._plain
 
     @property
     def search(self) -> Folded:
         """Case, accents and characters that look alike folded as well."""
         if self._search is None:
-            self._search = SEARCH.fold(self._text)
+            self._search = SEARCH.fold(self.text)
         return self._search
 
 

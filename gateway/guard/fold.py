@@ -19,7 +19,7 @@ _LOOKALIKES = dict(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Folded:
     """`text`, and where each of its characters stood; None where each stands where it stood."""
 
@@ -54,11 +54,10 @@ class Fold:
         if text.isascii():
             return Folded(self._ascii_text(text), None, len(text))
         table = self._table
-        pieces = [table[character] for character in text]
-        folded = "".join(pieces)
-        if len(folded) == len(text) and "" not in pieces:
+        folded = "".join(map(table.__getitem__, text))
+        if len(folded) == len(text) and table.uneven.isdisjoint(text):
             return Folded(folded, None, len(text))
-        origins = [at for at, piece in enumerate(pieces) for _ in piece]
+        origins = [at for at, character in enumerate(text) for _ in table[character]]
         return Folded(folded, origins, len(text))
 
     def __call__(self, text: str) -> str:
@@ -66,14 +65,18 @@ class Fold:
 
 
 class _Table(dict[str, str]):
-    """What each character folds to, worked out when first seen. There are no more of them than Unicode has."""
+    """What each character folds to, worked out when first seen. There are no more of them than Unicode has. `uneven`:
+    those of them that do not fold to one."""
 
     def __init__(self, one: Callable[[str], str]) -> None:
         super().__init__()
         self._one = one
+        self.uneven: set[str] = set()
 
     def __missing__(self, character: str) -> str:
         self[character] = folded = self._one(character)
+        if len(folded) != 1:
+            self.uneven.add(character)
         return folded
 
 

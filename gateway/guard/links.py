@@ -29,6 +29,10 @@ _LINK = re.compile(
     rf"(?:{_SCHEME}(?P<full>{_AUTHORITY})|{_EDGE}(?P<bare>{_BARE})|{_EDGE}(?P<said>{_SPOKEN})){_PATH}", re.IGNORECASE
 )
 _SIGN = re.compile(r"//|\\\\|:[/\\]|\.\w|[\[({](?:\.|dot)[\])}]| dot |%2e", re.IGNORECASE)
+# Of these every sign has one, in lower case.
+_MARKS = ("//", "\\", ":/", "[.", "(.", "{.", "dot", "%2e")
+_DOTTED = re.compile(r"\.\w")
+_CHARACTERS = "".join(map(chr, (*range(0x21, 0x7F), *range(0xC0, 0x700))))
 _SAID = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[A-Za-z0-9.()\[\]{}-]{1,330} dot ){0,4}"
     r"[A-Za-z0-9.()\[\]{}-]{1,330}(?: (?:d|do|dot|dot )?)?\Z",
@@ -45,11 +49,11 @@ class Links:
         self._allowed = frozenset(host.lower().strip(".") for host in allowed)
 
     def scan(self, window: Window) -> Scan:
-        view = window.views.plain
+        view = window.plain
         start = view.index(window.start)
         text = view.text
         open_from = len(text) if window.final else max(start, min(_open_word(text), _open_said(text)))
-        found = list(self._find(text, start)) if _SIGN.search(text, start) else []
+        found = list(self._find(text, start)) if _has_sign(text, start) else []
         if found and not window.final:
             open_from = min(open_from, *(each.start() for each in found if each.end() > len(text) - _AFTER), open_from)
         reason = "a link to a host that is not allowed"
@@ -77,12 +81,15 @@ def host_of(authority: str) -> str:
     return re.sub(r":\d*$", "", host).lower().strip(".")
 
 
+def _has_sign(text: str, start: int) -> bool:
+    lower = text.lower()
+    marked = any(map(lower.__contains__, _MARKS)) or _DOTTED.search(text, start)
+    return bool(marked and _SIGN.search(text, start))
+
+
 def _open_word(text: str) -> int:
     """Where the characters that may stand in a link begin, of those that the text ends with."""
-    at, lowest = len(text), max(len(text) - _LONGEST, 0)
-    while at > lowest and ("!" <= text[at - 1] <= "~" or "\u00c0" <= text[at - 1] <= "\u06ff"):
-        at -= 1
-    return at
+    return max(len(text.rstrip(_CHARACTERS)), len(text) - _LONGEST)
 
 
 def _open_said(text: str) -> int:

@@ -25,6 +25,8 @@ CATEGORIES = tuple(_FORMS)
 _PREFIX = re.compile(
     rf"{_EDGE}(?:A[KS]IA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[rs]k_live_|sk-|hf_|hw_|eyJ)|-----BEGIN "
 )
+# Of these every secret has one.
+_MARKS = ("_", "-", "AKIA", "ASIA", "AIza", "eyJ")
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _KEY_HEAD = "-----BEGIN "
 _KEY = _WORD + "+/=\\ \t\r\n"
@@ -42,12 +44,12 @@ class Secrets:
         ]
 
     def scan(self, window: Window) -> Scan:
-        view = window.views.plain
+        view = window.plain
         start = view.index(window.start)
         text = view.text
         open_from = len(text) if window.final else max(start, min(_open_word(text), _open_key(text, start)))
         found: list[Match] = []
-        if _PREFIX.search(text, start):
+        if any(map(text.__contains__, _MARKS)) and _PREFIX.search(text, start):
             found = [Match(*each.span(), name) for name, form in self._forms for each in form.finditer(text, start)]
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)

@@ -30,7 +30,8 @@ class OutputStream:
 
     def __init__(self, armed: Sequence[Armed], tell: Callable[[Finding], None] = lambda finding: None) -> None:
         self._acting = Lane([each for each in armed if each.acts])
-        self._looking = _Observer([each for each in armed if not each.acts])
+        looking = [each for each in armed if not each.acts]
+        self._looking = _Observer(looking) if looking else None
         self._tell = tell
         self._edits = Edits()
         self._held = ""
@@ -64,7 +65,7 @@ class OutputStream:
     def _push(self, text: str, final: bool) -> Released:
         if self._over:
             return Released("", ())
-        findings = self._looking.push(text, final)
+        findings = self._looking.push(text, final) if self._looking is not None else []
         self._held += text
         said, blocked = self._apply(self._acting.push(text, final), findings)
         for finding in findings:
@@ -72,6 +73,8 @@ class OutputStream:
         return Released(said, findings, blocked)
 
     def _apply(self, hits: Sequence[Hit], findings: list[Finding]) -> tuple[str, Finding | None]:
+        if not hits:
+            return self._let_go(self._acting.until), None
         pieces: list[str] = []
         for together in _overlapping(hits):
             start, end = together[0].start, max(hit.end for hit in together)
@@ -107,13 +110,11 @@ class _Observer:
     """Detectors that nothing waits for."""
 
     def __init__(self, armed: Sequence[Armed]) -> None:
-        self._lane = Lane(armed) if armed else None
+        self._lane = Lane(armed)
         self._waiting: list[str] = []
         self._length = 0
 
     def push(self, text: str, final: bool) -> list[Finding]:
-        if self._lane is None:
-            return []
         self._waiting.append(text)
         self._length += len(text)
         if self._length < _OBSERVED_TOGETHER and not final:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.usage.record import Usage, new_usage_id
 from gateway.usage.tables import USAGE, USAGE_DAILY, USAGE_OPEN
 from services.runtime.records.clock import now_of
-from services.runtime.records.many import Many
+from services.runtime.records.many import Many, Step, execute_all
 from services.runtime.records.upsert import upsert
 
 COLUMNS = tuple(column.name for column in USAGE.columns)
@@ -46,20 +46,27 @@ def shard_of(writer: str) -> int:
 
 async def write_usage(connection: AsyncConnection, rows: Sequence[Usage], shard: int = 0) -> None:
     """Write rows that are not there yet, and add them to the sums of their days."""
+    await execute_all(connection, usage_steps(rows, shard))
+
+
+def usage_steps(rows: Sequence[Usage], shard: int) -> Sequence[Step]:
+    """The statements of write_usage."""
     if not rows:
-        return
-    await INSERT.execute(connection, [{name: getattr(row, name) for name in COLUMNS} for row in rows])
-    await add_sums(connection, rows, shard)
+        return ()
+    return (INSERT, [{name: getattr(row, name) for name in COLUMNS} for row in rows]), _sums(rows, shard)
 
 
 async def add_sums(connection: AsyncConnection, rows: Sequence[Usage], shard: int, times: int = 1) -> None:
     """Add the rows to the sums of their days so many times: -1 takes them out."""
+    await execute_all(connection, (_sums(rows, shard, times),))
+
+
+def _sums(rows: Sequence[Usage], shard: int, times: int = 1) -> Step:
     # In order, so that two replicas do not wait for each other.
-    sums = [
+    return ADD, [
         {**_values(group, [times * one for one in sums]), "shard": shard}
         for group, sums in sorted(summed(rows).items())
     ]
-    await ADD.execute(connection, sums)
 
 
 def summed(rows: Sequence[Usage]) -> dict[tuple[str, ...], list[int]]:

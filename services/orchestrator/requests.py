@@ -1,7 +1,7 @@
 """What a run is to answer, from protobuf. Pure. All that is malformed raises InvalidArgument, which names the field."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -68,10 +68,13 @@ def _messages(messages: Sequence[run_pb2.Message]) -> tuple[Message, ...]:
     return tuple(_message(number, message) for number, message in enumerate(messages))
 
 
+_ROLES: Mapping[int, Role] = {int(role): role for role in Role}
+
+
 def _message(number: int, message: run_pb2.Message) -> Message:
-    if int(message.role) not in tuple(Role):
+    role = _ROLES.get(message.role)
+    if role is None:
         raise InvalidArgument(f"message {number} has no role", field="messages")
-    role = Role(message.role)
     if role is Role.TOOL and not message.tool_call_id:
         raise InvalidArgument(f"message {number} is a tool's result and names no tool_call_id", field="messages")
     if message.tool_calls and role is not Role.ASSISTANT:
@@ -109,6 +112,8 @@ def _schema(text: str, field: str) -> dict[str, Any]:
 def _tool_choice(choice: tool_pb2.ToolChoice) -> ToolChoice:
     if choice.mode not in (0, *Choice):
         raise InvalidArgument("tool_choice has an unknown mode", field="tool_choice")
+    if not choice.mode and not choice.function:
+        return ToolChoice()
     made = ToolChoice(Choice(choice.mode or Choice.AUTO), choice.function)
     if (made.choice is Choice.FUNCTION) != bool(made.function):
         raise InvalidArgument("tool_choice names a function with MODE_FUNCTION, and only then", field="tool_choice")
@@ -137,6 +142,8 @@ _OVER = ("top_p", "repetition_penalty")
 
 def _sampling(sampling: generation_pb2.Sampling) -> Sampling:
     given: dict[str, Any] = {field.name: value for field, value in sampling.ListFields()}
+    if not given:
+        return Sampling()
     for name, least, most in _RANGES:
         value = given.get(name)
         if value is not None and not (least <= value <= most and (value > least or name not in _OVER)):

@@ -62,6 +62,11 @@ class CallIdentity:
         """Seconds that the token is still good; negative once it has ended."""
         return self._ends - time.monotonic()
 
+    @property
+    def due(self) -> float:
+        """See RunIdentity."""
+        return max(self._left - self._last / 2, self._last / 8)
+
     def enter(self, deadline: float) -> None:
         """See RunIdentity."""
         self._call.deadline = deadline
@@ -75,9 +80,9 @@ class CallIdentity:
     async def keep(self, idle: Callable[[], bool]) -> None:
         """See RunIdentity."""
         while True:
-            await asyncio.sleep(max(self._left - self._last / 2, self._last / 8))
             if not idle():
                 await self._renew(1 / 2)
+            await asyncio.sleep(self.due)
 
     async def _renew(self, share: float) -> None:
         """Have more than this share of a token's life left."""

@@ -16,12 +16,15 @@ T = TypeVar("T")
 
 async def unary(call: "grpc.aio.UnaryUnaryCall[Any, T] | grpc.aio.StreamUnaryCall[Any, T]") -> T:
     """The response of a call. Cancelled with its waiter. Raises grpc.aio.AioRpcError."""
-    waiting = asyncio.ensure_future(call)
+    # The task of its own, where it has one: another for each call would do nothing but wait for that.
+    own: asyncio.Future[Any] | None = getattr(call, "_call_response", None)
+    waiting = own or asyncio.ensure_future(call)
     try:
-        return await asyncio.shield(waiting)
+        response: T = await asyncio.shield(waiting)
     except asyncio.CancelledError:
         _abandon(call, waiting)
         raise
+    return response if own is None else await call
 
 
 async def stream(

@@ -1,6 +1,5 @@
 """Personal data in a text."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -15,7 +14,8 @@ _WORD = _UPPER + _UPPER[:26].lower() + "_.+%@-"
 _BETWEEN = " ./)_-"
 _GROUPS = _UPPER + _BETWEEN + "(+"
 _LONGEST_WORD, _LONGEST_GROUPS = 700, 100
-_SIGN = re.compile("[0-9@]")
+# Of these all that is found has one.
+_MARKS = "0123456789@"
 _AFTER = 2
 
 CATEGORIES = (*(kind.name for kind in KINDS), PHONE)
@@ -37,12 +37,12 @@ class PersonalData:
             self._kinds.append(Phones(regions))
 
     def scan(self, window: Window) -> Scan:
-        view = window.views.plain
+        view = window.plain
         start = view.index(window.start)
         text = view.text
         open_from = len(text) if window.final else max(start, min(_open_word(text), _open_groups(text)))
         found: list[Match] = []
-        if _SIGN.search(text, start):
+        if any(map(text.__contains__, _MARKS)):
             found = [Match(*span, kind.name) for kind in self._kinds for span in kind.find(text, start)]
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)

@@ -32,7 +32,7 @@ class Automaton:
         self._patterns = sorted(written)
         self._written = written
         self._automaton = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False)
-        self._beginnings = frozenset(pattern[:2] for pattern in self._patterns)
+        self._beginnings = frozenset(pattern[:length] for pattern in self._patterns for length in (1, 2))
         self.longest = max(map(len, self._patterns), default=0)
 
     def __len__(self) -> int:
@@ -53,12 +53,12 @@ class Automaton:
         read = read_as(text[-self.longest :]) if self.longest else ""
         first = len(text) - len(read)
         for at in range(max(start, first), len(text)):
+            if read[at - first : at - first + 2] not in self._beginnings:
+                continue
             if self._begins(read[at - first :]) and (inside or at == 0 or not joins(text[at - 1], text[at])):
                 return at
         return len(text)
 
     def _begins(self, read: str) -> bool:
-        if len(read) > 1 and read[:2] not in self._beginnings:
-            return False
         place = bisect_left(self._patterns, read)
         return place < len(self._patterns) and self._patterns[place].startswith(read)

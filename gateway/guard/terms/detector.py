@@ -19,14 +19,17 @@ class Terms:
         self._disguised = disguised
 
     def scan(self, window: Window) -> Scan:
-        plain = window.views.search
+        plain = window.search
         spaced = drawn_together(plain) if self._disguised else None
         found = list(self._find(plain, window, plain))
-        open_from = self._open_from(plain, window, inside=False)
         if spaced is not None:
             found += [match for match in self._find(spaced, window, plain) if _is_long(match, window)]
-            open_from = min(open_from, self._open_from(spaced, window, inside=True))
-        return Scan(_longest(found), len(window.text) if window.final else open_from)
+        return Scan(_longest(found), len(window.text) if window.final else self._open(plain, spaced, window))
+
+    def _open(self, plain: Folded, spaced: Folded | None, window: Window) -> int:
+        """From where on the rest of the text may be the beginning of a term."""
+        open_from = self._open_from(plain, window, inside=False)
+        return open_from if spaced is None else min(open_from, self._open_from(spaced, window, inside=True))
 
     def _find(self, folded: Folded, window: Window, plain: Folded) -> Iterator[Match]:
         """What stands in one view of the text, with its edges in the plain one, at its places in the text itself."""

@@ -11,11 +11,13 @@ _DIGITS = frozenset("0123456789@$|")
 _I = frozenset("1|il")
 _SEPARATOR = r"[ .*_·•~^+/|\\-]"
 _LETTER = rf"[^\W{CJK}]"
-_SINGLE = rf"(?<!{_LETTER}{{2}})(?<={_LETTER})"
-_NEXT_SINGLE = rf"(?={_LETTER}(?!{_LETTER}))"
-_BETWEEN_CJK = rf"(?<=[{CJK}]){_SEPARATOR}{{1,2}}(?=[{CJK}]|\Z)"
-_BETWEEN_LETTERS = rf"{_SINGLE}{_SEPARATOR}{{1,2}}(?:{_NEXT_SINGLE}|\Z)"
-_SPACED = re.compile(rf"{_BETWEEN_CJK}|{_BETWEEN_LETTERS}")
+# What stands before it is looked at once there is a separator: patterns that begin with it are found much faster.
+_BETWEEN_CJK = rf"(?<=[{CJK}]{_SEPARATOR}){_SEPARATOR}?(?=[{CJK}]|\Z)"
+_BETWEEN_LETTERS = (
+    rf"(?<={_LETTER}{_SEPARATOR})(?<!{_LETTER}{{2}}{_SEPARATOR}){_SEPARATOR}?(?:(?={_LETTER}(?!{_LETTER}))|\Z)"
+)
+_SPACED = re.compile(rf"{_SEPARATOR}(?:{_BETWEEN_CJK}|{_BETWEEN_LETTERS})")
+_SPACED_ASCII = re.compile(rf"\b\w{_SEPARATOR}{{1,2}}(?:\w\b|\Z)", re.ASCII)
 
 
 def read_as(text: str) -> str:
@@ -44,6 +46,8 @@ def drawn_together(folded: Folded) -> Folded | None:
     """The text without the separators between single letters and between Chinese characters, as far as they can be
     seen; None where there are none."""
     text = folded.text
+    if text.isascii() and not _SPACED_ASCII.search(text):
+        return None
     gaps = [match.span() for match in _SPACED.finditer(text)]
     if not gaps:
         return None

@@ -5,6 +5,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, start_http_server
 REQUESTS = Counter("headworks_llm_requests_total", "Generations let in.", ["priority"])
 SHED = Counter("headworks_llm_shed_total", "Generations refused because the queue was full.", ["priority"])
 CANCELLED = Counter("headworks_llm_cancelled_total", "Generations ended early, by what ended them.", ["cause"])
+REUSED = Counter("headworks_llm_prompts_reused_total", "Generations whose prompt had been rendered to be counted.")
 QUEUED = Gauge("headworks_llm_queued", "Generations that wait for the engine.")
 UNDER_WAY = Gauge("headworks_llm_under_way", "Generations let in and not yet ended.")
 

@@ -16,7 +16,9 @@ from vllm.sampling_params import SamplingParams
 
 from services.llm.errors import ContextTooLong
 from services.llm.triton.protocol import BadRequest, Generate, Prompt
+from services.models.llm import metrics
 from services.models.llm.errors import TemplateRefused, ToolsNotSupported
+from services.models.llm.rendered import Rendered, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Prompts:
         self._model = config.model_config
         self._renderer = renderer
         self._template = template
+        self._rendered = Rendered()
         self._defaults = self._model.get_diff_sampling_param()
         self._parser_class: type[Parser] | None = ParserManager.get_parser(
             tool_parser_name=tool_parser or None,
@@ -48,7 +51,7 @@ class Prompts:
     async def prepare(self, request: Generate) -> Prepared:
         """Raises BadRequest, TemplateRefused, ToolsNotSupported or ContextTooLong."""
         chat = self._chat(request)
-        inputs = await self._render(chat)
+        inputs = await self._render(chat, request.prompt, counted=False)
         tokens: list[int] = inputs["prompt_token_ids"]
         parser = self._parser(chat)
         if parser is not None:
@@ -58,23 +61,32 @@ class Prompts:
 
     async def count(self, prompt: Prompt) -> int:
         """Tokens of a prompt. Raises BadRequest or TemplateRefused."""
-        return len((await self._render(_read(Generate("count", prompt))))["prompt_token_ids"])
+        inputs = await self._render(_read(Generate("count", prompt)), prompt, counted=True)
+        return len(inputs["prompt_token_ids"])
 
     def _chat(self, request: Generate) -> ChatCompletionRequest:
         if request.prompt.tools and self._parser_class is None:
             raise ToolsNotSupported("this model is served without a format for tool calls (llm_tool_parser)")
         return _read(request)
 
-    async def _render(self, chat: ChatCompletionRequest) -> Any:
-        """The engine's input. The template and the tokenizer run in the renderer's threads."""
+    async def _render(self, chat: ChatCompletionRequest, prompt: Prompt, *, counted: bool) -> Any:
+        """The engine's input, kept for its generation where it is only counted. The template and the tokenizer run in
+        the renderer's threads."""
         tools = [tool.model_dump() for tool in chat.tools] if chat.tools else None
         params = chat.build_chat_params(self._template, "auto").with_defaults({"tools": tools, "tokenize": False})
         # No limit here: the length of what is too long is told to the caller.
         limits = TokenizeParams(max_total_tokens=None, add_special_tokens=chat.add_special_tokens)
+        # The messages as they came: what reading makes of them may hide behind iterators.
+        key = key_of(prompt.messages, params, limits)
+        if not counted and (inputs := self._rendered.take(key)) is not None:
+            metrics.REUSED.inc()
+            return inputs
         try:
             _, (inputs,) = await self._renderer.render_chat_async([list(chat.messages)], params, limits)
         except (VLLMClientError, ValueError, TypeError, KeyError) as error:
             raise TemplateRefused(f"the model's chat template does not take these messages: {error}") from error
+        if counted:
+            self._rendered.put(key, inputs)
         return inputs
 
     def _parser(self, chat: ChatCompletionRequest) -> Parser | None:

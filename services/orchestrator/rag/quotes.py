@@ -110,7 +110,9 @@ def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:
     """0..1, the largest share of the question's terms that one passage has in all its sentences."""
     if not credit.size:
         return 0.0
-    return max(float(credit[passage == one].max(axis=0).mean()) for one in np.unique(passage))
+    begins = np.flatnonzero(passage[1:] != passage[:-1]) + 1
+    best = np.maximum.reduceat(credit, [0, *begins.tolist()])
+    return float(best.sum(axis=1).max()) / credit.shape[1]
 
 
 def _confidence(trust: float, own: Floats, coverage: float) -> float:
@@ -128,8 +130,9 @@ def _context(credit: Floats, weights: Floats, passage: npt.NDArray[np.int32]) ->
 
 def _standing(scores: Floats, trust: float) -> Floats:
     """float32 [p]: each passage's fused score, relative to the best."""
-    dense, lexical = scores[:, 0], np.nan_to_num(scores[:, 1])
-    floor = 0.0 if np.isnan(dense).all() else float(np.nanmin(dense))
+    dense, lexical = scores[:, 0], np.where(np.isnan(scores[:, 1]), np.float32(0), scores[:, 1])
+    least = float(np.fmin.reduce(dense))
+    floor = np.float32(0 if math.isnan(least) else least)
     best = float(lexical.max()) or 1.0
     fused = trust * np.where(np.isnan(dense), floor, dense) + LEXICAL_WEIGHT * lexical / best
     top = float(fused.max())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -46,7 +47,8 @@ log = logging.getLogger(__name__)
 
 # Events that a run may be ahead of its record; then it waits.
 AHEAD = 256
-# What nobody waits for: it may be stored, and seen, together with what comes next.
+# What nobody waits for: it may be stored, and seen, together with what comes next. But the start of a run that outlives
+# its caller, or holds a session, is known as soon as it can be.
 _LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReported, VerdictGiven)
 
 
@@ -87,6 +89,7 @@ class Execution:
     _left: float = 0.0
     _state: State | None = None
     _detached: bool = False
+    _keeping: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.terms.seconds
@@ -112,8 +115,13 @@ class Execution:
         event = self.run.append(body)
         if self.transcript is not None:
             self.transcript.add(body)
-        self.log.put(self, linger=type(body) in _LINGERING)
+        self.log.put(self, linger=type(body) in _LINGERING and not (type(body) is Started and self._claims))
         return event
+
+    @property
+    def _claims(self) -> bool:
+        """Others rely on the run's record: those who ask for it later, or for its session."""
+        return self.terms.detached or bool(self.run.session_id)
 
     def _bounded(self, request: ApprovalRequested) -> ApprovalRequested:
         """An approval waits no longer than the run's identity is good: it could not go on after that."""
@@ -176,13 +184,20 @@ class Execution:
         if not self.run.approvals.pending:
             await identity.ensure()
         identity.enter(self.deadline)
-        keeping = asyncio.create_task(identity.keep(lambda: self.held > 0))
-        keeping.add_done_callback(self._unidentified)
+        # Most runs are over before there is anything to renew, and need no task for it.
+        timer = asyncio.get_running_loop().call_later(identity.due, self._keep) if identity.due < math.inf else None
         try:
             yield
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            if timer is not None:
+                timer.cancel()
+            if self._keeping is not None:
+                self._keeping.cancel()
+                await asyncio.gather(self._keeping, return_exceptions=True)
+
+    def _keep(self) -> None:
+        self._keeping = asyncio.create_task(self.terms.identity.keep(lambda: self.held > 0))
+        self._keeping.add_done_callback(self._unidentified)
 
     def _unidentified(self, keeping: "asyncio.Task[None]") -> None:
         error = None if keeping.cancelled() else keeping.exception()

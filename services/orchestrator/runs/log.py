@@ -1,7 +1,8 @@
 """The event log: what happened is written by group commit, all that came together in one transaction.
 
 Nobody sees an event before it is stored. While a transaction is written the next one's rows gather: alone an event
-waits for its own commit, under load many share one.
+waits for its own commit, under load many share one. What nobody waits for lingers until its run has something that
+somebody waits for, so that a short run is written once, whole.
 """
 
 import asyncio
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 # How long a run waits for a database that is gone.
 PATIENCE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
-# How long events wait for company that nobody waits for.
-LINGER_SECONDS = 0.01
+# How long events linger at most: most runs that quote are over by then, and no person sees the difference.
+LINGER_SECONDS = 0.1
 
 
 class Entry(Protocol):
@@ -60,7 +61,10 @@ class EventLog:
         self._taken: list[tuple[Entry, int]] = []
         self._began = 0.0
         self._scheduled = False
-        self._lingering: asyncio.TimerHandle | None = None
+        # By run: the entry, and until when it lingers, by the loop's clock; the oldest first.
+        self._lingering: dict[str, tuple[Entry, float]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
         self._failing = False
         self._since: dict[str, float] = {}
         self._idle = asyncio.Event()
@@ -76,13 +80,16 @@ class EventLog:
 
     async def aclose(self) -> None:
         """Write what there is and stop; a database that is gone is not waited for."""
+        self._closing = True
+        for entry, _ in tuple(self._lingering.values()):
+            self.put(entry)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._dirty or self._taken:
                     await self._idle.wait()
         except TimeoutError:
             log.exception("events not written at the end", extra={"runs": len(self._dirty) + len(self._taken)})
-        self._dirty.clear()
+        self.forget()
         await self._writer.aclose(patience=0)
 
     def check(self) -> None:
@@ -92,26 +99,47 @@ class EventLog:
 
     def put(self, entry: Entry, *, linger: bool = False) -> None:
         """Have the entry's new events, or its new state, written; those that nobody waits for may linger."""
-        self._dirty[entry.run.id] = entry
+        run_id = entry.run.id
         self._idle.clear()
+        if linger and not self._closing and run_id not in self._dirty:
+            if run_id not in self._lingering:
+                self._lingering[run_id] = entry, self._loop.time() + LINGER_SECONDS
+                self._timer = self._timer or self._loop.call_later(LINGER_SECONDS, self._lingered)
+            return
+        self._lingering.pop(run_id, None)
+        self._dirty[run_id] = entry
+        self._schedule()
+
+    def _schedule(self) -> None:
         if self._scheduled or self._taken:
             return
-        if linger:
-            self._lingering = self._lingering or self._loop.call_later(LINGER_SECONDS, self._flush)
-        else:
-            self._scheduled = True
-            # Not now: what happens in the same turn of the loop goes along.
-            self._loop.call_soon(self._flush)
+        self._scheduled = True
+        # Not now: what happens in the same turn of the loop goes along.
+        self._loop.call_soon(self._flush)
+
+    def _lingered(self) -> None:
+        """Write what has lingered long enough, and look again when the next has."""
+        self._timer = None
+        now = self._loop.time()
+        for run_id, (entry, until) in tuple(self._lingering.items()):
+            if until > now:
+                self._timer = self._loop.call_at(until, self._lingered)
+                break
+            del self._lingering[run_id]
+            self._dirty[run_id] = entry
+        if self._dirty:
+            self._schedule()
 
     def forget(self) -> None:
         """Write nothing more of what is not written: the runs are another replica's."""
         self._dirty.clear()
+        self._lingering.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _flush(self) -> None:
         self._scheduled = False
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
         if self._taken or not self._dirty:
             return
         dirty, self._dirty = self._dirty, {}
@@ -149,9 +177,13 @@ class EventLog:
                 entry.run.release(sequence)
                 entry.stored()
             elif not isinstance(error, Fenced):
-                self._dirty.pop(entry.run.id, None)
+                self._drop(entry)
                 entry.fail(error)
-                self._dirty.pop(entry.run.id, None)
+                self._drop(entry)
         self._flush()
         if not self._taken:
             self._idle.set()
+
+    def _drop(self, entry: Entry) -> None:
+        self._dirty.pop(entry.run.id, None)
+        self._lingering.pop(entry.run.id, None)

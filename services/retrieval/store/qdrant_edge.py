@@ -41,7 +41,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PAGE = 4096
-SEARCH_THREADS = 2
+# Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
+# on busy cores several times as long, for handing its parts to and fro.
+SEARCH_THREADS = 1
 INDEX_FROM = 20_000
 QUICK_POINTS = 5_000
 GROWTH = 1.3
@@ -343,18 +345,22 @@ async def _optimize_once(folder: Path, still: Callable[[], bool]) -> bool:
         await ended
 
 
-def _load(folder: Path) -> edge.EdgeShard:
-    return edge.EdgeShard.load(str(folder))
-
-
-def _create(folder: Path) -> edge.EdgeShard:
-    config = edge.EdgeConfig(
+def _config() -> edge.EdgeConfig:
+    return edge.EdgeConfig(
         vectors={codec.DENSE: edge.EdgeVectorParams(WIDTH, edge.Distance.Cosine)},
         sparse_vectors={codec.LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         hnsw_config=HNSW,
         max_search_threads=SEARCH_THREADS,
     )
-    shard = edge.EdgeShard.create(str(folder), config)
+
+
+def _load(folder: Path) -> edge.EdgeShard:
+    """The shard, whatever number of threads it was made with."""
+    return edge.EdgeShard.load(str(folder), _config())
+
+
+def _create(folder: Path) -> edge.EdgeShard:
+    shard = edge.EdgeShard.create(str(folder), _config())
     for name in codec.INDEXED:
         shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
     return shard

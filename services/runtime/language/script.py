@@ -23,6 +23,8 @@ def script_of(text: str) -> Script:
 
     A text without letters, such as a number, counts as Latin.
     """
+    if text.isascii():
+        return Script.LATIN
     letters = [character for character in text if character.isalpha()]
     if not letters:
         return Script.LATIN
@@ -38,6 +40,8 @@ def latin_share(text: str) -> float:
 
     A text without letters has 1.
     """
+    if text.isascii():
+        return 1.0
     letters = [character for character in text if character.isalpha()]
     return sum(1 for character in letters if _is_latin(character)) / len(letters) if letters else 1.0
 

@@ -12,7 +12,7 @@ from services.runtime.records.checkpoint import Checkpointer
 from services.runtime.records.engine import open_engines, parse, sqlite_file
 from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
 from services.runtime.records.kept import KeptConnection
-from services.runtime.records.many import Check, Step, execute_all, sqlite_transaction
+from services.runtime.records.many import Part, execute_all, sqlite_transaction
 from services.runtime.records.migrate import migrate as bring_up_to_date
 from services.runtime.records.schema import Schema
 
@@ -81,14 +81,15 @@ class Database:
             if self._before_commit is not None:
                 await self._before_commit(connection)
 
-    async def execute(self, steps: Sequence[Step], check: Check) -> None:
-        """Execute statements in a transaction of their own, undone where `check` raises. Raises RecordsUnavailable."""
+    async def execute(self, parts: Sequence[Part]) -> None:
+        """Execute statements in a transaction of their own, undone where a check raises. Raises RecordsUnavailable."""
         if self._before_commit is not None or self.dialect != "sqlite":
             async with self.write() as connection:
-                check(await execute_all(connection, steps))
+                for steps, check in parts:
+                    await execute_all(connection, steps, check)
             return
         async with self._reached(self._engines.writing, self._timeout), self._kept.hold() as connection:
-            await sqlite_transaction(connection, steps, check)
+            await sqlite_transaction(connection, parts)
 
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:

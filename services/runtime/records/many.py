@@ -42,31 +42,38 @@ class Many:
 Step: TypeAlias = tuple[Many, Sequence[Values]]
 
 
-# May raise for what selects found: then nothing is written.
+# May raise for what selects found, once the last of them was executed: then nothing is written.
 Check: TypeAlias = Callable[[list[Rows]], None]
+Part: TypeAlias = tuple[Sequence[Step], Check]
 _Script: TypeAlias = Sequence[tuple[bool, str, list[tuple[Any, ...]]]]
 T = TypeVar("T")
 
 
-async def execute_all(connection: AsyncConnection, steps: Sequence[Step]) -> list[Rows]:
+async def execute_all(connection: AsyncConnection, steps: Sequence[Step], check: Check | None = None) -> list[Rows]:
     """Execute statements one after the other, each for all its rows; returns the rows of the selects among them, which
-    have one row of parameters each. On SQLite it is one step of the driver's thread."""
+    have one row of parameters each. On SQLite it is one step of the driver's thread. What follows the last select is
+    not executed where `check` raises."""
+    if not steps:
+        return []
     script = _script(steps, connection.dialect)
     if connection.dialect.name == "sqlite":
-        return await _in_thread(connection, _run, script)
+        return await _in_thread(connection, _run, script, check)
     found: list[Rows] = []
+    selects = _selects(script)
     for reads, sql, values in script:
         if reads:
             found.append([tuple(row) for row in await connection.exec_driver_sql(sql, values[0])])
+            if check is not None and len(found) == selects:
+                check(found)
         else:
             await connection.exec_driver_sql(sql, values)
     return found
 
 
-async def sqlite_transaction(connection: AsyncConnection, steps: Sequence[Step], check: Check) -> None:
-    """A whole transaction in one step of the driver's thread, on a connection that has none. It is undone where `check`
+async def sqlite_transaction(connection: AsyncConnection, parts: Sequence[Part]) -> None:
+    """A whole transaction in one step of the driver's thread, on a connection that has none. It is undone where a check
     raises, and goes on to its end where its waiter is cancelled."""
-    await _in_thread(connection, _transaction, _script(steps, connection.dialect), check)
+    await _in_thread(connection, _transaction, [(_script(steps, connection.dialect), check) for steps, check in parts])
 
 
 def _script(steps: Sequence[Step], dialect: Dialect) -> _Script:
@@ -87,20 +94,30 @@ async def _in_thread(connection: AsyncConnection, function: Callable[..., T], *a
         return result
 
 
-def _run(connection: sqlite3.Connection, script: _Script) -> list[Rows]:
+def _run(connection: sqlite3.Connection, script: _Script, check: Check | None) -> list[Rows]:
     found: list[Rows] = []
+    selects = _selects(script)
     for reads, sql, values in script:
         if reads:
             found.append(connection.execute(sql, values[0]).fetchall())
+            if check is not None and len(found) == selects:
+                check(found)
+        elif len(values) == 1:
+            connection.execute(sql, values[0])
         else:
             connection.executemany(sql, values)
     return found
 
 
-def _transaction(connection: sqlite3.Connection, script: _Script, check: Check) -> None:
+def _selects(script: _Script) -> int:
+    return sum(reads for reads, _, _ in script)
+
+
+def _transaction(connection: sqlite3.Connection, parts: Sequence[tuple[_Script, Check]]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        check(_run(connection, script))
+        for script, check in parts:
+            _run(connection, script, check)
         connection.commit()
     except BaseException:
         connection.rollback()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
-from services.runtime.records.many import Rows, Step, execute_all
+from services.runtime.records.many import Part, Rows, Step, execute_all
 from services.runtime.records.metrics import writer_metrics
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +23,10 @@ RETRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 class NothingWritten(Exception):
     """Raised by a sink that may not write any more: all that was to be written in its transaction fails at once."""
+
+
+class Outdated(Exception):
+    """Raised by the check of a script that was made of what is no longer so: its sink writes in another way then."""
 
 
 class Sink(Protocol[T_contra]):
@@ -41,19 +45,25 @@ class Sink(Protocol[T_contra]):
 
 
 class ScriptSink(ABC, Generic[T]):
-    """A sink whose statements are known beforehand: alone in a transaction it takes one step of the driver."""
+    """A sink whose statements are known beforehand, as a rule: where those of all sinks of a transaction are, it takes
+    one step of the driver."""
 
     @abstractmethod
-    def steps(self, items: Sequence[T]) -> Sequence[Step]:
-        """The statements that write the items."""
+    def steps(self, items: Sequence[T]) -> Sequence[Step] | None:
+        """The statements that write the items; None where they depend on what is in the database, and `write` is to
+        write them."""
 
     @abstractmethod
     def check(self, found: list[Rows]) -> None:
-        """Raise for what the selects among them found, where nothing is to be written."""
+        """Raise for what the selects among them found, where nothing is to be written; Outdated where `write` is to
+        write the items. Not in the loop."""
 
     async def write(self, connection: AsyncConnection, items: Sequence[T]) -> None:
-        """See Sink."""
-        self.check(await execute_all(connection, self.steps(items)))
+        """See Sink. To be overridden by a sink that does not always know its steps."""
+        steps = self.steps(items)
+        if steps is None:
+            raise NotImplementedError(f"{type(self).__name__} has no other way to write")
+        await execute_all(connection, steps, self.check)
 
 
 Put = tuple[Sink[Any], Any]
@@ -68,8 +78,21 @@ class _Entry:
     since: float
 
 
-def _turn(batch: tuple[Sink[Any], list[Any]]) -> int:
+_Batch = tuple[Sink[Any], list[Any]]
+
+
+def _turn(batch: _Batch) -> int:
     return int(getattr(batch[0], "turn", 0))
+
+
+def _script(batches: Iterable[_Batch]) -> Sequence[Part] | None:
+    """The statements of all sinks; None where one of them does not know its own."""
+    parts: list[Part] = []
+    for sink, items in batches:
+        if not isinstance(sink, ScriptSink) or (steps := sink.steps(items)) is None:
+            return None
+        parts.append((steps, sink.check))
+    return parts
 
 
 class Writer:
@@ -132,6 +155,7 @@ class Writer:
                 self._metrics.waiting.set(len(self._waiting))
                 count = min(self._batch, len(self._waiting))
                 await self._write([self._waiting.popleft() for _ in range(count)])
+                await asyncio.sleep(0)  # whoever waited knows of it before the next is written
             self._metrics.waiting.set(0)
 
     async def _write(self, entries: Sequence[_Entry]) -> None:
@@ -169,18 +193,25 @@ class Writer:
             await asyncio.sleep(pause)
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
-        by_sink: dict[int, tuple[Sink[Any], list[Any]]] = {}
+        by_sink: dict[int, _Batch] = {}
         for entry in entries:
             for sink, item in entry.puts:
                 by_sink.setdefault(id(sink), (sink, []))[1].append(item)
         batches = sorted(by_sink.values(), key=_turn)
         with self._metrics.commit_seconds.time():
-            if len(batches) == 1 and isinstance(script := batches[0][0], ScriptSink):
-                await self._database.execute(script.steps(batches[0][1]), script.check)
-                return
-            async with self._database.write() as connection:
-                for sink, items in batches:
-                    await sink.write(connection, items)
+            script = _script(batches)
+            if script is None or not await self._executed(script):
+                async with self._database.write() as connection:
+                    for sink, items in batches:
+                        await sink.write(connection, items)
+
+    async def _executed(self, script: Sequence[Part]) -> bool:
+        """False where it was made of what is no longer so."""
+        try:
+            await self._database.execute(script)
+        except Outdated:
+            return False
+        return True
 
     def _fail(self, entries: Sequence[_Entry], error: Exception) -> None:
         self._metrics.lost.inc(len(entries))

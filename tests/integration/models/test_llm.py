@@ -54,6 +54,19 @@ async def test_an_answer_comes_in_chunks(llm: LlmClient) -> None:
     assert end["confidence"] is None
 
 
+async def test_a_prompt_that_was_counted_is_not_rendered_again(llm: LlmClient, llm_server: Server) -> None:
+    metrics = Metrics(llm_server.llm_metrics)
+    before = metrics.value("headworks_llm_prompts_reused_total")
+    alone, _ = await answer(llm, ask("Count me"))
+    assert metrics.value("headworks_llm_prompts_reused_total") == before
+    tokens = await llm.count(prompt(ask("Count me")), timeout=10)
+    counted, (end,) = await answer(llm, ask("Count me"))
+    assert (counted, end["usage"]["prompt"]) == (alone, tokens)
+    assert metrics.value("headworks_llm_prompts_reused_total") == before + 1
+    await answer(llm, ask("Count me"))
+    assert metrics.value("headworks_llm_prompts_reused_total") == before + 1
+
+
 async def test_the_same_question_has_the_same_answer(llm: LlmClient) -> None:
     first, again = [(await answer(llm, ask(max_tokens=30)))[0] for _ in range(2)]
     assert first == again

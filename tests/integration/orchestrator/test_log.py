@@ -5,23 +5,27 @@ import signal
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import func, select
 
-from services.orchestrator.domain.event import Body, Finished, FinishReason, TextDelta
+from services.orchestrator.domain.event import Body, Finished, FinishReason, StepKind, StepStarted, TextDelta
 from services.orchestrator.runs import log as event_log
 from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.execution import AHEAD
+from services.orchestrator.runs.execution import AHEAD, Terms
+from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import State
+from services.orchestrator.runs.run import Run, State
+from services.orchestrator.schema.tables import EVENTS
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.agents import SAYS, FakeAgent
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
 from tests.integration.orchestrator.conftest import OpenExecutor
-from tests.integration.orchestrator.test_takeover import over, start, texts
+from tests.integration.orchestrator.test_takeover import ASK, over, start, texts
 
 # Each try of a transaction, where tries fail. One that was broken off costs the next one a new connection, which takes
 # a good part of a second on a busy machine; a run that waits for its record is given up after five.
@@ -55,6 +59,88 @@ async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records
         seen = batch[-1].sequence
         assert (await records.events(run.id))[-1].sequence >= seen
     assert seen == 52
+
+
+async def attached(executor: Executor, model: str = "rag") -> Run:
+    """A run that needs its caller."""
+    return await executor.start("acme", model, ASK, Terms(30))
+
+
+async def rows_of(records: Records, run: Run) -> int:
+    """In how many writes the run's events were stored."""
+    async with records.database.read() as connection:
+        counted = select(func.count()).select_from(EVENTS).where(EVENTS.c.run_id == run.id)
+        return int((await connection.execute(counted)).scalar_one())
+
+
+async def test_a_short_run_is_written_once_whoever_else_writes(
+    open_executor: OpenExecutor, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "LINGER_SECONDS", 60)
+
+    class Quick(FakeAgent):
+        """Says all that it says in one turn of the loop, as those do that quote."""
+
+        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+            yield StepStarted(1, StepKind.RETRIEVE)
+            self.held.set()
+            await self.release.wait()
+            for body in SAYS:
+                yield body
+
+    slow = Quick(name="slow")
+    executor = await open_executor(slow, FakeAgent())
+    run = await attached(executor, "slow")
+    await slow.held.wait()
+    await (await attached(executor)).ended()
+    assert (run.sequence, run.stored) == (2, 0)
+    slow.release.set()
+    await run.ended()
+    assert await rows_of(records, run) == 1
+    assert [event.sequence for event in await records.events(run.id)] == [1, 2, 3, 4, 5]
+
+
+async def test_what_lingers_is_written_in_time(open_executor: OpenExecutor, records: Records) -> None:
+    agents = [
+        FakeAgent((StepStarted(1, StepKind.RETRIEVE), *SAYS), hold=1, name=name) for name in ("one", "two", "three")
+    ]
+    executor = await open_executor(*agents)
+    runs = []
+    for agent in agents:
+        runs.append(await attached(executor, agent.name))
+        await asyncio.sleep(0.03)
+    async with asyncio.timeout(2):
+        for run in runs:
+            await run.saved(2)
+    for agent in agents:
+        agent.release.set()
+
+
+@pytest.mark.parametrize("terms", [(True, ""), (False, "s")], ids=["detached", "of a session"])
+async def test_the_start_of_a_run_that_others_rely_on_does_not_linger(
+    open_executor: OpenExecutor, monkeypatch: pytest.MonkeyPatch, terms: tuple[bool, str]
+) -> None:
+    monkeypatch.setattr(event_log, "LINGER_SECONDS", 60)
+    agent = FakeAgent(hold=0)
+    executor, (detached, session) = await open_executor(agent), terms
+    ask = replace(ASK, session_id=session)
+    run = await executor.start("acme", "rag", ask, Terms(30, detached=detached, refresh_token="secret"))
+    async with asyncio.timeout(2):
+        await run.saved(1)
+    agent.release.set()
+
+
+async def test_what_lingers_is_written_at_the_end(
+    open_executor: OpenExecutor, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "LINGER_SECONDS", 60)
+    agent = FakeAgent((StepStarted(1, StepKind.RETRIEVE), *SAYS), hold=1)
+    agent.resumable = True  # type: ignore[attr-defined]  # what an executor asks of agents
+    executor = await open_executor(agent)
+    run = await start(executor, detached=True)
+    await agent.held.wait()
+    await executor.aclose()
+    assert [event.sequence for event in await records.events(run.id)] == [1, 2]
 
 
 async def test_a_short_outage_is_waited_out(
@@ -121,8 +207,8 @@ async def test_a_run_does_not_outrun_its_record(open_executor: OpenExecutor, rec
                 await asyncio.sleep(0)
 
     executor = await open_executor(Endless(), beat=1000)
-    run = await start(executor)
     async with without_writes(records_url):
+        run = await start(executor)
         # It stands still where it is as far ahead as it may be.
         await until(lambda: run.sequence - run.stored > AHEAD)
         for _ in range(1000):

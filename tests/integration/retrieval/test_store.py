@@ -4,6 +4,8 @@ The server's part runs against the client's own local mode, and against a server
 one.
 """
 
+import asyncio
+import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +19,7 @@ from qdrant_client import AsyncQdrantClient
 from services.retrieval.errors import CollectionExists, StoreLocked
 from services.retrieval.language.words import passage_vector, query_vector
 from services.retrieval.model import Condition, Document, Entry, Filter, Key, Passage, Probe, Sentences, Signal
-from services.retrieval.store import codec
+from services.retrieval.store import codec, qdrant_edge
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
@@ -337,6 +339,22 @@ class TestEdge:
         assert await found(again, probe("water")) == {"a"}
         await again.aclose()
 
+    async def test_searches_old_collections_by_as_many_threads_as_new_ones(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(qdrant_edge, "SEARCH_THREADS", 3)
+        store = PointStore(EdgeEngine(tmp_path, threads=1))
+        await store.create(KEY, 700)
+        await put(store, "a", "water")
+        await store.aclose()
+        monkeypatch.undo()
+        again = PointStore(EdgeEngine(tmp_path, threads=1))
+        assert await found(again, probe("water")) == {"a"}
+        (settings_file,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("edge_config.json")))
+        settings = json.loads(settings_file.read_text())
+        assert settings["max_search_threads"] == qdrant_edge.SEARCH_THREADS == 1
+        await again.aclose()
+
     async def test_refuses_a_folder_in_use(self, tmp_path: Path) -> None:
         engine = EdgeEngine(tmp_path, threads=1)
         with pytest.raises(StoreLocked, match="another process"):
@@ -405,8 +423,6 @@ class TestEdge:
         await again.aclose()
 
     async def test_drops_while_others_read(self, tmp_path: Path) -> None:
-        import asyncio
-
         store = PointStore(EdgeEngine(tmp_path, threads=4))
         await store.create(KEY, 700)
         await put(store, "a", *(f"water {number}" for number in range(300)))

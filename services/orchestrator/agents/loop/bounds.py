@@ -34,13 +34,7 @@ async def bounded(
     written = 0
     async with aclosing(pieces):
         while True:
-            try:
-                async with asyncio.timeout(None if ends is None else ends - time.monotonic()):
-                    piece = await anext(pieces, None)
-            except TimeoutError:
-                if ends is None or time.monotonic() < ends:
-                    raise
-                raise BrokenOff(SECONDS) from None
+            piece = await (anext(pieces, None) if ends is None else _by(ends, pieces))
             if piece is None:
                 return
             if ends is not None and time.monotonic() >= ends:
@@ -49,6 +43,17 @@ async def bounded(
             written += length(piece)
             if most is not None and written > longest(most):
                 raise BrokenOff
+
+
+async def _by(ends: float, pieces: AsyncGenerator[Said, None]) -> Said | None:
+    """The next piece; None after the last. Raises BrokenOff where it is not there in time."""
+    try:
+        async with asyncio.timeout(ends - time.monotonic()):
+            return await anext(pieces, None)
+    except TimeoutError:
+        if time.monotonic() < ends:
+            raise
+        raise BrokenOff(SECONDS) from None
 
 
 def longest(tokens: int) -> int:

@@ -264,3 +264,18 @@ async def test_pruning_one_chain_does_not_hide_what_was_done_to_another(both: Au
     assert (2, Fault.REMOVED, 5) in found(await both.verify())
     await AuditPruner(both.database, both.checkpoints).prune(time.time() + DAY)
     assert (2, Fault.REMOVED, 5) in found(await both.verify())
+
+
+async def test_a_chain_goes_on_after_a_change_that_was_undone(audit: Audit) -> None:
+    await audit.fill(4)
+    with suppress(LookupError):
+        async with audit.database.write() as connection:
+            await audit.log.append(connection, [entry(1), entry(2)])
+            raise LookupError
+    await audit.fill(4)
+    async with audit.database.write() as connection:
+        await audit.log.append(connection, [entry(3)])
+    await audit.fill(4)
+    report = await audit.verify()
+    assert report.sound
+    assert {chain: (one.records, one.first, one.last) for chain, one in report.chains.items()} == {1: (13, 1, 13)}

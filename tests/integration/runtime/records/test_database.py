@@ -135,12 +135,12 @@ async def test_statements_are_executed_together_or_not_at_all(database: Database
     def steps(number: int, of: int) -> list[Step]:
         return [(INSERT, [{"id": number, "text": "x"}]), (FIND, [{"of": of}])]
 
-    await database.execute(steps(1, 0), refuse)
+    await database.execute([(steps(1, 0), refuse)])
     with pytest.raises(ZeroDivisionError, match=r"\[\[\(2, 'x'\)\]\]"):
-        await database.execute(steps(2, 2), refuse)
+        await database.execute([(steps(2, 2), refuse)])
     with pytest.raises(IntegrityError):
-        await database.execute([(INSERT, [{"id": 3, "text": "x"}, {"id": 1, "text": "x"}])], refuse)
-    await database.execute(steps(4, 0), refuse)
+        await database.execute([([(INSERT, [{"id": 3, "text": "x"}, {"id": 1, "text": "x"}])], refuse)])
+    await database.execute([(steps(4, 0), refuse)])
     assert await notes_in(database) == {1: "x", 4: "x"}
 
 
@@ -151,9 +151,9 @@ async def test_statements_that_wait_for_too_long_are_an_outage(records_url: str)
         async with holder.write() as connection:
             await connection.execute(insert(NOTES).values(id=1, text="x"))
             with pytest.raises(RecordsUnavailable):
-                await waiter.execute(steps, refuse)
+                await waiter.execute([(steps, refuse)])
         with pytest.raises(IntegrityError):
-            await waiter.execute(steps, refuse)
+            await waiter.execute([(steps, refuse)])
         await _add(waiter, 2)
         assert await notes_in(holder) == {1: "x", 2: "x"}
     finally:

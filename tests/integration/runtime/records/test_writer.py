@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import pytest
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.many import Many, Rows, Step
 from services.runtime.records.upsert import insert_new
-from services.runtime.records.writer import NothingWritten, ScriptSink, Writer
+from services.runtime.records.writer import NothingWritten, Outdated, ScriptSink, Writer
 from tests.fakes.serving import until
 from tests.fixtures.processes import Postgres
 from tests.integration.runtime.records.conftest import NOTES, NoteSink, notes_in, open_database
@@ -230,3 +230,64 @@ async def test_a_script_is_written_alone_and_beside_others(database: Database) -
         await writer.put(script, (5, "forbidden"))
     await writer.aclose()
     assert await notes_in(database) == dict.fromkeys(range(5), "x")
+
+
+class Numbering(ScriptSink[str]):
+    """Writes texts under the numbers that follow the last one, which it knows as long as nobody else writes."""
+
+    INSERT = Many(insert(NOTES))
+    LAST = Many(select(func.max(NOTES.c.id)).where(NOTES.c.text != bindparam("text")))
+
+    def __init__(self) -> None:
+        self.looked = 0
+        self._last: int | None = None
+        self._expected: int | None = None
+
+    def steps(self, items: Sequence[str]) -> Sequence[Step] | None:
+        return None if self._last is None else [(self.LAST, [{"text": ""}]), self._numbered(self._last, items)]
+
+    def check(self, found: list[Rows]) -> None:
+        if found != [[(self._expected,)]]:
+            raise Outdated
+
+    async def write(self, connection: AsyncConnection, items: Sequence[str]) -> None:
+        self.looked += 1
+        [(last,)] = await self.LAST.fetch(connection, {"text": ""})
+        insert, rows = self._numbered(last or 0, items)
+        await insert.execute(connection, rows)
+
+    def _numbered(self, last: int, items: Sequence[str]) -> Step:
+        self._expected, self._last = last, last + len(items)
+        return self.INSERT, [{"id": last + 1 + at, "text": text} for at, text in enumerate(items)]
+
+
+async def test_a_script_that_is_outdated_is_not_executed_and_written_in_another_way(database: Database) -> None:
+    writer, sink, other = Writer(database), Numbering(), NoteScript()
+    await writer.open()
+    await writer.put(sink, "one")
+    await writer.put(sink, "two")
+    assert sink.looked == 1  # the first alone
+    async with database.write() as connection:
+        await connection.execute(insert(NOTES).values(id=3, text="another's"))
+    await asyncio.gather(writer.put(sink, "four"), writer.put(other, (10, "beside")))
+    assert sink.looked == 2
+    await writer.put_together([(other, (11, "beside")), (sink, "twelve")])
+    assert sink.looked == 3  # ten was another's
+    await writer.put_together([(other, (0, "beside")), (sink, "thirteen")])
+    await writer.aclose()
+    assert sink.looked == 3
+    assert await notes_in(database) == {
+        0: "beside", 1: "one", 2: "two", 3: "another's", 4: "four", 10: "beside", 11: "beside", 12: "twelve",
+        13: "thirteen",
+    }  # fmt: skip
+
+
+async def test_a_script_undone_by_one_sink_writes_nothing_of_another(database: Database) -> None:
+    writer, sink, other = Writer(database), Numbering(), NoteScript()
+    await writer.open()
+    await writer.put(sink, "one")
+    with pytest.raises(NothingWritten):
+        await writer.put_together([(other, (5, "forbidden")), (sink, "two")])
+    await writer.put(sink, "two")
+    await writer.aclose()
+    assert await notes_in(database) == {1: "one", 2: "two"}

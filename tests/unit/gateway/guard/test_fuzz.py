@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from gateway.guard.custom import Custom
 from gateway.guard.detector import Detector, Window
-from gateway.guard.fold import PLAIN, SEARCH
+from gateway.guard.fold import PLAIN, SEARCH, Folded
 from gateway.guard.leak import Leak
 from gateway.guard.links import Links
 from gateway.guard.personal import detector as personal
 from gateway.guard.secrets import CATEGORIES, Secrets
 from gateway.guard.terms.automaton import Automaton
 from gateway.guard.terms.detector import Terms
+from gateway.guard.terms.disguise import drawn_together
 
 NESTED = ["a" * length for length in range(1, 4)]
 DETECTORS: dict[str, Detector] = {
@@ -84,3 +85,22 @@ def test_a_text_is_folded_in_pieces_as_in_one(text: str, cut: int) -> None:
 )  # fmt: skip
 def test_what_characters_fold_to(written: str, plain: str, search: str) -> None:
     assert (PLAIN(written), SEARCH(written)) == (plain, search)
+
+
+@pytest.mark.parametrize("words", [3, 4, 8, 9])
+@pytest.mark.parametrize("before", range(12))
+def test_a_leak_is_found_wherever_it_stands(words: int, before: int) -> None:
+    instructions = [f"word{number}" for number in range(40)]
+    leak = Leak(" ".join(instructions), words)
+    for first in range(0, 40 - words, 7):
+        some = instructions[first : first + words]
+        for said, times in ((some, 1), (some[:-1], 0)):
+            text = " ".join(["other"] * before + said + ["other"] * 5)
+            assert len(leak.scan(Window(text)).matches) == times
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=st.text("ab1_ .-*\n", max_size=12))
+def test_gaps_between_letters_are_seen_in_every_script_alike(text: str) -> None:
+    ascii_text, other = (drawn_together(Folded(one, None, len(one))) for one in (text, text.replace("b", "ж")))
+    assert (ascii_text and ascii_text.text.replace("b", "ж")) == (other and other.text)
