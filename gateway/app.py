@@ -42,7 +42,7 @@ from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import TokenSigner
-from services.runtime.interceptors import Layer
+from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.server import App
@@ -59,7 +59,7 @@ SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 ENVOY = ("envoy",)
 
 
-def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Layer]:
+def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
     """What surrounds every call, of gRPC and HTTP alike, outermost first."""
     return [
         Trace(),

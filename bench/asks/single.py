@@ -21,7 +21,7 @@ import qdrant_edge as edge
 
 from bench.kit.figures import Latencies
 from services.models.weights import minilm_folder
-from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, choose
 from services.orchestrator.settings import OrchestratorSettings
 from services.retrieval.language.sentences import sentences
 from services.retrieval.language.words import passage_vector, query_vector
@@ -129,7 +129,7 @@ class Single:
         if not owners:
             return []
         answer = choose(
-            Question(
+            QuoteQuestion(
                 text=question,
                 sentences=[text for _, text in owners],
                 cosines=np.concatenate([cosines(passage.vectors, vector) for passage in found]).astype(np.float32),

@@ -12,9 +12,9 @@ from bench.kit.command import Say, execute, parser
 from bench.kit.figures import Bound, Goal, Latencies
 from bench.kit.harness import Case, Figures, Side, alternate
 from bench.kit.report import Extra, Report
-from gateway.guard.arming import OutputFacts, arm
+from gateway.guard.compile import OutputFacts, compile_policy
 from gateway.guard.detector import Window
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.automaton import Automaton
 from gateway.guard.terms.detector import Terms
@@ -58,7 +58,7 @@ def texts(form: str) -> Iterator[str]:
         yield "".join(parts).encode()[:KILOBYTE].decode(errors="ignore")
 
 
-async def at_once(pipeline: Pipeline, form: str) -> Figures:
+async def at_once(pipeline: GuardPipeline, form: str) -> Figures:
     """What a caller says."""
     took = []
     for text in islice(texts(form), SAMPLES):
@@ -68,7 +68,7 @@ async def at_once(pipeline: Pipeline, form: str) -> Figures:
     return _figures(took)
 
 
-async def in_pieces(pipeline: Pipeline, form: str) -> Figures:
+async def in_pieces(pipeline: GuardPipeline, form: str) -> Figures:
     """What a model answers; all pieces together."""
     took = []
     for text in islice(texts(form), SAMPLES):
@@ -87,8 +87,8 @@ def _figures(took: list[float]) -> Figures:
     return {P50: found.p50, "p90 ms/KB": found.p90, "p99 ms/KB": found.p99}
 
 
-def cases(pipeline: Pipeline) -> list[Case]:
-    def side(work: Callable[[Pipeline, str], Coroutine[None, None, Figures]], form: str) -> Side:
+def cases(pipeline: GuardPipeline) -> list[Case]:
+    def side(work: Callable[[GuardPipeline, str], Coroutine[None, None, Figures]], form: str) -> Side:
         return Side("guards", lambda: asyncio.run(work(pipeline, form)))
 
     return [
@@ -121,7 +121,7 @@ def _speed(detector: Terms, text: str) -> float:
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
-    measured = cases(Pipeline(arm(parse(POLICY), Library(None)), None))
+    measured = cases(GuardPipeline(compile_policy(parse(POLICY), Library(None)), None))
     results = alternate(measured, options.rounds, say)
     goals = [
         Goal(f"{case.name}: {P50}", results[case.name]["guards"][P50].median, Bound.UNDER, 1.0)

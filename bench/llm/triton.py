@@ -20,7 +20,7 @@ from bench.llm.engine import Engine
 from bench.load.streams import WAVE_SECONDS, StreamPlan, Streams, Tally, Trace, UnexpectedStream
 from infra.local.ports import PortBook
 from services.llm.triton.client import LlmClient
-from services.llm.triton.protocol import Finished, Generate, Prompt, Text
+from services.llm.triton.protocol import Generate, LlmFinished, LlmPrompt, Text
 from services.models import triton
 from services.models.settings import ModelsSettings
 from services.runtime.errors import DomainError
@@ -78,14 +78,14 @@ async def _answer(llm: LlmClient, request: Generate) -> Trace:
                 trace.times.append(now)
                 trace.sizes.append(size)
             for chunk in chunks:
-                if isinstance(chunk, Finished):
+                if isinstance(chunk, LlmFinished):
                     trace.usage = {"prompt_tokens": chunk.prompt, "completion_tokens": chunk.completion}
     return trace
 
 
 def _request(body: bytes) -> Generate:
     asked = json.loads(body)
-    return Generate("", Prompt(asked["messages"]), {name: asked[name] for name in SAMPLING})
+    return Generate("", LlmPrompt(asked["messages"]), {name: asked[name] for name in SAMPLING})
 
 
 @contextmanager

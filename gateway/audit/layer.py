@@ -12,7 +12,7 @@ from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.log import AuditLog
 from gateway.usage.record import Usage
 from services.runtime.call import Call
-from services.runtime.errors import Kind
+from services.runtime.errors import ErrorKind
 from services.runtime.interceptors.chain import Serve, T
 from services.runtime.records.errors import RecordsUnavailable
 from services.runtime.records.writer import Put
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ABANDON = "call.abandon"
 WAIT_SECONDS = 5.0
 PROBE_SECONDS = 1.0
-_REFUSED = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
+_REFUSED = (ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.RESOURCE_EXHAUSTED)
 # What a call's notes may say of it, by the entry's fields.
 _NOTED = ("model", "agent_version", "collection", "run_id", "prompt_tokens", "completion_tokens", "cost_nanos")
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from gateway.budgets.model import Budget, Scope, Unit, end_of
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 NANOS = 1_000_000_000
 
@@ -11,7 +11,7 @@ NANOS = 1_000_000_000
 class BudgetExceeded(DomainError):
     """A budget has too little left for the call, or was used up by it. `left`: what was to be had."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "BUDGET_EXCEEDED"
 
     def __init__(self, budget: Budget, period: str, left: int) -> None:
@@ -31,7 +31,7 @@ class BudgetExceeded(DomainError):
 
 
 class BudgetNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "BUDGET_NOT_FOUND"
 
     def __init__(self, id_: str) -> None:
@@ -39,7 +39,7 @@ class BudgetNotFound(DomainError):
 
 
 class BudgetExists(DomainError):
-    kind = Kind.ALREADY_EXISTS
+    kind = ErrorKind.ALREADY_EXISTS
     reason = "BUDGET_EXISTS"
 
     def __init__(self, scope: Scope, scope_id: str) -> None:

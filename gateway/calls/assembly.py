@@ -24,7 +24,7 @@ from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.settings import GatewaySettings
 from services.llm.client import HttpClient
-from services.llm.models import Engines, read_file
+from services.llm.models import ModelFactory, read_file
 from services.llm.settings import LlmSettings, secret
 from services.runtime.records.assembly import Records
 from services.runtime.triton import TritonClient
@@ -53,7 +53,7 @@ async def open_bare(
     await client.open()
     resources.push_async_callback(client.aclose)
     file = read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE")
-    engines = Engines(client, secret)
+    engines = ModelFactory(client, secret)
     return BareCalls({entry.name: engines.bare(entry) for entry in file.entries if entry.bare}, pipeline)
 
 

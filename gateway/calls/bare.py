@@ -11,12 +11,12 @@ from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import ModelCall, time_left
 from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
-from services.llm.catalogue.entry import Entry
-from services.llm.client import Reply
+from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.client import UpstreamReply
 from services.llm.handle import BareHandle
 from services.llm.openai.engine import completion
 from services.llm.price import Price
-from services.llm.tokens import Tally
+from services.llm.tokens import TokenTally
 from services.runtime.call import Call
 
 
@@ -38,7 +38,7 @@ class BareCalls:
         return isinstance(model, str) and model in self._handles
 
     @property
-    def entries(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[CatalogueEntry]:
         """Of the catalogue."""
         return [handle.entry for handle in self._handles.values()]
 
@@ -64,12 +64,12 @@ class BareCalls:
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
         handle, texts = self._handles[request.model], request.texts
-        tally = Tally(texts)
+        tally = TokenTally(texts)
         asked = request.asked(handle.entry, texts, tally.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = Tally(admitted.texts)
+            tally = TokenTally(admitted.texts)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
 
 
@@ -90,7 +90,7 @@ class _UpstreamCall:
         metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
         self.call.close(outcome)
 
-    def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[Reply]:
+    def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
         return self._handle.post(request.wire(self._handle.entry), time_left(call))
 
     def begin(self) -> None:
@@ -100,7 +100,7 @@ class _UpstreamCall:
 
 
 async def _portions(
-    upstream: _UpstreamCall, asked: AbstractAsyncContextManager[Reply]
+    upstream: _UpstreamCall, asked: AbstractAsyncContextManager[UpstreamReply]
 ) -> AsyncGenerator[bytes | None, None]:
     """An upstream's stream as it comes, and None where it was closed before its end. One that does not stream has its
     whole answer as one portion."""

@@ -10,11 +10,11 @@ from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
-from services.llm.endpoint import Endpoint
+from services.llm.endpoint import ModelEndpoint
 from services.llm.openai.chunks import Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
-from services.llm.tokens import Tally
+from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
 _END = b"\n\n"
@@ -54,7 +54,7 @@ class BareAnswer:
     """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
     to be raised when what came before it has gone out. The message's end and its usage go out last."""
 
-    def __init__(self, call: ModelCall, request: BareRequest, endpoint: Endpoint, tally: Tally) -> None:
+    def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
         self._call = call
         self._include_usage = request.include_usage
         self._endpoint = endpoint

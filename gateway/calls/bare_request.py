@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from gateway.calls.request import ModelRequest
-from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 
 INSTRUCTING = ("system", "developer")
@@ -40,7 +40,7 @@ class BareRequest:
         for (holder, key), text in zip(self._places, texts, strict=True):
             holder[key] = text
 
-    def asked(self, entry: Entry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
+    def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
         messages = self.body["messages"]
         told = [
@@ -48,14 +48,14 @@ class BareRequest:
         ]
         return ModelRequest(self.model, texts, "\n".join(told), prompt_tokens, self.answer_tokens(entry), self.stream)
 
-    def answer_tokens(self, entry: Entry) -> int:
+    def answer_tokens(self, entry: CatalogueEntry) -> int:
         """The most that the answer may have, as the caller limits it or, where it does not, as the catalogue says.
 
         Of several limits it is the largest: which of them an upstream goes by is its own affair."""
         limits = [self.body.get(name) for name in LENGTHS]
         return max((limit for limit in limits if isinstance(limit, int) and limit > 0), default=entry.answer_tokens)
 
-    def wire(self, entry: Entry) -> bytes:
+    def wire(self, entry: CatalogueEntry) -> bytes:
         """The body for the upstream.
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.

@@ -1,13 +1,13 @@
 """The error of a call that a guard has stopped before it began."""
 
 from gateway.guard.finding import Finding
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 
 class ContentFiltered(DomainError):
     """A guard does not let pass what the caller sends."""
 
-    kind = Kind.INVALID_ARGUMENT
+    kind = ErrorKind.INVALID_ARGUMENT
     reason = "CONTENT_FILTER"
 
     def __init__(self, found: Finding) -> None:

@@ -21,9 +21,9 @@ from gateway.calls.errors import ContentFiltered
 from gateway.calls.held import Screen
 from gateway.calls.meter import Meter
 from gateway.calls.request import ModelRequest
-from gateway.guard.arming import OutputFacts
+from gateway.guard.compile import OutputFacts
 from gateway.guard.finding import Finding
-from gateway.guard.pipeline import Pipeline, Screened
+from gateway.guard.pipeline import GuardPipeline, Screened
 from gateway.guard.policies import Policies
 from gateway.guard.vault import Vault
 from gateway.limits.service import RateLimits
@@ -94,11 +94,13 @@ class CallPipeline:
         self._background = background
         self._keeps_content = keeps_content
 
-    def guards(self, call: Call, model: str = "") -> Pipeline:
+    def guards(self, call: Call, model: str = "") -> GuardPipeline:
         """The guards of a model or agent, or the tenant's own. Raises GuardPolicyBroken."""
         return self._policies.of(call.tenant, model)
 
-    async def admit(self, call: Call, request: ModelRequest, price: Price, guards: Pipeline | None = None) -> ModelCall:
+    async def admit(
+        self, call: Call, request: ModelRequest, price: Price, guards: GuardPipeline | None = None
+    ) -> ModelCall:
         """Admit a call, under `guards` where they are known. Raises RateLimited, LimitsUnavailable, ContentFiltered,
         GuardPolicyBroken, BudgetExceeded or RecordsUnavailable."""
         who = _caller(call)
@@ -144,7 +146,7 @@ class CallPipeline:
             self._audit.recorded()
 
 
-def screen_of(guards: Pipeline, vault: Vault, instructions: str) -> Screen | None:
+def screen_of(guards: GuardPipeline, vault: Vault, instructions: str) -> Screen | None:
     """What screens an answer's texts; None where guards look at none and no personal data goes back into them.
     `instructions`: what the answer must not give away."""
     if not guards.screens_output and not vault:
@@ -164,7 +166,7 @@ def spent_of(call: ModelCall) -> Spent:
     )  # fmt: skip
 
 
-async def _screen_input(call: Call, guards: Pipeline, request: ModelRequest) -> Screened:
+async def _screen_input(call: Call, guards: GuardPipeline, request: ModelRequest) -> Screened:
     screened = await guards.screen_input(request.texts, instructs=request.instructs)
     if screened.findings:
         call.notes["guards"] = _named(screened.findings)

@@ -18,7 +18,7 @@ from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
 from gateway.calls.pipeline import CallPipeline, answered, screen_of
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
 from services.llm.tokens import estimate
 from services.runtime import clients
@@ -121,7 +121,7 @@ class RunCalls:
         released = screen().whole(text)
         return "" if released.blocked is not None else released.text
 
-    async def _instructions(self, call: Call, model: str, guards: Pipeline) -> str:
+    async def _instructions(self, call: Call, model: str, guards: GuardPipeline) -> str:
         """What an answer must not give away of the agent's own instructions."""
         return await self._agents.instructions(call, model) if guards.guards_instructions else ""
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping
 
 from services.runtime.call import Call
-from services.runtime.interceptors.chain import Layer, Serve, T
+from services.runtime.interceptors.chain import CallLayer, Serve, T
 
 
 class Callers:
@@ -11,7 +11,7 @@ class Callers:
     `outside` (Authenticate, and what goes with it) is for all others. Nobody from outside has a token, and nobody
     inside a key. The run that asks is on record already: its questions are not audited one by one."""
 
-    def __init__(self, outside: Layer, inside: Mapping[str, Layer]) -> None:
+    def __init__(self, outside: CallLayer, inside: Mapping[str, CallLayer]) -> None:
         self._outside = outside
         self._inside = inside
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from gateway.guard.fold import PLAIN, SEARCH, Folded
+from gateway.guard.normalize import PLAIN, SEARCH, Folded
 
 # Characters before what is undecided that are kept, and the word that they are in.
 CONTEXT = 16

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gateway.guard.detector import Match, Scan, Window
-from gateway.guard.fold import SEARCH
+from gateway.guard.normalize import SEARCH
 from services.runtime.language.script import CJK, has_cjk
 
 CATEGORY = "SYSTEM_PROMPT"

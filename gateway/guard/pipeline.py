@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.guard import metrics
-from gateway.guard.armed import Armed
-from gateway.guard.arming import Guards, OutputFacts
+from gateway.guard.bound import BoundDetector
 from gateway.guard.classifier import Classifier, injections
+from gateway.guard.compile import CompiledPolicy, OutputFacts
 from gateway.guard.finding import Action, Finding, Stage
 from gateway.guard.specs import InjectionSpec
 from gateway.guard.stream import OutputStream
@@ -38,14 +38,14 @@ class Screened:
         return frozenset(finding.item for finding in blocking)
 
 
-class Pipeline:
+class GuardPipeline:
     """Immutable, so that a call keeps the policy that it began with. `classifier`: None where there is none. `later`
     takes work that no call waits for: guards that only look at whether a text is an attack; without it they are waited
     for."""
 
     def __init__(
         self,
-        guards: Guards,
+        guards: CompiledPolicy,
         classifier: Classifier | None,
         tell: Callable[[Finding], None] = metrics.count,
         later: Later | None = None,
@@ -89,7 +89,7 @@ class Pipeline:
         return OutputStream(self._guards.on_output(facts or OutputFacts(), vault), self._tell)
 
     async def _screen(
-        self, texts: Sequence[str], stage: Stage, armed: Sequence[Armed], vault: Vault, instructs: bool = True
+        self, texts: Sequence[str], stage: Stage, armed: Sequence[BoundDetector], vault: Vault, instructs: bool = True
     ) -> Screened:
         found = await self._injections(texts, stage) if instructs else []
         if sum(map(len, texts)) > THREAD_FROM:
@@ -117,12 +117,12 @@ class Pipeline:
             self._tell(finding)
         return found
 
-    def _screen_each(self, texts: Sequence[str], armed: Sequence[Armed]) -> list[tuple[str, list[Finding]]]:
+    def _screen_each(self, texts: Sequence[str], armed: Sequence[BoundDetector]) -> list[tuple[str, list[Finding]]]:
         return [_screen_one(text, item, armed, self._tell) for item, text in enumerate(texts)]
 
 
 def _screen_one(
-    text: str, item: int, armed: Sequence[Armed], tell: Callable[[Finding], None]
+    text: str, item: int, armed: Sequence[BoundDetector], tell: Callable[[Finding], None]
 ) -> tuple[str, list[Finding]]:
     if not armed or not text:
         return text, []

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 
-from gateway.guard.arming import arm
 from gateway.guard.classifier import Classifier
-from gateway.guard.pipeline import Later, Pipeline
+from gateway.guard.compile import compile_policy
+from gateway.guard.pipeline import GuardPipeline, Later
 from gateway.guard.policy import Policy, parse
 from gateway.guard.store import GuardStore, StoredPolicy
 from gateway.guard.terms.automaton import TooManyTerms
 from gateway.guard.terms.library import Library
 from gateway.guard.terms.lists import BadTerms
-from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class GuardPolicyBroken(DomainError):
     """What may be said cannot be told, so nothing may be."""
 
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "GUARD_POLICY_BROKEN"
 
     def __init__(self, tenant: str, agent: str) -> None:
@@ -45,9 +45,9 @@ class Policies:
         self._later = later
         self._default = self._ready(default)
         self._stored: dict[tuple[str, str], StoredPolicy] = {}
-        self._pipelines: dict[tuple[str, str], Pipeline | None] = {}
+        self._pipelines: dict[tuple[str, str], GuardPipeline | None] = {}
 
-    def of(self, tenant: str, agent: str) -> Pipeline:
+    def of(self, tenant: str, agent: str) -> GuardPipeline:
         """The agent's own policy, else the tenant's, else the default. Raises GuardPolicyBroken."""
         for key in ((tenant, agent), (tenant, "")):
             if key in self._pipelines:
@@ -72,13 +72,13 @@ class Policies:
         """Take up what has changed. One that cannot be used closes its agents, and no others. Raises
         RecordsUnavailable."""
         stored = {(each.tenant, each.agent): each for each in await self._store.all()}
-        pipelines: dict[tuple[str, str], Pipeline | None] = {}
+        pipelines: dict[tuple[str, str], GuardPipeline | None] = {}
         for key, each in stored.items():
             known = self._pipelines.get(key) if self._stored.get(key) == each else None
             pipelines[key] = known or await self._load(each)
         self._stored, self._pipelines = stored, pipelines
 
-    async def _load(self, stored: StoredPolicy) -> Pipeline | None:
+    async def _load(self, stored: StoredPolicy) -> GuardPipeline | None:
         try:
             return await self._make(parse(stored.spec))
         except InvalidArgument as error:
@@ -86,12 +86,12 @@ class Policies:
             log.error("a policy of guards cannot be used", extra=place)  # noqa: TRY400  # the message says it all
             return None
 
-    async def _make(self, policy: Policy) -> Pipeline:
+    async def _make(self, policy: Policy) -> GuardPipeline:
         """In a thread: lists of terms are read and built."""
         try:
             return await asyncio.to_thread(self._ready, policy)
         except (BadTerms, TooManyTerms) as error:
             raise InvalidArgument(f"the policy cannot be used: {error}") from error
 
-    def _ready(self, policy: Policy) -> Pipeline:
-        return Pipeline(arm(policy, self._library), self._classifier, later=self._later)
+    def _ready(self, policy: Policy) -> GuardPipeline:
+        return GuardPipeline(compile_policy(policy, self._library), self._classifier, later=self._later)

@@ -7,7 +7,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.guard.tables import GUARD_POLICIES
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.records.changes import bump
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import upsert
@@ -18,7 +18,7 @@ MOST = 10_000
 
 
 class GuardPolicyNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "GUARD_POLICY_NOT_FOUND"
 
     def __init__(self, tenant: str, agent: str) -> None:
@@ -26,7 +26,7 @@ class GuardPolicyNotFound(DomainError):
 
 
 class TooManyGuardPolicies(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_GUARD_POLICIES"
 
     def __init__(self) -> None:

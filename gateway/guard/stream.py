@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.guard.armed import Armed, Hit, Lane
+from gateway.guard.bound import BoundDetector, BoundMatch, DetectorGroup
 from gateway.guard.edits import Edits
 from gateway.guard.finding import Finding
 
@@ -28,8 +28,8 @@ class OutputStream:
     fed in a thread.
     """
 
-    def __init__(self, armed: Sequence[Armed], tell: Callable[[Finding], None] = lambda finding: None) -> None:
-        self._acting = Lane([each for each in armed if each.acts])
+    def __init__(self, armed: Sequence[BoundDetector], tell: Callable[[Finding], None] = lambda finding: None) -> None:
+        self._acting = DetectorGroup([each for each in armed if each.acts])
         looking = [each for each in armed if not each.acts]
         self._looking = _Observer(looking) if looking else None
         self._tell = tell
@@ -72,7 +72,7 @@ class OutputStream:
             self._tell(finding)
         return Released(said, findings, blocked)
 
-    def _apply(self, hits: Sequence[Hit], findings: list[Finding]) -> tuple[str, Finding | None]:
+    def _apply(self, hits: Sequence[BoundMatch], findings: list[Finding]) -> tuple[str, Finding | None]:
         if not hits:
             return self._let_go(self._acting.until), None
         pieces: list[str] = []
@@ -94,7 +94,7 @@ class OutputStream:
         self._until = until
         return text
 
-    def _replace(self, together: Sequence[Hit], end: int) -> str:
+    def _replace(self, together: Sequence[BoundMatch], end: int) -> str:
         """What stands in place of hits that overlap: what the longest says, a guard's before a placeholder's."""
         start = self._until
         hit = max(together, key=lambda each: (each.armed.tells, each.end - each.start, -each.start))
@@ -109,8 +109,8 @@ class OutputStream:
 class _Observer:
     """Detectors that nothing waits for."""
 
-    def __init__(self, armed: Sequence[Armed]) -> None:
-        self._lane = Lane(armed)
+    def __init__(self, armed: Sequence[BoundDetector]) -> None:
+        self._lane = DetectorGroup(armed)
         self._waiting: list[str] = []
         self._length = 0
 
@@ -123,9 +123,9 @@ class _Observer:
         return [hit.finding for hit in self._lane.push("".join(pieces), final)]
 
 
-def _overlapping(hits: Sequence[Hit]) -> list[list[Hit]]:
+def _overlapping(hits: Sequence[BoundMatch]) -> list[list[BoundMatch]]:
     """The hits, those together that overlap."""
-    groups: list[list[Hit]] = []
+    groups: list[list[BoundMatch]] = []
     end = -1
     for hit in hits:
         if hit.start < end:

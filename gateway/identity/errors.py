@@ -1,12 +1,12 @@
 """What is wrong with who calls, and with changes of who may."""
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unauthenticated, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unauthenticated, Unavailable
 
 
 class NotFound(DomainError):
     """There is no such thing in the tenant."""
 
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
 
     def __init__(self, noun: str, name: str) -> None:
         super().__init__(f"there is no {noun} {name!r}", name=name)
@@ -16,7 +16,7 @@ class NotFound(DomainError):
 class AlreadyExists(DomainError):
     """The name is taken."""
 
-    kind = Kind.ALREADY_EXISTS
+    kind = ErrorKind.ALREADY_EXISTS
     reason = "ALREADY_EXISTS"
 
     def __init__(self, noun: str, name: str) -> None:
@@ -30,12 +30,12 @@ class BadName(InvalidArgument):
 class KeyNotLive(DomainError):
     """The key was revoked or has expired, so that there is nothing to rotate."""
 
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "KEY_NOT_LIVE"
 
 
 class TenantSuspended(DomainError):
-    kind = Kind.PERMISSION_DENIED
+    kind = ErrorKind.PERMISSION_DENIED
     reason = "TENANT_SUSPENDED"
 
     def __init__(self, tenant: str) -> None:
@@ -60,7 +60,7 @@ class IdentityStale(Unavailable):
 class TooManyAttempts(DomainError):
     """An address came with too many keys or tokens that are not valid."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_ATTEMPTS"
 
     def __init__(self, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.limits.model import MOST_RULES, AppliedRule, Rule
-from services.runtime.errors import DomainError, Kind, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, Unavailable
 
 WORDS = {
     "requests": "{limit} requests a minute",
@@ -15,7 +15,7 @@ WORDS = {
 class RateLimited(DomainError):
     """The call is over a limit. `headers` are those that tell where it stands."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
 
     def __init__(self, applied: AppliedRule, what: str, headers: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ class LimitsUnavailable(Unavailable):
 
 
 class LimitNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "LIMIT_NOT_FOUND"
 
     def __init__(self, id_: str) -> None:
@@ -53,7 +53,7 @@ class LimitNotFound(DomainError):
 
 
 class LimitExists(DomainError):
-    kind = Kind.ALREADY_EXISTS
+    kind = ErrorKind.ALREADY_EXISTS
     reason = "LIMIT_EXISTS"
 
     def __init__(self, rule: Rule) -> None:
@@ -66,7 +66,7 @@ class LimitExists(DomainError):
 
 
 class TooManyLimits(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_LIMITS"
 
     def __init__(self) -> None:

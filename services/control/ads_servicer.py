@@ -30,12 +30,12 @@ class AdsServicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ign
         if first is None:
             return
         kind = convert.client_kind(first)
-        client = Client(self._cache, kind, first.node.id, context)
+        client = AdsClient(self._cache, kind, first.node.id, context)
         with metrics.CLIENTS.labels(kind).track_inprogress():
             await client.serve(first, requests)
 
 
-class Client:
+class AdsClient:
     """One client's stream: a task reads its requests, another watches for snapshots; one lock keeps their order."""
 
     def __init__(self, cache: Cache, kind: str, node: str, context: Context) -> None:

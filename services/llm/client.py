@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import aiohttp
 
 from services.llm import errors
-from services.llm.endpoint import Endpoint
+from services.llm.endpoint import ModelEndpoint
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
 from services.runtime.errors import DeadlineExceeded, DomainError
 
@@ -23,10 +23,10 @@ LEAST_SECONDS = 0.001
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 
 
-class Reply:
+class UpstreamReply:
     """An answer that has begun well. `until`: when the caller's time is over, by the monotonic clock."""
 
-    def __init__(self, endpoint: Endpoint, response: aiohttp.ClientResponse, until: float) -> None:
+    def __init__(self, endpoint: ModelEndpoint, response: aiohttp.ClientResponse, until: float) -> None:
         self.endpoint = endpoint
         self._response = response
         self._until = until
@@ -107,12 +107,12 @@ class HttpClient:
     @asynccontextmanager
     async def post(
         self,
-        endpoint: Endpoint,
+        endpoint: ModelEndpoint,
         body: bytes,
         seconds: float = math.inf,
         attempts: int = 1,
         on_retry: Callable[[], None] = lambda: None,
-    ) -> AsyncIterator[Reply]:
+    ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
         An upstream that is in trouble before it answers is asked `attempts` times. Raises a DomainError for an answer
@@ -122,13 +122,13 @@ class HttpClient:
         ends = min(until, time.monotonic() + endpoint.timeout)
         response = await self._begin(endpoint, body, until, ends, attempts, on_retry)
         try:
-            yield Reply(endpoint, response, until)
+            yield UpstreamReply(endpoint, response, until)
         finally:
             response.release()  # closes the connection where something is unread
 
     async def _begin(
         self,
-        endpoint: Endpoint,
+        endpoint: ModelEndpoint,
         body: bytes,
         until: float,
         ends: float,
@@ -148,20 +148,20 @@ class HttpClient:
             pause = min(pause * 2, LONGEST_PAUSE)
         raise AssertionError("the loop ends with an answer or an error")
 
-    async def _well(self, endpoint: Endpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _well(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
         """A response of the status 200."""
         response = await self._send(endpoint, body, until, ends)
         if response.status == OK:
             return response
         try:
-            said = await Reply(endpoint, response, until).whole(ERROR_BYTES)
+            said = await UpstreamReply(endpoint, response, until).whole(ERROR_BYTES)
         except DomainError:
             said = b""
         finally:
             response.release()
         raise errors.answered(endpoint, response.status, response.headers, said)
 
-    async def _send(self, endpoint: Endpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _send(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
         """A kept connection may have been closed at the other end: then a new one is tried, once."""
         if self._session is None:
             raise RuntimeError("the client is not open")
@@ -193,7 +193,7 @@ class HttpClient:
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: Endpoint, until: float) -> DomainError:
+def _late(endpoint: ModelEndpoint, until: float) -> DomainError:
     if time.monotonic() >= until:
         return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
     return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")

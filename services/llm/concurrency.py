@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 from services.llm.chat import Priority
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 SHORTEST, LONGEST = 1.0, 60.0
 WEIGHT = 0.1  # of the newest generation in the mean that retry_after goes by
@@ -16,7 +16,7 @@ WEIGHT = 0.1  # of the newest generation in the mean that retry_after goes by
 class ModelBusy(DomainError):
     """As many generations as the catalogue allows are under way, and the queue is full or too slow."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "MODEL_BUSY"
 
     def __init__(self, model: str, running: int, waiting: int) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.secrets import secrets_of
 
 OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ModelEndpoint:
     """`name` is the model's in the catalogue, `model` the upstream's for it. `headers` hold the key and are never
     shown; `key_name` says where the key is from.
 
@@ -37,10 +37,10 @@ class Endpoint:
         return secrets_of(self.url, self.headers)
 
 
-def endpoint_of(entry: Entry, key: str = "", proxy: str = "") -> Endpoint:
+def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelEndpoint:
     """The endpoint of an upstream's entry; `key` is the upstream's, if it takes one."""
     authorization = {"authorization": f"Bearer {key}"} if key else {}
-    return Endpoint(
+    return ModelEndpoint(
         entry.name,
         f"{entry.base_url.rstrip('/')}/chat/completions",
         entry.model,

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from services.llm.endpoint import Endpoint
+from services.llm.endpoint import ModelEndpoint
 from services.llm.secrets import without_secrets
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class UpstreamMisconfigured(Unavailable):
 class UpstreamBusy(DomainError):
     """The upstream limits its callers, of whom this is one."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "UPSTREAM_BUSY"
 
 
@@ -83,7 +83,7 @@ class ContextTooLong(InvalidArgument):
         )
 
 
-def answered(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
+def answered(endpoint: ModelEndpoint, status: int, headers: Mapping[str, str], body: bytes) -> DomainError:
     """The error of an answer with a status other than 200."""
     at = who(endpoint)
     if status in (401, 403):
@@ -102,7 +102,7 @@ def answered(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: 
     return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}")
 
 
-def within_stream(endpoint: Endpoint, error: Any) -> DomainError:
+def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
     """The error that an event in the midst of a stream reports, or a body of the status 200."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     code = str(fields.get("code") or fields.get("status") or "")
@@ -114,11 +114,11 @@ def within_stream(endpoint: Endpoint, error: Any) -> DomainError:
     return answered(endpoint, status, {}, orjson.dumps({"error": fields}, default=str))
 
 
-def broken(endpoint: Endpoint, how: str) -> UpstreamBroken:
+def broken(endpoint: ModelEndpoint, how: str) -> UpstreamBroken:
     return UpstreamBroken(f"the answer of {who(endpoint)} {how}")
 
 
-def who(endpoint: Endpoint) -> str:
+def who(endpoint: ModelEndpoint) -> str:
     return f"the upstream of the model {endpoint.name!r}"
 
 
@@ -135,13 +135,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
 
 
-def _misconfigured(endpoint: Endpoint, status: int, hint: str) -> UpstreamMisconfigured:
+def _misconfigured(endpoint: ModelEndpoint, status: int, hint: str) -> UpstreamMisconfigured:
     shown = without_secrets(hint, endpoint.secrets)
     log.error("upstream misconfigured", extra={"model": endpoint.name, "status": status, "hint": shown})
     return UpstreamMisconfigured(f"{who(endpoint)} is not set up rightly; its operator's log says more")
 
 
-def _too_long(endpoint: Endpoint, message: str) -> ContextTooLong:
+def _too_long(endpoint: ModelEndpoint, message: str) -> ContextTooLong:
     """With both lengths, where the upstream gives them."""
     limit = _LIMIT.search(message)
     prompt = next((found for form in _PROMPT if (found := form.search(message))), None)
@@ -156,7 +156,7 @@ def _too_long(endpoint: Endpoint, message: str) -> ContextTooLong:
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
 
 
-def _message(endpoint: Endpoint, body: bytes) -> tuple[str, str]:
+def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, str]:
     """The message and the code in an error's body, in OpenAI's form or near it; no page of HTML, and no secret."""
     try:
         value = orjson.loads(body)

@@ -55,7 +55,7 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """Tokens of one generation; `cached` of those read were in the model's prefix cache."""
 
     read: int = 0
@@ -68,7 +68,7 @@ class Ended:
     """The last thing a generator yields. `confidence`: 0 to 1, None where it was not asked for or is not known."""
 
     finish: Finish
-    tokens: Tokens
+    tokens: TokenCounts
     confidence: float | None = None
 
 

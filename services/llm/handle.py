@@ -5,15 +5,15 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from services.llm.catalogue.entry import Capability, Entry
+from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.chat import Declaration, Form, Message, merge
-from services.llm.client import Reply
+from services.llm.client import UpstreamReply
 from services.llm.concurrency import ConcurrencyLimit
-from services.llm.endpoint import Endpoint
+from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Calls, Ended, Generation, Generator, Piece
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
-from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 
 class ModelCannot(InvalidArgument):
@@ -29,7 +29,7 @@ class ModelCannot(InvalidArgument):
 class ModelHandle:
     """A model of the catalogue. Who asks it knows no URL: what is behind it may become a route over several."""
 
-    entry: Entry
+    entry: CatalogueEntry
     generator: Generator
 
 
@@ -37,15 +37,15 @@ class ModelHandle:
 class BareHandle:
     """A model of the catalogue that is asked in OpenAI's own form, whose answers are passed on as they come."""
 
-    entry: Entry
+    entry: CatalogueEntry
     engine: OpenAiEngine
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> ModelEndpoint:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[Reply]:
+    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
         """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
         return self.engine.post(body, seconds)
 
@@ -53,7 +53,7 @@ class BareHandle:
 class BoundedGenerator:
     """The generator of an entry, with what the entry adds."""
 
-    def __init__(self, entry: Entry, generator: Generator, metrics: ModelMetrics) -> None:
+    def __init__(self, entry: CatalogueEntry, generator: Generator, metrics: ModelMetrics) -> None:
         self.name = generator.name
         self._entry = entry
         self._generator = generator
@@ -88,7 +88,7 @@ class BoundedGenerator:
             end = error.kind.name
             raise
         except Exception:
-            end = Kind.INTERNAL.name
+            end = ErrorKind.INTERNAL.name
             raise
         finally:
             self._metrics.ended(end)

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.llm.generation import Tokens
+from services.llm.generation import TokenCounts
 from services.runtime.metrics import BUCKETS
 
 FIRST = Histogram(
@@ -32,7 +32,7 @@ class ModelMetrics:
         self.retries = RETRIES.labels(model)
         self._tokens = {name: TOKENS.labels(model, name) for name in ("prompt", "completion", "cached")}
 
-    def used(self, tokens: Tokens) -> None:
+    def used(self, tokens: TokenCounts) -> None:
         self._tokens["prompt"].inc(tokens.read)
         self._tokens["completion"].inc(tokens.written)
         self._tokens["cached"].inc(tokens.cached)

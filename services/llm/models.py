@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from services.llm.catalogue import file
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import CatalogueFile, Secret, key_of
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
@@ -19,7 +19,7 @@ from services.runtime.errors import ModelNotFound
 log = logging.getLogger(__name__)
 
 DEFAULT = "default"
-MakeGenerator = Callable[[Entry, ModelMetrics], Generator]
+MakeGenerator = Callable[[CatalogueEntry, ModelMetrics], Generator]
 
 
 class Catalogue:
@@ -33,7 +33,7 @@ class Catalogue:
             raise ValueError(f"the default model {default!r} is not in the catalogue")
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[CatalogueEntry, ...]:
         """All models, in the order of the configuration."""
         return tuple(handle.entry for handle in self._handles.values())
 
@@ -46,29 +46,29 @@ class Catalogue:
         return handle
 
 
-class Engines:
+class ModelFactory:
     """Makes the handles of entries. `others` make the generators of engines that are not upstreams."""
 
     def __init__(
-        self, client: HttpClient, secret: Secret, others: Mapping[Engine, MakeGenerator] | None = None
+        self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerator] | None = None
     ) -> None:
         self._client = client
         self._secret = secret
         self._others = others or {}
 
-    def handle(self, entry: Entry) -> ModelHandle:
+    def handle(self, entry: CatalogueEntry) -> ModelHandle:
         """Raises BadCatalogue."""
         metrics = ModelMetrics(entry.name)
         make = self._others.get(entry.engine)
         generator = make(entry, metrics) if make is not None else self._upstream(entry, metrics.retries.inc)
         return ModelHandle(entry, BoundedGenerator(entry, generator, metrics))
 
-    def bare(self, entry: Entry) -> BareHandle:
+    def bare(self, entry: CatalogueEntry) -> BareHandle:
         """Raises BadCatalogue."""
         return BareHandle(entry, self._upstream(entry))
 
-    def _upstream(self, entry: Entry, on_retry: Callable[[], None] = lambda: None) -> OpenAiEngine:
-        if entry.engine is not Engine.OPENAI:
+    def _upstream(self, entry: CatalogueEntry, on_retry: Callable[[], None] = lambda: None) -> OpenAiEngine:
+        if entry.engine is not EngineKind.OPENAI:
             raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
         endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
         return OpenAiEngine(self._client, endpoint, on_retry)

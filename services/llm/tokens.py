@@ -42,7 +42,7 @@ def _weight(text: str) -> int:
     return 3 * len(text) if text.isascii() else 4 * len(text.encode("utf-8", "surrogatepass"))
 
 
-class Tally:
+class TokenTally:
     """The tokens of one answer as it comes.
 
     Until the upstream reports its usage, and where that cannot be, each piece of text is one token, or as many as the

@@ -61,7 +61,7 @@ def socket_in(folder: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class TritonCommand:
     """A process to start: arguments, and its whole environment."""
 
     argv: list[str]
@@ -74,7 +74,7 @@ def prepare(
     settings: ModelsSettings,
     env: Mapping[str, str] | None = None,
     tls: TlsFiles | None = None,
-) -> Command:
+) -> TritonCommand:
     """Lays out DATA and returns how to start tritonserver on it.
 
     Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton. With `tls` its
@@ -87,7 +87,7 @@ def prepare(
     repository = lay_out_repository(data / "repository", settings)
     argv = _argv(backends, repository, listen, shared_memory, settings) + (_tls_flags(tls) if tls else [])
     launched = [sys.executable, "-P", "-m", "services.models.launch", *argv]
-    return Command(
+    return TritonCommand(
         launched, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})}
     )
 

@@ -17,25 +17,25 @@ from headworks.orchestrator.v1 import (
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.llm.client import HttpClient
-from services.llm.models import Engines
+from services.llm.models import ModelFactory
 from services.llm.settings import LlmSettings, secret
 from services.llm.triton.client import LlmClient
 from services.orchestrator.adapters.guard_client import GuardClient
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.adapters.retrieval_client import RetrievalClient
-from services.orchestrator.adapters.triton_embedder import TritonEmbedder
+from services.orchestrator.adapters.triton_embedder import GraderEmbedder
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
-from services.orchestrator.agents.service import AgentKeeper
+from services.orchestrator.agents.service import AgentService
 from services.orchestrator.agents.specs.store import KIND, AgentStore
-from services.orchestrator.data.erasure import Erasure
+from services.orchestrator.data.erasure import DataEraser
 from services.orchestrator.data.store import DataStore
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.schema.tables import REVISIONS
 from services.orchestrator.scopes import Identities
@@ -80,9 +80,11 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     http = HttpClient(models.connections)
     await http.open()
     resources.push_async_callback(http.aclose)
-    catalogue = open_catalogue(settings, models, Engines(http, secret, mesh_engines(settings.answer_threshold, llm)))
+    catalogue = open_catalogue(
+        settings, models, ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
+    )
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
-    records = Records(database, settings.replica_name, settings.retained_runs)
+    records = RunRecords(database, settings.replica_name, settings.retained_runs)
     retriever = RetrievalClient(retrieval, settings.search_seconds)
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
@@ -95,7 +97,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
         retriever,
         toolboxes,
         memory=sessions,
-        embedder=TritonEmbedder(triton, settings.search_seconds),
+        embedder=GraderEmbedder(triton, settings.search_seconds),
         screener=await _guards(settings, resources),
     )
     registry = Registry(store, kit, settings.rag_model)
@@ -103,7 +105,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     resources.push_async_callback(changes.aclose)
     changes.follow(KIND, registry.reload)
     await changes.open()
-    agents = AgentServicer(AgentKeeper(store, registry, toolboxes.check))
+    agents = AgentServicer(AgentService(store, registry, toolboxes.check))
     gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
     exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
     identities = Identities(exchange, settings.identity_patience_seconds)
@@ -119,12 +121,12 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     resources.push_async_callback(heartbeat.aclose)
     resources.push_async_callback(executor.aclose)
     await heartbeat.open()
-    directory = Directory(executor, records)
+    directory = RunDirectory(executor, records)
     servicer = OrchestratorServicer(
         executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
-    erasure = Erasure(data_store, store, registry.changed)
+    erasure = DataEraser(data_store, store, registry.changed)
     data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
 
     def add(server: grpc.aio.Server) -> None:

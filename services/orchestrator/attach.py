@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
 from services.orchestrator import convert
 from services.orchestrator.adapters.peers import Peers, gone
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import Event
 from services.orchestrator.runs.errors import RunMoved, RunNotFound
 from services.orchestrator.runs.executor import Executor
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.5
 class Reader:
     """Follows runs from a sequence number to their end, across the death of the replicas that have them."""
 
-    def __init__(self, executor: Executor, directory: Directory, peers: Peers) -> None:
+    def __init__(self, executor: Executor, directory: RunDirectory, peers: Peers) -> None:
         self._executor = executor
         self._directory = directory
         self._peers = peers

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from services.orchestrator.domain.event import Event
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import RunInfo
 
 
-class Directory:
-    def __init__(self, executor: Executor, records: Records) -> None:
+class RunDirectory:
+    def __init__(self, executor: Executor, records: RunRecords) -> None:
         self._executor = executor
         self._records = records
 
@@ -25,7 +25,7 @@ class Directory:
         return await self._executor.history(run_id, after)
 
     async def newest(
-        self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter
+        self, tenant: str, limit: int, before: tuple[float, str] | None, of: RunFilter
     ) -> tuple[list[RunInfo], bool]:
         """A page of runs, newest first, and whether more follow. Those of other replicas are told as they were when
         their state changed last."""

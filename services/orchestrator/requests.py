@@ -20,9 +20,9 @@ from services.llm.chat import (
 )
 from services.orchestrator.domain.event import ApprovalDecided
 from services.orchestrator.domain.tool import NAME, Declaration, ToolCall
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.records import Filter
-from services.orchestrator.runs.run import State
+from services.orchestrator.runs.agent import RunInput
+from services.orchestrator.runs.records import RunFilter
+from services.orchestrator.runs.run import RunState
 from services.runtime.errors import InvalidArgument
 
 MOST_MESSAGES = 10_000
@@ -39,8 +39,8 @@ SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
-def ask(request: pb.RunRequest) -> Ask:
-    return Ask(
+def ask(request: pb.RunRequest) -> RunInput:
+    return RunInput(
         messages=_messages(request.messages),
         collection=_collection(request.collection),
         max_passages=_bounded("max_passages", request.max_passages, MOST_PASSAGES),
@@ -209,10 +209,10 @@ def decision(request: pb.DecideRequest, subject: str) -> ApprovalDecided:
     return ApprovalDecided(request.approval_id, request.approved, subject, request.comment, request.replacement)
 
 
-def run_filter(request: pb.ListRunsRequest) -> Filter:
+def run_filter(request: pb.ListRunsRequest) -> RunFilter:
     """Which runs are to be listed."""
-    if request.state not in (0, *State):
+    if request.state not in (0, *RunState):
         raise InvalidArgument("state is unknown", field="state")
-    return Filter(
-        State(request.state) if request.state else None, session_id(request.session_id) if request.session_id else ""
+    return RunFilter(
+        RunState(request.state) if request.state else None, session_id(request.session_id) if request.session_id else ""
     )

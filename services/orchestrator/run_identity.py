@@ -9,11 +9,11 @@ from typing import Protocol
 from services.orchestrator import metrics
 from services.orchestrator.runs.errors import IdentityRefused, IdentityUnavailable
 from services.runtime.call import Call, enter
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.identity import Identity, expiry
 
 # The kinds of error by which the gateway says no; after any other it is asked again.
-REFUSALS = (Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.INVALID_ARGUMENT)
+REFUSALS = (ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.INVALID_ARGUMENT)
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
 # What a token that is not there yet is taken to have lasted.
 NO_TOKEN_SECONDS = 8.0
@@ -21,7 +21,7 @@ LONGEST_SUBJECT = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class ExchangedToken:
     """A token that was checked, and the seconds that it is still good."""
 
     token: str
@@ -29,10 +29,10 @@ class Fresh:
     seconds: float
 
 
-class Exchange(Protocol):
+class TokenExchange(Protocol):
     """The gateway, as far as needed."""
 
-    async def exchange(self, run_id: str, refresh_token: str) -> Fresh:
+    async def exchange(self, run_id: str, refresh_token: str) -> ExchangedToken:
         """Raises DomainError."""
         ...
 
@@ -46,7 +46,7 @@ class CallIdentity:
     that is good.
     """
 
-    def __init__(self, call: Call, refresh_token: str, exchange: Exchange, patience: float) -> None:
+    def __init__(self, call: Call, refresh_token: str, exchange: TokenExchange, patience: float) -> None:
         self._call = replace(call, renew=self.ensure)
         self._refresh_token = refresh_token
         self._exchange = exchange
@@ -97,7 +97,7 @@ class CallIdentity:
             self._last, self._ends = fresh.seconds, time.monotonic() + fresh.seconds
             metrics.IDENTITIES.labels("renewed").inc()
 
-    async def _ask(self) -> Fresh:
+    async def _ask(self) -> ExchangedToken:
         if not self._refresh_token:
             raise IdentityRefused("the run came without what its identity could be renewed by")
         give_up = self._ends if self._left > 0 else time.monotonic() + self._patience

@@ -1,6 +1,6 @@
 """The identity of what runs call, and of calls that follow them."""
 
-from services.orchestrator.run_identity import LONGEST_SUBJECT, CallIdentity, Exchange
+from services.orchestrator.run_identity import LONGEST_SUBJECT, CallIdentity, TokenExchange
 from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.records import Left
 from services.runtime.call import Call, new_request_id
@@ -18,7 +18,7 @@ def subject_of(call: Call) -> str:
 class Identities:
     """Makes them. `patience`: how long the gateway is asked for a token where none is left that is good."""
 
-    def __init__(self, exchange: Exchange, patience: float) -> None:
+    def __init__(self, exchange: TokenExchange, patience: float) -> None:
         self._exchange = exchange
         self._patience = patience
 

@@ -10,13 +10,13 @@ from services.retrieval.catalog import Catalog
 from services.retrieval.embedder import Embedder
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.readers import Readers
-from services.retrieval.ingest.service import Ingestion, Limits
-from services.retrieval.ingest.writer import Writer
+from services.retrieval.ingest.service import Ingestion, IngestLimits
+from services.retrieval.ingest.writer import CollectionWriter
 from services.retrieval.search.service import Search
 from services.retrieval.servicer import RetrievalServicer
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.base import VectorStore
-from services.retrieval.store.engine import Engine
+from services.retrieval.store.engine import VectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.triton_embedder import TritonEmbedder
 from services.runtime.channels import open_channel
@@ -44,13 +44,13 @@ async def assemble(
     resources.push_async_callback(batches.aclose)
     readers = Readers(settings.read_workers, settings.read_seconds, settings.read_memory_bytes)
     resources.push_async_callback(readers.aclose)
-    limits = Limits(
+    limits = IngestLimits(
         document_bytes=settings.max_document_bytes,
         bytes_in_flight=settings.max_bytes_in_flight,
         documents_in_flight=settings.max_documents_in_flight,
         ingests=settings.max_ingests,
     )
-    writer = Writer(store, batches, readers)
+    writer = CollectionWriter(store, batches, readers)
     ingestion = Ingestion(store, writer, limits)
     servicer = RetrievalServicer(Catalog(store, writer), ingestion, Search(store, embedder))
 
@@ -67,7 +67,7 @@ async def assemble(
     )
 
 
-def open_engine(settings: RetrievalSettings) -> Engine:
+def open_engine(settings: RetrievalSettings) -> VectorEngine:
     """The engine that the settings name; its library is loaded only then."""
     if settings.store == "qdrant":
         from services.retrieval.store.qdrant_server import ServerEngine

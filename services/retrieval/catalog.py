@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from services.retrieval import names
 from services.retrieval.errors import CollectionBroken, DocumentNotFound, StoreFull
-from services.retrieval.ingest.writer import Writer
-from services.retrieval.model import Collection, Document, Key, Passage
+from services.retrieval.ingest.writer import CollectionWriter
+from services.retrieval.model import Collection, CollectionKey, Document, Passage
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 
@@ -30,7 +30,7 @@ class Catalog:
     Documents are deleted through the writer, so that none is deleted while it is written.
     """
 
-    def __init__(self, store: VectorStore, writer: Writer) -> None:
+    def __init__(self, store: VectorStore, writer: CollectionWriter) -> None:
         self._store = store
         self._writer = writer
 
@@ -44,7 +44,7 @@ class Catalog:
         found = []
         for name in page.items:
             try:
-                found.append(await self._store.describe(Key(tenant, name)))
+                found.append(await self._store.describe(CollectionKey(tenant, name)))
             except CollectionNotFound:
                 continue
             except CollectionBroken as error:
@@ -81,8 +81,8 @@ class Catalog:
         return Page(await self._store.documents(key, page.items), page.next_token)
 
 
-def _key(tenant: str, name: str) -> Key:
-    return Key(tenant, names.collection_name(name))
+def _key(tenant: str, name: str) -> CollectionKey:
+    return CollectionKey(tenant, names.collection_name(name))
 
 
 def _page(ordered: Sequence[str], size: int, token: str) -> Page[str]:

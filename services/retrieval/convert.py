@@ -10,26 +10,26 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.type.v1 import span_pb2, timing_pb2
 
 from services.retrieval.ingest.messages import (
-    Chunk,
+    DocumentChunk,
+    DocumentHead,
+    DocumentOutcome,
     End,
     Event,
     Gone,
-    Head,
+    IngestProgress,
+    IngestSummary,
     Message,
     Open,
-    Outcome,
-    Progress,
     Result,
-    Summary,
 )
 from services.retrieval.model import (
     Collection,
     Condition,
     Document,
-    Filter,
+    DocumentFilter,
     Hit,
-    Mode,
     Passage,
+    SearchMode,
     SearchRequest,
     SearchResult,
     Sentences,
@@ -39,16 +39,16 @@ from services.retrieval.model import (
 from services.runtime.errors import InvalidArgument
 
 MODES = {
-    pb.SEARCH_MODE_UNSPECIFIED: Mode.HYBRID,
-    pb.SEARCH_MODE_HYBRID: Mode.HYBRID,
-    pb.SEARCH_MODE_DENSE: Mode.DENSE,
-    pb.SEARCH_MODE_LEXICAL: Mode.LEXICAL,
+    pb.SEARCH_MODE_UNSPECIFIED: SearchMode.HYBRID,
+    pb.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
+    pb.SEARCH_MODE_DENSE: SearchMode.DENSE,
+    pb.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
 }
 OUTCOMES = {
-    Outcome.CREATED: pb.DocumentResult.OUTCOME_CREATED,
-    Outcome.REPLACED: pb.DocumentResult.OUTCOME_REPLACED,
-    Outcome.UNCHANGED: pb.DocumentResult.OUTCOME_UNCHANGED,
-    Outcome.FAILED: pb.DocumentResult.OUTCOME_FAILED,
+    DocumentOutcome.CREATED: pb.DocumentResult.OUTCOME_CREATED,
+    DocumentOutcome.REPLACED: pb.DocumentResult.OUTCOME_REPLACED,
+    DocumentOutcome.UNCHANGED: pb.DocumentResult.OUTCOME_UNCHANGED,
+    DocumentOutcome.FAILED: pb.DocumentResult.OUTCOME_FAILED,
 }
 
 
@@ -56,10 +56,10 @@ def ingest_message(request: pb.IngestRequest) -> Message:
     """Raises InvalidArgument for a message without content."""
     match request.WhichOneof("message"):
         case "chunk":
-            return Chunk(request.chunk)
+            return DocumentChunk(request.chunk)
         case "document":
             head = request.document
-            return Head(head.id, head.uri, head.title, head.media_type, head.content_hash, dict(head.metadata))
+            return DocumentHead(head.id, head.uri, head.title, head.media_type, head.content_hash, dict(head.metadata))
         case "end":
             return End()
         case "open":
@@ -83,18 +83,18 @@ def ingest_event(event: Event) -> pb.IngestResponse:
                     error_message=event.error_message,
                 )
             )
-        case Progress():
+        case IngestProgress():
             progress = pb.IngestProgress(
                 document_id=event.document_id, passages_done=event.done, passages_total=event.total
             )
             return pb.IngestResponse(progress=progress)
-        case Summary():
+        case IngestSummary():
             return pb.IngestResponse(
                 summary=pb.IngestSummary(
-                    created=event.outcomes.get(Outcome.CREATED, 0),
-                    replaced=event.outcomes.get(Outcome.REPLACED, 0),
-                    unchanged=event.outcomes.get(Outcome.UNCHANGED, 0),
-                    failed=event.outcomes.get(Outcome.FAILED, 0),
+                    created=event.outcomes.get(DocumentOutcome.CREATED, 0),
+                    replaced=event.outcomes.get(DocumentOutcome.REPLACED, 0),
+                    unchanged=event.outcomes.get(DocumentOutcome.UNCHANGED, 0),
+                    failed=event.outcomes.get(DocumentOutcome.FAILED, 0),
                     deleted=event.deleted,
                     passages=event.passages,
                 )
@@ -109,7 +109,7 @@ def search_request(request: pb.SearchRequest) -> SearchRequest:
         collection=request.collection,
         query=request.query,
         limit=request.limit,
-        filter=Filter(_conditions(request.filter.must), _conditions(request.filter.must_not)),
+        filter=DocumentFilter(_conditions(request.filter.must), _conditions(request.filter.must_not)),
         mode=MODES[request.mode],
         include_embeddings=request.include_embeddings,
         include_sentences=request.include_sentences,

@@ -1,10 +1,10 @@
 """What can be wrong with a request, a document or the store."""
 
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unavailable
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unavailable
 
 
 class CollectionExists(DomainError):
-    kind = Kind.ALREADY_EXISTS
+    kind = ErrorKind.ALREADY_EXISTS
     reason = "COLLECTION_EXISTS"
 
     def __init__(self, name: str) -> None:
@@ -12,7 +12,7 @@ class CollectionExists(DomainError):
 
 
 class DocumentNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "DOCUMENT_NOT_FOUND"
 
     def __init__(self, document_id: str) -> None:
@@ -20,7 +20,7 @@ class DocumentNotFound(DomainError):
 
 
 class TooManyIngests(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_INGESTS"
 
     def __init__(self, limit: int) -> None:
@@ -30,7 +30,7 @@ class TooManyIngests(DomainError):
 class IngestUnderWay(DomainError):
     """Two ingestions that delete what they do not find would delete each other's documents."""
 
-    kind = Kind.ABORTED
+    kind = ErrorKind.ABORTED
     reason = "INGEST_UNDER_WAY"
 
     def __init__(self, name: str) -> None:
@@ -43,7 +43,7 @@ class IngestUnderWay(DomainError):
 class CollectionBroken(DomainError):
     """A collection's data cannot be read. Trying again does not help; somebody must set it right."""
 
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "COLLECTION_BROKEN"
 
     def __init__(self, name: str, why: str) -> None:
@@ -58,7 +58,7 @@ class CollectionBroken(DomainError):
 class StoreFull(DomainError):
     """Too little space is left on the store's disk."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "STORE_FULL"
 
 
@@ -85,7 +85,7 @@ class StoreLocked(Exception):
 class DocumentError(DomainError):
     """One document cannot be ingested; the others can."""
 
-    kind = Kind.INVALID_ARGUMENT
+    kind = ErrorKind.INVALID_ARGUMENT
 
 
 class DocumentInvalid(DocumentError):

@@ -15,7 +15,7 @@ DEFAULT_MAX_CHARS = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class CollectionKey:
     """A collection's name within its tenant."""
 
     tenant: str
@@ -96,7 +96,7 @@ class Sparse:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PassageRecord:
     """A passage as it is stored."""
 
     passage: Passage
@@ -114,14 +114,14 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class DocumentFilter:
     """All of `must` hold and none of `must_not`."""
 
     must: Sequence[Condition] = ()
     must_not: Sequence[Condition] = ()
 
 
-class Mode(Enum):
+class SearchMode(Enum):
     """Which signals a search uses."""
 
     HYBRID = "hybrid"
@@ -137,12 +137,12 @@ class Signal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class StoreQuery:
     """What the store is asked: the query as vectors (None: that signal is not used), and how many per signal."""
 
     dense: Vector | None
     lexical: Sparse | None
-    filter: Filter
+    filter: DocumentFilter
     limit: int
 
 
@@ -183,8 +183,8 @@ class SearchRequest:
     collection: str
     query: str
     limit: int = 0
-    filter: Filter = Filter()
-    mode: Mode = Mode.HYBRID
+    filter: DocumentFilter = DocumentFilter()
+    mode: SearchMode = SearchMode.HYBRID
     include_embeddings: bool = False
     include_sentences: bool = False
 

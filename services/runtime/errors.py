@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import ClassVar, Self
 
 
-class Kind(IntEnum):
+class ErrorKind(IntEnum):
     """What kind of failure it is. The value is the gRPC status code that it becomes."""
 
     CANCELLED = 1
@@ -32,7 +32,7 @@ class DomainError(Exception):
     trying again may help, where that is known.
     """
 
-    kind: ClassVar[Kind] = Kind.INTERNAL
+    kind: ClassVar[ErrorKind] = ErrorKind.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
     retry_after: float | None = None
 
@@ -48,34 +48,34 @@ class DomainError(Exception):
 
 
 class InvalidArgument(DomainError):
-    kind = Kind.INVALID_ARGUMENT
+    kind = ErrorKind.INVALID_ARGUMENT
     reason = "INVALID_ARGUMENT"
 
 
 class Unauthenticated(DomainError):
-    kind = Kind.UNAUTHENTICATED
+    kind = ErrorKind.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
 
 
 class PermissionDenied(DomainError):
-    kind = Kind.PERMISSION_DENIED
+    kind = ErrorKind.PERMISSION_DENIED
     reason = "PERMISSION_DENIED"
 
 
 class DeadlineExceeded(DomainError):
-    kind = Kind.DEADLINE_EXCEEDED
+    kind = ErrorKind.DEADLINE_EXCEEDED
     reason = "DEADLINE_EXCEEDED"
 
 
 class Unavailable(DomainError):
     """Something this call depends on is gone for now; trying again may help."""
 
-    kind = Kind.UNAVAILABLE
+    kind = ErrorKind.UNAVAILABLE
     reason = "UNAVAILABLE"
 
 
 class CollectionNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "COLLECTION_NOT_FOUND"
 
     def __init__(self, name: str) -> None:
@@ -83,7 +83,7 @@ class CollectionNotFound(DomainError):
 
 
 class ModelNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "MODEL_NOT_FOUND"
 
     def __init__(self, name: str) -> None:
@@ -93,7 +93,7 @@ class ModelNotFound(DomainError):
 class UpstreamError(DomainError):
     """A downstream service's own error, passed on with its kind and reason."""
 
-    def __init__(self, kind: Kind, reason: str, message: str, /, **details: str) -> None:
+    def __init__(self, kind: ErrorKind, reason: str, message: str, /, **details: str) -> None:
         super().__init__(message, **details)
         self.kind = kind  # type: ignore[misc]  # an instance carries what it was given
         self.reason = reason  # type: ignore[misc]

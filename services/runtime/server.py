@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, sockets, tracing
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Callers, CertificateCheck, Chain, Gate, Layer, Pipeline, layers
+from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class App:
     checks: Mapping[str, Check] = field(default_factory=dict)
     optional: Mapping[str, Check] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
-    layers: list[Layer] | None = None
+    layers: list[CallLayer] | None = None
     gate: Gate | None = None
     callers: Callers = field(default_factory=dict)
     beside: Sequence[Beside] = ()

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from services.runtime.errors import DomainError, Kind, UpstreamError
+from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 
 D = TypeVar("D", bound=Message)
 DOMAIN = "headworks"
@@ -18,15 +18,15 @@ DETAILS_KEY = "grpc-status-details-bin"
 # three times: percent-encoded, in the details, and in the gateway's JSON.
 MESSAGE_LIMIT = 700
 VALUE_LIMIT = 200
-CODES = {kind: next(code for code in grpc.StatusCode if code.value[0] == kind) for kind in Kind}
-_KINDS = {int(kind) for kind in Kind}
+CODES = {kind: next(code for code in grpc.StatusCode if code.value[0] == kind) for kind in ErrorKind}
+_KINDS = {int(kind) for kind in ErrorKind}
 
 
 def number(code: grpc.StatusCode | int | None) -> int:
     """The code as a number, whichever form the library holds it in; INTERNAL for none."""
     if isinstance(code, grpc.StatusCode):
         return int(code.value[0])
-    return int(Kind.INTERNAL) if code is None else code
+    return int(ErrorKind.INTERNAL) if code is None else code
 
 
 def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -53,12 +53,12 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> DomainError:
     A message is passed on only where that service meant it for a caller, that is, where it came with an ErrorInfo.
     """
     code = error.code().value[0]
-    kind = Kind(code) if code in _KINDS else Kind.INTERNAL
+    kind = ErrorKind(code) if code in _KINDS else ErrorKind.INTERNAL
     status = _status(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
     if info is None:
         name = error.code().name
-        return UpstreamError(kind, name, "a service behind this one is unavailable" if kind == Kind.UNAVAILABLE
+        return UpstreamError(kind, name, "a service behind this one is unavailable" if kind == ErrorKind.UNAVAILABLE
                              else f"a service behind this one answered {name}")  # fmt: skip
     retry = _detail(status, error_details_pb2.RetryInfo())
     delay = None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9

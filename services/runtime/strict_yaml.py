@@ -37,7 +37,7 @@ class BadYaml(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """A text as plain data, and the line of each of its fields, from 1. For a block of text, of its first line."""
 
     data: Any
@@ -60,7 +60,7 @@ class Document:
         return found
 
 
-def read(text: str) -> Document:
+def read(text: str) -> YamlDocument:
     """The one document in a YAML text; its data is None where the text has none. Raises BadYaml."""
     try:
         _look_over(text)
@@ -81,7 +81,7 @@ def read(text: str) -> Document:
         raise BadYaml([Problem("", f"not YAML: {str(error)[:200]}")]) from error
     if reader.problems:
         raise BadYaml(reader.problems)
-    return Document(data, reader.lines)
+    return YamlDocument(data, reader.lines)
 
 
 def dotted(path: Path) -> str:

@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as runs_grpc
 from headworks.orchestrator.v1 import session_service_pb2 as sessions_pb
 from headworks.orchestrator.v1 import session_service_pb2_grpc as sessions_grpc
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable, UpstreamError
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unavailable, UpstreamError
 from services.runtime.server import App
 
 Agents: Any = agents_grpc.AgentServiceServicer
@@ -22,7 +22,7 @@ Runs: Any = runs_grpc.OrchestratorServiceServicer  # whose other methods nobody 
 
 
 def not_found(what: str, name: str) -> DomainError:
-    return UpstreamError(Kind.NOT_FOUND, f"{what.upper()}_NOT_FOUND", f"there is no {what} {name!r}")
+    return UpstreamError(ErrorKind.NOT_FOUND, f"{what.upper()}_NOT_FOUND", f"there is no {what} {name!r}")
 
 
 class FakeAgents(Agents):  # type: ignore[misc]

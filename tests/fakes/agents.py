@@ -9,10 +9,10 @@ from services.llm.generation import Calls, Ended, Generation, Piece
 from services.orchestrator.domain.event import Body, FinishReason, TextDelta
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.runs.agent import Agent, Ask, Journal, Listed, Outcome
+from services.orchestrator.runs.agent import Agent, Journal, Listed, RunInput, RunOutcome
 from services.runtime.errors import ModelNotFound
 
-SAYS: tuple[Body | Outcome, ...] = (TextDelta("one"), TextDelta(" two"), Outcome(FinishReason.STOP))
+SAYS: tuple[Body | RunOutcome, ...] = (TextDelta("one"), TextDelta(" two"), RunOutcome(FinishReason.STOP))
 
 
 @dataclass
@@ -20,7 +20,7 @@ class FakeAgent:
     """Yields `says`, holding before the one numbered `hold` until `release` is set, and then raises `error`, if any.
     Where an event stands among them, it waits for that."""
 
-    says: Sequence[Body | Outcome | asyncio.Event] = SAYS
+    says: Sequence[Body | RunOutcome | asyncio.Event] = SAYS
     hold: int | None = None
     error: Exception | None = None
     name: str = "rag"
@@ -29,9 +29,9 @@ class FakeAgent:
     held: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     closed: int = 0
-    asked: list[Ask] = field(default_factory=list)
+    asked: list[RunInput] = field(default_factory=list)
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         self.asked.append(ask)
         try:
             for number, body in enumerate(self.says):

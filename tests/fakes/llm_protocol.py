@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from services.llm.triton.protocol import Chunk, Generate, Prompt, encode_chunks
+from services.llm.triton.protocol import Chunk, Generate, LlmPrompt, encode_chunks
 
 
-def prompt(payload: Mapping[str, Any]) -> Prompt:
-    return Prompt(payload["messages"], payload.get("tools", ()))
+def prompt(payload: Mapping[str, Any]) -> LlmPrompt:
+    return LlmPrompt(payload["messages"], payload.get("tools", ()))
 
 
 def generate(payload: Mapping[str, Any]) -> Generate:

@@ -6,23 +6,23 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.catalogue.entry import ALL, Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Message
-from services.llm.generation import Calls, Ended, Finish, Generation, Generator, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Generator, Piece, TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.llm.price import Price
 from services.orchestrator.domain.event import ApprovalDecided, ApprovalRequested, Body, Event, Started
 from services.orchestrator.domain.tool import Declaration, ToolCall, ToolContext
-from services.orchestrator.runs.agent import Agent, Ask, Outcome
+from services.orchestrator.runs.agent import Agent, RunInput, RunOutcome
 
 Said = Piece | Calls | Ended
-END = Ended(Finish.STOP, Tokens(10, 5))
-CALLS_END = Ended(Finish.TOOL_CALLS, Tokens(10, 5))
+END = Ended(Finish.STOP, TokenCounts(10, 5))
+CALLS_END = Ended(Finish.TOOL_CALLS, TokenCounts(10, 5))
 
 
 def says(
-    *parts: str, finish: Finish = Finish.STOP, tokens: Tokens = END.tokens, sure: float | None = None
+    *parts: str, finish: Finish = Finish.STOP, tokens: TokenCounts = END.tokens, sure: float | None = None
 ) -> list[Said]:
     """A generation of text."""
     return [*(Piece(part) for part in parts), Ended(finish, tokens, sure)]
@@ -71,14 +71,14 @@ def turns(*script: Sequence[Said]) -> Callable[[Generation], Sequence[Said]]:
 def catalogue(
     *generators: tuple[str, Generator],
     default: str = "",
-    engine: Engine = Engine.OPENAI,
+    engine: EngineKind = EngineKind.OPENAI,
     capabilities: frozenset[Capability] = ALL,
     price: Price = Price(1_000_000, 2_000_000),
     **entry: Any,
 ) -> Catalogue:
     """Models by name; `entry` has further fields of each one's Entry."""
     served = [
-        ModelHandle(Entry(name, engine, capabilities=capabilities, price=price, **entry), generator)
+        ModelHandle(CatalogueEntry(name, engine, capabilities=capabilities, price=price, **entry), generator)
         for name, generator in generators
     ]
     return Catalogue(served, default)
@@ -130,13 +130,13 @@ class FakeJournal:
         return decision
 
 
-async def played(agent: Agent, ask: Ask, journal: FakeJournal | None = None) -> tuple[list[Body], Outcome]:
+async def played(agent: Agent, ask: RunInput, journal: FakeJournal | None = None) -> tuple[list[Body], RunOutcome]:
     """All events of a run after those that it began with, and its end."""
     journal = journal or FakeJournal()
     journal.record = list(journal.events)
     async with aclosing(agent.run(ask, journal)) as bodies:
         async for body in bodies:
-            if isinstance(body, Outcome):
+            if isinstance(body, RunOutcome):
                 return [event.body for event in journal.record[len(journal.events) :]], body
             journal.append(body)
     raise AssertionError("no outcome")

@@ -15,14 +15,14 @@ from services.runtime import sockets
 from services.runtime.channels import open_channel
 from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
-from services.runtime.interceptors import Layer
+from services.runtime.interceptors import CallLayer
 from services.runtime.server import App, build
 from services.runtime.settings import ServerSettings
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 
 
-def app_of(servicer: object, *, layers: list[Layer] | None = None) -> App:
+def app_of(servicer: object, *, layers: list[CallLayer] | None = None) -> App:
     """An App with one servicer, whichever service's it is."""
     for base in type(servicer).__mro__:
         add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server", None)
@@ -31,7 +31,7 @@ def app_of(servicer: object, *, layers: list[Layer] | None = None) -> App:
     raise TypeError(f"{type(servicer).__name__} is no servicer")
 
 
-def generic(service: str, handlers: Handlers, *, layers: list[Layer] | None = None) -> App:
+def generic(service: str, handlers: Handlers, *, layers: list[CallLayer] | None = None) -> App:
     """An App whose handlers take and give bytes."""
     handler = grpc.method_handlers_generic_handler(service, dict(handlers))
     return App(lambda server: server.add_generic_rpc_handlers((handler,)), [], layers=layers)

@@ -11,13 +11,13 @@ import pytest
 
 from gateway.calls.bare import BareCalls
 from gateway.faces.http.openai.bare_request import parse
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import Message, Role
 from services.llm.client import HttpClient
 from services.llm.generation import Ended, Finish, Generation, Piece
 from services.llm.handle import BareHandle
-from services.llm.models import Engines
-from services.runtime.errors import DomainError, Kind
+from services.llm.models import ModelFactory
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.calls import FakePipeline, call_of
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, event, fails, hangs_up, raw, usage
 from tests.fakes.openai_upstream import streams as streamed
@@ -42,7 +42,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    kind: Kind
+    kind: ErrorKind
     reason: str
     retry_after: float | None = None
 
@@ -80,13 +80,13 @@ async def stalls(exchange: Exchange) -> None:
     await exchange.gone()
 
 
-BROKEN = Failed(Kind.UNAVAILABLE, "UPSTREAM_BROKEN")
-UNAVAILABLE = Failed(Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
-MISCONFIGURED = Failed(Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED")
-REFUSED = Failed(Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED")
-TOO_LONG = Failed(Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
-SILENT = Failed(Kind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
-BUSY = Failed(Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY")
+BROKEN = Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_BROKEN")
+UNAVAILABLE = Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+MISCONFIGURED = Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED")
+REFUSED = Failed(ErrorKind.INVALID_ARGUMENT, "UPSTREAM_REFUSED")
+TOO_LONG = Failed(ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
+SILENT = Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+BUSY = Failed(ErrorKind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY")
 
 STREAMS: list[Line] = [
     ("a stream", raw(BYTES), Made()),
@@ -141,11 +141,11 @@ FAULTS: list[Line] = [
     ("422 of HTML", raw(b"<html>", kind="text/html", status=422), REFUSED),
     ("413", fails(413), TOO_LONG),
     ("400 for the context", fails(400, "this model's maximum context length is 5 tokens"), TOO_LONG),
-    ("429", fails(429, retry_after="7"), Failed(Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", 7)),
+    ("429", fails(429, retry_after="7"), Failed(ErrorKind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", 7)),
     ("429 without a time", fails(429), BUSY),
     ("408", fails(408), UNAVAILABLE),
     ("500", fails(500), UNAVAILABLE),
-    ("503 for a while", fails(503, retry_after="60"), Failed(Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", 60)),
+    ("503 for a while", fails(503, retry_after="60"), Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", 60)),
     ("599", fails(599), UNAVAILABLE),
     ("hangs up", hangs_up, UNAVAILABLE),
     ("silent", silent, SILENT),
@@ -158,11 +158,11 @@ async def ways(behaviour: Behaviour) -> AsyncIterator[tuple[BareHandle, Callable
     async with FakeOpenAi(behaviour).serving() as upstream:
         client = HttpClient()
         await client.open()
-        entry = Entry(
-            "small", Engine.OPENAI, bare=True, base_url=upstream.url, model="small", api_key_env="KEY",
+        entry = CatalogueEntry(
+            "small", EngineKind.OPENAI, bare=True, base_url=upstream.url, model="small", api_key_env="KEY",
             connect_seconds=1, first_byte_seconds=0.3, idle_seconds=0.3,
         )  # fmt: skip
-        engines = Engines(client, lambda _: "sk-0123456789")
+        engines = ModelFactory(client, lambda _: "sk-0123456789")
         try:
             yield engines.bare(entry), lambda: engines.handle(entry).generator
         finally:

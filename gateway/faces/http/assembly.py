@@ -7,14 +7,14 @@ from gateway.faces.http.app import HttpFace
 from gateway.faces.http.routes import Route, Routes
 from gateway.faces.http.server import HttpServer
 from gateway.settings import GatewaySettings
-from services.runtime.interceptors import Chain, Layer
+from services.runtime.interceptors import CallLayer, Chain
 from services.runtime.interceptors.standard import AccessLog, Errors, Metrics, Trace
 
 
 def http_server(
     settings: GatewaySettings,
     routes: Sequence[Route],
-    layers: Sequence[Layer],
+    layers: Sequence[CallLayer],
     access: Authorizer,
     callers: Collection[str],
 ) -> HttpServer:

@@ -4,21 +4,21 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
-STATUSES: Mapping[Kind, int] = {
-    Kind.CANCELLED: 499,
-    Kind.INVALID_ARGUMENT: 400,
-    Kind.DEADLINE_EXCEEDED: 504,
-    Kind.NOT_FOUND: 404,
-    Kind.ALREADY_EXISTS: 409,
-    Kind.PERMISSION_DENIED: 403,
-    Kind.RESOURCE_EXHAUSTED: 429,
-    Kind.FAILED_PRECONDITION: 400,
-    Kind.ABORTED: 409,
-    Kind.INTERNAL: 500,
-    Kind.UNAVAILABLE: 503,
-    Kind.UNAUTHENTICATED: 401,
+STATUSES: Mapping[ErrorKind, int] = {
+    ErrorKind.CANCELLED: 499,
+    ErrorKind.INVALID_ARGUMENT: 400,
+    ErrorKind.DEADLINE_EXCEEDED: 504,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.ALREADY_EXISTS: 409,
+    ErrorKind.PERMISSION_DENIED: 403,
+    ErrorKind.RESOURCE_EXHAUSTED: 429,
+    ErrorKind.FAILED_PRECONDITION: 400,
+    ErrorKind.ABORTED: 409,
+    ErrorKind.INTERNAL: 500,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.UNAUTHENTICATED: 401,
 }
 
 
@@ -33,7 +33,7 @@ class HttpError(InvalidArgument):
 
 
 class NoSuchPath(HttpError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "NOT_FOUND"
     status = 404
 
@@ -73,7 +73,7 @@ class UnsupportedType(HttpError):
 class TooManyCalls(DomainError):
     """More calls at once than one process serves."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_CALLS"
 
     def __init__(self) -> None:

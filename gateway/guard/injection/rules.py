@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import re2
 
-from gateway.guard.fold import SEARCH
+from gateway.guard.normalize import SEARCH
 
 # No more characters than this are read.
 MAX_CHARACTERS = 65_536
@@ -24,7 +24,7 @@ _EN_PROMPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class RuleMatch:
     """What a rule found: how sure that is, 0 to 1, and the rule's name."""
 
     score: float
@@ -112,14 +112,14 @@ class Rules:
         options = re2.Options()
         options.log_errors = False
         self._set = re2.Set.SearchSet(options)
-        self._hits: list[Hit] = []
+        self._hits: list[RuleMatch] = []
         for name, (score, patterns) in rules.items():
             for pattern in patterns:
                 self._set.Add(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"))
-                self._hits.append(Hit(score, name))
+                self._hits.append(RuleMatch(score, name))
         self._set.Compile()
 
-    def find(self, text: str) -> Hit | None:
+    def find(self, text: str) -> RuleMatch | None:
         """The surest rule that matches; None where none does."""
         found = self._set.Match(SEARCH(text[:MAX_CHARACTERS])) or ()
         return max((self._hits[number] for number in found), key=lambda hit: hit.score, default=None)

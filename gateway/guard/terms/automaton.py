@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import ahocorasick_rs
 
-from gateway.guard.fold import SEARCH
+from gateway.guard.normalize import SEARCH
 from gateway.guard.terms.disguise import is_written, joins, read_as
 
 LONGEST = 64

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gateway.guard.detector import Match, Scan, Window
-from gateway.guard.fold import Folded
+from gateway.guard.normalize import Folded
 from gateway.guard.terms.automaton import Automaton
 from gateway.guard.terms.disguise import drawn_together, joins
 

@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.guard.fold import Folded
+from gateway.guard.normalize import Folded
 from services.runtime.language.script import CJK, has_cjk
 
 # l, 1 and | are read as i, in terms as well as in texts.

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.llm.chat import Priority, Sampling
-from services.llm.generation import Tokens
+from services.llm.generation import TokenCounts
 from services.llm.price import Price
 
 
-class Engine(StrEnum):
+class EngineKind(StrEnum):
     """What generates the text; the words are those of the catalogue's file."""
 
     TRITON = "triton"  # the model `llm` in the mesh's own Triton
@@ -29,7 +29,7 @@ ALL = frozenset(Capability)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """A model that can be asked by `name`.
 
     `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the upstream,
@@ -43,7 +43,7 @@ class Entry:
     """
 
     name: str
-    engine: Engine
+    engine: EngineKind
     description: str = ""
     bare: bool = False
     model: str = ""
@@ -70,8 +70,8 @@ class Entry:
     @property
     def places(self) -> int:
         """Generations under way at once: each to an upstream has a connection of its own."""
-        return min(self.concurrency, self.connections) if self.engine is Engine.OPENAI else self.concurrency
+        return min(self.concurrency, self.connections) if self.engine is EngineKind.OPENAI else self.concurrency
 
-    def cost_nanos(self, tokens: Tokens) -> int:
+    def cost_nanos(self, tokens: TokenCounts) -> int:
         """What the tokens cost, in billionths of the catalogue's currency, rounded up."""
         return self.price.nanos(tokens.read, tokens.written)

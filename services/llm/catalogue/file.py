@@ -25,10 +25,10 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.form import CatalogueForm, ModelForm, UpstreamsForm
 from services.runtime import strict_yaml
-from services.runtime.strict_yaml import BadYaml, Document, Problem
+from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument
 
 Secret = Callable[[str], str | None]
 """The value of a variable of the environment; None where it is not set."""
@@ -42,7 +42,7 @@ class BadCatalogue(ValueError):
 class CatalogueFile:
     """What the file has. `rewritten`: the text of today's form, where the file is of the older one."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[CatalogueEntry, ...] = ()
     default: str = ""
     currency: str = "USD"
     rewritten: str = ""
@@ -71,7 +71,7 @@ def parse(text: str, where: str) -> CatalogueFile:
     return _checked(form, document, where)
 
 
-def key_of(entry: Entry, secret: Secret) -> str:
+def key_of(entry: CatalogueEntry, secret: Secret) -> str:
     """The key to the entry's upstream; empty where it needs none. Raises BadCatalogue."""
     if not entry.api_key_file and not entry.api_key_env:
         return ""
@@ -97,7 +97,7 @@ def _of_upstreams(upstreams: UpstreamsForm) -> CatalogueFile:
     return CatalogueFile(entries, rewritten=yaml.safe_dump({"models": models}, sort_keys=False, allow_unicode=True))
 
 
-def _checked(form: CatalogueForm, document: Document, where: str) -> CatalogueFile:
+def _checked(form: CatalogueForm, document: YamlDocument, where: str) -> CatalogueFile:
     names = [model.name for model in form.models]
     for number, name in enumerate(names):
         if name in names[:number]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.catalogue.entry import ALL, Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Priority, Sampling
 from services.llm.price import Price
 from services.llm.sampling_form import SamplingFields
@@ -67,7 +67,7 @@ class SamplingForm(SamplingFields, Strict):
 
 class ModelForm(Strict):
     name: Name
-    generator: Engine
+    generator: EngineKind
     description: str = ""
     bare: bool = False
     model: str = ""
@@ -93,24 +93,24 @@ class ModelForm(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        upstream = self.generator is Engine.OPENAI
+        upstream = self.generator is EngineKind.OPENAI
         if upstream and not self.base_url:
             raise ValueError("a model with `generator: openai` needs a base_url")
         for name in _OF_UPSTREAMS:
             if getattr(self, name) and not upstream:
                 raise ValueError(f"{name} goes with `generator: openai`")
-        if self.lora and self.generator is not Engine.TRITON:
+        if self.lora and self.generator is not EngineKind.TRITON:
             raise ValueError("lora goes with `generator: triton`")
         if self.api_key_env and self.api_key_file:
             raise ValueError("give api_key_env or api_key_file, not both")
         return self
 
-    def entry(self) -> Entry:
+    def entry(self) -> CatalogueEntry:
         capabilities = self.capabilities
         if capabilities is None:
-            capabilities = frozenset() if self.generator is Engine.EXTRACTIVE else ALL
+            capabilities = frozenset() if self.generator is EngineKind.EXTRACTIVE else ALL
         given = self.model_dump(exclude={"generator", "price", "sampling", "capabilities", "priority", "model"})
-        return Entry(
+        return CatalogueEntry(
             **given,
             engine=self.generator,
             model=self.model or self.name,

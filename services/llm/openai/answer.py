@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from services.llm.chat import ToolCall
-from services.llm.generation import Calls, Ended, Finish, Piece, Tokens
-from services.llm.openai.chunks import Chunk, Malformed
-from services.llm.tokens import Tally
+from services.llm.generation import Calls, Ended, Finish, Piece, TokenCounts
+from services.llm.openai.chunks import Chunk, MalformedChunk
+from services.llm.tokens import TokenTally
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
 _TEXTS = (("content", 0), ("refusal", 0))
@@ -26,12 +26,12 @@ class _Call:
     arguments: str = ""
 
 
-class Answer:
+class AnswerReader:
     """Takes chunks, gives pieces; the calls and the end come last, once all chunks are taken."""
 
     def __init__(self, prompt: Sequence[str]) -> None:
         """`prompt`: its texts, for where the upstream does not report its usage."""
-        self._tally = Tally(prompt)
+        self._tally = TokenTally(prompt)
         self._characters = 0
         self._calls: list[_Call] = []
         self._called = 0
@@ -50,12 +50,12 @@ class Answer:
             if part.channel in _TEXTS:
                 texts[part.channel[0]] = texts.get(part.channel[0], "") + part.text
         if self._characters > LONGEST_TEXT:
-            raise Malformed("has more text than any model writes")
+            raise MalformedChunk("has more text than any model writes")
         if choices := chunk.json.get("choices"):
             try:
                 self._choice(choices[0])
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise Malformed("is not in OpenAI's form") from error
+                raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")
         return Piece(text) if text else None
 
@@ -69,7 +69,7 @@ class Answer:
         elif finish is Finish.TOOL_CALLS:
             finish = Finish.STOP
         confidence = math.exp(math.fsum(self._logprobs) / len(self._logprobs)) if self._logprobs else None
-        yield Ended(finish, Tokens(self._tally.read, self._tally.written, self._tally.cached), confidence)
+        yield Ended(finish, TokenCounts(self._tally.read, self._tally.written, self._tally.cached), confidence)
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
         message = choice.get("delta") or choice.get("message") or {}
@@ -94,7 +94,7 @@ class Answer:
         call.arguments += arguments
         self._called += len(name) + len(arguments)
         if len(self._calls) > MOST_CALLS or self._called > LONGEST_CALLS:
-            raise Malformed("has more calls than any model makes")
+            raise MalformedChunk("has more calls than any model makes")
 
 
 def _new_id() -> str:

@@ -11,12 +11,12 @@ Json = dict[str, Any]
 Channel = tuple[str, int]
 
 
-class Malformed(ValueError):
+class MalformedChunk(ValueError):
     """It is not in OpenAI's form."""
 
 
 @dataclass(slots=True)
-class Part:
+class TextPart:
     """A piece of text, and where in the JSON it stands."""
 
     channel: Channel
@@ -31,7 +31,7 @@ class Chunk:
 
     raw: bytes
     json: Json
-    parts: list[Part] = field(default_factory=list)
+    parts: list[TextPart] = field(default_factory=list)
     finish_reason: str = ""
 
     @property
@@ -50,16 +50,16 @@ def read(raw: bytes, data: bytes) -> Chunk:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Malformed("is not JSON") from error
+        raise MalformedChunk("is not JSON") from error
     if not isinstance(value, dict):
-        raise Malformed("is no object")
+        raise MalformedChunk("is no object")
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
-        raise Malformed("has choices that are no list")
+        raise MalformedChunk("has choices that are no list")
     for choice in choices:
         if not isinstance(choice, dict):
-            raise Malformed("has a choice that is no object")
+            raise MalformedChunk("has a choice that is no object")
         message = choice.get("delta") or choice.get("message")
         if isinstance(message, dict):
             chunk.parts += _parts(message)
@@ -69,11 +69,11 @@ def read(raw: bytes, data: bytes) -> Chunk:
     return chunk
 
 
-def _parts(message: Json) -> Iterator[Part]:
+def _parts(message: Json) -> Iterator[TextPart]:
     for key, value in message.items():
         if isinstance(value, str):
             if value and key != "role":
-                yield Part((key, 0), message, key, value)
+                yield TextPart((key, 0), message, key, value)
         elif key == "content":
             yield from _content(value)
         elif key == "tool_calls" and isinstance(value, list):
@@ -85,21 +85,21 @@ def _parts(message: Json) -> Iterator[Part]:
             yield from _arguments(value, -1)
 
 
-def _content(value: Any) -> Iterator[Part]:
+def _content(value: Any) -> Iterator[TextPart]:
     """Some upstreams give a list of parts in place of a text."""
     if value is None:
         return
     if not isinstance(value, list):
-        raise Malformed("has a content that is no text")
+        raise MalformedChunk("has a content that is no text")
     for item in value:
         if isinstance(item, dict) and isinstance(item.get("text"), str) and item["text"]:
-            yield Part(("content", 0), item, "text", item["text"])
+            yield TextPart(("content", 0), item, "text", item["text"])
 
 
-def _arguments(function: Any, index: int) -> Iterator[Part]:
+def _arguments(function: Any, index: int) -> Iterator[TextPart]:
     text = function.get("arguments") if isinstance(function, dict) else None
     if isinstance(text, str) and text:
-        yield Part(("arguments", index), function, "arguments", text)
+        yield TextPart(("arguments", index), function, "arguments", text)
 
 
 def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:

@@ -7,12 +7,12 @@ import orjson
 
 from services.llm import errors
 from services.llm.chat import Declaration, Message
-from services.llm.client import HttpClient, Reply
-from services.llm.endpoint import Endpoint
+from services.llm.client import HttpClient, UpstreamReply
+from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Calls, Ended, Generation, Piece
 from services.llm.openai import chunks, request
-from services.llm.openai.answer import Answer
-from services.llm.openai.chunks import Chunk, Malformed
+from services.llm.openai.answer import AnswerReader
+from services.llm.openai.chunks import Chunk, MalformedChunk
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt
@@ -25,7 +25,9 @@ class OpenAiEngine:
 
     name = "upstream"
 
-    def __init__(self, client: HttpClient, endpoint: Endpoint, on_retry: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, client: HttpClient, endpoint: ModelEndpoint, on_retry: Callable[[], None] = lambda: None
+    ) -> None:
         self._client = client
         self.endpoint = endpoint
         self._on_retry = on_retry
@@ -34,13 +36,13 @@ class OpenAiEngine:
         """An estimate: OpenAI's API does not count."""
         return estimate_prompt(request.texts(messages, tools))
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[Reply]:
+    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
         """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
         return self._client.post(self.endpoint, body, seconds)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         """What may pass is tried again, as long as nothing has come."""
-        answer = Answer(list(request.texts(generation.messages, generation.tools)))
+        answer = AnswerReader(list(request.texts(generation.messages, generation.tools)))
         body = orjson.dumps(request.body(generation, self.endpoint.model))
         seconds = time_left(float("inf"))
         async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
@@ -55,7 +57,7 @@ class OpenAiEngine:
         for last in answer.ended():
             yield last
 
-    async def _streamed(self, reply: Reply, answer: Answer) -> AsyncGenerator[Piece, None]:
+    async def _streamed(self, reply: UpstreamReply, answer: AnswerReader) -> AsyncGenerator[Piece, None]:
         """The text. Raises UpstreamBroken where the stream has no end."""
         try:
             async with aclosing(_events(reply)) as batches:
@@ -72,7 +74,7 @@ class OpenAiEngine:
             raise errors.broken(self.endpoint, "broke off")
 
 
-async def _events(reply: Reply) -> AsyncGenerator[list[bytes], None]:
+async def _events(reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
     """The events, those of one portion of the answer together; last what stands behind the last empty line."""
     reader = EventReader()
     async with aclosing(reply.portions()) as portions:
@@ -81,18 +83,18 @@ async def _events(reply: Reply) -> AsyncGenerator[list[bytes], None]:
     yield reader.end()
 
 
-def decode(endpoint: Endpoint, event: bytes, data: bytes) -> Chunk:
+def decode(endpoint: ModelEndpoint, event: bytes, data: bytes) -> Chunk:
     """A chunk of a streamed answer. Raises UpstreamBroken for what is none, and the error that it reports."""
     try:
         chunk = chunks.read(event, data)
-    except Malformed as error:
+    except MalformedChunk as error:
         raise errors.broken(endpoint, str(error)) from error
     if chunk.json.get("error"):
         raise errors.within_stream(endpoint, chunk.json["error"])
     return chunk
 
 
-def completion(endpoint: Endpoint, body: bytes) -> Chunk:
+def completion(endpoint: ModelEndpoint, body: bytes) -> Chunk:
     """A whole completion. Raises the same."""
     chunk = decode(endpoint, body, body)
     if chunk.empty:
@@ -100,8 +102,8 @@ def completion(endpoint: Endpoint, body: bytes) -> Chunk:
     return chunk
 
 
-def _taken(endpoint: Endpoint, answer: Answer, chunk: Chunk) -> Piece | None:
+def _taken(endpoint: ModelEndpoint, answer: AnswerReader, chunk: Chunk) -> Piece | None:
     try:
         return answer.take(chunk)
-    except Malformed as error:
+    except MalformedChunk as error:
         raise errors.broken(endpoint, str(error)) from error

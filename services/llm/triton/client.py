@@ -23,17 +23,17 @@ from services.llm.triton.protocol import (
     Count,
     Counted,
     Failed,
-    Finished,
     Generate,
-    Health,
-    Malformed,
-    Prompt,
+    LlmFinished,
+    LlmHealth,
+    LlmPrompt,
+    MalformedLlmMessage,
     Request,
     encode,
     read_chunks,
 )
 from services.runtime import clients, tracing
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unavailable
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unavailable
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 class TooManyGenerations(DomainError):
     """One generation too many is under way; trying again in a moment may help."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_GENERATIONS"
 
     def __init__(self, limit: int) -> None:
@@ -55,7 +55,7 @@ class TooManyGenerations(DomainError):
 class ModelBroken(DomainError):
     """The model answered what it must not."""
 
-    kind = Kind.INTERNAL
+    kind = ErrorKind.INTERNAL
     reason = "MODEL_BROKEN"
 
 
@@ -106,7 +106,7 @@ class LlmClient:
         finally:
             self._under_way -= 1
 
-    async def count(self, prompt: Prompt, *, timeout: float) -> int:
+    async def count(self, prompt: LlmPrompt, *, timeout: float) -> int:
         """How many tokens a prompt has. Raises as `generate` does."""
         (chunk,) = await self._ask(Count(prompt), timeout)
         if not isinstance(chunk, Counted):
@@ -119,7 +119,7 @@ class LlmClient:
             request = pb.ModelReadyRequest(name=MODEL)
             if not (await clients.unary(self._stub.ModelReady(request, timeout=READY_SECONDS))).ready:
                 return False
-            await self._ask(Health(), READY_SECONDS)
+            await self._ask(LlmHealth(), READY_SECONDS)
         except (grpc.aio.AioRpcError, DomainError):
             return False
         return True
@@ -168,7 +168,11 @@ class _Exchange:
                 self._error = last.error
         if final:
             self.ended = True
-            if self.generates and self._error is None and not (self._chunks and isinstance(self._chunks[-1], Finished)):
+            if (
+                self.generates
+                and self._error is None
+                and not (self._chunks and isinstance(self._chunks[-1], LlmFinished))
+            ):
                 self._error = LlmUnavailable("the language model lost this request", self.began)
         self._tell()
 
@@ -308,7 +312,7 @@ class _Stream:
             self._exchanges.pop(inferred.id)
         try:
             exchange.put(_chunks(inferred), final)
-        except Malformed as error:
+        except MalformedLlmMessage as error:
             log.warning("the language model is not understood: %s", error)
             exchange.fail(ModelBroken("the language model answered in a form that is not its own"))
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from services.llm.chat import Declaration, Message, Priority, ToolCall
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.openai import request
 from services.llm.time_left import time_left
 from services.llm.triton.client import LlmClient, ModelBroken
-from services.llm.triton.protocol import Chunk, Finished, Generate, Prompt, Text, ToolCalls
-from services.runtime.errors import DomainError, Kind, UpstreamError
+from services.llm.triton.protocol import Chunk, Generate, LlmFinished, LlmPrompt, Text, ToolCalls
+from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 
 COUNT_SECONDS = 10.0
 RETRY_PAUSE = 0.2  # seconds; the client's own first pause after a broken stream is shorter
@@ -40,7 +40,7 @@ class TritonEngine:
                     yield piece
             return
         except DomainError as error:
-            if begun or error.kind is not Kind.UNAVAILABLE or time_left(self._timeout) <= RETRY_PAUSE:
+            if begun or error.kind is not ErrorKind.UNAVAILABLE or time_left(self._timeout) <= RETRY_PAUSE:
                 raise
         self._on_retry()
         await asyncio.sleep(RETRY_PAUSE)
@@ -49,7 +49,7 @@ class TritonEngine:
                 yield piece
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
-        prompt = Prompt(request.messages(messages), request.tools(tools))
+        prompt = LlmPrompt(request.messages(messages), request.tools(tools))
         return await self._llm.count(prompt, timeout=time_left(COUNT_SECONDS))
 
     async def _once(self, request: Generate) -> AsyncGenerator[Piece | Calls | Ended, None]:
@@ -65,7 +65,7 @@ def _request(generation: Generation, lora: str) -> Generate:
     form = request.response_format(generation.response_format)
     return Generate(
         "",
-        Prompt(request.messages(generation.messages), request.tools(generation.tools)),
+        LlmPrompt(request.messages(generation.messages), request.tools(generation.tools)),
         request.sampling(generation.sampling),
         request.tool_choice(generation.tool_choice) if generation.tools else None,
         not generation.serial_tool_calls,
@@ -83,16 +83,16 @@ def _piece(chunk: Chunk) -> Piece | Calls | Ended | None:
             return Piece(chunk.text, tokens=chunk.tokens) if chunk.text else None
         case ToolCalls():
             return Calls(tuple(ToolCall(call.id, call.name, call.arguments) for call in chunk.calls))
-        case Finished():
+        case LlmFinished():
             return _ended(chunk)
     return None
 
 
-def _ended(chunk: Finished) -> Ended:
+def _ended(chunk: LlmFinished) -> Ended:
     if chunk.finish == "cancelled":
-        raise UpstreamError(Kind.CANCELLED, "CANCELLED", "the generation was cancelled")
+        raise UpstreamError(ErrorKind.CANCELLED, "CANCELLED", "the generation was cancelled")
     try:
         finish = Finish(chunk.finish)
     except ValueError as error:
         raise ModelBroken("the language model ended in a way that is not its own") from error
-    return Ended(finish, Tokens(chunk.prompt, chunk.completion, chunk.cached), chunk.confidence)
+    return Ended(finish, TokenCounts(chunk.prompt, chunk.completion, chunk.cached), chunk.confidence)

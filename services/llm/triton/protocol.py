@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind, UpstreamError
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, UpstreamError
 
 MODEL = "llm"
 PRIORITIES = ("interactive", "batch")
@@ -32,18 +32,18 @@ SAMPLING = (
 )  # fmt: skip
 
 
-class BadRequest(InvalidArgument):
+class InvalidLlmRequest(InvalidArgument):
     """The request cannot be read."""
 
     reason = "BAD_LLM_REQUEST"
 
 
-class Malformed(ValueError):
+class MalformedLlmMessage(ValueError):
     """An answer is not of this protocol."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class LlmPrompt:
     """Messages and tools in OpenAI's form."""
 
     messages: Sequence[Mapping[str, Any]]
@@ -59,7 +59,7 @@ class Generate:
     """
 
     id: str
-    prompt: Prompt
+    prompt: LlmPrompt
     sampling: Mapping[str, Any] = field(default_factory=dict)
     tool_choice: Any = None
     parallel_tool_calls: bool = True
@@ -83,15 +83,15 @@ class Cancel:
 class Count:
     """Count the tokens of a prompt."""
 
-    prompt: Prompt
+    prompt: LlmPrompt
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class LlmHealth:
     """Say whether text can be generated."""
 
 
-Request = Generate | Cancel | Count | Health
+Request = Generate | Cancel | Count | LlmHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LlmToolCall:
     id: str
     name: str
     arguments: str
@@ -113,11 +113,11 @@ class Call:
 class ToolCalls:
     """Complete calls."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[LlmToolCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class LlmFinished:
     """The end. `prompt`, `completion` and `cached` are tokens; `finish` is stop, length, tool_calls or cancelled."""
 
     finish: str
@@ -147,9 +147,9 @@ class Failed:
     def error(self) -> DomainError:
         details = {str(name): str(value) for name, value in self.metadata.items()}
         try:
-            kind = Kind[self.kind]
+            kind = ErrorKind[self.kind]
         except KeyError as error:
-            raise Malformed(f"there is no kind {self.kind!r} of errors") from error
+            raise MalformedLlmMessage(f"there is no kind {self.kind!r} of errors") from error
         return UpstreamError(kind, self.reason, self.message, **details).retry_in(self.retry_after)
 
 
@@ -165,7 +165,7 @@ class Healthy:
     idle_seconds: float
 
 
-Chunk = Text | ToolCalls | Finished | Failed | Counted | Healthy
+Chunk = Text | ToolCalls | LlmFinished | Failed | Counted | Healthy
 
 
 def encode(request: Request) -> bytes:
@@ -178,9 +178,9 @@ def read(body: bytes) -> Request:
     try:
         values = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"not JSON: {error}") from error
+        raise InvalidLlmRequest(f"not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise BadRequest("a request is a JSON object")
+        raise InvalidLlmRequest("a request is a JSON object")
     match values.get("op"):
         case "generate":
             return _generate(values)
@@ -189,9 +189,9 @@ def read(body: bytes) -> Request:
         case "count":
             return Count(_prompt(values))
         case "health":
-            return Health()
+            return LlmHealth()
         case other:
-            raise BadRequest(f"there is no operation {other!r}")
+            raise InvalidLlmRequest(f"there is no operation {other!r}")
 
 
 def encode_chunks(chunks: Sequence[Chunk]) -> bytes:
@@ -204,7 +204,7 @@ def read_chunks(body: bytes) -> list[Chunk]:
     try:
         return [chunk for values in orjson.loads(body) if (chunk := _chunk(values)) is not None]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Malformed("an answer is not of the language model's protocol") from error
+        raise MalformedLlmMessage("an answer is not of the language model's protocol") from error
 
 
 def _fields_of(request: Request) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _fields_of(request: Request) -> dict[str, Any]:
             return {"op": "cancel", "id": request.id}
         case Count():
             return {"op": "count", "messages": request.prompt.messages, "tools": request.prompt.tools}
-        case Health():
+        case LlmHealth():
             return {"op": "health"}
     made: dict[str, Any] = {"op": "generate", "id": request.id, "messages": request.prompt.messages}
     made["sampling"] = request.sampling
@@ -239,7 +239,7 @@ def _values_of(chunk: Chunk) -> dict[str, Any]:
             return {"prompt_tokens": chunk.prompt_tokens}
         case Healthy():
             return {"idle_seconds": chunk.idle_seconds}
-        case Finished():
+        case LlmFinished():
             return {
                 "finish": chunk.finish,
                 "usage": {"prompt": chunk.prompt, "completion": chunk.completion, "cached": chunk.cached},
@@ -260,10 +260,10 @@ def _chunk(values: Mapping[str, Any]) -> Chunk | None:
         return Text(values["text"], int(values.get("tokens") or 0))
     if "tool_calls" in values:
         calls = values["tool_calls"]
-        return ToolCalls(tuple(Call(call["id"], call["name"], call["arguments"]) for call in calls))
+        return ToolCalls(tuple(LlmToolCall(call["id"], call["name"], call["arguments"]) for call in calls))
     if "finish" in values:
         usage = values["usage"]
-        return Finished(
+        return LlmFinished(
             values["finish"],
             int(usage["prompt"]),
             int(usage["completion"]),
@@ -289,13 +289,13 @@ def _chunk(values: Mapping[str, Any]) -> Chunk | None:
 def _generate(values: dict[str, Any]) -> Generate:
     sampling = values.get("sampling") or {}
     if not isinstance(sampling, dict) or not sampling.keys() <= set(SAMPLING):
-        raise BadRequest(f"sampling has some of {', '.join(SAMPLING)}")
+        raise InvalidLlmRequest(f"sampling has some of {', '.join(SAMPLING)}")
     priority = values.get("priority") or PRIORITIES[0]
     if priority not in PRIORITIES:
-        raise BadRequest(f"priority is one of {', '.join(PRIORITIES)}")
+        raise InvalidLlmRequest(f"priority is one of {', '.join(PRIORITIES)}")
     remaining = values.get("remaining")
     if remaining is not None and not isinstance(remaining, int | float):
-        raise BadRequest("remaining is a number of seconds")
+        raise InvalidLlmRequest("remaining is a number of seconds")
     return Generate(
         id=_id(values),
         prompt=_prompt(values),
@@ -312,17 +312,17 @@ def _generate(values: dict[str, Any]) -> Generate:
     )
 
 
-def _prompt(values: dict[str, Any]) -> Prompt:
+def _prompt(values: dict[str, Any]) -> LlmPrompt:
     messages, tools = values.get("messages"), values.get("tools") or ()
     if not isinstance(messages, list) or not messages:
-        raise BadRequest("messages is a list with at least one message")
+        raise InvalidLlmRequest("messages is a list with at least one message")
     if not isinstance(tools, list | tuple):
-        raise BadRequest("tools is a list")
-    return Prompt(messages, tools)
+        raise InvalidLlmRequest("tools is a list")
+    return LlmPrompt(messages, tools)
 
 
 def _id(values: dict[str, Any]) -> str:
     found = values.get("id")
     if not isinstance(found, str) or not found:
-        raise BadRequest("id is a string that is not empty")
+        raise InvalidLlmRequest("id is a string that is not empty")
     return found

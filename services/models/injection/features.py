@@ -33,7 +33,7 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TokenWindow:
     """A stretch of a text. grams: int64, the buckets of its n-grams, each once. signs: float32 [SIGNS], 0 to 1."""
 
     text: str
@@ -41,7 +41,7 @@ class Window:
     signs: npt.NDArray[np.float32]
 
 
-def windows(text: str) -> list[Window]:
+def windows(text: str) -> list[TokenWindow]:
     """The text's windows, those of what it hides included; empty for an empty text."""
     shown, decoded = plain(text), hidden(text)
     disguised = bool(TAGS.search(text)) or len(INVISIBLE.findall(text)) > 2
@@ -67,7 +67,7 @@ def _dense(text: str) -> bool:
     return len(_CJK.findall(text)) > 0.3 * len(text)
 
 
-def _window(text: str, decoded: bool, disguised: bool) -> Window:
+def _window(text: str, decoded: bool, disguised: bool) -> TokenWindow:
     letters = sum(one.isalpha() for one in text) or 1
     signs = (
         decoded,
@@ -79,7 +79,7 @@ def _window(text: str, decoded: bool, disguised: bool) -> Window:
         sum(one.isupper() for one in text) / letters,
         min(1.0, letters / LATIN_WINDOW),
     )
-    return Window(text, _grams(text.lower()), np.array(signs, dtype=np.float32))
+    return TokenWindow(text, _grams(text.lower()), np.array(signs, dtype=np.float32))
 
 
 def _grams(text: str) -> Indices:

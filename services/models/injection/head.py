@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from services.models.injection.features import Window
+from services.models.injection.features import TokenWindow
 
 FILE = Path(__file__).parent / "head.safetensors"
 Floats = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ class Head:
         """The trained head."""
         return cls(**load_file(file))
 
-    def surface(self, windows: Sequence[Window]) -> Floats:
+    def surface(self, windows: Sequence[TokenWindow]) -> Floats:
         """The part of the logits [windows] that needs no embedding."""
         made = [
             self.grams[one.grams].sum() / np.sqrt(max(len(one.grams), 1)) + self.signs @ one.signs for one in windows

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from services.models.injection.features import Window, windows
+from services.models.injection.features import TokenWindow, windows
 from services.models.injection.head import Head
 
 Floats = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class Scorer:
                 at += len(each)
         return scores
 
-    def _chosen(self, found: list[Window]) -> tuple[list[Window], Floats]:
+    def _chosen(self, found: list[TokenWindow]) -> tuple[list[TokenWindow], Floats]:
         surface = self._head.surface(found) if found else np.empty(0, dtype=np.float32)
         if len(found) <= EMBEDDED:
             return found, surface

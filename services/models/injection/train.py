@@ -17,7 +17,7 @@ from services.models.bert import WIDTH
 from services.models.encoder import Encoder
 from services.models.injection.evaluation import auc, report
 from services.models.injection.examples import HELD_OUT, TRAIN, Example, load
-from services.models.injection.features import BUCKETS, SIGNS, Window, windows
+from services.models.injection.features import BUCKETS, SIGNS, TokenWindow, windows
 from services.models.injection.head import FILE, Head
 from services.models.injection.scoring import Scorer
 from services.models.weights import minilm_folder
@@ -28,7 +28,7 @@ LONG = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How to train. `decay…`: of the weights. `drop`: the share of n-grams and hidden units left out in a step.
     `smooth`: how far the labels are from 0 and 1. `heads`: how many are trained, from different seeds."""
 
@@ -43,7 +43,13 @@ class Plan:
 
 
 # Those that --folds compares.
-PLANS = (Plan(), Plan(decay_grams=1e-3), Plan(decay_embedding=1e-3), Plan(decay_embedding=4e-3), Plan(drop=0.5))
+PLANS = (
+    TrainingPlan(),
+    TrainingPlan(decay_grams=1e-3),
+    TrainingPlan(decay_embedding=1e-3),
+    TrainingPlan(decay_embedding=4e-3),
+    TrainingPlan(drop=0.5),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Batch:
     weights: torch.Tensor
 
     @classmethod
-    def of(cls, examples: Sequence[Example], found: Sequence[Sequence[Window]], vectors: torch.Tensor) -> "Batch":
+    def of(cls, examples: Sequence[Example], found: Sequence[Sequence[TokenWindow]], vectors: torch.Tensor) -> "Batch":
         flat = [window for each in found for window in each]
         counts = torch.tensor([len(window.grams) for window in flat])
         grams = torch.from_numpy(np.concatenate([window.grams for window in flat]))
@@ -97,7 +103,7 @@ class Net(torch.nn.Module):
         return worst.scatter_reduce(0, batch.text, logits, "amax")
 
 
-def fit(batch: Batch, plan: Plan) -> Net:
+def fit(batch: Batch, plan: TrainingPlan) -> Net:
     """The head that these examples teach, the mean of several; always the same from the same."""
     return mean([_fit(batch, plan, seed) for seed in range(plan.heads)])
 
@@ -114,7 +120,7 @@ def mean(nets: Sequence[Net]) -> Net:
     return made.eval()
 
 
-def _fit(batch: Batch, plan: Plan, seed: int) -> Net:
+def _fit(batch: Batch, plan: TrainingPlan, seed: int) -> Net:
     torch.manual_seed(seed)
     net = Net(plan.width)
     optimizer = torch.optim.Adam(net.parameters(), lr=plan.rate)
@@ -132,7 +138,7 @@ def _fit(batch: Batch, plan: Plan, seed: int) -> Net:
     return net
 
 
-def embedded(encoder: Encoder, found: Sequence[Sequence[Window]]) -> torch.Tensor:
+def embedded(encoder: Encoder, found: Sequence[Sequence[TokenWindow]]) -> torch.Tensor:
     """The windows' embeddings, one after another."""
     return torch.from_numpy(np.array([one.vector for one in encoder.encode([w.text for e in found for w in e])]))
 
@@ -154,7 +160,7 @@ def fold_of(example: Example) -> int:
     return crc32(example.family.encode()) % FOLDS
 
 
-def folds(encoder: Encoder, plans: Sequence[Plan]) -> None:
+def folds(encoder: Encoder, plans: Sequence[TrainingPlan]) -> None:
     """Print how each plan does on training families that it did not see."""
     examples = lengthened(load(TRAIN))
     found = [windows(example.text) for example in examples]
@@ -177,7 +183,7 @@ def folds(encoder: Encoder, plans: Sequence[Plan]) -> None:
 
 def _part(
     examples: Sequence[Example],
-    found: Sequence[Sequence[Window]],
+    found: Sequence[Sequence[TokenWindow]],
     vectors: Sequence[torch.Tensor],
     of: Sequence[int],
 ) -> Batch:
@@ -194,7 +200,7 @@ def main() -> None:
         return
     examples = lengthened(load(TRAIN))
     found = [windows(example.text) for example in examples]
-    net = fit(Batch.of(examples, found, embedded(encoder, found)), Plan())
+    net = fit(Batch.of(examples, found, embedded(encoder, found)), TrainingPlan())
     save_file({name: value.detach().contiguous() for name, value in net.named_parameters()}, FILE)
     held_out = load(HELD_OUT)
     scorer = Scorer(lambda texts: np.array([one.vector for one in encoder.encode(texts)]), Head.load())

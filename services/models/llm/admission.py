@@ -8,7 +8,7 @@ RATE_SECONDS = 30.0
 SHORTEST, LONGEST = 1.0, 60.0
 
 
-class Admission:
+class AdmissionControl:
     """Bounds the queue in front of the engine. Times are in seconds on one clock.
 
     At most `running` sequences are generated at once and `queue` more may wait, of which batch requests may take

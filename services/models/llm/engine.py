@@ -14,20 +14,20 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-from services.llm.triton.protocol import BadRequest, Generate
+from services.llm.triton.protocol import Generate, InvalidLlmRequest
 from services.models.llm.arguments import chat_template, engine_arguments
 from services.models.llm.errors import AdapterNotFound, EngineFailed, SchemaNotEnforceable
 from services.models.llm.prompts import Prepared, Prompts
 from services.models.settings import ModelsSettings, adapters
 
 
-class Sink(Protocol):
+class OutputSink(Protocol):
     """Takes the outputs of one sequence; called on the engine's loop, and must not block."""
 
     def put(self, output: RequestOutput | Exception) -> None: ...
 
 
-class Engine:
+class LlmEngine:
     """Generates sequences. Make it, and use it, on the loop that it is to run on."""
 
     def __init__(self, settings: ModelsSettings, on_load: Callable[[int], None]) -> None:
@@ -57,7 +57,7 @@ class Engine:
         """Whether the engine is gone for good."""
         return bool(self._llm.errored)
 
-    async def add(self, request: Generate, prepared: Prepared, sink: Sink) -> str:
+    async def add(self, request: Generate, prepared: Prepared, sink: OutputSink) -> str:
         """Start a sequence; its outputs go to `sink`. Returns the engine's id for it.
 
         Raises AdapterNotFound, SchemaNotEnforceable, BadRequest or EngineFailed.
@@ -95,7 +95,7 @@ class Engine:
             try:
                 return processor.process_inputs(request.id, prepared.inputs, prepared.sampling, **arguments)
             except (VLLMClientError, ValueError) as error:
-                raise BadRequest(str(error)) from error
+                raise InvalidLlmRequest(str(error)) from error
         try:
             # Checking a schema compiles it, which may take long.
             return await processor.process_inputs_async(request.id, prepared.inputs, prepared.sampling, **arguments)

@@ -1,6 +1,6 @@
 """What the language model refuses, and why."""
 
-from services.runtime.errors import DomainError, InvalidArgument, Kind, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unavailable
 
 
 class SchemaNotEnforceable(InvalidArgument):
@@ -24,7 +24,7 @@ class ToolsNotSupported(InvalidArgument):
 class AdapterNotFound(DomainError):
     """No LoRA adapter of that name is served."""
 
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "LORA_NOT_FOUND"
 
     def __init__(self, name: str) -> None:
@@ -34,7 +34,7 @@ class AdapterNotFound(DomainError):
 class Overloaded(DomainError):
     """The queue is full. `retry_after` seconds from now there should be room."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "LLM_OVERLOADED"
 
     def __init__(self, queued: int, retry_after: float) -> None:

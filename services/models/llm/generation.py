@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 from vllm.outputs import RequestOutput
 
-from services.llm.triton.protocol import Call, Chunk, Failed, Finished, Generate, Text, ToolCalls
+from services.llm.triton.protocol import Chunk, Failed, Generate, LlmFinished, LlmToolCall, Text, ToolCalls
 from services.models.llm.chunks import Coalescer
 from services.models.llm.errors import EngineFailed, SchemaNotEnforceable
 from services.models.llm.prompts import Prepared
-from services.models.llm.toolcalls import Calls
+from services.models.llm.toolcalls import ToolCallReader
 from services.runtime.errors import DomainError
 
 
-class Reply(Protocol):
+class ReplyStream(Protocol):
     """Where the responses to one request go."""
 
     def send(self, body: bytes, final: bool) -> None: ...
@@ -23,15 +23,15 @@ class Reply(Protocol):
     def is_cancelled(self) -> bool: ...
 
 
-class Generation:
+class RunningGeneration:
     """Takes the engine's outputs for one request, and gives them out as chunks.
 
     `wake` is called when chunks are there to be taken at once, `delay` when they may wait until `due`.
     """
 
     def __init__(
-        self, request: Generate, reply: Reply, coalescer: Coalescer, clock: Callable[[], float],
-        wake: Callable[["Generation"], None], delay: Callable[["Generation"], None],
+        self, request: Generate, reply: ReplyStream, coalescer: Coalescer, clock: Callable[[], float],
+        wake: Callable[["RunningGeneration"], None], delay: Callable[["RunningGeneration"], None],
     ) -> None:  # fmt: skip
         self.request = request
         self.reply = reply
@@ -43,7 +43,7 @@ class Generation:
         self._wake = wake
         self._delay = delay
         self._ids: list[int] = []
-        self._calls: Calls | None = None
+        self._calls: ToolCallReader | None = None
         self._structured = False
         self._last: RequestOutput | None = None
         self._end: Chunk | None = None
@@ -54,7 +54,7 @@ class Generation:
         """Hear what the engine was given."""
         self._structured = prepared.sampling.structured_outputs is not None
         if prepared.parser is not None:
-            self._calls = Calls(prepared)
+            self._calls = ToolCallReader(prepared)
 
     def put(self, output: RequestOutput | Exception) -> None:
         """Take an output of the engine's."""
@@ -106,11 +106,11 @@ class Generation:
         return chunks
 
     def _ending(self, end: Chunk) -> list[Chunk]:
-        stopped = isinstance(end, Finished) and end.finish == "stop"
+        stopped = isinstance(end, LlmFinished) and end.finish == "stop"
         calls = self._calls.complete() if self._calls is not None and stopped else []
-        if not calls or not isinstance(end, Finished):
+        if not calls or not isinstance(end, LlmFinished):
             return [end]
-        return [ToolCalls(tuple(Call(**call) for call in calls)), replace(end, finish="tool_calls")]
+        return [ToolCalls(tuple(LlmToolCall(**call) for call in calls)), replace(end, finish="tool_calls")]
 
     def _finish(self, reason: str) -> None:
         if reason == "error":
@@ -125,10 +125,10 @@ class Generation:
             self._end = end
             self._wake(self)
 
-    def _finished(self, reason: str) -> Finished:
+    def _finished(self, reason: str) -> LlmFinished:
         last = self._last
         stats: Any = last.metrics if last is not None else None
-        return Finished(
+        return LlmFinished(
             reason,
             len(last.prompt_token_ids or ()) if last is not None else 0,
             self.completion,

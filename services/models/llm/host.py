@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from services.models.llm import metrics
-from services.models.llm.generation import Reply
+from services.models.llm.generation import ReplyStream
 from services.models.settings import ModelsSettings
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ FAREWELL = b"."
 LAST_WORDS_SECONDS = 1.0
 
 
-class StartFailed(Exception):
+class HostStartFailed(Exception):
     """The language model could not be started; the message says why."""
 
 
@@ -52,14 +52,14 @@ class Host:
             host._started.result(settings.llm_start_seconds)
         except TimeoutError:
             host._dismiss()
-            raise StartFailed(f"{settings.llm} was not ready within {settings.llm_start_seconds:g} s") from None
+            raise HostStartFailed(f"{settings.llm} was not ready within {settings.llm_start_seconds:g} s") from None
         except Exception as error:
             host._dismiss()
-            raise StartFailed(f"{settings.llm} cannot be served: {error}") from error
+            raise HostStartFailed(f"{settings.llm} cannot be served: {error}") from error
         log.warning("%s is ready after %.1f s", settings.llm, time.monotonic() - began)
         return host
 
-    def submit(self, body: bytes, reply: Reply) -> None:
+    def submit(self, body: bytes, reply: ReplyStream) -> None:
         """Serve a request. From any thread."""
         self._loop.call_soon_threadsafe(self._service.handle, body, reply)
 
@@ -97,15 +97,15 @@ class Host:
 
     async def _begin(self) -> None:
         # Importing the engine takes seconds, of which Triton's thread is to be told too.
-        from services.models.llm.admission import Admission
-        from services.models.llm.engine import Engine
+        from services.models.llm.admission import AdmissionControl
+        from services.models.llm.engine import LlmEngine
         from services.models.llm.service import Service
         from services.models.llm.warmup import warm_up
 
         settings = self._settings
         metrics.serve(HOST, settings.llm_metrics_port)
-        self._engine = Engine(settings, lambda waiting: setattr(admission, "waiting_in_engine", waiting))
-        admission = Admission(self._engine.max_sequences, settings.llm_max_queue, settings.llm_batch_share)
+        self._engine = LlmEngine(settings, lambda waiting: setattr(admission, "waiting_in_engine", waiting))
+        admission = AdmissionControl(self._engine.max_sequences, settings.llm_max_queue, settings.llm_batch_share)
         self._service = Service(self._engine, admission, settings)
         await warm_up(self._service, self._engine)
 

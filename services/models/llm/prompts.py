@@ -15,7 +15,7 @@ from vllm.renderers import BaseRenderer, TokenizeParams
 from vllm.sampling_params import SamplingParams
 
 from services.llm.errors import ContextTooLong
-from services.llm.triton.protocol import BadRequest, Generate, Prompt
+from services.llm.triton.protocol import Generate, InvalidLlmRequest, LlmPrompt
 from services.models.llm import metrics
 from services.models.llm.errors import TemplateRefused, ToolsNotSupported
 from services.models.llm.rendered import Rendered, key_of
@@ -59,7 +59,7 @@ class Prompts:
             chat = parser.adjust_request(chat)
         return Prepared(inputs, tokens, self._sampling(request, chat, len(tokens)), chat, parser)
 
-    async def count(self, prompt: Prompt) -> int:
+    async def count(self, prompt: LlmPrompt) -> int:
         """Tokens of a prompt. Raises BadRequest or TemplateRefused."""
         inputs = await self._render(_read(Generate("count", prompt)), prompt, counted=True)
         return len(inputs["prompt_token_ids"])
@@ -69,7 +69,7 @@ class Prompts:
             raise ToolsNotSupported("this model is served without a format for tool calls (llm_tool_parser)")
         return _read(request)
 
-    async def _render(self, chat: ChatCompletionRequest, prompt: Prompt, *, counted: bool) -> Any:
+    async def _render(self, chat: ChatCompletionRequest, prompt: LlmPrompt, *, counted: bool) -> Any:
         """The engine's input, kept for its generation where it is only counted. The template and the tokenizer run in
         the renderer's threads."""
         tools = [tool.model_dump() for tool in chat.tools] if chat.tools else None
@@ -104,7 +104,7 @@ class Prompts:
         try:
             return chat.to_sampling_params(limit, self._defaults)
         except (VLLMClientError, ValueError) as error:
-            raise BadRequest(str(error)) from error
+            raise InvalidLlmRequest(str(error)) from error
 
 
 def _hold_to_schema(chat: ChatCompletionRequest) -> None:
@@ -130,7 +130,7 @@ def _read(request: Generate) -> ChatCompletionRequest:
     try:
         return ChatCompletionRequest.model_validate(values)
     except (ValidationError, VLLMClientError) as error:
-        raise BadRequest(_why(error)) from error
+        raise InvalidLlmRequest(_why(error)) from error
 
 
 def _why(error: Exception) -> str:

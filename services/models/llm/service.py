@@ -9,26 +9,26 @@ from collections.abc import Callable
 from typing import Any
 
 from services.llm.triton.protocol import (
-    BadRequest,
     Cancel,
     Chunk,
     Count,
     Counted,
     Failed,
     Generate,
-    Health,
     Healthy,
-    Prompt,
+    InvalidLlmRequest,
+    LlmHealth,
+    LlmPrompt,
     encode_chunks,
     read,
     read_chunks,
 )
 from services.models.llm import metrics
-from services.models.llm.admission import Admission
+from services.models.llm.admission import AdmissionControl
 from services.models.llm.chunks import Coalescer
-from services.models.llm.engine import Engine
+from services.models.llm.engine import LlmEngine
 from services.models.llm.errors import EngineFailed, Overloaded
-from services.models.llm.generation import Generation, Reply
+from services.models.llm.generation import ReplyStream, RunningGeneration
 from services.models.settings import ModelsSettings
 from services.runtime.errors import DeadlineExceeded, DomainError
 
@@ -38,32 +38,32 @@ POLL_SECONDS = 0.1
 HEALTH_SECONDS = 10.0
 # Sequences at once from which on text waits as long as the setting says.
 LOADED = 64
-HELLO = Prompt([{"role": "user", "content": "Hello"}])
+HELLO = LlmPrompt([{"role": "user", "content": "Hello"}])
 
 
 class Service:
     """Serves requests on the loop that it was made on."""
 
-    def __init__(self, engine: Engine, admission: Admission, settings: ModelsSettings) -> None:
+    def __init__(self, engine: LlmEngine, admission: AdmissionControl, settings: ModelsSettings) -> None:
         self._engine = engine
         self._admission = admission
         self._longest_window = settings.llm_chunk_milliseconds / 1000
         self._chunk_tokens = settings.llm_chunk_tokens
         self._loop = asyncio.get_running_loop()
         self._clock: Callable[[], float] = self._loop.time
-        self._under_way: dict[str, Generation] = {}
+        self._under_way: dict[str, RunningGeneration] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._ready: list[Generation] = []
-        self._waiting: set[Generation] = set()
+        self._ready: list[RunningGeneration] = []
+        self._waiting: set[RunningGeneration] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._generated_at = -math.inf
         self._health_seconds = settings.llm_health_seconds
         metrics.UNDER_WAY.set_function(lambda: admission.under_way)
         metrics.QUEUED.set_function(lambda: admission.queued)
 
-    def handle(self, body: bytes, reply: Reply) -> None:
+    def handle(self, body: bytes, reply: ReplyStream) -> None:
         """Serve one request; returns at once."""
         try:
             request = read(body)
@@ -75,7 +75,7 @@ class Service:
                     reply.send(b"", final=True)
                 case Count():
                     self._later(self._count(request, reply))
-                case Health():
+                case LlmHealth():
                     self._later(self._health(reply))
         except DomainError as error:
             reply.send(encode_chunks([Failed.of(error)]), final=True)
@@ -89,9 +89,9 @@ class Service:
                     for generation in group:
                         self._cancel(generation.request.id, "gone")
 
-    def _groups(self) -> list[list[Generation]]:
+    def _groups(self) -> list[list[RunningGeneration]]:
         """The requests by the stream that they came on: a caller that is gone left all of them."""
-        groups: dict[str, list[Generation]] = {}
+        groups: dict[str, list[RunningGeneration]] = {}
         for generation in self._under_way.values():
             groups.setdefault(generation.request.stream or generation.request.id, []).append(generation)
         return list(groups.values())
@@ -100,9 +100,9 @@ class Service:
         """Seconds between the chunks of a generation: the more there are to serve, the longer."""
         return self._longest_window * min(1.0, len(self._under_way) / LOADED)
 
-    def _generate(self, request: Generate, reply: Reply) -> None:
+    def _generate(self, request: Generate, reply: ReplyStream) -> None:
         if request.id in self._under_way:
-            raise BadRequest(f"a generation with the id {request.id!r} is under way")
+            raise InvalidLlmRequest(f"a generation with the id {request.id!r} is under way")
         priority = "batch" if request.batch else "interactive"
         try:
             self._admission.enter(request.batch, self._clock())
@@ -110,7 +110,7 @@ class Service:
             metrics.SHED.labels(priority).inc()
             raise
         coalescer = Coalescer(self._window, self._chunk_tokens)
-        generation = Generation(request, reply, coalescer, self._clock, self._wake, self._delay)
+        generation = RunningGeneration(request, reply, coalescer, self._clock, self._wake, self._delay)
         self._under_way[request.id] = generation
         metrics.REQUESTS.labels(priority).inc()
         if request.remaining is not None:
@@ -119,7 +119,7 @@ class Service:
         self._tasks[request.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(request.id, None))
 
-    async def _start(self, generation: Generation) -> None:
+    async def _start(self, generation: RunningGeneration) -> None:
         """Give a request to the engine."""
         try:
             prepared = await self._engine.prompts.prepare(generation.request)
@@ -141,12 +141,12 @@ class Service:
             generation.cancel()
             self._abort(generation)
 
-    def _expire(self, generation: Generation) -> None:
+    def _expire(self, generation: RunningGeneration) -> None:
         metrics.CANCELLED.labels("deadline").inc()
         generation.fail(DeadlineExceeded("the deadline passed while the answer was written"))
         self._abort(generation)
 
-    def _abort(self, generation: Generation) -> None:
+    def _abort(self, generation: RunningGeneration) -> None:
         if generation.engine_id:
             self._later(self._engine.abort([generation.engine_id]))
 
@@ -155,14 +155,14 @@ class Service:
         self._others.add(task)
         task.add_done_callback(self._others.discard)
 
-    async def _count(self, request: Count, reply: Reply) -> None:
+    async def _count(self, request: Count, reply: ReplyStream) -> None:
         try:
             chunk: Chunk = Counted(await self._engine.prompts.count(request.prompt))
         except DomainError as error:
             chunk = Failed.of(error)
         reply.send(encode_chunks([chunk]), final=True)
 
-    def _wake(self, generation: Generation) -> None:
+    def _wake(self, generation: RunningGeneration) -> None:
         """Send what this one has, together with what the others of the same engine step have."""
         if not self._ready:
             self._loop.call_soon(self._flush)
@@ -173,7 +173,7 @@ class Service:
         for generation in ready:
             self._send(generation)
 
-    def _delay(self, generation: Generation) -> None:
+    def _delay(self, generation: RunningGeneration) -> None:
         """Send what this one has once it is due."""
         self._waiting.add(generation)
         if self._timer is None:
@@ -188,7 +188,7 @@ class Service:
         if self._waiting:
             self._timer = self._loop.call_at(min(one.due for one in self._waiting), self._send_due)
 
-    def _send(self, generation: Generation) -> None:
+    def _send(self, generation: RunningGeneration) -> None:
         if generation.closed:
             return
         generation.closed = generation.ended
@@ -200,13 +200,13 @@ class Service:
         if generation.closed:
             self._forget(generation)
 
-    def _forget(self, generation: Generation) -> None:
+    def _forget(self, generation: RunningGeneration) -> None:
         del self._under_way[generation.request.id]
         self._admission.leave(self._clock())
         if (deadline := self._deadlines.pop(generation.request.id, None)) is not None:
             deadline.cancel()
 
-    async def _health(self, reply: Reply) -> None:
+    async def _health(self, reply: ReplyStream) -> None:
         try:
             await self.check()
             chunk: Chunk = Healthy(self._clock() - self._generated_at)

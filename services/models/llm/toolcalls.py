@@ -5,7 +5,7 @@ from typing import Any
 from services.models.llm.prompts import Prepared
 
 
-class Calls:
+class ToolCallReader:
     """Reads one answer. Text goes out as it comes; what may be the beginning of a call is held back."""
 
     def __init__(self, prepared: Prepared) -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 
-from services.llm.triton.protocol import Generate, Prompt
-from services.models.llm.engine import Engine
+from services.llm.triton.protocol import Generate, LlmPrompt
+from services.models.llm.engine import LlmEngine
 from services.models.llm.service import Service
 
 AT_ONCE = 4
 TOKENS = 8
 
 
-async def warm_up(service: Service, engine: Engine) -> None:
+async def warm_up(service: Service, engine: LlmEngine) -> None:
     """Generate in several shapes. Raises DomainError where the model cannot."""
     context = engine.config.model_config.max_model_len
     for words in (1, context // 16, context // 4):
@@ -23,5 +23,5 @@ async def warm_up(service: Service, engine: Engine) -> None:
 
 
 def _request(words: int, **more: object) -> Generate:
-    prompt = Prompt([{"role": "user", "content": " ".join(["hi"] * words)}])
+    prompt = LlmPrompt([{"role": "user", "content": " ".join(["hi"] * words)}])
     return Generate("", prompt, {"max_tokens": TOKENS}, **more)  # type: ignore[arg-type]

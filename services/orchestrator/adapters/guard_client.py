@@ -7,7 +7,7 @@ import grpc
 from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.agents.loop.screener import Item, Reading, Screening
+from services.orchestrator.agents.loop.screener import Item, Reading, ScreeningVerdict
 from services.runtime import clients, statuses
 from services.runtime.call import READS_KEY, UNSCREENED, current, outgoing, renewed
 from services.runtime.errors import Unavailable
@@ -35,7 +35,7 @@ class GuardClient:
         """Whether nothing may be read where the guards are gone."""
         return tools if self._when_gone == "auto" else self._when_gone == "closed"
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[Screening]:
+    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
         """Raises DomainError: whatever the gateway answered, or Unavailable."""
         sent = [pb.ScreenItem(id=item.id, text=item.text, source=item.source) for item in items]
         request = pb.ScreenRequest(stage=_STAGES[reading], agent=agent, items=sent)
@@ -49,9 +49,11 @@ class GuardClient:
         return [_screening(item, one) for item, one in zip(items, response.items, strict=True)]
 
 
-def _screening(item: Item, given: pb.ScreenedItem) -> Screening:
+def _screening(item: Item, given: pb.ScreenedItem) -> ScreeningVerdict:
     if given.verdict == pb.ScreenedItem.VERDICT_ALLOW:
-        return Screening(item.text)
+        return ScreeningVerdict(item.text)
     cause = next((one for one in given.findings if one.mode == "enforce" and one.action != "flag"), pb.ScreenFinding())
     dropped = given.verdict != pb.ScreenedItem.VERDICT_REDACT
-    return Screening(None if dropped else given.text, cause.guard, f"{cause.category}: {cause.reason}", cause.score)
+    return ScreeningVerdict(
+        None if dropped else given.text, cause.guard, f"{cause.category}: {cause.reason}", cause.score
+    )

@@ -6,7 +6,7 @@ import grpc
 from headworks.gateway.v1 import identity_service_pb2 as pb
 from headworks.gateway.v1 import identity_service_pb2_grpc as pb_grpc
 
-from services.orchestrator.run_identity import Fresh
+from services.orchestrator.run_identity import ExchangedToken
 from services.runtime import clients, statuses
 from services.runtime.call import Call, new_request_id, outgoing
 from services.runtime.errors import Unauthenticated, Unavailable
@@ -23,7 +23,7 @@ class IdentityClient:
         self._verifier = verifier
         self._timeout = timeout
 
-    async def exchange(self, run_id: str, refresh_token: str) -> Fresh:
+    async def exchange(self, run_id: str, refresh_token: str) -> ExchangedToken:
         """See Exchange. Raises DomainError: whatever the gateway answered, or Unavailable."""
         call = Call(METHOD, request_id=new_request_id(), deadline=time.monotonic() + self._timeout)
         request = pb.RefreshIdentityRequest(run_id=run_id, refresh_token=refresh_token)
@@ -35,4 +35,4 @@ class IdentityClient:
             identity = self._verifier.verify(response.token)
         except Unauthenticated as error:
             raise Unavailable("the gateway's new identity token cannot be verified: see the clocks and keys") from error
-        return Fresh(response.token, identity, response.valid_for.ToTimedelta().total_seconds())
+        return ExchangedToken(response.token, identity, response.valid_for.ToTimedelta().total_seconds())

@@ -13,7 +13,7 @@ from services.runtime.triton import TritonClient
 BATCH = 128
 
 
-class TritonEmbedder:
+class GraderEmbedder:
     """Embeds with the model `embed`, within what remains of the present call's deadline."""
 
     def __init__(self, triton: TritonClient, timeout: float) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from services.llm.catalogue.entry import Capability, Engine, Entry
+from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
 from services.llm.handle import ModelHandle
 from services.llm.models import DEFAULT
 from services.orchestrator.agents.loop.bare import BareModel
@@ -16,7 +16,7 @@ from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit, tool_entries
 from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.specs.shipped import shipped
-from services.orchestrator.agents.specs.spec import Limits, Spec
+from services.orchestrator.agents.specs.spec import AgentSpec, RunLimits
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.runs.agent import Agent, Listed
@@ -49,7 +49,7 @@ class Registry:
         self._kit = kit
         self._rag_model = rag_model
         self._names: OrderedDict[str, _Names] = OrderedDict()
-        self._specs: OrderedDict[tuple[str, str, int], Spec] = OrderedDict()
+        self._specs: OrderedDict[tuple[str, str, int], AgentSpec] = OrderedDict()
         self._changes = 0
         self._shipped = {name: self._shipped_spec(name, text) for name, text in shipped().items()}
         self._made: dict[str, Agent] = {}
@@ -77,7 +77,7 @@ class Registry:
         """All that can run now, ordered by id."""
         listed: dict[str, Listed] = {}
         for entry in self._kit.models.entries:
-            if entry.engine is not Engine.EXTRACTIVE:
+            if entry.engine is not EngineKind.EXTRACTIVE:
                 listed[entry.name] = _listed(entry.name, entry.description, 0, entry)
         for name, spec in self._shipped.items():
             self._list(listed, name, spec, SHIPPED_VERSION)
@@ -89,7 +89,7 @@ class Registry:
                     self._list(listed, name, own, version)
         return [listed[name] for name in sorted(listed)]
 
-    def unavailable(self, spec: Spec) -> str:
+    def unavailable(self, spec: AgentSpec) -> str:
         """Why an agent cannot run now; empty where it can."""
         try:
             self._served(spec)
@@ -97,7 +97,7 @@ class Registry:
             return error.message
         return ""
 
-    def model_name(self, spec: Spec) -> str:
+    def model_name(self, spec: AgentSpec) -> str:
         """The catalogue's name of an agent's model; as the spec has it where there is none."""
         try:
             return self._kit.models.find(spec.model).entry.name
@@ -108,7 +108,7 @@ class Registry:
         """The catalogue has a model of this name."""
         return name == DEFAULT or any(entry.name == name for entry in self._kit.models.entries)
 
-    def shipped_spec(self, name: str) -> Spec | None:
+    def shipped_spec(self, name: str) -> AgentSpec | None:
         """An agent that comes with Headworks."""
         return self._shipped.get(name)
 
@@ -129,7 +129,7 @@ class Registry:
         for names in self._names.values():
             names.fresh, names.refresh = False, None
 
-    def _list(self, listed: dict[str, Listed], name: str, spec: Spec, version: int) -> None:
+    def _list(self, listed: dict[str, Listed], name: str, spec: AgentSpec, version: int) -> None:
         """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
         listed.pop(name, None)
         with suppress(ModelUnavailable):
@@ -143,14 +143,14 @@ class Registry:
         if name != model:
             raise ModelNotFound(model)
         served = self._kit.models.find(name)
-        if served.entry.engine is Engine.EXTRACTIVE:
+        if served.entry.engine is EngineKind.EXTRACTIVE:
             raise ModelNotFound(model)
         return BareModel(served, SpecAgent(_bare_spec(served.entry.name), 0, served, self._kit))
 
-    def _agent(self, spec: Spec, version: int) -> SpecAgent:
+    def _agent(self, spec: AgentSpec, version: int) -> SpecAgent:
         return SpecAgent(spec, version, self._served(spec), self._kit)
 
-    def _served(self, spec: Spec) -> ModelHandle:
+    def _served(self, spec: AgentSpec) -> ModelHandle:
         """The model of an agent. Raises ModelUnavailable."""
         try:
             served = self._kit.models.find(spec.model)
@@ -162,7 +162,7 @@ class Registry:
                 agent=spec.name,
                 model=spec.model,
             ) from error
-        if served.entry.engine is Engine.EXTRACTIVE and spec.retrieval.mode != "always":
+        if served.entry.engine is EngineKind.EXTRACTIVE and spec.retrieval.mode != "always":
             raise ModelUnavailable(
                 f"the agent {spec.name!r} cannot run: the model {served.entry.name!r} only quotes from passages, and "
                 "the agent retrieves none; start the mesh with --llm, or put a language model into the catalogue",
@@ -177,11 +177,11 @@ class Registry:
             )
         return served
 
-    def _shipped_spec(self, name: str, text: str) -> Spec:
+    def _shipped_spec(self, name: str, text: str) -> AgentSpec:
         spec = parse(text)
         return spec.model_copy(update={"model": self._rag_model}) if name == "rag" and self._rag_model else spec
 
-    async def _own(self, tenant: str, name: str, version: int) -> Spec | None:
+    async def _own(self, tenant: str, name: str, version: int) -> AgentSpec | None:
         """A version of the tenant's; None where there is none."""
         key = (tenant, name, version)
         spec = self._specs.get(key)
@@ -233,7 +233,7 @@ def _refreshed(names: _Names, refresh: "asyncio.Task[dict[str, int]]") -> None:
             names.latest, names.fresh = refresh.result(), True
 
 
-def _listed(name: str, description: str, version: int, entry: Entry) -> Listed:
+def _listed(name: str, description: str, version: int, entry: CatalogueEntry) -> Listed:
     return Listed(
         name,
         description,
@@ -245,6 +245,6 @@ def _listed(name: str, description: str, version: int, entry: Entry) -> Listed:
     )
 
 
-def _bare_spec(name: str) -> Spec:
+def _bare_spec(name: str) -> AgentSpec:
     """What a bare model is where it needs the loop: for a session, or an answer that must have a form."""
-    return Spec(name="bare", model=name, limits=Limits(seconds=None, tool_calls=0))
+    return AgentSpec(name="bare", model=name, limits=RunLimits(seconds=None, tool_calls=0))

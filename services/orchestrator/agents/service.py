@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
 from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, ShippedAgent
 from services.orchestrator.agents.specs.shipped import shipped
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.store import AgentStore, Stored
 from services.orchestrator.agents.specs.validation import ToolCheck, digest, parse
 from services.runtime.strict_yaml import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RegisteredAgent:
     """An agent as others see it. `create_time` is None for one that comes with Headworks."""
 
     name: str
@@ -27,7 +27,7 @@ class Kept:
     unavailable: str
 
 
-class AgentKeeper:
+class AgentService:
     """The agents of all tenants, in the database and in the package."""
 
     def __init__(self, store: AgentStore, registry: Registry, check_tools: ToolCheck | None = None) -> None:
@@ -35,7 +35,7 @@ class AgentKeeper:
         self._registry = registry
         self._check_tools = check_tools
 
-    async def apply(self, tenant: str, text: str, *, dry_run: bool) -> tuple[Kept, bool]:
+    async def apply(self, tenant: str, text: str, *, dry_run: bool) -> tuple[RegisteredAgent, bool]:
         """Store the next version, unless it means the same as the latest; the agent, and whether it changed. Raises
         BadAgent."""
         spec = await asyncio.to_thread(parse, text, self._check_tools)
@@ -52,7 +52,7 @@ class AgentKeeper:
             self._registry.changed(tenant)
         return self._kept(stored, spec), changed
 
-    async def get(self, tenant: str, name: str, version: int = 0) -> Kept:
+    async def get(self, tenant: str, name: str, version: int = 0) -> RegisteredAgent:
         """Raises AgentNotFound."""
         stored = await self._store.get(tenant, name, version)
         if stored is not None:
@@ -62,7 +62,7 @@ class AgentKeeper:
             return self._shipped(name)
         raise AgentNotFound(name, version)
 
-    async def latest(self, tenant: str, limit: int, after: str = "") -> tuple[list[Kept], bool]:
+    async def latest(self, tenant: str, limit: int, after: str = "") -> tuple[list[RegisteredAgent], bool]:
         """The latest version of each agent, by name, from the one after `after`; and whether there are more."""
         own = await self._store.latest(tenant)
         names = sorted({*own, *self._registry.shipped_names()})
@@ -70,7 +70,9 @@ class AgentKeeper:
         found = [await self.get(tenant, name, own.get(name, 0)) for name in page[:limit]]
         return found, len(page) > limit
 
-    async def versions(self, tenant: str, name: str, limit: int, before: int | None = None) -> tuple[list[Kept], bool]:
+    async def versions(
+        self, tenant: str, name: str, limit: int, before: int | None = None
+    ) -> tuple[list[RegisteredAgent], bool]:
         """All versions of an agent, the latest first. Raises AgentNotFound."""
         stored = await self._store.versions(tenant, name, limit + 1, before)
         if stored or before is not None:
@@ -87,18 +89,20 @@ class AgentKeeper:
             raise ShippedAgent(name)
         raise AgentNotFound(name, version)
 
-    def _check_name(self, spec: Spec) -> None:
+    def _check_name(self, spec: AgentSpec) -> None:
         """Raises BadAgent for the name of a model, which the agent would hide."""
         if self._registry.is_model(spec.name):
             raise BadAgent([Problem("name", f"there is a model {spec.name!r}; an agent needs a name of its own")])
 
-    def _kept(self, stored: Stored, spec: Spec | None = None) -> Kept:
+    def _kept(self, stored: Stored, spec: AgentSpec | None = None) -> RegisteredAgent:
         try:
             spec = spec or parse(stored.spec)
         except BadAgent as error:
             why = f"the spec is no longer valid: {error.message}"
-            return Kept(stored.name, stored.version, "", stored.spec, stored.digest, stored.create_time, "", False, why)
-        return Kept(
+            return RegisteredAgent(
+                stored.name, stored.version, "", stored.spec, stored.digest, stored.create_time, "", False, why
+            )
+        return RegisteredAgent(
             stored.name,
             stored.version,
             spec.description,
@@ -110,8 +114,10 @@ class AgentKeeper:
             self._registry.unavailable(spec),
         )
 
-    def _shipped(self, name: str) -> Kept:
+    def _shipped(self, name: str) -> RegisteredAgent:
         spec = self._registry.shipped_spec(name)
         assert spec is not None  # noqa: S101 (the caller has looked)
         model, why = self._registry.model_name(spec), self._registry.unavailable(spec)
-        return Kept(name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why)
+        return RegisteredAgent(
+            name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why
+        )

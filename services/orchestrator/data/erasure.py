@@ -9,7 +9,7 @@ from enum import Enum
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.runs.errors import RunNotFound
-from services.runtime.errors import DomainError, Kind, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, Unavailable
 
 PATIENCE_SECONDS = 15.0
 PAUSE_SECONDS = 0.1
@@ -41,7 +41,7 @@ class Erased:
     agents: int = 0
 
 
-class Erasure:
+class DataEraser:
     """`changed` is told a tenant whose agents are gone."""
 
     def __init__(self, store: DataStore, agents: AgentStore, changed: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ class Erasure:
                 except RunNotFound:
                     continue
                 except DomainError as error:
-                    if error.kind is not Kind.UNAVAILABLE or time.monotonic() > until:
+                    if error.kind is not ErrorKind.UNAVAILABLE or time.monotonic() > until:
                         raise
             if time.monotonic() > until:
                 raise DataBusy(f"{len(runs)} runs do not end; try again")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
 
 from services.llm.chat import Message
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import decode_all, decode_ask, decode_messages
 from services.orchestrator.runs.records import UNDER_WAY
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
@@ -43,7 +43,7 @@ class DataStore:
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
 
-    async def runs(self, whose: DataSubject) -> AsyncIterator[tuple[str, str, Ask | None]]:
+    async def runs(self, whose: DataSubject) -> AsyncIterator[tuple[str, str, RunInput | None]]:
         """The ids of runs, with who asked and what."""
         query = select(RUNS.c.id, RUNS.c.subject, RUNS.c.ask).where(_runs(whose)).order_by(RUNS.c.id).limit(AT_ONCE)
         after = ""
@@ -131,7 +131,7 @@ class DataStore:
             return int((await connection.execute(query)).scalar_one())
 
 
-def _ask(data: bytes | None) -> Ask | None:
+def _ask(data: bytes | None) -> RunInput | None:
     """None where an earlier version wrote what this one does not read."""
     try:
         return decode_ask(data) if data else None

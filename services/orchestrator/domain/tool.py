@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class ToolPolicy:
     """How a tool is called; each field can be set in the agent's spec.
 
     `timeout`: seconds for one attempt. `attempts`: more than one only for idempotent tools, 1 is used for the others.

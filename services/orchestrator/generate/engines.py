@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from services.llm.catalogue.entry import ALL, Engine, Entry
-from services.llm.models import Catalogue, Engines, MakeGenerator, read_file
+from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
+from services.llm.models import Catalogue, MakeGenerator, ModelFactory, read_file
 from services.llm.settings import LlmSettings
 from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
@@ -15,15 +15,15 @@ EXTRACTIVE = "extractive"
 OLDER_SETTING = "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"
 
 
-def mesh_engines(threshold: float, llm: LlmClient) -> Mapping[Engine, MakeGenerator]:
+def mesh_engines(threshold: float, llm: LlmClient) -> Mapping[EngineKind, MakeGenerator]:
     """The engines that are the mesh's own. `threshold`: that of quotes."""
     return {
-        Engine.EXTRACTIVE: lambda entry, metrics: ExtractiveGenerator(threshold),
-        Engine.TRITON: lambda entry, metrics: TritonEngine(llm, entry.timeout, entry.lora, metrics.retries.inc),
+        EngineKind.EXTRACTIVE: lambda entry, metrics: ExtractiveGenerator(threshold),
+        EngineKind.TRITON: lambda entry, metrics: TritonEngine(llm, entry.timeout, entry.lora, metrics.retries.inc),
     }
 
 
-def open_catalogue(settings: OrchestratorSettings, models: LlmSettings, engines: Engines) -> Catalogue:
+def open_catalogue(settings: OrchestratorSettings, models: LlmSettings, engines: ModelFactory) -> Catalogue:
     """Raises BadCatalogue."""
     file = read_file(models, settings.catalogue_file, OLDER_SETTING)
     entries = {entry.name: entry for entry in (*file.entries, *own_entries(settings))}
@@ -31,28 +31,28 @@ def open_catalogue(settings: OrchestratorSettings, models: LlmSettings, engines:
     return Catalogue(map(engines.handle, entries.values()), file.default or settings.llm, file.currency)
 
 
-def _completed(entry: Entry, settings: OrchestratorSettings) -> Entry:
+def _completed(entry: CatalogueEntry, settings: OrchestratorSettings) -> CatalogueEntry:
     """With the context of the mesh's own model, where the file does not have it."""
-    if entry.engine is not Engine.TRITON or entry.context_length:
+    if entry.engine is not EngineKind.TRITON or entry.context_length:
         return entry
     return replace(entry, context_length=settings.llm_context_length)
 
 
-def own_entries(settings: OrchestratorSettings) -> list[Entry]:
+def own_entries(settings: OrchestratorSettings) -> list[CatalogueEntry]:
     """The models that the mesh itself serves: its language model with its adapters, if any, and the extractive one."""
     described = "The mesh's own language model."
     names = {settings.llm: ""} if settings.llm else {}
     if settings.llm:
         names |= {name: name for part in settings.llm_adapters.split(",") if (name := part.strip())}
     llms = [
-        Entry(
-            name, Engine.TRITON, f"{described[:-1]}, adapted." if lora else described, lora=lora,
+        CatalogueEntry(
+            name, EngineKind.TRITON, f"{described[:-1]}, adapted." if lora else described, lora=lora,
             context_length=settings.llm_context_length, capabilities=ALL,
         )
         for name, lora in names.items()
     ]  # fmt: skip
-    extractive = Entry(
-        EXTRACTIVE, Engine.EXTRACTIVE, "Quotes sentences of the passages found.", timeout=settings.generate_seconds,
+    extractive = CatalogueEntry(
+        EXTRACTIVE, EngineKind.EXTRACTIVE, "Quotes sentences of the passages found.", timeout=settings.generate_seconds,
         concurrency=settings.max_runs,
     )  # fmt: skip
     return [*llms, extractive]

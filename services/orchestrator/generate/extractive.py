@@ -7,17 +7,17 @@ from itertools import chain
 import numpy as np
 
 from services.llm.chat import Message
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.tokens import estimate_prompt
 from services.orchestrator import metrics
 from services.orchestrator.domain.event import Citation, Span
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, choose
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class PassageSentence:
     """A sentence of a passage; `span` is in the passage's text. Its own text has its lines joined."""
 
     passage: Passage
@@ -51,7 +51,7 @@ class ExtractiveGenerator:
         found = generation.found or Found(())
         sentences = [_sentence(passage, span) for passage in found.passages for span in passage.sentences]
         if not sentences:
-            yield Ended(Finish.NO_ANSWER, Tokens(), 0.0)
+            yield Ended(Finish.NO_ANSWER, TokenCounts(), 0.0)
             return
         answer = choose(_question(generation, found, sentences), self._threshold)
         for number, (place, _) in enumerate(answer.chosen):
@@ -59,19 +59,19 @@ class ExtractiveGenerator:
             yield Piece(f"{SEPARATOR if number else ''}{chosen.text}", chosen.citation)
         metrics.CONFIDENCE.observe(answer.confidence)
         finish = Finish.STOP if answer.chosen else Finish.NO_ANSWER
-        yield Ended(finish, Tokens(answer.tokens_read, answer.tokens_written), answer.confidence)
+        yield Ended(finish, TokenCounts(answer.tokens_read, answer.tokens_written), answer.confidence)
 
 
-def _sentence(passage: Passage, span: Span) -> Sentence:
-    return Sentence(passage, span, " ".join(passage.text[span.start : span.end].split()))
+def _sentence(passage: Passage, span: Span) -> PassageSentence:
+    return PassageSentence(passage, span, " ".join(passage.text[span.start : span.end].split()))
 
 
-def _question(generation: Generation, found: Found, sentences: Sequence[Sentence]) -> Question:
+def _question(generation: Generation, found: Found, sentences: Sequence[PassageSentence]) -> QuoteQuestion:
     passages = found.passages
     embedded = any(passage.cosines for passage in passages)
     # One of several collections may have been searched without the embedder: its sentences are near to nothing.
     cosines = [passage.cosines or (0.0,) * len(passage.sentences) for passage in passages] if embedded else ()
-    return Question(
+    return QuoteQuestion(
         text=generation.messages[-1].content.strip(),
         sentences=[sentence.text for sentence in sentences],
         cosines=np.fromiter(chain.from_iterable(cosines), np.float32),

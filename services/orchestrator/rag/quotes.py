@@ -32,7 +32,7 @@ STEEPNESS = 18.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QuoteQuestion:
     """A question, and the sentences (n, of p passages in rank order) that may answer it.
 
     cosines: float32 [n], each sentence's with the question; [0] when the question was not embedded.
@@ -48,7 +48,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QuoteChoice:
     """The chosen sentences' numbers and scores in the order to be quoted; confidence 0..1; terms read and written."""
 
     chosen: list[tuple[int, float]]
@@ -58,7 +58,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class SentenceTerms:
     """A sentence's terms, and their beginnings for near matches."""
 
     terms: frozenset[str]
@@ -73,21 +73,21 @@ class Sentence:
 
 
 @lru_cache(maxsize=4096)
-def sentence(text: str) -> Sentence:
+def sentence(text: str) -> SentenceTerms:
     """The sentence's terms; remembered, since popular passages come again with each question."""
     found = terms(text)
     own = frozenset(found)
-    return Sentence(own, frozenset(term[:PREFIX] for term in own if len(term) >= PREFIX), len(found))
+    return SentenceTerms(own, frozenset(term[:PREFIX] for term in own if len(term) >= PREFIX), len(found))
 
 
-def choose(question: Question, threshold: float) -> Answer:
+def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     """The best sentences, best first, or none when the confidence is below the threshold."""
     read = np.flatnonzero(question.passage < PASSAGES_READ)
     sentences = [sentence(question.sentences[number]) for number in read]
     asked = question_terms(question.text)
     tokens = len(asked) + sum(item.length for item in sentences)
     if not sentences:
-        return Answer([], 0.0, tokens, 0)
+        return QuoteChoice([], 0.0, tokens, 0)
     embedded = question.cosines.size > 0
     trust = latin_share(question.text) if embedded else 0.0
     passage = question.passage[read]
@@ -98,12 +98,12 @@ def choose(question: Question, threshold: float) -> Answer:
         own += np.float32(trust) * question.cosines[read]
     confidence = _confidence(trust, own, _coverage(credit, passage))
     if confidence < threshold:
-        return Answer([], confidence, tokens, 0)
+        return QuoteChoice([], confidence, tokens, 0)
     scores = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
     scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     order = np.argsort(-scores, kind="stable")[: question.max_sentences]
     chosen = [(int(read[place]), float(scores[place])) for place in order]
-    return Answer(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+    return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:
@@ -139,13 +139,13 @@ def _standing(scores: Floats, trust: float) -> Floats:
     return (fused / top if top > 0 else np.zeros_like(fused)).astype(np.float32)
 
 
-def _credits(asked: Sequence[str], sentences: Sequence[Sentence]) -> Floats:
+def _credits(asked: Sequence[str], sentences: Sequence[SentenceTerms]) -> Floats:
     """float32 [n, terms]."""
     rows = [[item.credit(term) for term in asked] for item in sentences]
     return np.array(rows, dtype=np.float32).reshape(len(sentences), len(asked))
 
 
-def _weights(asked: Sequence[str], sentences: Sequence[Sentence]) -> Floats:
+def _weights(asked: Sequence[str], sentences: Sequence[SentenceTerms]) -> Floats:
     """float32 [terms]: the terms' shares of the question: the rarer among these sentences, the larger."""
     count = len(sentences)
     rarity = [math.log(1 + count / (1 + sum(term in own.terms for own in sentences))) for term in asked]

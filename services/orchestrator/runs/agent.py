@@ -10,7 +10,7 @@ from services.orchestrator.domain.tool import Declaration
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RunInput:
     """What a run is to answer. `messages` end with the question, or with results of the caller's own `tools`.
 
     `collection` is empty where the caller named none; `max_passages` and `max_sentences` are 0, and `response_format`
@@ -37,7 +37,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How an agent ended, and what its hops took. `limit` goes with FinishReason.LIMIT."""
 
     reason: FinishReason
@@ -90,7 +90,7 @@ class Agent(Protocol):
     @property
     def description(self) -> str: ...
 
-    def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]: ...
+    def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]: ...
 
 
 @dataclass(frozen=True, slots=True)

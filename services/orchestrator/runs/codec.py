@@ -9,13 +9,13 @@ from pydantic import TypeAdapter
 
 from services.llm.chat import Message
 from services.orchestrator.domain.event import Body, Event
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 
 _KINDS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Body)}
 T = TypeVar("T")
 # Bytes that are decoded on the event loop: a millisecond or so.
 LARGE = 32_768
-_ASK = TypeAdapter(Ask)
+_ASK = TypeAdapter(RunInput)
 _MESSAGE = TypeAdapter(Message)
 
 
@@ -37,11 +37,11 @@ def _body(kind: str, fields: dict[str, Any]) -> Body:
     return body
 
 
-def encode_ask(ask: Ask) -> bytes:
+def encode_ask(ask: RunInput) -> bytes:
     return orjson.dumps(ask)
 
 
-def decode_ask(data: bytes) -> Ask:
+def decode_ask(data: bytes) -> RunInput:
     """What `encode_ask` made. ValueError for anything else."""
     return _ASK.validate_json(data)
 

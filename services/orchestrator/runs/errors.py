@@ -1,10 +1,10 @@
 """What can be wrong with a run that is asked for."""
 
-from services.runtime.errors import DomainError, Kind, Unavailable
+from services.runtime.errors import DomainError, ErrorKind, Unavailable
 
 
 class RunNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "RUN_NOT_FOUND"
 
     def __init__(self, run_id: str) -> None:
@@ -12,7 +12,7 @@ class RunNotFound(DomainError):
 
 
 class TooManyRuns(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_RUNS"
 
     def __init__(self, limit: int) -> None:
@@ -20,7 +20,7 @@ class TooManyRuns(DomainError):
 
 
 class ApprovalNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "APPROVAL_NOT_FOUND"
 
     def __init__(self, run_id: str, approval_id: str) -> None:
@@ -34,7 +34,7 @@ class ApprovalNotFound(DomainError):
 class AlreadyDecided(DomainError):
     """Somebody else was first."""
 
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "APPROVAL_DECIDED"
 
     def __init__(self, approval_id: str, approved: bool, decided_by: str) -> None:
@@ -51,7 +51,7 @@ class AlreadyDecided(DomainError):
 class IdentityRefused(DomainError):
     """The gateway does not let the run's caller in any more, so that the run cannot go on as that caller."""
 
-    kind = Kind.UNAUTHENTICATED
+    kind = ErrorKind.UNAUTHENTICATED
     reason = "RUN_IDENTITY_REFUSED"
 
     def __init__(self, why: str) -> None:
@@ -86,7 +86,7 @@ class OwnerGone(Unavailable):
 
 
 class SessionBusy(DomainError):
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "SESSION_BUSY"
 
     def __init__(self, session_id: str, run_id: str) -> None:
@@ -98,7 +98,7 @@ class SessionBusy(DomainError):
 
 
 class SessionNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "SESSION_NOT_FOUND"
 
     def __init__(self, session_id: str) -> None:

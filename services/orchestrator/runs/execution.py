@@ -23,13 +23,13 @@ from services.orchestrator.domain.event import (
     UsageReported,
     VerdictGiven,
 )
-from services.orchestrator.runs.agent import Agent, Ask
+from services.orchestrator.runs.agent import Agent, RunInput
 from services.orchestrator.runs.codec import encode, encode_ask, encode_message
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
 from services.orchestrator.runs.identity import Nobody, RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import pending_text
-from services.orchestrator.runs.run import Run, State
+from services.orchestrator.runs.run import Run, RunState
 from services.orchestrator.runs.statements import (
     ADD_MESSAGES,
     END_RUN,
@@ -40,8 +40,8 @@ from services.orchestrator.runs.statements import (
     Batch,
     Row,
 )
-from services.orchestrator.runs.transcript import Transcript
-from services.runtime.errors import DomainError, Kind
+from services.orchestrator.runs.transcript import SessionTranscript
+from services.runtime.errors import DomainError, ErrorKind
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReport
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunTerms:
     """Under what a run is executed. `refresh_token` is what its identity is renewed by, also by another process that
     takes it up, until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller.
     `subject` is the caller, by name."""
@@ -72,8 +72,8 @@ class Execution:
 
     run: Run
     agent: Agent | None
-    ask: Ask | None
-    terms: Terms
+    ask: RunInput | None
+    terms: RunTerms
     log: EventLog
     events: Sequence[Event] = ()
     deadline: float = 0.0
@@ -83,11 +83,11 @@ class Execution:
     lost: DomainError | None = None
     inserted: bool = False
     held: int = 0
-    transcript: Transcript | None = None
+    transcript: SessionTranscript | None = None
     message_count: int = 0
     done: Callable[["Execution"], None] = field(default=lambda execution: None)
     _left: float = 0.0
-    _state: State | None = None
+    _state: RunState | None = None
     _detached: bool = False
     _keeping: asyncio.Task[None] | None = None
 
@@ -96,7 +96,7 @@ class Execution:
         self._detached = self.terms.detached
         self.terms.identity.run_id = self.run.id
         if self.run.session_id:
-            self.transcript = Transcript()
+            self.transcript = SessionTranscript()
             for event in self.events:
                 self.transcript.add(event.body)
 
@@ -248,7 +248,7 @@ class Execution:
             run = self.run
             message = f"internal error in {run.id}: an event cannot be written"
             bad = next(number for number, event in enumerate(events) if not _writable(event))
-            end = Finished(FinishReason.ERROR, "INTERNAL", message, int(Kind.INTERNAL))
+            end = Finished(FinishReason.ERROR, "INTERNAL", message, int(ErrorKind.INTERNAL))
             events[bad:] = [run.end_at(events[bad].sequence, end)]
             self.abandon()
             return encode(events)

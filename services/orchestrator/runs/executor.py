@@ -19,14 +19,14 @@ from services.orchestrator.domain.event import (
     Timing,
     ToolCallRequested,
 )
-from services.orchestrator.runs.agent import Agent, Agents, Ask, Outcome
+from services.orchestrator.runs.agent import Agent, Agents, RunInput, RunOutcome
 from services.orchestrator.runs.errors import RunMoved, TooManyRuns
-from services.orchestrator.runs.execution import Execution, Terms
+from services.orchestrator.runs.execution import Execution, RunTerms
 from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog
-from services.orchestrator.runs.records import Left, Records
+from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ Identify = Callable[[Left], RunIdentity]
 INTERRUPTED = "RUN_INTERRUPTED"
 
 
-class Claims(Protocol):
+class RunClaims(Protocol):
     """Sessions, of which a run holds one while it is under way."""
 
     async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
@@ -48,7 +48,7 @@ class Claims(Protocol):
 class Executor:
     """The runs of one replica that are under way, `limit` at most beside those that wait for a person."""
 
-    def __init__(self, agents: Agents, records: Records, limit: int, sessions: Claims | None = None) -> None:
+    def __init__(self, agents: Agents, records: RunRecords, limit: int, sessions: RunClaims | None = None) -> None:
         self.agents = agents
         self._records = records
         self._limit = limit
@@ -58,7 +58,7 @@ class Executor:
         self.rejoin: Callable[[], Awaitable[None]] | None = None
         self._rejoining: asyncio.Task[None] | None = None
 
-    async def start(self, tenant: str, model: str, ask: Ask, terms: Terms) -> Run:
+    async def start(self, tenant: str, model: str, ask: RunInput, terms: RunTerms) -> Run:
         """Start a run. Raises ModelNotFound, TooManyRuns, SessionBusy or RecordsUnavailable."""
         self.log.check()
         agent = await self.agents.find(tenant, model)
@@ -137,7 +137,7 @@ class Executor:
         run.create_time, run.replica = info.create_time, self._records.replica
         events = await self._records.events(info.id)
         run.restore(events)
-        terms = Terms(
+        terms = RunTerms(
             min(left.seconds, seconds) or seconds,
             refresh_token=left.refresh_token,
             expires=left.expires,
@@ -174,7 +174,7 @@ class Executor:
     def _interrupt(self, execution: Execution, why: str) -> None:
         log.info("run ended that was left", extra={"run_id": execution.run.id, "why": why})
         metrics.PICKED_UP.labels("ended").inc()
-        self._finish(execution, Finished(FinishReason.ERROR, INTERRUPTED, why, int(Kind.UNAVAILABLE)), 0.0)
+        self._finish(execution, Finished(FinishReason.ERROR, INTERRUPTED, why, int(ErrorKind.UNAVAILABLE)), 0.0)
 
     async def aclose(self) -> None:
         """End all runs but those that another process can go on with, and write what is left to write."""
@@ -240,14 +240,14 @@ class Executor:
         except asyncio.CancelledError:
             return _failed(execution.lost) if execution.lost else Finished(FinishReason.CANCELLED)
         except DomainError as error:
-            if error.kind is Kind.DEADLINE_EXCEEDED:
+            if error.kind is ErrorKind.DEADLINE_EXCEEDED:
                 return _late(execution.terms.seconds)
             return _failed(error)
         except Exception:
             if limit.expired():
                 return _late(execution.terms.seconds)
             log.exception("run failed", extra={"run_id": run.id})
-            return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(Kind.INTERNAL))
+            return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(ErrorKind.INTERNAL))
 
     async def _drive(self, execution: Execution) -> Finished:
         run, agent, ask = execution.run, execution.agent, execution.ask
@@ -255,7 +255,7 @@ class Executor:
         assert ask is not None  # noqa: S101
         async with execution.identified(), aclosing(agent.run(ask, execution)) as bodies:
             async for body in bodies:
-                if isinstance(body, Outcome):
+                if isinstance(body, RunOutcome):
                     return Finished(body.reason, timings=body.timings, limit=body.limit)
                 event = execution.append(body)
                 if isinstance(body, ApprovalRequested) or (isinstance(body, ToolCallRequested) and not body.callers):
@@ -275,4 +275,4 @@ def _failed(error: DomainError) -> Finished:
 
 def _late(seconds: float) -> Finished:
     message = f"the run did not finish within {seconds:.3g} seconds"
-    return Finished(FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, int(Kind.DEADLINE_EXCEEDED))
+    return Finished(FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, int(ErrorKind.DEADLINE_EXCEEDED))

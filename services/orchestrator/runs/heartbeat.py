@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from services.orchestrator.runs.executor import Executor, Identify
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.runs.statements import Fenced
 from services.runtime.records.lease import LeaseWatch
 
@@ -16,7 +16,7 @@ class Heartbeat:
     first that notices has its runs."""
 
     def __init__(
-        self, executor: Executor, records: Records, identify: Identify, seconds: float, beat: float, lease: float
+        self, executor: Executor, records: RunRecords, identify: Identify, seconds: float, beat: float, lease: float
     ) -> None:
         """`seconds`: what a run that is taken up has at most."""
         self._executor = executor

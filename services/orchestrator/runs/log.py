@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.orchestrator import metrics
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.runs.run import Run
 from services.orchestrator.runs.statements import Batch, Fenced, RunRows, RunSink
 from services.runtime.records.errors import RecordsUnavailable
@@ -29,7 +29,7 @@ CLOSE_SECONDS = 5.0
 LINGER_SECONDS = 0.1
 
 
-class Entry(Protocol):
+class LoggedRun(Protocol):
     """A run whose record has to be written."""
 
     @property
@@ -52,17 +52,17 @@ class EventLog:
     """`fenced` is called when the other replicas have given this one up. A database that is gone is tried again until
     the log is closed: what was collected is written in the end, though its run may have ended for its readers."""
 
-    def __init__(self, records: Records, fenced: Callable[[], None]) -> None:
+    def __init__(self, records: RunRecords, fenced: Callable[[], None]) -> None:
         self._records = records
         self._fenced = fenced
         self._writer = Writer(records.database, limit=sys.maxsize, patience=math.inf, failing=self._failed)
         self._sink = RunSink()
-        self._dirty: dict[str, Entry] = {}
-        self._taken: list[tuple[Entry, int]] = []
+        self._dirty: dict[str, LoggedRun] = {}
+        self._taken: list[tuple[LoggedRun, int]] = []
         self._began = 0.0
         self._scheduled = False
         # By run: the entry, and until when it lingers, by the loop's clock; the oldest first.
-        self._lingering: dict[str, tuple[Entry, float]] = {}
+        self._lingering: dict[str, tuple[LoggedRun, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._failing = False
@@ -97,7 +97,7 @@ class EventLog:
         if self._failing:
             raise RecordsUnavailable
 
-    def put(self, entry: Entry, *, linger: bool = False) -> None:
+    def put(self, entry: LoggedRun, *, linger: bool = False) -> None:
         """Have the entry's new events, or its new state, written; those that nobody waits for may linger."""
         run_id = entry.run.id
         self._idle.clear()
@@ -184,6 +184,6 @@ class EventLog:
         if not self._taken:
             self._idle.set()
 
-    def _drop(self, entry: Entry) -> None:
+    def _drop(self, entry: LoggedRun) -> None:
         self._dirty.pop(entry.run.id, None)
         self._lingering.pop(entry.run.id, None)

@@ -11,15 +11,15 @@ from sqlalchemy import Row as TableRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.event import Event, FinishReason, UsageReported
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import decode, decode_all, decode_ask
-from services.orchestrator.runs.run import RunInfo, State
+from services.orchestrator.runs.run import RunInfo, RunState
 from services.orchestrator.runs.statements import LEASES, Fenced
 from services.orchestrator.schema.tables import EVENTS, REPLICAS, RUNS
 from services.runtime.records.database import Database
 from services.runtime.records.lease import Held
 
-UNDER_WAY = (int(State.RUNNING), int(State.WAITING))
+UNDER_WAY = (int(RunState.RUNNING), int(RunState.WAITING))
 PRUNED_AT_ONCE = 200
 _NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "refresh_token", "subject")
 _INFO = [column for column in RUNS.c if column.key not in _NOT_SHOWN]
@@ -30,7 +30,7 @@ class Left:
     """A run that a dead replica left under way. `seconds` is what it had left when it was last written."""
 
     info: RunInfo
-    ask: Ask | None
+    ask: RunInput | None
     refresh_token: str
     detached: bool
     seconds: float
@@ -39,14 +39,14 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class RunFilter:
     """Which runs are listed: in this state, of this session; all where empty."""
 
-    state: State | None = None
+    state: RunState | None = None
     session_id: str = ""
 
 
-class Records:
+class RunRecords:
     """`incarnation` is this process among all that had the replica's name. All methods raise RecordsUnavailable."""
 
     def __init__(self, database: Database, replica: str, retained: int) -> None:
@@ -121,7 +121,7 @@ class Records:
             rows = (await connection.execute(query)).scalars().all()
         return await decode_all(partial(_events, after=after, limit=limit), rows)
 
-    async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: Filter) -> list[RunInfo]:
+    async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: RunFilter) -> list[RunInfo]:
         """The tenant's runs, newest first, from the one after (create time, id) `before`."""
         query = select(*_INFO).where(RUNS.c.tenant == tenant)
         if before is not None:
@@ -168,7 +168,7 @@ def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:
         tenant=row.tenant,
         model=row.model,
         collection=row.collection,
-        state=State(row.state),
+        state=RunState(row.state),
         finish_reason=FinishReason(row.finish_reason) if row.finish_reason else None,
         last_sequence=row.last_sequence,
         create_time=row.create_time,

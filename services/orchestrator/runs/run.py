@@ -25,7 +25,7 @@ KEPT_EVENTS = 256
 NOTHING_USED = UsageReported(0, 0)
 
 
-class State(IntEnum):
+class RunState(IntEnum):
     """Where a run stands; the values are the contract's."""
 
     RUNNING = 1
@@ -36,15 +36,15 @@ class State(IntEnum):
 
 
 _STATE_OF = {
-    FinishReason.STOP: State.SUCCEEDED,
-    FinishReason.NO_ANSWER: State.SUCCEEDED,
-    FinishReason.CANCELLED: State.CANCELLED,
-    FinishReason.DEADLINE_EXCEEDED: State.CANCELLED,
-    FinishReason.ERROR: State.FAILED,
-    FinishReason.LENGTH: State.SUCCEEDED,
-    FinishReason.TOOL_CALLS: State.SUCCEEDED,
-    FinishReason.LIMIT: State.SUCCEEDED,
-    FinishReason.REJECTED: State.CANCELLED,
+    FinishReason.STOP: RunState.SUCCEEDED,
+    FinishReason.NO_ANSWER: RunState.SUCCEEDED,
+    FinishReason.CANCELLED: RunState.CANCELLED,
+    FinishReason.DEADLINE_EXCEEDED: RunState.CANCELLED,
+    FinishReason.ERROR: RunState.FAILED,
+    FinishReason.LENGTH: RunState.SUCCEEDED,
+    FinishReason.TOOL_CALLS: RunState.SUCCEEDED,
+    FinishReason.LIMIT: RunState.SUCCEEDED,
+    FinishReason.REJECTED: RunState.CANCELLED,
 }
 
 
@@ -68,7 +68,7 @@ class RunInfo:
     tenant: str
     model: str
     collection: str
-    state: State = State.RUNNING
+    state: RunState = RunState.RUNNING
     finish_reason: FinishReason | None = None
     last_sequence: int = 0
     create_time: float = 0
@@ -211,10 +211,10 @@ class Run:
             await self._changed.wait()
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         if self.finished is not None:
             return _STATE_OF[self.finished.reason]
-        return State.WAITING if self.approvals.pending else State.RUNNING
+        return RunState.WAITING if self.approvals.pending else RunState.RUNNING
 
     @property
     def info(self) -> RunInfo:

@@ -7,7 +7,7 @@ from services.orchestrator.domain.event import Body, TextDelta, ToolCallRequeste
 from services.orchestrator.domain.tool import ToolCall
 
 
-class Transcript:
+class SessionTranscript:
     """As the caller saw it: the text that was sent, the calls, their results."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from headworks.orchestrator.v1 import agent_service_pb2 as pb
 from headworks.orchestrator.v1 import agent_service_pb2_grpc as pb_grpc
 
 from services.orchestrator import requests
-from services.orchestrator.agents.service import AgentKeeper, Kept
+from services.orchestrator.agents.service import AgentService, RegisteredAgent
 from services.orchestrator.agents.specs.spec import NAME
 from services.orchestrator.convert import timestamp
 from services.runtime.call import current
@@ -16,7 +16,7 @@ from services.runtime.interceptors.pipeline import Context
 
 
 class AgentServicer(pb_grpc.AgentServiceServicer):
-    def __init__(self, keeper: AgentKeeper) -> None:
+    def __init__(self, keeper: AgentService) -> None:
         self._keeper = keeper
 
     async def ApplyAgent(self, request: pb.ApplyAgentRequest, context: Context) -> pb.ApplyAgentResponse:
@@ -44,7 +44,7 @@ class AgentServicer(pb_grpc.AgentServiceServicer):
         return pb.DeleteAgentResponse(deleted=await self._keeper.delete(current().tenant, name, version))
 
 
-def agent(kept: Kept) -> agent_pb2.Agent:
+def agent(kept: RegisteredAgent) -> agent_pb2.Agent:
     """An agent as others see it."""
     return agent_pb2.Agent(
         name=kept.name,

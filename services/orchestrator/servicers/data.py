@@ -9,9 +9,9 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 
 from services.orchestrator import convert
 from services.orchestrator.agents.specs.store import AgentStore
-from services.orchestrator.data.erasure import Erased, Erasure, What
+from services.orchestrator.data.erasure import DataEraser, Erased, What
 from services.orchestrator.data.store import DataStore, DataSubject
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.servicers.sessions import session_message
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.call import current
@@ -31,8 +31,8 @@ class DataServicer(pb_grpc.DataServiceServicer):
         store: DataStore,
         sessions: SessionStore,
         agents: AgentStore,
-        directory: Directory,
-        erasure: Erasure,
+        directory: RunDirectory,
+        erasure: DataEraser,
         cancel: Cancel,
     ) -> None:
         self._store = store

@@ -10,15 +10,15 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from services.orchestrator import convert, requests
 from services.orchestrator.adapters.peers import Peers, gone
 from services.orchestrator.attach import Reader
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import ApprovalDecided, Finished
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone, RunNotFound
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import RunInfo
 from services.orchestrator.scopes import Identities, subject_of
 from services.runtime.call import current
-from services.runtime.errors import InvalidArgument, Kind, UpstreamError
+from services.runtime.errors import ErrorKind, InvalidArgument, UpstreamError
 from services.runtime.identity import REFRESH_KEY, refresh_expiry
 from services.runtime.interceptors.pipeline import Context
 
@@ -29,7 +29,7 @@ DEADLINE_MARGIN = 0.05
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     def __init__(
-        self, executor: Executor, directory: Directory, peers: Peers, identities: Identities, detached_seconds: float
+        self, executor: Executor, directory: RunDirectory, peers: Peers, identities: Identities, detached_seconds: float
     ) -> None:
         self._executor = executor
         self._directory = directory
@@ -45,7 +45,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
         refresh_token = call.metadata.get(REFRESH_KEY, "")
         ends, identity = refresh_expiry(refresh_token), self._identities.of(call)
-        terms = Terms(seconds, identity, refresh_token, ends, request.detached, subject_of(call))
+        terms = RunTerms(seconds, identity, refresh_token, ends, request.detached, subject_of(call))
         run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
             async for batch in run.follow(0, self._executor.history):
@@ -143,6 +143,6 @@ def _raise_error(finished: Finished) -> None:
     """End the stream with the run's own error, if it ended by one."""
     if finished.error_code:
         error = UpstreamError(
-            Kind(finished.error_code), finished.error_reason, finished.error_message, **finished.error_details
+            ErrorKind(finished.error_code), finished.error_reason, finished.error_message, **finished.error_details
         )
         raise error.retry_in(finished.retry_after)

@@ -13,7 +13,7 @@ Summarise: TypeAlias = Callable[[str, Sequence[Message]], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SessionWindow:
     """What a model is to read of a session before the run's own messages: a summary of what lies beyond `messages`,
     empty where nothing does or nobody summed it up, and the latest messages, the oldest first. They begin with a
     user's message, so that no tool's result stands without its call."""
@@ -22,12 +22,12 @@ class Window:
     messages: tuple[Message, ...] = ()
 
 
-class Memory(Protocol):
+class SessionMemory(Protocol):
     """The sessions of all tenants."""
 
     async def window(
         self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
-    ) -> Window:
+    ) -> SessionWindow:
         """The latest messages of a session, `budget` tokens at most with the summary.
 
         What no longer fits is summed up by `summarise`, and the summary is stored, so that it is made once; without

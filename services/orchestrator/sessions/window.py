@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from services.llm.chat import Message, Role
-from services.orchestrator.sessions.memory import Count, Summarise, Window
+from services.orchestrator.sessions.memory import Count, SessionWindow, Summarise
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.errors import DomainError
 
@@ -25,26 +25,26 @@ class Sessions:
 
     async def window(
         self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
-    ) -> Window:
+    ) -> SessionWindow:
         """See Memory."""
         session = await self._store.find(tenant, session_id)
         if session is None or session.message_count == 0:
-            return Window()
+            return SessionWindow()
         messages = await self._store.messages(tenant, session_id, session.summarised)
         summary = session.summary if summarise is not None else ""
         if await count([*_spoken(summary), *messages]) <= budget:
-            return Window(summary, tuple(messages))
+            return SessionWindow(summary, tuple(messages))
         # Half of the budget is left free, so that not every run has to sum up again.
         start = await _latest(messages, budget // 2, count)
         if summarise is None:
-            return Window("", tuple(messages[await _latest(messages, budget, count) :]))
+            return SessionWindow("", tuple(messages[await _latest(messages, budget, count) :]))
         try:
             summary = await _summed(summary, messages[:start], max(budget, 1), count, summarise)
         except DomainError as error:
             log.warning("a session was not summed up", extra={"reason": error.reason})
-            return Window(summary, tuple(messages[start:]))
+            return SessionWindow(summary, tuple(messages[start:]))
         await self._store.summarise(tenant, session_id, summary, session.summarised + start)
-        return Window(summary, tuple(messages[start:]))
+        return SessionWindow(summary, tuple(messages[start:]))
 
 
 def _spoken(summary: str) -> list[Message]:

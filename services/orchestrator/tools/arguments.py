@@ -15,7 +15,7 @@ MAX_CHARACTERS = 1 << 20
 MAX_MESSAGE = 500
 
 
-class Schema:
+class ArgumentSchema:
     """The JSON schema of a tool's arguments. Nothing is fetched for a `$ref`."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:

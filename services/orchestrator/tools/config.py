@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from services.orchestrator.tools.databases import Database
 from services.orchestrator.tools.hosts import HostRule
 from services.runtime import strict_yaml
-from services.runtime.strict_yaml import BadYaml, Document, Problem, dotted
+from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument, dotted
 from services.runtime.strict_yaml import Path as FieldPath
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,30}$"
@@ -24,7 +24,7 @@ class BadToolSettings(ValueError):
     """The file of tool settings is wrong; the message names the file, the line and the field."""
 
 
-class Part(BaseModel):
+class ToolConfigPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -34,7 +34,7 @@ def _rules(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
-class Http(Part):
+class Http(ToolConfigPart):
     """`hosts`: the most that a spec may allow, * for all of the internet's. `private_hosts`: those of them whose
     addresses may be in a private network."""
 
@@ -48,7 +48,7 @@ class Http(Part):
         return _rules(given)
 
 
-class SqlDatabase(Part):
+class SqlDatabase(ToolConfigPart):
     """`url`: SQLAlchemy's. `tables`: those that may be read, all if empty; on PostgreSQL those that are told of."""
 
     url: str
@@ -67,7 +67,7 @@ class SqlDatabase(Part):
         return given
 
 
-class McpServerSettings(Part):
+class McpServerSettings(ToolConfigPart):
     """`command` or `url`. `env`: variables that the command gets, beside HOME, PATH and the like."""
 
     command: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class McpServerSettings(Part):
         return self
 
 
-class GrpcTargetSettings(Part):
+class GrpcTargetSettings(ToolConfigPart):
     """`mesh`: a service of this mesh, which is called as the caller; others get `metadata`."""
 
     target: str = Field(min_length=1)
@@ -107,7 +107,7 @@ class GrpcTargetSettings(Part):
         return self
 
 
-class PythonSettings(Part):
+class PythonSettings(ToolConfigPart):
     """`max_…`: the most that a spec may ask for. `concurrency`: processes at once."""
 
     enabled: bool = True
@@ -116,7 +116,7 @@ class PythonSettings(Part):
     max_seconds: float = Field(60, gt=0)
 
 
-class ToolSettings(Part):
+class ToolSettings(ToolConfigPart):
     """The file as a whole. Without one there are no databases, no MCP servers and no gRPC targets but the mesh's."""
 
     http: Http = Http()
@@ -168,7 +168,7 @@ def _told(name: str, problems: Sequence[Problem]) -> str:
 
 
 def _filled(
-    value: Any, path: FieldPath, source: Document, environment: Mapping[str, str], problems: list[Problem]
+    value: Any, path: FieldPath, source: YamlDocument, environment: Mapping[str, str], problems: list[Problem]
 ) -> Any:
     """The value with each {env: NAME} replaced."""
     if isinstance(value, list):

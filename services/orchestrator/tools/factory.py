@@ -10,13 +10,13 @@ import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.orchestrator.domain.passage import Retriever
-from services.orchestrator.domain.tool import Policy, Tool
+from services.orchestrator.domain.tool import Tool, ToolPolicy
 from services.orchestrator.tools import specs
 from services.orchestrator.tools.builtin.calculator import Calculator
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.http_get import HttpGet
 from services.orchestrator.tools.builtin.python import Python
-from services.orchestrator.tools.builtin.search import Search
+from services.orchestrator.tools.builtin.search import SearchTool
 from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.databases import Database
@@ -24,7 +24,7 @@ from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, Grp
 from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
 from services.orchestrator.tools.reflection import NotReflected
-from services.orchestrator.tools.sandbox.runner import Limits, Refused, Sandbox
+from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxRefused
 from services.orchestrator.tools.specs import Problem, ToolSpec
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
@@ -104,13 +104,13 @@ class ToolFactory:
             raise BadTools(problems)
         parsed, _ = specs.parse(entries)
         tools: list[Tool] = []
-        policies: dict[str, Policy] = {}
+        policies: dict[str, ToolPolicy] = {}
         for number, spec in parsed:
             try:
                 made = await self._tools(spec)
             except ValueError as error:
                 raise BadTools([((number,), str(error))]) from error
-            except (ServerGone, NotReflected, Refused) as error:
+            except (ServerGone, NotReflected, SandboxRefused) as error:
                 raise ToolUnavailable(f"tools[{number}]: {error}") from error
             for tool in made:
                 if tool.declaration.name in policies:
@@ -158,7 +158,7 @@ class ToolFactory:
         """Raises ValueError, ServerGone, NotReflected, Refused."""
         match spec:
             case specs.SearchSpec():
-                return [Search(self._retriever)]
+                return [SearchTool(self._retriever)]
             case specs.CalculatorSpec():
                 return [Calculator()]
             case specs.CurrentTimeSpec():
@@ -194,9 +194,9 @@ class ToolFactory:
 
     async def _python(self, spec: specs.PythonSpec) -> Python:
         if not self._sandbox_works:
-            await self._sandbox.run("pass", Limits())
+            await self._sandbox.run("pass", SandboxLimits())
             self._sandbox_works = True
-        return Python(self._sandbox, Limits(spec.seconds, spec.memory_mib, spec.scratch_mib, spec.output))
+        return Python(self._sandbox, SandboxLimits(spec.seconds, spec.memory_mib, spec.scratch_mib, spec.output))
 
 
 def _named(name: str, known: Mapping[str, Any], field: str, what: str) -> list[Problem]:

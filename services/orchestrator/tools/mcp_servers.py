@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
-from services.orchestrator.tools.arguments import Schema
+from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.mcp_results import text_of
 from services.orchestrator.tools.mcp_stdio import stdio
 from services.runtime.children import DiedAtStart, once_more
@@ -267,7 +267,7 @@ class McpTool:
         """Raises ValueError for a schema that is none."""
         schema = dict(tool.input_schema)
         try:
-            Schema(schema)
+            ArgumentSchema(schema)
         except ValueError as error:
             raise ValueError(f"the tool {tool.name!r} of the server {server.name!r}: {error}") from error
         self._server = server

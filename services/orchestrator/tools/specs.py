@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from services.orchestrator.domain.tool import Policy
+from services.orchestrator.domain.tool import ToolPolicy
 from services.orchestrator.tools.hosts import ANY, HostRule
 
 NAME = r"^[a-zA-Z0-9_-]{1,64}$"
@@ -32,8 +32,8 @@ class ToolSpec(BaseModel):
         return self.timeout or self.default_timeout
 
     @property
-    def policy(self) -> Policy:
-        return Policy(self.seconds_for_call, self.attempts, self.result_limit, self.approval, self.max_calls)
+    def policy(self) -> ToolPolicy:
+        return ToolPolicy(self.seconds_for_call, self.attempts, self.result_limit, self.approval, self.max_calls)
 
 
 class SearchSpec(ToolSpec):

@@ -15,16 +15,16 @@ import orjson
 from services.orchestrator.domain.tool import (
     NAME,
     Declaration,
-    Policy,
     Reason,
     Tool,
     ToolCall,
     ToolContext,
     ToolFailed,
+    ToolPolicy,
     ToolResult,
 )
 from services.orchestrator.tools import metrics
-from services.orchestrator.tools.arguments import Schema
+from services.orchestrator.tools.arguments import ArgumentSchema
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Entry:
     tool: Tool
-    policy: Policy
-    schema: Schema
+    policy: ToolPolicy
+    schema: ArgumentSchema
 
 
 class Toolbox:
     """The tools that an agent has, by name. It has no state of a run and may be shared by runs."""
 
-    def __init__(self, tools: Sequence[Tool], policies: Mapping[str, Policy] | None = None) -> None:
+    def __init__(self, tools: Sequence[Tool], policies: Mapping[str, ToolPolicy] | None = None) -> None:
         """`policies` by the tool's name; a tool without one has the default. Raises ValueError: a name that is bad or
         used twice, a schema that is none."""
         given = policies or {}
@@ -55,7 +55,7 @@ class Toolbox:
                 raise ValueError(f"{name!r} is no name of a tool: 1 to 64 letters, digits, _ and -")
             if name in entries:
                 raise ValueError(f"two tools are called {name!r}")
-            entries[name] = _Entry(tool, given.get(name, Policy()), _schema(tool.declaration))
+            entries[name] = _Entry(tool, given.get(name, ToolPolicy()), _schema(tool.declaration))
         self._entries: Mapping[str, _Entry] = MappingProxyType(entries)
 
     @property
@@ -69,7 +69,7 @@ class Toolbox:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ToolPolicy:
         """KeyError for a tool that is not there."""
         return self._entries[name].policy
 
@@ -193,7 +193,7 @@ def _succeeded(call: ToolCall, entry: _Entry, content: str, attempts: int) -> To
     return ToolResult(call.id, call.name, text, attempts=attempts, truncated=truncated)
 
 
-def _failed(call: ToolCall, error: ToolFailed, limit: int = Policy().result_limit) -> ToolResult:
+def _failed(call: ToolCall, error: ToolFailed, limit: int = ToolPolicy().result_limit) -> ToolResult:
     text, truncated = _cut(_clean(error.message), limit)
     return ToolResult(call.id, call.name, f"Error: {text}", True, error.reason, truncated=truncated)
 
@@ -209,8 +209,8 @@ def _backoff(attempt: int) -> float:
     return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
 
 
-def _schema(declaration: Declaration) -> Schema:
+def _schema(declaration: Declaration) -> ArgumentSchema:
     try:
-        return Schema(declaration.parameters)
+        return ArgumentSchema(declaration.parameters)
     except ValueError as error:
         raise ValueError(f"the schema of the tool {declaration.name!r}: {error}") from error

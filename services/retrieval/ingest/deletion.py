@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
-from services.retrieval.ingest.writer import Writer
-from services.retrieval.model import Key
+from services.retrieval.ingest.writer import CollectionWriter
+from services.retrieval.model import CollectionKey
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import DomainError
 
@@ -21,7 +21,7 @@ RENEW_SECONDS = 3.0
 class Deletion:
     """`doomed`: when each document that may be deleted was written last, by id. One written since is left alone."""
 
-    def __init__(self, store: VectorStore, writer: Writer, key: Key) -> None:
+    def __init__(self, store: VectorStore, writer: CollectionWriter, key: CollectionKey) -> None:
         self._store = store
         self._writer = writer
         self._key = key

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.retrieval.errors import DocumentEmpty
 from services.retrieval.ingest import media
-from services.retrieval.ingest.split import Piece, split
+from services.retrieval.ingest.split import TextPiece, split
 from services.retrieval.ingest.text import Extract, read_markdown, read_plain
 
 LONGEST_TITLE = 300
@@ -17,7 +17,7 @@ class Digest:
 
     title: str
     text: str
-    pieces: list[Piece]
+    pieces: list[TextPiece]
 
 
 def digest(media_type: str, data: bytes, max_chars: int) -> Digest:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
-class Budget:
+class SharedAmount:
     """So much of something, shared; whoever asks for more than is left waits, in order.
 
     One that asks for more than there is in all gets it when nobody else has any.

@@ -18,7 +18,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class DocumentHead:
     """Begins a document. Empty fields are unknown."""
 
     id: str
@@ -30,7 +30,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class DocumentChunk:
     """The next bytes of a document."""
 
     data: bytes
@@ -49,10 +49,10 @@ class Gone:
     update_time: datetime
 
 
-Message: TypeAlias = Open | Head | Chunk | End | Gone
+Message: TypeAlias = Open | DocumentHead | DocumentChunk | End | Gone
 
 
-class Outcome(Enum):
+class DocumentOutcome(Enum):
     """What became of a document."""
 
     CREATED = "created"
@@ -66,14 +66,14 @@ class Result:
     """One document is done."""
 
     document_id: str
-    outcome: Outcome
+    outcome: DocumentOutcome
     passage_count: int = 0
     error_reason: str = ""
     error_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IngestProgress:
     """How many of a document's passages are embedded."""
 
     document_id: str
@@ -82,12 +82,12 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class IngestSummary:
     """The whole ingestion: documents by outcome, documents deleted, passages written."""
 
-    outcomes: Mapping[Outcome, int]
+    outcomes: Mapping[DocumentOutcome, int]
     deleted: int
     passages: int
 
 
-Event: TypeAlias = Result | Progress | Summary
+Event: TypeAlias = Result | IngestProgress | IngestSummary

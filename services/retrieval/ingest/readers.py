@@ -10,7 +10,7 @@ import orjson
 from services.retrieval.errors import DocumentEmpty, DocumentError, DocumentUnreadable
 from services.retrieval.ingest import media
 from services.retrieval.ingest.digest import Digest, digest
-from services.retrieval.ingest.split import Piece
+from services.retrieval.ingest.split import TextPiece
 from services.retrieval.ingest.worker import LENGTHS, READY, frame
 from services.runtime.children import DiedAtStart, ended, once_more
 
@@ -134,7 +134,7 @@ class _Worker:
         if "reason" in head:
             raise _error(head["reason"], head["message"])
         pieces = [
-            Piece(tuple(span), tuple(headings), tuple(map(tuple, sentences)))
+            TextPiece(tuple(span), tuple(headings), tuple(map(tuple, sentences)))
             for span, headings, sentences in head["pieces"]
         ]
         return Digest(head["title"], body.decode(), pieces)

@@ -11,10 +11,21 @@ from services.retrieval import metrics, names
 from services.retrieval.errors import CollectionExists, DocumentError, DocumentTooLarge, TooManyIngests
 from services.retrieval.ingest import media
 from services.retrieval.ingest.deletion import Deletion
-from services.retrieval.ingest.limits import Budget
-from services.retrieval.ingest.messages import Chunk, End, Event, Gone, Head, Message, Open, Outcome, Result, Summary
-from services.retrieval.ingest.writer import Target, Writer
-from services.retrieval.model import DEFAULT_MAX_CHARS, Key
+from services.retrieval.ingest.limits import SharedAmount
+from services.retrieval.ingest.messages import (
+    DocumentChunk,
+    DocumentHead,
+    DocumentOutcome,
+    End,
+    Event,
+    Gone,
+    IngestSummary,
+    Message,
+    Open,
+    Result,
+)
+from services.retrieval.ingest.writer import CollectionWriter, WriteTarget
+from services.retrieval.model import DEFAULT_MAX_CHARS, CollectionKey
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 
@@ -23,7 +34,7 @@ EVENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class IngestLimits:
     """Bytes of one document; bytes held by all ingestions; documents under way in one; ingestions."""
 
     document_bytes: int
@@ -36,7 +47,7 @@ class Limits:
 class _Receiving:
     """The document whose bytes are coming in. `result` is set where it is done before they have."""
 
-    head: Head
+    head: DocumentHead
     result: Result | None = None
     data: bytearray = field(default_factory=bytearray)
 
@@ -44,11 +55,11 @@ class _Receiving:
 class Ingestion:
     """Serves ingestions."""
 
-    def __init__(self, store: VectorStore, writer: Writer, limits: Limits) -> None:
+    def __init__(self, store: VectorStore, writer: CollectionWriter, limits: IngestLimits) -> None:
         self._store = store
         self._writer = writer
         self._limits = limits
-        self._bytes = Budget(limits.bytes_in_flight)
+        self._bytes = SharedAmount(limits.bytes_in_flight)
         self._under_way = 0
 
     async def run(self, tenant: str, messages: AsyncIterator[Message]) -> AsyncGenerator[Event, None]:
@@ -77,7 +88,12 @@ class _Stream:
     """One client's stream."""
 
     def __init__(
-        self, store: VectorStore, writer: Writer, limits: Limits, budget: Budget, events: asyncio.Queue[Event | None]
+        self,
+        store: VectorStore,
+        writer: CollectionWriter,
+        limits: IngestLimits,
+        budget: SharedAmount,
+        events: asyncio.Queue[Event | None],
     ) -> None:
         self._store = store
         self._writer = writer
@@ -86,7 +102,7 @@ class _Stream:
         self._slots = asyncio.Semaphore(limits.documents_in_flight)
         self._events = events
         self._named: set[str] = set()
-        self._outcomes: Counter[Outcome] = Counter()
+        self._outcomes: Counter[DocumentOutcome] = Counter()
         self._passages = 0
 
     async def work(self, tenant: str, messages: AsyncIterator[Message]) -> None:
@@ -113,29 +129,29 @@ class _Stream:
                 await self._receive(target, messages, tasks, deletion.doomed if opening.delete_gone else None)
             deleted = await deletion.carry_out(self._named)
         await self._store.rest(target.key)
-        await self._events.put(Summary(self._outcomes, deleted, self._passages))
+        await self._events.put(IngestSummary(self._outcomes, deleted, self._passages))
 
-    async def _target(self, tenant: str, opening: Open) -> Target:
-        key = Key(tenant, names.collection_name(opening.collection))
+    async def _target(self, tenant: str, opening: Open) -> WriteTarget:
+        key = CollectionKey(tenant, names.collection_name(opening.collection))
         try:
-            return Target(key, await self._store.max_chars(key))
+            return WriteTarget(key, await self._store.max_chars(key))
         except CollectionNotFound:
             if not opening.create_collection:
                 raise
         with suppress(CollectionExists):
             await self._store.create(key, DEFAULT_MAX_CHARS)
-        return Target(key, await self._store.max_chars(key))
+        return WriteTarget(key, await self._store.max_chars(key))
 
     async def _receive(
-        self, target: Target, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,
+        self, target: WriteTarget, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,
         gone: dict[str, datetime] | None,
     ) -> None:  # fmt: skip
         receiving: _Receiving | None = None
         async for message in messages:
             match message, receiving:
-                case Head(), None:
+                case DocumentHead(), None:
                     receiving = await self._begin(target, message)
-                case Chunk(data), _Receiving():
+                case DocumentChunk(data), _Receiving():
                     self._take(receiving, data)
                 case End(), _Receiving():
                     await self._end(target, receiving, tasks)
@@ -147,7 +163,7 @@ class _Stream:
         if receiving:
             raise InvalidArgument(f"the stream ended within the document {receiving.head.id!r}")
 
-    async def _begin(self, target: Target, head: Head) -> _Receiving:
+    async def _begin(self, target: WriteTarget, head: DocumentHead) -> _Receiving:
         """Refuse what is refused without its bytes, and answer what is known without them."""
         receiving = _Receiving(head)
         self._named.add(head.id)
@@ -172,7 +188,7 @@ class _Stream:
             receiving.data = bytearray()
             receiving.result = _failed(receiving.head, DocumentTooLarge(self._limits.document_bytes))
 
-    async def _end(self, target: Target, receiving: _Receiving, tasks: asyncio.TaskGroup) -> None:
+    async def _end(self, target: WriteTarget, receiving: _Receiving, tasks: asyncio.TaskGroup) -> None:
         if receiving.result:
             if receiving.result.error_reason == DocumentTooLarge.reason:
                 await self._finish(receiving.result)
@@ -186,7 +202,7 @@ class _Stream:
             raise
         tasks.create_task(self._write(target, receiving.head, data))
 
-    async def _write(self, target: Target, head: Head, data: bytes) -> None:
+    async def _write(self, target: WriteTarget, head: DocumentHead, data: bytes) -> None:
         try:
             result = await self._writer.write(target, head, data, self._events.put)
         except DocumentError as error:
@@ -198,14 +214,14 @@ class _Stream:
 
     async def _finish(self, result: Result) -> None:
         self._outcomes[result.outcome] += 1
-        if result.outcome in (Outcome.CREATED, Outcome.REPLACED):
+        if result.outcome in (DocumentOutcome.CREATED, DocumentOutcome.REPLACED):
             self._passages += result.passage_count
         metrics.DOCUMENTS.labels(result.outcome.value, result.error_reason).inc()
         await self._events.put(result)
 
 
-def _failed(head: Head, error: DocumentError) -> Result:
-    return Result(head.id, Outcome.FAILED, error_reason=error.reason, error_message=error.message)
+def _failed(head: DocumentHead, error: DocumentError) -> Result:
+    return Result(head.id, DocumentOutcome.FAILED, error_reason=error.reason, error_message=error.message)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -26,7 +26,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """A passage to be: its span in the text, the headings above it, its sentences' spans within it (none where it is
     code alone)."""
 
@@ -41,11 +41,11 @@ class _Section:
     headings: tuple[str, ...]
 
 
-def split(text: str, headings: Sequence[Heading], max_chars: int, apart: Sequence[Span] = ()) -> list[Piece]:
+def split(text: str, headings: Sequence[Heading], max_chars: int, apart: Sequence[Span] = ()) -> list[TextPiece]:
     """The passages of `text` in order, none longer than `max_chars`. `headings` are in order of their start; what is
     `apart` (ranges in order) belongs to passages but to no sentence."""
     return [
-        Piece(span, section.headings, tuple(_sentences(text, span, apart)[:MAX_SENTENCES]))
+        TextPiece(span, section.headings, tuple(_sentences(text, span, apart)[:MAX_SENTENCES]))
         for section in _sections(text, headings)
         for span in _pack(_paragraphs(text, section.span), text, max_chars)
     ]

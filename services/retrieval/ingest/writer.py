@@ -13,28 +13,28 @@ from services.retrieval.ingest import media
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.digest import Digest
 from services.retrieval.ingest.limits import Locks
-from services.retrieval.ingest.messages import Head, Outcome, Progress, Result
+from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
-from services.retrieval.ingest.split import Piece
+from services.retrieval.ingest.split import TextPiece
 from services.retrieval.language.words import passage_vector
-from services.retrieval.model import Document, Entry, Key, Passage
+from services.retrieval.model import CollectionKey, Document, Passage, PassageRecord
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
 
 WINDOW = 64
-Report = Callable[[Progress], Awaitable[None]]
+Report = Callable[[IngestProgress], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WriteTarget:
     """Where documents go, and how they are split."""
 
-    key: Key
+    key: CollectionKey
     max_chars: int
 
 
-class Writer:
+class CollectionWriter:
     """Makes documents what their bytes say. A document is written by one at a time; its old version stands until the
     new one is whole."""
 
@@ -44,14 +44,14 @@ class Writer:
         self._readers = readers
         self._locks = Locks()
 
-    async def unchanged(self, target: Target, head: Head) -> Result | None:
+    async def unchanged(self, target: WriteTarget, head: DocumentHead) -> Result | None:
         """The result for a document of which the store has these very bytes, if they were announced."""
         if not head.content_hash:
             return None
         record = await self._store.document(target.key, head.id)
         return await self._known(target, head, record, media.media_type_of(head.media_type, head.id), head.content_hash)
 
-    async def write(self, target: Target, head: Head, data: bytes, report: Report) -> Result:
+    async def write(self, target: WriteTarget, head: DocumentHead, data: bytes, report: Report) -> Result:
         """Read, split, embed, store. Raises DocumentError where the document is at fault."""
         media_type = media.media_type_of(head.media_type, head.id)
         content_hash = hashlib.sha256(data).hexdigest()
@@ -75,15 +75,15 @@ class Writer:
                 metadata=head.metadata,
             )
             await self._store_all(target, document, digest, report)
-        outcome = Outcome.REPLACED if record is not None else Outcome.CREATED
+        outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
-    async def delete(self, key: Key, document_id: str) -> None:
+    async def delete(self, key: CollectionKey, document_id: str) -> None:
         """Delete one document."""
         async with self._locks.held((key, document_id)):
             await self._store.delete(key, [document_id])
 
-    async def delete_unchanged(self, key: Key, document_id: str, update_time: datetime) -> bool:
+    async def delete_unchanged(self, key: CollectionKey, document_id: str, update_time: datetime) -> bool:
         """Delete a document that was written at that time and not since; whether it was."""
         async with self._locks.held((key, document_id)):
             record = await self._store.document(key, document_id)
@@ -93,18 +93,18 @@ class Writer:
             return True
 
     async def _known(
-        self, target: Target, head: Head, record: Document | None, media_type: str, content_hash: str
+        self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
         """The result for content that the store has. New labels on it are written without reading it again."""
         if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
         labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))
         if labelled == record:
-            return Result(head.id, Outcome.UNCHANGED, record.passage_count)
+            return Result(head.id, DocumentOutcome.UNCHANGED, record.passage_count)
         await self._store.relabel(target.key, replace(labelled, update_time=datetime.now(UTC)))
-        return Result(head.id, Outcome.REPLACED, record.passage_count)
+        return Result(head.id, DocumentOutcome.REPLACED, record.passage_count)
 
-    async def _store_all(self, target: Target, document: Document, digest: Digest, report: Report) -> None:
+    async def _store_all(self, target: WriteTarget, document: Document, digest: Digest, report: Report) -> None:
         pieces = digest.pieces
         in_parts = len(pieces) > WINDOW
         try:
@@ -120,19 +120,21 @@ class Writer:
                         await self._store.commit(target.key, document, entries)
                 metrics.PASSAGES.inc(len(entries))
                 if in_parts:
-                    await report(Progress(document.id, done, len(pieces)))
+                    await report(IngestProgress(document.id, done, len(pieces)))
         except BaseException:
             if in_parts:
                 with suppress(DomainError):
                     await asyncio.shield(self._store.settle(target.key, document.id))
             raise
 
-    async def _embed(self, document: Document, text: str, pieces: Sequence[Piece], first: int) -> list[Entry]:
+    async def _embed(
+        self, document: Document, text: str, pieces: Sequence[TextPiece], first: int
+    ) -> list[PassageRecord]:
         texts = [text[slice(*piece.span)] for piece in pieces]
         with metrics.embed_seconds("passages"):
             embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces])
         return [
-            Entry(
+            PassageRecord(
                 passage=Passage(
                     id=passage_id(document.id, document.version, first + place),
                     document_id=document.id,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from services.retrieval.language.words import query_vector
-from services.retrieval.model import Condition, Filter, Mode, SearchRequest, Signal, Sparse
+from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
 from services.runtime.errors import InvalidArgument
 from services.runtime.language.script import Script, script_of
 
@@ -27,7 +27,7 @@ WEIGHTS: Mapping[Script, Mapping[Signal, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """A checked request: `embed` says whether the query's vector is needed; `lexical` is None where it has no words.
 
     `candidates` is how many passages each signal is asked for.
@@ -40,10 +40,10 @@ class Plan:
     weights: Mapping[Signal, float]
     embed: bool
     lexical: Sparse | None
-    filter: Filter
+    filter: DocumentFilter
 
 
-def plan(request: SearchRequest) -> Plan:
+def plan(request: SearchRequest) -> SearchPlan:
     """Raises InvalidArgument for a request that passes a limit."""
     query = request.query.strip()
     if not query:
@@ -56,7 +56,7 @@ def plan(request: SearchRequest) -> Plan:
     script = script_of(query)
     weights = _weights(script, request.mode)
     limit = request.limit or DEFAULT_LIMIT
-    return Plan(
+    return SearchPlan(
         query=query,
         script=script,
         limit=limit,
@@ -68,10 +68,10 @@ def plan(request: SearchRequest) -> Plan:
     )
 
 
-def without_vector(planned: Plan) -> Plan:
+def without_vector(planned: SearchPlan) -> SearchPlan:
     """The same search by BM25 alone."""
     return replace(
-        planned, weights=_weights(planned.script, Mode.LEXICAL), embed=False,
+        planned, weights=_weights(planned.script, SearchMode.LEXICAL), embed=False,
         lexical=planned.lexical or _lexical(planned.query),
     )  # fmt: skip
 
@@ -81,15 +81,15 @@ def _lexical(query: str) -> Sparse | None:
     return words if words.indices else None
 
 
-def _weights(script: Script, mode: Mode) -> Mapping[Signal, float]:
-    if mode is Mode.DENSE:
+def _weights(script: Script, mode: SearchMode) -> Mapping[Signal, float]:
+    if mode is SearchMode.DENSE:
         return {Signal.DENSE: 1.0, Signal.LEXICAL: 0.0}
-    if mode is Mode.LEXICAL:
+    if mode is SearchMode.LEXICAL:
         return {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0}
     return WEIGHTS[script]
 
 
-def _check(given: Filter) -> None:
+def _check(given: DocumentFilter) -> None:
     conditions = [*given.must, *given.must_not]
     if len(conditions) > MAX_CONDITIONS:
         raise InvalidArgument(f"a filter has at most {MAX_CONDITIONS} conditions")

@@ -4,12 +4,22 @@ import time
 
 from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
-from services.retrieval.model import Candidates, Hit, Key, Mode, Probe, SearchRequest, SearchResult, Signal, Vector
+from services.retrieval.model import (
+    Candidates,
+    CollectionKey,
+    Hit,
+    SearchMode,
+    SearchRequest,
+    SearchResult,
+    Signal,
+    StoreQuery,
+    Vector,
+)
 from services.retrieval.names import collection_name
 from services.retrieval.search import sentences
 from services.retrieval.search.breaker import Breaker
 from services.retrieval.search.fusion import Fused
-from services.retrieval.search.plan import Plan, plan, without_vector
+from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
 from services.retrieval.store.base import VectorStore
 
@@ -27,7 +37,7 @@ class Search:
 
         Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
         """
-        key = Key(tenant, collection_name(request.collection))
+        key = CollectionKey(tenant, collection_name(request.collection))
         planned = plan(request)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode)
@@ -49,17 +59,17 @@ class Search:
             degraded=degraded,
         )
 
-    async def _embed(self, planned: Plan, mode: Mode) -> Vector | None:
+    async def _embed(self, planned: SearchPlan, mode: SearchMode) -> Vector | None:
         if not planned.embed:
             return None
-        if mode is Mode.DENSE:
+        if mode is SearchMode.DENSE:
             return await self._queries.vector(planned.query)
         return await self._queries.vector_or_none(planned.query)
 
     async def _find(
-        self, key: Key, planned: Plan, vector: Vector | None, request: SearchRequest
+        self, key: CollectionKey, planned: SearchPlan, vector: Vector | None, request: SearchRequest
     ) -> tuple[list[Hit], Candidates]:
-        probe = Probe(vector, planned.lexical, planned.filter, planned.candidates)
+        probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
         candidates = await self._store.candidates(key, probe)
         fused = Fused(candidates, planned.weights)
         best = fused.ranked[: planned.limit]
@@ -75,7 +85,9 @@ class Search:
         return hits, candidates
 
 
-def _observe(planned: Plan, request: SearchRequest, hits: list[Hit], candidates: Candidates, degraded: bool) -> None:
+def _observe(
+    planned: SearchPlan, request: SearchRequest, hits: list[Hit], candidates: Candidates, degraded: bool
+) -> None:
     metrics.SEARCHES.labels(planned.script.value, request.mode.value).inc()
     if degraded:
         metrics.DEGRADED_SEARCHES.inc()

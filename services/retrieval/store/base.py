@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
+from services.retrieval.model import (
+    Candidates,
+    Collection,
+    CollectionKey,
+    Document,
+    Passage,
+    PassageRecord,
+    Sentences,
+    StoreQuery,
+)
 
 
 class VectorStore(Protocol):
@@ -16,78 +25,78 @@ class VectorStore(Protocol):
     has written when it returns outlives the process, however that ends.
     """
 
-    async def create(self, key: Key, max_chars: int) -> Collection:
+    async def create(self, key: CollectionKey, max_chars: int) -> Collection:
         """An empty collection. Raises CollectionExists."""
 
-    async def describe(self, key: Key) -> Collection:
+    async def describe(self, key: CollectionKey) -> Collection:
         """The collection with its counts. Raises CollectionNotFound."""
 
     async def collections(self, tenant: str) -> Sequence[str]:
         """The names of the tenant's collections, in order."""
 
-    async def drop(self, key: Key) -> None:
+    async def drop(self, key: CollectionKey) -> None:
         """Delete the collection with everything in it."""
 
-    async def max_chars(self, key: Key) -> int:
+    async def max_chars(self, key: CollectionKey) -> int:
         """The collection's longest passage, in characters."""
 
-    async def begin(self, key: Key, document_id: str) -> None:
+    async def begin(self, key: CollectionKey, document_id: str) -> None:
         """Note that passages of the document are about to be written in parts."""
 
-    async def write(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+    async def write(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
         """Add passages of a version of the document that `commit` will put on record."""
 
-    async def commit(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+    async def commit(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
         """Add the last passages and the record, in one step; then delete the passages of other versions."""
 
-    async def settle(self, key: Key, document_id: str) -> None:
+    async def settle(self, key: CollectionKey, document_id: str) -> None:
         """Delete the passages that are not of the version on record: what a broken-off replacement left."""
 
-    async def relabel(self, key: Key, document: Document) -> None:
+    async def relabel(self, key: CollectionKey, document: Document) -> None:
         """Give a document and its passages another uri, title and metadata."""
 
-    async def document(self, key: Key, document_id: str) -> Document | None:
+    async def document(self, key: CollectionKey, document_id: str) -> Document | None:
         """The document's record, if it is there."""
 
-    async def document_ids(self, key: Key) -> Sequence[str]:
+    async def document_ids(self, key: CollectionKey) -> Sequence[str]:
         """The ids of all documents, in order."""
 
-    async def documents(self, key: Key, document_ids: Sequence[str]) -> Sequence[Document]:
+    async def documents(self, key: CollectionKey, document_ids: Sequence[str]) -> Sequence[Document]:
         """The records of those documents that are there, in the order of the ids."""
 
-    async def passages(self, key: Key, document_id: str) -> Sequence[Passage]:
+    async def passages(self, key: CollectionKey, document_id: str) -> Sequence[Passage]:
         """A document's passages in order."""
 
-    async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
+    async def delete(self, key: CollectionKey, document_ids: Sequence[str]) -> None:
         """Delete documents with their passages."""
 
-    async def update_times(self, key: Key) -> Mapping[str, datetime]:
+    async def update_times(self, key: CollectionKey) -> Mapping[str, datetime]:
         """When each of the documents was written last, by id."""
 
-    async def delete_version(self, key: Key, document: Document) -> None:
+    async def delete_version(self, key: CollectionKey, document: Document) -> None:
         """Delete that version of a document, and no other."""
 
-    async def lease(self, key: Key, holder: str, seconds: float) -> None:
+    async def lease(self, key: CollectionKey, holder: str, seconds: float) -> None:
         """Take the collection's lease: one holder has it at a time. Raises IngestUnderWay."""
 
-    async def renew(self, key: Key, holder: str, seconds: float) -> None:
+    async def renew(self, key: CollectionKey, holder: str, seconds: float) -> None:
         """Keep the lease for some time more. Raises IngestUnderWay where it ran out."""
 
-    async def release(self, key: Key, holder: str) -> None:
+    async def release(self, key: CollectionKey, holder: str) -> None:
         """Give the lease back."""
 
-    async def candidates(self, key: Key, probe: Probe) -> Candidates:
+    async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         """The passages nearest to the probe by each of its signals."""
 
     async def fetch(
-        self, key: Key, passage_ids: Sequence[str], with_sentences: bool
+        self, key: CollectionKey, passage_ids: Sequence[str], with_sentences: bool
     ) -> Mapping[str, tuple[Passage, Sentences | None]]:
         """The passages of those ids that are there."""
 
     async def recover(self) -> None:
         """Called once, first: clean up after a process that was killed. Raises nothing for a single collection."""
 
-    async def rest(self, key: Key) -> None:
+    async def rest(self, key: CollectionKey) -> None:
         """Called after much was written: bring indexes up to date, in the background."""
 
     async def ready(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieval.model import Condition, Document, Entry, Filter, Passage, Sentences
+from services.retrieval.model import Condition, Document, DocumentFilter, Passage, PassageRecord, Sentences
 from services.retrieval.store.engine import Where
 
 Payload = dict[str, Any]
@@ -69,7 +69,7 @@ def labels(metadata: Mapping[str, str]) -> list[str]:
     return [f"{key}{_SEPARATOR}{value}" for key, value in metadata.items()]
 
 
-def where_of(condition: Filter) -> Where:
+def where_of(condition: DocumentFilter) -> Where:
     """A caller's filter, over the indexed fields."""
     return Where([_matching(each) for each in condition.must], [_matching(each) for each in condition.must_not])
 
@@ -82,7 +82,7 @@ def _matching(condition: Condition) -> tuple[str, list[str]]:
     return condition.field, list(condition.any_of)
 
 
-def passage_payload(entry: Entry, version: str, media_type: str, metadata: Mapping[str, str]) -> Payload:
+def passage_payload(entry: PassageRecord, version: str, media_type: str, metadata: Mapping[str, str]) -> Payload:
     passage = entry.passage
     return {
         "kind": PASSAGE,

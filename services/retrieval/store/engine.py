@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from services.retrieval.model import Candidates, Key, Probe, Sparse, Vector
+from services.retrieval.model import Candidates, CollectionKey, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
@@ -63,40 +63,42 @@ class About:
     create_time: float
 
 
-class Engine(Protocol):
+class VectorEngine(Protocol):
     """Collections of points. Methods raise CollectionNotFound, and StoreUnavailable where the engine is gone."""
 
-    async def create(self, key: Key, about: About) -> None:
+    async def create(self, key: CollectionKey, about: About) -> None:
         """Raises CollectionExists."""
 
-    async def about(self, key: Key) -> About:
+    async def about(self, key: CollectionKey) -> About:
         """What `create` was told."""
 
     async def names(self, tenant: str) -> Sequence[str]:
         """The tenant's collections, in order."""
 
-    def owned(self) -> Sequence[Key]:
+    def owned(self) -> Sequence[CollectionKey]:
         """The collections that no other process can write to."""
 
-    async def drop(self, key: Key) -> None:
+    async def drop(self, key: CollectionKey) -> None:
         """Delete the collection."""
 
-    async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
+    async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         """Do the operations one after the other. Each is durable and whole, or has not happened."""
 
-    async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
+    async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         """The points of these ids that are there, without some fields of their payload; in no order."""
 
-    async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
+    async def scroll(
+        self, key: CollectionKey, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()
+    ) -> Found:
         """All points that `where` names, with only some fields of their payload, or without some; in no order."""
 
-    async def count(self, key: Key, where: Where) -> int:
+    async def count(self, key: CollectionKey, where: Where) -> int:
         """How many points `where` names."""
 
-    async def query(self, key: Key, probe: Probe) -> Candidates:
+    async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         """The nearest points by each signal of the probe."""
 
-    async def rest(self, key: Key) -> None:
+    async def rest(self, key: CollectionKey) -> None:
         """Much was written: bring indexes up to date, in the background."""
 
     async def ready(self) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from services.retrieval.errors import CollectionBroken, CollectionExists, StoreLocked
-from services.retrieval.model import Key
+from services.retrieval.model import CollectionKey
 from services.retrieval.store.codec import tenant_name
 from services.retrieval.store.engine import About
 from services.runtime.errors import CollectionNotFound
@@ -57,7 +57,7 @@ class Folders:
     def owned(self) -> bool:
         return not self._lock.closed
 
-    def make(self, key: Key) -> Path:
+    def make(self, key: CollectionKey) -> Path:
         """A new, empty folder for the collection's shard. Raises CollectionExists."""
         folder = self.folder(key)
         if _is_marked(folder):
@@ -66,7 +66,7 @@ class Folders:
         (folder / SHARD).mkdir(parents=True)
         return folder / SHARD
 
-    def mark(self, key: Key, marked: Marked) -> None:
+    def mark(self, key: CollectionKey, marked: Marked) -> None:
         """From here on the collection is there, and its shard is in that folder."""
         marker = self.folder(key) / MARKER
         said = {
@@ -84,7 +84,7 @@ class Folders:
             os.fsync(file.fileno())
         fresh.rename(marker)
 
-    def find(self, key: Key) -> Marked:
+    def find(self, key: CollectionKey) -> Marked:
         """The collection's marker. Removes copies of its shard that came to nothing.
 
         Raises CollectionNotFound, and CollectionBroken where the marker cannot be read or its shard is not whole.
@@ -119,49 +119,49 @@ class Folders:
         shutil.copytree(shard, spare)
         return spare
 
-    def unmark(self, key: Key) -> None:
+    def unmark(self, key: CollectionKey) -> None:
         """From here on the collection is gone. Raises CollectionNotFound."""
         folder = self.folder(key)
         if not _is_marked(folder):
             raise CollectionNotFound(key.collection)
         _remove(folder / MARKER)
 
-    def remove(self, key: Key) -> None:
+    def remove(self, key: CollectionKey) -> None:
         """Remove what is left of a collection that is gone."""
         try:
             _remove(self.folder(key))
         except OSError:
             log.exception("a collection is gone, but not all of its files", extra={"folder": str(self.folder(key))})
 
-    def begin_opening(self, key: Key) -> None:
+    def begin_opening(self, key: CollectionKey) -> None:
         """Note that the shard is about to be opened, which may end the process."""
         (self.folder(key) / f"{OPENING}{self.openings(key) + 1}").touch()
 
-    def end_opening(self, key: Key) -> None:
+    def end_opening(self, key: CollectionKey) -> None:
         """The process has outlived it."""
         for note in self.folder(key).glob(f"{OPENING}*"):
             note.unlink()
 
-    def openings(self, key: Key) -> int:
+    def openings(self, key: CollectionKey) -> int:
         """How many times in a row the process ended while it opened the shard."""
         return sum(1 for _ in self.folder(key).glob(f"{OPENING}*"))
 
     def names(self, tenant: str) -> Sequence[str]:
         return sorted(folder.name for folder in _marked_below(self._root / tenant_name(tenant)))
 
-    def keys(self) -> Sequence[Key]:
+    def keys(self) -> Sequence[CollectionKey]:
         """All collections of all tenants. One whose tenant cannot be known is logged, and left out."""
         folders = [folder for tenant in _folders_in(self._root) for folder in _marked_below(tenant)]
         keys = [(_tenant(folder), folder) for folder in sorted(folders)]
         for tenant, folder in keys:
             if tenant is None:
                 log.error("a collection's marker cannot be read", extra={"folder": str(folder)})
-        return [Key(tenant, folder.name) for tenant, folder in keys if tenant is not None]
+        return [CollectionKey(tenant, folder.name) for tenant, folder in keys if tenant is not None]
 
     def release(self) -> None:
         self._lock.close()
 
-    def folder(self, key: Key) -> Path:
+    def folder(self, key: CollectionKey) -> Path:
         """Where the collection is, or would be."""
         return self._root / tenant_name(key.tenant) / key.collection
 

@@ -10,9 +10,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from services.retrieval.model import Candidates, Collection, Document, Entry, Key, Passage, Probe, Sentences
+from services.retrieval.model import (
+    Candidates,
+    Collection,
+    CollectionKey,
+    Document,
+    Passage,
+    PassageRecord,
+    Sentences,
+    StoreQuery,
+)
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Engine, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.engine import About, Amend, Operation, Point, Remove, Upsert, VectorEngine, Where
 from services.retrieval.store.leases import Leases
 from services.runtime.errors import CollectionNotFound, DomainError
 
@@ -22,17 +31,17 @@ log = logging.getLogger(__name__)
 class PointStore:
     """A VectorStore."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: VectorEngine) -> None:
         self._engine = engine
-        self._unsettled: set[Key] = set()
+        self._unsettled: set[CollectionKey] = set()
         self._settling = asyncio.Lock()
 
-    async def create(self, key: Key, max_chars: int) -> Collection:
+    async def create(self, key: CollectionKey, max_chars: int) -> Collection:
         now = datetime.now(UTC)
         await self._engine.create(key, About(max_chars, now.timestamp()))
         return Collection(key.collection, max_chars, now)
 
-    async def describe(self, key: Key) -> Collection:
+    async def describe(self, key: CollectionKey) -> Collection:
         engine = await self._on(key)
         about = await engine.about(key)
         return Collection(
@@ -46,30 +55,30 @@ class PointStore:
     async def collections(self, tenant: str) -> Sequence[str]:
         return await self._engine.names(tenant)
 
-    async def drop(self, key: Key) -> None:
+    async def drop(self, key: CollectionKey) -> None:
         await self._engine.drop(key)
         self._unsettled.discard(key)
 
-    async def max_chars(self, key: Key) -> int:
+    async def max_chars(self, key: CollectionKey) -> int:
         return (await (await self._on(key)).about(key)).max_chars
 
-    async def begin(self, key: Key, document_id: str) -> None:
+    async def begin(self, key: CollectionKey, document_id: str) -> None:
         note = Point(codec.pending_id(document_id), codec.pending_payload(document_id))
         await (await self._on(key)).apply(key, [Upsert([note])])
 
-    async def write(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+    async def write(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
         await (await self._on(key)).apply(key, [Upsert([_passage(entry, document) for entry in entries])])
 
-    async def commit(self, key: Key, document: Document, entries: Sequence[Entry]) -> None:
+    async def commit(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
         record = Point(codec.record_id(document.id), codec.document_payload(document))
         points = [*(_passage(entry, document) for entry in entries), record]
         await (await self._on(key)).apply(key, [Upsert(points), *_tidy(document.id, document.version)])
 
-    async def settle(self, key: Key, document_id: str) -> None:
+    async def settle(self, key: CollectionKey, document_id: str) -> None:
         await self._on(key)
         await self._settle(key, document_id)
 
-    async def _settle(self, key: Key, document_id: str) -> None:
+    async def _settle(self, key: CollectionKey, document_id: str) -> None:
         found = await self._engine.retrieve(key, [codec.record_id(document_id)])
         await self._engine.apply(key, _tidy(document_id, found[0][1]["version"] if found else None))
 
@@ -85,7 +94,7 @@ class PointStore:
                 which = {"tenant": key.tenant, "collection": key.collection, "reason": reason}
                 log.exception("a collection is not served", extra=which)
 
-    async def _on(self, key: Key) -> Engine:
+    async def _on(self, key: CollectionKey) -> VectorEngine:
         """The engine, with nothing left half done in the collection by a process that died."""
         if key in self._unsettled:
             async with self._settling:
@@ -94,7 +103,7 @@ class PointStore:
                     self._unsettled.discard(key)
         return self._engine
 
-    async def _settle_all(self, key: Key) -> None:
+    async def _settle_all(self, key: CollectionKey) -> None:
         left = Where([("kind", [codec.PENDING, codec.LEASE])])
         try:
             notes = await self._engine.scroll(key, left, only=["kind", "document_id"])
@@ -106,7 +115,7 @@ class PointStore:
         except CollectionNotFound:
             return
 
-    async def relabel(self, key: Key, document: Document) -> None:
+    async def relabel(self, key: CollectionKey, document: Document) -> None:
         everywhere = Where([("document_id", [document.id])])
         await self._engine.apply(
             key,
@@ -116,22 +125,22 @@ class PointStore:
             ],
         )
 
-    async def document(self, key: Key, document_id: str) -> Document | None:
+    async def document(self, key: CollectionKey, document_id: str) -> Document | None:
         found = await (await self._on(key)).retrieve(key, [codec.record_id(document_id)])
         return codec.document_of(found[0][1]) if found else None
 
-    async def document_ids(self, key: Key) -> Sequence[str]:
+    async def document_ids(self, key: CollectionKey) -> Sequence[str]:
         found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=["document_id"])
         return sorted(payload["document_id"] for _, payload in found)
 
-    async def documents(self, key: Key, document_ids: Sequence[str]) -> Sequence[Document]:
+    async def documents(self, key: CollectionKey, document_ids: Sequence[str]) -> Sequence[Document]:
         found = await (await self._on(key)).retrieve(
             key, [codec.record_id(document_id) for document_id in document_ids]
         )
         records = {payload["document_id"]: codec.document_of(payload) for _, payload in found}
         return [records[document_id] for document_id in document_ids if document_id in records]
 
-    async def passages(self, key: Key, document_id: str) -> Sequence[Passage]:
+    async def passages(self, key: CollectionKey, document_id: str) -> Sequence[Passage]:
         record = await self.document(key, document_id)
         if record is None:
             return []
@@ -141,32 +150,32 @@ class PointStore:
         found = await (await self._on(key)).scroll(key, where, without=codec.SENTENCE_FIELDS)
         return codec.in_order([codec.passage_of(point_id, payload) for point_id, payload in found])
 
-    async def update_times(self, key: Key) -> Mapping[str, datetime]:
+    async def update_times(self, key: CollectionKey) -> Mapping[str, datetime]:
         only = ["document_id", "update_time"]
         found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=only)
         return {payload["document_id"]: codec.time_of(payload) for _, payload in found}
 
-    async def delete(self, key: Key, document_ids: Sequence[str]) -> None:
+    async def delete(self, key: CollectionKey, document_ids: Sequence[str]) -> None:
         await (await self._on(key)).apply(key, [Remove(where=Where([("document_id", document_ids)]))])
 
-    async def delete_version(self, key: Key, document: Document) -> None:
+    async def delete_version(self, key: CollectionKey, document: Document) -> None:
         where = Where([("document_id", [document.id]), ("version", [document.version])])
         await (await self._on(key)).apply(key, [Remove(where=where)])
 
-    async def lease(self, key: Key, holder: str, seconds: float) -> None:
+    async def lease(self, key: CollectionKey, holder: str, seconds: float) -> None:
         await Leases(await self._on(key)).take(key, holder, seconds)
 
-    async def renew(self, key: Key, holder: str, seconds: float) -> None:
+    async def renew(self, key: CollectionKey, holder: str, seconds: float) -> None:
         await Leases(await self._on(key)).renew(key, holder, seconds)
 
-    async def release(self, key: Key, holder: str) -> None:
+    async def release(self, key: CollectionKey, holder: str) -> None:
         await Leases(await self._on(key)).release(key, holder)
 
-    async def candidates(self, key: Key, probe: Probe) -> Candidates:
+    async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         return await (await self._on(key)).query(key, probe)
 
     async def fetch(
-        self, key: Key, passage_ids: Sequence[str], with_sentences: bool
+        self, key: CollectionKey, passage_ids: Sequence[str], with_sentences: bool
     ) -> Mapping[str, tuple[Passage, Sentences | None]]:
         without = () if with_sentences else codec.SENTENCE_FIELDS
         found = await (await self._on(key)).retrieve(key, passage_ids, without)
@@ -175,7 +184,7 @@ class PointStore:
             for point_id, payload in found
         }
 
-    async def rest(self, key: Key) -> None:
+    async def rest(self, key: CollectionKey) -> None:
         await self._engine.rest(key)
 
     async def ready(self) -> bool:
@@ -189,7 +198,7 @@ def _of_kind(kind: str) -> Where:
     return Where([("kind", [kind])])
 
 
-def _passage(entry: Entry, document: Document) -> Point:
+def _passage(entry: PassageRecord, document: Document) -> Point:
     payload = codec.passage_payload(entry, document.version, document.media_type, document.metadata)
     return Point(entry.passage.id, payload, entry.dense, entry.lexical)
 

@@ -27,7 +27,7 @@ import qdrant_edge as edge
 
 from services.retrieval import metrics
 from services.retrieval.errors import CollectionBroken, StoreFull
-from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
+from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
 from services.retrieval.store.faults import fault, is_failure
@@ -83,27 +83,27 @@ class EdgeEngine:
         self._folders = Folders(root)
         self._space = Space(root, min_free)
         metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
-        self._shards: dict[Key, _Open] = {}
-        self._broken: dict[Key, str] = {}
+        self._shards: dict[CollectionKey, _Open] = {}
+        self._broken: dict[CollectionKey, str] = {}
         self._opening = asyncio.Lock()
-        self._resting: dict[Key, asyncio.Task[None]] = {}
+        self._resting: dict[CollectionKey, asyncio.Task[None]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
 
-    async def create(self, key: Key, about: About) -> None:
+    async def create(self, key: CollectionKey, about: About) -> None:
         async with self._opening:
             self._shards[key] = await self._run(lambda: self._create(key, about))
 
-    async def about(self, key: Key) -> About:
+    async def about(self, key: CollectionKey) -> About:
         return (await self._open(key)).marked.about
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
 
-    def owned(self) -> Sequence[Key]:
+    def owned(self) -> Sequence[CollectionKey]:
         """All collections: nobody else can write to them."""
         return self._folders.keys()
 
-    async def drop(self, key: Key) -> None:
+    async def drop(self, key: CollectionKey) -> None:
         async with self._opening:
             await self._run(lambda: self._folders.unmark(key))
             await self._stop_resting(key)
@@ -113,7 +113,7 @@ class EdgeEngine:
             if self._broken.pop(key, None):
                 metrics.BROKEN.remove(key.tenant, key.collection)
 
-    async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
+    async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         updates = [update for operation in operations for update in _updates(operation)]
         opened = await self._open(key)
         opened.writes += 1
@@ -125,20 +125,22 @@ class EdgeEngine:
         finally:
             opened.writing -= 1
 
-    async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
+    async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         selected = edge.PayloadSelector.Exclude(list(without)) if without else True
         found = await self._read(key, lambda shard: shard.retrieve(list(ids), selected, False))
         return [(str(record.id), record.payload or {}) for record in found]
 
-    async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
+    async def scroll(
+        self, key: CollectionKey, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()
+    ) -> Found:
         selected: Any = edge.PayloadSelector.Exclude(list(without)) if without else (list(only) or True)
         return await self._call(key, lambda shard: _scroll(shard, _filter(where), selected))
 
-    async def count(self, key: Key, where: Where) -> int:
+    async def count(self, key: CollectionKey, where: Where) -> int:
         request = edge.CountRequest(filter=_filter(where))
         return await self._call(key, lambda shard: shard.count(request))
 
-    async def query(self, key: Key, probe: Probe) -> Candidates:
+    async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         signals, requests = _requests(probe)
         if not requests:
             return Candidates({})
@@ -149,7 +151,7 @@ class EdgeEngine:
         also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
         return Candidates(found, also)
 
-    async def rest(self, key: Key) -> None:
+    async def rest(self, key: CollectionKey) -> None:
         if key in self._resting or key not in self._shards:
             return
         task = asyncio.create_task(self._rest(key))
@@ -168,7 +170,7 @@ class EdgeEngine:
         self._pool.shutdown()
         self._folders.release()
 
-    async def _rest(self, key: Key) -> None:
+    async def _rest(self, key: CollectionKey) -> None:
         try:
             await self._call(key, lambda shard: shard.flush())
             opened = await self._open(key)
@@ -179,7 +181,7 @@ class EdgeEngine:
             why = {"collection": key.collection, "reason": error.reason, "error": error.message}
             log.warning("indexes could not be brought up to date", extra=why)
 
-    async def _reindex(self, key: Key, opened: _Open, points: int) -> None:
+    async def _reindex(self, key: CollectionKey, opened: _Open, points: int) -> None:
         """Put an indexed copy in the shard's place, unless somebody writes to the shard before it is there."""
         writes = opened.writes
         old = opened.marked
@@ -204,13 +206,13 @@ class EdgeEngine:
             unused = old.folder if current and current.marked.folder == spare else spare
             await self._run(lambda: shutil.rmtree(unused, ignore_errors=True))
 
-    async def _stop_resting(self, key: Key) -> None:
+    async def _stop_resting(self, key: CollectionKey) -> None:
         resting = self._resting.pop(key, None)
         if resting:
             resting.cancel()
             await asyncio.gather(resting, return_exceptions=True)
 
-    async def _open(self, key: Key) -> _Open:
+    async def _open(self, key: CollectionKey) -> _Open:
         opened = self._shards.get(key)
         if opened is not None:
             return opened
@@ -225,13 +227,13 @@ class EdgeEngine:
                     raise
             return self._shards[key]
 
-    def _set_aside(self, key: Key, error: CollectionBroken) -> None:
+    def _set_aside(self, key: CollectionKey, error: CollectionBroken) -> None:
         self._broken[key] = error.why
         metrics.BROKEN.labels(key.tenant, key.collection).set(1)
         where = {"tenant": key.tenant, "collection": key.collection, "folder": str(self._folders.folder(key))}
         log.error("a collection is broken: it is set aside, the others go on", extra={**where, "why": error.why})
 
-    def _create(self, key: Key, about: About) -> _Open:
+    def _create(self, key: CollectionKey, about: About) -> _Open:
         self._space.check()
         folder = self._folders.make(key)
         try:
@@ -243,7 +245,7 @@ class EdgeEngine:
             raise
         return _Open(shard, marked)
 
-    def _load(self, key: Key) -> _Open:
+    def _load(self, key: CollectionKey) -> _Open:
         """Open the shard and look whether it answers. What that does to the process is noted before and after."""
         marked = self._folders.find(key)
         self._space.check_opening()
@@ -274,7 +276,7 @@ class EdgeEngine:
         self._space.check(2 * size)
         return self._folders.copy(shard)
 
-    async def _close(self, key: Key) -> None:
+    async def _close(self, key: CollectionKey) -> None:
         """Let nobody begin, wait for those who have begun, close."""
         opened = self._shards.pop(key, None)
         if opened is None:
@@ -284,13 +286,13 @@ class EdgeEngine:
             await opened.free.wait()
         await self._run(opened.shard.close)
 
-    async def _read(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
+    async def _read(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
         opened = await self._open(key)
         if not opened.quick:
             return await self._call(key, work)
         return _guarded(lambda: work(opened.shard), key.collection)
 
-    async def _call(self, key: Key, work: Callable[[edge.EdgeShard], T]) -> T:
+    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
         opened = await self._open(key)
         opened.users += 1
         running = asyncio.get_running_loop().run_in_executor(
@@ -423,7 +425,7 @@ def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
     return [edge.FieldCondition(name, match=edge.MatchAny(list(values))) for name, values in fields] or None
 
 
-def _requests(probe: Probe) -> tuple[list[Signal], list[edge.QueryRequest]]:
+def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:
     """One query for each signal; and where there are two, one more each, to score what the other one found."""
     queries: dict[Signal, edge.Query] = {}
     if probe.dense is not None:

@@ -12,7 +12,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from services.retrieval.errors import CollectionExists, StoreUnavailable
-from services.retrieval.model import WIDTH, Candidates, Key, Probe, Signal, Sparse
+from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Payload, Point, Remove, Upsert, Where
 from services.runtime.errors import CollectionNotFound
@@ -47,7 +47,7 @@ class ServerEngine:
         )
         return cls(client)
 
-    async def create(self, key: Key, about: About) -> None:
+    async def create(self, key: CollectionKey, about: About) -> None:
         name = _name(key)
         if await self._guard(key, self._client.collection_exists(name)):
             raise CollectionExists(key.collection)
@@ -64,7 +64,7 @@ class ServerEngine:
         payload = {"kind": ABOUT, "max_chars": about.max_chars, "create_time": about.create_time}
         await self.apply(key, [Upsert([Point(ABOUT_ID, payload)])])
 
-    async def about(self, key: Key) -> About:
+    async def about(self, key: CollectionKey) -> About:
         found = await self.retrieve(key, [ABOUT_ID])
         if not found:
             raise CollectionNotFound(key.collection)
@@ -75,20 +75,20 @@ class ServerEngine:
         found = await self._guard(None, self._client.get_collections())
         return sorted(each.name.removeprefix(prefix) for each in found.collections if each.name.startswith(prefix))
 
-    def owned(self) -> Sequence[Key]:
+    def owned(self) -> Sequence[CollectionKey]:
         """None: another replica may be writing to any of them. What it left is deleted by the next commit."""
         return ()
 
-    async def drop(self, key: Key) -> None:
+    async def drop(self, key: CollectionKey) -> None:
         if not await self._guard(key, self._client.collection_exists(_name(key))):
             raise CollectionNotFound(key.collection)
         await self._guard(key, self._client.delete_collection(_name(key)))
 
-    async def apply(self, key: Key, operations: Sequence[Operation]) -> None:
+    async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         for operation in operations:
             await self._apply(key, operation)
 
-    async def retrieve(self, key: Key, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
+    async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         if not ids:
             return []
         selected = models.PayloadSelectorExclude(exclude=list(without)) if without else True
@@ -97,7 +97,9 @@ class ServerEngine:
         )
         return [(str(record.id), record.payload or {}) for record in found]
 
-    async def scroll(self, key: Key, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()) -> Found:
+    async def scroll(
+        self, key: CollectionKey, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()
+    ) -> Found:
         selected: Any = models.PayloadSelectorExclude(exclude=list(without)) if without else (list(only) or True)
         found: list[tuple[str, Payload]] = []
         offset: Any = None
@@ -107,11 +109,11 @@ class ServerEngine:
             if offset is None:
                 return found
 
-    async def count(self, key: Key, where: Where) -> int:
+    async def count(self, key: CollectionKey, where: Where) -> int:
         found = await self._guard(key, self._client.count(_name(key), count_filter=_filter(where), exact=True))
         return found.count
 
-    async def query(self, key: Key, probe: Probe) -> Candidates:
+    async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         signals, requests = _requests(probe)
         if not requests:
             return Candidates({})
@@ -121,7 +123,7 @@ class ServerEngine:
         also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
         return Candidates(found, also)
 
-    async def rest(self, key: Key) -> None:
+    async def rest(self, key: CollectionKey) -> None:
         """A server does so by itself."""
 
     async def ready(self) -> bool:
@@ -137,7 +139,7 @@ class ServerEngine:
     async def _index(self, name: str, field: str) -> None:
         await self._client.create_payload_index(name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True)
 
-    async def _apply(self, key: Key, operation: Operation) -> None:
+    async def _apply(self, key: CollectionKey, operation: Operation) -> None:
         name = _name(key)
         match operation:
             case Upsert(points):
@@ -150,7 +152,7 @@ class ServerEngine:
                 for chosen in _selectors(ids, where):
                     await self._guard(key, self._client.set_payload(name, payload, points=chosen, wait=True))
 
-    def _page(self, key: Key, where: Where, selected: Any, offset: Any) -> Awaitable[Any]:
+    def _page(self, key: CollectionKey, where: Where, selected: Any, offset: Any) -> Awaitable[Any]:
         return self._client.scroll(
             _name(key),
             scroll_filter=_filter(where),
@@ -160,7 +162,7 @@ class ServerEngine:
             with_vectors=False,
         )
 
-    async def _guard(self, key: Key | None, work: Awaitable[T]) -> T:
+    async def _guard(self, key: CollectionKey | None, work: Awaitable[T]) -> T:
         """The engine's errors as the domain's."""
         try:
             return await work
@@ -172,7 +174,7 @@ class ServerEngine:
             raise StoreUnavailable("the store does not answer") from error
 
 
-def _name(key: Key) -> str:
+def _name(key: CollectionKey) -> str:
     return f"{codec.tenant_name(key.tenant)}{BETWEEN}{key.collection}"
 
 
@@ -216,7 +218,7 @@ def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
     return [models.FieldCondition(key=name, match=models.MatchAny(any=list(values))) for name, values in fields] or None
 
 
-def _requests(probe: Probe) -> tuple[list[Signal], list[models.QueryRequest]]:
+def _requests(probe: StoreQuery) -> tuple[list[Signal], list[models.QueryRequest]]:
     """One query for each signal; and where there are two, one more each, to score what the other one found."""
     queries: dict[Signal, tuple[str, Any]] = {}
     if probe.dense is not None:

@@ -12,7 +12,7 @@ Serve: TypeAlias = Callable[[], Awaitable[T]]
 """Serves a call within what surrounds it."""
 
 
-class Layer(Protocol):
+class CallLayer(Protocol):
     """Something done around every call."""
 
     def around(self, call: Call, serve: Serve[T]) -> Awaitable[T]:
@@ -30,7 +30,7 @@ class Gate(Protocol):
 class Chain:
     """The layers and the gate of a server."""
 
-    def __init__(self, layers: Sequence[Layer], gate: Gate | None = None) -> None:
+    def __init__(self, layers: Sequence[CallLayer], gate: Gate | None = None) -> None:
         self._inward = tuple(reversed(layers))
         self.gate = gate
 

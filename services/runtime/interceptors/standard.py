@@ -11,18 +11,18 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import metrics, statuses, tracing
 from services.runtime.call import REQUEST_ID_KEY, Call, new_request_id
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind, Unauthenticated
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
-from services.runtime.interceptors.chain import Layer, Serve, T
+from services.runtime.interceptors.chain import CallLayer, Serve, T
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("access")
 
-SERIOUS = (Kind.INTERNAL, Kind.UNAVAILABLE)
+SERIOUS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE)
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[Layer]:
+def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[CallLayer]:
     """The layers of a service, outermost first. Without a verifier callers are not identified: the gateway, which
     identifies them itself, and control, which no caller from outside reaches."""
     return [
@@ -98,7 +98,7 @@ class Errors:
         except grpc.aio.AbortError:
             raise
         except asyncio.CancelledError:
-            call.code = int(Kind.DEADLINE_EXCEEDED if call.remaining <= 0 else Kind.CANCELLED)
+            call.code = int(ErrorKind.DEADLINE_EXCEEDED if call.remaining <= 0 else ErrorKind.CANCELLED)
             raise
         except Exception as error:
             failed = _domain_error(error, call)

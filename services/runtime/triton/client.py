@@ -10,7 +10,7 @@ import numpy.typing as npt
 from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 WIDTH = 384
@@ -20,7 +20,7 @@ READY_SECONDS = 2.0
 class TooManyInferences(DomainError):
     """One request too many is under way; trying again in a moment may help."""
 
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_INFERENCES"
 
     def __init__(self, limit: int) -> None:

@@ -11,7 +11,7 @@ from services.orchestrator.agents.specs.template import Template
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import ToolContext
 from services.orchestrator.tools.builtin.current_time import CurrentTime
-from services.orchestrator.tools.builtin.search import Search
+from services.orchestrator.tools.builtin.search import SearchTool
 
 CONTEXT = ToolContext("default", "run", "call", ("default",))
 TITLES = ("", "facts", "notes.md", "Facts", "Handbook")
@@ -40,7 +40,7 @@ def identity(random: Random) -> str:
 
 
 def search_result(given: Sequence[Passage]) -> str:
-    return asyncio.run(Search(_Known(given)).call({"query": "q"}, CONTEXT))
+    return asyncio.run(SearchTool(_Known(given)).call({"query": "q"}, CONTEXT))
 
 
 def clock_result(moment: datetime) -> str:

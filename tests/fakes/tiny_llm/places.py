@@ -16,19 +16,19 @@ from services.llm.chat import Role
 from services.llm.openai import request as openai_form
 from services.orchestrator.agents.loop.graders import judge
 from services.orchestrator.agents.loop.memory import SUMMARISE
-from services.orchestrator.agents.loop.prompt import Prompt, variables
+from services.orchestrator.agents.loop.prompt import PromptTemplates, variables
 from services.orchestrator.agents.specs.shipped import shipped
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.tools.builtin.calculator import Calculator
 from services.orchestrator.tools.builtin.current_time import CurrentTime
-from services.orchestrator.tools.builtin.search import Search
+from services.orchestrator.tools.builtin.search import SearchTool
 from tests.fakes.tiny_llm.language import Message
 
-DECLARATIONS = {each.declaration.name: each.declaration for each in (Search, Calculator, CurrentTime)}
+DECLARATIONS = {each.declaration.name: each.declaration for each in (SearchTool, Calculator, CurrentTime)}
 # Agents that tests have beside those that are shipped.
 SPECS = {
-    **{name: Spec.model_validate(yaml.safe_load(text)) for name, text in shipped().items()},
-    "clerk": Spec(name="clerk", tools=("calculator",)),
+    **{name: AgentSpec.model_validate(yaml.safe_load(text)) for name, text in shipped().items()},
+    "clerk": AgentSpec(name="clerk", tools=("calculator",)),
 }
 # Instructions that are in the code, not in a spec.
 FIXED = {"grounded": judge._GROUNDED, "answers": judge._ANSWERS, "summarise": SUMMARISE}
@@ -47,6 +47,6 @@ def placed(place: str, messages: Sequence[Message], random: Random) -> tuple[lis
     own = [Said(Role.SYSTEM, one["content"]) for one in messages if one["role"] == "system"]
     given = variables("", (), "default", spec.retrieval.collections, spec.name)
     given["now"] = datetime.fromtimestamp(FIRST_DAY + random.randrange(DAYS) * DAY, UTC)
-    before = openai_form.messages(Prompt(spec).build(own, given))
+    before = openai_form.messages(PromptTemplates(spec).build(own, given))
     tools = [] if place.endswith(CLOSED) else openai_form.tools([DECLARATIONS[name] for name in spec.tools])
     return [*before, *(one for one in messages if one["role"] != "system")], tools

@@ -20,22 +20,22 @@ from gateway.privacy.service import ErasureStore, Privacy
 from gateway.privacy.service_records import DocumentData, OwnCalls, RunData
 from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.store import AgentStore
-from services.orchestrator.data.erasure import Erasure
+from services.orchestrator.data.erasure import DataEraser
 from services.orchestrator.data.store import DataStore
-from services.orchestrator.directory import Directory
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.agent import RunInput
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
-from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.servicers.data import DataServicer
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.retrieval.app import assemble, open_engine
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.points import PointStore
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.agents import FakeAgent, FixedAgents
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests
@@ -49,14 +49,14 @@ class Mesh:
     """The parts that keep something of people, and the gateway's data rights over them."""
 
     executor: Executor
-    records: Records
+    records: RunRecords
     retrieval: Served
     audit: Audit
     privacy: Privacy
 
     async def ask(self, tenant: str, subject: str, words: str, session: str) -> None:
-        asked = Ask((Message(Role.USER, words),), session_id=session)
-        run = await self.executor.start(tenant, "rag", asked, Terms(30, detached=True, subject=subject))
+        asked = RunInput((Message(Role.USER, words),), session_id=session)
+        run = await self.executor.start(tenant, "rag", asked, RunTerms(30, detached=True, subject=subject))
         await run.ended()
 
     async def ingest(self, tenant: str, document_id: str, text: str, **labels: str) -> None:
@@ -65,7 +65,7 @@ class Mesh:
             pass
 
     async def runs(self, tenant: str) -> int:
-        return len(await self.records.newest(tenant, 100, None, Filter()))
+        return len(await self.records.newest(tenant, 100, None, RunFilter()))
 
     async def exported(self, tenant: str, subject: str | None = None) -> list[str]:
         kinds = [str(item["kind"]) async for item in self.privacy.export(tenant, subject)]
@@ -75,7 +75,7 @@ class Mesh:
         return {step.kind: step.erased async for step in self.privacy.erase(tenant, subject) if step.erased}
 
 
-async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, Executor, Records]:
+async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, Executor, RunRecords]:
     records = await stack.enter_async_context(opened_records(url))
     database = records.database
     sessions, agents, store = SessionStore(database), AgentStore(database), DataStore(database)
@@ -88,8 +88,8 @@ async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, E
     async def cancel(request: runs_pb.CancelRequest, context: object) -> runs_pb.CancelResponse:
         return runs_pb.CancelResponse()
 
-    erasure = Erasure(store, agents, lambda tenant: None)
-    servicer = DataServicer(store, sessions, agents, Directory(executor, records), erasure, cancel)
+    erasure = DataEraser(store, agents, lambda tenant: None)
+    servicer = DataServicer(store, sessions, agents, RunDirectory(executor, records), erasure, cancel)
     return servicer, executor, records
 
 
@@ -168,4 +168,4 @@ async def test_an_erasure_that_breaks_off_is_asked_for_again(keys: Keys, monkeyp
     async with channel_for(Breaks(1000, progress=0), verifier=keys.verifier) as channel:
         with pytest.raises(DomainError) as caught:
             await RunData(channel, OwnCalls(keys.signer)).expire("acme", "runs", 1.0)
-    assert caught.value.kind is Kind.UNAVAILABLE
+    assert caught.value.kind is ErrorKind.UNAVAILABLE

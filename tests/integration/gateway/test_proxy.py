@@ -24,7 +24,7 @@ from gateway.faces.native.forward import Forward, handlers
 from services.runtime import call as calls
 from services.runtime import statuses
 from services.runtime.call import Call
-from services.runtime.errors import CollectionNotFound, Kind, UpstreamError
+from services.runtime.errors import CollectionNotFound, ErrorKind, UpstreamError
 from services.runtime.interceptors import layers
 from services.runtime.server import App
 from tests.fakes.agent_keeper import FakeAgents, FakeRuns, FakeSessions, app
@@ -143,7 +143,7 @@ async def test_empty_messages_and_streams_pass(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_error_passes_with_its_reason(kind: str) -> None:
-    async with proxied(Four(error=UpstreamError(Kind.FAILED_PRECONDITION, "WHY", "so", limit="3"))) as channel:
+    async with proxied(Four(error=UpstreamError(ErrorKind.FAILED_PRECONDITION, "WHY", "so", limit="3"))) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await answer(call(channel, kind, b"x"), kind)
     info = statuses.error_info(caught.value)
@@ -172,7 +172,7 @@ async def test_a_stream_that_is_cut_is_not_closed_behind(kind: str) -> None:
             await called.write(b"x")
             await until(lambda number=number: len(four.calls) > number and four.calls[number].received == 1)
             called.cancel()
-        await until(lambda: [behind.code for behind in four.calls] == [Kind.CANCELLED] * 20, 60)
+        await until(lambda: [behind.code for behind in four.calls] == [ErrorKind.CANCELLED] * 20, 60)
     assert four.finished == 0
 
 

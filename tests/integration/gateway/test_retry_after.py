@@ -7,7 +7,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
 from services.runtime import statuses
-from services.runtime.errors import Kind, UpstreamError
+from services.runtime.errors import ErrorKind, UpstreamError
 from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.integration.gateway.conftest import BEARER, MakeGateway
@@ -15,7 +15,7 @@ from tests.integration.gateway.conftest import BEARER, MakeGateway
 
 @pytest.mark.parametrize(("seconds", "header"), [(2.2, "3"), (0.0, "1"), (None, None)])
 async def test_a_busy_model(make_gateway: MakeGateway, seconds: float | None, header: str | None) -> None:
-    error = UpstreamError(Kind.RESOURCE_EXHAUSTED, "MODEL_BUSY", "busy", model="small").retry_in(seconds)
+    error = UpstreamError(ErrorKind.RESOURCE_EXHAUSTED, "MODEL_BUSY", "busy", model="small").retry_in(seconds)
     gateway = await make_gateway(FakeOrchestrator(error=error))
     with pytest.raises(Refused) as refused:
         await gateway.chat().whole()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import (
     Choice,
     Form,
@@ -24,12 +24,12 @@ from services.llm.chat import (
 )
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.openai_upstream import (
     Behaviour,
     Exchange,
@@ -44,8 +44,8 @@ from tests.fakes.openai_upstream import (
 )
 from tests.fakes.serving import until
 
-ENTRY = Entry(
-    "small", Engine.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
+ENTRY = CatalogueEntry(
+    "small", EngineKind.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
     first_byte_seconds=5, idle_seconds=5, connections=2,
 )  # fmt: skip
 ASKED = Generation((Message(Role.USER, "why?"),))
@@ -60,7 +60,7 @@ async def upstream_of(fake: FakeOpenAi, key: str = "secret", **changes: Any) -> 
 
 
 @asynccontextmanager
-async def engine_of(entry: Entry, key: str = "") -> AsyncIterator[OpenAiEngine]:
+async def engine_of(entry: CatalogueEntry, key: str = "") -> AsyncIterator[OpenAiEngine]:
     client = HttpClient(entry.connections)
     await client.open()
     try:
@@ -82,7 +82,7 @@ async def failure(fake: FakeOpenAi, **changes: Any) -> DomainError:
 
 async def test_a_streamed_answer() -> None:
     fake = FakeOpenAi(streams(*HELLO, usage(12, 2, 8)))
-    assert await generated(fake) == [Piece("Hel"), Piece("lo"), Ended(Finish.STOP, Tokens(12, 2, 8))]
+    assert await generated(fake) == [Piece("Hel"), Piece("lo"), Ended(Finish.STOP, TokenCounts(12, 2, 8))]
     (exchange,) = fake.exchanges
     assert (exchange.headers[":path"], exchange.headers["authorization"]) == ("/v1/chat/completions", "Bearer secret")
     assert exchange.body == {
@@ -153,7 +153,7 @@ async def test_tool_calls_are_put_together(parts: list[Any], finish: str) -> Non
     assert [(call.id, call.name, json.loads(call.arguments_json or "{}")) for call in got.calls] == [
         ("c1", "add", {"a": 1}), ("c2", "sub", {}),
     ]  # fmt: skip
-    assert ended == Ended(Finish.TOOL_CALLS, Tokens(9, 9))
+    assert ended == Ended(Finish.TOOL_CALLS, TokenCounts(9, 9))
 
 
 async def test_a_call_without_an_id_gets_one() -> None:
@@ -269,7 +269,7 @@ BROKEN: dict[str, Behaviour] = {
 async def test_an_answer_that_is_none(behaviour: Behaviour) -> None:
     fake = FakeOpenAi(behaviour)
     error = await failure(fake)
-    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "UPSTREAM_BROKEN")
+    assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_BROKEN")
     assert "secret page" not in error.message
     assert len(fake.exchanges) == 1
 
@@ -290,24 +290,24 @@ async def test_a_connection_that_breaks_in_the_midst_is_not_tried_again() -> Non
 
 
 ERRORS = [
-    (fails(401, "bad key secret"), Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
-    (fails(403), Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
-    (fails(404, "no model"), Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
-    (fails(302), Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
-    (fails(400, "top_k is odd"), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "top_k is odd"),
-    (raw(b"<html>", kind="text/html", status=422), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "422"),
-    (fails(413), Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
-    (fails(400, "x", "context_length_exceeded"), Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
-    (fails(429), Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", "limits"),
-    (streams({"error": {"message": "odd", "code": 400}}), Kind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "odd"),
-    (streams({"error": {"message": "odd", "code": "rate_limit_exceeded"}}), Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY",
-     "limits"),
-    (streams({"error": "gone"}), Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "500"),
+    (fails(401, "bad key secret"), ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
+    (fails(403), ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
+    (fails(404, "no model"), ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
+    (fails(302), ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED", "operator"),
+    (fails(400, "top_k is odd"), ErrorKind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "top_k is odd"),
+    (raw(b"<html>", kind="text/html", status=422), ErrorKind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "422"),
+    (fails(413), ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
+    (fails(400, "x", "context_length_exceeded"), ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "4096"),
+    (fails(429), ErrorKind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", "limits"),
+    (streams({"error": {"message": "odd", "code": 400}}), ErrorKind.INVALID_ARGUMENT, "UPSTREAM_REFUSED", "odd"),
+    (streams({"error": {"message": "odd", "code": "rate_limit_exceeded"}}), ErrorKind.RESOURCE_EXHAUSTED,
+     "UPSTREAM_BUSY", "limits"),
+    (streams({"error": "gone"}), ErrorKind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "500"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("behaviour", "kind", "reason", "words"), ERRORS)
-async def test_what_an_upstream_refuses(behaviour: Behaviour, kind: Kind, reason: str, words: str) -> None:
+async def test_what_an_upstream_refuses(behaviour: Behaviour, kind: ErrorKind, reason: str, words: str) -> None:
     fake = FakeOpenAi(behaviour)
     error = await failure(fake)
     assert (error.kind, error.reason) == (kind, reason)
@@ -331,7 +331,7 @@ async def test_what_may_pass_is_tried_again(first: Behaviour) -> None:
 async def test_it_is_tried_three_times() -> None:
     fake = FakeOpenAi(fails(503, retry_after="0.1"))
     error = await failure(fake)
-    assert (error.kind, error.reason, error.retry_after) == (Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", 0.1)
+    assert (error.kind, error.reason, error.retry_after) == (ErrorKind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", 0.1)
     assert len(fake.exchanges) == 3
 
 
@@ -341,7 +341,7 @@ async def test_nothing_is_tried_beyond_the_deadline() -> None:
         calls.enter(Call("/test", deadline=time.monotonic() + 0.09))  # less than any pause
         with pytest.raises(DomainError) as caught:
             await anext(upstream.generate(ASKED))
-    assert caught.value.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
+    assert caught.value.kind in (ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE_EXCEEDED)
     assert len(fake.exchanges) == 1
 
 
@@ -358,7 +358,7 @@ async def test_nobody_listens() -> None:
     async with engine_of(replace(ENTRY, base_url=url)) as upstream:
         with pytest.raises(DomainError) as caught:
             await anext(upstream.generate(ASKED))
-    assert (caught.value.kind, caught.value.reason) == (Kind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
 
 
 async def silent(exchange: Exchange) -> None:
@@ -381,7 +381,7 @@ async def test_silence_has_limits(behaviour: Behaviour) -> None:
     fake = FakeOpenAi(behaviour)
     limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
     error = await failure(fake, **limits)
-    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
     assert len(fake.exchanges) == 1
 
 
@@ -393,7 +393,7 @@ async def test_a_generation_has_a_time_limit() -> None:
             await asyncio.sleep(0.01)
 
     error = await failure(FakeOpenAi(dribbles), timeout=0.2)
-    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
 
 
 async def test_who_leaves_closes_the_connection_and_the_pool_goes_on() -> None:

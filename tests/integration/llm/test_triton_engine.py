@@ -18,13 +18,13 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.runtime import call as calls
 from services.runtime.call import Call
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.serving import channel_for, until
 from tests.fakes.triton_llm import HOLD, FakeTritonLlm, finish
 
@@ -51,7 +51,7 @@ async def generated(
 
 async def test_text_and_its_end() -> None:
     triton = FakeTritonLlm([{"text": "Hel", "tokens": 1}, {"text": "lo", "tokens": 1}, finish(confidence=0.5)])
-    ended = Ended(Finish.STOP, Tokens(5, 2, 1), 0.5)
+    ended = Ended(Finish.STOP, TokenCounts(5, 2, 1), 0.5)
     assert await generated(triton) == [Piece("Hel", tokens=1), Piece("lo", tokens=1), ended]
     (asked,) = triton.asked
     assert (asked["messages"], asked["sampling"]) == ([{"role": "user", "content": "why?"}], {})
@@ -65,7 +65,7 @@ async def test_calls_and_their_end() -> None:
         finish("tool_calls"),
     ])  # fmt: skip
     call = Calls((ToolCall("c1", "add", '{"a":1}'),))
-    assert await generated(triton) == [Piece("I add.", tokens=3), call, Ended(Finish.TOOL_CALLS, Tokens(5, 2, 1))]
+    assert await generated(triton) == [Piece("I add.", tokens=3), call, Ended(Finish.TOOL_CALLS, TokenCounts(5, 2, 1))]
 
 
 async def test_everything_asked_for_is_passed_on() -> None:
@@ -75,7 +75,7 @@ async def test_everything_asked_for_is_passed_on() -> None:
         ResponseFormat(Form.JSON_SCHEMA, "point", {"type": "object"}), Sampling(temperature=0.5, stop=("x",)),
         Priority.BATCH, confidence=True,
     )  # fmt: skip
-    assert await generated(triton, generation, lora="legal") == [Ended(Finish.LENGTH, Tokens(5, 2, 1))]
+    assert await generated(triton, generation, lora="legal") == [Ended(Finish.LENGTH, TokenCounts(5, 2, 1))]
     (asked,) = triton.asked
     assert asked["tools"] == [
         {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}
@@ -102,7 +102,7 @@ async def test_what_the_engine_refuses() -> None:
     with pytest.raises(DomainError) as caught:
         await generated(FakeTritonLlm([{"error": told}]))
     error = caught.value
-    assert (error.kind, error.reason, error.message) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long")
+    assert (error.kind, error.reason, error.message) == (ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long")
     assert error.details == told["metadata"]
 
 
@@ -116,7 +116,7 @@ async def test_an_engine_that_is_full_says_when_to_come_back() -> None:
     }
     with pytest.raises(DomainError) as caught:
         await generated(FakeTritonLlm([{"error": told}]))
-    assert (caught.value.kind, caught.value.retry_after) == (Kind.RESOURCE_EXHAUSTED, 3)
+    assert (caught.value.kind, caught.value.retry_after) == (ErrorKind.RESOURCE_EXHAUSTED, 3)
 
 
 async def test_a_triton_lost_before_anything_came_is_asked_again() -> None:
@@ -129,7 +129,7 @@ async def test_it_is_asked_again_only_once() -> None:
     triton = FakeTritonLlm(grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(DomainError) as caught:
         await generated(triton)
-    assert (caught.value.kind, len(triton.asked)) == (Kind.UNAVAILABLE, 2)
+    assert (caught.value.kind, len(triton.asked)) == (ErrorKind.UNAVAILABLE, 2)
 
 
 async def test_a_triton_lost_in_the_midst_is_not_asked_again() -> None:
@@ -144,7 +144,7 @@ async def test_a_triton_lost_in_the_midst_is_not_asked_again() -> None:
         with pytest.raises(DomainError) as caught:
             await anext(begun)
         assert await other == Piece("again")
-    assert (caught.value.kind, len(triton.asked)) == (Kind.UNAVAILABLE, 3)
+    assert (caught.value.kind, len(triton.asked)) == (ErrorKind.UNAVAILABLE, 3)
 
 
 async def test_who_leaves_cancels_in_the_engine() -> None:
@@ -166,7 +166,7 @@ BROKEN = [
 async def test_an_answer_that_is_none(chunks: list[dict[str, object]]) -> None:
     with pytest.raises(DomainError) as caught:
         await generated(FakeTritonLlm(chunks))
-    assert caught.value.kind is Kind.INTERNAL
+    assert caught.value.kind is ErrorKind.INTERNAL
 
 
 async def test_a_chunk_of_another_kind_is_passed_over() -> None:

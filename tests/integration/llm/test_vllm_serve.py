@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.random_llm import make_llm
 from tests.fakes.serving import until
 from tests.fakes.vllm_serve import vllm_serve
@@ -42,7 +42,7 @@ def url(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 async def upstream(url: str) -> AsyncIterator[OpenAiEngine]:
     client = HttpClient()
     await client.open()
-    yield OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="tiny", base_url=url)))
+    yield OpenAiEngine(client, endpoint_of(CatalogueEntry("small", EngineKind.OPENAI, model="tiny", base_url=url)))
     await client.aclose()
 
 
@@ -108,7 +108,7 @@ async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: Op
     with pytest.raises(DomainError) as caught:
         await generated(upstream, asked(said("mill " * 2000)))
     error = caught.value
-    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
+    assert (error.kind, error.reason) == (ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
     assert error.details["context_length"] == str(CONTEXT)
     assert int(error.details["prompt_tokens"]) > CONTEXT
 
@@ -116,11 +116,11 @@ async def test_a_context_that_is_too_long_is_told_with_both_lengths(upstream: Op
 async def test_a_model_that_is_not_there(url: str, caplog: pytest.LogCaptureFixture) -> None:
     client = HttpClient()
     await client.open()
-    other = OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="huge", base_url=url)))
+    other = OpenAiEngine(client, endpoint_of(CatalogueEntry("small", EngineKind.OPENAI, model="huge", base_url=url)))
     with pytest.raises(DomainError) as caught:
         await anext(other.generate(asked(said("Hello!"))))
     await client.aclose()
-    assert (caught.value.kind, caught.value.reason) == (Kind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED")
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_MISCONFIGURED")
     assert "'huge'" in caplog.records[-1].__dict__["hint"]
 
 
@@ -137,7 +137,9 @@ async def test_who_leaves_stops_the_engine(slow_url: str) -> None:
     endless = Generation((said("Tell me a long story."),), sampling=Sampling(temperature=0, ignore_eos=True))
     client = HttpClient()
     await client.open()
-    engine = OpenAiEngine(client, endpoint_of(Entry("small", Engine.OPENAI, model="tiny", base_url=slow_url)))
+    engine = OpenAiEngine(
+        client, endpoint_of(CatalogueEntry("small", EngineKind.OPENAI, model="tiny", base_url=slow_url))
+    )
     async with aclosing(engine.generate(endless)) as pieces:
         for _ in range(5):
             await anext(pieces)

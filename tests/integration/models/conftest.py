@@ -16,7 +16,7 @@ import pytest
 from services.llm.triton.client import LlmClient
 from services.models.layout import LLM, clear_shared_memory, shared_memory_prefix
 from services.models.settings import ModelsSettings
-from services.models.triton import Command, Listen, models, prepare
+from services.models.triton import Listen, TritonCommand, models, prepare
 from services.runtime.triton import TritonClient
 from tests.fakes.random_llm import make_adapter, make_llm
 
@@ -46,7 +46,7 @@ def free_ports(count: int) -> list[int]:
         return [item.getsockname()[1] for item in sockets]
 
 
-def start(command: Command, log: Path, wanted: Sequence[str], target: str) -> "subprocess.Popen[bytes]":
+def start(command: TritonCommand, log: Path, wanted: Sequence[str], target: str) -> "subprocess.Popen[bytes]":
     """Triton, ready."""
     limit = LLM_SECONDS if LLM in wanted else READY_SECONDS
     with log.open("wb") as output:

@@ -6,7 +6,7 @@ import sys
 import grpc
 
 from services.llm.triton.client import LlmClient
-from services.llm.triton.protocol import Generate, Prompt
+from services.llm.triton.protocol import Generate, LlmPrompt
 
 COUNT = 4
 
@@ -15,7 +15,9 @@ async def main(target: str) -> None:
     """Read the first chunks of COUNT generations, say so, and wait for the end."""
     async with grpc.aio.insecure_channel(target) as channel:
         client = LlmClient(channel)
-        request = Generate("", Prompt([{"role": "user", "content": "Hello"}]), {"max_tokens": 8000, "ignore_eos": True})
+        request = Generate(
+            "", LlmPrompt([{"role": "user", "content": "Hello"}]), {"max_tokens": 8000, "ignore_eos": True}
+        )
         answers = [client.generate(request, timeout=100) for _ in range(COUNT)]
         for answer in answers:
             await anext(answer)

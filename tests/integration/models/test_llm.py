@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from services.llm.triton.client import LlmClient
-from services.runtime.errors import DeadlineExceeded, DomainError, Kind
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind
 from tests.fakes.llm_protocol import generate, plain, prompt
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
@@ -81,7 +81,7 @@ async def test_confidence_only_when_asked_for(llm: LlmClient) -> None:
 
 async def test_a_context_that_is_too_long_names_both_lengths(llm: LlmClient) -> None:
     error = await refusal(llm, ask("x" * 33000, max_tokens=100))
-    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
+    assert (error.kind, error.reason) == (ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
     assert error.details["context_length"] == "32768"
     assert error.details["max_tokens"] == "100"
     assert int(error.details["prompt_tokens"]) == await llm.count(prompt(ask("x" * 33000)), timeout=10)
@@ -106,7 +106,7 @@ async def test_json_by_schema_is_enforced(llm: LlmClient) -> None:
 async def test_a_schema_that_cannot_be_enforced_is_refused(llm: LlmClient, schema: dict[str, Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "bad", "schema": schema}}
     error = await refusal(llm, ask(response_format=wanted))
-    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "SCHEMA_NOT_ENFORCEABLE")
+    assert (error.kind, error.reason) == (ErrorKind.INVALID_ARGUMENT, "SCHEMA_NOT_ENFORCEABLE")
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "spray"}}], ids=str)
@@ -180,7 +180,7 @@ async def test_nobody_there_is_unavailable() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         client = LlmClient(channel)
         assert not await client.ready()
-        assert (await refusal(client, ask())).kind == Kind.UNAVAILABLE
+        assert (await refusal(client, ask())).kind == ErrorKind.UNAVAILABLE
         assert (await refusal(client, ask())).reason == "LLM_UNAVAILABLE"
         await client.aclose()
 

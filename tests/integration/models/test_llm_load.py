@@ -12,7 +12,7 @@ import pytest
 
 from services.llm.triton.client import LlmClient
 from services.llm.triton.protocol import Chunk
-from services.runtime.errors import Kind, UpstreamError
+from services.runtime.errors import ErrorKind, UpstreamError
 from tests.fakes.llm_protocol import generate
 from tests.integration.models.conftest import Server
 from tests.integration.models.metrics import Metrics
@@ -119,7 +119,7 @@ async def test_a_full_queue_refuses_batch_first(llm: LlmClient, metrics: Metrics
                 assert (await refusal(llm, ask(priority="batch"))).reason == "LLM_OVERLOADED"
         error = await refusal(llm, ask())
         assert isinstance(error, UpstreamError)
-        assert (error.kind, error.reason) == (Kind.RESOURCE_EXHAUSTED, "LLM_OVERLOADED")
+        assert (error.kind, error.reason) == (ErrorKind.RESOURCE_EXHAUSTED, "LLM_OVERLOADED")
         assert error.retry_after is not None
         assert 1 <= error.retry_after <= 60
     assert metrics.value("headworks_llm_shed_total", priority="interactive") >= 1

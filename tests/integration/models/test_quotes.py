@@ -11,7 +11,7 @@ import pytest
 from services.models import layout
 from services.models.settings import ModelsSettings
 from services.models.triton import prepare
-from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, choose
 from services.retrieval.search.sentences import cosines
 from services.runtime.triton import TritonClient
 from tests.integration.models.conftest import Server, running
@@ -20,7 +20,7 @@ SENTENCES = ["The headworks were built in 1912 by Anna Weir.", "They stand at th
 
 
 @pytest.fixture
-async def question(client: TritonClient) -> Question:
+async def question(client: TritonClient) -> QuoteQuestion:
     asked = "When were the headworks built?"
     vector = (await client.embed([asked], timeout=10)).vectors[0]
     text = " ".join(SENTENCES)
@@ -28,10 +28,10 @@ async def question(client: TritonClient) -> Question:
     spans = [(start, start + len(sentence)) for start, sentence in zip(starts, SENTENCES, strict=True)]
     passage = await client.embed_passages([text], [spans], timeout=10)
     near = np.array(cosines(passage.sentences[0], vector), np.float32)
-    return Question(asked, SENTENCES, near, np.zeros(3, np.int32), np.array([[0.6, np.nan]], np.float32), 2)
+    return QuoteQuestion(asked, SENTENCES, near, np.zeros(3, np.int32), np.array([[0.6, np.nan]], np.float32), 2)
 
 
-async def test_sentences_come_best_first(question: Question) -> None:
+async def test_sentences_come_best_first(question: QuoteQuestion) -> None:
     found = choose(question, 0.4)
     assert [number for number, _ in found.chosen] == [0, 1]
     assert found.chosen[0][1] > found.chosen[1][1]
@@ -39,7 +39,7 @@ async def test_sentences_come_best_first(question: Question) -> None:
     assert found.tokens_read > found.tokens_written > 0
 
 
-async def test_it_declines(question: Question) -> None:
+async def test_it_declines(question: QuoteQuestion) -> None:
     found = choose(replace(question, text="Who won the cup final?", cosines=np.empty(0, np.float32)), 0.4)
     assert found.chosen == []
     assert found.confidence < 0.5

@@ -9,7 +9,7 @@ from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor, Identify
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
@@ -17,7 +17,7 @@ from services.runtime.records.schema import Schema
 from tests.fakes.agents import FixedAgents
 from tests.fixtures.runs import opened_records
 
-OpenRecords = Callable[..., Awaitable[Records]]
+OpenRecords = Callable[..., Awaitable[RunRecords]]
 OpenExecutor = Callable[..., Awaitable[Executor]]
 
 
@@ -31,14 +31,14 @@ async def open_records(records_url: str) -> AsyncIterator[OpenRecords]:
     """Opens the records of a replica; all of them are in one database."""
     async with AsyncExitStack() as stack:
 
-        async def make(replica: str = "orchestrator-0", retained: int = 1000, timeout: float = 5.0) -> Records:
+        async def make(replica: str = "orchestrator-0", retained: int = 1000, timeout: float = 5.0) -> RunRecords:
             return await stack.enter_async_context(opened_records(records_url, replica, retained, timeout))
 
         yield make
 
 
 @pytest.fixture
-async def records(open_records: OpenRecords) -> Records:
+async def records(open_records: OpenRecords) -> RunRecords:
     return await open_records()
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import grpc
 
 from services.orchestrator.adapters.peers import Peers
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.servicers.runs import OrchestratorServicer
@@ -39,7 +39,7 @@ class Counting:
     def __init__(self, verifier: TokenVerifier) -> None:
         self.verifier = verifier
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         bodies = [event.body for event in journal.events]
         if ask.question == "may I?":
             if not any(isinstance(body, ApprovalRequested) for body in bodies):
@@ -51,7 +51,7 @@ class Counting:
             await renewed()
             self.verifier.verify(current().token)
             yield TextDelta(f"{number} ")
-        yield Outcome(FinishReason.STOP)
+        yield RunOutcome(FinishReason.STOP)
 
 
 async def main(database: str, public_key: str, name: str, gateway: str) -> None:
@@ -64,7 +64,7 @@ async def main(database: str, public_key: str, name: str, gateway: str) -> None:
         executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
         await Heartbeat(executor, records, whose.of_left, 60, 0.2, 1.0).open()
         peers = Peers(nobody, name)
-        servicer = OrchestratorServicer(executor, Directory(executor, records), peers, whose, 60)
+        servicer = OrchestratorServicer(executor, RunDirectory(executor, records), peers, whose, 60)
         async with serving(app_of(servicer), verifier=verifier) as address:
             print(address, flush=True)
             await asyncio.Event().wait()

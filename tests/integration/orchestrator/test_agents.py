@@ -11,7 +11,7 @@ from headworks.orchestrator.v1 import agent_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
-from services.orchestrator.agents.service import AgentKeeper
+from services.orchestrator.agents.service import AgentService
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.servicers.agents import AgentServicer
 from services.runtime import statuses
@@ -33,7 +33,7 @@ async def service(keys: Keys, records_url: str) -> AsyncIterator[tuple[Any, Regi
     async with opened_records(records_url) as records:
         store = AgentStore(records.database)
         registry = Registry(store, Kit(models, FakeRetriever()))
-        servicer = AgentServicer(AgentKeeper(store, registry))
+        servicer = AgentServicer(AgentService(store, registry))
         async with serving(app_of(servicer), verifier=keys.verifier) as address, open_channel(address) as channel:
             yield pb_grpc.AgentServiceStub(channel), registry
 

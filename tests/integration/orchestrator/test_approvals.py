@@ -7,16 +7,16 @@ import pytest
 
 from services.orchestrator.domain.event import ApprovalDecided, FinishReason
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
-from services.orchestrator.runs.execution import Terms
-from services.orchestrator.runs.records import Filter, Records
-from services.orchestrator.runs.run import State
+from services.orchestrator.runs.execution import RunTerms
+from services.orchestrator.runs.records import RunFilter, RunRecords
+from services.orchestrator.runs.run import RunState
 from tests.fakes.serving import until
 from tests.fixtures.clock import DrivenClock
 from tests.integration.orchestrator.conftest import OpenExecutor
 from tests.integration.orchestrator.test_takeover import ASK, Counting, over, start, texts
 
 
-async def test_the_first_of_many_decides(open_executor: OpenExecutor, records: Records) -> None:
+async def test_the_first_of_many_decides(open_executor: OpenExecutor, records: RunRecords) -> None:
     executor = await open_executor(Counting(approval=True))
     run = await start(executor)
     await until(lambda: run.approvals.pending)
@@ -39,18 +39,20 @@ async def test_what_is_not_to_be_decided(open_executor: OpenExecutor) -> None:
     assert run.info.pending == ()
 
 
-async def test_a_waiting_run_is_listed_as_one(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_waiting_run_is_listed_as_one(open_executor: OpenExecutor, records: RunRecords) -> None:
     executor = await open_executor(Counting(approval=True))
     run = await start(executor)
     await until(lambda: run.stored == 3)
-    (info,) = await records.newest("acme", 10, None, Filter(State.WAITING))
+    (info,) = await records.newest("acme", 10, None, RunFilter(RunState.WAITING))
     assert info.pending == ("a1",)
     await executor.decide(run, ApprovalDecided("a1", True))
     await over(records, run)
-    assert await records.newest("acme", 10, None, Filter(State.WAITING)) == []
+    assert await records.newest("acme", 10, None, RunFilter(RunState.WAITING)) == []
 
 
-async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, records: Records, clock: DrivenClock) -> None:
+async def test_the_wait_is_not_the_runs_time(
+    open_executor: OpenExecutor, records: RunRecords, clock: DrivenClock
+) -> None:
     executor = await open_executor(Counting(approval=True), beat=1e6)
     run = await start(executor, seconds=30)
     await until(lambda: run.approvals.pending and run.stored == run.sequence)
@@ -60,10 +62,10 @@ async def test_the_wait_is_not_the_runs_time(open_executor: OpenExecutor, record
 
 
 async def test_without_a_decision_in_time_it_is_no(
-    open_executor: OpenExecutor, records: Records, clock: DrivenClock
+    open_executor: OpenExecutor, records: RunRecords, clock: DrivenClock
 ) -> None:
     executor = await open_executor(Counting(approval=True), beat=1e6)
-    run = await executor.start("acme", "rag", ASK, Terms(30, expires=time.time() + 60))
+    run = await executor.start("acme", "rag", ASK, RunTerms(30, expires=time.time() + 60))
     await until(lambda: run.approvals.pending and run.stored == run.sequence)
     await clock.advance(59)
     assert run.approvals.pending
@@ -75,14 +77,14 @@ async def test_without_a_decision_in_time_it_is_no(
 
 
 async def test_a_caller_who_leaves_a_waiting_run_leaves_it_waiting(
-    open_executor: OpenExecutor, records: Records
+    open_executor: OpenExecutor, records: RunRecords
 ) -> None:
     executor = await open_executor(Counting(approval=True))
     run = await start(executor, detached=False)
     await until(lambda: run.approvals.pending)
     executor.left(run, 30)
     await until(lambda: records.get("acme", run.id))
-    assert run.info.state is State.WAITING
+    assert run.info.state is RunState.WAITING
     await executor.decide(run, ApprovalDecided("a1", True))
     assert texts(await over(records, run)) == "1234"
 

@@ -16,13 +16,13 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs_pb
 from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data import erasure as erasing
-from services.orchestrator.data.erasure import DataBusy, Erasure, What
+from services.orchestrator.data.erasure import DataBusy, DataEraser, What
 from services.orchestrator.data.store import DataStore, DataSubject
-from services.orchestrator.directory import Directory
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.agent import RunInput
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import Run
 from services.orchestrator.servicers.data import SCOPE, DataServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -40,11 +40,11 @@ class World:
     """An orchestrator, and who asks it."""
 
     executor: Executor
-    records: Records
+    records: RunRecords
     agents: AgentStore
     store: DataStore
     sessions: SessionStore
-    erasure: Erasure
+    erasure: DataEraser
     gone: list[str]
 
     async def ask(self, subject: str, words: str, session: str = "", tenant: str = "acme") -> Run:
@@ -54,8 +54,8 @@ class World:
         return run
 
     async def start(self, subject: str, words: str, session: str = "", tenant: str = "acme") -> Run:
-        asked = Ask((Message(Role.USER, words),), session_id=session)
-        return await self.executor.start(tenant, "rag", asked, Terms(30, detached=True, subject=subject))
+        asked = RunInput((Message(Role.USER, words),), session_id=session)
+        return await self.executor.start(tenant, "rag", asked, RunTerms(30, detached=True, subject=subject))
 
     async def erase(self, whose: DataSubject, what: set[What] = EVERYTHING) -> tuple[int, int, int, int]:
         *_, last = [erased async for erased in self.erasure.erase(whose, what, self.end)]
@@ -67,7 +67,7 @@ class World:
         await self.executor.cancel(run)
 
     async def runs(self, tenant: str = "acme") -> list[str]:
-        return [info.id for info in await self.records.newest(tenant, 100, None, Filter())]
+        return [info.id for info in await self.records.newest(tenant, 100, None, RunFilter())]
 
     async def said(self, session: str, tenant: str = "acme") -> list[str]:
         return [message.content for message in await self.sessions.messages(tenant, session)]
@@ -77,12 +77,12 @@ MakeWorld = Callable[..., Awaitable[World]]
 
 
 @pytest.fixture
-async def make_world(open_executor: OpenExecutor, records: Records) -> MakeWorld:
+async def make_world(open_executor: OpenExecutor, records: RunRecords) -> MakeWorld:
     async def made(*agents: FakeAgent) -> World:
         executor = await open_executor(*(agents or (FakeAgent(),)))
         database = records.database
         store, agent_store, gone = DataStore(database), AgentStore(database), list[str]()
-        erasure = Erasure(store, agent_store, gone.append)
+        erasure = DataEraser(store, agent_store, gone.append)
         return World(executor, records, agent_store, store, SessionStore(database), erasure, gone)
 
     return made
@@ -191,7 +191,7 @@ async def stub(make_world: MakeWorld, keys: Keys) -> AsyncIterator[tuple[World, 
         return runs_pb.CancelResponse()
 
     servicer = DataServicer(
-        world.store, world.sessions, world.agents, Directory(world.executor, world.records), world.erasure, cancel
+        world.store, world.sessions, world.agents, RunDirectory(world.executor, world.records), world.erasure, cancel
     )
     async with channel_for(servicer, verifier=keys.verifier) as channel:
         yield world, pb_grpc.DataServiceStub(channel)

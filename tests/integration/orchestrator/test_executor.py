@@ -10,22 +10,22 @@ from prometheus_client import REGISTRY
 
 from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Finished, FinishReason, TextDelta, Timing
-from services.orchestrator.runs.agent import Ask, Outcome
+from services.orchestrator.runs.agent import RunInput, RunOutcome
 from services.orchestrator.runs.errors import TooManyRuns
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import Run, State
-from services.runtime.errors import CollectionNotFound, DeadlineExceeded, Kind, ModelNotFound
+from services.orchestrator.runs.records import RunRecords
+from services.orchestrator.runs.run import Run, RunState
+from services.runtime.errors import CollectionNotFound, DeadlineExceeded, ErrorKind, ModelNotFound
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
 from tests.integration.orchestrator.conftest import OpenExecutor
 
-ASK = Ask((Message(Role.USER, "why?"),), "default", 3, 2)
+ASK = RunInput((Message(Role.USER, "why?"),), "default", 3, 2)
 
 
 async def start(executor: Executor, seconds: float = 30, **terms: Any) -> Run:
-    return await executor.start("acme", "rag", ASK, Terms(seconds, **terms))
+    return await executor.start("acme", "rag", ASK, RunTerms(seconds, **terms))
 
 
 async def ended(run: Run) -> Finished:
@@ -36,7 +36,7 @@ async def ended(run: Run) -> Finished:
 
 
 async def test_a_run_from_start_to_end(open_executor: OpenExecutor) -> None:
-    agent = FakeAgent([TextDelta("a"), Outcome(FinishReason.STOP, (Timing("hop", 1.0),))])
+    agent = FakeAgent([TextDelta("a"), RunOutcome(FinishReason.STOP, (Timing("hop", 1.0),))])
     run = await start(await open_executor(agent))
     finished = await ended(run)
     assert [type(event.body).__name__ for event in run.recent] == ["Started", "TextDelta", "Finished"]
@@ -46,22 +46,22 @@ async def test_a_run_from_start_to_end(open_executor: OpenExecutor) -> None:
 
 
 async def test_nothing_found_is_no_error(open_executor: OpenExecutor) -> None:
-    finished = await ended(await start(await open_executor(FakeAgent([Outcome(FinishReason.NO_ANSWER)]))))
+    finished = await ended(await start(await open_executor(FakeAgent([RunOutcome(FinishReason.NO_ANSWER)]))))
     assert (finished.reason, finished.error_code) == (FinishReason.NO_ANSWER, 0)
 
 
 @pytest.mark.parametrize(
     ("error", "reason", "word", "code"),
     [
-        (CollectionNotFound("cats"), FinishReason.ERROR, "COLLECTION_NOT_FOUND", Kind.NOT_FOUND),
-        (DeadlineExceeded("x"), FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", Kind.DEADLINE_EXCEEDED),
-        (RuntimeError("hunter2"), FinishReason.ERROR, "INTERNAL", Kind.INTERNAL),
-        (TimeoutError("of a pool"), FinishReason.ERROR, "INTERNAL", Kind.INTERNAL),
+        (CollectionNotFound("cats"), FinishReason.ERROR, "COLLECTION_NOT_FOUND", ErrorKind.NOT_FOUND),
+        (DeadlineExceeded("x"), FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", ErrorKind.DEADLINE_EXCEEDED),
+        (RuntimeError("hunter2"), FinishReason.ERROR, "INTERNAL", ErrorKind.INTERNAL),
+        (TimeoutError("of a pool"), FinishReason.ERROR, "INTERNAL", ErrorKind.INTERNAL),
     ],
     ids=repr,
 )
 async def test_an_agents_error_ends_its_run(
-    open_executor: OpenExecutor, error: Exception, reason: FinishReason, word: str, code: Kind
+    open_executor: OpenExecutor, error: Exception, reason: FinishReason, word: str, code: ErrorKind
 ) -> None:
     agent = FakeAgent([TextDelta("a")], error=error)
     finished = await ended(await start(await open_executor(agent)))
@@ -87,7 +87,7 @@ async def test_an_agent_without_an_outcome_has_failed(open_executor: OpenExecuto
 
 
 async def test_what_an_agent_says_after_its_outcome_is_not_heard(open_executor: OpenExecutor) -> None:
-    agent = FakeAgent([Outcome(FinishReason.STOP), TextDelta("more")])
+    agent = FakeAgent([RunOutcome(FinishReason.STOP), TextDelta("more")])
     run = await start(await open_executor(agent))
     await ended(run)
     assert (run.sequence, agent.closed) == (2, 1)
@@ -97,8 +97,8 @@ async def test_the_deadline_ends_a_run(open_executor: OpenExecutor) -> None:
     agent, started = FakeAgent(hold=1), time.monotonic()
     run = await start(await open_executor(agent), 0.05)
     finished = await ended(run)
-    assert (finished.reason, finished.error_code) == (FinishReason.DEADLINE_EXCEEDED, Kind.DEADLINE_EXCEEDED)
-    assert run.info.state is State.CANCELLED
+    assert (finished.reason, finished.error_code) == (FinishReason.DEADLINE_EXCEEDED, ErrorKind.DEADLINE_EXCEEDED)
+    assert run.info.state is RunState.CANCELLED
     assert agent.closed == 1
     assert 0.05 <= time.monotonic() - started < 3
 
@@ -139,7 +139,7 @@ async def test_a_run_that_is_over_stays_as_it_is(open_executor: OpenExecutor) ->
     run = await start(executor)
     await ended(run)
     await executor.cancel(run)
-    assert run.info.state is State.SUCCEEDED
+    assert run.info.state is RunState.SUCCEEDED
 
 
 async def test_the_limit_is_on_runs_under_way(open_executor: OpenExecutor) -> None:
@@ -162,10 +162,10 @@ async def _try_start(executor: Executor) -> Run | None:
 
 async def test_an_unknown_model_starts_nothing(open_executor: OpenExecutor) -> None:
     with pytest.raises(ModelNotFound):
-        await (await open_executor(FakeAgent())).start("acme", "gpt", ASK, Terms(1))
+        await (await open_executor(FakeAgent())).start("acme", "gpt", ASK, RunTerms(1))
 
 
-async def test_a_run_that_is_over_is_in_the_record_only(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_run_that_is_over_is_in_the_record_only(open_executor: OpenExecutor, records: RunRecords) -> None:
     executor = await open_executor(FakeAgent())
     run = await start(executor)
     await ended(run)
@@ -195,6 +195,6 @@ async def test_closing_ends_all_runs(open_executor: OpenExecutor) -> None:
 async def test_outcomes_are_counted(open_executor: OpenExecutor) -> None:
     labels = {"model": "rag", "finish_reason": "NO_ANSWER"}
     before = REGISTRY.get_sample_value("headworks_runs_total", labels) or 0
-    await ended(await start(await open_executor(FakeAgent([Outcome(FinishReason.NO_ANSWER)]))))
+    await ended(await start(await open_executor(FakeAgent([RunOutcome(FinishReason.NO_ANSWER)]))))
     assert REGISTRY.get_sample_value("headworks_runs_total", labels) == before + 1
     assert REGISTRY.get_sample_value("headworks_runs_running", {"model": "rag"}) == 0

@@ -8,9 +8,9 @@ from headworks.gateway.v1 import guard_service_pb2 as pb
 from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from services.orchestrator.adapters.guard_client import GuardClient, WhenGone
-from services.orchestrator.agents.loop.screener import Item, Reading, Screening
+from services.orchestrator.agents.loop.screener import Item, Reading, ScreeningVerdict
 from services.runtime.call import READS_KEY, UNSCREENED, Call, enter
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.serving import channel_for
 
 
@@ -47,9 +47,9 @@ async def test_verdicts_come_back_in_order() -> None:
     enter(Call("/run"))
     async with channel_for(guards) as channel:
         told = await GuardClient(channel, 5, "auto").screen(Reading.TOOL_RESULT, "helper", ITEMS)
-    assert told[0] == Screening("one")
+    assert told[0] == ScreeningVerdict("one")
     assert told[1].text == "<X>"
-    assert told[2] == Screening(None, "injection", "PROMPT_INJECTION: why", 0.75)
+    assert told[2] == ScreeningVerdict(None, "injection", "PROMPT_INJECTION: why", 0.75)
     (request,) = guards.requests
     assert (request.agent, request.stage) == ("helper", pb.ScreenRequest.STAGE_TOOL_RESULT)
     assert [(item.id, item.text, item.source) for item in request.items] == [
@@ -62,12 +62,12 @@ async def test_verdicts_come_back_in_order() -> None:
 @pytest.mark.parametrize(
     ("guards", "kind"),
     [
-        (FakeGuards(ANSWERS[:2]), Kind.UNAVAILABLE),
-        (FakeGuards(code=grpc.StatusCode.UNAVAILABLE), Kind.UNAVAILABLE),
-        (FakeGuards(code=grpc.StatusCode.PERMISSION_DENIED), Kind.PERMISSION_DENIED),
+        (FakeGuards(ANSWERS[:2]), ErrorKind.UNAVAILABLE),
+        (FakeGuards(code=grpc.StatusCode.UNAVAILABLE), ErrorKind.UNAVAILABLE),
+        (FakeGuards(code=grpc.StatusCode.PERMISSION_DENIED), ErrorKind.PERMISSION_DENIED),
     ],
 )
-async def test_what_is_no_answer_is_an_error(guards: FakeGuards, kind: Kind) -> None:
+async def test_what_is_no_answer_is_an_error(guards: FakeGuards, kind: ErrorKind) -> None:
     enter(Call("/run"))
     async with channel_for(guards) as channel:
         with pytest.raises(DomainError) as raised:

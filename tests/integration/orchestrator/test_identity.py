@@ -15,7 +15,7 @@ from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.runtime import statuses
 from services.runtime.channels import open_channel
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.identity import REFRESH_KEY
 from tests.fakes.identity import Keys
 from tests.fakes.renewing import FakeGateway, KeysFile, renewing
@@ -86,7 +86,7 @@ async def test_nobody_renews_at_the_port(gateway: FakeGateway, keys: Keys) -> No
         assert fresh.identity == KeysFile.whose
         with pytest.raises(DomainError) as caught:
             await IdentityClient(at_port, keys.verifier, 5).exchange("run_1", refresh)
-    assert caught.value.kind is Kind.PERMISSION_DENIED
+    assert caught.value.kind is ErrorKind.PERMISSION_DENIED
 
 
 async def test_a_token_that_was_stolen_renews_nothing(gateway: FakeGateway, keys: Keys) -> None:
@@ -94,7 +94,7 @@ async def test_a_token_that_was_stolen_renews_nothing(gateway: FakeGateway, keys
     async with open_channel(gateway.target) as channel:
         with pytest.raises(DomainError) as caught:
             await IdentityClient(channel, keys.verifier, 5).exchange("run_1", stolen)
-    assert (caught.value.kind, caught.value.reason) == (Kind.UNAUTHENTICATED, "RUN_IDENTITY_REFUSED")
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.UNAUTHENTICATED, "RUN_IDENTITY_REFUSED")
 
 
 async def test_a_token_of_another_gateway_is_not_taken(gateway: FakeGateway) -> None:
@@ -102,4 +102,4 @@ async def test_a_token_of_another_gateway_is_not_taken(gateway: FakeGateway) -> 
     async with open_channel(gateway.target) as channel:
         with pytest.raises(DomainError, match="cannot be verified") as caught:
             await IdentityClient(channel, Keys().verifier, 5).exchange("run_1", refresh)
-    assert caught.value.kind is Kind.UNAVAILABLE
+    assert caught.value.kind is ErrorKind.UNAVAILABLE

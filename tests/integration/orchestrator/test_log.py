@@ -14,11 +14,11 @@ from sqlalchemy import func, select
 
 from services.orchestrator.domain.event import Body, Finished, FinishReason, StepKind, StepStarted, TextDelta
 from services.orchestrator.runs import log as event_log
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.runs.execution import AHEAD, Terms
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
+from services.orchestrator.runs.execution import AHEAD, RunTerms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import Run, State
+from services.orchestrator.runs.records import RunRecords
+from services.orchestrator.runs.run import Run, RunState
 from services.orchestrator.schema.tables import EVENTS
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fakes.agents import SAYS, FakeAgent
@@ -50,8 +50,8 @@ async def without_writes(url: str) -> AsyncIterator[None]:
         await server.close()
 
 
-async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records: Records) -> None:
-    says: list[Body | Outcome] = [*(TextDelta(str(number)) for number in range(50)), Outcome(FinishReason.STOP)]
+async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records: RunRecords) -> None:
+    says: list[Body | RunOutcome] = [*(TextDelta(str(number)) for number in range(50)), RunOutcome(FinishReason.STOP)]
     executor = await open_executor(FakeAgent(says))
     run = await start(executor)
     seen = 0
@@ -63,10 +63,10 @@ async def test_what_a_reader_sees_is_stored(open_executor: OpenExecutor, records
 
 async def attached(executor: Executor, model: str = "rag") -> Run:
     """A run that needs its caller."""
-    return await executor.start("acme", model, ASK, Terms(30))
+    return await executor.start("acme", model, ASK, RunTerms(30))
 
 
-async def rows_of(records: Records, run: Run) -> int:
+async def rows_of(records: RunRecords, run: Run) -> int:
     """In how many writes the run's events were stored."""
     async with records.database.read() as connection:
         counted = select(func.count()).select_from(EVENTS).where(EVENTS.c.run_id == run.id)
@@ -74,14 +74,14 @@ async def rows_of(records: Records, run: Run) -> int:
 
 
 async def test_a_short_run_is_written_once_whoever_else_writes(
-    open_executor: OpenExecutor, records: Records, monkeypatch: pytest.MonkeyPatch
+    open_executor: OpenExecutor, records: RunRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "LINGER_SECONDS", 60)
 
     class Quick(FakeAgent):
         """Says all that it says in one turn of the loop, as those do that quote."""
 
-        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
             yield StepStarted(1, StepKind.RETRIEVE)
             self.held.set()
             await self.release.wait()
@@ -100,7 +100,7 @@ async def test_a_short_run_is_written_once_whoever_else_writes(
     assert [event.sequence for event in await records.events(run.id)] == [1, 2, 3, 4, 5]
 
 
-async def test_what_lingers_is_written_in_time(open_executor: OpenExecutor, records: Records) -> None:
+async def test_what_lingers_is_written_in_time(open_executor: OpenExecutor, records: RunRecords) -> None:
     agents = [
         FakeAgent((StepStarted(1, StepKind.RETRIEVE), *SAYS), hold=1, name=name) for name in ("one", "two", "three")
     ]
@@ -124,14 +124,14 @@ async def test_the_start_of_a_run_that_others_rely_on_does_not_linger(
     agent = FakeAgent(hold=0)
     executor, (detached, session) = await open_executor(agent), terms
     ask = replace(ASK, session_id=session)
-    run = await executor.start("acme", "rag", ask, Terms(30, detached=detached, refresh_token="secret"))
+    run = await executor.start("acme", "rag", ask, RunTerms(30, detached=detached, refresh_token="secret"))
     async with asyncio.timeout(2):
         await run.saved(1)
     agent.release.set()
 
 
 async def test_what_lingers_is_written_at_the_end(
-    open_executor: OpenExecutor, records: Records, monkeypatch: pytest.MonkeyPatch
+    open_executor: OpenExecutor, records: RunRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "LINGER_SECONDS", 60)
     agent = FakeAgent((StepStarted(1, StepKind.RETRIEVE), *SAYS), hold=1)
@@ -144,7 +144,7 @@ async def test_what_lingers_is_written_at_the_end(
 
 
 async def test_a_short_outage_is_waited_out(
-    open_executor: OpenExecutor, records: Records, records_url: str, caplog: pytest.LogCaptureFixture
+    open_executor: OpenExecutor, records: RunRecords, records_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = FakeAgent(hold=1)
     executor = await open_executor(agent, beat=1000, timeout=TRY_SECONDS)
@@ -164,18 +164,18 @@ async def test_a_short_outage_is_waited_out(
 @pytest.mark.parametrize(
     ("says", "state", "reason"),
     [
-        (SAYS, State.SUCCEEDED, FinishReason.STOP),
-        (None, State.FAILED, FinishReason.ERROR),
+        (SAYS, RunState.SUCCEEDED, FinishReason.STOP),
+        (None, RunState.FAILED, FinishReason.ERROR),
     ],
     ids=["its answer was whole", "it was under way"],
 )
 async def test_a_long_outage_ends_runs(
     open_executor: OpenExecutor,
-    records: Records,
+    records: RunRecords,
     records_url: str,
     monkeypatch: pytest.MonkeyPatch,
-    says: Sequence[Body | Outcome] | None,
-    state: State,
+    says: Sequence[Body | RunOutcome] | None,
+    state: RunState,
     reason: FinishReason,
 ) -> None:
     """Callers hear that the record is gone. What is recorded, once it is back, is what became of the run."""
@@ -201,7 +201,7 @@ async def test_a_long_outage_ends_runs(
 
 async def test_a_run_does_not_outrun_its_record(open_executor: OpenExecutor, records_url: str) -> None:
     class Endless(FakeAgent):
-        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
             while True:
                 yield TextDelta("a")
                 await asyncio.sleep(0)
@@ -217,8 +217,8 @@ async def test_a_run_does_not_outrun_its_record(open_executor: OpenExecutor, rec
     await executor.cancel(run)
 
 
-async def test_what_cannot_be_written_ends_its_own_run_only(open_executor: OpenExecutor, records: Records) -> None:
-    bad = FakeAgent([TextDelta("fine"), TextDelta("\ud800"), TextDelta("more"), Outcome(FinishReason.STOP)])
+async def test_what_cannot_be_written_ends_its_own_run_only(open_executor: OpenExecutor, records: RunRecords) -> None:
+    bad = FakeAgent([TextDelta("fine"), TextDelta("\ud800"), TextDelta("more"), RunOutcome(FinishReason.STOP)])
     executor = await open_executor(bad, FakeAgent(name="good"))
     run = await start(executor)
     events = await over(records, run)
@@ -227,18 +227,18 @@ async def test_what_cannot_be_written_ends_its_own_run_only(open_executor: OpenE
 
 
 async def test_what_was_seen_outlives_crashes_of_the_server(
-    open_executor: OpenExecutor, records: Records, records_url: str, request: pytest.FixtureRequest
+    open_executor: OpenExecutor, records: RunRecords, records_url: str, request: pytest.FixtureRequest
 ) -> None:
     if records_url.startswith("sqlite"):
         pytest.skip("it is killed with its replica")
     server: Postgres = request.getfixturevalue("postgres_server")
 
     class Counting(FakeAgent):
-        async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+        async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
             for number in range(200):
                 yield TextDelta(f"{number} ")
                 await asyncio.sleep(0.005)
-            yield Outcome(FinishReason.STOP)
+            yield RunOutcome(FinishReason.STOP)
 
     executor = await open_executor(Counting(), lease=1000, timeout=2)
     runs = [await start(executor) for _ in range(20)]

@@ -8,14 +8,14 @@ from math import isnan
 import pytest
 
 from services.llm.chat import Message, Role
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.adapters.retrieval_client import RetrievalClient
 from services.orchestrator.domain.event import Span, Timing
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.generate.extractive import ExtractiveGenerator
 from services.runtime import call as calls
 from services.runtime.call import Call
-from services.runtime.errors import CollectionNotFound, DomainError, Kind
+from services.runtime.errors import CollectionNotFound, DomainError, ErrorKind
 from services.runtime.identity import Identity
 from tests.fakes.identity import Keys
 from tests.fakes.search import FakeRetrieval, hit
@@ -72,7 +72,7 @@ async def test_an_unknown_collection_keeps_its_reason(as_caller: Callable[..., N
     async with channel_for(FakeRetrieval()) as channel:
         with pytest.raises(DomainError) as caught:
             await RetrievalClient(channel, 5).search("dogs", "x", 3)
-    assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, CollectionNotFound.reason)
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.NOT_FOUND, CollectionNotFound.reason)
 
 
 async def test_quotes_with_citations_into_the_document(as_caller: Callable[..., None]) -> None:
@@ -133,7 +133,7 @@ async def test_the_threshold_decides(as_caller: Callable[..., None]) -> None:
 
 
 async def test_without_sentences_there_is_no_answer() -> None:
-    assert await generated(Found(())) == [Ended(Finish.NO_ANSWER, Tokens(), 0.0)]
+    assert await generated(Found(())) == [Ended(Finish.NO_ANSWER, TokenCounts(), 0.0)]
 
 
 async def test_a_degraded_search_is_known_as_such(as_caller: Callable[..., None]) -> None:

@@ -5,10 +5,10 @@ from sqlalchemy.exc import IntegrityError
 
 from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Event, Finished, FinishReason, Started, TextDelta, UsageReported
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import encode, encode_ask
-from services.orchestrator.runs.records import Filter, Records
-from services.orchestrator.runs.run import RunInfo, State
+from services.orchestrator.runs.records import RunFilter, RunRecords
+from services.orchestrator.runs.run import RunInfo, RunState
 from services.orchestrator.runs.statements import INSERT_EVENTS, INSERT_RUN, Batch, Fenced, Row, RunRows, RunSink
 from tests.integration.orchestrator.conftest import OpenRecords
 
@@ -17,13 +17,15 @@ EVENTS = [
     Event(2, TextDelta("语"), 2.0),
     Event(3, Finished(FinishReason.STOP), 3.0),
 ]
-ASK = Ask((Message(Role.USER, "why?"),))
-ALL = Filter()
+ASK = RunInput((Message(Role.USER, "why?"),))
+ALL = RunFilter()
 
 
 def info(number: int, *, over: bool = True, time: float | None = None, session: str = "") -> RunInfo:
     created = float(number) if time is None else time
-    state, reason, end = (State.SUCCEEDED, FinishReason.STOP, created + 1) if over else (State.RUNNING, None, None)
+    state, reason, end = (
+        (RunState.SUCCEEDED, FinishReason.STOP, created + 1) if over else (RunState.RUNNING, None, None)
+    )
     return RunInfo(
         f"run_x_{number:04}", "acme", "rag", "c", state, reason, 3 if over else 1, created, end,
         UsageReported(4, 5, 6, 7), 2, session, (), "orchestrator-0",
@@ -41,12 +43,12 @@ def row(of: RunInfo, owner: str) -> Row:
     }  # fmt: skip
 
 
-async def write(records: Records, batch: Batch) -> None:
+async def write(records: RunRecords, batch: Batch) -> None:
     async with records.database.write() as connection:
         await RunSink().write(connection, [RunRows(batch, records.incarnation)])
 
 
-async def put(records: Records, *infos: RunInfo) -> None:
+async def put(records: RunRecords, *infos: RunInfo) -> None:
     """Write runs, with EVENTS or the first of them."""
     batch: Batch = {
         INSERT_RUN: [row(of, records.incarnation) for of in infos],
@@ -59,14 +61,14 @@ async def put(records: Records, *infos: RunInfo) -> None:
 
 
 @pytest.fixture
-async def records(open_records: OpenRecords) -> Records:
+async def records(open_records: OpenRecords) -> RunRecords:
     records = await open_records()
     await records.join()
     return records
 
 
 @pytest.mark.parametrize("over", [True, False])
-async def test_a_run_is_read_as_it_was_written(records: Records, over: bool) -> None:
+async def test_a_run_is_read_as_it_was_written(records: RunRecords, over: bool) -> None:
     await put(records, info(1, over=over))
     assert await records.get("acme", "run_x_0001") == info(1, over=over)
     assert await records.events("run_x_0001") == EVENTS[: 3 if over else 1]
@@ -74,7 +76,7 @@ async def test_a_run_is_read_as_it_was_written(records: Records, over: bool) -> 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 9, 10, 99])
 @pytest.mark.parametrize("limit", [1, 4, 1000])
-async def test_events_after_a_sequence_number(records: Records, after: int, limit: int) -> None:
+async def test_events_after_a_sequence_number(records: RunRecords, after: int, limit: int) -> None:
     await put(records, info(1, over=False))
     for first in range(2, 11, 3):
         some = [Event(number, TextDelta("a"), 1.0) for number in range(first, first + 3)]
@@ -88,13 +90,13 @@ async def test_events_after_a_sequence_number(records: Records, after: int, limi
     assert seen == list(range(after + 1, 11))
 
 
-async def test_what_is_unknown(records: Records) -> None:
+async def test_what_is_unknown(records: RunRecords) -> None:
     assert await records.get("acme", "run_x_1") is None
     assert await records.events("run_x_1") == []
     assert await records.newest("acme", 10, None, ALL) == []
 
 
-async def test_tenants_do_not_see_each_others_runs(records: Records) -> None:
+async def test_tenants_do_not_see_each_others_runs(records: RunRecords) -> None:
     await put(records, info(1))
     assert await records.get("other", "run_x_0001") is None
     assert await records.newest("other", 10, None, ALL) == []
@@ -102,7 +104,7 @@ async def test_tenants_do_not_see_each_others_runs(records: Records) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 @pytest.mark.parametrize("same_time", [False, True])
-async def test_pages_newest_first_without_gap_or_repetition(records: Records, size: int, same_time: bool) -> None:
+async def test_pages_newest_first_without_gap_or_repetition(records: RunRecords, size: int, same_time: bool) -> None:
     infos = [info(number, time=5.0 if same_time else None) for number in range(10)]
     await put(records, *infos)
     found: list[RunInfo] = []
@@ -115,25 +117,25 @@ async def test_pages_newest_first_without_gap_or_repetition(records: Records, si
     ("of", "expected"),
     [
         (ALL, [3, 2, 1]),
-        (Filter(State.RUNNING), [2]),
-        (Filter(State.SUCCEEDED), [3, 1]),
-        (Filter(session_id="s"), [3]),
-        (Filter(State.RUNNING, "s"), []),
+        (RunFilter(RunState.RUNNING), [2]),
+        (RunFilter(RunState.SUCCEEDED), [3, 1]),
+        (RunFilter(session_id="s"), [3]),
+        (RunFilter(RunState.RUNNING, "s"), []),
     ],
 )
-async def test_runs_by_state_and_session(records: Records, of: Filter, expected: list[int]) -> None:
+async def test_runs_by_state_and_session(records: RunRecords, of: RunFilter, expected: list[int]) -> None:
     await put(records, info(1), info(2, over=False), info(3, session="s"))
     assert [int(found.id[-4:]) for found in await records.newest("acme", 10, None, of)] == expected
 
 
-async def test_nothing_is_written_by_halves(records: Records) -> None:
+async def test_nothing_is_written_by_halves(records: RunRecords) -> None:
     refused = {**row(info(1), records.incarnation), "tenant": None}
     with pytest.raises(IntegrityError):
         await write(records, {INSERT_RUN: [row(info(2), records.incarnation), refused]})
     assert await records.get("acme", "run_x_0002") is None
 
 
-async def test_what_is_written_again_changes_nothing(records: Records) -> None:
+async def test_what_is_written_again_changes_nothing(records: RunRecords) -> None:
     await put(records, info(1))
     await put(records, info(1))
     assert await records.events("run_x_0001") == EVENTS

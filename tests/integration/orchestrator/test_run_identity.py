@@ -15,11 +15,11 @@ from services.orchestrator.domain.event import (
     FinishReason,
     TextDelta,
 )
-from services.orchestrator.run_identity import CallIdentity, Fresh
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.run_identity import CallIdentity, ExchangedToken
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.runs.errors import IdentityRefused, IdentityUnavailable
-from services.orchestrator.runs.execution import Terms
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.execution import RunTerms
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.runs.run import Run
 from services.runtime.call import Call, current, renewed
 from services.runtime.errors import DomainError, Unauthenticated, Unavailable
@@ -42,11 +42,11 @@ class Gateway:
     seconds: float = SECONDS
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    async def exchange(self, run_id: str, refresh_token: str) -> Fresh:
+    async def exchange(self, run_id: str, refresh_token: str) -> ExchangedToken:
         self.asked.append((run_id, refresh_token))
         if self.error is not None:
             raise self.error
-        return Fresh(f"token {len(self.asked)}", self.whose, self.seconds)
+        return ExchangedToken(f"token {len(self.asked)}", self.whose, self.seconds)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Working:
     tokens: list[str] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         if self.approval:
             if not any(isinstance(event.body, ApprovalRequested) for event in journal.events):
                 yield ApprovalRequested("a1", ApprovalKind.RUN, "may I?")
@@ -74,7 +74,7 @@ class Working:
                 self.tokens.append(current().token)
                 yield TextDelta(current().token)
             await asyncio.sleep(0.005)
-        yield Outcome(FinishReason.STOP)
+        yield RunOutcome(FinishReason.STOP)
 
 
 def identity_of(gateway: Gateway, patience: float = 0.3, sealed: str = "sealed") -> CallIdentity:
@@ -83,7 +83,7 @@ def identity_of(gateway: Gateway, patience: float = 0.3, sealed: str = "sealed")
 
 async def start(executor: object, gateway: Gateway, **terms: object) -> Run:
     given = {"identity": identity_of(gateway), "refresh_token": "sealed", **terms}
-    return await executor.start("acme", "rag", ASK, Terms(30, **given))  # type: ignore[attr-defined,no-any-return,arg-type]
+    return await executor.start("acme", "rag", ASK, RunTerms(30, **given))  # type: ignore[attr-defined,no-any-return,arg-type]
 
 
 async def ended(run: Run) -> Finished:
@@ -168,7 +168,7 @@ async def test_a_key_that_was_revoked_while_its_run_waited(open_executor: OpenEx
     assert agent.tokens == [], "nothing was done after the decision"
 
 
-async def test_a_run_that_is_taken_up_is_given_a_new_token(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_run_that_is_taken_up_is_given_a_new_token(open_executor: OpenExecutor, records: RunRecords) -> None:
     first_gateway, first = Gateway(), Working()
     dead = await open_executor(first)
     run = await start(dead, first_gateway, detached=True)
@@ -193,7 +193,7 @@ async def test_a_run_that_is_taken_up_is_given_a_new_token(open_executor: OpenEx
 
 
 async def test_a_run_that_is_taken_up_and_waits_does_not_need_the_gateway(
-    open_executor: OpenExecutor, records: Records
+    open_executor: OpenExecutor, records: RunRecords
 ) -> None:
     dead = await open_executor(Working(approval=True))
     run = await start(dead, Gateway(), detached=True)

@@ -14,11 +14,11 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.orchestrator.adapters.peers import Peers
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
-from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import new_id
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -45,7 +45,7 @@ class Replica:
 
     name: str
     executor: Executor
-    records: Records
+    records: RunRecords
     address: str
     stub: Stub
 
@@ -100,7 +100,7 @@ async def replicas(
             stack.push_async_callback(keeper.aclose)
             stack.push_async_callback(executor.aclose)
             await keeper.open()
-            servicer = OrchestratorServicer(executor, Directory(executor, records), Peers(peers, name), nowhere, 30)
+            servicer = OrchestratorServicer(executor, RunDirectory(executor, records), Peers(peers, name), nowhere, 30)
             address = await stack.enter_async_context(serving(app_of(servicer), verifier=keys.verifier))
             channel = await stack.enter_async_context(open_channel(address))
             targets[name] = channel
@@ -330,7 +330,7 @@ async def test_list_runs_by_pages_newest_first(keys: Keys, records_url: str, siz
             ids.append(first.run_id)
 
         async def all_are_stored() -> bool:
-            return len(await replica.records.newest("acme", 10, None, Filter())) == 5
+            return len(await replica.records.newest("acme", 10, None, RunFilter())) == 5
 
         await until(all_are_stored)
         found, token, pages = [], "", 0

@@ -8,13 +8,13 @@ import pytest
 from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Body, FinishReason, TextDelta, ToolCallRequested, ToolResultReceived
 from services.orchestrator.domain.tool import ToolCall, ToolResult
-from services.orchestrator.runs.agent import Ask, Outcome
+from services.orchestrator.runs.agent import RunInput, RunOutcome
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.records import Filter, Records
+from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import Run
-from services.orchestrator.sessions.memory import Window
+from services.orchestrator.sessions.memory import SessionWindow
 from services.orchestrator.sessions.store import SessionStore
 from services.orchestrator.sessions.window import Sessions
 from services.runtime.errors import Unavailable
@@ -24,10 +24,10 @@ from tests.integration.orchestrator.conftest import OpenExecutor
 from tests.integration.orchestrator.test_takeover import Counting, crash
 
 CALL = ToolCall("c1", "search", '{"q": "x"}')
-USING_TOOLS: list[Body | Outcome] = [
+USING_TOOLS: list[Body | RunOutcome] = [
     TextDelta("let me "), TextDelta("look"), ToolCallRequested(CALL, 1),
     ToolResultReceived(ToolResult("c1", "search", "found")), TextDelta("it is"), TextDelta(" so"),
-    Outcome(FinishReason.STOP),
+    RunOutcome(FinishReason.STOP),
 ]  # fmt: skip
 
 
@@ -40,7 +40,7 @@ async def words(messages: Sequence[Message]) -> int:
 
 
 async def start(executor: Executor, text: str, session: str = "s", tenant: str = "acme", model: str = "rag") -> Run:
-    return await executor.start(tenant, model, Ask((user(text),), session_id=session), Terms(30, detached=True))
+    return await executor.start(tenant, model, RunInput((user(text),), session_id=session), RunTerms(30, detached=True))
 
 
 async def ask(executor: Executor, text: str, session: str = "s", tenant: str = "acme") -> Run:
@@ -51,7 +51,7 @@ async def ask(executor: Executor, text: str, session: str = "s", tenant: str = "
 
 
 @pytest.fixture
-def store(records: Records) -> SessionStore:
+def store(records: RunRecords) -> SessionStore:
     return SessionStore(records.database)
 
 
@@ -116,7 +116,7 @@ async def test_tenants_have_their_own(open_executor: OpenExecutor, store: Sessio
     assert await store.messages("other", "s")
 
 
-async def test_deleting_leaves_nothing(open_executor: OpenExecutor, store: SessionStore, records: Records) -> None:
+async def test_deleting_leaves_nothing(open_executor: OpenExecutor, store: SessionStore, records: RunRecords) -> None:
     executor = await open_executor(FakeAgent())
     run = await ask(executor, "why?")
     other = await ask(executor, "why?", "other")
@@ -124,7 +124,7 @@ async def test_deleting_leaves_nothing(open_executor: OpenExecutor, store: Sessi
     assert await store.messages("acme", "s") == []
     assert await records.get("acme", run.id) is None
     assert await records.events(run.id) == []
-    assert [info.id for info in await records.newest("acme", 10, None, Filter())] == [other.id]
+    assert [info.id for info in await records.newest("acme", 10, None, RunFilter())] == [other.id]
     for again in (store.get, store.delete):
         with pytest.raises(SessionNotFound):
             await again("acme", "s")
@@ -152,13 +152,13 @@ async def filled(open_executor: OpenExecutor, rounds: int) -> Executor:
 async def test_the_window_is_all_that_fits(open_executor: OpenExecutor, store: SessionStore) -> None:
     await filled(open_executor, 3)
     sessions = Sessions(store)
-    assert await sessions.window("acme", "unknown", 10, words) == Window()
+    assert await sessions.window("acme", "unknown", 10, words) == SessionWindow()
     whole = await sessions.window("acme", "s", 9, words)
     assert [message.content for message in whole.messages] == ["q1", "one two", "q2", "one two", "q3", "one two"]
     for budget, first in ((8, "q2"), (6, "q2"), (5, "q3"), (3, "q3")):
         part = await sessions.window("acme", "s", budget, words)
         assert part.messages[0].content == first
-    assert await sessions.window("acme", "s", 2, words) == Window()
+    assert await sessions.window("acme", "s", 2, words) == SessionWindow()
 
 
 async def test_what_is_beyond_is_summed_up_once(open_executor: OpenExecutor, store: SessionStore) -> None:

@@ -14,18 +14,18 @@ from services.orchestrator.domain.event import (
     FinishReason,
     TextDelta,
 )
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.runs.errors import RunMoved
-from services.orchestrator.runs.execution import Terms
+from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.identity import Nobody
-from services.orchestrator.runs.records import Records
-from services.orchestrator.runs.run import Run, State
+from services.orchestrator.runs.records import RunRecords
+from services.orchestrator.runs.run import Run, RunState
 from tests.fakes.agents import FakeAgent
 from tests.fakes.serving import until
 from tests.integration.orchestrator.conftest import OpenExecutor
 
-ASK = Ask((Message(Role.USER, "why?"),))
+ASK = RunInput((Message(Role.USER, "why?"),))
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Counting:
     release: asyncio.Event = field(default_factory=asyncio.Event)
     began: int = 0
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         self.began += 1
         bodies = [event.body for event in journal.events]
         said = sum(isinstance(body, TextDelta) for body in bodies)
@@ -56,17 +56,17 @@ class Counting:
                     yield ApprovalRequested("a1", ApprovalKind.RUN, "may I?")
                 decision = await journal.decision("a1")
                 if not decision.approved:
-                    yield Outcome(FinishReason.REJECTED)
+                    yield RunOutcome(FinishReason.REJECTED)
                     return
             if number == self.hold:
                 self.held.set()
                 await self.release.wait()
             yield TextDelta(str(number))
-        yield Outcome(FinishReason.STOP)
+        yield RunOutcome(FinishReason.STOP)
 
 
 async def start(executor: Executor, detached: bool = True, seconds: float = 30) -> Run:
-    return await executor.start("acme", "rag", ASK, Terms(seconds, detached=detached, refresh_token="secret"))
+    return await executor.start("acme", "rag", ASK, RunTerms(seconds, detached=detached, refresh_token="secret"))
 
 
 async def crash(executor: Executor) -> None:
@@ -81,7 +81,7 @@ def texts(events: Sequence[Event]) -> str:
     return "".join(event.body.text for event in events if isinstance(event.body, TextDelta))
 
 
-async def over(records: Records, run: Run) -> list[Event]:
+async def over(records: RunRecords, run: Run) -> list[Event]:
     """All events of a run that is over, by its record."""
 
     async def finished() -> bool:
@@ -94,7 +94,7 @@ async def over(records: Records, run: Run) -> list[Event]:
     return events
 
 
-async def test_a_detached_run_goes_on_from_where_it_was(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_detached_run_goes_on_from_where_it_was(open_executor: OpenExecutor, records: RunRecords) -> None:
     agent = Counting(hold=3)
     first = await open_executor(agent)
     run = await start(first)
@@ -107,7 +107,7 @@ async def test_a_detached_run_goes_on_from_where_it_was(open_executor: OpenExecu
     assert again.began == 1
 
 
-async def test_a_waiting_run_goes_on_waiting_and_then_on(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_waiting_run_goes_on_waiting_and_then_on(open_executor: OpenExecutor, records: RunRecords) -> None:
     first = await open_executor(Counting(approval=True))
     run = await start(first, detached=False)
     await until(lambda: run.approvals.pending)
@@ -115,7 +115,7 @@ async def test_a_waiting_run_goes_on_waiting_and_then_on(open_executor: OpenExec
     await crash(first)
     second = await open_executor(Counting(approval=True))
     found = await until(lambda: second.find("acme", run.id))
-    assert (found.info.state, found.info.pending) == (State.WAITING, ("a1",))
+    assert (found.info.state, found.info.pending) == (RunState.WAITING, ("a1",))
     decided = await second.decide(found, ApprovalDecided("a1", True, "me"))
     assert decided.approved
     events = await over(records, run)
@@ -123,7 +123,7 @@ async def test_a_waiting_run_goes_on_waiting_and_then_on(open_executor: OpenExec
     assert sum(isinstance(event.body, ApprovalRequested) for event in events) == 1
 
 
-async def test_what_cannot_go_on_ends_as_failed(open_executor: OpenExecutor, records: Records) -> None:
+async def test_what_cannot_go_on_ends_as_failed(open_executor: OpenExecutor, records: RunRecords) -> None:
     for detached, agent in ((False, Counting(hold=2)), (True, FakeAgent(hold=1))):
         first = await open_executor(agent)
         run = await start(first, detached)
@@ -136,11 +136,11 @@ async def test_what_cannot_go_on_ends_as_failed(open_executor: OpenExecutor, rec
         assert (last.reason, last.error_reason) == (FinishReason.ERROR, "RUN_INTERRUPTED")  # type: ignore[union-attr]
         info = await records.get("acme", run.id)
         assert info is not None
-        assert info.state is State.FAILED
+        assert info.state is RunState.FAILED
 
 
 async def test_another_replica_takes_up_the_runs_of_one_that_never_comes_back(
-    open_executor: OpenExecutor, records: Records
+    open_executor: OpenExecutor, records: RunRecords
 ) -> None:
     agent = Counting(hold=3)
     dead = await open_executor(agent, replica="orchestrator-0", beat=1000)
@@ -159,7 +159,7 @@ async def test_another_replica_takes_up_the_runs_of_one_that_never_comes_back(
 
 
 async def test_a_replica_that_was_given_up_stops_its_runs_and_begins_anew(
-    open_executor: OpenExecutor, records: Records
+    open_executor: OpenExecutor, records: RunRecords
 ) -> None:
     agent = Counting(hold=3)
     slow = await open_executor(agent, replica="orchestrator-0")
@@ -183,7 +183,7 @@ async def test_a_replica_that_was_given_up_stops_its_runs_and_begins_anew(
     assert texts(await over(records, again)) == "1234"
 
 
-async def test_an_orderly_end_leaves_runs_that_can_go_on(open_executor: OpenExecutor, records: Records) -> None:
+async def test_an_orderly_end_leaves_runs_that_can_go_on(open_executor: OpenExecutor, records: RunRecords) -> None:
     agent = Counting(hold=3)
     first = await open_executor(agent)
     run = await start(first)
@@ -196,7 +196,7 @@ async def test_an_orderly_end_leaves_runs_that_can_go_on(open_executor: OpenExec
     assert texts(await over(records, run)) == "1234"
 
 
-async def test_a_decision_outlives_its_process(open_executor: OpenExecutor, records: Records) -> None:
+async def test_a_decision_outlives_its_process(open_executor: OpenExecutor, records: RunRecords) -> None:
     first = await open_executor(Counting(approval=True, hold=2))
     run = await start(first)
     await until(lambda: run.approvals.pending)

@@ -15,7 +15,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from prometheus_client import REGISTRY
 
 from services.retrieval.errors import CollectionBroken
-from services.retrieval.model import Key
+from services.retrieval.model import CollectionKey
 from services.retrieval.store.codec import tenant_name
 from services.retrieval.store.folders import MARKER, OPENING
 from services.retrieval.store.points import PointStore
@@ -209,19 +209,19 @@ def nobodys() -> Iterator[Path]:
 async def test_one_that_may_not_be_read_is_broken_and_can_be_deleted(nobodys: Path, what: str, mode: int) -> None:
     store = PointStore(EdgeEngine(nobodys, threads=1))
     for name in ("docs", "good"):
-        await store.create(Key("acme", name), 1200)
+        await store.create(CollectionKey("acme", name), 1200)
     await store.aclose()
     (nobodys / "acme" / what).chmod(mode)
     again = PointStore(EdgeEngine(nobodys, threads=1))
     await again.recover()
     assert await again.collections("acme") == ["docs", "good"]
-    assert (await again.describe(Key("acme", "good"))).document_count == 0
+    assert (await again.describe(CollectionKey("acme", "good"))).document_count == 0
     if not (what.endswith(MARKER) and mode):
         with pytest.raises(CollectionBroken):
-            await again.describe(Key("acme", "docs"))
-    await again.drop(Key("acme", "docs"))
+            await again.describe(CollectionKey("acme", "docs"))
+    await again.drop(CollectionKey("acme", "docs"))
     assert not (nobodys / "acme/docs").exists()
-    await again.create(Key("acme", "docs"), 1200)
+    await again.create(CollectionKey("acme", "docs"), 1200)
     await again.aclose()
 
 

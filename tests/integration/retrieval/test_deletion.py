@@ -239,12 +239,12 @@ class TestTwoAtOnce:
 
 
 async def test_the_right_of_a_process_that_died_goes_with_it(tmp_path: Path) -> None:
-    from services.retrieval.model import Key
+    from services.retrieval.model import CollectionKey
     from services.retrieval.store.qdrant_edge import EdgeEngine
 
     store = PointStore(EdgeEngine(tmp_path / "data", threads=1))
-    await store.create(Key("acme", "docs"), 1200)
-    await store.lease(Key("acme", "docs"), "dead", 3600)
+    await store.create(CollectionKey("acme", "docs"), 1200)
+    await store.lease(CollectionKey("acme", "docs"), "dead", 3600)
     await store.aclose()
     async with served(tmp_path) as service:
         results, _ = await service.ingest({"a.txt": "water"}, delete_missing=True)

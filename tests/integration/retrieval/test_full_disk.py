@@ -15,7 +15,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from prometheus_client import REGISTRY
 
 from services.retrieval.errors import CollectionBroken, StoreFull, StoreUnavailable
-from services.retrieval.model import Key
+from services.retrieval.model import CollectionKey
 from services.retrieval.store.engine import About, Where
 from services.retrieval.store.faults import fault
 from services.retrieval.store.qdrant_edge import EdgeEngine
@@ -184,7 +184,7 @@ async def test_deaths_on_a_full_disk_do_not_make_a_collection_broken(small: Path
 
 
 async def test_what_does_not_fit_twice_is_not_indexed(small: Path, caplog: pytest.LogCaptureFixture) -> None:
-    key = Key("acme", "docs")
+    key = CollectionKey("acme", "docs")
     engine = EdgeEngine(small, threads=1, index_from=0, min_free=32 << 20)
     await engine.create(key, About(1200, 0.0))
     await engine.rest(key)

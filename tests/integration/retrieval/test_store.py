@@ -18,7 +18,17 @@ from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.errors import CollectionExists, StoreLocked
 from services.retrieval.language.words import passage_vector, query_vector
-from services.retrieval.model import Condition, Document, Entry, Filter, Key, Passage, Probe, Sentences, Signal
+from services.retrieval.model import (
+    CollectionKey,
+    Condition,
+    Document,
+    DocumentFilter,
+    Passage,
+    PassageRecord,
+    Sentences,
+    Signal,
+    StoreQuery,
+)
 from services.retrieval.store import codec, qdrant_edge
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.points import PointStore
@@ -35,8 +45,8 @@ pytestmark = [
 
 SERVER = os.environ.get("HEADWORKS_TEST_QDRANT_URL", "")
 TENANT = f"acme-{uuid.uuid4().hex[:8]}"
-KEY = Key(TENANT, "docs")
-ALL = Filter()
+KEY = CollectionKey(TENANT, "docs")
+ALL = DocumentFilter()
 
 
 @pytest.fixture(params=["edge", "local", *(["server"] if SERVER else [])])
@@ -53,7 +63,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield store
     for tenant in (TENANT, "other"):
         for name in await store.collections(tenant):
-            await store.drop(Key(tenant, name))
+            await store.drop(CollectionKey(tenant, name))
     await store.aclose()
 
 
@@ -72,9 +82,9 @@ def document(document_id: str, passages: int, content_hash: str = "1", **fields:
     return replace(record, **fields)  # type: ignore[arg-type]
 
 
-def entries(of: Document, texts: Sequence[str], first: int = 0) -> list[Entry]:
+def entries(of: Document, texts: Sequence[str], first: int = 0) -> list[PassageRecord]:
     return [
-        Entry(
+        PassageRecord(
             passage=Passage(
                 id=codec.passage_id(of.id, of.version, index),
                 document_id=of.id,
@@ -99,11 +109,13 @@ async def put(store: VectorStore, document_id: str, *texts: str, content_hash: s
     return record
 
 
-def probe(query: str, given: Filter = ALL, limit: int = 10, *, dense: bool = True, lexical: bool = True) -> Probe:
-    return Probe(vector_of(query) if dense else None, query_vector(query) if lexical else None, given, limit)
+def probe(
+    query: str, given: DocumentFilter = ALL, limit: int = 10, *, dense: bool = True, lexical: bool = True
+) -> StoreQuery:
+    return StoreQuery(vector_of(query) if dense else None, query_vector(query) if lexical else None, given, limit)
 
 
-async def found(store: VectorStore, asked: Probe) -> set[str]:
+async def found(store: VectorStore, asked: StoreQuery) -> set[str]:
     candidates = await store.candidates(KEY, asked)
     ids = [passage_id for scored in candidates.found.values() for passage_id, _ in scored]
     return {passage.document_id for passage, _ in (await store.fetch(KEY, ids, False)).values()}
@@ -115,12 +127,12 @@ async def texts_of(store: VectorStore, document_id: str) -> list[str]:
 
 class TestCollections:
     async def test_are_created_listed_and_dropped(self, store: VectorStore) -> None:
-        created = await store.create(Key(TENANT, "alpha"), 300)
+        created = await store.create(CollectionKey(TENANT, "alpha"), 300)
         assert await store.collections(TENANT) == ["alpha", "docs"]
-        described = await store.describe(Key(TENANT, "alpha"))
+        described = await store.describe(CollectionKey(TENANT, "alpha"))
         assert described == created
-        assert await store.max_chars(Key(TENANT, "alpha")) == 300
-        await store.drop(Key(TENANT, "alpha"))
+        assert await store.max_chars(CollectionKey(TENANT, "alpha")) == 300
+        await store.drop(CollectionKey(TENANT, "alpha"))
         assert await store.collections(TENANT) == ["docs"]
 
     async def test_cannot_be_created_twice(self, store: VectorStore) -> None:
@@ -142,7 +154,7 @@ class TestCollections:
         assert await found(store, probe("water")) == set()
 
     async def test_of_tenants_are_apart(self, store: VectorStore) -> None:
-        other = Key("other", "docs")
+        other = CollectionKey("other", "docs")
         await store.create(other, 1200)
         await put(store, "a", "water")
         assert await store.document(other, "a") is None
@@ -164,7 +176,7 @@ class TestCollections:
     )
     async def test_that_are_not_there_are_not_found(self, store: VectorStore, call) -> None:  # type: ignore[no-untyped-def]
         with pytest.raises(CollectionNotFound):
-            await call(store, Key(TENANT, "nowhere"))
+            await call(store, CollectionKey(TENANT, "nowhere"))
 
 
 class TestDocuments:
@@ -216,8 +228,8 @@ class TestDocuments:
         assert await store.document(KEY, "a") == labelled
         (passage,) = await store.passages(KEY, "a")
         assert (passage.title, passage.uri) == ("New", "u")
-        assert await found(store, probe("water", Filter([Condition("metadata.lang", ["de"])]))) == {"a"}
-        assert await found(store, probe("water", Filter([Condition("metadata.lang", ["en"])]))) == set()
+        assert await found(store, probe("water", DocumentFilter([Condition("metadata.lang", ["de"])]))) == {"a"}
+        assert await found(store, probe("water", DocumentFilter([Condition("metadata.lang", ["en"])]))) == set()
 
 
 class TestWritingInParts:
@@ -306,18 +318,18 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("given", "expected"),
         [
-            (Filter(), {"a", "b", "c"}),
-            (Filter([Condition("document_id", ["a", "c"])]), {"a", "c"}),
-            (Filter([Condition("media_type", ["text/html"])]), {"c"}),
-            (Filter([Condition("metadata.lang", ["en"])]), {"a", "b"}),
-            (Filter([Condition("metadata.lang", ["en"]), Condition("metadata.x.y", ["1"])]), {"b"}),
-            (Filter((), [Condition("metadata.lang", ["en"])]), {"c"}),
-            (Filter((), [Condition("document_id", ["a"]), Condition("document_id", ["b"])]), {"c"}),
-            (Filter([Condition("metadata.lang", ["en"])], [Condition("document_id", ["a"])]), {"b"}),
-            (Filter([Condition("metadata.nothing", ["en"])]), set()),
+            (DocumentFilter(), {"a", "b", "c"}),
+            (DocumentFilter([Condition("document_id", ["a", "c"])]), {"a", "c"}),
+            (DocumentFilter([Condition("media_type", ["text/html"])]), {"c"}),
+            (DocumentFilter([Condition("metadata.lang", ["en"])]), {"a", "b"}),
+            (DocumentFilter([Condition("metadata.lang", ["en"]), Condition("metadata.x.y", ["1"])]), {"b"}),
+            (DocumentFilter((), [Condition("metadata.lang", ["en"])]), {"c"}),
+            (DocumentFilter((), [Condition("document_id", ["a"]), Condition("document_id", ["b"])]), {"c"}),
+            (DocumentFilter([Condition("metadata.lang", ["en"])], [Condition("document_id", ["a"])]), {"b"}),
+            (DocumentFilter([Condition("metadata.nothing", ["en"])]), set()),
         ],
     )
-    async def test_filter(self, store: VectorStore, given: Filter, expected: set[str]) -> None:
+    async def test_filter(self, store: VectorStore, given: DocumentFilter, expected: set[str]) -> None:
         await put(store, "a", "water", metadata={"lang": "en"})
         await put(store, "b", "water", metadata={"lang": "en", "x.y": "1"})
         await put(store, "c", "water", metadata={"lang": "de"}, media_type="text/html")
@@ -380,7 +392,7 @@ class TestEdge:
         store = PointStore(EdgeEngine(tmp_path, threads=1))
         (tmp_path / codec.tenant_name(TENANT) / "half" / "shard").mkdir(parents=True)
         assert await store.collections(TENANT) == []
-        await store.create(Key(TENANT, "half"), 500)
+        await store.create(CollectionKey(TENANT, "half"), 500)
         assert await store.collections(TENANT) == ["half"]
         await store.aclose()
 

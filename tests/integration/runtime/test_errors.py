@@ -9,13 +9,13 @@ import grpc
 import pytest
 
 from services.runtime import errors, statuses
-from services.runtime.errors import DomainError, Kind, UpstreamError
+from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 from services.runtime.interceptors import layers
 from tests.fakes.serving import channel_for, generic, until
 
 
 class Odd(DomainError):
-    kind = Kind.RESOURCE_EXHAUSTED
+    kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "ODD"
 
 
@@ -46,8 +46,8 @@ async def failure(error: BaseException, *, streams: bool = False) -> grpc.aio.Ai
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["unary", "stream"])
-@pytest.mark.parametrize("kind", Kind)
-async def test_every_kind_becomes_its_status_with_an_error_info(kind: Kind, streams: bool) -> None:
+@pytest.mark.parametrize("kind", ErrorKind)
+async def test_every_kind_becomes_its_status_with_an_error_info(kind: ErrorKind, streams: bool) -> None:
     got = await failure(UpstreamError(kind, "WHY", "in words: 語", limit="3"), streams=streams)
     info = statuses.error_info(got)
     assert (got.code(), got.details()) == (statuses.CODES[kind], "in words: 語")
@@ -126,7 +126,7 @@ async def test_cancellation_passes(caplog: pytest.LogCaptureFixture) -> None:
             call.cancel()
             await until(left.is_set)
             served = await until(lambda: [record for record in caplog.records if record.name == "access"])
-    assert served[0].__dict__["code"] == Kind.CANCELLED
+    assert served[0].__dict__["code"] == ErrorKind.CANCELLED
     assert "unexpected error" not in caplog.text
 
 

@@ -15,12 +15,12 @@ from headworks.orchestrator.v1 import run_pb2
 
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.adapters.peers import Peers
-from services.orchestrator.directory import Directory
+from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import FinishReason, TextDelta
-from services.orchestrator.runs.agent import Outcome
+from services.orchestrator.runs.agent import RunOutcome
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.runs import OrchestratorServicer
@@ -36,7 +36,7 @@ from tests.fakes.serving import channel_for
 from tests.fixtures.runs import opened_records
 
 SECRET = "the combination of the safe is eleven"
-ANSWER = (TextDelta(SECRET), Outcome(FinishReason.STOP))
+ANSWER = (TextDelta(SECRET), RunOutcome(FinishReason.STOP))
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ async def test_a_run(lines: list[str], records_url: str, keys: Keys, error: Exce
         assert await asked(records, agent, keys) == told
 
 
-async def asked(records: Records, agent: FakeAgent, keys: Keys) -> str:
+async def asked(records: RunRecords, agent: FakeAgent, keys: Keys) -> str:
     executor = Executor(FixedAgents([agent]), records, 10, Sessions(SessionStore(records.database)))
     nowhere = grpc.aio.insecure_channel("127.0.0.1:1")
     identities = Identities(IdentityClient(nowhere, keys.verifier, 2), 5)
     keeper = Heartbeat(executor, records, identities.of_left, 30, 0.2, 2)
     await keeper.open()
     peers = Peers(nowhere, "orchestrator-0")
-    servicer = OrchestratorServicer(executor, Directory(executor, records), peers, identities, 30)
+    servicer = OrchestratorServicer(executor, RunDirectory(executor, records), peers, identities, 30)
     async with channel_for(servicer, verifier=keys.verifier) as channel:
         message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=SECRET)
         run = pb_grpc.OrchestratorServiceStub(channel).Run(pb.RunRequest(messages=[message]), metadata=keys.metadata())

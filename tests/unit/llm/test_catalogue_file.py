@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.llm.catalogue import file as catalogue_file
-from services.llm.catalogue.entry import ALL, Capability, Engine
+from services.llm.catalogue.entry import ALL, Capability, EngineKind
 from services.llm.catalogue.file import BadCatalogue
 from services.llm.chat import Priority, Sampling
 from services.llm.price import Price
@@ -42,7 +42,7 @@ def test_a_full_file() -> None:
     read = catalogue_file.parse(FULL, "models.yaml")
     small, own, quotes = read.entries
     assert (read.default, read.currency) == ("small", "EUR")
-    assert (small.engine, small.model, small.base_url) == (Engine.OPENAI, "small-2026", "https://llm.example/v1")
+    assert (small.engine, small.model, small.base_url) == (EngineKind.OPENAI, "small-2026", "https://llm.example/v1")
     assert (small.description, small.api_key_env, small.context_length) == ("Small and quick.", "LLM_KEY", 128_000)
     assert small.price == Price(150_000_000, 600_000_000)
     assert small.capabilities == {Capability.TOOLS, Capability.LOGPROBS}
@@ -51,9 +51,9 @@ def test_a_full_file() -> None:
     assert (small.queue_seconds, small.connections) == (2.5, 16)
     assert (small.connect_seconds, small.first_byte_seconds, small.idle_seconds) == (1, 2, 3)
     assert (own.name, own.engine, own.lora, own.capabilities, own.price) == (
-        "org/own:1", Engine.TRITON, "legal", ALL, Price(),
+        "org/own:1", EngineKind.TRITON, "legal", ALL, Price(),
     )  # fmt: skip
-    assert (quotes.engine, quotes.capabilities) == (Engine.EXTRACTIVE, frozenset())
+    assert (quotes.engine, quotes.capabilities) == (EngineKind.EXTRACTIVE, frozenset())
 
 
 HEAD = "models:\n  - name: a\n    generator: openai\n    base_url: http://h/v1\n"

@@ -7,7 +7,7 @@ import pytest
 
 from services.llm.chat import Priority
 from services.llm.concurrency import ConcurrencyLimit, ModelBusy
-from services.runtime.errors import Kind
+from services.runtime.errors import ErrorKind
 from tests.fakes.serving import until
 
 NOW, LATER = Priority.INTERACTIVE, Priority.BATCH
@@ -61,7 +61,7 @@ async def test_one_too_many_is_turned_away() -> None:
         async with one.place(NOW):
             pass
     error = caught.value
-    assert (error.kind, error.reason) == (Kind.RESOURCE_EXHAUSTED, "MODEL_BUSY")
+    assert (error.kind, error.reason) == (ErrorKind.RESOURCE_EXHAUSTED, "MODEL_BUSY")
     assert error.details == {"model": "small", "running": "2", "waiting": "1"}
     assert error.retry_after is not None
     assert 1 <= error.retry_after <= 60

@@ -3,10 +3,10 @@
 import pytest
 
 from services.llm import errors
-from services.llm.endpoint import Endpoint
+from services.llm.endpoint import ModelEndpoint
 from services.llm.errors import retry_after
 
-ENDPOINT = Endpoint("small", "http://h/v1/chat/completions", "small-2026")
+ENDPOINT = ModelEndpoint("small", "http://h/v1/chat/completions", "small-2026")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,19 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
-from services.llm.catalogue.entry import ALL, Capability, Engine, Entry
+from services.llm.catalogue.entry import ALL, Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Form, Message, Priority, ResponseFormat, Role, Sampling, merge
 from services.llm.concurrency import ModelBusy
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.handle import BoundedGenerator, ModelCannot
 from services.llm.metrics import ModelMetrics
 from services.orchestrator.domain.tool import Declaration
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeGenerator
 
-ENTRY = Entry("bounded", Engine.TRITON, capabilities=ALL)
+ENTRY = CatalogueEntry("bounded", EngineKind.TRITON, capabilities=ALL)
 ASKED = Generation((Message(Role.USER, "why?"),))
-SAYS: list[Piece | Calls | Ended] = [Piece("a"), Piece("b"), Piece("c"), Ended(Finish.STOP, Tokens(5, 3, 2))]
+SAYS: list[Piece | Calls | Ended] = [Piece("a"), Piece("b"), Piece("c"), Ended(Finish.STOP, TokenCounts(5, 3, 2))]
 
 
 class Silent(FakeGenerator):
@@ -37,7 +37,7 @@ class Silent(FakeGenerator):
         return 0
 
 
-def bounded(generator: FakeGenerator, entry: Entry = ENTRY) -> BoundedGenerator:
+def bounded(generator: FakeGenerator, entry: CatalogueEntry = ENTRY) -> BoundedGenerator:
     return BoundedGenerator(entry, generator, ModelMetrics(entry.name))
 
 
@@ -83,10 +83,10 @@ async def test_who_leaves_stops_the_engine() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [replace(ENTRY, concurrency=1, queue=0), replace(ENTRY, engine=Engine.OPENAI, connections=1, queue=0)],
+    [replace(ENTRY, concurrency=1, queue=0), replace(ENTRY, engine=EngineKind.OPENAI, connections=1, queue=0)],
     ids=["by its number", "by its connections"],
 )
-async def test_one_too_many_is_turned_away(entry: Entry) -> None:
+async def test_one_too_many_is_turned_away(entry: CatalogueEntry) -> None:
     one = bounded(Silent(), entry)
     async with aclosing(one.generate(ASKED)) as pieces:
         await anext(pieces)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import BadCatalogue, CatalogueFile, parse
 from services.llm.client import HttpClient
-from services.llm.models import Engines, read_file
+from services.llm.models import ModelFactory, read_file
 from services.llm.settings import LlmSettings, proxy_of
 
 OLDER = "HEADWORKS_GATEWAY_UPSTREAMS_FILE"
-UPSTREAM = Entry("small", Engine.OPENAI, base_url="http://127.0.0.1:1/v1", api_key_env="KEY", bare=True)
+UPSTREAM = CatalogueEntry("small", EngineKind.OPENAI, base_url="http://127.0.0.1:1/v1", api_key_env="KEY", bare=True)
 
 
 def test_without_a_file_there_are_no_models() -> None:
@@ -43,13 +43,13 @@ def test_a_file_named_both_ways_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_handle_has_what_its_entry_says() -> None:
-    engines = Engines(HttpClient(), {"KEY": "secret"}.get)
+    engines = ModelFactory(HttpClient(), {"KEY": "secret"}.get)
     assert engines.handle(UPSTREAM).entry == engines.bare(UPSTREAM).entry == UPSTREAM
     assert engines.bare(UPSTREAM).endpoint.headers["authorization"] == "Bearer secret"
     with pytest.raises(BadCatalogue, match="KEY"):
-        Engines(HttpClient(), lambda _: None).bare(UPSTREAM)
+        ModelFactory(HttpClient(), lambda _: None).bare(UPSTREAM)
     with pytest.raises(ValueError, match="triton"):
-        engines.handle(Entry("own", Engine.TRITON))
+        engines.handle(CatalogueEntry("own", EngineKind.TRITON))
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from services.llm.openai.request import sampling
 from services.llm.triton.engine import _request
 from services.llm.triton.protocol import (
     SAMPLING,
-    Call,
     Cancel,
     Chunk,
     Count,
     Counted,
     Failed,
-    Finished,
     Generate,
-    Health,
     Healthy,
-    Malformed,
-    Prompt,
+    LlmFinished,
+    LlmHealth,
+    LlmPrompt,
+    LlmToolCall,
+    MalformedLlmMessage,
     Request,
     Text,
     ToolCalls,
@@ -30,10 +30,10 @@ from services.llm.triton.protocol import (
     read,
     read_chunks,
 )
-from services.runtime.errors import Kind, UpstreamError
+from services.runtime.errors import ErrorKind, UpstreamError
 
-HELLO = Prompt([{"role": "user", "content": "Hello"}])
-TOOLS = Prompt(HELLO.messages, [{"type": "function", "function": {"name": "add"}}])
+HELLO = LlmPrompt([{"role": "user", "content": "Hello"}])
+TOOLS = LlmPrompt(HELLO.messages, [{"type": "function", "function": {"name": "add"}}])
 REQUESTS: list[Request] = [
     Generate("a", HELLO),
     Generate("a", HELLO, remaining=0.0),
@@ -45,14 +45,14 @@ REQUESTS: list[Request] = [
     Cancel("a"),
     Count(HELLO),
     Count(TOOLS),
-    Health(),
+    LlmHealth(),
 ]
 CHUNKS: list[Chunk] = [
     Text("Hel", 1),
     Text(""),
-    ToolCalls((Call("c1", "add", '{"a": 1}'), Call("c2", "add", ""))),
-    Finished("stop"),
-    Finished("length", 10, 5, 3, 0.5, 0.25, 1.5),
+    ToolCalls((LlmToolCall("c1", "add", '{"a": 1}'), LlmToolCall("c2", "add", ""))),
+    LlmFinished("stop"),
+    LlmFinished("length", 10, 5, 3, 0.5, 0.25, 1.5),
     Failed("RESOURCE_EXHAUSTED", "LLM_OVERLOADED", "busy", {"queued": "4"}, 2.5),
     Failed("INTERNAL", "INTERNAL", "no"),
     Counted(17),
@@ -75,12 +75,12 @@ def test_chunks_arrive_in_order() -> None:
 
 
 def test_an_error_arrives_as_it_was_raised() -> None:
-    error = UpstreamError(Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long", limit="5").retry_in(3)
+    error = UpstreamError(ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long", limit="5").retry_in(3)
     (chunk,) = read_chunks(encode_chunks([Failed.of(error)]))
     assert isinstance(chunk, Failed)
     got = chunk.error
     assert (got.kind, got.reason, got.message, got.details, got.retry_after) == (
-        Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long", {"limit": "5"}, 3,
+        ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", "too long", {"limit": "5"}, 3,
     )  # fmt: skip
 
 
@@ -88,12 +88,12 @@ def test_an_error_arrives_as_it_was_raised() -> None:
     "body", [b"{", b"3", b'[{"finish": "stop"}]', b'[{"tool_calls": 3}]', b'[{"tool_calls": [{"id": "c"}]}]', b"[3]"]
 )
 def test_what_is_none_of_it_is_refused(body: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedLlmMessage):
         read_chunks(body)
 
 
 def test_an_error_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedLlmMessage):
         Failed("ODD", "X", "x").error  # noqa: B018 (a property)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.llm.secrets import FRAGMENT, secrets_of, without_secrets
-from services.llm.tokens import MOST_TOKENS, Tally, believed, estimate, estimate_prompt
+from services.llm.tokens import MOST_TOKENS, TokenTally, believed, estimate, estimate_prompt
 
 KEY = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 URL = "https://llm.example/v1/chat/completions"
@@ -41,7 +41,7 @@ def test_a_prompt_has_more_than_its_texts() -> None:
 
 @given(st.lists(st.text()))
 def test_an_answer_in_pieces_has_no_fewer_tokens_than_whole(pieces: list[str]) -> None:
-    tally = Tally([])
+    tally = TokenTally([])
     for piece in pieces:
         tally.add(piece)
     assert tally.written >= estimate("".join(pieces)) or not "".join(pieces).isascii()
@@ -50,7 +50,7 @@ def test_an_answer_in_pieces_has_no_fewer_tokens_than_whole(pieces: list[str]) -
 
 
 def test_what_the_upstream_reports_counts() -> None:
-    tally = Tally(["why?"])
+    tally = TokenTally(["why?"])
     tally.add("because")
     assert (tally.read, tally.written, tally.cached, tally.estimated) == (5, 2, 0, True)
     tally.report({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})

@@ -3,7 +3,7 @@
 import pytest
 
 from services.llm.catalogue.file import BadCatalogue, CatalogueFile, key_of, parse
-from services.llm.endpoint import Endpoint, endpoint_of
+from services.llm.endpoint import ModelEndpoint, endpoint_of
 
 FULL = """
 models:
@@ -37,7 +37,7 @@ BAD = {
 }
 
 
-def endpoints(file: CatalogueFile, secrets: dict[str, str]) -> dict[str, Endpoint]:
+def endpoints(file: CatalogueFile, secrets: dict[str, str]) -> dict[str, ModelEndpoint]:
     return {entry.name: endpoint_of(entry, key_of(entry, secrets.get)) for entry in file.entries}
 
 

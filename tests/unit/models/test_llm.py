@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from services.llm.errors import ContextTooLong
-from services.llm.triton.protocol import BadRequest, Cancel, Count, Failed, Generate, Health, read
+from services.llm.triton.protocol import Cancel, Count, Failed, Generate, InvalidLlmRequest, LlmHealth, read
 from services.models import layout
 from services.models.layout import lay_out_repository
-from services.models.llm.admission import Admission
+from services.models.llm.admission import AdmissionControl
 from services.models.llm.arguments import GIB, IN_PROCESS, engine_arguments
 from services.models.llm.check import CannotServe, model_name
 from services.models.llm.chunks import Coalescer
@@ -28,7 +28,7 @@ def test_requests_are_read() -> None:
     assert (generate.id, generate.batch, generate.remaining) == ("a", True, None)
     assert read(b'{"op": "cancel", "id": "a"}') == Cancel("a")
     assert isinstance(read(json.dumps({"op": "count", "messages": MESSAGES}).encode()), Count)
-    assert read(b'{"op": "health"}') == Health()
+    assert read(b'{"op": "health"}') == LlmHealth()
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_requests_are_read() -> None:
     ids=str,
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused(values: Any) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidLlmRequest):
         read(json.dumps(values).encode())
 
 
 def test_no_json_is_refused() -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidLlmRequest):
         read(b"{")
 
 
@@ -66,7 +66,7 @@ def test_the_first_piece_goes_at_once_and_later_ones_together() -> None:
 
 
 def test_the_queue_is_bounded_and_batch_has_less_of_it() -> None:
-    admission = Admission(running=2, queue=4, batch_share=0.5)
+    admission = AdmissionControl(running=2, queue=4, batch_share=0.5)
     for _ in range(2 + 2):
         admission.enter(batch=True, now=0)
     assert admission.queued == 2
@@ -82,7 +82,7 @@ def test_the_queue_is_bounded_and_batch_has_less_of_it() -> None:
 
 
 def test_what_the_engine_cannot_run_counts_as_waiting() -> None:
-    admission = Admission(running=100, queue=2, batch_share=1)
+    admission = AdmissionControl(running=100, queue=2, batch_share=1)
     for _ in range(5):
         admission.enter(batch=False, now=0)
     admission.waiting_in_engine = 2
@@ -91,7 +91,7 @@ def test_what_the_engine_cannot_run_counts_as_waiting() -> None:
 
 
 def test_the_wait_follows_from_the_rate() -> None:
-    admission = Admission(running=1, queue=0, batch_share=1)
+    admission = AdmissionControl(running=1, queue=0, batch_share=1)
     for second in range(10):
         admission.enter(batch=False, now=second)
         admission.leave(second + 1)

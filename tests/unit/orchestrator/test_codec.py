@@ -34,7 +34,7 @@ from services.orchestrator.domain.event import (
     VerdictGiven,
 )  # fmt: skip
 from services.orchestrator.domain.tool import Declaration, Reason, ToolCall, ToolResult
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import (
     decode,
     decode_all,
@@ -103,7 +103,9 @@ def test_every_kind_comes_back_as_it_was(body: Body) -> None:
 def test_an_ask_comes_back_as_it_was() -> None:
     messages = (Message(Role.ASSISTANT, "", (CALL,)), Message(Role.TOOL, "r", (), "c1", "search"))
     form = ResponseFormat(Form.JSON_SCHEMA, "answer", {"type": "object"})
-    asked = Ask(messages, "c", 1, 2, (Declaration("f", "d", {"type": "object"}),), response_format=form, session_id="s")
+    asked = RunInput(
+        messages, "c", 1, 2, (Declaration("f", "d", {"type": "object"}),), response_format=form, session_id="s"
+    )
     assert decode_ask(encode_ask(asked)) == asked
 
 

@@ -20,8 +20,8 @@ from services.orchestrator.domain.event import (
     Timing,
     UsageReported,
 )
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.runs.run import RunInfo, State
+from services.orchestrator.runs.agent import RunInput
+from services.orchestrator.runs.run import RunInfo, RunState
 from services.runtime.errors import InvalidArgument
 
 USER, SYSTEM, ASSISTANT = run_pb2.Message.ROLE_USER, run_pb2.Message.ROLE_SYSTEM, run_pb2.Message.ROLE_ASSISTANT
@@ -32,7 +32,7 @@ def message(content: str = "why?", role: run_pb2.Message.Role.ValueType = USER) 
 
 
 def test_the_defaults_are_the_contracts() -> None:
-    assert requests.ask(pb.RunRequest(messages=[message()])) == Ask((Message(Role.USER, "why?"),))
+    assert requests.ask(pb.RunRequest(messages=[message()])) == RunInput((Message(Role.USER, "why?"),))
 
 
 def test_the_question_is_the_last_message() -> None:
@@ -115,7 +115,7 @@ def test_an_end_in_full() -> None:
 def test_a_run(over: bool) -> None:
     info = RunInfo("r", "acme", "rag", "c", create_time=5.5)
     if over:
-        info = RunInfo("r", "acme", "rag", "c", State.SUCCEEDED, FinishReason.STOP, 4, 5.5, 6.5, UsageReported(1, 2))
+        info = RunInfo("r", "acme", "rag", "c", RunState.SUCCEEDED, FinishReason.STOP, 4, 5.5, 6.5, UsageReported(1, 2))
     made = convert.run(info)
     assert made.HasField("end_time") is over
     assert (made.state, made.finish_reason) == ((2, 1) if over else (1, 0))

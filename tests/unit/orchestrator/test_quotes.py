@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from services.orchestrator.rag.quotes import Question, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, choose
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.language.script import latin_share
 from services.runtime.language.terms import question_terms, stem, terms
@@ -20,13 +20,15 @@ SENTENCES = [
 NOT_EMBEDDED = np.empty(0, np.float32)
 
 
-def question(text: str, cosine: list[float], **changes: object) -> Question:
+def question(text: str, cosine: list[float], **changes: object) -> QuoteQuestion:
     scores = np.array([[0.6, 8.0], [0.2, 1.0]], dtype=np.float32)
-    plain = Question(text, SENTENCES, np.array(cosine, np.float32), np.array([0, 0, 1, 1], dtype=np.int32), scores, 2)
+    plain = QuoteQuestion(
+        text, SENTENCES, np.array(cosine, np.float32), np.array([0, 0, 1, 1], dtype=np.int32), scores, 2
+    )
     return replace(plain, **changes)  # type: ignore[arg-type] # the tests name the fields
 
 
-def numbers(question: Question, threshold: float = 0.5) -> list[int]:
+def numbers(question: QuoteQuestion, threshold: float = 0.5) -> list[int]:
     return [number for number, _ in choose(question, threshold).chosen]
 
 
@@ -93,7 +95,7 @@ def test_chinese_is_answered_by_its_characters_alone() -> None:
 def test_a_passage_may_cover_a_chinese_question_with_several_sentences() -> None:
     """Each sentence has half of it; in one passage that is an answer, in two it is none."""
     sentences = ["长城东起虎山。", "它的长度是八千公里。"]
-    asked = Question(
+    asked = QuoteQuestion(
         "长城长度多少公里？", sentences, NOT_EMBEDDED,
         np.array([0, 0], np.int32), np.array([[np.nan, 5.0], [np.nan, 4.0]], np.float32), 2,
     )  # fmt: skip

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Message, Role
-from services.llm.generation import Calls, Ended, Finish, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Piece, TokenCounts
 from services.llm.price import Price
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.prompt import declined
@@ -25,16 +25,16 @@ from services.orchestrator.domain.event import (
     UsageReported,
 )
 from services.orchestrator.domain.passage import Found, Passage
-from services.orchestrator.runs.agent import Ask, Outcome
+from services.orchestrator.runs.agent import RunInput, RunOutcome
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 from tests.fakes.agents import FakeGenerator, FakeRetriever
 from tests.fakes.models import FakeJournal, ScriptedGenerator, catalogue, played, says, turns
 
-ASK = Ask((Message(Role.USER, "why?"),), "cats", 4, 2)
+ASK = RunInput((Message(Role.USER, "why?"),), "cats", 4, 2)
 CATS = Passage("p", "d", "T", "u", "Cats sleep. Dogs run.", 100, 0.5, sentences=(Span(0, 11), Span(12, 21)))
 FISH = Passage("q", "e", "F", "v", "Fish swim.", 7, 0.4)
 FOUND = Found((CATS, FISH), timings=(Timing("embed", 0.1),))
-END = Ended(Finish.STOP, Tokens(40, 7), 0.9)
+END = Ended(Finish.STOP, TokenCounts(40, 7), 0.9)
 
 
 def cited(text: str) -> Piece:
@@ -44,7 +44,7 @@ def cited(text: str) -> Piece:
 def quoting(retriever: FakeRetriever, *pieces: Piece | Calls | Ended) -> tuple[SpecAgent, FakeGenerator]:
     """`rag` on a generator that quotes."""
     generator = FakeGenerator(pieces)
-    models = catalogue(("extractive", generator), engine=Engine.EXTRACTIVE, price=Price())
+    models = catalogue(("extractive", generator), engine=EngineKind.EXTRACTIVE, price=Price())
     return SpecAgent(parse(shipped()["rag"]), 1, models.find("extractive"), Kit(models, retriever)), generator
 
 
@@ -55,7 +55,7 @@ def writing(retriever: FakeRetriever, *parts: str) -> tuple[SpecAgent, ScriptedG
     return SpecAgent(parse(shipped()["rag"]), 1, models.find("small"), Kit(models, retriever)), generator
 
 
-async def events(retriever: FakeRetriever, *pieces: Piece | Calls | Ended) -> tuple[list[Body], Outcome]:
+async def events(retriever: FakeRetriever, *pieces: Piece | Calls | Ended) -> tuple[list[Body], RunOutcome]:
     return await played(quoting(retriever, *pieces)[0], ASK)
 
 
@@ -103,7 +103,7 @@ async def test_passages_are_told_by_reference() -> None:
 
 @pytest.mark.parametrize("found", [FOUND, Found(())])
 async def test_when_nothing_answers_it_says_so(found: Found) -> None:
-    got, outcome = await events(FakeRetriever(found), Ended(Finish.NO_ANSWER, Tokens(3, 0), 0.1))
+    got, outcome = await events(FakeRetriever(found), Ended(Finish.NO_ANSWER, TokenCounts(3, 0), 0.1))
     assert outcome.reason is FinishReason.NO_ANSWER
     assert [body for body in got if isinstance(body, TextDelta)] == [TextDelta(declined("cats"))]
     assert not [body for body in got if isinstance(body, CitationAdded)]
@@ -117,7 +117,7 @@ async def test_each_hop_is_timed() -> None:
 async def test_what_the_caller_leaves_open_is_the_agents_choice() -> None:
     retriever = FakeRetriever(FOUND)
     agent, generator = quoting(retriever, END)
-    await played(agent, Ask((Message(Role.USER, "why?"),)))
+    await played(agent, RunInput((Message(Role.USER, "why?"),)))
     assert retriever.asked == [("default", "why?", 3)]
     assert generator.asked[0].max_sentences == 2
 
@@ -125,7 +125,7 @@ async def test_what_the_caller_leaves_open_is_the_agents_choice() -> None:
 async def test_a_question_that_is_too_long() -> None:
     agent, _ = quoting(FakeRetriever(FOUND), END)
     with pytest.raises(InvalidArgument, match="8193 characters"):
-        await played(agent, Ask((Message(Role.USER, "x" * 8193),)))
+        await played(agent, RunInput((Message(Role.USER, "x" * 8193),)))
 
 
 async def test_errors_pass_and_the_generator_is_closed() -> None:

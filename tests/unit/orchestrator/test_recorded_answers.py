@@ -16,7 +16,7 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.retrieval.v1 import passage_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Message, Role
 from services.orchestrator import convert
 from services.orchestrator.adapters.retrieval_client import found
@@ -27,7 +27,7 @@ from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.domain.event import CitationAdded, Event, StepFinished, TextDelta, UsageReported
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.generate.extractive import ExtractiveGenerator
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.settings import OrchestratorSettings
 from services.retrieval.model import Sentences, Vector
 from services.retrieval.search import sentences
@@ -60,11 +60,11 @@ def _scores(own: passage_pb2.SentenceEmbeddings, query: Vector | None) -> passag
 )
 async def test_the_same_is_quoted(question: str, search: str, answer: dict[str, Any]) -> None:
     models = catalogue(("extractive", ExtractiveGenerator(OrchestratorSettings().answer_threshold)),
-                       engine=Engine.EXTRACTIVE)  # fmt: skip
+                       engine=EngineKind.EXTRACTIVE)  # fmt: skip
     agent = SpecAgent(
         parse(shipped()["rag"]), 1, models.find("extractive"), Kit(models, FakeRetriever(searched(search)))
     )
-    bodies, outcome = await played(agent, Ask((Message(Role.USER, question),), "docs", 3, answer["max_sentences"]))
+    bodies, outcome = await played(agent, RunInput((Message(Role.USER, question),), "docs", 3, answer["max_sentences"]))
     assert "".join(body.text for body in bodies if isinstance(body, TextDelta)) == answer["text"]
     cited = [convert.event("", Event(1, body, 0)).citation for body in bodies if isinstance(body, CitationAdded)]
     assert [MessageToDict(one, preserving_proto_field_name=True) for one in cited] == answer["citations"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.orchestrator.domain.event import Body, Event, Finished, FinishReason, Started, TextDelta, UsageReported
-from services.orchestrator.runs.run import KEPT_EVENTS, Run, RunOver, State, new_id
+from services.orchestrator.runs.run import KEPT_EVENTS, Run, RunOver, RunState, new_id
 
 
 def run_of(*texts: str, over: bool = False) -> Run:
@@ -55,16 +55,16 @@ def test_nothing_follows_the_end() -> None:
 @pytest.mark.parametrize(
     ("reason", "state"),
     [
-        (FinishReason.STOP, State.SUCCEEDED),
-        (FinishReason.NO_ANSWER, State.SUCCEEDED),
-        (FinishReason.CANCELLED, State.CANCELLED),
-        (FinishReason.DEADLINE_EXCEEDED, State.CANCELLED),
-        (FinishReason.ERROR, State.FAILED),
+        (FinishReason.STOP, RunState.SUCCEEDED),
+        (FinishReason.NO_ANSWER, RunState.SUCCEEDED),
+        (FinishReason.CANCELLED, RunState.CANCELLED),
+        (FinishReason.DEADLINE_EXCEEDED, RunState.CANCELLED),
+        (FinishReason.ERROR, RunState.FAILED),
     ],
 )
-def test_the_state_follows_from_the_end(reason: FinishReason, state: State) -> None:
+def test_the_state_follows_from_the_end(reason: FinishReason, state: RunState) -> None:
     run = run_of("a")
-    assert (run.info.state, run.info.end_time) == (State.RUNNING, None)
+    assert (run.info.state, run.info.end_time) == (RunState.RUNNING, None)
     add(run, UsageReported(3, 4))
     end = add(run, Finished(reason))
     info = run.info

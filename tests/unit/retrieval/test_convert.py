@@ -7,18 +7,18 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from services.retrieval import convert
 from services.retrieval.ingest.messages import (
-    Chunk,
+    DocumentChunk,
+    DocumentHead,
+    DocumentOutcome,
     End,
     Event,
-    Head,
+    IngestProgress,
+    IngestSummary,
     Message,
     Open,
-    Outcome,
-    Progress,
     Result,
-    Summary,
 )
-from services.retrieval.model import Collection, Condition, Document, Filter, Mode, Passage, SearchRequest
+from services.retrieval.model import Collection, Condition, Document, DocumentFilter, Passage, SearchMode, SearchRequest
 from services.runtime.errors import InvalidArgument
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -29,17 +29,17 @@ WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     [
         (pb.IngestRequest(open=pb.IngestOpen(collection="c", delete_missing=True)), Open("c", False, True)),
         (pb.IngestRequest(open=pb.IngestOpen(collection="c", create_collection=True)), Open("c", True, False)),
-        (pb.IngestRequest(document=pb.IngestDocument(id="a")), Head("a")),
+        (pb.IngestRequest(document=pb.IngestDocument(id="a")), DocumentHead("a")),
         (
             pb.IngestRequest(
                 document=pb.IngestDocument(
                     id="a", uri="u", title="t", media_type="m", content_hash="h", metadata={"k": "v"}
                 )
             ),
-            Head("a", "u", "t", "m", "h", {"k": "v"}),
+            DocumentHead("a", "u", "t", "m", "h", {"k": "v"}),
         ),
-        (pb.IngestRequest(chunk=b"x"), Chunk(b"x")),
-        (pb.IngestRequest(chunk=b""), Chunk(b"")),
+        (pb.IngestRequest(chunk=b"x"), DocumentChunk(b"x")),
+        (pb.IngestRequest(chunk=b""), DocumentChunk(b"")),
         (pb.IngestRequest(end=pb.IngestEnd()), End()),
     ],
 )
@@ -56,13 +56,13 @@ def test_an_ingest_message_without_content_is_refused() -> None:
     ("event", "response"),
     [
         (
-            Result("a", Outcome.CREATED, 3),
+            Result("a", DocumentOutcome.CREATED, 3),
             pb.IngestResponse(
                 result=pb.DocumentResult(document_id="a", outcome=pb.DocumentResult.OUTCOME_CREATED, passage_count=3)
             ),
         ),
         (
-            Result("a", Outcome.FAILED, 0, "R", "m"),
+            Result("a", DocumentOutcome.FAILED, 0, "R", "m"),
             pb.IngestResponse(
                 result=pb.DocumentResult(
                     document_id="a", outcome=pb.DocumentResult.OUTCOME_FAILED, error_reason="R", error_message="m"
@@ -70,11 +70,11 @@ def test_an_ingest_message_without_content_is_refused() -> None:
             ),
         ),
         (
-            Progress("a", 1, 2),
+            IngestProgress("a", 1, 2),
             pb.IngestResponse(progress=pb.IngestProgress(document_id="a", passages_done=1, passages_total=2)),
         ),
         (
-            Summary({Outcome.CREATED: 1, Outcome.UNCHANGED: 2}, 3, 4),
+            IngestSummary({DocumentOutcome.CREATED: 1, DocumentOutcome.UNCHANGED: 2}, 3, 4),
             pb.IngestResponse(summary=pb.IngestSummary(created=1, unchanged=2, deleted=3, passages=4)),
         ),
     ],
@@ -84,8 +84,8 @@ def test_ingest_events(event: Event, response: pb.IngestResponse) -> None:
 
 
 def test_every_outcome_has_its_word() -> None:
-    assert set(convert.OUTCOMES) == set(Outcome)
-    assert len(set(convert.OUTCOMES.values())) == len(Outcome)
+    assert set(convert.OUTCOMES) == set(DocumentOutcome)
+    assert len(set(convert.OUTCOMES.values())) == len(DocumentOutcome)
 
 
 def test_search_request() -> None:
@@ -97,8 +97,8 @@ def test_search_request() -> None:
         mode=pb.SEARCH_MODE_DENSE,
         include_embeddings=True,
     )
-    expected = Filter([Condition("f", ["a", "b"])], [Condition("g", [])])
-    assert convert.search_request(request) == SearchRequest("c", "q", 7, expected, Mode.DENSE, True)
+    expected = DocumentFilter([Condition("f", ["a", "b"])], [Condition("g", [])])
+    assert convert.search_request(request) == SearchRequest("c", "q", 7, expected, SearchMode.DENSE, True)
 
 
 def test_documents_and_passages() -> None:

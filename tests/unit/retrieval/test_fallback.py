@@ -10,13 +10,13 @@ from prometheus_client import REGISTRY
 from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import (
     Candidates,
-    Key,
-    Mode,
+    CollectionKey,
     Passage,
-    Probe,
+    SearchMode,
     SearchRequest,
     Sentences,
     Signal,
+    StoreQuery,
     Vector,
 )
 from services.retrieval.search.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
@@ -44,14 +44,14 @@ class Store:
     """Answers every probe with one passage, by the signals that it was asked for."""
 
     def __init__(self) -> None:
-        self.probes: list[Probe] = []
+        self.probes: list[StoreQuery] = []
 
-    async def candidates(self, key: Key, probe: Probe) -> Candidates:
+    async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         self.probes.append(probe)
         dense = {Signal.DENSE: [("p", 0.5)]} if probe.dense is not None else {}
         return Candidates({**dense, Signal.LEXICAL: [("p", 3.0)]})
 
-    async def fetch(self, key: Key, passage_ids: Sequence[str], with_sentences: bool) -> Mapping[str, Any]:
+    async def fetch(self, key: CollectionKey, passage_ids: Sequence[str], with_sentences: bool) -> Mapping[str, Any]:
         return {"p": (PASSAGE, SENTENCES if with_sentences else None)}
 
 
@@ -59,7 +59,7 @@ def counted() -> float:
     return REGISTRY.get_sample_value("headworks_retrieval_degraded_searches_total") or 0.0
 
 
-async def search(embedder: FakeEmbedder, mode: Mode = Mode.HYBRID, query: str = "do cats sleep?") -> Any:
+async def search(embedder: FakeEmbedder, mode: SearchMode = SearchMode.HYBRID, query: str = "do cats sleep?") -> Any:
     request = SearchRequest("docs", query, mode=mode, include_sentences=True)
     return await Search(Store(), embedder).search("acme", request)  # type: ignore[arg-type]  # what is needed of it
 
@@ -91,11 +91,11 @@ async def test_a_dense_search_has_nothing_to_fall_back_on() -> None:
     embedder = FakeEmbedder()
     embedder.error = GONE
     with pytest.raises(EmbedderUnavailable):
-        await search(embedder, Mode.DENSE)
+        await search(embedder, SearchMode.DENSE)
 
 
-@pytest.mark.parametrize(("mode", "query"), [(Mode.LEXICAL, "cats"), (Mode.HYBRID, "猫睡觉吗？")])
-async def test_what_needs_no_embedding_is_not_degraded(mode: Mode, query: str) -> None:
+@pytest.mark.parametrize(("mode", "query"), [(SearchMode.LEXICAL, "cats"), (SearchMode.HYBRID, "猫睡觉吗？")])
+async def test_what_needs_no_embedding_is_not_degraded(mode: SearchMode, query: str) -> None:
     embedder = FakeEmbedder()
     embedder.error = GONE
     assert not (await search(embedder, mode, query)).degraded

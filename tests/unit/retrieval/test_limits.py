@@ -6,7 +6,7 @@ import pytest
 
 from services.retrieval.errors import EmbedderUnavailable
 from services.retrieval.ingest.batches import Batches
-from services.retrieval.ingest.limits import Budget, Locks
+from services.retrieval.ingest.limits import Locks, SharedAmount
 from tests.fakes.retrieval import FakeEmbedder, vector_of
 
 
@@ -17,7 +17,7 @@ async def settle() -> None:
 
 class TestBudget:
     async def test_waits_for_what_is_not_left(self) -> None:
-        budget = Budget(10)
+        budget = SharedAmount(10)
         await budget.acquire(7)
         waiting = asyncio.create_task(budget.acquire(5))
         await settle()
@@ -27,7 +27,7 @@ class TestBudget:
         assert budget.used == 5
 
     async def test_serves_in_order(self) -> None:
-        budget = Budget(10)
+        budget = SharedAmount(10)
         await budget.acquire(8)
         large, small = asyncio.create_task(budget.acquire(9)), asyncio.create_task(budget.acquire(1))
         await settle()
@@ -37,13 +37,13 @@ class TestBudget:
         assert budget.used == 10
 
     async def test_gives_more_than_there_is_to_one_alone(self) -> None:
-        budget = Budget(10)
+        budget = SharedAmount(10)
         await budget.acquire(50)
         budget.release(50)
         assert budget.used == 0
 
     async def test_loses_nothing_to_the_cancelled(self) -> None:
-        budget = Budget(10)
+        budget = SharedAmount(10)
         await budget.acquire(10)
         cancelled, waiting = asyncio.create_task(budget.acquire(10)), asyncio.create_task(budget.acquire(3))
         await settle()
@@ -54,7 +54,7 @@ class TestBudget:
         assert budget.used == 3
 
     async def test_loses_nothing_to_one_cancelled_as_it_is_served(self) -> None:
-        budget = Budget(10)
+        budget = SharedAmount(10)
         await budget.acquire(10)
         served = asyncio.create_task(budget.acquire(4))
         await settle()

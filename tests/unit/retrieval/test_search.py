@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.retrieval.model import Candidates, Condition, Filter, Mode, SearchRequest, Signal
+from services.retrieval.model import Candidates, Condition, DocumentFilter, SearchMode, SearchRequest, Signal
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import plan
 from services.retrieval.search.sentences import cosines
@@ -35,7 +35,10 @@ class TestPlan:
         assert planned.lexical
 
     def test_a_mode_is_kept_to(self) -> None:
-        dense, lexical = plan(request("谁建", mode=Mode.DENSE)), plan(request("who built", mode=Mode.LEXICAL))
+        dense, lexical = (
+            plan(request("谁建", mode=SearchMode.DENSE)),
+            plan(request("who built", mode=SearchMode.LEXICAL)),
+        )
         assert (dense.embed, dense.lexical) == (True, None)
         assert not lexical.embed
 
@@ -55,11 +58,11 @@ class TestPlan:
             (request("x" * 8193), "8193 characters"),
             (request("x", limit=-1), "limit"),
             (request("x", limit=101), "limit"),
-            (request("x", filter=Filter([Condition("kind", ["passage"])])), "field"),
-            (request("x", filter=Filter([Condition("metadata.", ["x"])])), "field"),
-            (request("x", filter=Filter([Condition("document_id", [])])), "values"),
-            (request("x", filter=Filter((), [Condition("document_id", ["x"] * 257)])), "values"),
-            (request("x", filter=Filter([Condition("document_id", ["x"])] * 33)), "conditions"),
+            (request("x", filter=DocumentFilter([Condition("kind", ["passage"])])), "field"),
+            (request("x", filter=DocumentFilter([Condition("metadata.", ["x"])])), "field"),
+            (request("x", filter=DocumentFilter([Condition("document_id", [])])), "values"),
+            (request("x", filter=DocumentFilter((), [Condition("document_id", ["x"] * 257)])), "values"),
+            (request("x", filter=DocumentFilter([Condition("document_id", ["x"])] * 33)), "conditions"),
         ],
     )
     def test_refuses(self, bad: SearchRequest, message: str) -> None:

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import Metadata
 
 from services.runtime import errors, statuses
-from services.runtime.errors import DomainError, Kind, UpstreamError
+from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 
 
 def answered(
@@ -17,8 +17,8 @@ def answered(
     return grpc.aio.AioRpcError(code, Metadata(), trailing, error.message if error else text, None)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_kind_is_the_status_code_of_its_number(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_a_kind_is_the_status_code_of_its_number(kind: ErrorKind) -> None:
     assert statuses.CODES[kind].value[0] == int(kind)
     assert statuses.CODES[kind].name == kind.name
 
@@ -26,18 +26,19 @@ def test_a_kind_is_the_status_code_of_its_number(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "reason", "metadata"),
     [
-        (errors.InvalidArgument("x", field="f"), Kind.INVALID_ARGUMENT, "INVALID_ARGUMENT", {"field": "f"}),
-        (errors.Unauthenticated("x"), Kind.UNAUTHENTICATED, "UNAUTHENTICATED", {}),
-        (errors.PermissionDenied("x"), Kind.PERMISSION_DENIED, "PERMISSION_DENIED", {}),
-        (errors.DeadlineExceeded("x"), Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", {}),
-        (errors.Unavailable("x"), Kind.UNAVAILABLE, "UNAVAILABLE", {}),
-        (errors.CollectionNotFound("c"), Kind.NOT_FOUND, "COLLECTION_NOT_FOUND", {"collection": "c"}),
-        (errors.ModelNotFound("m"), Kind.NOT_FOUND, "MODEL_NOT_FOUND", {"model": "m"}),
-        (UpstreamError(Kind.ALREADY_EXISTS, "TAKEN", "x", name="n"), Kind.ALREADY_EXISTS, "TAKEN", {"name": "n"}),
+        (errors.InvalidArgument("x", field="f"), ErrorKind.INVALID_ARGUMENT, "INVALID_ARGUMENT", {"field": "f"}),
+        (errors.Unauthenticated("x"), ErrorKind.UNAUTHENTICATED, "UNAUTHENTICATED", {}),
+        (errors.PermissionDenied("x"), ErrorKind.PERMISSION_DENIED, "PERMISSION_DENIED", {}),
+        (errors.DeadlineExceeded("x"), ErrorKind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", {}),
+        (errors.Unavailable("x"), ErrorKind.UNAVAILABLE, "UNAVAILABLE", {}),
+        (errors.CollectionNotFound("c"), ErrorKind.NOT_FOUND, "COLLECTION_NOT_FOUND", {"collection": "c"}),
+        (errors.ModelNotFound("m"), ErrorKind.NOT_FOUND, "MODEL_NOT_FOUND", {"model": "m"}),
+        (UpstreamError(ErrorKind.ALREADY_EXISTS, "TAKEN", "x", name="n"), ErrorKind.ALREADY_EXISTS, "TAKEN",
+         {"name": "n"}),
     ],
 )  # fmt: skip
 def test_an_error_survives_the_way_to_another_service(
-    error: DomainError, kind: Kind, reason: str, metadata: dict[str, str]
+    error: DomainError, kind: ErrorKind, reason: str, metadata: dict[str, str]
 ) -> None:
     back = statuses.from_rpc_error(answered(statuses.CODES[error.kind], error))
     assert (back.kind, back.reason, back.message, back.details) == (kind, reason, error.message, metadata)
@@ -45,7 +46,7 @@ def test_an_error_survives_the_way_to_another_service(
 
 @pytest.mark.parametrize("seconds", [None, 0.0, 1.5, 3600.0])
 def test_when_to_try_again_survives_the_way_too(seconds: float | None) -> None:
-    error = UpstreamError(Kind.RESOURCE_EXHAUSTED, "FULL", "x", limit="3").retry_in(seconds)
+    error = UpstreamError(ErrorKind.RESOURCE_EXHAUSTED, "FULL", "x", limit="3").retry_in(seconds)
     back = statuses.from_rpc_error(answered(grpc.StatusCode.RESOURCE_EXHAUSTED, error))
     again = statuses.from_rpc_error(answered(grpc.StatusCode.RESOURCE_EXHAUSTED, back))
     assert (back.retry_after, again.retry_after, again.details) == (seconds, seconds, {"limit": "3"})
@@ -58,20 +59,25 @@ def test_details_may_be_called_anything(name: str) -> None:
     status = status_pb2.Status(code=5, details=[info])
     trailing = Metadata((statuses.DETAILS_KEY, status.SerializeToString()))
     error = statuses.from_rpc_error(grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, Metadata(), trailing, "gone", None))
-    assert (error.kind, error.reason, error.message, error.details) == (Kind.NOT_FOUND, "WHY", "gone", {name: "value"})
+    assert (error.kind, error.reason, error.message, error.details) == (
+        ErrorKind.NOT_FOUND,
+        "WHY",
+        "gone",
+        {name: "value"},
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (grpc.StatusCode.UNAVAILABLE, Kind.UNAVAILABLE),
-        (grpc.StatusCode.NOT_FOUND, Kind.NOT_FOUND),
-        (grpc.StatusCode.UNKNOWN, Kind.INTERNAL),
-        (grpc.StatusCode.UNIMPLEMENTED, Kind.INTERNAL),
-        (grpc.StatusCode.DATA_LOSS, Kind.INTERNAL),
+        (grpc.StatusCode.UNAVAILABLE, ErrorKind.UNAVAILABLE),
+        (grpc.StatusCode.NOT_FOUND, ErrorKind.NOT_FOUND),
+        (grpc.StatusCode.UNKNOWN, ErrorKind.INTERNAL),
+        (grpc.StatusCode.UNIMPLEMENTED, ErrorKind.INTERNAL),
+        (grpc.StatusCode.DATA_LOSS, ErrorKind.INTERNAL),
     ],
 )
-def test_words_that_came_without_an_error_info_are_not_passed_on(code: grpc.StatusCode, kind: Kind) -> None:
+def test_words_that_came_without_an_error_info_are_not_passed_on(code: grpc.StatusCode, kind: ErrorKind) -> None:
     error = statuses.from_rpc_error(answered(code, text="SELECT secret"))
     assert (error.kind, error.reason) == (kind, code.name)
     assert "secret" not in error.message
@@ -82,7 +88,7 @@ def test_a_garbled_status_is_no_error_info(garbage: bytes) -> None:
     trailing = Metadata((statuses.DETAILS_KEY, garbage))
     error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, Metadata(), trailing, "x", None)
     assert statuses.error_info(error) is None
-    assert statuses.from_rpc_error(error).kind is Kind.INTERNAL
+    assert statuses.from_rpc_error(error).kind is ErrorKind.INTERNAL
 
 
 @pytest.mark.parametrize(("code", "number"), [(grpc.StatusCode.NOT_FOUND, 5), (7, 7), (None, 13)])

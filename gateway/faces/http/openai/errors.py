@@ -3,20 +3,20 @@
 import json
 
 from services.llm.openai.events import DONE_EVENT
-from services.runtime.errors import DomainError, InvalidArgument, Kind
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 from services.runtime.statuses import cut
 
 # Details that go into the JSON too, beside OpenAI's own fields.
 BEYOND = ("run_id", "approval_id")
 
 _TYPES = {
-    Kind.INVALID_ARGUMENT: "invalid_request_error",
-    Kind.NOT_FOUND: "invalid_request_error",
-    Kind.FAILED_PRECONDITION: "invalid_request_error",
-    Kind.UNAUTHENTICATED: "authentication_error",
-    Kind.PERMISSION_DENIED: "permission_error",
-    Kind.RESOURCE_EXHAUSTED: "rate_limit_error",
-    Kind.DEADLINE_EXCEEDED: "timeout_error",
+    ErrorKind.INVALID_ARGUMENT: "invalid_request_error",
+    ErrorKind.NOT_FOUND: "invalid_request_error",
+    ErrorKind.FAILED_PRECONDITION: "invalid_request_error",
+    ErrorKind.UNAUTHENTICATED: "authentication_error",
+    ErrorKind.PERMISSION_DENIED: "permission_error",
+    ErrorKind.RESOURCE_EXHAUSTED: "rate_limit_error",
+    ErrorKind.DEADLINE_EXCEEDED: "timeout_error",
 }
 
 
@@ -29,7 +29,7 @@ class BadRequest(InvalidArgument):
 
 def body(error: DomainError) -> str:
     """The JSON of an error, in ASCII."""
-    code = "invalid_api_key" if error.kind is Kind.UNAUTHENTICATED else error.reason.lower()
+    code = "invalid_api_key" if error.kind is ErrorKind.UNAUTHENTICATED else error.reason.lower()
     fields = {
         "message": cut(error.message),
         "type": _TYPES.get(error.kind, "server_error"),

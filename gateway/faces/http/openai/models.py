@@ -5,7 +5,7 @@ from typing import Any
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
 from gateway.faces.http.openai import embeddings
-from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 
 OWNER = "headworks"
@@ -25,7 +25,7 @@ def of_run(found: pb.Model) -> Json:
     return _model(found.id, "agent" if found.agent_version else "model", found.description, **beyond)
 
 
-def of_entry(entry: Entry) -> Json:
+def of_entry(entry: CatalogueEntry) -> Json:
     """A bare model."""
     prices = _prices(entry.price.input_nanos, entry.price.output_nanos)
     return _model(entry.name, "upstream", entry.description, prices=prices)

@@ -10,13 +10,13 @@ from gateway.calls.call import time_left
 from gateway.calls.run_answer import Events
 from gateway.faces.http.openai.seen import Seen
 from services.runtime.call import Call
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 
 class ApprovalPending(DomainError):
     """The deadline passed while the run waited for a person."""
 
-    kind = Kind.DEADLINE_EXCEEDED
+    kind = ErrorKind.DEADLINE_EXCEEDED
     reason = "APPROVAL_PENDING"
 
     def __init__(self, run_id: str, approval_id: str) -> None:

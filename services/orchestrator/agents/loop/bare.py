@@ -8,7 +8,7 @@ from services.llm.chat import Form
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import finish_of, offered
-from services.orchestrator.agents.loop.citations import Writer
+from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.domain.event import (
     Body,
     CitationAdded,
@@ -22,7 +22,7 @@ from services.orchestrator.domain.event import (
     UsageReported,
 )
 from services.orchestrator.domain.tool import ToolCall
-from services.orchestrator.runs.agent import Agent, Ask, Journal, Outcome
+from services.orchestrator.runs.agent import Agent, Journal, RunInput, RunOutcome
 
 REASONS = {
     Finish.STOP: FinishReason.STOP,
@@ -45,7 +45,7 @@ class BareModel:
         self.name = served.entry.name
         self.description = served.entry.description
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         """One step. Done again for a run that is picked up, without saying again what was said."""
         if self._loop is not None and (ask.session_id or _formed(ask)):
             async with aclosing(self._loop.run(ask, journal)) as events:
@@ -65,12 +65,12 @@ class BareModel:
         assert done is not None  # noqa: S101 (the last thing that a step yields)
         yield done.usage
         took = Timing(self._served.generator.name, time.monotonic() - started)
-        yield Outcome(REASONS[Finish(done.finish)], (took,))
+        yield RunOutcome(REASONS[Finish(done.finish)], (took,))
 
-    async def _generate(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body, None]:
+    async def _generate(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body, None]:
         name, before = self.name, [event.body for event in journal.events]
         said = "".join(body.text for body in before if isinstance(body, TextDelta))
-        writer = Writer("", said, sum(isinstance(body, CitationAdded) for body in before)) if said else None
+        writer = CitationWriter("", said, sum(isinstance(body, CitationAdded) for body in before)) if said else None
         if not any(isinstance(body, StepStarted) for body in before):
             yield StepStarted(1, StepKind.GENERATE, name)
         parts: list[str] = []
@@ -108,11 +108,11 @@ class BareModel:
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
 
 
-def _formed(ask: Ask) -> bool:
+def _formed(ask: RunInput) -> bool:
     return ask.response_format is not None and ask.response_format.form is not Form.TEXT
 
 
-def _generation(ask: Ask) -> Generation:
+def _generation(ask: RunInput) -> Generation:
     return Generation(
         ask.messages,
         ask.tools,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from services.llm.chat import Choice
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_prompt
 from services.orchestrator.agents.loop.limits import SECONDS
 from services.orchestrator.domain.tool import ToolCall
@@ -73,7 +73,7 @@ def length(piece: Said) -> int:
 def given_up(generation: Generation, text: str) -> Ended:
     """The end of a generation that was broken off, whose tokens can only be guessed."""
     read = estimate_prompt(message.content for message in generation.messages)
-    return Ended(Finish.LENGTH, Tokens(read, estimate(text)))
+    return Ended(Finish.LENGTH, TokenCounts(read, estimate(text)))
 
 
 def finish_of(finish: Finish, calls: Sequence[ToolCall]) -> Finish:

@@ -70,7 +70,7 @@ def quotes(text: str, passages: Sequence[Passage]) -> list[tuple[Citation, Span]
     return sorted(found, key=lambda each: each[1].start)
 
 
-class Writer:
+class CitationWriter:
     """Turns a step's pieces into events. For a step that is done again, `said` is what it had said before: as long as
     the model says the same, nothing is sent twice; where it says something else, the answer says that it begins again.
     """

@@ -3,7 +3,7 @@
 from services.llm.chat import Message, Role
 from services.llm.generation import Finish
 from services.orchestrator.agents.loop.approving import ask_person, decided
-from services.orchestrator.agents.loop.citations import Writer, quotes
+from services.orchestrator.agents.loop.citations import CitationWriter, quotes
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import failures, graded
 from services.orchestrator.agents.loop.limits import reached
@@ -133,12 +133,12 @@ def _said(work: Work, text: str) -> list[TextDelta | CitationAdded]:
     state = work.state
     before, said = state.text[: state.draft_start], state.text[state.draft_start :]
     if work.quotes:
-        bodies = list(Writer(before, said).write(text))
+        bodies = list(CitationWriter(before, said).write(text))
         spans = [CitationAdded(citation, Span(len(before) + span.start, len(before) + span.end))
                  for citation, span in quotes(text, work.passages)]  # fmt: skip
         return [*bodies, *spans[state.final_citations :]]  # type: ignore[list-item]  # only these two kinds
     cited = work.passages if work.spec.retrieval.citations else ()
-    return Writer(before, said, state.final_citations, cited).write(text)  # type: ignore[return-value]  # likewise
+    return CitationWriter(before, said, state.final_citations, cited).write(text)  # type: ignore[return-value]  # likewise
 
 
 def reason_of(work: Work) -> FinishReason:

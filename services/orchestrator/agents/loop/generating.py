@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
-from services.orchestrator.agents.loop.citations import Writer
+from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan
 from services.orchestrator.agents.loop.transcript import canonical
 from services.orchestrator.agents.loop.work import Bodies, Work
@@ -36,7 +36,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     step = state.open
     assert step is not None  # noqa: S101 (the fold has seen it)
     cited = work.passages if work.spec.retrieval.citations and not work.quotes else ()
-    writer = Writer(state.text[: step.start], state.text[step.start :], step.citations, cited)
+    writer = CitationWriter(state.text[: step.start], state.text[step.start :], step.citations, cited)
     heard = _Heard()
     started = time.monotonic()
     async with aclosing(_pieces(work, order.generation, heard)) as pieces:
@@ -60,7 +60,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     yield StepFinished(step.number, kind, model, usage, took, heard.waited, text, finish, ended.confidence)
 
 
-def usage_of(work: Work, tokens: Tokens) -> UsageReported:
+def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
     return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from services.orchestrator.agents.loop.graders.grader import Grade, Grader, Question
+from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer, Grader
 from services.orchestrator.agents.loop.graders.make import grader_of
 from services.orchestrator.agents.loop.limits import reached, soft
 from services.orchestrator.agents.loop.retrieving import question_of
@@ -35,7 +35,7 @@ async def grade(work: Work) -> Bodies:
         yield StepStarted(state.steps + 1, StepKind.GRADE)
     number, attempt = state.steps, state.repairs + 1
     known = {verdict.grader for verdict in verdicts(work)}
-    question = Question(question_of(work), draft.text, work.passages, _evidence(work), work.checker, work.ends)
+    question = GradedAnswer(question_of(work), draft.text, work.passages, _evidence(work), work.checker, work.ends)
     started = time.monotonic()
     usage = UsageReported(0, 0)
     for spec in work.spec.graders:
@@ -48,7 +48,7 @@ async def grade(work: Work) -> Bodies:
     yield StepFinished(number, StepKind.GRADE, usage=usage, seconds=took, waited=took)
 
 
-async def _judge(work: Work, spec: GraderSpec, question: Question) -> Grade:
+async def _judge(work: Work, spec: GraderSpec, question: GradedAnswer) -> Grade:
     limit = reached(work.spec.limits, work.state, work.clock.elapsed)
     if limit and not soft(limit):
         work.limit = limit

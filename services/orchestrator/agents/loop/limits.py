@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from services.llm.catalogue.entry import Entry
+from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.price import MILLION
 from services.orchestrator.agents.loop.transcript import Transcript
-from services.orchestrator.agents.specs.spec import Limits
+from services.orchestrator.agents.specs.spec import RunLimits
 from services.orchestrator.domain.event import ApprovalDecided, ApprovalRequested, Event
 from services.orchestrator.domain.tool import Reason, ToolCall
 
@@ -44,7 +44,7 @@ class Clock:
         self._waited += seconds
 
 
-def reached(limits: Limits, state: Transcript, elapsed: float) -> str:
+def reached(limits: RunLimits, state: Transcript, elapsed: float) -> str:
     """The limit that ends the run before the model is asked again; empty for none."""
     if limits.seconds is not None and elapsed >= limits.seconds:
         return SECONDS
@@ -61,7 +61,7 @@ def reached(limits: Limits, state: Transcript, elapsed: float) -> str:
     return STEPS if state.generations >= limits.steps else ""
 
 
-def recorded(limits: Limits, state: Transcript) -> str:
+def recorded(limits: RunLimits, state: Transcript) -> str:
     """The limit that had been reached in a run that is picked up; empty for none."""
     limit = reached(limits, state, 0)
     if state.draft is None or (limit == STEPS and state.generations <= limits.steps):
@@ -75,7 +75,7 @@ def soft(limit: str) -> bool:
 
 
 def refusals(
-    limits: Limits, per_tool: Mapping[str, int], state: Transcript, calls: Sequence[ToolCall]
+    limits: RunLimits, per_tool: Mapping[str, int], state: Transcript, calls: Sequence[ToolCall]
 ) -> dict[str, str]:
     """The calls, by id, that may not be made any more, and why, in words for the model."""
     made = [one.name for one in state.results.values() if one.error_reason is not Reason.LIMIT]
@@ -91,7 +91,7 @@ def refusals(
     return refused
 
 
-def room(limits: Limits, state: Transcript, entry: Entry, prompt_tokens: int) -> int | None:
+def room(limits: RunLimits, state: Transcript, entry: CatalogueEntry, prompt_tokens: int) -> int | None:
     """Tokens that the model may write after a prompt of so many; None for no limit, 0 where it cannot be asked."""
     rooms: list[int] = []
     if limits.tokens is not None:

@@ -12,13 +12,13 @@ from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import grade
 from services.orchestrator.agents.loop.limits import Clock, reached, recorded, soft
 from services.orchestrator.agents.loop.memory import recall, recalls, remember
-from services.orchestrator.agents.loop.prompt import Prompt, declined
+from services.orchestrator.agents.loop.prompt import PromptTemplates, declined
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan, build_request
 from services.orchestrator.agents.loop.retrieving import retrieve, search_again
 from services.orchestrator.agents.loop.tool_step import call_tools
 from services.orchestrator.agents.loop.transcript import fold
 from services.orchestrator.agents.loop.work import Bodies, Kit, Work, tool_entries
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import checker
 from services.orchestrator.domain.event import (
     ApprovalKind,
@@ -29,7 +29,7 @@ from services.orchestrator.domain.event import (
     TextDelta,
     VerdictGiven,
 )
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument
 
@@ -42,20 +42,20 @@ class SpecAgent:
 
     resumable = True
 
-    def __init__(self, spec: Spec, version: int, served: ModelHandle, kit: Kit) -> None:
+    def __init__(self, spec: AgentSpec, version: int, served: ModelHandle, kit: Kit) -> None:
         self.name = spec.name
         self.version = version
         self.description = spec.description
         self._spec = spec
         self._served = served
         self._kit = kit
-        self._prompt = Prompt(spec)
+        self._prompt = PromptTemplates(spec)
 
-    async def run(self, ask: Ask, journal: Journal) -> AsyncGenerator[Body | Outcome, None]:
+    async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         work = await self._begin(ask, journal)
         while True:
             step = await _next(work)
-            if isinstance(step, Outcome):
+            if isinstance(step, RunOutcome):
                 if step.limit:
                     metrics.limit(step.limit)
                 yield step
@@ -69,7 +69,7 @@ class SpecAgent:
                         metrics.verdict(body)
                     yield body
 
-    async def _begin(self, ask: Ask, journal: Journal) -> Work:
+    async def _begin(self, ask: RunInput, journal: Journal) -> Work:
         """Pick up where the recorded events end."""
         spec, kit = self._spec, self._kit
         toolbox = Toolbox([])
@@ -95,7 +95,7 @@ class SpecAgent:
         return work
 
 
-async def _next(work: Work) -> Bodies | Outcome:
+async def _next(work: Work) -> Bodies | RunOutcome:
     """What to do now."""
     state, spec = work.state, work.spec
     if state.open is not None:
@@ -116,7 +116,7 @@ async def _next(work: Work) -> Bodies | Outcome:
     return await _answer(work)
 
 
-async def _answer(work: Work) -> Bodies | Outcome:
+async def _answer(work: Work) -> Bodies | RunOutcome:
     """Have the answer written, checked, graded, and said."""
     state = work.state
     if state.draft is None:
@@ -133,7 +133,7 @@ async def _answer(work: Work) -> Bodies | Outcome:
     return finalize(work)
 
 
-async def _ask_model(work: Work) -> Bodies | Outcome:
+async def _ask_model(work: Work) -> Bodies | RunOutcome:
     state, spec = work.state, work.spec
     if spec.retrieval.required and not work.quotes and state.passages == ():
         return _say(work, declined(work.collections[0]), FinishReason.NO_ANSWER)
@@ -191,7 +191,7 @@ def _stopped(work: Work) -> str:
     return f"I stopped before I had an answer: the limit on {_NAMES.get(work.limit, 'tool calls')} was reached."
 
 
-def _check_collection(spec: Spec, ask: Ask) -> None:
+def _check_collection(spec: AgentSpec, ask: RunInput) -> None:
     """Raises InvalidArgument for a collection that the caller may not choose."""
     retrieval = spec.retrieval
     if ask.collection and not retrieval.caller_may_choose and ask.collection not in retrieval.collections:
@@ -199,14 +199,14 @@ def _check_collection(spec: Spec, ask: Ask) -> None:
         raise InvalidArgument(f"the agent {spec.name!r} reads its own collections only: {names}", field="collection")
 
 
-def _check_tools(spec: Spec, ask: Ask, toolbox: Toolbox) -> None:
+def _check_tools(spec: AgentSpec, ask: RunInput, toolbox: Toolbox) -> None:
     """Raises InvalidArgument for a tool of the caller's that has the name of one of the agent's."""
     for tool in ask.tools:
         if tool.name in toolbox:
             raise InvalidArgument(f"the agent {spec.name!r} has a tool {tool.name!r} of its own", field="tools")
 
 
-def _form(spec: Spec, ask: Ask) -> ResponseFormat:
+def _form(spec: AgentSpec, ask: RunInput) -> ResponseFormat:
     """The form of the answer: the caller's, then the agent's."""
     if ask.response_format is not None and ask.response_format.form is not Form.TEXT:
         return ask.response_format
@@ -215,7 +215,7 @@ def _form(spec: Spec, ask: Ask) -> ResponseFormat:
     return ResponseFormat()
 
 
-def _run_approval(work: Work) -> Bodies | Outcome | None:
+def _run_approval(work: Work) -> Bodies | RunOutcome | None:
     """Ask for approval of the run, or act on a refusal; None once it is approved."""
     request = work.state.request(ApprovalKind.RUN)
     decision = work.state.decisions.get(request.approval_id) if request else None
@@ -232,7 +232,7 @@ async def _approve_run(work: Work) -> Bodies:
     await decided(work, ApprovalKind.RUN)
 
 
-def _say(work: Work, text: str, reason: FinishReason) -> Bodies | Outcome:
+def _say(work: Work, text: str, reason: FinishReason) -> Bodies | RunOutcome:
     """Say it, unless something was said, and end."""
     if text and not work.state.text:
         return _one(TextDelta(text))

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import astuple
 
 from services.llm.chat import Message, Role, Sampling
-from services.llm.generation import Ended, Generation, Piece, Tokens
+from services.llm.generation import Ended, Generation, Piece, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import StepFinished, StepKind, StepStarted, UsageReported
@@ -33,7 +33,7 @@ async def remember(work: Work) -> Bodies:
         return
     if state.open is None:
         yield StepStarted(state.steps + 1, StepKind.SUMMARISE, model)
-    tokens = Tokens(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
+    tokens = TokenCounts(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
     usage = UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
     took = time.monotonic() - started
     yield StepFinished(state.steps, StepKind.SUMMARISE, model, usage, took, took)

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.errors import ModelUnavailable
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.orchestrator.domain.passage import Passage
 
@@ -26,10 +26,10 @@ def declined(collection: str) -> str:
     return f"I found no answer to that in the collection {collection!r}."
 
 
-class Prompt:
+class PromptTemplates:
     """An agent's templates, compiled."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: AgentSpec) -> None:
         """Raises BadTemplate."""
         self._instructions = Template(spec.instructions.strip())
         given = spec.prompt.strip() or (PASSAGES if spec.retrieval.mode == "always" else "")

@@ -23,7 +23,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Screening:
+class ScreeningVerdict:
     """An item's verdict. `text`: as it may be read, None where it may not be. `guard`, `reason` and `score` of what
     was found, where it changes anything."""
 
@@ -41,6 +41,6 @@ class Screener(Protocol):
 
     def closed(self, tools: bool) -> bool: ...
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[Screening]:
+    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
         """One for each item, in order. Raises DomainErrors."""
         ...

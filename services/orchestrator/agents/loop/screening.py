@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isnan
 
 from services.orchestrator.agents.loop import metrics
-from services.orchestrator.agents.loop.screener import Item, Reading, Screener, Screening
+from services.orchestrator.agents.loop.screener import Item, Reading, Screener, ScreeningVerdict
 from services.orchestrator.agents.loop.work import Work
 from services.orchestrator.domain.event import Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
@@ -51,7 +51,7 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
     titles = dict(zip((one.id for one in titled), told[len(found.passages) :], strict=True))
     read: list[Passage] = []
     for passage, text in zip(found.passages, told, strict=False):
-        title = titles.get(passage.id, Screening(passage.title))
+        title = titles.get(passage.id, ScreeningVerdict(passage.title))
         if text.text is None or title.text is None:
             _note(work, text if text.text is None else title, f"passage {passage.id} left out")
         else:
@@ -96,7 +96,7 @@ async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> 
     return [_result(work, one, said) for one, said in zip(given, told, strict=True)]
 
 
-def _result(work: Work, given: ToolResult, told: Screening) -> ToolResult:
+def _result(work: Work, given: ToolResult, told: ScreeningVerdict) -> ToolResult:
     if told.text is None:
         _note(work, told, f"result of {given.name} withheld")
         return replace(given, content=WITHHELD, is_error=True, error_reason=Reason.WITHHELD)
@@ -115,7 +115,7 @@ def noted(work: Work) -> list[VerdictGiven]:
     return told
 
 
-def _note(work: Work, told: Screening, what: str) -> None:
+def _note(work: Work, told: ScreeningVerdict, what: str) -> None:
     reason = f"{what}: {told.reason}" if told.reason else what
     work.screened.append(VerdictGiven(f"guard:{told.guard}", False, 1 - told.score, reason, NO_ANSWER))
 

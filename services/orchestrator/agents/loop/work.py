@@ -8,21 +8,21 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import ResponseFormat
-from services.llm.generation import Tokens
+from services.llm.generation import TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.orchestrator.agents.loop.limits import Clock
-from services.orchestrator.agents.loop.prompt import Prompt
+from services.orchestrator.agents.loop.prompt import PromptTemplates
 from services.orchestrator.agents.loop.screener import Screener
 from services.orchestrator.agents.loop.transcript import Transcript
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import Checker
 from services.orchestrator.domain.event import Body, FinishReason, Timing, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage, Retriever
-from services.orchestrator.runs.agent import Ask, Journal, Outcome
-from services.orchestrator.sessions.memory import Memory, Window
+from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
+from services.orchestrator.sessions.memory import SessionMemory, SessionWindow
 from services.orchestrator.tools.toolbox import Toolbox
 
 Bodies: TypeAlias = AsyncGenerator[Body, None]
@@ -53,7 +53,7 @@ class Kit:
     models: Catalogue
     retriever: Retriever
     toolboxes: Toolboxes | None = None
-    memory: Memory | None = None
+    memory: SessionMemory | None = None
     embedder: Embedder | None = None
     screener: Screener | None = None
 
@@ -63,30 +63,30 @@ class Work:
     """One run. `form` is the answer's, `checker` checks it; `limit` has ended the run, where it is not empty;
     `closing`: the model was asked for its last words; `screened`: verdicts on what was read that are not told yet."""
 
-    spec: Spec
+    spec: AgentSpec
     handle: ModelHandle
     kit: Kit
-    ask: Ask
+    ask: RunInput
     journal: Journal
-    prompt: Prompt
+    prompt: PromptTemplates
     state: Transcript
     clock: Clock
     form: ResponseFormat
     checker: Checker | None
     toolbox: Toolbox
     found: Found | None = None
-    window: Window | None = None
+    window: SessionWindow | None = None
     limit: str = ""
     closing: bool = False
     said: bool = False
-    summaries: list[Tokens] = field(default_factory=list)
+    summaries: list[TokenCounts] = field(default_factory=list)
     screened: list[VerdictGiven] = field(default_factory=list)
     hops: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
     def quotes(self) -> bool:
         """The model is the extractive one: it quotes from what was found, and reads no prompt."""
-        return self.handle.entry.engine is Engine.EXTRACTIVE
+        return self.handle.entry.engine is EngineKind.EXTRACTIVE
 
     @property
     def held(self) -> bool:
@@ -113,20 +113,20 @@ class Work:
         """When tools must be done, on the monotonic clock."""
         return self.journal.deadline if self.ends is None else min(self.journal.deadline, self.ends)
 
-    def outcome(self, reason: FinishReason) -> Outcome:
+    def outcome(self, reason: FinishReason) -> RunOutcome:
         """The run's end. A limit goes before any other reason but a refusal."""
         timings = tuple(Timing(hop, seconds) for hop, seconds in self.hops.items())
         if self.limit and reason is not FinishReason.REJECTED:
-            return Outcome(FinishReason.LIMIT, timings, self.limit)
-        return Outcome(reason, timings)
+            return RunOutcome(FinishReason.LIMIT, timings, self.limit)
+        return RunOutcome(reason, timings)
 
 
-def tool_entries(spec: Spec) -> tuple[Any, ...]:
+def tool_entries(spec: AgentSpec) -> tuple[Any, ...]:
     """The spec's tools; an agent that retrieves by tool has `search` without listing it."""
     listed = any(entry == "search" or (isinstance(entry, dict) and "search" in entry) for entry in spec.tools)
     return spec.tools if spec.retrieval.mode != "tool" or listed else ("search", *spec.tools)
 
 
-def sampling_of(spec: Spec) -> Mapping[str, Any]:
+def sampling_of(spec: AgentSpec) -> Mapping[str, Any]:
     """The spec's sampling, what it says of it."""
     return {name: value for name, value in spec.sampling.model_dump().items() if value not in (None, ())}

@@ -1,13 +1,13 @@
 """What can be wrong with an agent."""
 
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.strict_yaml import Problem
 
 
 class BadAgent(DomainError):
     """A spec that is not valid; the message names every problem that was found."""
 
-    kind = Kind.INVALID_ARGUMENT
+    kind = ErrorKind.INVALID_ARGUMENT
     reason = "BAD_AGENT"
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -17,7 +17,7 @@ class BadAgent(DomainError):
 
 
 class AgentNotFound(DomainError):
-    kind = Kind.NOT_FOUND
+    kind = ErrorKind.NOT_FOUND
     reason = "AGENT_NOT_FOUND"
 
     def __init__(self, name: str, version: int = 0) -> None:
@@ -26,7 +26,7 @@ class AgentNotFound(DomainError):
 
 
 class ShippedAgent(DomainError):
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "SHIPPED_AGENT"
 
     def __init__(self, name: str) -> None:
@@ -36,12 +36,12 @@ class ShippedAgent(DomainError):
 class ModelUnavailable(DomainError):
     """The agent cannot run now, because of its model."""
 
-    kind = Kind.FAILED_PRECONDITION
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "MODEL_UNAVAILABLE"
 
 
 class OutputInvalid(DomainError):
     """The model did not write what the response format asks for, not even when told what was wrong."""
 
-    kind = Kind.INTERNAL
+    kind = ErrorKind.INTERNAL
     reason = "OUTPUT_INVALID"

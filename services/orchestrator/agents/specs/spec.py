@@ -10,11 +10,11 @@ NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Collection = Annotated[str, Field(pattern=NAME)]
 
 
-class Part(BaseModel):
+class SpecPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-class Retrieval(Part):
+class Retrieval(SpecPart):
     """`mode`: "always" searches with the question before the model is asked, "tool" gives the model the tool `search`.
     `required`: without a passage the agent says that it found nothing and does not ask the model."""
 
@@ -27,7 +27,7 @@ class Retrieval(Part):
     citations: bool = True
 
 
-class Output(Part):
+class Output(SpecPart):
     """`schema`: the JSON schema of every answer, where the caller asks for no form of its own. `repair`: how often the
     model is told what is wrong with its answer."""
 
@@ -36,7 +36,7 @@ class Output(Part):
     repair: int = Field(1, ge=0, le=1)
 
 
-class Limits(Part):
+class RunLimits(SpecPart):
     """What a run may use up; None is no limit of its own. `steps`: times that the model is asked. `seconds`: without
     those spent waiting for a person. `cost`: in the catalogue's currency. `calls`: by tool. `repetitions`: the same
     call with the same result, this many times."""
@@ -51,7 +51,7 @@ class Limits(Part):
     parallel_tools: int = Field(4, ge=1, le=64)
 
 
-class Approval(Part):
+class Approval(SpecPart):
     """What a person must approve. `answer_below`: an answer that the model is less sure of, 0 to 1. `expires`: seconds
     until the answer is no; None waits for ever. `tools`: these, beside those whose own setting says so."""
 
@@ -61,18 +61,18 @@ class Approval(Part):
     tools: tuple[str, ...] = ()
 
 
-class Memory(Part):
+class MemorySpec(SpecPart):
     """How much of a session the model reads. `summary`: what is beyond is summed up, rather than left out."""
 
     window_tokens: int = Field(2000, ge=100)
     summary: bool = True
 
 
-class Sampling(SamplingFields, Part):
+class SamplingSpec(SamplingFields, SpecPart):
     pass
 
 
-class GraderSpec(Part):
+class GraderSpec(SpecPart):
     """`judge`: the model that judges; empty for the agent's own where it is a language model, "embeddings" for none."""
 
     grader: Literal["grounded", "answers", "schema"]
@@ -111,7 +111,7 @@ def _grader(given: object) -> object:
     return given
 
 
-class Spec(Part):
+class AgentSpec(SpecPart):
     """An agent."""
 
     name: str = Field(pattern=NAME)
@@ -123,15 +123,15 @@ class Spec(Part):
     tools: tuple[Any, ...] = Field((), max_length=64)
     tool_choice: str = Field("auto", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     output: Output = Output()
-    limits: Limits = Limits()
+    limits: RunLimits = RunLimits()
     approval: Approval = Approval()
     graders: tuple[Annotated[GraderSpec, BeforeValidator(_grader)], ...] = Field((), max_length=8)
-    memory: Memory = Memory()
-    sampling: Sampling = Sampling()
+    memory: MemorySpec = MemorySpec()
+    sampling: SamplingSpec = SamplingSpec()
     guards: tuple[GuardWish, ...] = Field((), max_length=32)
 
     @model_validator(mode="after")
-    def _graders_once(self) -> "Spec":
+    def _graders_once(self) -> "AgentSpec":
         names = [each.grader for each in self.graders]
         if len(set(names)) < len(names):
             raise ValueError("graders: one of them is there twice")

@@ -11,7 +11,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from services.llm.chat import Form, ResponseFormat
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 ANSWERS = Counter(
     "headworks_structured_answers_total", "Answers in a form that was asked for, checked.", ["attempt", "valid"]
@@ -26,7 +26,7 @@ class BadSchema(ValueError):
 class SchemaRefused(DomainError):
     """The schema of a response format is none."""
 
-    kind = Kind.INVALID_ARGUMENT
+    kind = ErrorKind.INVALID_ARGUMENT
     reason = "BAD_SCHEMA"
 
 

@@ -9,11 +9,11 @@ import orjson
 from pydantic import ValidationError
 
 from services.orchestrator.agents.specs.errors import BadAgent
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
 from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.runtime import strict_yaml
-from services.runtime.strict_yaml import BadYaml, Document, Path, Problem, dotted
+from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
 
 # Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
 ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
@@ -33,7 +33,7 @@ _ALIASES = {"schema_": "schema"}
 _MOST = 20
 
 
-def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
+def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
     """The spec in a YAML text. Raises BadAgent."""
     source = _read(text)
     problems: list[Problem] = []
@@ -53,12 +53,12 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> Spec:
     return spec
 
 
-def digest(spec: Spec) -> str:
+def digest(spec: AgentSpec) -> str:
     """SHA-256 of what the spec means, in hexadecimal."""
     return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _read(text: str) -> Document:
+def _read(text: str) -> YamlDocument:
     if len(text.encode("utf-8", "replace")) > LARGEST:
         raise BadAgent([Problem("", f"a spec has at most {LARGEST >> 10} KiB")])
     try:
@@ -70,19 +70,19 @@ def _read(text: str) -> Document:
     return source
 
 
-def _spec(source: Document, problems: list[Problem]) -> Spec | None:
+def _spec(source: YamlDocument, problems: list[Problem]) -> AgentSpec | None:
     try:
-        return Spec.model_validate(source.data)
+        return AgentSpec.model_validate(source.data)
     except ValidationError as error:
         problems += source.problems(error, _ALIASES)
         return None
 
 
-def _problem(source: Document, path: Path, message: str) -> Problem:
+def _problem(source: YamlDocument, path: Path, message: str) -> Problem:
     return Problem(dotted(path), message, source.line(path))
 
 
-def _template(field: str, text: str, source: Document) -> list[Problem]:
+def _template(field: str, text: str, source: YamlDocument) -> list[Problem]:
     try:
         Template(text).render(SAMPLE)
     except BadTemplate as error:
@@ -91,7 +91,7 @@ def _template(field: str, text: str, source: Document) -> list[Problem]:
     return []
 
 
-def _schema(raw: Mapping[str, Any], source: Document) -> list[Problem]:
+def _schema(raw: Mapping[str, Any], source: YamlDocument) -> list[Problem]:
     output = raw.get("output")
     schema = output.get("schema") if isinstance(output, dict) else None
     if not isinstance(schema, dict):

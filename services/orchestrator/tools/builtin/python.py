@@ -5,7 +5,7 @@ from typing import Any
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.orchestrator.tools.sandbox.runner import Limits, Outcome, Refused, Sandbox, Stop
+from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxOutcome, SandboxRefused, Stop
 
 MAX_CODE = 100_000
 SIGXCPU = -24
@@ -16,7 +16,7 @@ class Python:
 
     idempotent = True
 
-    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
+    def __init__(self, sandbox: Sandbox, limits: SandboxLimits) -> None:
         self._sandbox = sandbox
         self._limits = limits
         self.declaration = Declaration(
@@ -30,12 +30,12 @@ class Python:
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         try:
             outcome = await self._sandbox.run(arguments["code"], self._limits)
-        except Refused as error:
+        except SandboxRefused as error:
             raise ToolFailed(f"no code can be run here: {error}", reason=Reason.UNAVAILABLE) from error
         return _result(outcome, self._limits)
 
 
-def _result(outcome: Outcome, limits: Limits) -> str:
+def _result(outcome: SandboxOutcome, limits: SandboxLimits) -> str:
     """What was printed. Raises ToolFailed, with it, where the code failed."""
     if outcome.stopped_for is None and outcome.status == 0:
         return outcome.output or "(the code printed nothing)"
@@ -43,7 +43,7 @@ def _result(outcome: Outcome, limits: Limits) -> str:
     raise ToolFailed("\n".join(part for part in (_why(outcome, limits), outcome.output) if part), reason=reason)
 
 
-def _why(outcome: Outcome, limits: Limits) -> str:
+def _why(outcome: SandboxOutcome, limits: SandboxLimits) -> str:
     match outcome.stopped_for:
         case Stop.TIME:
             return f"the code was stopped after {limits.seconds:g} seconds; it had printed:"

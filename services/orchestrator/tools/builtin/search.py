@@ -9,14 +9,14 @@ import orjson
 from services.orchestrator.domain.passage import Passage, Retriever
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.runtime.errors import DomainError, Kind
+from services.runtime.errors import DomainError, ErrorKind
 
 DEFAULT_LIMIT = 4
 MAX_LIMIT = 20
-RETRYABLE = (Kind.UNAVAILABLE, Kind.RESOURCE_EXHAUSTED)
+RETRYABLE = (ErrorKind.UNAVAILABLE, ErrorKind.RESOURCE_EXHAUSTED)
 
 
-class Search:
+class SearchTool:
     """Asks retrieval, as the present caller. The result is {"passages": [{number, id, document_id, collection, title,
     uri, text}]}, best first, numbered from 1."""
 

@@ -35,7 +35,7 @@ def main() -> None:
     order = json.loads(header)
     try:
         layers = protect(order)
-    except (OSError, libc.Refused, ValueError) as error:
+    except (OSError, libc.SandboxRefused, ValueError) as error:
         os.write(status, f"refused: {error}".encode())
         sys.exit(1)
     os.write(status, f"ready: {' '.join(layers)}".encode())
@@ -47,7 +47,7 @@ def main() -> None:
 def protect(order: dict[str, Any]) -> list[str]:
     """Put up the layers, from what needs the most rights to what needs none. Raises OSError, Refused."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise libc.Refused(f"the sandbox knows Linux on x86-64, not {sys.platform} on {platform.machine()}")
+        raise libc.SandboxRefused(f"the sandbox knows Linux on x86-64, not {sys.platform} on {platform.machine()}")
     layers = []
     libc.prctl("death with the parent", libc.PR_SET_PDEATHSIG, 9)
     standard, dynamic = sysconfig.get_path("stdlib"), _dynamic()
@@ -71,7 +71,7 @@ def protect(order: dict[str, Any]) -> list[str]:
         layers.append("user")
     _shed_capabilities()
     if not os.access(standard, os.R_OK | os.X_OK):
-        raise libc.Refused(f"user {os.geteuid()} cannot read Python's library in {standard}")
+        raise libc.SandboxRefused(f"user {os.geteuid()} cannot read Python's library in {standard}")
     libc.prctl("death with the parent", libc.PR_SET_PDEATHSIG, 9)  # a change of user forgets it
     libc.prctl("NO_NEW_PRIVS", libc.PR_SET_NO_NEW_PRIVS, 1)
     landlock.restrict(_rules(scratch, standard, dynamic))

@@ -12,7 +12,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
 
-class Refused(Exception):
+class SandboxRefused(Exception):
     """A layer of protection could not be put up."""
 
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from services.orchestrator.tools.sandbox.libc import Refused
+from services.orchestrator.tools.sandbox.libc import SandboxRefused
 from services.runtime.children import DiedAtStart, ended, once_more
 
 ROOT = Path(__file__).parents[4]
@@ -30,11 +30,11 @@ CHUNK = 1 << 16
 T = TypeVar("T")
 D = TypeVar("D")
 
-__all__ = ["Limits", "Outcome", "Refused", "Sandbox", "Stop"]
+__all__ = ["Sandbox", "SandboxLimits", "SandboxOutcome", "SandboxRefused", "Stop"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """What one piece of code may use. `seconds` of time, and of CPU; `output` in bytes, what is beyond ends it."""
 
     seconds: float = 10.0
@@ -52,7 +52,7 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SandboxOutcome:
     """How it ended. `status` as of a process: 0 for success, negative for a signal; `stopped_for` the limit that ended
     it."""
 
@@ -72,19 +72,19 @@ class Sandbox:
         self._slots = asyncio.Semaphore(concurrency)
         self._namespaces = namespaces
 
-    async def run(self, code: str, limits: Limits) -> Outcome:
+    async def run(self, code: str, limits: SandboxLimits) -> SandboxOutcome:
         """Raises Refused where the protection that it needs cannot be had, or no process."""
         async with self._slots:
             folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="headworks-sandbox-")
             try:
                 return await once_more(lambda: self._run(code, limits, folder))
             except DiedAtStart as error:
-                raise Refused(str(error)) from error
+                raise SandboxRefused(str(error)) from error
             finally:
                 # Even for a caller who was cancelled.
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _run(self, code: str, limits: Limits, folder: str) -> Outcome:
+    async def _run(self, code: str, limits: SandboxLimits, folder: str) -> SandboxOutcome:
         order = {
             "folder": folder,
             "cpu_seconds": limits.seconds,
@@ -118,9 +118,9 @@ class Sandbox:
         process: asyncio.subprocess.Process,
         program: bytes,
         status: "asyncio.Task[str]",
-        limits: Limits,
+        limits: SandboxLimits,
         folder: str,
-    ) -> Outcome:
+    ) -> SandboxOutcome:
         assert process.stdin is not None  # noqa: S101 (for the type checker)
         assert process.stdout is not None  # noqa: S101 (likewise)
         try:
@@ -133,7 +133,7 @@ class Sandbox:
         if not word:
             raise DiedAtStart("the sandbox", await _within(DRAIN_SECONDS, process.wait(), None))
         if word != "ready":
-            raise Refused(told)
+            raise SandboxRefused(told)
         watch = _Watch(limits, None if "namespaces" in told.split() else folder)
         await watch.read(process.stdout)
         if watch.stopped_for:
@@ -142,14 +142,14 @@ class Sandbox:
         status_code = await watch.wait(process)
         if watch.late and status_code in (-signal.SIGXCPU, -signal.SIGKILL):
             watch.stopped_for = watch.stopped_for or Stop.TIME  # the kernel, which counts its CPU time, was first
-        return Outcome(watch.text, status_code, tuple(told.split()), watch.stopped_for)
+        return SandboxOutcome(watch.text, status_code, tuple(told.split()), watch.stopped_for)
 
 
 class _Watch:
     """Reads the output until the code ends or passes a limit. `folder`: the scratch folder, where nothing but we limits
     it."""
 
-    def __init__(self, limits: Limits, folder: str | None) -> None:
+    def __init__(self, limits: SandboxLimits, folder: str | None) -> None:
         self._limits = limits
         self._folder = folder
         self._deadline = time.monotonic() + limits.seconds

@@ -9,7 +9,7 @@ from gateway.audit.layer import Audit as Layer
 from gateway.audit.layer import entry_of
 from gateway.audit.store import AuditFilter
 from services.runtime.call import Call
-from services.runtime.errors import Kind
+from services.runtime.errors import ErrorKind
 from services.runtime.identity import Identity
 from services.runtime.records.errors import RecordsUnavailable
 from tests.fixtures.audit import Audit
@@ -49,10 +49,10 @@ async def test_a_call_and_its_notes(audit: Audit) -> None:
     ("code", "decision"),
     [
         (0, Decision.ALLOWED),
-        (Kind.PERMISSION_DENIED, Decision.REFUSED),
-        (Kind.RESOURCE_EXHAUSTED, Decision.REFUSED),
-        (Kind.NOT_FOUND, Decision.FAILED),
-        (Kind.CANCELLED, Decision.FAILED),
+        (ErrorKind.PERMISSION_DENIED, Decision.REFUSED),
+        (ErrorKind.RESOURCE_EXHAUSTED, Decision.REFUSED),
+        (ErrorKind.NOT_FOUND, Decision.FAILED),
+        (ErrorKind.CANCELLED, Decision.FAILED),
     ],
 )
 def test_what_a_status_says(code: int, decision: Decision) -> None:

@@ -14,7 +14,7 @@ from gateway.calls.bare import BareCalls
 from gateway.calls.held import Screen
 from gateway.faces.http.openai import models
 from gateway.faces.http.openai.bare_request import parse
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.handle import BareHandle
@@ -66,9 +66,9 @@ class Side:
 
 
 def bare(client: HttpClient, url: str, **more: Any) -> BareHandle:
-    entry = Entry(
-        "small", Engine.OPENAI, bare=True, base_url=url, model="small-2026", api_key_env="THE_KEY", connect_seconds=1,
-        **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
+    entry = CatalogueEntry(
+        "small", EngineKind.OPENAI, bare=True, base_url=url, model="small-2026", api_key_env="THE_KEY",
+        connect_seconds=1, **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
     )  # fmt: skip
     return BareHandle(entry, OpenAiEngine(client, endpoint_of(entry, KEY)))
 

@@ -9,8 +9,8 @@ from headworks.gateway.v1 import guard_service_pb2_grpc as pb_grpc
 
 from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
-from gateway.guard.arming import arm
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.compile import compile_policy
+from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.library import Library
 from services.runtime.errors import PermissionDenied
@@ -37,10 +37,10 @@ class FakePipelines:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    def of(self, tenant: str, agent: str) -> Pipeline:
+    def of(self, tenant: str, agent: str) -> GuardPipeline:
         self.asked.append((tenant, agent))
         policy = parse(POLICY if (tenant, agent) == ("acme", "helper") else "guards: []")
-        return Pipeline(arm(policy, Library(None)), FakeClassifier())
+        return GuardPipeline(compile_policy(policy, Library(None)), FakeClassifier())
 
 
 class Outside:

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from services.llm.catalogue.entry import ALL, Engine, Entry
+from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.registry import Registry
-from services.orchestrator.agents.service import AgentKeeper
+from services.orchestrator.agents.service import AgentService
 from services.orchestrator.agents.specs.errors import ModelUnavailable
 from services.orchestrator.agents.specs.store import KIND, AgentStore
-from services.orchestrator.runs.records import Records
+from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
 from services.orchestrator.schema.tables import REVISIONS
 from services.runtime.errors import ModelNotFound, Unavailable
@@ -27,12 +27,14 @@ MODEL = ScriptedGenerator(turns(says("hi")))
 
 
 def models() -> Catalogue:
-    extractive = ModelHandle(Entry("extractive", Engine.EXTRACTIVE), MODEL)
-    return Catalogue([ModelHandle(Entry("small", Engine.TRITON, capabilities=ALL), MODEL), extractive], "small")
+    extractive = ModelHandle(CatalogueEntry("extractive", EngineKind.EXTRACTIVE), MODEL)
+    return Catalogue(
+        [ModelHandle(CatalogueEntry("small", EngineKind.TRITON, capabilities=ALL), MODEL), extractive], "small"
+    )
 
 
 @pytest.fixture
-def store(records: Records) -> AgentStore:
+def store(records: RunRecords) -> AgentStore:
     return AgentStore(records.database)
 
 
@@ -67,10 +69,10 @@ async def test_what_is_not_there(store: AgentStore, name: str) -> None:
     ],
 )
 async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> None:
-    weak = ModelHandle(Entry("weak", Engine.OPENAI), MODEL)
+    weak = ModelHandle(CatalogueEntry("weak", EngineKind.OPENAI), MODEL)
     given = Catalogue([*(models().find(name) for name in ("small", "extractive")), weak])
     found = registry(store, given)
-    kept, _ = await AgentKeeper(store, found).apply("acme", f"name: mine\n{spec}\n", dry_run=False)
+    kept, _ = await AgentService(store, found).apply("acme", f"name: mine\n{spec}\n", dry_run=False)
     assert words in kept.unavailable
     with pytest.raises(ModelUnavailable) as caught:
         await found.find("acme", "mine")
@@ -79,7 +81,7 @@ async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> 
 
 
 async def test_without_a_language_model_there_is_rag(store: AgentStore) -> None:
-    extractive = Catalogue([ModelHandle(Entry("extractive", Engine.EXTRACTIVE), MODEL)])
+    extractive = Catalogue([ModelHandle(CatalogueEntry("extractive", EngineKind.EXTRACTIVE), MODEL)])
     found = registry(store, extractive)
     assert [one.id for one in await found.models("acme")] == ["rag"]
     with pytest.raises(ModelUnavailable, match="no language model is served"):
@@ -97,7 +99,7 @@ async def test_what_other_replicas_change_is_followed(store: AgentStore) -> None
     changes = Changes(store._database, table=REVISIONS)
     changes.follow(KIND, other.reload)
     await changes.look()
-    keeper = AgentKeeper(store, mine)
+    keeper = AgentService(store, mine)
     await keeper.apply("acme", "name: mine\nmodel: small\n", dry_run=False)
     assert (await other.find("acme", "mine")).version == 1
     await keeper.apply("acme", "name: mine\nmodel: small\nprompt: Hi.\n", dry_run=False)

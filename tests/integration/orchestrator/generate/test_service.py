@@ -16,7 +16,7 @@ from services.orchestrator.app import wire
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime import statuses
 from services.runtime.channels import open_channel
-from services.runtime.errors import Kind
+from services.runtime.errors import ErrorKind
 from tests.fakes.identity import Keys
 from tests.fakes.openai_upstream import Exchange, FakeOpenAi, delta, event, fails, streams, usage
 from tests.fakes.serving import serving, until
@@ -94,8 +94,8 @@ async def test_the_facts_of_a_refusal_come_all_the_way(keys: Keys, tmp_path: Pat
     ) as asker:
         near = statuses.from_rpc_error(await failure(asker, "tiny"))
         far = statuses.from_rpc_error(await failure(asker, "far"))
-    assert (near.kind, near.reason, near.details) == (Kind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", told["metadata"])
-    assert (far.kind, far.reason, far.retry_after) == (Kind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", 7)
+    assert (near.kind, near.reason, near.details) == (ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG", told["metadata"])
+    assert (far.kind, far.reason, far.retry_after) == (ErrorKind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY", 7)
 
 
 async def test_one_too_many_is_told_when_to_come_back(keys: Keys, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_one_too_many_is_told_when_to_come_back(keys: Keys, tmp_path: Path
         busy = statuses.from_rpc_error(await failure(asker, "far"))
         release.set()
         assert text_of(await first) == "Hello"
-    assert (busy.kind, busy.reason) == (Kind.RESOURCE_EXHAUSTED, "MODEL_BUSY")
+    assert (busy.kind, busy.reason) == (ErrorKind.RESOURCE_EXHAUSTED, "MODEL_BUSY")
     assert busy.retry_after is not None
     assert busy.retry_after >= 1
 

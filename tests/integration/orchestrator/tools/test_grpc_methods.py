@@ -18,8 +18,8 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha._async import ReflectionServicer
 from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolResult
-from services.orchestrator.tools.arguments import Schema
+from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
+from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
 from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.reflection import NotReflected
@@ -173,9 +173,11 @@ async def server(shop: Shop) -> AsyncIterator[GrpcServer]:
         await made.aclose()
 
 
-async def ask(server: GrpcServer, method: str, arguments: Any, policy: Policy | None = None, **spec: Any) -> ToolResult:
+async def ask(
+    server: GrpcServer, method: str, arguments: Any, policy: ToolPolicy | None = None, **spec: Any
+) -> ToolResult:
     tool = await server.tool(GrpcMethod(f"shop.v1.Shop/{method}", name="t", **spec))
-    return await Toolbox([tool], {"t": policy or Policy()}).call(call(json.dumps(arguments), "t"), CONTEXT)
+    return await Toolbox([tool], {"t": policy or ToolPolicy()}).call(call(json.dumps(arguments), "t"), CONTEXT)
 
 
 FULL = {
@@ -213,7 +215,7 @@ async def test_what_is_no_such_message_never_reaches_the_server(server: GrpcServ
 
 def test_the_schema_of_a_message() -> None:
     schema = of_message(Order.DESCRIPTOR)
-    Schema(schema)
+    ArgumentSchema(schema)
     properties = schema["properties"]
     assert properties["count"] == {"type": "integer", "minimum": -(1 << 31), "maximum": (1 << 31) - 1}
     assert properties["cents"]["type"] == ["integer", "string"]
@@ -238,16 +240,16 @@ async def test_a_status_is_told_by_its_name(
     server: GrpcServer, shop: Shop, code: grpc.StatusCode, reason: Reason, tried: int
 ) -> None:
     shop.failures = [code] * 2
-    result = await ask(server, "Look", {}, Policy(attempts=2))
+    result = await ask(server, "Look", {}, ToolPolicy(attempts=2))
     assert (result.error_reason, result.attempts) == (reason, tried)
     assert result.content == f"Error: {code.name}: the shop says why"
 
 
 async def test_only_methods_that_declare_it_are_called_again(server: GrpcServer, shop: Shop) -> None:
     shop.failures = [grpc.StatusCode.UNAVAILABLE]
-    assert (await ask(server, "Buy", {}, Policy(attempts=3))).attempts == 1
+    assert (await ask(server, "Buy", {}, ToolPolicy(attempts=3))).attempts == 1
     shop.failures = [grpc.StatusCode.UNAVAILABLE]
-    assert (await ask(server, "Look", {}, Policy(attempts=3))).attempts == 2
+    assert (await ask(server, "Look", {}, ToolPolicy(attempts=3))).attempts == 2
 
 
 async def test_a_call_has_a_deadline(server: GrpcServer, shop: Shop) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolResult
+from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.builtin.http_get import HttpGet, html_text
 from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.toolbox import Toolbox
@@ -89,7 +89,7 @@ def getter(site: Site, max_bytes: int = 1 << 20) -> HttpGet:
 
 
 async def get(tool: HttpGet, url: str, timeout: float = 10) -> ToolResult:
-    toolbox = Toolbox([tool], {"http_get": Policy(timeout=timeout)})
+    toolbox = Toolbox([tool], {"http_get": ToolPolicy(timeout=timeout)})
     return await toolbox.call(call(orjson.dumps({"url": url}).decode(), "http_get"), CONTEXT)
 
 

@@ -12,7 +12,7 @@ import orjson
 import psutil
 import pytest
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolResult
+from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
@@ -76,7 +76,7 @@ async def server(request: pytest.FixtureRequest, port: int) -> AsyncIterator[Mcp
 
 async def box(server: McpServer, timeout: float = 20) -> Toolbox:
     tools = await server.tools()
-    return Toolbox(tools, {tool.declaration.name: Policy(timeout=timeout) for tool in tools})
+    return Toolbox(tools, {tool.declaration.name: ToolPolicy(timeout=timeout) for tool in tools})
 
 
 async def ask(toolbox: Toolbox, name: str, **arguments: Any) -> ToolResult:

@@ -13,9 +13,9 @@ import orjson
 import psutil
 import pytest
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolResult
+from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.builtin.python import Python
-from services.orchestrator.tools.sandbox.runner import Limits, Outcome, Refused, Sandbox, Stop
+from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxOutcome, SandboxRefused, Stop
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[4]
 SYSTEM_PYTHON = "/usr/bin/python3"
-LIMITS = Limits(seconds=5)
+LIMITS = SandboxLimits(seconds=5)
 
 
 def children() -> set[int]:
@@ -47,7 +47,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     assert children() <= before
 
 
-async def run(sandbox: Sandbox, code: str, limits: Limits = LIMITS) -> Outcome:
+async def run(sandbox: Sandbox, code: str, limits: SandboxLimits = LIMITS) -> SandboxOutcome:
     return await sandbox.run(code, limits)
 
 
@@ -218,31 +218,33 @@ async def test_no_descriptor_is_inherited(sandbox: Sandbox) -> None:
 
 
 async def test_memory_is_limited(sandbox: Sandbox) -> None:
-    outcome = await run(sandbox, "x = bytearray(600 << 20)", Limits(seconds=5, memory_mib=256))
+    outcome = await run(sandbox, "x = bytearray(600 << 20)", SandboxLimits(seconds=5, memory_mib=256))
     assert "MemoryError" in outcome.output
-    grown = await run(sandbox, "x = []\nwhile True: x.append(bytearray(1 << 20))", Limits(seconds=5, memory_mib=256))
+    grown = await run(
+        sandbox, "x = []\nwhile True: x.append(bytearray(1 << 20))", SandboxLimits(seconds=5, memory_mib=256)
+    )
     assert "MemoryError" in grown.output
     assert (await run(sandbox, "len(bytearray(100 << 20))")).status == 0
 
 
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)", "9 ** 9 ** 9"])
 async def test_time_is_limited(sandbox: Sandbox, code: str) -> None:
-    outcome = await run(sandbox, f"print('begun', flush=True)\n{code}", Limits(seconds=0.5))
+    outcome = await run(sandbox, f"print('begun', flush=True)\n{code}", SandboxLimits(seconds=0.5))
     assert (outcome.stopped_for, outcome.output) == (Stop.TIME, "begun\n")
 
 
 async def test_code_that_closes_its_output_is_still_limited(sandbox: Sandbox) -> None:
     code = "import os\nos.close(1); os.close(2)\nwhile True: pass"
-    assert (await run(sandbox, code, Limits(seconds=0.5))).stopped_for == Stop.TIME
+    assert (await run(sandbox, code, SandboxLimits(seconds=0.5))).stopped_for == Stop.TIME
 
 
 async def test_signals_do_not_keep_it_alive(sandbox: Sandbox) -> None:
     code = "import signal\nfor n in (1, 2, 15, 24): signal.signal(n, signal.SIG_IGN)\nwhile True: pass"
-    assert (await run(sandbox, code, Limits(seconds=0.5))).stopped_for == Stop.TIME
+    assert (await run(sandbox, code, SandboxLimits(seconds=0.5))).stopped_for == Stop.TIME
 
 
 async def test_output_is_limited(sandbox: Sandbox) -> None:
-    outcome = await run(sandbox, "while True: print('x' * 1000)", Limits(seconds=5, output=10_000))
+    outcome = await run(sandbox, "while True: print('x' * 1000)", SandboxLimits(seconds=5, output=10_000))
     assert outcome.stopped_for == Stop.OUTPUT
     assert len(outcome.output) == 10_000
 
@@ -255,9 +257,9 @@ for n in itertools.count():
         file.write(b'x' * (1 << 20))
     time.sleep(0.01)
 """
-    outcome = await run(sandbox, code, Limits(seconds=5, scratch_mib=4))
+    outcome = await run(sandbox, code, SandboxLimits(seconds=5, scratch_mib=4))
     assert outcome.stopped_for == Stop.SCRATCH or "No space left" in outcome.output
-    large = await run(sandbox, "open('a', 'wb').write(b'x' * (6 << 20))", Limits(seconds=5, scratch_mib=4))
+    large = await run(sandbox, "open('a', 'wb').write(b'x' * (6 << 20))", SandboxLimits(seconds=5, scratch_mib=4))
     assert large.status != 0
 
 
@@ -278,7 +280,7 @@ except RuntimeError:
 
 async def test_a_cancelled_call_leaves_nothing(sandbox: Sandbox) -> None:
     before = children()
-    running = asyncio.create_task(run(sandbox, "while True: pass", Limits(seconds=60)))
+    running = asyncio.create_task(run(sandbox, "while True: pass", SandboxLimits(seconds=60)))
     await until(lambda: children() - before)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -291,7 +293,7 @@ async def test_a_call_that_is_cancelled_while_it_prints_leaves_nothing(sandbox: 
     flood = "import time\nwhile True: print('x' * 200_000, flush=True); time.sleep(0.002)"
     async with asyncio.timeout(20):
         for _ in range(3):
-            running = asyncio.create_task(run(sandbox, flood, Limits(seconds=60, output=1 << 30)))
+            running = asyncio.create_task(run(sandbox, flood, SandboxLimits(seconds=60, output=1 << 30)))
             await until(lambda: children() - before)
             await asyncio.sleep(0.3)  # wherever it is by then
             running.cancel()
@@ -305,14 +307,14 @@ async def test_its_folders_are_gone_afterwards(sandbox: Sandbox, monkeypatch: py
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 (the sandbox has another user)
         monkeypatch.setattr("tempfile.tempdir", folder)
         await run(sandbox, "open('a', 'w').write('x')")
-        await run(sandbox, "while True: pass", Limits(seconds=0.2))
+        await run(sandbox, "while True: pass", SandboxLimits(seconds=0.2))
         assert os.listdir(folder) == []  # noqa: PTH208 (likewise)
 
 
 async def test_only_so_many_run_at_once() -> None:
     sandbox = Sandbox(concurrency=1)
     before = children()
-    first = asyncio.create_task(run(sandbox, "while True: pass", Limits(seconds=0.4)))
+    first = asyncio.create_task(run(sandbox, "while True: pass", SandboxLimits(seconds=0.4)))
     second = asyncio.create_task(run(sandbox, "2"))
     await until(lambda: children() - before)
     assert len(children() - before) == 1
@@ -326,7 +328,7 @@ async def test_without_its_protection_no_code_runs(tmp_path: Path) -> None:
     broken = folder / "python"
     broken.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(Refused, match="the sandbox did not begin: exited with code 1"):
+    with pytest.raises(SandboxRefused, match="the sandbox did not begin: exited with code 1"):
         await Sandbox(interpreter=str(broken)).run("print('ran')", LIMITS)
 
 
@@ -341,7 +343,7 @@ async def test_a_process_that_dies_before_it_begins_is_started_once_more(
     frail.chmod(0o755)
     sandbox = Sandbox(interpreter=str(frail))
     if output is None:
-        with pytest.raises(Refused, match="the sandbox did not begin: killed by SIGSEGV"):
+        with pytest.raises(SandboxRefused, match="the sandbox did not begin: killed by SIGSEGV"):
             await sandbox.run("print('ran')", LIMITS)
     else:
         assert (await sandbox.run("print('ran')", LIMITS)).output == output
@@ -353,8 +355,8 @@ async def test_code_that_a_signal_ends_is_not_run_again(sandbox: Sandbox) -> Non
     assert (died.output, died.status) == ("ran\n", -signal.SIGSEGV)
 
 
-async def tool_result(code: str, limits: Limits = LIMITS) -> ToolResult:
-    toolbox = Toolbox([Python(Sandbox(), limits)], {"python": Policy(timeout=20)})
+async def tool_result(code: str, limits: SandboxLimits = LIMITS) -> ToolResult:
+    toolbox = Toolbox([Python(Sandbox(), limits)], {"python": ToolPolicy(timeout=20)})
     return await toolbox.call(call(orjson.dumps({"code": code}).decode(), "python"), CONTEXT)
 
 
@@ -365,8 +367,8 @@ async def test_as_a_tool() -> None:
     assert (failed.is_error, failed.error_reason) == (True, Reason.FAILED)
     assert "before" in failed.content
     assert "ZeroDivisionError" in failed.content
-    late = await tool_result("while True: pass", Limits(seconds=0.3))
+    late = await tool_result("while True: pass", SandboxLimits(seconds=0.3))
     assert late.error_reason == Reason.TIMEOUT
     assert "0.3 seconds" in late.content
-    flood = await tool_result("while True: print('x' * 999)", Limits(seconds=5, output=1000))
+    flood = await tool_result("while True: print('x' * 999)", SandboxLimits(seconds=5, output=1000))
     assert "more than 1000 bytes" in flood.content

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolResult
+from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.databases import Database
 from services.orchestrator.tools.toolbox import Toolbox
@@ -38,7 +38,7 @@ def tool(path: Path, *tables: str, max_rows: int = 20, seconds: float = 5) -> Sq
 
 
 async def ask(made: Sql, query: str, timeout: float = 20) -> ToolResult:
-    toolbox = Toolbox([made], {"sql": Policy(timeout=timeout)})
+    toolbox = Toolbox([made], {"sql": ToolPolicy(timeout=timeout)})
     return await toolbox.call(call(orjson.dumps({"query": query}).decode(), "sql"), CONTEXT)
 
 

@@ -16,8 +16,8 @@ from gateway.identity.tables import API_KEYS
 from gateway.schema.schema import SCHEMA as GATEWAY
 from gateway.usage.tables import USAGE
 from services.orchestrator.agents.specs.store import AgentStore
-from services.orchestrator.runs.records import Filter, Records
-from services.orchestrator.runs.run import State
+from services.orchestrator.runs.records import RunFilter, RunRecords
+from services.orchestrator.runs.run import RunState
 from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.records.database import Database
@@ -50,9 +50,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 async def test_runs_sessions_and_agents(stack: AsyncExitStack, tmp_path: Path) -> None:
     database = await migrated(stack, tmp_path, ORCHESTRATOR)
-    records = Records(database, "orchestrator-0", 1000)
-    runs = await records.newest("default", 100, None, Filter())
-    assert [run.state for run in runs] == [State.RUNNING, *[State.SUCCEEDED] * 5]
+    records = RunRecords(database, "orchestrator-0", 1000)
+    runs = await records.newest("default", 100, None, RunFilter())
+    assert [run.state for run in runs] == [RunState.RUNNING, *[RunState.SUCCEEDED] * 5]
     for run in runs[1:]:
         events = await records.events(run.id)
         assert [event.sequence for event in events] == list(range(1, run.last_sequence + 1))

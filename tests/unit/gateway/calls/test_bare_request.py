@@ -12,9 +12,9 @@ from gateway.calls.bare_request import BareRequest
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.bare_request import parse
 from gateway.faces.http.openai.errors import BadRequest
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 
-UPSTREAM = Entry("small", Engine.OPENAI, base_url="http://x/v1", model="small-2026")
+UPSTREAM = CatalogueEntry("small", EngineKind.OPENAI, base_url="http://x/v1", model="small-2026")
 USER = {"role": "user", "content": "why?"}
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.calls.pipeline import screen_of
 from gateway.calls.run_answer import HeldEvents
-from gateway.guard.arming import arm
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.compile import compile_policy
+from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.policy import parse
 from gateway.guard.terms.library import Library
 from gateway.guard.vault import Vault
@@ -24,7 +24,7 @@ BLOCKS = "guards: [{guard: terms, stage: output, action: block, terms: [forbidde
 
 
 def screen(policy: str) -> HeldEvents:
-    made = screen_of(Pipeline(arm(parse(policy), Library(None)), None), Vault(), "")
+    made = screen_of(GuardPipeline(compile_policy(parse(policy), Library(None)), None), Vault(), "")
     assert made is not None
     return HeldEvents(made)
 

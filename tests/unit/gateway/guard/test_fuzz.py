@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.guard.custom import Custom
 from gateway.guard.detector import Detector, Window
-from gateway.guard.fold import PLAIN, SEARCH, Folded
 from gateway.guard.leak import Leak
 from gateway.guard.links import Links
+from gateway.guard.normalize import PLAIN, SEARCH, Folded
 from gateway.guard.personal import detector as personal
 from gateway.guard.secrets import CATEGORIES, Secrets
 from gateway.guard.terms.automaton import Automaton

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.guard.arming import OutputFacts, arm
 from gateway.guard.classifier import Classifier
+from gateway.guard.compile import OutputFacts, compile_policy
 from gateway.guard.finding import Action, Finding, Mode
-from gateway.guard.pipeline import THREAD_FROM, Pipeline
+from gateway.guard.pipeline import THREAD_FROM, GuardPipeline
 from gateway.guard.policy import parse, read
 from gateway.guard.terms.library import Library
 from services.runtime.errors import Unavailable
@@ -28,10 +28,10 @@ class Scores:
         return [0.9 if "attack" in text else 0.1 for text in texts]
 
 
-def pipeline(*guards: str, classifier: Classifier | None = None, told: list[Finding] | None = None) -> Pipeline:
+def pipeline(*guards: str, classifier: Classifier | None = None, told: list[Finding] | None = None) -> GuardPipeline:
     policy = parse("guards: [" + ", ".join(f"{{guard: {guard}}}" for guard in guards) + "]")
     tell = (lambda finding: None) if told is None else told.append
-    return Pipeline(arm(policy, Library(None)), classifier, tell)
+    return GuardPipeline(compile_policy(policy, Library(None)), classifier, tell)
 
 
 PII = "pii, stage: both, action: redact, restore: true"
@@ -146,7 +146,7 @@ async def test_without_an_answer_of_the_classifier_the_policy_says_what_happens(
 
 
 async def test_the_shipped_policy_lets_everything_through_and_tells() -> None:
-    shipped = Pipeline(arm(read(None), Library(None)), Scores())
+    shipped = GuardPipeline(compile_policy(read(None), Library(None)), Scores())
     text = f"an attack with jo@example.com and hw_{'a' * 43}"
     screened = await shipped.screen_input([text])
     assert (list(screened.texts), screened.findings) == ([text], ())

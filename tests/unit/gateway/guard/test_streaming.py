@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.guard.arming import OutputFacts, arm
-from gateway.guard.pipeline import Pipeline
+from gateway.guard.compile import OutputFacts, compile_policy
+from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.policy import parse
 from gateway.guard.stream import OutputStream
 from gateway.guard.terms.library import Library
@@ -44,8 +44,8 @@ PIECES = [
 texts = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=14).map("".join)
 
 
-def pipeline(spec: str) -> Pipeline:
-    return Pipeline(arm(parse(spec), Library(None)), None)
+def pipeline(spec: str) -> GuardPipeline:
+    return GuardPipeline(compile_policy(parse(spec), Library(None)), None)
 
 
 PIPELINES = {"redact": pipeline(REDACT), "block": pipeline(BLOCK), "limited": pipeline(LIMITED)}

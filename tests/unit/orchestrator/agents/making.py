@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Message, Role
 from services.llm.generation import Generation
 from services.orchestrator.agents.loop.loop import SpecAgent
@@ -12,14 +12,14 @@ from services.orchestrator.agents.loop.work import Embedder, Kit
 from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.domain.event import Body, TextDelta, ToolResultReceived
 from services.orchestrator.domain.passage import Retriever
-from services.orchestrator.domain.tool import Policy, ToolResult
-from services.orchestrator.runs.agent import Ask
-from services.orchestrator.sessions.memory import Count, Memory, Summarise, Window
+from services.orchestrator.domain.tool import ToolPolicy, ToolResult
+from services.orchestrator.runs.agent import RunInput
+from services.orchestrator.sessions.memory import Count, SessionMemory, SessionWindow, Summarise
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, Said, ScriptedGenerator, catalogue
 
-ASK = Ask((Message(Role.USER, "What is 2 + 2?"),))
+ASK = RunInput((Message(Role.USER, "What is 2 + 2?"),))
 
 
 class FakeToolboxes:
@@ -40,24 +40,24 @@ class Remembers:
 
     async def window(
         self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
-    ) -> Window:
+    ) -> SessionWindow:
         old = (Message(Role.USER, "I am Ann."),)
         assert (tenant, session_id, budget) == ("acme", "s1", 100)
         assert await count(old) == 3
         summary = await summarise("", old) if summarise else ""
-        return Window(summary, (Message(Role.USER, "Hello."), Message(Role.ASSISTANT, "Hi.")))
+        return SessionWindow(summary, (Message(Role.USER, "Hello."), Message(Role.ASSISTANT, "Hi.")))
 
 
 def agent(
     answer: Callable[[Generation], Sequence[Said]],
     spec: str = "",
     *tools: FakeTool,
-    policies: dict[str, Policy] | None = None,
+    policies: dict[str, ToolPolicy] | None = None,
     retriever: Retriever | None = None,
     embedder: Embedder | None = None,
-    memory: Memory | None = None,
+    memory: SessionMemory | None = None,
     screener: Screener | None = None,
-    engine: Engine = Engine.OPENAI,
+    engine: EngineKind = EngineKind.OPENAI,
     **entry: Any,
 ) -> tuple[SpecAgent, ScriptedGenerator]:
     """`spec` follows the name and the list of tools; `entry` has fields of the model's Entry."""

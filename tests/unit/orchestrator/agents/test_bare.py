@@ -14,19 +14,19 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
-from services.llm.generation import Finish, Generation, Tokens
+from services.llm.generation import Finish, Generation, TokenCounts
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit
-from services.orchestrator.agents.specs.spec import Spec
+from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.domain.event import FinishReason, StepFinished, ToolCallRequested, UsageReported
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import kinds, text
 
-ASK = Ask(
+ASK = RunInput(
     (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Hi")),
     tools=(Declaration("look", "", {"type": "object"}),),
     tool_choice=ToolChoice(Choice.REQUIRED),
@@ -40,12 +40,12 @@ def bare(*said: list[Said]) -> tuple[BareModel, ScriptedGenerator]:
     generator = ScriptedGenerator(turns(*said))
     models = catalogue(("small", generator))
     served = models.find("small")
-    spec = Spec(name="bare", model="small")
+    spec = AgentSpec(name="bare", model="small")
     return BareModel(served, SpecAgent(spec, 0, served, Kit(models, FakeRetriever()))), generator
 
 
 async def test_all_that_the_caller_says_goes_to_the_model() -> None:
-    model, generator = bare(says("Hel", "lo", tokens=Tokens(9, 2, 4)))
+    model, generator = bare(says("Hel", "lo", tokens=TokenCounts(9, 2, 4)))
     got, outcome = await played(model, ASK)
     assert generator.asked == [
         Generation(ASK.messages, ASK.tools, ASK.tool_choice, True, ResponseFormat(), ASK.sampling, Priority.BATCH)
@@ -70,7 +70,7 @@ async def test_its_tools_are_the_callers() -> None:
 @pytest.mark.parametrize(
     "ask", [replace(ASK, tools=()), replace(ASK, tool_choice=ToolChoice(Choice.NONE))], ids=["no tools", "none"]
 )
-async def test_calls_that_it_was_not_free_to_make_are_not_handed_over(ask: Ask) -> None:
+async def test_calls_that_it_was_not_free_to_make_are_not_handed_over(ask: RunInput) -> None:
     got, outcome = await played(bare(calls(("look", "{}"), text="So."))[0], ask)
     assert not [body for body in got if isinstance(body, ToolCallRequested)]
     assert (text(got), outcome.reason) == ("So.", FinishReason.STOP)

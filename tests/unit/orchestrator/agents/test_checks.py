@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 from prometheus_client import REGISTRY
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Form, Message, ResponseFormat, Role
-from services.llm.generation import Finish, Generation, Tokens
+from services.llm.generation import Finish, Generation, TokenCounts
 from services.orchestrator.agents.loop.finalize import REJECTED_ANSWER, REJECTED_RUN
-from services.orchestrator.agents.loop.graders.grader import Question
+from services.orchestrator.agents.loop.graders.grader import GradedAnswer
 from services.orchestrator.agents.loop.graders.similar import SimilarToEvidence, SimilarToQuestion
 from services.orchestrator.agents.loop.prompt import declined
 from services.orchestrator.agents.specs.errors import ModelUnavailable, OutputInvalid
@@ -33,7 +33,7 @@ from services.orchestrator.domain.event import (
     VerdictGiven,
 )
 from services.orchestrator.domain.passage import Found, Passage
-from services.orchestrator.domain.tool import Policy, Reason
+from services.orchestrator.domain.tool import Reason, ToolPolicy
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, calls, played, says, turns
 from tests.fixtures.clock import DrivenClock
@@ -195,9 +195,9 @@ async def test_a_model_may_judge() -> None:
         system = generation.messages[0].content
         if "supported by sources" in system:
             assert "Cats sleep. Dogs run." in generation.messages[1].content
-            return says('{"unsupported": [2, 99], "score": 0.5}', tokens=Tokens(100, 10))
+            return says('{"unsupported": [2, 99], "score": 0.5}', tokens=TokenCounts(100, 10))
         if "answers a question" in system:
-            return says('{"score": 0.9, "reason": "It does."}', tokens=Tokens(50, 10))
+            return says('{"score": 0.9, "reason": "It does."}', tokens=TokenCounts(50, 10))
         return says("Cats sleep. Foxes fly.")
 
     helper, _ = agent(answer, "retrieval: {mode: always}\ngraders: [grounded, answers]\n", retriever=CATS)
@@ -239,7 +239,7 @@ def deciding(approved: bool, **fields: str) -> FakeJournal:
     return FakeJournal(decide=lambda request: ApprovalDecided(request.approval_id, approved, "ann", **fields))
 
 
-GATED = {"t": Policy(approval=True)}
+GATED = {"t": ToolPolicy(approval=True)}
 
 
 async def test_a_call_waits_for_a_person() -> None:
@@ -345,7 +345,7 @@ async def test_nothing_is_said_twice_with_citations_held_back() -> None:
 async def test_numbers_and_other_scripts(said: str, passed: bool) -> None:
     grader = SimilarToEvidence(Embeds())
     sources = ("Cats sleep for 16 hours a day, 1600 hours a year. Dogs run.", "猫每天要睡觉十六个小时。狗会跑。")
-    assert (await grader.grade(Question("How long?", said, evidence=sources))).passed is passed
+    assert (await grader.grade(GradedAnswer("How long?", said, evidence=sources))).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ async def test_numbers_and_other_scripts(said: str, passed: bool) -> None:
     ],
 )
 async def test_about_the_question(question: str, said: str, passed: bool) -> None:
-    assert (await SimilarToQuestion(Embeds()).grade(Question(question, said))).passed is passed
+    assert (await SimilarToQuestion(Embeds()).grade(GradedAnswer(question, said))).passed is passed
 
 
 async def test_an_answer_that_says_that_nothing_was_found_is_not_graded() -> None:
@@ -371,7 +371,7 @@ async def test_an_answer_that_says_that_nothing_was_found_is_not_graded() -> Non
 
 async def test_what_quotes_is_not_asked_to_write_again() -> None:
     helper, generator = agent(drafts(says("A fox jumps.")), GROUNDED, retriever=CATS, embedder=Embeds(),  # type: ignore[arg-type]
-                              engine=Engine.EXTRACTIVE)  # fmt: skip
+                              engine=EngineKind.EXTRACTIVE)  # fmt: skip
     got, _ = await played(helper, ASK)
     assert len(generator.asked) == 1
     assert "This answer is not certain" in text(got)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.orchestrator.agents.loop.citations import AGAIN, Marks, Writer, quotes
+from services.orchestrator.agents.loop.citations import AGAIN, CitationWriter, Marks, quotes
 from services.orchestrator.domain.event import CitationAdded, Span, TextDelta
 from services.orchestrator.domain.passage import Passage
 
@@ -35,7 +35,7 @@ def test_a_mark_cites_the_passage_as_a_whole() -> None:
 
 
 def test_a_step_begins_on_a_line_of_its_own() -> None:
-    writer = Writer("Before.", passages=PASSAGES)
+    writer = CitationWriter("Before.", passages=PASSAGES)
     text, citation = writer.write("After [1]")
     assert text == TextDelta("\n\nAfter [1]")
     assert isinstance(citation, CitationAdded)
@@ -44,14 +44,14 @@ def test_a_step_begins_on_a_line_of_its_own() -> None:
 
 @pytest.mark.parametrize("said", ["", "On", "One [1] tw", "One [1] two"])
 def test_what_was_said_is_not_said_again(said: str) -> None:
-    writer = Writer("", said, int("[1]" in said), PASSAGES)
+    writer = CitationWriter("", said, int("[1]" in said), PASSAGES)
     bodies = [body for piece in ("One", " [1] ", "two") for body in writer.write(piece)]
     assert said + "".join(body.text for body in bodies if isinstance(body, TextDelta)) == "One [1] two"
     assert sum(isinstance(body, CitationAdded) for body in bodies) == int("[1]" not in said)
 
 
 def test_another_text_begins_again() -> None:
-    writer = Writer("Before ", "Cats", 0, PASSAGES)
+    writer = CitationWriter("Before ", "Cats", 0, PASSAGES)
     bodies = [body for piece in ("Ca", "rs drive [1]") for body in writer.write(piece)]
     answer = "Before Cats" + "".join(body.text for body in bodies if isinstance(body, TextDelta))
     assert answer == f"Before Cats{AGAIN}Cars drive [1]"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.llm.chat import Choice, Message, Sampling, ToolChoice
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.specs import shipped
@@ -19,8 +19,8 @@ from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.domain.event import Body, FinishReason, ToolCallRequested
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.runs.agent import Outcome
-from services.orchestrator.sessions.memory import Count, Summarise, Window
+from services.orchestrator.runs.agent import RunOutcome
+from services.orchestrator.sessions.memory import Count, SessionWindow, Summarise
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, Said, ScriptedGenerator, calls, catalogue, played
@@ -44,8 +44,8 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     "a thousand calls": lambda: calling(*["t"] * 1000),
     "an unknown name": lambda: calling("nothing"),
     "known and unknown": lambda: calling("t", "nothing"),
-    "calls that are none": lambda: lambda _: [Calls(()), Ended(Finish.TOOL_CALLS, Tokens(10, 5))],
-    "nothing at all": lambda: lambda _: [Ended(Finish.STOP, Tokens(10, 0))],
+    "calls that are none": lambda: lambda _: [Calls(()), Ended(Finish.TOOL_CALLS, TokenCounts(10, 5))],
+    "nothing at all": lambda: lambda _: [Ended(Finish.STOP, TokenCounts(10, 0))],
 }
 # The spec; the most that the model is asked, the most that the tool is called.
 LIMITS = {
@@ -59,7 +59,7 @@ LIMITS = {
 }
 
 
-async def ended(agent: SpecAgent, ask: object = ASK) -> tuple[list[Body], Outcome]:
+async def ended(agent: SpecAgent, ask: object = ASK) -> tuple[list[Body], RunOutcome]:
     async with asyncio.timeout(SECONDS):
         return await played(agent, ask)  # type: ignore[arg-type]
 
@@ -172,7 +172,7 @@ async def test_an_answer_that_never_stops_is_broken_off(
 
 @pytest.mark.parametrize("spec", ["limits: {seconds: 0.3}\n", "limits: {tokens: 2000}\n", ""])
 async def test_a_judge_that_never_stops_is_broken_off(spec: str) -> None:
-    judge, writer = Endless(), ScriptedGenerator(lambda _: [Piece("It is 4."), Ended(Finish.STOP, Tokens(10, 5))])
+    judge, writer = Endless(), ScriptedGenerator(lambda _: [Piece("It is 4."), Ended(Finish.STOP, TokenCounts(10, 5))])
     models = catalogue(("small", writer), ("judge", judge), default="small")
     grader = "graders: [{answers: {judge: judge}}]\n"
     helper = SpecAgent(
@@ -188,9 +188,9 @@ async def test_a_summary_that_never_stops_is_broken_off() -> None:
     class Summed(Remembers):
         async def window(
             self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
-        ) -> Window:
+        ) -> SessionWindow:
             assert summarise is not None
-            return Window(await summarise("", ASK.messages), ())
+            return SessionWindow(await summarise("", ASK.messages), ())
 
     generator = Endless()
     models = catalogue(("small", generator), default="small")

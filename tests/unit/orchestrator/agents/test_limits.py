@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.llm.chat import Form, ResponseFormat, Sampling
-from services.llm.generation import Finish, Generation, Tokens
+from services.llm.generation import Finish, Generation, TokenCounts
 from services.orchestrator.domain.event import FinishReason, ToolCallRequested, UsageReported
-from services.orchestrator.domain.tool import Policy, Reason
+from services.orchestrator.domain.tool import Reason, ToolPolicy
 from tests.fakes.models import FakeTool, Said, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent, results, text
 
@@ -62,7 +62,7 @@ async def test_calls_beyond_a_limit_are_refused_and_the_others_made() -> None:
 
 async def test_a_tools_own_limit() -> None:
     tool = FakeTool("t")
-    policies = {"t": Policy(max_calls=1)}
+    policies = {"t": ToolPolicy(max_calls=1)}
     _, outcome = await played(agent(restless, "", tool, policies=policies)[0], ASK)
     assert (len(tool.called), outcome.limit) == (1, "calls:t")
 
@@ -175,7 +175,7 @@ async def test_a_limit_says_nothing_where_the_answer_must_have_a_form() -> None:
 
 
 async def test_no_tokens_to_ask_with() -> None:
-    helper, generator = agent(turns(says("x", tokens=Tokens(1, 1))), "limits: {tokens: 4}\n")
+    helper, generator = agent(turns(says("x", tokens=TokenCounts(1, 1))), "limits: {tokens: 4}\n")
     _, outcome = await played(helper, ASK)
     assert (outcome.limit, generator.asked) == ("tokens", [])
 

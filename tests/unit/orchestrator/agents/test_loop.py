@@ -15,7 +15,7 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
-from services.llm.generation import Finish, Tokens
+from services.llm.generation import Finish, TokenCounts
 from services.orchestrator.domain.event import (
     CitationAdded,
     FinishReason,
@@ -28,7 +28,7 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration, Reason, ToolCall
-from services.orchestrator.runs.agent import Ask
+from services.orchestrator.runs.agent import RunInput
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
@@ -152,7 +152,7 @@ async def test_the_caller_goes_on_with_its_tools_results() -> None:
     helper, generator = agent(turns(says("4")), "prompt: 'Asked: {{ question }}'\n")
     call = ToolCall("c9", "theirs", "{}")
     messages = (*ASK.messages, Message(Role.ASSISTANT, "", (call,)), Message(Role.TOOL, "4", tool_call_id="c9"))
-    await played(helper, Ask(messages))
+    await played(helper, RunInput(messages))
     assert generator.asked[0].messages == (Message(Role.USER, "Asked: What is 2 + 2?"), *messages[1:])
 
 
@@ -199,7 +199,7 @@ async def test_a_template_may_name_what_the_run_knows() -> None:
 async def test_a_session_is_remembered_and_summed_up() -> None:
     def answer(generation: object) -> list[object]:
         sums = "Sum up" in generation.messages[0].content  # type: ignore[attr-defined]
-        return list(says("She is Ann.", tokens=Tokens(7, 3))) if sums else list(says("You are Ann."))
+        return list(says("She is Ann.", tokens=TokenCounts(7, 3))) if sums else list(says("You are Ann."))
 
     helper, generator = agent(answer, "memory: {window_tokens: 100}\n", memory=Remembers())  # type: ignore[arg-type]
     got, _ = await played(helper, replace(ASK, session_id="s1"))

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.llm.catalogue.entry import Engine
+from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Form, Message, ResponseFormat, Role
-from services.llm.generation import Ended, Finish, Generation, Piece, Tokens
+from services.llm.generation import Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.transcript import fold
 from services.orchestrator.domain.event import (
@@ -28,8 +28,8 @@ from services.orchestrator.domain.event import (
     VerdictGiven,
 )
 from services.orchestrator.domain.passage import Found, Passage
-from services.orchestrator.domain.tool import Declaration, Policy, Reason
-from services.orchestrator.runs.agent import Agent, Ask, Outcome
+from services.orchestrator.domain.tool import Declaration, Reason, ToolPolicy
+from services.orchestrator.runs.agent import Agent, RunInput, RunOutcome
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, results, text
@@ -57,11 +57,11 @@ def no(request: ApprovalRequested) -> ApprovalDecided:
 @dataclass
 class Case:
     make: Callable[[], Agent]
-    ask: Ask = ASK
+    ask: RunInput = ASK
     decide: Callable[[ApprovalRequested], ApprovalDecided] | None = None
 
 
-def tools(**given: Policy) -> dict[str, Any]:
+def tools(**given: ToolPolicy) -> dict[str, Any]:
     return {"policies": given}
 
 
@@ -81,20 +81,20 @@ def quoting() -> Agent:
     pieces: list[Said] = [
         Piece("Cats sleep.", QUOTE),
         Piece(" Dogs run.", QUOTE),
-        Ended(Finish.STOP, Tokens(4, 2), 0.3),
+        Ended(Finish.STOP, TokenCounts(4, 2), 0.3),
     ]
     spec = "retrieval: {mode: always}\n"
-    return agent(lambda _: pieces, spec, retriever=FOUND, engine=Engine.EXTRACTIVE)[0]
+    return agent(lambda _: pieces, spec, retriever=FOUND, engine=EngineKind.EXTRACTIVE)[0]
 
 
 def unsure() -> Agent:
     pieces: list[Said] = [
         Piece("Cats sleep.", QUOTE),
         Piece(" Dogs run.", QUOTE),
-        Ended(Finish.STOP, Tokens(4, 2), 0.3),
+        Ended(Finish.STOP, TokenCounts(4, 2), 0.3),
     ]
     spec = "retrieval: {mode: always}\napproval: {answer_below: 0.5}\n"
-    return agent(lambda _: pieces, spec, retriever=FOUND, engine=Engine.EXTRACTIVE)[0]
+    return agent(lambda _: pieces, spec, retriever=FOUND, engine=EngineKind.EXTRACTIVE)[0]
 
 
 def bare() -> Agent:
@@ -103,7 +103,7 @@ def bare() -> Agent:
 
 
 TWO = calls(("t", '{"n":1}'), ("t", '{"n":2}'), text="Let me see.")
-GATED = {"t": Policy(approval=True)}
+GATED = {"t": ToolPolicy(approval=True)}
 CASES = {
     "talk": Case(lambda: agent(turns(says("It ", "is ", "4.")))[0]),
     "tools": Case(lambda: agent(turns(TWO, calls(("t", "{}")), says("It is ", "4.")), "", FakeTool("t"))[0]),
@@ -111,8 +111,8 @@ CASES = {
     "rag": Case(lambda: agent(turns(says("Cats sleep [1", "]. Dogs run [1]", ".")), "retrieval: {mode: always}\n",
                               retriever=FOUND)[0]),
     "quoting": Case(quoting),
-    "nothing found": Case(lambda: agent(lambda _: [Ended(Finish.NO_ANSWER, Tokens())], "retrieval: {mode: always}\n",
-                                        engine=Engine.EXTRACTIVE)[0]),
+    "nothing found": Case(lambda: agent(lambda _: [Ended(Finish.NO_ANSWER, TokenCounts())],
+                                        "retrieval: {mode: always}\n", engine=EngineKind.EXTRACTIVE)[0]),
     "required": Case(lambda: agent(turns(says("x")), "retrieval: {mode: always, required: true}\n")[0]),
     "approved call": Case(lambda: agent(turns(TWO, says("4")), "", FakeTool("t"), policies=GATED)[0], decide=yes),
     "refused call": Case(lambda: agent(turns(TWO, says("4")), "", FakeTool("t"), policies=GATED)[0], decide=no),
@@ -136,7 +136,7 @@ CASES = {
 }  # fmt: skip
 
 
-def told(record: Sequence[Event], outcome: Outcome) -> dict[str, Any]:
+def told(record: Sequence[Event], outcome: RunOutcome) -> dict[str, Any]:
     """What a run comes to: all but times and the order in which tools finish."""
     bodies = [event.body for event in record]
     state = fold(record)

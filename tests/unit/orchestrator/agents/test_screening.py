@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from services.llm.catalogue.entry import Engine
-from services.orchestrator.agents.loop.screener import Item, Reading, Screening
+from services.llm.catalogue.entry import EngineKind
+from services.orchestrator.agents.loop.screener import Item, Reading, ScreeningVerdict
 from services.orchestrator.agents.loop.screening import UNCHECKED, WITHHELD, parts
 from services.orchestrator.domain.event import PassagesRetrieved, Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
@@ -40,14 +40,14 @@ class FakeScreener:
     def closed(self, tools: bool) -> bool:
         return self.shut
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[Screening]:
+    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
         self.asked.append((reading, agent, list(items)))
         if self.error is not None:
             raise self.error
         return [
-            Screening(None, "injection", "PROMPT_INJECTION", 0.75)
+            ScreeningVerdict(None, "injection", "PROMPT_INJECTION", 0.75)
             if "attack" in item.text
-            else Screening(item.text.replace("a@b.example", "<EMAIL>"), "pii")
+            else ScreeningVerdict(item.text.replace("a@b.example", "<EMAIL>"), "pii")
             for item in items
         ]
 
@@ -86,7 +86,7 @@ async def test_a_redacted_passage_is_quoted_whole_by_its_own_cosine(dense: float
     passage = replace(ADDRESS, dense=dense)
     helper, generator = agent(
         lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((passage,))), screener=FakeScreener(),
-        engine=Engine.EXTRACTIVE,
+        engine=EngineKind.EXTRACTIVE,
     )  # fmt: skip
     await played(helper, ASK)
     found = generator.asked[0].found

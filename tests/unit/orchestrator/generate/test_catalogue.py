@@ -7,12 +7,12 @@ from typing import Any
 import grpc
 import pytest
 
-from services.llm.catalogue.entry import Engine, Entry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import BadCatalogue
 from services.llm.client import HttpClient
-from services.llm.generation import Tokens
+from services.llm.generation import TokenCounts
 from services.llm.handle import ModelHandle
-from services.llm.models import Catalogue, Engines
+from services.llm.models import Catalogue, ModelFactory
 from services.llm.price import Price
 from services.llm.settings import LlmSettings
 from services.llm.triton.client import LlmClient
@@ -23,7 +23,7 @@ from tests.fakes.agents import FakeGenerator
 
 
 def served(name: str) -> ModelHandle:
-    return ModelHandle(Entry(name, Engine.TRITON), FakeGenerator())
+    return ModelHandle(CatalogueEntry(name, EngineKind.TRITON), FakeGenerator())
 
 
 @pytest.mark.parametrize(("name", "found"), [("a", "a"), ("b", "b"), ("", "b"), ("default", "b")])
@@ -44,10 +44,11 @@ def test_the_default_must_be_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "cost"), [(Tokens(), 0), (Tokens(1_000_000, 1_000_000), 7_000), (Tokens(1, 0), 1), (Tokens(1000, 1), 3)]
+    ("tokens", "cost"),
+    [(TokenCounts(), 0), (TokenCounts(1_000_000, 1_000_000), 7_000), (TokenCounts(1, 0), 1), (TokenCounts(1000, 1), 3)],
 )
-def test_cost_is_rounded_up(tokens: Tokens, cost: int) -> None:
-    assert Entry("a", Engine.TRITON, price=Price(2_000, 5_000)).cost_nanos(tokens) == cost
+def test_cost_is_rounded_up(tokens: TokenCounts, cost: int) -> None:
+    assert CatalogueEntry("a", EngineKind.TRITON, price=Price(2_000, 5_000)).cost_nanos(tokens) == cost
 
 
 async def opened(
@@ -57,7 +58,7 @@ async def opened(
         channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
         llm = LlmClient(channel)
         resources.push_async_callback(llm.aclose)
-        engines = Engines(HttpClient(), (secrets or {}).get, mesh_engines(0.4, llm))
+        engines = ModelFactory(HttpClient(), (secrets or {}).get, mesh_engines(0.4, llm))
         return open_catalogue(OrchestratorSettings(**settings), models or LlmSettings(), engines)
 
 

@@ -11,7 +11,7 @@ from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.calculator import Calculator, evaluate, shown
 from services.orchestrator.tools.builtin.current_time import CurrentTime
-from services.orchestrator.tools.builtin.search import Search
+from services.orchestrator.tools.builtin.search import SearchTool
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import CollectionNotFound, Unavailable
 from tests.fakes.agents import FakeRetriever
@@ -118,7 +118,7 @@ def passage(name: str, score: float) -> Passage:
 
 async def test_search_numbers_what_it_finds() -> None:
     retriever = FakeRetriever(Found((passage("a", 0.9), passage("b", 0.5))))
-    told = orjson.loads(await Search(retriever).call({"query": "why?", "limit": 2}, CONTEXT))
+    told = orjson.loads(await SearchTool(retriever).call({"query": "why?", "limit": 2}, CONTEXT))
     assert retriever.asked == [("docs", "why?", 2)]
     assert [(one["number"], one["id"], one["title"], one["text"]) for one in told["passages"]] == [
         (1, "a", "Title a", "Text a."), (2, "b", "Title b", "Text b."),
@@ -133,9 +133,9 @@ async def test_search_merges_collections_by_score() -> None:
             return Found((passage(f"{collection}1", 0.9 if collection == "x" else 0.8), passage(f"{collection}2", 0.1)))
 
     context = ToolContext("t", "r", "c", ("x", "y"))
-    told = orjson.loads(await Search(Two()).call({"query": "q", "limit": 3}, context))
+    told = orjson.loads(await SearchTool(Two()).call({"query": "q", "limit": 3}, context))
     assert [one["id"] for one in told["passages"]] == ["x1", "y1", "x2"]
-    only = orjson.loads(await Search(Two()).call({"query": "q", "collection": "y"}, context))
+    only = orjson.loads(await SearchTool(Two()).call({"query": "q", "collection": "y"}, context))
     assert [one["id"] for one in only["passages"]] == ["y1", "y2"]
 
 
@@ -146,12 +146,12 @@ async def test_search_merges_collections_by_score() -> None:
 async def test_only_the_agents_collections_are_searched(context: ToolContext, arguments: Mapping[str, Any]) -> None:
     retriever = FakeRetriever()
     with pytest.raises(ToolFailed) as caught:
-        await Search(retriever).call(arguments, context)
+        await SearchTool(retriever).call(arguments, context)
     assert (caught.value.reason, retriever.asked) == (Reason.NOT_ALLOWED, [])
 
 
 @pytest.mark.parametrize(("error", "retryable"), [(CollectionNotFound("docs"), False), (Unavailable("gone"), True)])
 async def test_what_retrieval_says_is_told(error: Exception, retryable: bool) -> None:
     with pytest.raises(ToolFailed) as caught:
-        await Search(FakeRetriever(error=error)).call({"query": "q"}, CONTEXT)
+        await SearchTool(FakeRetriever(error=error)).call({"query": "q"}, CONTEXT)
     assert caught.value.retryable is retryable

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.domain.tool import Policy
+from services.orchestrator.domain.tool import ToolPolicy
 from services.orchestrator.tools import config, specs
 from services.orchestrator.tools.config import BadToolSettings, ToolSettings
 from services.orchestrator.tools.factory import BadTools, ToolFactory
@@ -96,7 +96,7 @@ def test_good_entries() -> None:
     assert problems == []
     assert factory().check(GOOD) == []
     policies = [spec.policy for _, spec in parsed]
-    assert policies[3] == Policy(timeout=5)
+    assert policies[3] == ToolPolicy(timeout=5)
     assert (policies[4].attempts, policies[5].max_calls, policies[6].approval) == (2, 3, True)
     assert policies[5].timeout > 5
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from services.orchestrator.domain.tool import Policy, Reason, ToolFailed, ToolResult
+from services.orchestrator.domain.tool import Reason, ToolFailed, ToolPolicy, ToolResult
 from services.orchestrator.tools import metrics
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.serving import until
@@ -24,7 +24,7 @@ NUMBER = {
 
 
 def box(tool: FakeTool, **policy: Any) -> Toolbox:
-    return Toolbox([tool], {tool.name: Policy(**policy)})
+    return Toolbox([tool], {tool.name: ToolPolicy(**policy)})
 
 
 async def made(tool: FakeTool, arguments: str = "", **policy: Any) -> ToolResult:

@@ -21,7 +21,7 @@ import json  # noqa: E402
 import numpy as np  # noqa: E402
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # noqa: E402 - only Triton's stub has it
 
-from services.models.llm.host import Host, StartFailed  # noqa: E402
+from services.models.llm.host import Host, HostStartFailed  # noqa: E402
 from services.models.settings import ModelsSettings  # noqa: E402
 
 
@@ -54,7 +54,7 @@ class TritonPythonModel:
         settings = ModelsSettings.model_validate_json(parameters["settings"]["string_value"])
         try:
             self._host = Host.start(settings)
-        except StartFailed as error:
+        except HostStartFailed as error:
             raise pb.TritonModelException(str(error)) from error
 
     def execute(self, requests: list[pb.InferenceRequest]) -> None:

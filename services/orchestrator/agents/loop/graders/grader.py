@@ -12,7 +12,7 @@ NOTHING = UsageReported(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GradedAnswer:
     """An answer to be judged. `evidence`: the texts that it may rest on; `ends`: when judging must be over, on the
     monotonic clock."""
 
@@ -36,6 +36,6 @@ class Grade:
 
 
 class Grader(Protocol):
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         """Raises DomainErrors: those of the model that judges."""
         ...

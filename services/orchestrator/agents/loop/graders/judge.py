@@ -5,10 +5,10 @@ from contextlib import aclosing
 import orjson
 
 from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
-from services.llm.generation import Calls, Ended, Generation, Piece, Tokens
+from services.llm.generation import Calls, Ended, Generation, Piece, TokenCounts
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
-from services.orchestrator.agents.loop.graders.grader import Grade, Question
+from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer
 from services.orchestrator.agents.loop.graders.sentences import sentences_of
 from services.orchestrator.domain.event import UsageReported
 
@@ -50,7 +50,7 @@ class JudgeGrounded:
         self._judge = judge
         self._threshold = threshold
 
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         said = sentences_of(question.answer)
         if not said:
             return Grade(True, 1.0, "the answer claims nothing")
@@ -79,7 +79,7 @@ class JudgeAnswers:
         self._judge = judge
         self._threshold = threshold
 
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         asked = f"Question:\n{question.question}\n\nAnswer:\n{question.answer[:MOST_EVIDENCE]}"
         text, usage = await _ask(self._judge, _ANSWERS, asked, _ANSWERS_SCHEMA, question.ends)
         given = _object(text)
@@ -100,7 +100,7 @@ async def _ask(
         sampling=Sampling(temperature=0, max_tokens=MOST_TOKENS),
     )
     parts: list[str] = []
-    tokens = Tokens()
+    tokens = TokenCounts()
     try:
         async with aclosing(bounded(judge.generator.generate(generation), ends, MOST_TOKENS)) as pieces:
             async for piece in pieces:

@@ -4,7 +4,7 @@ from services.llm.catalogue.entry import Capability
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.orchestrator.agents.loop.graders import judge, similar
-from services.orchestrator.agents.loop.graders.grader import Grade, Grader, Question
+from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer, Grader
 from services.orchestrator.agents.loop.work import Embedder
 from services.orchestrator.agents.specs.errors import ModelUnavailable
 from services.orchestrator.agents.specs.spec import GraderSpec
@@ -15,7 +15,7 @@ EMBEDDINGS = "embeddings"
 class SchemaGrader:
     """The answer must be valid under the run's schema; without one it passes."""
 
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         fault = question.checker.fault(question.answer) if question.checker else None
         if fault is None:
             return Grade(True, 1.0, "it has the form that was asked for")

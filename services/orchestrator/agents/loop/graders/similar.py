@@ -3,7 +3,7 @@ shared words elsewhere, and the numbers, which embeddings do not see."""
 
 from itertools import pairwise
 
-from services.orchestrator.agents.loop.graders.grader import Grade, Question
+from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer
 from services.orchestrator.agents.loop.graders.overlap import covered, numbers, readable
 from services.orchestrator.agents.loop.graders.sentences import sentences_of
 from services.orchestrator.agents.loop.work import Embedder
@@ -30,7 +30,7 @@ class SimilarToEvidence:
         self._embedder = embedder
         self._threshold = threshold
 
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         said = sentences_of(question.answer)[:MOST_SENTENCES]
         known = _windows(question.evidence)
         if not said:
@@ -63,7 +63,7 @@ class SimilarToQuestion:
         self._embedder = embedder
         self._threshold = threshold
 
-    async def grade(self, question: Question) -> Grade:
+    async def grade(self, question: GradedAnswer) -> Grade:
         said = sentences_of(question.answer)[:MOST_SENTENCES]
         if not said:
             return Grade(False, 0.0, "the answer says nothing")

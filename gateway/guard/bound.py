@@ -24,7 +24,7 @@ def mask(match: Match, text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Armed:
+class BoundDetector:
     """`tells`: whether a match is a finding. `acts`: whether text is changed or stopped because of one."""
 
     detector: Detector
@@ -40,13 +40,13 @@ class Armed:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class BoundMatch:
     """A match and whose it is. `start` and `end` are places in the whole text."""
 
     start: int
     end: int
     match: Match
-    armed: Armed
+    armed: BoundDetector
 
     @property
     def finding(self) -> Finding:
@@ -60,11 +60,11 @@ class Hit:
         return self.armed.acts and self.armed.action is Action.BLOCK
 
 
-class Lane:
+class DetectorGroup:
     """Several detectors on one text that comes in pieces. `until`: up to where all of them are sure; what they found
     never reaches over it."""
 
-    def __init__(self, armed: Sequence[Armed]) -> None:
+    def __init__(self, armed: Sequence[BoundDetector]) -> None:
         self._armed = armed
         self._text = ""
         self._start = 0
@@ -74,12 +74,12 @@ class Lane:
     def until(self) -> int:
         return self._base + self._start
 
-    def push(self, text: str, final: bool) -> list[Hit]:
+    def push(self, text: str, final: bool) -> list[BoundMatch]:
         """Take the next piece; returns the hits that are now sure, in order. Time is linear in the piece and what was
         not yet sure."""
         self._text += text
         window = Window(self._text, self._start, self._base, final)
-        hits: list[Hit] = []
+        hits: list[BoundMatch] = []
         open_from = len(self._text)
         for armed in self._armed:
             scan = armed.detector.scan(window)
@@ -94,10 +94,10 @@ class Lane:
             self._advance(until)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
-    def _sure(self, armed: Armed, scan: Scan) -> list[Hit]:
+    def _sure(self, armed: BoundDetector, scan: Scan) -> list[BoundMatch]:
         base = self._base
         return [
-            Hit(base + match.start, base + match.end, match, armed)
+            BoundMatch(base + match.start, base + match.end, match, armed)
             for match in scan.matches
             if self._start <= match.start < scan.open_from
         ]
@@ -110,7 +110,7 @@ class Lane:
         self._start = until - self._base
 
 
-def _uncut(hits: Sequence[Hit], until: int) -> int:
+def _uncut(hits: Sequence[BoundMatch], until: int) -> int:
     """The last place up to `until` that is within no hit."""
     while inside := [hit.start for hit in hits if hit.start < until < hit.end]:
         until = min(inside)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.guard.armed import Armed, Redact, mask, name_it
+from gateway.guard.bound import BoundDetector, Redact, mask, name_it
 from gateway.guard.custom import Custom
 from gateway.guard.detector import Detector
 from gateway.guard.finding import Action, Mode, Stage
@@ -38,8 +38,8 @@ class OutputFacts:
     allowed_hosts: Collection[str] = ()
 
 
-class Guards:
-    """Made by `arm`. Detectors that do not depend on the call are made once."""
+class CompiledPolicy:
+    """Made by `compile_policy`. Detectors that do not depend on the call are made once."""
 
     def __init__(self, policy: Policy, detectors: Sequence[tuple[GuardSpec, Detector]]) -> None:
         self._specs = policy.guards
@@ -62,27 +62,27 @@ class Guards:
     def injection(self, stage: Stage) -> list[InjectionSpec]:
         return self._injection[stage]
 
-    def on_input(self, vault: Vault) -> list[Armed]:
+    def on_input(self, vault: Vault) -> list[BoundDetector]:
         """Personal data gets the vault's placeholders."""
         return [
             _armed(spec, detector, vault.placeholder) if isinstance(spec, PersonalSpec) else armed
             for spec, detector, armed in self._on_input
         ]
 
-    def on_context(self) -> Sequence[Armed]:
+    def on_context(self) -> Sequence[BoundDetector]:
         return self._ready[Stage.CONTEXT]
 
-    def on_output(self, facts: OutputFacts, vault: Vault | None) -> Sequence[Armed]:
+    def on_output(self, facts: OutputFacts, vault: Vault | None) -> Sequence[BoundDetector]:
         of_call = [one for make in self._of_answers if (one := make(facts)) is not None]
         armed = [*self._ready[Stage.OUTPUT], *of_call]
         if self._restores and vault:
-            armed.append(Armed(Placeholders(vault), "pii", Action.REDACT, Mode.ENFORCE, tells=False))
+            armed.append(BoundDetector(Placeholders(vault), "pii", Action.REDACT, Mode.ENFORCE, tells=False))
         return armed
 
     def _of(self, stage: Stage) -> list[tuple[GuardSpec, Detector]]:
         return [(spec, detector) for spec, detector in self._detectors if stage in spec.stage]
 
-    def _fixed(self, stage: Stage) -> list[Armed]:
+    def _fixed(self, stage: Stage) -> list[BoundDetector]:
         return [
             _armed(spec, detector, name_it)
             for spec, detector in self._of(stage)
@@ -93,10 +93,10 @@ class Guards:
         return [spec for spec in self._specs if isinstance(spec, InjectionSpec) and stage in spec.stage]
 
 
-def arm(policy: Policy, library: Library) -> Guards:
+def compile_policy(policy: Policy, library: Library) -> CompiledPolicy:
     """Raises BadTerms, TooManyTerms. Reads files and builds automata: not for the loop."""
     pairs = [(spec, detector) for spec in policy.guards for detector in _detectors(spec, library)]
-    return Guards(policy, pairs)
+    return CompiledPolicy(policy, pairs)
 
 
 def _detectors(spec: GuardSpec, library: Library) -> list[Detector]:
@@ -116,7 +116,7 @@ def _detectors(spec: GuardSpec, library: Library) -> list[Detector]:
             return []
 
 
-def _of_answers(spec: GuardSpec) -> Callable[[OutputFacts], Armed | None] | None:
+def _of_answers(spec: GuardSpec) -> Callable[[OutputFacts], BoundDetector | None] | None:
     """What makes the detector of a guard that depends on the call; None for another guard."""
     match spec:
         case SystemPromptSpec():
@@ -127,15 +127,15 @@ def _of_answers(spec: GuardSpec) -> Callable[[OutputFacts], Armed | None] | None
             return None
 
 
-def _leak(spec: SystemPromptSpec, facts: OutputFacts) -> Armed | None:
+def _leak(spec: SystemPromptSpec, facts: OutputFacts) -> BoundDetector | None:
     return _armed(spec, Leak(facts.system_prompt, spec.words)) if facts.system_prompt else None
 
 
-def _links(spec: LinksSpec, plain: Armed, facts: OutputFacts) -> Armed:
+def _links(spec: LinksSpec, plain: BoundDetector, facts: OutputFacts) -> BoundDetector:
     hosts = facts.allowed_hosts
     return _armed(spec, Links([*spec.allowed, *hosts])) if hosts else plain
 
 
-def _armed(spec: GuardSpec, detector: Detector, personal: Redact = name_it) -> Armed:
+def _armed(spec: GuardSpec, detector: Detector, personal: Redact = name_it) -> BoundDetector:
     redact = personal if isinstance(spec, PersonalSpec) else mask if isinstance(spec, TermsSpec) else name_it
-    return Armed(detector, spec.guard, spec.action, spec.mode, redact)
+    return BoundDetector(detector, spec.guard, spec.action, spec.mode, redact)
