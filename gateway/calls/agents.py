@@ -20,24 +20,29 @@ log = logging.getLogger(__name__)
 
 MOST = 1000
 ASK_SECONDS = 5.0
+VERSION_DIGITS = 10
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 class _Cache(Generic[Key, Value]):
-    """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays."""
+    """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays, or the
+    default, where there is one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._values: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
 
-    async def get(self, key: Key, load: Callable[[], Awaitable[Value]], default: Value) -> Value:
+    async def get(self, key: Key, load: Callable[[], Awaitable[Value]], default: Value | None = None) -> Value:
+        """Raises AioRpcError where there is neither."""
         until, value = self._values.get(key, (0.0, default))
-        if until >= time.monotonic():
+        if value is not None and until >= time.monotonic():
             return value
         try:
             value = await load()
         except grpc.aio.AioRpcError as error:
+            if value is None:
+                raise
             log.warning("the orchestrator did not answer; its last answer stays", extra={"code": error.code().name})
             return value
         self._values[key] = time.monotonic() + self._seconds, value
@@ -63,8 +68,9 @@ class Agents:
         return prices.get(model, FREE)
 
     async def instructions(self, call: Call, agent: str) -> str:
-        """An agent's instructions; empty for a model."""
-        return await self._instructions.get((call.tenant, agent), lambda: self._load_instructions(call, agent), "")
+        """An agent's instructions, "name" or "name@version"; empty for a model. Raises AioRpcError where they cannot be
+        had: what is to be guarded is not known then."""
+        return await self._instructions.get((call.tenant, agent), lambda: self._load_instructions(call, agent))
 
     async def _load_prices(self, call: Call) -> Mapping[str, Price]:
         asked = self._runs.ListModels(pb.ListModelsRequest(), **outgoing(ASK_SECONDS, call))
@@ -74,7 +80,9 @@ class Agents:
         }
 
     async def _load_instructions(self, call: Call, agent: str) -> str:
-        request = agent_service_pb2.GetAgentRequest(name=agent)
+        name, _, version = agent.partition("@")
+        exact = int(version) if version.isdecimal() and len(version) < VERSION_DIGITS else 0
+        request = agent_service_pb2.GetAgentRequest(name=name, version=exact)
         try:
             found = await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))
         except grpc.aio.AioRpcError as error:

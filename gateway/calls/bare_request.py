@@ -43,9 +43,7 @@ class BareRequest:
     def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
         messages = self.body["messages"]
-        told = [
-            each["content"] for each in messages if each["role"] in INSTRUCTING and isinstance(each.get("content"), str)
-        ]
+        told = [holder[key] for holder, key in _places([each for each in messages if each["role"] in INSTRUCTING])]
         return ModelRequest(self.model, texts, "\n".join(told), prompt_tokens, self.answer_tokens(entry), self.stream)
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:

@@ -66,7 +66,7 @@ class RunCalls:
         """
         model = model_name(request.model)
         guards = self._pipeline.guards(call, model)
-        instructions = await self._instructions(call, model, guards)
+        instructions = await self._instructions(call, request.model or model, guards)
         asked = _asked(request, model, instructions, stream)
         admitted = await self._pipeline.admit(call, asked, await self._agents.price(call, model), guards)
         answer = RunAnswer(admitted)
@@ -96,7 +96,8 @@ class RunCalls:
         asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
         run = (await clients.unary(asked)).run
         guards = self._pipeline.guards(call, run.model)
-        screen = screen_of(guards, Vault(), await self._instructions(call, run.model, guards))
+        agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
+        screen = screen_of(guards, Vault(), await self._instructions(call, agent, guards))
         held = HeldEvents(screen) if screen is not None else None
         after, last = request.after_sequence, 0
         request = pb.AttachRequest(run_id=run.id, after_sequence=after if held is None else 0)

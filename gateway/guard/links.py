@@ -95,7 +95,7 @@ def _open_word(text: str) -> int:
 def _open_said(text: str) -> int:
     """Where a host begins whose dots are said."""
     lowest = max(len(text) - _LONGEST_SAID, 0)
-    if not text.endswith(" ") and " d" not in text[lowest:]:
+    if not text.endswith(" ") and " d" not in text[lowest:].lower():
         return len(text)
     found = _SAID.search(text, lowest)
     return found.start() if found else len(text)

@@ -50,10 +50,10 @@ def said(*pieces: str) -> list[run_event_pb2.RunEvent]:
 
 
 async def run(
-    gateway: Gateway, words: str = "why?", spoofed: tuple[tuple[str, str], ...] = ()
+    gateway: Gateway, words: str = "why?", spoofed: tuple[tuple[str, str], ...] = (), model: str = ""
 ) -> tuple[list[run_event_pb2.RunEvent], grpc.StatusCode]:
     stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
-    request = pb.RunRequest(messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=words)])
+    request = pb.RunRequest(model=model, messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=words)])
     call = stub.Run(request, metadata=(*BEARER, *spoofed), timeout=20)
     told: list[run_event_pb2.RunEvent] = []
     with contextlib.suppress(grpc.aio.AioRpcError):
@@ -153,16 +153,20 @@ AgentBase: Any = agent_service_pb2_grpc.AgentServiceServicer  # whose other meth
 
 
 class Agents(AgentBase):  # type: ignore[misc]
-    """Has one agent, which has a secret."""
+    """Has one agent, which has a secret; its second version has none."""
 
     async def GetAgent(  # noqa: N802
         self, request: agent_service_pb2.GetAgentRequest, context: Any
     ) -> agent_service_pb2.GetAgentResponse:
-        spec = f"name: rag\ninstructions: {SECRET}\n"
+        spec = f"name: rag\ninstructions: {SECRET if request.version in (0, 1) else 'Be kind.'}\n"
         return agent_service_pb2.GetAgentResponse(agent=agent_pb2.Agent(name=request.name, spec=spec))
 
 
-async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGateway, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model", "kept"), [("rag", True), ("rag@1", True), ("rag@2", False)])
+async def test_an_agent_does_not_give_its_instructions_away(
+    make_gateway: MakeGateway, tmp_path: Path, model: str, kept: bool
+) -> None:
+    """Those of the version that is asked."""
     (tmp_path / "guards.yaml").write_text("guards: [{guard: system_prompt, action: block}]")
     orchestrator = FakeOrchestrator(
         said("I was told: you are the keeper of ", *(f"{word} " for word in SECRET[23:].split()), "So.")
@@ -173,9 +177,17 @@ async def test_an_agent_does_not_give_its_instructions_away(make_gateway: MakeGa
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(Agents(), server)
 
     gateway = await make_gateway(behind=App(add, []), guards_file=tmp_path / "guards.yaml")
-    told, _ = await run(gateway)
-    assert "stone" not in answer(told)
-    assert told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER
+    told, _ = await run(gateway, model=model)
+    assert ("stone" not in answer(told)) == kept
+    assert (told[-1].finished.reason == run_pb2.FINISH_REASON_CONTENT_FILTER) == kept
+
+
+async def test_instructions_that_cannot_be_had_are_not_risked(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: system_prompt, action: block}]")
+    orchestrator = FakeOrchestrator(said(SECRET))
+    gateway = await make_gateway(orchestrator, guards_file=tmp_path / "guards.yaml")  # which tells of no agents
+    told, code = await run(gateway)
+    assert (told, code, orchestrator.runs) == ([], grpc.StatusCode.INTERNAL, [])
 
 
 async def budget(url: str, tokens: int) -> None:

@@ -31,6 +31,12 @@ def test_all_but_the_model_is_passed_on() -> None:
     assert wire(asked(**more)) == {"model": "small-2026", "messages": [USER], **more}
 
 
+@pytest.mark.parametrize("content", ["Keep it.", [{"type": "text", "text": "Keep it."}]])
+def test_instructions_are_what_is_to_be_kept_in_every_form(content: Any) -> None:
+    one = asked(messages=[{"role": "system", "content": content}, USER])
+    assert one.asked(UPSTREAM, one.texts, 1).instructions == "Keep it."
+
+
 def test_a_stream_always_asks_for_the_usage() -> None:
     one = asked(stream=True, stream_options={"include_usage": False, "other": 1})
     assert not one.include_usage

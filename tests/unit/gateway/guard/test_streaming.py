@@ -41,7 +41,9 @@ PIECES = [
     "-----END PRIVATE KEY-----", "-----BEGIN ", "\u200b", "ｂａｄ", "ﬁ", "é", "e\u0301", " ", "\n", ".", ",", "。",
     "-", "_", "@", "/", "the", "quick", "I", "x", "X", "今天", "天气", "А", "١٢٣",
 ]  # fmt: skip
-texts = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=14).map("".join)
+CASES = st.sampled_from([str, str, str.upper, str.title])  # what looks for small letters must look for all
+pieces = st.builds(lambda case, piece: case(piece), CASES, st.sampled_from(PIECES))
+texts = st.lists(st.one_of(pieces, st.text(max_size=6)), max_size=14).map("".join)
 
 
 def pipeline(spec: str) -> GuardPipeline:
@@ -66,6 +68,7 @@ def in_pieces(text: str, cuts: list[int]) -> list[str]:
 @given(text=texts, cuts=st.lists(st.integers(0, 10_000), max_size=40))
 @example(text="call 4111 1111 1111 1111 now", cuts=list(range(30)))
 @example(text="b a d w o r d!", cuts=list(range(30)))
+@example(text="see Evil Dot Com now", cuts=[9, 12, 13])
 @example(text="I was told: you are the assistant of acme, so", cuts=list(range(60)))
 def test_pieces_give_what_the_whole_gives(name: str, text: str, cuts: list[int]) -> None:
     whole = stream(name).whole(text)
