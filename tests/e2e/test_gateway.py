@@ -144,7 +144,7 @@ def test_a_budget_ends_a_stream(mesh: Mesh, make_key: Callable[..., Key], model:
     heard = streamed(mesh, key, f"count {limit * 2}", model)
     assert heard.finish == "budget"
     assert heard.text == "word " * (len(heard.text) // 5)
-    assert limit // 2 < heard.read + heard.written <= limit + 10
+    assert limit // 2 < heard.read + heard.written <= limit + 50
     rows = usage(mesh, key)
     assert rows == [*before, (heard.read, heard.written, "budget")]
     with client_of(mesh, key) as client, pytest.raises(openai.RateLimitError) as raised:
@@ -282,7 +282,7 @@ def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Calla
     spent, settled = book()["spent"], sum(read + written for read, written, _ in usage(mesh, key)[before:])
     assert spent - settled == known - (read + written)  # less than a heartbeat's, and nothing twice
     # A run is refused where what is left does not suffice for what it reserves at first.
-    assert (limit - 30 if model == PASSED else known) <= spent <= limit + 10
+    assert (limit - 30 if model == PASSED else known) <= spent <= limit + 50
     told_of = [one for one in told(mesh, "audit", "list", "--subject", key.subject)["records"] if one["key"] == key.id]
     assert [one["tokens"] for one in told_of if one["action"] == "call.abandon"] == [read + written]
     assert told(mesh, "audit", "verify")["sound"]

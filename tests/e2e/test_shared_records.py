@@ -135,7 +135,7 @@ def test_streams_on_both_gateways_share_a_budget(mesh: Mesh, key: Key, model: st
     assert all(isinstance(one.exception(), openai.RateLimitError) for one in asking if one.exception())
     heard = [one.result() for one in asking if one.exception() is None]
     assert {one.finish for one in heard} == {"budget"}
-    assert limit * 0.8 < sum(one.read + one.written for one in heard) <= limit + 10 * streams
+    assert limit * 0.8 < sum(one.read + one.written for one in heard) <= limit + 50 * streams
     assert sorted(usage(mesh, key)) == sorted([*before, *((one.read, one.written, "budget") for one in heard)])
 
 
@@ -198,7 +198,7 @@ def test_a_killed_gateway_leaves_sound_accounts(mesh: Mesh, key: Key) -> None:
     wait_for(lambda: account()["held"] == 0, 5 * BUDGET_LEASE_SECONDS + 10, lambda: str(account()))
     wait_for(lambda: refused(asked(mesh, "gateway-1", key, "count 600")), 20, lambda: str(account()))
     wait_for(lambda: account()["held"] == 0, 10, lambda: str(account()))
-    assert limit - 30 <= account()["spent"] <= limit + 10
+    assert limit - 30 <= account()["spent"] <= limit + 50
     assert told(mesh, "audit", "verify")["sound"]
     mesh.wait_ready()
     wait_for(lambda: refused(asked(mesh, "gateway-0", key, "say More.")), 30)
