@@ -84,13 +84,15 @@ class BareAnswer:
             raise errors.broken(self._endpoint, f"has an event of {error}") from error
         self._count(chunks)
         if batch is None and not self.over and self.failed is None:
-            if not self._finish_reason:
-                raise errors.broken(self._endpoint, "broke off")
-            self.over = True
+            if self._finish_reason:
+                self.over = True
+            else:
+                self.failed = errors.broken(self._endpoint, "broke off")
         if chunks and not self._head:
             self._head = {name: chunks[0].json.get(name) for name in ("id", "created", "model")}
         ahead = [chunk for chunk in chunks if not self._kept_back(chunk)]
-        out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, self.over)
+        last = self.over or self.failed is not None
+        out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
             return _joined(out)
         self._call.finish(self._finish_reason or "stop")

@@ -36,10 +36,11 @@ def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: floa
 
 
 class Trace:
-    """A server span around the call, under the caller's; and the request's id."""
+    """A server span around the call, under the caller's; and the request's id: the caller's, if it can be handed on."""
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
-        call.request_id = call.metadata.get(REQUEST_ID_KEY, "")[:128] or new_request_id()
+        given = call.metadata.get(REQUEST_ID_KEY, "")[:128].strip()
+        call.request_id = given if given and given.isascii() and given.isprintable() else new_request_id()
         with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
             return await serve()
 

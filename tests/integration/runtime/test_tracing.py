@@ -1,9 +1,11 @@
 """One trace goes through all services; without an exporter nothing is recorded, and the ids travel all the same."""
 
+import asyncio
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,7 +16,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.runtime import call as calls
+from services.runtime.call import Call
 from services.runtime.interceptors import layers
+from services.runtime.interceptors.standard import Trace
 from services.runtime.logs import JsonFormatter
 from tests.fakes.serving import channel_for, generic
 
@@ -94,6 +98,15 @@ async def test_one_trace_through_two_services(spans: InMemorySpanExporter) -> No
     assert inner_parent.span_id == outer.span_id
     assert f'"trace_id":"{TRACE}"' in line
     assert '"request_id":"req_1"' in line
+
+
+@pytest.mark.parametrize("given", ["a\tb", "\x7f", " " * 3])
+async def test_an_id_that_cannot_be_handed_on_is_replaced(given: str) -> None:
+    call = Call("/test.Outer/Do", metadata={"x-request-id": given})
+    await Trace().around(call, partial(asyncio.sleep, 0))
+    assert call.request_id.isascii()
+    assert call.request_id.isprintable()
+    assert call.request_id.strip()
 
 
 async def test_without_a_traceparent_a_trace_begins(spans: InMemorySpanExporter) -> None:

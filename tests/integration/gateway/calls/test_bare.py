@@ -378,6 +378,16 @@ async def test_what_came_before_an_error_goes_out_before_it(make: Make) -> None:
     assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
 
 
+@pytest.mark.parametrize("after", [[], [{"error": {"message": "no more"}}]], ids=["cut", "error"])
+async def test_what_was_held_back_goes_out_before_an_error(make: Make, after: list[Any]) -> None:
+    side = await make(fake.raw(b"".join(map(fake.event, [delta(content="my sec"), *after]))))
+    parts = side.parts(WordScreen)
+    assert b"my sec" in await anext(parts)
+    with pytest.raises(DomainError) as caught:
+        await anext(parts)
+    assert caught.value.reason in ("UPSTREAM_BROKEN", "UPSTREAM_UNAVAILABLE")
+
+
 async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> None:
     side = await make(whole(WHOLE), fake.hangs_up, whole(WHOLE))
     await side.complete()
