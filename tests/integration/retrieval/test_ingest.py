@@ -145,7 +145,7 @@ class TestDocuments:
         assert await document_ids(service) == []
 
     async def test_batches_cross_documents(self, service: Served, embedder: FakeEmbedder) -> None:
-        embedder.delay = 0.005
+        embedder.delay = 0.1  # so long that documents gather meanwhile, on a busy machine too
         await service.ingest({f"{number}.txt": f"text {number}" for number in range(100)})
         assert 1 < max(embedder.batches) <= 16
         assert len(embedder.batches) < 60
