@@ -1,6 +1,9 @@
 """Engines for SQLite and PostgreSQL, told apart by the URL."""
 
+import sqlite3
+import time
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ DRIVERS: Mapping[str, str] = {
 PRIVATE = 0o700
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 16
+WAL_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,23 @@ def sqlite_file(url: URL) -> Path | None:
     path = Path(str(url.database))
     path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     return path
+
+
+def switch_to_wal(path: Path, seconds: float) -> None:
+    """Have SQLite write ahead. Of two processes that do it to a new file at once one finds it locked, and unlike a
+    statement the switch does not wait: it is tried again for so many seconds. What else is wrong with the file, its
+    next user hears."""
+    until = time.monotonic() + seconds
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=seconds)) as connection:
+        while time.monotonic() < until:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    return
+                time.sleep(WAL_PAUSE_SECONDS)
+            else:
+                return
 
 
 def _sqlite(url: URL, timeout: float) -> Engines:
