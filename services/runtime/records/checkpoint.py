@@ -8,6 +8,8 @@ from pathlib import Path
 
 import aiosqlite
 
+from services.runtime.records.errors import RecordsUnavailable
+
 LOG = logging.getLogger(__name__)
 # Of the log: 64 MiB. Beyond it writers do wait, until the log is empty again.
 LOG_PAGES = 16_384
@@ -20,16 +22,25 @@ class Checkpointer:
         self._path = path
         self._seconds = seconds
         self._log_pages = log_pages
+        self._connection: aiosqlite.Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="records-checkpoint")
+        """Connect before the task begins: a task that is cancelled while it connects leaves the driver's thread behind.
+        Raises RecordsUnavailable."""
+        try:
+            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise RecordsUnavailable from error
+        self._task = asyncio.create_task(self._run(self._connection), name="records-checkpoint")
 
     async def aclose(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._connection is not None:
+            await self._connection.close()
 
     async def checkpoint(self, connection: aiosqlite.Connection) -> int:
         """Move what can be moved without keeping anybody waiting; the pages that the log had."""
@@ -38,14 +49,13 @@ class Checkpointer:
             await self._pragma(connection, "TRUNCATE")
         return pages
 
-    async def _run(self) -> None:
-        async with aiosqlite.connect(self._path, isolation_level=None) as connection:
-            while True:
-                await asyncio.sleep(self._seconds)
-                try:
-                    await self.checkpoint(connection)
-                except (OSError, sqlite3.Error) as error:
-                    LOG.warning("SQLite's log cannot be moved", extra={"error": str(error)})
+    async def _run(self, connection: aiosqlite.Connection) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self.checkpoint(connection)
+            except (OSError, sqlite3.Error) as error:
+                LOG.warning("SQLite's log cannot be moved", extra={"error": str(error)})
 
     @staticmethod
     async def _pragma(connection: aiosqlite.Connection, mode: str) -> tuple[int, int, int]:

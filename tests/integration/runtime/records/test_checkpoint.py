@@ -1,7 +1,12 @@
 """SQLite's log is moved into the database, by nobody who writes."""
 
+import asyncio
+import sqlite3
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
@@ -68,6 +73,26 @@ async def test_is_at_work_while_the_database_is_open(path: Path) -> None:
         await connection.execute(insert(NOTES), [{"id": number, "text": "x" * 100} for number in range(5_000)])
     await until(lambda: size(path) > 500_000)
     await database.aclose()
+
+
+def test_its_end_waits_for_the_drivers_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def connect_slowly(*args: Any, **named: Any) -> sqlite3.Connection:
+        time.sleep(0.1)
+        return connect(*args, **named)
+
+    async def open_and_close() -> None:
+        checkpointer = Checkpointer(path)
+        await checkpointer.open()
+        await asyncio.sleep(0)  # its task begins
+        await checkpointer.aclose()
+
+    monkeypatch.setattr(sqlite3, "connect", connect_slowly)
+    before = set(threading.enumerate())
+    asyncio.run(open_and_close())
+    for thread in set(threading.enumerate()) - before:
+        thread.join()  # one that finds its loop closed raises, which fails the test
 
 
 def size(path: Path) -> int:
