@@ -155,7 +155,7 @@ class ToolFactory:
         return problems
 
     async def _tools(self, spec: ToolSpec) -> list[Tool]:
-        """Raises ValueError, ServerGone, NotReflected, Refused."""
+        """Raises ValueError, ServerGone, NotReflected, SandboxRefused."""
         match spec:
             case specs.SearchSpec():
                 return [SearchTool(self._retriever)]
