@@ -40,7 +40,7 @@ class AnswerReader:
         self.finish = ""
 
     def take(self, chunk: Chunk) -> Piece | None:
-        """The text of a chunk, or of a whole completion. Raises Malformed."""
+        """The text of a chunk, or of a whole completion. Raises MalformedChunk."""
         self._tally.report(chunk.usage)
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}

@@ -46,7 +46,7 @@ class Chunk:
 
 
 def read(raw: bytes, data: bytes) -> Chunk:
-    """`data` is the JSON, `raw` the event around it. Raises Malformed."""
+    """`data` is the JSON, `raw` the event around it. Raises MalformedChunk."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

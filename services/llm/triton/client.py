@@ -318,7 +318,7 @@ class _Stream:
 
 
 def _chunks(inferred: Any) -> list[Chunk]:
-    """Raises Malformed."""
+    """Raises MalformedLlmMessage."""
     chunks: list[Chunk] = []
     for data in inferred.raw_output_contents:
         (body,) = split(data)

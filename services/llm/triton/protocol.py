@@ -174,7 +174,7 @@ def encode(request: Request) -> bytes:
 
 
 def read(body: bytes) -> Request:
-    """A request as the model gets it. Raises BadRequest."""
+    """A request as the model gets it. Raises InvalidLlmRequest."""
     try:
         values = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -200,7 +200,7 @@ def encode_chunks(chunks: Sequence[Chunk]) -> bytes:
 
 
 def read_chunks(body: bytes) -> list[Chunk]:
-    """Chunks as a client gets them, without those of a kind that it does not know. Raises Malformed."""
+    """Chunks as a client gets them, without those of a kind that it does not know. Raises MalformedLlmMessage."""
     try:
         return [chunk for values in orjson.loads(body) if (chunk := _chunk(values)) is not None]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -60,7 +60,7 @@ class LlmEngine:
     async def add(self, request: Generate, prepared: Prepared, sink: OutputSink) -> str:
         """Start a sequence; its outputs go to `sink`. Returns the engine's id for it.
 
-        Raises AdapterNotFound, SchemaNotEnforceable, BadRequest or EngineFailed.
+        Raises AdapterNotFound, SchemaNotEnforceable, InvalidLlmRequest or EngineFailed.
         """
         # What AsyncLLM.add_request does, with a sink in place of a queue that a task of its own would have to empty.
         llm = self._llm

@@ -43,7 +43,7 @@ class Host:
 
     @classmethod
     def start(cls, settings: ModelsSettings) -> "Host":
-        """Returns once text has been generated. Raises StartFailed."""
+        """Returns once text has been generated. Raises HostStartFailed."""
         host = cls(settings)
         began = time.monotonic()
         host._guard = _start_guard(os.getppid())

@@ -49,7 +49,7 @@ class Prompts:
         )
 
     async def prepare(self, request: Generate) -> Prepared:
-        """Raises BadRequest, TemplateRefused, ToolsNotSupported or ContextTooLong."""
+        """Raises InvalidLlmRequest, TemplateRefused, ToolsNotSupported or ContextTooLong."""
         chat = self._chat(request)
         inputs = await self._render(chat, request.prompt, counted=False)
         tokens: list[int] = inputs["prompt_token_ids"]
@@ -60,7 +60,7 @@ class Prompts:
         return Prepared(inputs, tokens, self._sampling(request, chat, len(tokens)), chat, parser)
 
     async def count(self, prompt: LlmPrompt) -> int:
-        """Tokens of a prompt. Raises BadRequest or TemplateRefused."""
+        """Tokens of a prompt. Raises InvalidLlmRequest or TemplateRefused."""
         inputs = await self._render(_read(Generate("count", prompt)), prompt, counted=True)
         return len(inputs["prompt_token_ids"])
 

@@ -24,7 +24,7 @@ class IdentityClient:
         self._timeout = timeout
 
     async def exchange(self, run_id: str, refresh_token: str) -> ExchangedToken:
-        """See Exchange. Raises DomainError: whatever the gateway answered, or Unavailable."""
+        """See TokenExchange. Raises DomainError: whatever the gateway answered, or Unavailable."""
         call = Call(METHOD, request_id=new_request_id(), deadline=time.monotonic() + self._timeout)
         request = pb.RefreshIdentityRequest(run_id=run_id, refresh_token=refresh_token)
         try:

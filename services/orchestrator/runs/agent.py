@@ -72,7 +72,7 @@ class Journal(Protocol):
 
 
 class Agent(Protocol):
-    """Something that answers. `run` yields events as they happen and an Outcome last.
+    """Something that answers. `run` yields events as they happen and a RunOutcome last.
 
     What is yielded is stored before anybody sees it; after a ToolCallRequested of the agent's own or an
     ApprovalRequested the agent goes on only once that is stored. An agent may have `resumable = True`: it goes on from

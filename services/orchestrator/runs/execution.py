@@ -68,7 +68,7 @@ class RunTerms:
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """A run under way. It is the run's Journal for the agent, and its Entry for the log."""
+    """A run under way. It is the run's Journal for the agent, and its LoggedRun for the log."""
 
     run: Run
     agent: Agent | None

@@ -48,9 +48,6 @@ _STATE_OF = {
 }
 
 
-# The replica's name becomes a header, so that it may not be just anything that a caller writes.
-
-
 class RunOver(Exception):
     """An event was to be added to a run that is over."""
 

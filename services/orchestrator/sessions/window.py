@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """The Memory of agents, and the Claims of the executor."""
+    """The SessionMemory of agents, and the RunClaims of the executor."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class Sessions:
     async def window(
         self, tenant: str, session_id: str, budget: int, count: Count, summarise: Summarise | None = None
     ) -> SessionWindow:
-        """See Memory."""
+        """See SessionMemory."""
         session = await self._store.find(tenant, session_id)
         if session is None or session.message_count == 0:
             return SessionWindow()

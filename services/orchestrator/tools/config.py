@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from services.orchestrator.tools.databases import Database
+from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.hosts import HostRule
 from services.runtime import strict_yaml
 from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument, dotted
@@ -59,7 +59,7 @@ class SqlDatabase(ToolConfigPart):
     @classmethod
     def _can_be_read_only(cls, given: str) -> str:
         try:
-            Database(given)
+            ReadOnlyDatabase(given)
         except ValueError:
             raise
         except Exception as error:  # SQLAlchemy's own words would show the URL, and a password in it

@@ -47,7 +47,7 @@ class Rows:
     more: bool
 
 
-class Database:
+class ReadOnlyDatabase:
     """A database by its SQLAlchemy URL. SQLite: a file opened read-only, with an authorizer that lets it read tables
     and nothing else. PostgreSQL: read-only transactions; give it a role that may only SELECT as well."""
 
@@ -100,7 +100,7 @@ class Database:
 class Asking:
     """One query under way. `run` blocks; `stop` may be called from another thread and ends it."""
 
-    def __init__(self, database: Database, query: str, max_rows: int, seconds: float) -> None:
+    def __init__(self, database: ReadOnlyDatabase, query: str, max_rows: int, seconds: float) -> None:
         self._database = database
         self._query = query.strip().rstrip(";").strip()
         self._max_rows = max_rows

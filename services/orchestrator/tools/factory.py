@@ -19,7 +19,7 @@ from services.orchestrator.tools.builtin.python import Python
 from services.orchestrator.tools.builtin.search import SearchTool
 from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.config import ToolSettings
-from services.orchestrator.tools.databases import Database
+from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
 from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
@@ -155,7 +155,7 @@ class ToolFactory:
         return problems
 
     async def _tools(self, spec: ToolSpec) -> list[Tool]:
-        """Raises ValueError, ServerGone, NotReflected, Refused."""
+        """Raises ValueError, ServerGone, NotReflected, SandboxRefused."""
         match spec:
             case specs.SearchSpec():
                 return [SearchTool(self._retriever)]
@@ -184,7 +184,7 @@ class ToolFactory:
 
     async def _sql(self, spec: specs.SqlSpec) -> Sql:
         configured = self._settings.databases[spec.database]
-        database = Database(configured.url, spec.tables or configured.tables)
+        database = ReadOnlyDatabase(configured.url, spec.tables or configured.tables)
         try:
             described = await asyncio.to_thread(database.describe)
         except SQLAlchemyError as error:

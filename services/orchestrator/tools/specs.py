@@ -16,7 +16,7 @@ Problem: TypeAlias = tuple[tuple[str | int, ...], str]
 
 
 class ToolSpec(BaseModel):
-    """What every entry may set; see Policy. `default_timeout` holds where none is set."""
+    """What every entry may set; see ToolPolicy. `default_timeout` holds where none is set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     default_timeout: ClassVar[float] = 30.0

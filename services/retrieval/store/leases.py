@@ -13,7 +13,7 @@ from services.retrieval.store import codec
 from services.retrieval.store.engine import Point, Remove, Upsert, VectorEngine, Where
 
 
-class Leases:
+class CollectionLeases:
     """The leases of an engine's collections."""
 
     def __init__(self, engine: VectorEngine) -> None:

@@ -22,7 +22,7 @@ from services.retrieval.model import (
 )
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Operation, Point, Remove, Upsert, VectorEngine, Where
-from services.retrieval.store.leases import Leases
+from services.retrieval.store.leases import CollectionLeases
 from services.runtime.errors import CollectionNotFound, DomainError
 
 log = logging.getLogger(__name__)
@@ -163,13 +163,13 @@ class PointStore:
         await (await self._on(key)).apply(key, [Remove(where=where)])
 
     async def lease(self, key: CollectionKey, holder: str, seconds: float) -> None:
-        await Leases(await self._on(key)).take(key, holder, seconds)
+        await CollectionLeases(await self._on(key)).take(key, holder, seconds)
 
     async def renew(self, key: CollectionKey, holder: str, seconds: float) -> None:
-        await Leases(await self._on(key)).renew(key, holder, seconds)
+        await CollectionLeases(await self._on(key)).renew(key, holder, seconds)
 
     async def release(self, key: CollectionKey, holder: str) -> None:
-        await Leases(await self._on(key)).release(key, holder)
+        await CollectionLeases(await self._on(key)).release(key, holder)
 
     async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         return await (await self._on(key)).query(key, probe)

@@ -72,7 +72,7 @@ class _Open:
 
 
 class EdgeEngine:
-    """An Engine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it.
+    """A VectorEngine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it.
 
     A collection of `index_from` points or more is indexed after an ingestion. With less than `min_free` bytes left on
     the disk nothing is written but deletions.

@@ -27,7 +27,7 @@ ABOUT = "collection"
 
 
 class ServerEngine:
-    """An Engine at a server."""
+    """A VectorEngine at a server."""
 
     def __init__(self, client: AsyncQdrantClient) -> None:
         self._client = client

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.runtime.records.checkpoint import Checkpointer
-from services.runtime.records.engine import open_engines, parse, sqlite_file, switch_to_wal
+from services.runtime.records.engine import open_engines, parse, sqlite_file
 from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
 from services.runtime.records.kept import KeptConnection
 from services.runtime.records.many import Part, execute_all, sqlite_transaction
@@ -51,8 +51,6 @@ class Database:
     async def open(self, migrate: bool = True) -> None:
         """Make the folder and bring the tables up to date. Raises RecordsUnavailable."""
         path = sqlite_file(self._url)
-        if path is not None:
-            await asyncio.to_thread(switch_to_wal, path, self._timeout)
         if migrate:
             async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
                 await bring_up_to_date(connection, self.schema)

@@ -1,12 +1,14 @@
 """Engines for SQLite and PostgreSQL, told apart by the URL."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -58,23 +60,6 @@ def sqlite_file(url: URL) -> Path | None:
     return path
 
 
-def switch_to_wal(path: Path, seconds: float) -> None:
-    """Have SQLite write ahead. Of two processes that do it to a new file at once one finds it locked, and unlike a
-    statement the switch does not wait: it is tried again for so many seconds. What else is wrong with the file, its
-    next user hears."""
-    until = time.monotonic() + seconds
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=seconds)) as connection:
-        while time.monotonic() < until:
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    return
-                time.sleep(WAL_PAUSE_SECONDS)
-            else:
-                return
-
-
 def _sqlite(url: URL, timeout: float) -> Engines:
     """One writer, so that writers of this process queue up instead of asking again and again; readers never wait."""
     reading = create_async_engine(url, pool_size=SQLITE_READERS, max_overflow=0, pool_timeout=timeout, **_LEAN)
@@ -87,11 +72,12 @@ def _sqlite(url: URL, timeout: float) -> Engines:
 def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> None:
     # The log is moved into the database by the Checkpointer, not by whoever commits: that waits for the disk.
     waits = f"busy_timeout={int(timeout * 1000)}"
-    pragmas = (waits, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0", *more)
+    pragmas = (waits, "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0", *more)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _connected(connection: object, _: object) -> None:
         connection.isolation_level = None  # type: ignore[attr-defined]  # a DBAPI connection that begins nothing itself
+        connection.run_async(partial(_write_ahead, seconds=timeout))  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
@@ -101,6 +87,20 @@ def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> Non
     def _begun(connection: Connection) -> None:
         # The driver has a thread: asked by itself it is one step there and back, where a cursor would be three.
         connection.connection.run_async(lambda driver: driver.execute(begin))
+
+
+async def _write_ahead(driver: aiosqlite.Connection, seconds: float) -> None:
+    """Have SQLite write ahead. Of two processes that do it to a new file at once one finds it locked, and unlike a
+    statement the switch does not wait: it is tried again for so many seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            await driver.execute_fetchall("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        await asyncio.sleep(WAL_PAUSE_SECONDS)
 
 
 def _postgres(url: URL, timeout: float, name: str) -> Engines:

@@ -8,7 +8,7 @@ import orjson
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.orchestrator.tools.databases import Database, QueryRefused, QueryTimeout, Rows
+from services.orchestrator.tools.databases import QueryRefused, QueryTimeout, ReadOnlyDatabase, Rows
 
 MAX_QUERY = 10_000
 
@@ -19,7 +19,7 @@ class Sql:
 
     idempotent = True
 
-    def __init__(self, name: str, database: Database, description: str, max_rows: int, seconds: float) -> None:
+    def __init__(self, name: str, database: ReadOnlyDatabase, description: str, max_rows: int, seconds: float) -> None:
         """`description` of the tables. `name` of the tool."""
         self._database = database
         self._max_rows = max_rows

@@ -1,7 +1,7 @@
 """The first thing that runs in the sandboxed process: puts up each layer, then runs the code.
 
-Standard library only. Standard input brings one line of JSON (see Order) and the code; on descriptor STATUS it says
-"ready: LAYERS" or "refused: WHY" before the code runs. Standard output and error are the code's.
+Standard library only. Standard input brings one line of JSON (see `order` in runner) and the code; on descriptor STATUS
+it says "ready: LAYERS" or "refused: WHY" before the code runs. Standard output and error are the code's.
 """
 
 import ast
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def protect(order: dict[str, Any]) -> list[str]:
-    """Put up the layers, from what needs the most rights to what needs none. Raises OSError, Refused."""
+    """Put up the layers, from what needs the most rights to what needs none. Raises OSError, SandboxRefused."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise libc.SandboxRefused(f"the sandbox knows Linux on x86-64, not {sys.platform} on {platform.machine()}")
     layers = []

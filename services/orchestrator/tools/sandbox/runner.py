@@ -73,7 +73,7 @@ class Sandbox:
         self._namespaces = namespaces
 
     async def run(self, code: str, limits: SandboxLimits) -> SandboxOutcome:
-        """Raises Refused where the protection that it needs cannot be had, or no process."""
+        """Raises SandboxRefused where the protection that it needs cannot be had, or no process."""
         async with self._slots:
             folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="headworks-sandbox-")
             try:

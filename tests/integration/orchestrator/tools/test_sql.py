@@ -11,7 +11,7 @@ import pytest
 
 from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.builtin.sql import Sql
-from services.orchestrator.tools.databases import Database
+from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.tools import CONTEXT, call
 
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def tool(path: Path, *tables: str, max_rows: int = 20, seconds: float = 5) -> Sql:
-    database = Database(f"sqlite:///{str(path).replace('?', '%3F').replace('#', '%23')}", tables)
+    database = ReadOnlyDatabase(f"sqlite:///{str(path).replace('?', '%3F').replace('#', '%23')}", tables)
     return Sql("sql", database, database.describe(), max_rows, seconds)
 
 
@@ -144,11 +144,11 @@ async def test_values_are_limited(path: Path, query: str) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y"])
 def test_only_what_can_be_opened_read_only_is(url: str) -> None:
     with pytest.raises(ValueError, match=r"databases are|is a file"):
-        Database(url)
+        ReadOnlyDatabase(url)
 
 
 def test_postgresql_is_asked_in_read_only_transactions() -> None:
-    database = Database("postgresql://u@localhost/db")
+    database = ReadOnlyDatabase("postgresql://u@localhost/db")
     for query in ("DELETE FROM x", "SELECT 1; COMMIT; DELETE FROM x", "SET x = 1", "COPY x TO '/tmp/x'", "DO $$ $$"):
         with pytest.raises(Exception, match=r"begins with|one statement"):
             database.ask(query, 1, 1).run()

@@ -242,6 +242,17 @@ async def test_sqlite_may_not_write_where_it_reads(tmp_path: Path) -> None:
         await database.aclose()
 
 
+async def test_waits_for_a_file_that_somebody_reads_to_switch_it_to_its_log(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as reader:
+        reader.executescript("CREATE TABLE other (id INTEGER); BEGIN; SELECT * FROM other")
+        opening = asyncio.create_task(open_database(f"sqlite:///{tmp_path}/records.db"))
+        await asyncio.sleep(0.3)
+        assert not opening.done()
+        reader.execute("COMMIT")
+        await (await opening).aclose()
+        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_a_cancelled_caller_leaves_the_connection_usable(database: Database) -> None:
     begun = asyncio.Event()
 

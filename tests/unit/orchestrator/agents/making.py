@@ -60,7 +60,7 @@ def agent(
     engine: EngineKind = EngineKind.OPENAI,
     **entry: Any,
 ) -> tuple[SpecAgent, ScriptedGenerator]:
-    """`spec` follows the name and the list of tools; `entry` has fields of the model's Entry."""
+    """`spec` follows the name and the list of tools; `entry` has fields of the model's CatalogueEntry."""
     listed = "tools: [" + ", ".join(tool.name for tool in tools) + "]\n" if tools else ""
     generator = ScriptedGenerator(answer)
     models = catalogue(("small", generator), default="small", engine=engine, **entry)
