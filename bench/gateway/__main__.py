@@ -81,7 +81,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         upstream = stack.enter_context(gateway_upstream.serving())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
         mesh = stack.enter_context(
-            running(options.mesh, say, gateway_policy.wishes(upstream, folder, options.replicas))
+            running(options.mesh, say, gateway_policy.mesh_config(upstream, folder, options.replicas))
         )
         key = gateway_policy.set_up(mesh)
         ours = _place(mesh.url, {"authorization": f"Bearer {key}"}, mesh=mesh)

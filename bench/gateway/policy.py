@@ -26,7 +26,7 @@ NOTE = (
 )
 
 
-def wishes(upstream: Upstream, folder: Path, replicas: int) -> MeshConfig:
+def mesh_config(upstream: Upstream, folder: Path, replicas: int) -> MeshConfig:
     """How the mesh is to be started."""
     bases = {MODEL: upstream.base, STREAM_MODEL: upstream.stream_base}
     bare = {"generator": "openai", "bare": True, "model": MODEL, "price": PRICES}

@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         sides = {PEER: start.peer()}
         mesh = None
         if options.side == "mesh":
-            mesh = stack.enter_context(running(options.mesh, say, _wishes(stack, engine, options)))
+            mesh = stack.enter_context(running(options.mesh, say, _mesh_config(stack, engine, options)))
             sides = {MESH: start.mesh(mesh), **sides}
         else:
             sides = {AGAIN: start.peer(), **sides} if options.side == "again" else {TRITON: start.triton(), **sides}
@@ -107,7 +107,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         return _measured(sides, mesh, options, say)
 
 
-def _wishes(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> MeshConfig:
+def _mesh_config(stack: ExitStack, engine: Engine, options: argparse.Namespace) -> MeshConfig:
     """A mesh with the model, and with an upstream for agents."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
     upstream = stack.enter_context(canned.serving(llm_steps.CALLS))

@@ -8,7 +8,7 @@ from headworks.gateway.v1 import privacy_service_pb2 as pb
 from cli.errors import USAGE, CliError
 from cli.files import destination, write_pieces
 from cli.messages import as_dict
-from cli.options import MeshOptions, on_mesh, tenant_option
+from cli.options import MeshOptions, on_mesh, tenant_option, yes_option
 from cli.output import print_done, print_record
 
 WHOLE = "everything of the tenant"
@@ -46,7 +46,7 @@ def export(file: Path, subject: str, tenant: str, on: MeshOptions) -> None:
 @data.command()
 @click.option("--subject", default="", help="The user or service account, by name.")
 @click.option("--everything", is_flag=True, help="Everything of the tenant, in place of one person's.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @tenant_option
 @on_mesh(600)
 def erase(subject: str, everything: bool, yes: bool, tenant: str, on: MeshOptions) -> None:

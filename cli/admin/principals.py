@@ -1,7 +1,5 @@
 """`headworks users` and `headworks accounts`: the two kinds of principals."""
 
-from typing import TYPE_CHECKING
-
 import click
 from headworks.gateway.v1 import principal_pb2, role_service_pb2, state_pb2
 from headworks.gateway.v1 import principal_service_pb2 as pb
@@ -9,10 +7,6 @@ from headworks.gateway.v1 import principal_service_pb2 as pb
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, tenant_option, yes_option
 from cli.output import print_done, print_list, print_record
-
-if TYPE_CHECKING:
-    from headworks.gateway.v1.principal_pb2 import Principal
-    from headworks.gateway.v1.state_pb2 import State
 
 COLUMNS = ("id", "name", "display_name", "state", "create_time")
 
@@ -41,7 +35,7 @@ def accounts() -> None:
     """
 
 
-def add_verbs(group: click.Group, kind: "Principal.Kind.ValueType", noun: str) -> None:
+def add_verbs(group: click.Group, kind: "principal_pb2.Principal.Kind.ValueType", noun: str) -> None:
     """create, list, suspend, resume and delete, for principals of one kind."""
     name_of_group = str(group.name)
 
@@ -99,7 +93,7 @@ def add_verbs(group: click.Group, kind: "Principal.Kind.ValueType", noun: str) -
         print_done(on, f"Deleted {id_}.", deleted=id_)
 
 
-def _set_state(id_: str, state: "State.ValueType", tenant: str, on: MeshOptions) -> None:
+def _set_state(id_: str, state: "state_pb2.State.ValueType", tenant: str, on: MeshOptions) -> None:
     with on.client() as client:
         request = pb.UpdatePrincipalRequest(tenant=tenant, id=id_, state=state)
         print_record(on, as_dict(client.principals.UpdatePrincipal(request).principal))

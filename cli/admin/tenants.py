@@ -1,7 +1,5 @@
 """`headworks tenants`."""
 
-from typing import TYPE_CHECKING
-
 import click
 from headworks.gateway.v1 import state_pb2
 from headworks.gateway.v1 import tenant_service_pb2 as pb
@@ -9,9 +7,6 @@ from headworks.gateway.v1 import tenant_service_pb2 as pb
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
 from cli.output import print_done, print_list, print_record
-
-if TYPE_CHECKING:
-    from headworks.gateway.v1.state_pb2 import State
 
 COLUMNS = ("id", "display_name", "state", "create_time")
 
@@ -104,7 +99,7 @@ def delete(tenant: str, yes: bool, on: MeshOptions) -> None:
     print_done(on, f"Deleted {tenant}.", deleted=tenant)
 
 
-def _set_state(tenant: str, state: "State.ValueType", on: MeshOptions) -> None:
+def _set_state(tenant: str, state: "state_pb2.State.ValueType", on: MeshOptions) -> None:
     with on.client() as client:
         request = pb.UpdateTenantRequest(id=tenant, state=state)
         print_record(on, as_dict(client.tenants.UpdateTenant(request).tenant))

@@ -6,7 +6,6 @@ import secrets
 from pathlib import Path
 
 from infra.local.layout import Layout, write_private
-from services.runtime.identity import write_key_pair
 
 PREFIX = "hw_"
 PREFIX_LENGTH = len(PREFIX) + 8
@@ -22,6 +21,9 @@ def make_keys(layout: Layout) -> str:
 
     Returns the development key. Raises BadKeyFile.
     """
+    # Here, for a verb that only reads the development key need not wait for what makes key pairs.
+    from services.runtime.identity import write_key_pair
+
     key = _dev_key(layout.dev_key)
     _list_key(layout.api_keys, key)
     write_key_pair(layout.identity_private_key, layout.identity_public_key)

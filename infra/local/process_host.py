@@ -39,7 +39,7 @@ class ProcessHost:
     def __init__(self, keep_open: tuple[int, ...] = (), sweep: tuple[str, ...] = ()) -> None:
         self._keep_open = keep_open
         self._sweep = sweep
-        self._warden: asyncio.subprocess.Process | None = None
+        self._reaper: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._starting: dict[int, asyncio.Future[int]] = {}
         self._children: dict[int, Child] = {}
@@ -47,7 +47,7 @@ class ProcessHost:
         self.gone = asyncio.Event()
 
     async def __aenter__(self) -> "ProcessHost":
-        self._warden = await asyncio.create_subprocess_exec(
+        self._reaper = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-E", str(REAPER), *map(str, self._keep_open), *self._sweep,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT,
             pass_fds=self._keep_open, start_new_session=True,
@@ -57,16 +57,16 @@ class ProcessHost:
 
     async def __aexit__(self, *_: object) -> None:
         """Let the reaper end, which kills whatever still runs."""
-        if self._warden is None or self._warden.stdin is None or self._listener is None:
+        if self._reaper is None or self._reaper.stdin is None or self._listener is None:
             return
-        self._warden.stdin.close()
-        await self._warden.wait()
+        self._reaper.stdin.close()
+        await self._reaper.wait()
         await self._listener
 
     @property
     def pid(self) -> int:
         """The reaper's process id."""
-        return self._warden.pid if self._warden else 0
+        return self._reaper.pid if self._reaper else 0
 
     async def start(self, command: Command, cwd: Path, log: Path) -> Child:
         """Start a process whose output goes to `log`. Raises SpawnFailed or ProcessHostGone."""
@@ -85,18 +85,18 @@ class ProcessHost:
 
     def kill(self) -> None:
         """Kill everything at once, without waiting."""
-        if self._warden and self._warden.stdin:
-            self._warden.stdin.close()
+        if self._reaper and self._reaper.stdin:
+            self._reaper.stdin.close()
 
     def _send(self, order: dict[str, object]) -> None:
-        if self._warden is None or self._warden.stdin is None or self._warden.stdin.is_closing():
+        if self._reaper is None or self._reaper.stdin is None or self._reaper.stdin.is_closing():
             raise ProcessHostGone("the reaper is not running")
-        self._warden.stdin.write(json.dumps(order).encode() + b"\n")
+        self._reaper.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _listen(self) -> None:
-        if self._warden is None or self._warden.stdout is None:
+        if self._reaper is None or self._reaper.stdout is None:
             raise ProcessHostGone("the reaper is not running")
-        async for line in self._warden.stdout:
+        async for line in self._reaper.stdout:
             self._receive(json.loads(line))
         self.gone.set()
         for started in self._starting.values():

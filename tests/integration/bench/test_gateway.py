@@ -99,8 +99,8 @@ def test_the_upstream_says_the_same_both_ways() -> None:
 
 def test_the_gateway_takes_what_it_is_told(tmp_path: Path) -> None:
     upstream = gateway_upstream.Upstream("http://127.0.0.1:1/v1", "http://127.0.0.1:1/stream/v1")
-    wishes = gateway_policy.wishes(upstream, tmp_path, 2)
-    [file] = wishes.settings.values()
+    config = gateway_policy.mesh_config(upstream, tmp_path, 2)
+    [file] = config.settings.values()
     assert {entry.name for entry in catalogue.read(Path(file)).entries if entry.bare} == {"canned", "canned-stream"}
     assert len(policy.parse(json.dumps({"guards": gateway_policy.GUARDS})).guards) == len(gateway_policy.GUARDS)
 

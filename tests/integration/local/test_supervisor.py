@@ -181,7 +181,7 @@ async def test_interrupted_while_starting_it_leaves_nothing(layout: Layout) -> N
     assert not any(map(lives, pids))
 
 
-async def test_the_death_of_the_warden_is_seen_and_takes_all_with_it(layout: Layout) -> None:
+async def test_the_death_of_the_reaper_is_seen_and_takes_all_with_it(layout: Layout) -> None:
     async with supervised(layout, stand_in("one")) as supervisor:
         assert await supervisor.start()
         pid = supervisor.processes[0].pid
@@ -295,13 +295,13 @@ async def test_a_state_that_cannot_be_written_is_not_confirmed(layout: Layout) -
         lock.release()
 
 
-async def test_a_stopped_warden_is_woken(layout: Layout) -> None:
+async def test_a_stopped_reaper_is_woken(layout: Layout) -> None:
     async with supervised(layout, stand_in("one")) as supervisor:
         assert await supervisor.start()
         (process,) = supervisor.processes
-        warden = psutil.Process(process.pid).parent()
-        assert warden is not None
-        warden.suspend()
+        reaper = psutil.Process(process.pid).parent()
+        assert reaper is not None
+        reaper.suspend()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         await until(lambda: process.restarts == 1, "news of its death")
@@ -365,8 +365,8 @@ async def test_what_a_process_writes_is_private_and_what_it_leaves_is_removed(tm
     run, memory, other = tmp_path / "run", tmp_path / "memory_1", tmp_path / "other"
     run.mkdir()
     writes = "[open(name, 'w') for name in ('run/socket', 'memory_1', 'other')]"
-    async with ProcessHost(sweep=(f"{run}/", f"{tmp_path}/memory_")) as wards:
-        child = await wards.start(Command([sys.executable, "-c", writes], os.environ), tmp_path, tmp_path / "log")
+    async with ProcessHost(sweep=(f"{run}/", f"{tmp_path}/memory_")) as host:
+        child = await host.start(Command([sys.executable, "-c", writes], os.environ), tmp_path, tmp_path / "log")
         assert await child.exited == 0
         assert {path.stat().st_mode & 0o777 for path in (run / "socket", memory, other)} == {0o600}
     assert not run.exists()
