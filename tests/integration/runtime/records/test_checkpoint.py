@@ -78,9 +78,10 @@ async def test_is_at_work_while_the_database_is_open(path: Path) -> None:
 def test_its_end_waits_for_the_drivers_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
 
-    def connect_slowly(*args: Any, **named: Any) -> sqlite3.Connection:
+    def connect_slowly(path: Path, **options: Any) -> sqlite3.Connection:
         time.sleep(0.1)
-        return connect(*args, **named)
+        connection: sqlite3.Connection = connect(path, **options)
+        return connection
 
     async def open_and_close() -> None:
         checkpointer = Checkpointer(path)

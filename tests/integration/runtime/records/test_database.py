@@ -1,8 +1,11 @@
 """One suite on SQLite and on PostgreSQL."""
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import bindparam, func, insert, select, text
@@ -11,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.metadata import new_id
 from gateway.schema.schema import SCHEMA
+from services.runtime.records import engine
 from services.runtime.records.database import Database
 from services.runtime.records.engine import parse
 from services.runtime.records.errors import RecordsUnavailable
@@ -242,15 +246,22 @@ async def test_sqlite_may_not_write_where_it_reads(tmp_path: Path) -> None:
         await database.aclose()
 
 
-async def test_waits_for_a_file_that_somebody_reads_to_switch_it_to_its_log(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as reader:
-        reader.executescript("CREATE TABLE other (id INTEGER); BEGIN; SELECT * FROM other")
-        opening = asyncio.create_task(open_database(f"sqlite:///{tmp_path}/records.db"))
-        await asyncio.sleep(0.3)
-        assert not opening.done()
-        reader.execute("COMMIT")
-        await (await opening).aclose()
-        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+async def test_a_file_that_somebody_writes_is_switched_to_its_log_once_they_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as writer:
+        writer.executescript("CREATE TABLE other (id INTEGER); BEGIN IMMEDIATE")
+
+        async def pause(_: float) -> None:
+            assert writer.in_transaction, "refused though nobody writes"
+            writer.execute("COMMIT")
+
+        monkeypatch.setattr(engine, "asyncio", SimpleNamespace(sleep=pause))
+        database = await open_database(f"sqlite:///{tmp_path}/records.db")
+        assert not writer.in_transaction
+        async with database.read() as connection:
+            assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
+        await database.aclose()
 
 
 async def test_a_cancelled_caller_leaves_the_connection_usable(database: Database) -> None:
