@@ -1,6 +1,7 @@
-"""Phrases of known attacks, in several languages. They are few and narrow: the model is for the rest.
+"""Phrases of known attacks. They are few and narrow: a rule decides alone, and the model is for the rest.
 
-Matched by RE2, all in one pass, in time linear in the text, over text with its disguises off (no accents, lower case).
+Matched by RE2, all in one pass, in time linear in the text, over text with its disguises off (no accents, lower case);
+the oldest attack in other languages than English by the lexicon.
 """
 
 from collections.abc import Mapping
@@ -8,19 +9,34 @@ from dataclasses import dataclass
 
 import re2
 
+from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, Phrases
 from gateway.guard.normalize import SEARCH
 
-# No more characters than this are read.
-MAX_CHARACTERS = 65_536
-_EN_OLD = (
-    "(?:all|any|every|the|your|my|previous|prior|above|earlier|preceding|former|initial|"
-    "original|system|safety|these|those|other|of)"
+_EN_IGNORE = (
+    r"(?:ignore|disregard|forget|override|overrule|bypass|discard|neglect|pay no attention to|set aside|stop following"
+    r"|(?:do not|don't|never) (?:follow|obey|listen to|comply with|adhere to))"
 )
-_EN_RULES = "(?:instructions?|prompts?|rules|guidelines|directions|directives|orders|commands|programming|restrictions)"
+_EN_ANY = "(?:all|any|every|each|and|the|these|those|of|other|such)"
+_EN_OLD = (
+    "(?:your|my|our|previous|previously|prior|above|earlier|preceding|former|past|initial|original|existing|old|system"
+    "|safety|developer|openai|given|programmed|built-in|current)"
+)
+_EN_RULES = (
+    "(?:instructions?|prompts?|rules|guidelines|directions|directives|orders|commands|programming|restrictions|training"
+    "|guardrails|guidance|policies)"
+)
+_EN_BEFORE = (
+    "(?:above|before this|(?:that |which )?(?:you (?:were|have been|had been|got|have|received)|i (?:gave|told)|(?:were )?"
+    "given (?:to you|before|earlier|above)|came before|precede))"
+)
 _EN_PROMPT = (
     "(?:system (?:prompt|message|instructions?)|(?:hidden|secret|initial|original|confidential|internal) "
     "(?:prompt|instructions|rules)|(?:text|words|everything|message) above)"
 )
+
+
+# Where the automaton of all patterns has less it finds nothing.
+_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +47,28 @@ class RuleMatch:
     rule: str
 
 
-# By name: the score, and the patterns. A space stands for any white space.
+# By name: the score, and the patterns. A space stands for any white space. From a score of 1 on a policy's threshold
+# does not matter.
 RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "override": (
-        0.9,
+    OVERRIDE: (
+        1.0,
         (
-            rf"\b(?:ignore|disregard|forget|override|bypass|discard) (?:{_EN_OLD} ){{1,4}}{_EN_RULES}\b",
-            r"\b(?:ignore|disregard|forget) (?:everything|all|anything)(?: that)? (?:you (?:were|"
-            r"have been) told|above|before)\b",
+            rf"\b{_EN_IGNORE} (?:{_EN_ANY} ){{0,4}}{_EN_OLD} (?:(?:{_EN_ANY}|{_EN_OLD}) ){{0,3}}{_EN_RULES}\b",
+            rf"\b{_EN_IGNORE} (?:{_EN_ANY} ){{0,3}}{_EN_RULES} {_EN_BEFORE}\b",
+            r"\b(?:ignore|disregard|forget) (?:everything|all|anything)(?: that)? (?:(?:you (?:were|have been|had been)"
+            r"|i (?:have )?) ?(?:told|taught|instructed|given|said)|(?:you have )?(?:learned|read) (?:so far|before)"
+            r"|above|before|prior|previously)\b",
             rf"\byour (?:previous |old |earlier )?{_EN_RULES} (?:are|is|have been) (?:now )?(?:void|"
             rf"updated|cancelled|obsolete|suspended)\b",
-            r"(?:忽略|无视|忘记|忘掉|不要理会|不再遵守|绕过)[^。！？\n]{0,8}(?:之前|以上|上面|先前|所有|"
-            r"全部|系统|你)[^。！？\n]{0,6}(?:指令|指示|规则|设定|提示|要求|限制|命令)",
-            r"\b(?:ignorier\w*|vergiss|missachte\w*) (?:bitte )?(?:alle|deine|"
-            r"die) (?:\w+ ){0,2}(?:anweisungen|regeln|vorgaben|befehle|richtlinien)\b",
-            r"\b(?:ignore[zr]?|oublie[zr]?) (?:toutes )?(?:les|tes|vos) (?:\w+ ){0,1}(?:instructions|"
-            r"regles|consignes|directives)\b",
-            r"\b(?:ignora|olvida|descarta) (?:todas )?(?:las|tus|sus) (?:\w+ ){0,1}(?:instrucciones|"
-            r"reglas|indicaciones|ordenes)\b",
         ),
     ),
-    "extraction": (
+    "override of any": (0.8, (rf"\b{_EN_IGNORE} (?:all|any|every) (?:{_EN_ANY} ){{0,3}}(?:instructions?|prompts?)\b",)),
+    EXTRACTION: (
         0.8,
         (
-            rf"\b(?:reveal|print|show|repeat|output|display|leak|tell|give|recite|dump)(?: me|"
+            rf"\b(?:reveal|print|show|repeat|output|display|leak|tell|give|recite|dump|expose|disclose|share)(?: me|"
             rf" us)? (?:\w+ ){{0,3}}{_EN_PROMPT}\b",
             rf"\bwhat (?:is|are|was|were) your {_EN_PROMPT}",
-            r"(?:输出|告诉我|显示|展示|重复|泄露|打印)[^。！？\n]{0,6}(?:系统提示|系统指令|提示词|"
-            r"隐藏指令|初始指令|初始设定)",
-            r"\b(?:zeig\w*|nenne|verrate|wiederhole|gib)(?: mir)? (?:\w+ ){0,2}(?:systemprompt|"
-            r"system-prompt|geheimen anweisungen)\b",
-            r"\b(?:affiche|montre|revele|repete)(?:-moi)? (?:\w+ ){0,3}(?:prompt systeme|instructions secretes)\b",
-            r"\b(?:muestra(?:me)?|revela|repite|dime) (?:\w+ ){0,3}(?:prompt del sistema|instrucciones secretas)\b",
         ),
     ),
     "persona": (
@@ -111,6 +117,7 @@ class Rules:
     def __init__(self, rules: Mapping[str, tuple[float, tuple[str, ...]]] = RULES) -> None:
         options = re2.Options()
         options.log_errors = False
+        options.max_mem = _MEMORY
         self._set = re2.Set.SearchSet(options)
         self._hits: list[RuleMatch] = []
         for name, (score, patterns) in rules.items():
@@ -118,11 +125,17 @@ class Rules:
                 self._set.Add(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"))
                 self._hits.append(RuleMatch(score, name))
         self._set.Compile()
+        self._phrases = Phrases()
+        self._of_phrases = {name: RuleMatch(rules[name][0], name) for name in (OVERRIDE, EXTRACTION) if name in rules}
 
     def find(self, text: str) -> RuleMatch | None:
-        """The surest rule that matches; None where none does."""
-        found = self._set.Match(SEARCH(text[:MAX_CHARACTERS])) or ()
-        return max((self._hits[number] for number in found), key=lambda hit: hit.score, default=None)
+        """The surest rule that matches anywhere in a text of any length; None where none does."""
+        folded = SEARCH(text)
+        hits = [self._hits[number] for number in self._set.Match(folded) or ()]
+        phrase = self._phrases.find(folded)
+        if phrase in self._of_phrases:
+            hits.append(self._of_phrases[phrase])
+        return max(hits, key=lambda hit: hit.score, default=None)
 
     def score(self, text: str) -> float:
         """Its score; 0 where none matches."""
