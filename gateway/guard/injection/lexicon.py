@@ -20,6 +20,8 @@ class Language(BaseModel):
     rules: tuple[str, ...]
     reveal: tuple[str, ...]
     prompt: tuple[str, ...]
+    become: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     verb_last: bool = False
     spaced: bool = True

@@ -12,13 +12,17 @@ from gateway.guard.injection.lexicon import Language, load
 from gateway.guard.normalize import SEARCH
 from services.runtime.language.script import has_cjk
 
-OVERRIDE, EXTRACTION = "override", "extraction"
-_KINDS = ("ignore", "old", "rules", "reveal", "prompt")
+OVERRIDE, EXTRACTION, PERSONA = "override", "extraction", "persona"
+_KINDS = ("ignore", "old", "rules", "reveal", "prompt", "become", "free")
+# Without one of these there is no order.
+_TELLING = ("ignore", "prompt", "free")
+_PERSONA_WITHIN = (100, 40)
 # Characters between an order and what it is about, and to what says which: with spaces between words, and without.
 _AHEAD, _BEHIND, _AROUND = (40, 16), (16, 14), (30, 14)
 # A long text is read in stretches, so that no more words are in memory than these have.
 _STRETCH, _OVERLAP = 64 * 1024, 256
 _END = re.compile(r"[.!?;:…。！？；،؛۔।]")
+_COMMA = re.compile("[,\u060c\u3001]")
 _WORDS = re.compile(r"\w+")
 Span = tuple[int, int]
 Spans = Mapping[str, Sequence[Span]]
@@ -43,12 +47,12 @@ class Phrases:
         self._automaton = AhoCorasick(list(by_text), store_patterns=False)
 
     def find(self, text: str) -> str | None:
-        """What a text with its disguises off orders: OVERRIDE, EXTRACTION, or None. Linear in the text's length."""
+        """OVERRIDE, EXTRACTION or PERSONA, as a text with its disguises off orders; None. Linear in its length."""
         text = " ".join(text.split())
         found = {
             kind for at in range(0, len(text), _STRETCH) for kind in self._find(text[at : at + _STRETCH + _OVERLAP])
         }
-        return OVERRIDE if OVERRIDE in found else EXTRACTION if found else None
+        return next((kind for kind in (OVERRIDE, EXTRACTION, PERSONA) if kind in found), None)
 
     def _find(self, text: str) -> Iterator[str]:
         for name, spans in self._spans(text).items():
@@ -57,16 +61,14 @@ class Phrases:
     def _spans(self, text: str) -> dict[str, dict[str, list[Span]]]:
         """Where words stand, by language and kind, of the languages that an order may be in."""
         hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
-        ordered = {
-            name for number, _, _ in hits for name, kind, _ in self._meanings[number] if kind in ("ignore", "prompt")
-        }
+        ordered = {name for number, _, _ in hits for name, kind, _ in self._meanings[number] if kind in _TELLING}
         spans: dict[str, dict[str, list[Span]]] = {name: defaultdict(list) for name in ordered}
         if not ordered:
             return spans
         for number, start, end in hits:
             for name, kind, begins in self._meanings[number]:
                 if name in ordered and (not self._languages[name].spaced or _is_word(text, start, end, begins)):
-                    spans[name][kind].append((start, end))
+                    spans[name][kind].append((start, _word_end(text, end) if begins else end))
         return spans
 
     def _orders(self, text: str, name: str, spans: Spans) -> Iterator[str]:
@@ -83,6 +85,9 @@ class Phrases:
             any(_about(text, verb, prompts, language, joins, dense)) for verb in spans.get("reveal", ())
         ):
             yield EXTRACTION
+        free, within = spans.get("free", ()), _PERSONA_WITHIN[dense]
+        if free and any(_has(free, end, end + within) for _, end in spans.get("become", ())):
+            yield PERSONA
 
 
 def _about(
@@ -96,14 +101,15 @@ def _about(
         if first - end > _AHEAD[dense]:
             break
         if not _parted(text[end:first], joins):
-            yield end, after + around
+            # What stands before a comma belongs to something else.
+            yield max(end, text.rfind(",", end, first), text.rfind("\u060c", end, first)), after + around
     if not language.verb_last:
         return
     for at in range(bisect_left(things, (start, 0)) - 1, -1, -1):
         first, after = things[at]
         if start - after > _BEHIND[dense]:
             break
-        if after <= start and not _parted(text[after:start], joins):
+        if after <= start and not _COMMA.search(text, after, start) and not _parted(text[after:start], joins):
             yield first - around, start
 
 
@@ -114,6 +120,12 @@ def _parted(between: str, joins: frozenset[str]) -> bool:
 def _has(spans: Sequence[Span], low: int, high: int) -> bool:
     at = bisect_left(spans, (low, 0))
     return at < len(spans) and spans[at][1] <= high
+
+
+def _word_end(text: str, end: int) -> int:
+    while end < len(text) and text[end].isalnum():
+        end += 1
+    return end
 
 
 def _is_word(text: str, start: int, end: int, begins: bool) -> bool:

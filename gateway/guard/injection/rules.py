@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import re2
 
-from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, Phrases
+from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, PERSONA, Phrases
 from gateway.guard.normalize import SEARCH
 
 _EN_IGNORE = (
@@ -26,12 +26,33 @@ _EN_RULES = (
     "|guardrails|guidance|policies)"
 )
 _EN_BEFORE = (
-    "(?:above|before this|(?:that |which )?(?:you (?:were|have been|had been|got|have|received)|i (?:gave|told)|(?:were )?"
-    "given (?:to you|before|earlier|above)|came before|precede))"
+    "(?:above|before this|(?:that |which )?(?:you (?:were|have been|had been|got|have|received)|i (?:gave|told)"
+    "|(?:were )?given (?:to you|before|earlier|above)|came before|precede))"
 )
 _EN_PROMPT = (
     "(?:system (?:prompt|message|instructions?)|(?:hidden|secret|initial|original|confidential|internal) "
     "(?:prompt|instructions|rules)|(?:text|words|everything|message) above)"
+)
+
+
+_EN_BECOME = (
+    "from now on|from this point(?: on| forward)?|(?:you are|you're) now (?:an?|the|my|in|free|called|named"
+    "|operating|running)|you will now|act as(?: if)?"
+    "|pretend|imagine"
+    "|roleplay as|role-play as|behave as|respond as|simulate|henceforth|going forward"
+)
+_EN_FREE = (
+    r"(?:(?:no|without|free (?:of|from)|not bound by|unbound by|not limited by|(?:zero|never|not) (?:any )?)"
+    r" ?(?:any |all |your |the |its )?(?:\w+ ){0,2}(?:restrictions?|filters?|filtering|censorship|limits"
+    r"|limitations|guardrails"
+    r"|safety guidelines|ethical (?:guidelines|constraints)|moral (?:guidelines|constraints)|content polic(?:y"
+    r"|ies)|safeguards)"
+    r"|no rules\b|without rules\b|unrestricted|uncensored|unfiltered|jailbroken)"
+)
+_EN_READER = (
+    r"(?:ai|a\.i\.|llm|large language model|language model|chatbot|assistant|ai (?:assistant|model|agent|system"
+    r"|reviewer|tool"
+    "|crawler)|coding (?:agent|assistant)|automated (?:agent|reviewer|system))s?"
 )
 
 
@@ -71,17 +92,46 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
             rf"\bwhat (?:is|are|was|were) your {_EN_PROMPT}",
         ),
     ),
-    "persona": (
+    PERSONA: (
         0.8,
         (
-            r"\b(?:do anything now|(?:you are|act as|become) (?:now )?(?:dan|an? (?:unfiltered|"
-            r"uncensored|unrestricted|amoral|evil))\b)",
-            r"\b(?:developer|god|jailbreak|unrestricted|dan|"
+            r"\b(?:do anything now|(?:you are|act as|become|you're) (?:now )?(?:called |named |in )?(?:\""
+            r"|')?(?:dan|stan|dude"
+            r"|an? (?:unfiltered|uncensored|unrestricted|amoral|evil|jailbroken))\b)",
+            rf"\b(?:{_EN_BECOME})\b[^.!?\n]{{0,60}}\b{_EN_FREE}",
+            r"\b(?:developer|god|jailbreak|unrestricted|dan|debug|admin|sudo|"
             r"uncensored) mode (?:(?:is )?(?:now )?(?:enabled|activated|engaged)|is (?:now )?on)\b",
             r"\b(?:enable|activate|enter|switch to|unlock) (?:the )?(?:developer|god|jailbreak|"
             r"unrestricted|dan|uncensored) mode (?:in which|where|and|without|now)\b",
-            r"(?:扮演|假装|你现在是)[^。！？\n]{0,12}(?:没有任何(?:限制|道德)|不受(?:审查|限制|约束)|无限制)",
             r"(?:越狱模式|解除(?:所有|一切)限制)",
+        ),
+    ),
+    "new orders": (
+        0.8,
+        (
+            r"(?:\[|<|#{2,6} ?|\*\*|\b)(?:system|admin|administrator|developer|root)(?: (?:note|message|notice"
+            r"|update|alert))?"
+            r"(?:\]|>|\*\*|:)? ?:? ?(?:new (?:instructions?|directive|task|rule|policy)|override|instruction override"
+            r"|you (?:are now|must now)|disregard|ignore)\b",
+            r"\b(?:new|updated|revised|real|actual) (?:system )?(?:instructions?|directives?)(?: for"
+            r" (?:you|the (?:ai|assistant|model)))?:",
+            r"\b(?:end|close) of (?:the )?(?:document|context|user input|prompt|data"
+            r"|instructions)\W{1,12}(?:new|system|now|begin"
+            r"|ignore|assistant|important)\b",
+            r"\b(?:begin|start) (?:of )?(?:new )?(?:system )?instructions\b",
+        ),
+    ),
+    "in secret": (
+        0.8,
+        (
+            r"\b(?:do not|don't|never|without) (?:tell|telling|inform|informing|mention|mentioning|alert"
+            r"|alerting|notify"
+            r"|notifying|reveal|revealing|disclose|disclosing)(?: (?:it|this|that|these|any of this"
+            r"|anything))?(?: to| about it to)? "
+            r"(?:the )?user\b",
+            r"\b(?:do not|don't|never|without) (?:mention|mentioning|reveal|revealing|acknowledge|acknowledging"
+            r"|disclose|disclosing)"
+            r" (?:this|these|that you (?:received|read|saw)) (?:instructions?|orders?|notes?|message|directives?)\b",
         ),
     ),
     "markers": (
@@ -91,11 +141,16 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "to the reader": (
         0.8,
         (
-            r"\b(?:note|message|instructions?|attention|directive) (?:to|for|:)? ?(?:any |all |"
-            r"the )?(?:ai|llm|language model|chatbot|assistant)s?\b[^.!?\n]{0,60}\b(?:ignore|disregard|"
-            r"must|do not|instead|forward|send)\b",
-            r"\bif you are an? (?:ai|llm|language model|assistant|chatbot)\b[^.!?\n]{0,60}\b(?:must|"
-            r"ignore|say|send|give|do not)\b",
+            rf"\b(?:note|message|instructions?|attention|directive|important|reminder|warning) (?:to|for|:)?"
+            rf" ?(?:any |all |"
+            rf"the )?{_EN_READER}\b[^.!?\n]{{0,60}}\b(?:ignore|disregard|"
+            r"must|do not|instead|forward|send|should|have to)\b",
+            rf"\b(?:if|when|since|because) you(?: are|'re) (?:an? |the )?{_EN_READER}\b[^.!?\n]{{0,60}}\b(?:must|"
+            r"ignore|say|send|give|do not|should|include|add|append|write)\b",
+            rf"\b{_EN_READER} (?:that (?:is |are )?)?(?:reading|processing|summarizing|summarising|reviewing"
+            rf"|analyzing|parsing|who"
+            rf" reads?|that reads?) (?:this|the)\b[^.!?\n]{{0,40}}\b(?:must|should|ignore|do not|need to|has to"
+            rf"|have to|will)\b",
             r"(?:给|致|请|阅读)[^。！？\n]{0,8}(?:人工智能|大模型|语言模型|智能体|ai助手|"
             r"ai)[^。！？\n]{0,12}(?:忽略|必须|不要告诉|请勿|应立即)",
         ),
@@ -104,7 +159,8 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
         0.7,
         (
             r"!\[[^\]\n]{0,40}\]\(https?://[^)\s]{1,120}[?&]\w{1,20}=(?:\{|conversation|data|chat|secret|key)",
-            r"\b(?:append|send|post|forward|embed|encode)\b[^.!?\n]{0,60}\b(?:conversation|chat history|"
+            r"\b(?:append|send|post|forward|embed|encode|upload|transmit|exfiltrate|email|e-mail"
+            r"|leak)\b[^.!?\n]{0,60}\b(?:conversation|chat history|"
             r"user's data|api key|password)\b[^.!?\n]{0,40}https?://",
         ),
     ),
@@ -126,7 +182,9 @@ class Rules:
                 self._hits.append(RuleMatch(score, name))
         self._set.Compile()
         self._phrases = Phrases()
-        self._of_phrases = {name: RuleMatch(rules[name][0], name) for name in (OVERRIDE, EXTRACTION) if name in rules}
+        self._of_phrases = {
+            name: RuleMatch(rules[name][0], name) for name in (OVERRIDE, EXTRACTION, PERSONA) if name in rules
+        }
 
     def find(self, text: str) -> RuleMatch | None:
         """The surest rule that matches anywhere in a text of any length; None where none does."""
