@@ -18,7 +18,7 @@ _KINDS = ("ignore", "old", "rules", "reveal", "prompt", "become", "free")
 _TELLING = ("ignore", "prompt", "free")
 _PERSONA_WITHIN = (100, 40)
 # Characters between an order and what it is about, and to what says which: with spaces between words, and without.
-_AHEAD, _BEHIND, _AROUND = (40, 16), (16, 14), (30, 14)
+_AHEAD, _BEHIND, _AROUND = (40, 16), (16, 7), (30, 14)
 # A long text is read in stretches, so that no more words are in memory than these have.
 _STRETCH, _OVERLAP = 64 * 1024, 256
 _END = re.compile(r"[.!?;:…。！？；،؛۔।]")
