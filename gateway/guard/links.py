@@ -146,13 +146,17 @@ def _first_name(text: str, start: int) -> re.Match[str] | None:
 
 def _first_link(text: str, start: int) -> re.Match[str] | None:
     """The first link from `start` on that is more than a name."""
-    if ":" not in text and "//" not in text and "\\" not in text:
+    if not _has_separator(text):
         return None
     for separator in _SEPARATOR.finditer(text, start):
         for first in _beginnings(text, start, separator.start()):
             if link := _LINK.match(text, first):
                 return link
     return None
+
+
+def _has_separator(text: str) -> bool:
+    return ":" in text or "//" in text or "\\" in text
 
 
 def _beginnings(text: str, start: int, separator: int) -> Iterator[int]:
@@ -178,6 +182,8 @@ def _open_word(text: str) -> int:
 def _open_run(text: str) -> int:
     """Where an address begins whose host has not ended, in a script without spaces between words."""
     tail = text[-_LONGEST:]
+    if not _has_separator(tail):
+        return len(text)
     word = tail.rstrip(_CHARACTERS)
     if not word or word[-1].isspace():
         return len(text)
