@@ -82,12 +82,12 @@ def _fields(node: ast.expr) -> dict[str, str]:
     """The fields of a dictionary that are plain text."""
     if not isinstance(node, ast.Dict):
         return {}
-    pairs = zip(node.keys, node.values, strict=True)
-    return {
-        key.value: value.value
-        for key, value in pairs
-        if isinstance(key, ast.Constant) and isinstance(value, ast.Constant) and isinstance(value.value, str)
-    }
+    values = ((_text(key), _text(value)) for key, value in zip(node.keys, node.values, strict=True))
+    return {key: value for key, value in values if key is not None and value is not None}
+
+
+def _text(node: ast.expr | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _xquad(folder: Path, say: Say) -> Iterator[Foreign]:
