@@ -1,50 +1,75 @@
 """What a caller asks of a bare model: its JSON, of which little is understood and all is passed on."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import orjson
 
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
+from services.llm.openai.leaves import Leaf, Walk
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "min_tokens")
-# Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
-_TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
-_INNER = ("content", "tool_calls", "function", "function_call")
-# A text's place in the body: what holds it, and under which key.
-_Place = tuple[Json, str]
+# What no model reads; guards look at it all the same, for it leaves the house.
+_UNCOUNTED = frozenset((
+    "model", "user", "metadata", "service_tier", "reasoning_effort", "tool_choice", "function_call",
+    "stream_options", "modalities", "verbosity", "prompt_cache_key", "safety_identifier", "stop", "logit_bias",
+    "audio",
+))  # fmt: skip
+# Where messages say something.
+_SAID = frozenset(("content", "text", "refusal"))
 
 
 class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
-    place."""
+    place. `unread`: the field in which there is something that only a model can read; empty where there is none."""
 
     def __init__(self, body: Json, model: str, stream: bool, include_usage: bool) -> None:
         self.body = body
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
-        self._places = list(_places(body["messages"]))
+        self._leaves: list[Leaf] = []
+        self._said: list[list[int]] = []
+        self._told: list[Leaf] = []
+        self._ends: list[int] = []
+        self._beside: list[str] = []
+        self.unread = self._walk()
 
     @property
     def texts(self) -> list[str]:
-        """All that the model will read as text, in order."""
-        return [holder[key] for holder, key in self._places]
+        """All that may be read as text, in order."""
+        return [leaf.text for leaf in self._leaves]
+
+    @property
+    def counted(self) -> list[str]:
+        """The same as a model reads it: what messages say, what they name beside it, and each other field as JSON."""
+        counted: list[str] = []
+        first = 0
+        for said, end in zip(self._said, self._ends, strict=True):
+            counted += [self._leaves[at].text for at in said]
+            beside = [leaf.text for at, leaf in enumerate(self._leaves[first:end], first) if at not in said]
+            if beside:
+                counted.append("\n".join(beside))
+            first = end
+        return [*counted, *(orjson.dumps(self.body[name]).decode() for name in self._beside)]
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
-        for (holder, key), text in zip(self._places, texts, strict=True):
-            holder[key] = text
+        for leaf, text in reversed(list(zip(self._leaves, texts, strict=True))):
+            if text != leaf.text:
+                leaf.put(text)
+                leaf.text = text
 
     def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
-        messages = self.body["messages"]
-        told = [holder[key] for holder, key in _places([each for each in messages if each["role"] in INSTRUCTING])]
-        return ModelRequest(self.model, texts, "\n".join(told), prompt_tokens, self.answer_tokens(entry), self.stream)
+        told = "\n".join(leaf.text for leaf in self._told)
+        return ModelRequest(
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=self._said,
+            unread=self.unread, speaks=self._speaks,
+        )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
         """The most that the answer may have, as the caller limits it or, where it does not, as the catalogue says.
@@ -64,17 +89,30 @@ class BareRequest:
             body["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(body)
 
+    @property
+    def _speaks(self) -> str:
+        """The field that asks for an answer that is to be heard."""
+        modalities = self.body.get("modalities")
+        if isinstance(modalities, list) and "audio" in modalities:
+            return "modalities"
+        return "audio" if self.body.get("audio") else ""
 
-def _places(values: Sequence[Any]) -> Iterator[_Place]:
-    for value in values:
-        if not isinstance(value, dict):
-            continue
-        for key in _TEXTS:
-            if isinstance(value.get(key), str):
-                yield value, key
-        for key in _INNER:
-            inner = value.get(key)
-            if isinstance(inner, list):
-                yield from _places(inner)
-            elif isinstance(inner, dict):
-                yield from _places((inner,))
+    def _walk(self) -> str:
+        """Find the texts: of the messages, whose contents are read one behind the other, then of all other fields."""
+        walk, leaves = Walk(), self._leaves
+        for place, message in enumerate(self.body["messages"]):
+            first = len(leaves)
+            leaves += walk.over(message, f"messages[{place}]")
+            said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
+            self._said.append(said)
+            self._ends.append(len(leaves))
+            if message["role"] in INSTRUCTING:
+                self._told += [leaves[at] for at in said]
+        for name, value in self.body.items():
+            if name in ("messages", "model") or not isinstance(value, str | list | dict):
+                continue
+            first = len(leaves)
+            leaves += walk.at(self.body, name, value, name)
+            if len(leaves) > first and name not in _UNCOUNTED:
+                self._beside.append(name)
+        return walk.unread

@@ -37,8 +37,9 @@ class CallState(StrEnum):
 @dataclass(slots=True, eq=False)
 class ModelCall:
     """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
-    where nothing looks at them, and `held` is the answer as they hold it back. `keeps`: texts and answer are put on
-    record. `write` settles the call; it is called once, or not at all where the model was never reached."""
+    where nothing looks at them, and `held` is the answer as they hold it back. `guarded`: guards may change or stop it.
+    `keeps`: texts and answer are put on record. `write` settles the call; it is called once, or not at all where the
+    model was never reached."""
 
     incoming: Call
     model: str
@@ -50,6 +51,7 @@ class ModelCall:
     background: BackgroundTasks
     screen: Screen | None = None
     input_findings: Sequence[Finding] = ()
+    guarded: bool = False
     keeps: bool = False
     state: CallState = CallState.ADMITTED
     finish_reason: str = ""

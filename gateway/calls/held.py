@@ -12,12 +12,11 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.guard.finding import Finding
 from gateway.guard.stream import Released
-from services.llm.openai.chunks import Channel
+from services.llm.openai.chunks import APART, Channel
 
 Piece = TypeVar("Piece")
 Out = TypeVar("Out")
-WHOLE = "whole"
-"""The name of channels whose text comes in one part."""
+_MOST_CLEAN, _LONGEST_CLEAN = 64, 256
 
 
 class TextScreen(Protocol):
@@ -35,7 +34,7 @@ Screen: TypeAlias = Callable[[], TextScreen]
 
 
 class Part(Protocol):
-    """A part of a piece: some text, and which text of the answer it continues."""
+    """A part of a piece: some text, and which text of the answer it continues; APART for one by itself."""
 
     @property
     def channel(self) -> Channel: ...
@@ -100,6 +99,9 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._screen = screen
         self._texts: dict[Channel, _Text] = {}
         self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
+        self._clean: set[str] = set()
+        self._same = _Text(screen())
+        self._changed = False
         self._open: _Group | None = None
         self._over = False
         self.findings: list[Finding] = []
@@ -134,6 +136,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
             self._held.popleft()
             texts, changed = _texts(places)
             due.append(self._write(piece, texts if changed else None, cut=False))
+        self._changed = self._changed and bool(self._held)
         if self.blocked is not None and self._held:
             piece, places, group = self._held[0]
             self._held.clear()
@@ -145,7 +148,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
     def _all_may_go(self) -> bool:
         """Whether all that came is decided and as it was, which is the most frequent case; it counts as gone then."""
         texts = self._texts.values()
-        undecided = self.blocked is not None or self._open is not None
+        undecided = self.blocked is not None or self._open is not None or self._changed
         if undecided or not all(text.same and text.decided == text.length for text in texts):
             return False
         for text in texts:
@@ -164,22 +167,43 @@ class HeldStream(ABC, Generic[Piece, Out]):
         text = self._texts.get(channel)
         return index if text is None else text.screen.shift(index)
 
+    def beside(self, text: str) -> str:
+        """What may go out of a text beside the answer: nothing of one that is blocked."""
+        if text in self._clean:
+            return text
+        released = self._screen().whole(text)
+        if released.blocked is not None:
+            return ""
+        self._remember(text, released.text)
+        return released.text
+
+    def _remember(self, text: str, released: str) -> None:
+        """Upstreams repeat some texts in every piece."""
+        if released == text and len(text) <= _LONGEST_CLEAN and len(self._clean) < _MOST_CLEAN:
+            self._clean.add(text)
+
     def _hold(self, pieces: Iterable[Piece], last: bool) -> None:
         """Hold the pieces, and screen their texts, those of each channel together."""
-        arrived: dict[Channel, list[str]] = {}
+        arrived: dict[_Text, list[str]] = {}
+        apart: set[_Text] = set()
         for piece in pieces:
             places: list[_Place] = []
             for part in self._read(piece):
                 channel, original = part.channel, part.text
-                text = self._texts.get(channel)
-                if text is None:
-                    text = self._texts[channel] = _Text(self._screen())
+                if channel is APART:
+                    if original in self._clean:
+                        places.append((self._same, 0, original))
+                        continue
+                    text = _Text(self._screen())
+                    apart.add(text)
+                else:
+                    text = self._texts.get(channel) or self._new(channel)
                 text.length += len(original)
                 places.append((text, text.length, original))
-                if channel in arrived:
-                    arrived[channel].append(original)
+                if text in arrived:
+                    arrived[text].append(original)
                 else:
-                    arrived[channel] = [original]
+                    arrived[text] = [original]
             group = None
             if self._joins(piece):
                 group = self._open = self._open or _Group()
@@ -189,20 +213,27 @@ class HeldStream(ABC, Generic[Piece, Out]):
             self._held.append((piece, places, group))
         if last and not self._over:
             self._over = True
-            arrived |= {channel: [] for channel in self._texts if channel not in arrived}
-        self._screen_all(arrived, last)
+            arrived |= {text: [] for text in self._texts.values() if text not in arrived}
+        self._screen_all(arrived, apart, last)
 
-    def _screen_all(self, arrived: dict[Channel, list[str]], last: bool) -> None:
+    def _new(self, channel: Channel) -> _Text:
+        text = self._texts[channel] = _Text(self._screen())
+        return text
+
+    def _screen_all(self, arrived: dict[_Text, list[str]], apart: set[_Text], last: bool) -> None:
         """After a block nothing more is looked at."""
-        for channel, originals in arrived.items():
+        for text, originals in arrived.items():
             if self.blocked is not None:
                 return
-            text, original = self._texts[channel], "".join(originals)
-            whole = last or channel[0] == WHOLE
+            original = "".join(originals)
+            whole = last or text in apart
             released = text.screen.whole(original) if whole else text.screen.feed(original)
             text.take(original, released.text)
             self.findings += released.findings
             self.blocked = released.blocked
+            if text in apart:
+                self._changed = self._changed or not text.same
+                self._remember(original, released.text)
 
 
 def _texts(places: Sequence[_Place]) -> tuple[list[str], bool]:

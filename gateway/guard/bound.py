@@ -1,13 +1,18 @@
 """A detector, and what is done about what it finds."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
+from gateway.guard.escapes import Unescaped, unescape
 from gateway.guard.finding import Action, Finding, Mode
+from gateway.guard.json_text import JsonShape
 
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _LONGEST_WORD = 280
+# However little of it is seen.
+_LONGEST_CONTEXT = 2048
 
 # What stands in place of a match: of the match, and of the text that it is.
 Redact = Callable[[Match, str], str]
@@ -41,12 +46,13 @@ class BoundDetector:
 
 @dataclass(frozen=True, slots=True)
 class BoundMatch:
-    """A match and whose it is. `start` and `end` are places in the whole text."""
+    """A match and whose it is. `start` and `end` are places in the whole text. `behind`: it is read behind escapes."""
 
     start: int
     end: int
     match: Match
     armed: BoundDetector
+    behind: bool = False
 
     @property
     def finding(self) -> Finding:
@@ -60,12 +66,33 @@ class BoundMatch:
         return self.armed.acts and self.armed.action is Action.BLOCK
 
 
+class Spans:
+    """Stretches of a text, those together that overlap."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether one of them overlaps this one."""
+        at = bisect_left(self._starts, end) - 1
+        return at >= 0 and self._ends[at] > start
+
+
 class DetectorGroup:
     """Several detectors on one text that comes in pieces. `until`: up to where all of them are sure; what they found
-    never reaches over it."""
+    never reaches over it. Behind escapes the text is read too; of JSON it is the first that counts. `json`: the text is
+    known to be such."""
 
-    def __init__(self, armed: Sequence[BoundDetector]) -> None:
+    def __init__(self, armed: Sequence[BoundDetector], json: bool = False) -> None:
         self._armed = armed
+        self._shape = JsonShape(json)
         self._text = ""
         self._start = 0
         self._base = 0
@@ -74,25 +101,46 @@ class DetectorGroup:
     def until(self) -> int:
         return self._base + self._start
 
+    @property
+    def json(self) -> bool:
+        """Whether the text is JSON, as far as it is known."""
+        return self._shape.json
+
     def push(self, text: str, final: bool) -> list[BoundMatch]:
         """Take the next piece; returns the hits that are now sure, in order. Time is linear in the piece and what was
         not yet sure."""
         self._text += text
-        window = Window(self._text, self._start, self._base, final)
-        hits: list[BoundMatch] = []
-        open_from = len(self._text)
-        for armed in self._armed:
-            scan = armed.detector.scan(window)
-            if scan.open_from < open_from:
-                open_from = scan.open_from
-            if scan.matches:
-                hits += self._sure(armed, scan)
+        json = self._shape.take(text)
+        behind = None
+        windows = []
+        if json or "\\" in self._text:
+            behind = unescape(self._text, final, strings=json)
+            windows.append(Window(self._text, self._start, self._base, final, behind.read))
+        if behind is None or behind.starts:
+            windows.append(Window(self._text, self._start, self._base, final))
+        hits, open_from = self._scan(windows, behind)
+        if behind is not None:
+            open_from = behind.down(min(open_from, behind.read.length))
         until = max(_uncut(hits, self._base + open_from), self.until)
         if final:
             self._start = until - self._base
         else:
-            self._advance(until)
+            self._advance(until, windows, behind)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
+
+    def _scan(self, windows: Sequence[Window], behind: Unescaped | None) -> tuple[list[BoundMatch], int]:
+        """What is found in all windows, and from where on one of them is open."""
+        hits: list[BoundMatch] = []
+        open_from = len(self._text)
+        for armed in self._armed:
+            scans = [armed.detector.scan(window) for window in windows]
+            for scan in scans:
+                if scan.open_from < open_from:
+                    open_from = scan.open_from
+            if any(scan.matches for scan in scans):
+                several = [self._sure(armed, scan) for scan in scans]
+                hits += several[0] if behind is None else self._merged(several, behind)
+        return hits, open_from
 
     def _sure(self, armed: BoundDetector, scan: Scan) -> list[BoundMatch]:
         base = self._base
@@ -102,9 +150,27 @@ class DetectorGroup:
             if self._start <= match.start < scan.open_from
         ]
 
-    def _advance(self, until: int) -> None:
+    def _merged(self, several: Sequence[Sequence[BoundMatch]], behind: Unescaped) -> list[BoundMatch]:
+        """What one detector finds behind the escapes and in the text as it stands, each once. None ends within an
+        escape: a match that would is part of another, or takes in the whole of it."""
+        base = self._base
+        found: dict[tuple[int, int, str], BoundMatch] = {}
+        for number, hits in enumerate(several):
+            taken = Spans((hit.start, hit.end) for hit in found.values())
+            for hit in hits:
+                start, end = base + behind.down(hit.start - base), base + behind.up(hit.end - base)
+                if (start, end) == (hit.start, hit.end) or not taken.touch(start, end):
+                    found.setdefault(
+                        (start, end, hit.match.category), replace(hit, start=start, end=end, behind=number == 0)
+                    )
+        return list(found.values())
+
+    def _advance(self, until: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
         """Keep what is not decided, and so much before it that the edges of words can be seen."""
-        drop = _context_from(self._text, until - self._base)
+        place = until - self._base
+        drop = min(_context_from(window, place) for window in windows)
+        if behind is not None:
+            drop = behind.down(drop)
         self._text = self._text[drop:]
         self._base += drop
         self._start = until - self._base
@@ -117,7 +183,13 @@ def _uncut(hits: Sequence[BoundMatch], until: int) -> int:
     return until
 
 
-def _context_from(text: str, start: int) -> int:
-    """Where the context before `start` begins: CONTEXT characters, or the whole word where that is longer."""
+def _context_from(window: Window, start: int) -> int:
+    """Where the context before `start` begins: CONTEXT characters that are seen, or the whole word where that is
+    longer."""
+    text = window.text
     word = start - min(len(text[:start]) - len(text[:start].rstrip(_VISIBLE)), _LONGEST_WORD)
-    return max(min(word, start - CONTEXT), 0)
+    first = min(word, start - CONTEXT)
+    view = window.plain
+    if view.origins is not None:
+        first = min(first, view.origin(max(view.index(start) - CONTEXT, 0)))
+    return max(first, start - _LONGEST_CONTEXT, 0)
