@@ -80,7 +80,7 @@ class BareAnswer:
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body)
-        self._check(chunk)
+        self._check(chunk, event=b"")
         self._count((chunk,))
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
@@ -141,9 +141,16 @@ class BareAnswer:
                     break
         return chunks
 
-    def _check(self, chunk: Chunk) -> None:
-        """Raises UpstreamBroken for what is no text, where guards act."""
-        if chunk.unread and self._call.guarded:
+    def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
+        """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
+        for what is no text."""
+        if not self._call.guarded:
+            return
+        if chunk.stray:
+            for choice in chunk.stray:
+                choice["logprobs"] = None
+            chunk.raw = event + orjson.dumps(chunk.json)
+        if chunk.unread:
             metrics.UNSCREENABLE.labels("answer").inc()
             raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
 

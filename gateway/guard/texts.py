@@ -33,17 +33,29 @@ def screen_texts(
     """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
     in the texts."""
     hits: list[list[BoundMatch]] = [[] for _ in texts]
-    for hit in _all_hits(texts, armed, flows):
-        for item, part in hit:
+    for parts in _of_each(texts, armed):
+        for item, part in parts:
             hits[item].append(part)
+    said = [item for flow in flows for item in flow if texts[item]]
+    for parts in _across(_Joined(texts, said, ""), armed) if len(said) > 1 else ():
+        if not any(_same(part, other) for item, part in parts for other in hits[item]):
+            for item, part in parts:
+                hits[item].append(part)
     return [_written(text, found) for text, found in zip(texts, hits, strict=True)]
+
+
+def _same(part: BoundMatch, other: BoundMatch) -> bool:
+    """Whether what seems to reach over a joint is found on one side of it too: then that is all of it."""
+    overlap = part.start < other.end and other.start < part.end
+    return overlap and part.armed.detector is other.armed.detector and part.match.category == other.match.category
 
 
 # The parts of a hit, each in its text: one, but where it reaches over several.
 _Parts = list[tuple[int, BoundMatch]]
 
 
-def _all_hits(texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]]) -> Iterator[_Parts]:
+def _of_each(texts: Sequence[str], armed: Sequence[BoundDetector]) -> Iterator[_Parts]:
+    """What is found in the texts, all of them at once with an edge between each two."""
     of_each = [each for each in armed if isinstance(each.detector, Length)]
     armed = [each for each in armed if not isinstance(each.detector, Length)]
     for item, text in enumerate(texts) if of_each else ():
@@ -58,9 +70,6 @@ def _all_hits(texts: Sequence[str], armed: Sequence[BoundDetector], flows: Seque
         if items:
             joined = _Joined(texts, items, _BETWEEN)
             yield from map(joined.parts, DetectorGroup(armed, json).push(joined.text, final=True))
-    said = [item for flow in flows for item in flow if texts[item]]
-    if len(said) > 1:
-        yield from _across(_Joined(texts, said, ""), armed)
 
 
 class _Joined:

@@ -53,27 +53,17 @@ class TextPart:
             self.leaf.put(text)
 
 
-class LogprobsPart(TextPart):
-    """The tokens of a choice's log probabilities, which repeat its text."""
-
-    __slots__ = ()
-
-    def put(self, text: str) -> None:
-        """Those of a text that is another now are left out."""
-        if text != self.leaf.text:
-            self.leaf.holder[self.leaf.key] = None
-
-
 @dataclass(slots=True)
 class Chunk:
     """An event or a whole completion: its bytes, its JSON, and the texts in it. `unread`: the path of what is no text;
-    empty where all is."""
+    empty where all is. `stray`: the choices whose log probabilities are of other texts than those beside them."""
 
     raw: bytes
     json: Json
     parts: list[TextPart] = field(default_factory=list)
     finish_reason: str = ""
     unread: str = ""
+    stray: list[Json] = field(default_factory=list)
 
     @property
     def usage(self) -> Json | None:
@@ -116,12 +106,14 @@ def _choice(chunk: Chunk, choice: Json, index: int) -> None:
             continue
         if key in _MESSAGES and isinstance(value, dict) and not (key == "message" and choice.get("delta")):
             _message(chunk, value, index)
-        elif key == "logprobs" and isinstance(value, dict):
-            _logprobs(chunk, choice, value, index)
+        elif key == "logprobs":
+            continue
         elif key == "finish_reason" and isinstance(value, str) and len(value) <= _LONGEST_REASON:
             chunk.finish_reason = value
         else:
             _apart(chunk, choice, key, value, f"choices[{index}].{key}")
+    if choice.get("logprobs") and _are_stray(chunk, choice["logprobs"], index):
+        chunk.stray.append(choice)
 
 
 def _message(chunk: Chunk, message: Json, choice: int) -> None:
@@ -166,14 +158,14 @@ def _apart(chunk: Chunk, holder: Any, key: str, value: Any, path: str) -> None:
     chunk.unread = chunk.unread or walk.unread
 
 
-def _logprobs(chunk: Chunk, choice: Json, value: Json, index: int) -> None:
-    """Their tokens, as one text beside each text of the choice."""
-    for name, tokens in value.items():
-        if isinstance(tokens, list):
-            said = [token.get("token") if isinstance(token, dict) else token for token in tokens]
-            if text := "".join(token for token in said if isinstance(token, str)):
-                channel = Channel(f"logprobs.{name}", index)
-                chunk.parts.append(LogprobsPart(channel, Leaf(choice, "logprobs", text), counted=False))
+def _are_stray(chunk: Chunk, logprobs: Any, index: int) -> bool:
+    """Whether the tokens are not those of the choice's text in this chunk, whose fate they share."""
+    lists = logprobs.values() if isinstance(logprobs, dict) else ()
+    tokens = [
+        token.get("token") for each in lists if isinstance(each, list) for token in each if isinstance(token, dict)
+    ]
+    said = "".join(part.text for part in chunk.parts if part.channel is not APART and part.channel.choice == index)
+    return "".join(map(str, tokens)).strip() != said.strip()
 
 
 def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:
