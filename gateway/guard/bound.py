@@ -9,7 +9,7 @@ from gateway.guard.escapes import Unescaped, unescape
 from gateway.guard.finding import Action, Finding, Mode
 from gateway.guard.json_text import JsonShape
 
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _LONGEST_WORD = 280
 # However little of it is seen.
 _LONGEST_CONTEXT = 2048
@@ -187,7 +187,7 @@ def _context_from(window: Window, start: int) -> int:
     """Where the context before `start` begins: CONTEXT characters that are seen, or the whole word where that is
     longer."""
     text = window.text
-    word = start - min(len(text[:start]) - len(text[:start].rstrip(_VISIBLE)), _LONGEST_WORD)
+    word = start - min(len(text[:start]) - len(text[:start].rstrip(VISIBLE)), _LONGEST_WORD)
     first = min(word, start - CONTEXT)
     view = window.plain
     if view.origins is not None:

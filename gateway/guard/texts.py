@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-from gateway.guard.bound import BoundDetector, BoundMatch, DetectorGroup
+from gateway.guard.bound import VISIBLE, BoundDetector, BoundMatch, DetectorGroup
 from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Finding
 from gateway.guard.json_text import begins_json
@@ -33,43 +33,14 @@ def screen_texts(
     """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
     in the texts."""
     hits: list[list[BoundMatch]] = [[] for _ in texts]
-    for parts in _of_each(texts, armed):
-        for item, part in parts:
-            hits[item].append(part)
+    for joined, hit in _of_each(texts, armed):
+        joined.put(hit, hits)
     said = [item for flow in flows for item in flow if texts[item]]
-    for parts in _across(_Joined(texts, said, ""), armed) if len(said) > 1 else ():
-        if not any(_same(part, other) for item, part in parts for other in hits[item]):
-            for item, part in parts:
-                hits[item].append(part)
+    if len(said) > 1:
+        joined = _Joined(texts, said, "")
+        for hit in _across(joined, armed):
+            joined.put(hit, hits, alone=True)
     return [_written(text, found) for text, found in zip(texts, hits, strict=True)]
-
-
-def _same(part: BoundMatch, other: BoundMatch) -> bool:
-    """Whether what seems to reach over a joint is found on one side of it too: then that is all of it."""
-    overlap = part.start < other.end and other.start < part.end
-    return overlap and part.armed.detector is other.armed.detector and part.match.category == other.match.category
-
-
-# The parts of a hit, each in its text: one, but where it reaches over several.
-_Parts = list[tuple[int, BoundMatch]]
-
-
-def _of_each(texts: Sequence[str], armed: Sequence[BoundDetector]) -> Iterator[_Parts]:
-    """What is found in the texts, all of them at once with an edge between each two."""
-    of_each = [each for each in armed if isinstance(each.detector, Length)]
-    armed = [each for each in armed if not isinstance(each.detector, Length)]
-    for item, text in enumerate(texts) if of_each else ():
-        yield from ([(item, hit)] for hit in DetectorGroup(of_each).push(text, final=True))
-    if not armed:
-        return
-    plain, escaped = [], []
-    for item, text in enumerate(texts):
-        if text:
-            (escaped if "\\" in text or begins_json(text) else plain).append(item)
-    for items, json in ((plain, False), (escaped, True)):
-        if items:
-            joined = _Joined(texts, items, _BETWEEN)
-            yield from map(joined.parts, DetectorGroup(armed, json).push(joined.text, final=True))
 
 
 class _Joined:
@@ -87,46 +58,70 @@ class _Joined:
 
     def crosses(self, hit: BoundMatch) -> bool:
         """Whether it reaches over a joint."""
-        at = bisect_right(self._ends, hit.start)
-        return at < len(self._ends) and hit.end > self._ends[at]
+        return hit.end > self._ends[bisect_right(self._ends, hit.start)]
 
-    def parts(self, hit: BoundMatch) -> _Parts:
-        """The first says what stands in place of all."""
+    def put(self, hit: BoundMatch, hits: Sequence[list[BoundMatch]], alone: bool = False) -> None:
+        """Add a hit to those of its text, or its parts to those of several, of which the first says what stands in
+        place of all. `alone`: not where it is also found in one of them, for that is all of it then."""
+        parts = list(self._parts(hit))
+        if alone and any(_is_part(other, each) for item, each in parts for other in hits[item]):
+            return
+        if len(parts) > 1 and hit.match.replacement is None:
+            found = self.text[hit.start : hit.end]
+            said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
+            parts[0] = (parts[0][0], replace(parts[0][1], match=replace(hit.match, replacement=said)))
+        for item, part in parts:
+            hits[item].append(part)
+
+    def _parts(self, hit: BoundMatch) -> Iterator[tuple[int, BoundMatch]]:
         at = bisect_right(self._ends, hit.start)
         first = self._ends[at - 1] if at else 0
-        if hit.end <= self._ends[at]:
-            return [(self._items[at], replace(hit, start=hit.start - first, end=hit.end - first) if first else hit)]
-        found = self.text[hit.start : hit.end]
-        said = hit.match.replacement
-        if said is None:
-            said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
-        parts: _Parts = []
-        start = hit.start
+        start, part = hit.start, hit
         while start < hit.end:
             end = min(hit.end, self._ends[at] - self._gap)
             if start < end:
-                match = replace(hit.match, replacement="" if parts else said)
-                armed = replace(hit.armed, tells=False) if parts else hit.armed
-                part = replace(hit, start=start - first, end=end - first, match=match, armed=armed)
-                parts.append((self._items[at], part))
+                yield self._items[at], replace(part, start=start - first, end=end - first)
+            match, armed = replace(hit.match, replacement=""), replace(hit.armed, tells=False)
+            part = replace(hit, match=match, armed=armed)
             start = first = self._ends[at]
             at += 1
-        return parts
 
 
-def _across(joined: _Joined, armed: Sequence[BoundDetector]) -> Iterator[_Parts]:
+def _is_part(found: BoundMatch, part: BoundMatch) -> bool:
+    """Whether a hit is one of the same thing at the same place."""
+    overlap = part.start < found.end and found.start < part.end
+    return overlap and part.armed.detector is found.armed.detector and part.match.category == found.match.category
+
+
+def _of_each(texts: Sequence[str], armed: Sequence[BoundDetector]) -> Iterator[tuple[_Joined, BoundMatch]]:
+    """What is found in the texts: all of them at once, with an edge between each two."""
+    lengths = [each for each in armed if isinstance(each.detector, Length)]
+    armed = [each for each in armed if not isinstance(each.detector, Length)]
+    groups = [([item], lengths, False) for item in range(len(texts))] if lengths else []
+    escaped = {item for item, text in enumerate(texts) if "\\" in text or begins_json(text)}
+    plain = [item for item, text in enumerate(texts) if text and item not in escaped]
+    groups += [(plain, armed, False), (sorted(escaped), armed, True)]
+    for items, detectors, json in groups:
+        if items and detectors:
+            joined = _Joined(texts, items, _BETWEEN)
+            for hit in DetectorGroup(detectors, json).push(joined.text, final=True):
+                yield joined, hit
+
+
+def _across(joined: _Joined, armed: Sequence[BoundDetector]) -> Iterator[BoundMatch]:
     """What is found over the joints alone."""
     stretches = _beside(joined.text, joined.joints)
     batch = _BETWEEN.join(joined.text[start:end] for start, end in stretches)
     firsts = [0, *accumulate(end - start + len(_BETWEEN) for start, end in stretches)]
-    found: dict[tuple[int, int, str, int], BoundMatch] = {}
+    found: set[tuple[int, int, str, int]] = set()
     for hit in DetectorGroup(armed).push(batch, final=True):
         at = bisect_right(firsts, hit.start) - 1
         move = stretches[at][0] - firsts[at]
         placed = replace(hit, start=hit.start + move, end=hit.end + move)
-        if placed.end <= stretches[at][1] and joined.crosses(placed):
-            found.setdefault((placed.start, placed.end, hit.match.category, id(hit.armed)), placed)
-    yield from map(joined.parts, found.values())
+        key = (placed.start, placed.end, hit.match.category, id(hit.armed))
+        if placed.end <= stretches[at][1] and key not in found and joined.crosses(placed):
+            found.add(key)
+            yield placed
 
 
 def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
@@ -145,16 +140,13 @@ def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _word_start(text: str, at: int) -> int:
-    if at <= 0:
-        return 0
-    lowest = max(at - _LONGEST_WORD, 0)
-    before = text[lowest:at]
-    return lowest + max(before.rfind(" "), before.rfind("\n")) + 1
+    before = text[max(at - _LONGEST_WORD, 0) : max(at, 0)]
+    return max(at, 0) - len(before) + len(before.rstrip(VISIBLE))
 
 
 def _word_end(text: str, at: int) -> int:
-    ends = [end for sign in " \n" if (end := text.find(sign, at, at + _LONGEST_WORD)) >= 0]
-    return min(ends, default=min(at + _LONGEST_WORD, len(text))) if at < len(text) else len(text)
+    after = text[at : at + _LONGEST_WORD]
+    return min(at, len(text)) + len(after) - len(after.lstrip(VISIBLE))
 
 
 def _written(text: str, hits: list[BoundMatch]) -> ScreenedText:
