@@ -112,15 +112,14 @@ class DetectorGroup:
         self._text += text
         json = self._shape.take(text)
         behind = None
-        windows = []
+        windows = [Window(self._text, self._start, self._base, final)]
         if json or "\\" in self._text:
             behind = unescape(self._text, final, strings=json)
-            windows.append(Window(self._text, self._start, self._base, final, behind.read))
-        if behind is None or behind.starts:
-            windows.append(Window(self._text, self._start, self._base, final))
-        hits, open_from = self._scan(windows, behind)
-        if behind is not None:
-            open_from = behind.down(min(open_from, behind.read.length))
+            read = Window(self._text, self._start, self._base, final, behind.read)
+            windows = [read, *windows] if behind.starts else [read]
+            hits, open_from = self._scan_both(windows, behind)
+        else:
+            hits, open_from = self._scan(windows[0])
         until = max(_uncut(hits, self._base + open_from), self.until)
         if final:
             self._start = until - self._base
@@ -128,19 +127,28 @@ class DetectorGroup:
             self._advance(until, windows, behind)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
-    def _scan(self, windows: Sequence[Window], behind: Unescaped | None) -> tuple[list[BoundMatch], int]:
-        """What is found in all windows, and from where on one of them is open."""
+    def _scan(self, window: Window) -> tuple[list[BoundMatch], int]:
+        """What is found in a window, and from where on it is open."""
         hits: list[BoundMatch] = []
         open_from = len(self._text)
         for armed in self._armed:
-            scans = [armed.detector.scan(window) for window in windows]
-            for scan in scans:
-                if scan.open_from < open_from:
-                    open_from = scan.open_from
-            if any(scan.matches for scan in scans):
-                several = [self._sure(armed, scan) for scan in scans]
-                hits += several[0] if behind is None else self._merged(several, behind)
+            scan = armed.detector.scan(window)
+            if scan.open_from < open_from:
+                open_from = scan.open_from
+            if scan.matches:
+                hits += self._sure(armed, scan)
         return hits, open_from
+
+    def _scan_both(self, windows: Sequence[Window], behind: Unescaped) -> tuple[list[BoundMatch], int]:
+        """The same of a text as it is read, and as it stands where that is another."""
+        hits: list[BoundMatch] = []
+        open_from = behind.read.length
+        for armed in self._armed:
+            scans = [armed.detector.scan(window) for window in windows]
+            open_from = min(open_from, *(scan.open_from for scan in scans))
+            if any(scan.matches for scan in scans):
+                hits += self._merged([self._sure(armed, scan) for scan in scans], behind)
+        return hits, behind.down(open_from)
 
     def _sure(self, armed: BoundDetector, scan: Scan) -> list[BoundMatch]:
         base = self._base

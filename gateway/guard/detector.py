@@ -62,7 +62,11 @@ class Window:
     def search(self) -> Folded:
         """Case, accents and characters that look alike folded as well."""
         if self._search is None:
-            self._search = SEARCH.fold(self.read.text).over(self.read)
+            text = self.read.text
+            if self._plain is not None and self._plain.text is text and text.isascii():
+                self._search = Folded(text.lower(), None, len(text)).over(self.read)
+            else:
+                self._search = SEARCH.fold(text).over(self.read)
         return self._search
 
 

@@ -32,15 +32,16 @@ def screen_texts(
 ) -> list[ScreenedText]:
     """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
     in the texts."""
-    hits: list[list[BoundMatch]] = [[] for _ in texts]
-    for joined, hit in _of_each(texts, armed):
-        joined.put(hit, hits)
     said = [item for flow in flows for item in flow if texts[item]]
-    if len(said) > 1:
-        joined = _Joined(texts, said, "")
-        for hit in _across(joined, armed):
-            joined.put(hit, hits, alone=True)
-    return [_written(text, found) for text, found in zip(texts, hits, strict=True)]
+    flow = _Joined(texts, said, "") if len(said) > 1 else None
+    stretches = _beside(flow.text, flow.joints) if flow is not None else []
+    hits = _found([*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed)
+    if flow is not None:
+        flow.add(stretches, hits[len(texts) :], hits)
+    return [_written(text, found) for text, found in zip(texts, hits, strict=False)]
+
+
+_Hits = Sequence[list[BoundMatch]]
 
 
 class _Joined:
@@ -56,16 +57,26 @@ class _Joined:
     def joints(self) -> Sequence[int]:
         return self._ends[:-1]
 
-    def crosses(self, hit: BoundMatch) -> bool:
-        """Whether it reaches over a joint."""
-        return hit.end > self._ends[bisect_right(self._ends, hit.start)]
+    def add(self, stretches: Sequence[tuple[int, int]], found: Sequence[Sequence[BoundMatch]], hits: _Hits) -> None:
+        """Add what was found in stretches of the whole and reaches over a joint; not where the same is found in one of
+        the texts, for that is all of it then."""
+        seen: set[tuple[int, int, str, int]] = set()
+        for (start, _), each in zip(stretches, found, strict=True):
+            for hit in each:
+                placed = replace(hit, start=hit.start + start, end=hit.end + start)
+                key = (placed.start, placed.end, hit.match.category, id(hit.armed))
+                if hit.armed.tells and key not in seen and placed.end > self._end(placed.start):
+                    seen.add(key)
+                    parts = list(self._parts(placed))
+                    if not any(_is_part(other, part) for item, part in parts for other in hits[item]):
+                        self._put(placed, parts, hits)
 
-    def put(self, hit: BoundMatch, hits: Sequence[list[BoundMatch]], alone: bool = False) -> None:
-        """Add a hit to those of its text, or its parts to those of several, of which the first says what stands in
-        place of all. `alone`: not where it is also found in one of them, for that is all of it then."""
-        parts = list(self._parts(hit))
-        if alone and any(_is_part(other, each) for item, each in parts for other in hits[item]):
-            return
+    def put(self, hit: BoundMatch, hits: _Hits) -> None:
+        """Add a hit to those of its text, or its parts to those of several."""
+        self._put(hit, list(self._parts(hit)), hits)
+
+    def _put(self, hit: BoundMatch, parts: list[tuple[int, BoundMatch]], hits: _Hits) -> None:
+        """Of several parts the first says what stands in place of all."""
         if len(parts) > 1 and hit.match.replacement is None:
             found = self.text[hit.start : hit.end]
             said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
@@ -73,16 +84,22 @@ class _Joined:
         for item, part in parts:
             hits[item].append(part)
 
+    def _end(self, place: int) -> int:
+        """Where the text ends that is at a place."""
+        return self._ends[bisect_right(self._ends, place)]
+
     def _parts(self, hit: BoundMatch) -> Iterator[tuple[int, BoundMatch]]:
         at = bisect_right(self._ends, hit.start)
         first = self._ends[at - 1] if at else 0
+        if hit.end <= self._ends[at]:
+            yield self._items[at], replace(hit, start=hit.start - first, end=hit.end - first) if first else hit
+            return
         start, part = hit.start, hit
         while start < hit.end:
             end = min(hit.end, self._ends[at] - self._gap)
             if start < end:
                 yield self._items[at], replace(part, start=start - first, end=end - first)
-            match, armed = replace(hit.match, replacement=""), replace(hit.armed, tells=False)
-            part = replace(hit, match=match, armed=armed)
+            part = replace(hit, match=replace(hit.match, replacement=""), armed=replace(hit.armed, tells=False))
             start = first = self._ends[at]
             at += 1
 
@@ -93,35 +110,23 @@ def _is_part(found: BoundMatch, part: BoundMatch) -> bool:
     return overlap and part.armed.detector is found.armed.detector and part.match.category == found.match.category
 
 
-def _of_each(texts: Sequence[str], armed: Sequence[BoundDetector]) -> Iterator[tuple[_Joined, BoundMatch]]:
-    """What is found in the texts: all of them at once, with an edge between each two."""
+def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -> list[list[BoundMatch]]:
+    """What is found in each text: in all of them at once, with an edge between each two. The first `counted` have their
+    own lengths."""
+    hits: list[list[BoundMatch]] = [[] for _ in texts]
     lengths = [each for each in armed if isinstance(each.detector, Length)]
-    armed = [each for each in armed if not isinstance(each.detector, Length)]
-    groups = [([item], lengths, False) for item in range(len(texts))] if lengths else []
+    if lengths:
+        armed = [each for each in armed if each not in lengths]
+        for item in range(counted):
+            hits[item] += DetectorGroup(lengths).push(texts[item], final=True)
     escaped = {item for item, text in enumerate(texts) if "\\" in text or begins_json(text)}
     plain = [item for item, text in enumerate(texts) if text and item not in escaped]
-    groups += [(plain, armed, False), (sorted(escaped), armed, True)]
-    for items, detectors, json in groups:
-        if items and detectors:
+    for items, json in ((plain, False), (sorted(escaped), True)):
+        if items and armed:
             joined = _Joined(texts, items, _BETWEEN)
-            for hit in DetectorGroup(detectors, json).push(joined.text, final=True):
-                yield joined, hit
-
-
-def _across(joined: _Joined, armed: Sequence[BoundDetector]) -> Iterator[BoundMatch]:
-    """What is found over the joints alone."""
-    stretches = _beside(joined.text, joined.joints)
-    batch = _BETWEEN.join(joined.text[start:end] for start, end in stretches)
-    firsts = [0, *accumulate(end - start + len(_BETWEEN) for start, end in stretches)]
-    found: set[tuple[int, int, str, int]] = set()
-    for hit in DetectorGroup(armed).push(batch, final=True):
-        at = bisect_right(firsts, hit.start) - 1
-        move = stretches[at][0] - firsts[at]
-        placed = replace(hit, start=hit.start + move, end=hit.end + move)
-        key = (placed.start, placed.end, hit.match.category, id(hit.armed))
-        if placed.end <= stretches[at][1] and key not in found and joined.crosses(placed):
-            found.add(key)
-            yield placed
+            for hit in DetectorGroup(armed, json).push(joined.text, final=True):
+                joined.put(hit, hits)
+    return hits
 
 
 def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
