@@ -1,6 +1,8 @@
 """What a caller asks of a bare model: its JSON, of which little is understood and all is passed on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import orjson
 
@@ -22,53 +24,61 @@ _UNCOUNTED = frozenset((
 _SAID = frozenset(("content", "text", "refusal"))
 
 
+@dataclass(slots=True)
+class _Texts:
+    """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what messages
+    with instructions say. `beside`: the other fields that a model reads."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    said: list[list[int]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    told: list[Leaf] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    unread: str = ""
+
+
 class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
-    place. `unread`: the field in which there is something that only a model can read; empty where there is none."""
+    place, but after its texts have been asked for only by `put`."""
 
     def __init__(self, body: Json, model: str, stream: bool, include_usage: bool) -> None:
         self.body = body
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
-        self._leaves: list[Leaf] = []
-        self._said: list[list[int]] = []
-        self._told: list[Leaf] = []
-        self._ends: list[int] = []
-        self._beside: list[str] = []
-        self.unread = self._walk()
 
     @property
     def texts(self) -> list[str]:
         """All that may be read as text, in order."""
-        return [leaf.text for leaf in self._leaves]
+        return [leaf.text for leaf in self._found.leaves]
 
     @property
     def counted(self) -> list[str]:
         """The same as a model reads it: what messages say, what they name beside it, and each other field as JSON."""
-        counted: list[str] = []
+        found, counted = self._found, list[str]()
         first = 0
-        for said, end in zip(self._said, self._ends, strict=True):
-            counted += [self._leaves[at].text for at in said]
-            beside = [leaf.text for at, leaf in enumerate(self._leaves[first:end], first) if at not in said]
+        for said, end in zip(found.said, found.ends, strict=True):
+            counted += [found.leaves[at].text for at in said]
+            beside = [leaf.text for at, leaf in enumerate(found.leaves[first:end], first) if at not in said]
             if beside:
                 counted.append("\n".join(beside))
             first = end
-        return [*counted, *(orjson.dumps(self.body[name]).decode() for name in self._beside)]
+        return [*counted, *(orjson.dumps(self.body[name]).decode() for name in found.beside)]
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
-        for leaf, text in reversed(list(zip(self._leaves, texts, strict=True))):
+        for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
             if text != leaf.text:
                 leaf.put(text)
                 leaf.text = text
 
     def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
-        told = "\n".join(leaf.text for leaf in self._told)
+        found = self._found
+        told = "\n".join(leaf.text for leaf in found.told)
         return ModelRequest(
-            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=self._said,
-            unread=self.unread, speaks=self._speaks,
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=found.said,
+            unread=found.unread, speaks=self._speaks,
         )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
@@ -97,22 +107,24 @@ class BareRequest:
             return "modalities"
         return "audio" if self.body.get("audio") else ""
 
-    def _walk(self) -> str:
-        """Find the texts: of the messages, whose contents are read one behind the other, then of all other fields."""
-        walk, leaves = Walk(), self._leaves
+    @cached_property
+    def _found(self) -> _Texts:
+        """The texts of the messages, whose contents are read one behind the other, then of all other fields."""
+        walk, found = Walk(), _Texts()
+        leaves = found.leaves
         for place, message in enumerate(self.body["messages"]):
             first = len(leaves)
             leaves += walk.over(message, f"messages[{place}]")
             said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
-            self._said.append(said)
-            self._ends.append(len(leaves))
+            found.said.append(said)
+            found.ends.append(len(leaves))
             if message["role"] in INSTRUCTING:
-                self._told += [leaves[at] for at in said]
+                found.told += [leaves[at] for at in said]
         for name, value in self.body.items():
-            if name in ("messages", "model") or not isinstance(value, str | list | dict):
-                continue
-            first = len(leaves)
-            leaves += walk.at(self.body, name, value, name)
-            if len(leaves) > first and name not in _UNCOUNTED:
-                self._beside.append(name)
-        return walk.unread
+            if name not in ("messages", "model") and isinstance(value, str | list | dict):
+                first = len(leaves)
+                leaves += walk.at(self.body, name, value, name)
+                if len(leaves) > first and name not in _UNCOUNTED:
+                    found.beside.append(name)
+        found.unread = walk.unread
+        return found

@@ -192,7 +192,7 @@ async def test_an_answer_that_guards_cannot_read_is_an_error(guarded: Guarded, s
     )
     with pytest.raises(Refused) as caught:
         await gateway.chat(model="small", stream=stream).whole()
-    assert caught.value.status == 502
+    assert (caught.value.status, caught.value.error["code"]) == (503, "upstream_broken")
     assert "message.audio.data" in caught.value.error["message"]
 
 
