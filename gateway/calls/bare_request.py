@@ -26,8 +26,8 @@ _SAID = frozenset(("content", "text", "refusal"))
 
 @dataclass(slots=True)
 class _Texts:
-    """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what messages
-    with instructions say. `beside`: the other fields that a model reads."""
+    """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what
+    messages with instructions say. `beside`: the other fields that a model reads."""
 
     leaves: list[Leaf] = field(default_factory=list)
     said: list[list[int]] = field(default_factory=list)

@@ -17,6 +17,8 @@ from services.llm.openai.chunks import APART, Channel
 Piece = TypeVar("Piece")
 Out = TypeVar("Out")
 _MOST_CLEAN, _LONGEST_CLEAN = 64, 256
+# What a model thinks aloud before it answers: how the channels are called, and so much of its end is kept.
+_THOUGHTS, _RECENT = ("reasoning", "thinking", "thought"), 256
 
 
 class TextScreen(Protocol):
@@ -44,16 +46,36 @@ class Part(Protocol):
 
 class _Text:
     """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided, in the original;
-    `gone`: how much of what was released has gone out; `same`: whether nothing was changed so far."""
+    `gone`: how much of what was released has gone out; `same`: whether nothing was changed so far. `recent`: the end
+    of a thought, `before`: how much of the text had gone out before it was taken up again."""
 
-    __slots__ = ("_released", "_start", "_undecided", "decided", "gone", "length", "same", "screen")
+    __slots__ = (
+        "_before",
+        "_released",
+        "_start",
+        "_undecided",
+        "decided",
+        "gone",
+        "length",
+        "recent",
+        "same",
+        "screen",
+    )
 
     def __init__(self, screen: TextScreen) -> None:
         self.screen = screen
         self.length = self.decided = 0
         self.same = True
         self._undecided = self._released = ""
-        self._start = self.gone = 0
+        self._start = self.gone = self._before = 0
+        self.recent = ""
+
+    def go_on(self, recent: str) -> None:
+        """Begin behind what has gone out already."""
+        released = self.screen.feed(recent)
+        self.length = self._before = len(recent)
+        self.take(recent, released.text)
+        self.gone = self.screen.shift(self.decided)
 
     def take(self, original: str, released: str) -> None:
         """The next of the original, and what of the text is released with it."""
@@ -71,12 +93,15 @@ class _Text:
         if self.same:
             self.gone = end
             return original
-        start, self.gone = self.gone, self.screen.shift(end)
+        start, self.gone = self._first(), self.screen.shift(end)
         return self._released[start - self._start : self.gone - self._start]
 
     def rest(self) -> str:
         """All that was released and has not gone out."""
-        return self._released[self.gone - self._start :]
+        return self._released[self._first() - self._start :]
+
+    def _first(self) -> int:
+        return max(self.gone, self.screen.shift(self._before)) if self._before else self.gone
 
 
 # Where a part stands: in which text, up to which place, and the original.
@@ -99,6 +124,8 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._screen = screen
         self._texts: dict[Channel, _Text] = {}
         self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
+        self._thoughts: set[Channel] = set()
+        self._broken_off: dict[Channel, str] = {}
         self._clean: set[str] = set()
         self._same = _Text(screen())
         self._changed = False
@@ -186,6 +213,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
         """Hold the pieces, and screen their texts, those of each channel together."""
         arrived: dict[_Text, list[str]] = {}
         apart: set[_Text] = set()
+        ended: set[_Text] = set()
         for piece in pieces:
             places: list[_Place] = []
             for part in self._read(piece):
@@ -198,6 +226,10 @@ class HeldStream(ABC, Generic[Piece, Out]):
                     apart.add(text)
                 else:
                     text = self._texts.get(channel) or self._new(channel)
+                    if self._thoughts:
+                        thoughts = self._follow(channel, text, original)
+                        ended.update(thoughts)
+                        arrived |= {thought: [] for thought in thoughts if thought not in arrived}
                 text.length += len(original)
                 places.append((text, text.length, original))
                 if text in arrived:
@@ -214,26 +246,45 @@ class HeldStream(ABC, Generic[Piece, Out]):
         if last and not self._over:
             self._over = True
             arrived |= {text: [] for text in self._texts.values() if text not in arrived}
-        self._screen_all(arrived, apart, last)
+        self._screen_all(arrived, apart, ended, last)
 
     def _new(self, channel: Channel) -> _Text:
         text = self._texts[channel] = _Text(self._screen())
+        if channel.name.startswith(_THOUGHTS):
+            self._thoughts.add(channel)
+            if recent := self._broken_off.pop(channel, ""):
+                text.go_on(recent)
         return text
 
-    def _screen_all(self, arrived: dict[_Text, list[str]], apart: set[_Text], last: bool) -> None:
+    def _follow(self, channel: Channel, text: _Text, original: str) -> list[_Text]:
+        """The thoughts that end, since the answer of their choice goes on: it does not wait for what they may still
+        say. One that is taken up again is screened together with its end."""
+        if channel in self._thoughts:
+            text.recent = (text.recent + original)[-_RECENT:]
+            return []
+        over = [thought for thought in self._thoughts if thought.choice == channel.choice]
+        ended = []
+        for thought in over:
+            self._thoughts.remove(thought)
+            ended.append(self._texts.pop(thought))
+            self._broken_off[thought] = ended[-1].recent
+        return ended
+
+    def _screen_all(self, arrived: dict[_Text, list[str]], apart: set[_Text], ended: set[_Text], last: bool) -> None:
         """After a block nothing more is looked at."""
         for text, originals in arrived.items():
             if self.blocked is not None:
                 return
             original = "".join(originals)
-            whole = last or text in apart
+            whole = last or text in apart or text in ended
             released = text.screen.whole(original) if whole else text.screen.feed(original)
             text.take(original, released.text)
             self.findings += released.findings
             self.blocked = released.blocked
             if text in apart:
-                self._changed = self._changed or not text.same
                 self._remember(original, released.text)
+            if not text.same and (text in apart or text in ended):
+                self._changed = True
 
 
 def _texts(places: Sequence[_Place]) -> tuple[list[str], bool]:

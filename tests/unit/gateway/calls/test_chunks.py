@@ -212,6 +212,36 @@ def test_what_is_no_text_is_told(message: dict[str, Any], path: str) -> None:
     assert chunk(**message).unread == path
 
 
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+def test_an_answer_does_not_wait_for_the_last_word_of_a_thought(key: str) -> None:
+    screening = HeldChunks(WordScreen)
+    out = screening.take(
+        [chunk(**{key: "so the"}), chunk(**{key: " secret"}), chunk(content="It "), chunk(content="is")]
+    )
+    assert (said(out, key), said(out)) == ("so the █", "It ")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["reasoning", "content"]), st.sampled_from(["a ", "secret ", "b", " "])), max_size=12
+    ),
+    st.lists(st.integers(1, 4), max_size=6),
+)
+def test_a_thought_may_go_on_between_answers(pieces: list[tuple[str, str]], batches: list[int]) -> None:
+    """Nothing is lost, nothing said twice, and the answer is what it is alone."""
+    chunks = [chunk(**{key: text}) for key, text in pieces]
+    screening, out = HeldChunks(WordScreen), list[bytes]()
+    for size in [*batches, len(chunks)]:
+        out += screening.take(chunks[:size])
+        del chunks[:size]
+    out += screening.take((), last=True)
+    texts = {key: "".join(text for each, text in pieces if each == key) for key in ("reasoning", "content")}
+    assert said(out) == screened(texts["content"])
+    letters = "".join(text for each, text in pieces if each == "reasoning" for text in text.split())
+    assert "".join(said(out, "reasoning").replace("█", "secret").split()) == letters
+
+
 def test_what_comes_after_a_block_is_dropped() -> None:
     screening = HeldChunks(WordScreen)
     out = screening.take([chunk(content="good e"), chunk(content="vil "), chunk(content="more ")])
