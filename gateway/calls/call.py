@@ -9,7 +9,8 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
-from gateway.calls.held import HeldStream, Screen
+from gateway.calls.held import HeldStream
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision

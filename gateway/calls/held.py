@@ -6,12 +6,12 @@ that comes back after it has missed nothing of what was before.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from gateway.calls.held_text import HeldText, Screen
 from gateway.guard.finding import Finding
-from gateway.guard.stream import Released
 from services.llm.openai.chunks import APART, Channel
 
 Piece = TypeVar("Piece")
@@ -19,20 +19,6 @@ Out = TypeVar("Out")
 _MOST_CLEAN, _LONGEST_CLEAN = 64, 256
 # What a model thinks aloud before it answers: how the channels are called, and so much of its end is kept.
 _THOUGHTS, _RECENT = ("reasoning", "thinking", "thought"), 256
-
-
-class TextScreen(Protocol):
-    """Screens one text as it comes: the part of OutputStream that is needed."""
-
-    @property
-    def released_until(self) -> int: ...
-    def shift(self, original_index: int) -> int: ...
-    def feed(self, text: str) -> Released: ...
-    def whole(self, text: str) -> Released: ...
-
-
-# Makes the screen of one text; an answer has several where it calls tools.
-Screen: TypeAlias = Callable[[], TextScreen]
 
 
 class Part(Protocol):
@@ -44,68 +30,8 @@ class Part(Protocol):
     def text(self) -> str: ...
 
 
-class _Text:
-    """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided, in the original;
-    `gone`: how much of what was released has gone out; `same`: whether nothing was changed so far. `recent`: the end
-    of a thought, `before`: how much of the text had gone out before it was taken up again."""
-
-    __slots__ = (
-        "_before",
-        "_released",
-        "_start",
-        "_undecided",
-        "decided",
-        "gone",
-        "length",
-        "recent",
-        "same",
-        "screen",
-    )
-
-    def __init__(self, screen: TextScreen) -> None:
-        self.screen = screen
-        self.length = self.decided = 0
-        self.same = True
-        self._undecided = self._released = ""
-        self._start = self.gone = self._before = 0
-        self.recent = ""
-
-    def go_on(self, recent: str) -> None:
-        """Begin behind what has gone out already."""
-        released = self.screen.feed(recent)
-        self.length = self._before = len(recent)
-        self.take(recent, released.text)
-        self.gone = self.screen.shift(self.decided)
-
-    def take(self, original: str, released: str) -> None:
-        """The next of the original, and what of the text is released with it."""
-        width = self.screen.released_until - self.decided
-        undecided = self._undecided + original
-        self.same = self.same and released == undecided[:width]
-        self._undecided = undecided[width:]
-        self.decided += width
-        self._released = self._released[self.gone - self._start :] + released
-        self._start = self.gone
-
-    def until(self, end: int, original: str) -> str:
-        """What stands for the `original` that ends there. What was redacted over several parts goes out with the
-        first."""
-        if self.same:
-            self.gone = end
-            return original
-        start, self.gone = self._first(), self.screen.shift(end)
-        return self._released[start - self._start : self.gone - self._start]
-
-    def rest(self) -> str:
-        """All that was released and has not gone out."""
-        return self._released[self._first() - self._start :]
-
-    def _first(self) -> int:
-        return max(self.gone, self.screen.shift(self._before)) if self._before else self.gone
-
-
 # Where a part stands: in which text, up to which place, and the original.
-_Place = tuple[_Text, int, str]
+_Place = tuple[HeldText, int, str]
 
 
 @dataclass(slots=True)
@@ -122,12 +48,12 @@ class HeldStream(ABC, Generic[Piece, Out]):
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._texts: dict[Channel, _Text] = {}
+        self._texts: dict[Channel, HeldText] = {}
         self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
         self._thoughts: set[Channel] = set()
         self._broken_off: dict[Channel, str] = {}
         self._clean: set[str] = set()
-        self._same = _Text(screen())
+        self._same = HeldText(screen())
         self._changed = False
         self._open: _Group | None = None
         self._over = False
@@ -211,9 +137,9 @@ class HeldStream(ABC, Generic[Piece, Out]):
 
     def _hold(self, pieces: Iterable[Piece], last: bool) -> None:
         """Hold the pieces, and screen their texts, those of each channel together."""
-        arrived: dict[_Text, list[str]] = {}
-        apart: set[_Text] = set()
-        ended: set[_Text] = set()
+        arrived: dict[HeldText, list[str]] = {}
+        apart: set[HeldText] = set()
+        ended: set[HeldText] = set()
         for piece in pieces:
             places: list[_Place] = []
             for part in self._read(piece):
@@ -222,7 +148,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
                     if original in self._clean:
                         places.append((self._same, 0, original))
                         continue
-                    text = _Text(self._screen())
+                    text = HeldText(self._screen())
                     apart.add(text)
                 else:
                     text = self._texts.get(channel) or self._new(channel)
@@ -248,15 +174,15 @@ class HeldStream(ABC, Generic[Piece, Out]):
             arrived |= {text: [] for text in self._texts.values() if text not in arrived}
         self._screen_all(arrived, apart, ended, last)
 
-    def _new(self, channel: Channel) -> _Text:
-        text = self._texts[channel] = _Text(self._screen())
+    def _new(self, channel: Channel) -> HeldText:
+        text = self._texts[channel] = HeldText(self._screen())
         if channel.name.startswith(_THOUGHTS):
             self._thoughts.add(channel)
             if recent := self._broken_off.pop(channel, ""):
                 text.go_on(recent)
         return text
 
-    def _follow(self, channel: Channel, text: _Text, original: str) -> list[_Text]:
+    def _follow(self, channel: Channel, text: HeldText, original: str) -> list[HeldText]:
         """The thoughts that end, since the answer of their choice goes on: it does not wait for what they may still
         say. One that is taken up again is screened together with its end."""
         if channel in self._thoughts:
@@ -270,7 +196,9 @@ class HeldStream(ABC, Generic[Piece, Out]):
             self._broken_off[thought] = ended[-1].recent
         return ended
 
-    def _screen_all(self, arrived: dict[_Text, list[str]], apart: set[_Text], ended: set[_Text], last: bool) -> None:
+    def _screen_all(
+        self, arrived: dict[HeldText, list[str]], apart: set[HeldText], ended: set[HeldText], last: bool
+    ) -> None:
         """After a block nothing more is looked at."""
         for text, originals in arrived.items():
             if self.blocked is not None:

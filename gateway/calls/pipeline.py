@@ -19,7 +19,7 @@ from gateway.calls import metrics
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
 from gateway.calls.errors import ContentFiltered, Unscreenable
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.calls.request import ModelRequest
 from gateway.guard.compile import OutputFacts
