@@ -95,6 +95,8 @@ class Rewriter:
     ) -> tuple[list[_Place], int]:
         """What is due, and up to where: a value with a hit in it is replaced as a whole, once all of it is there."""
         self._due += hits
+        if final and not self._due:
+            return [], until
         first, last = self.until, self.until + len(self._held)
         values = [(first + start, first + end) for start, end in json.values(self._held, final)]
         places = [_widened(hit, values) for hit in self._due]

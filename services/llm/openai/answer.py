@@ -52,9 +52,11 @@ class AnswerReader:
                 texts[part.channel.name] = texts.get(part.channel.name, "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
-        if choices := chunk.json.get("choices"):
+        for place, choice in enumerate(chunk.json.get("choices") or ()):
+            if choice.get("index", place):
+                continue  # one that nobody asked for
             try:
-                self._choice(choices[0])
+                self._choice(choice)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")
