@@ -192,7 +192,7 @@ def as_events(whole: Chunk) -> bytes:
 def _put(chunk: Chunk, texts: Sequence[str]) -> None:
     for part, text in reversed(list(zip(chunk.parts, texts, strict=True))):
         part.put(text)
-    for choice in chunk.json["choices"]:
+    for choice in chunk.json.get("choices") or ():
         if choice.get("logprobs"):
             choice["logprobs"] = None
 

@@ -8,7 +8,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
-from services.llm.tokens import estimate
+from services.llm.tokens import estimate_prompt
 
 # For each message where its parts were joined, each joint being one character.
 Seams = Sequence[Sequence[int]]
@@ -42,7 +42,7 @@ class RunTexts:
         most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
         texts = [text for text, _ in self._places]
         return ModelRequest(
-            model, texts, "\n".join(protected), prompt_tokens=sum(map(estimate, texts)),
+            model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted()),
             answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, stream=stream, flows=self._said,
         )  # fmt: skip
 
@@ -51,6 +51,14 @@ class RunTexts:
         for (old, put), text in zip(self._places, texts, strict=True):
             if text != old:
                 put(text)
+
+    def _counted(self) -> list[str]:
+        """The same as a model reads it: what messages say, the calls in them, the tools and the form of the answer."""
+        request, counted = self._request, list[str]()
+        for message in request.messages:
+            counted += [message.content, *(f"{call.name}{call.arguments}" for call in message.tool_calls)]
+        counted += [f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools]
+        return counted + [request.response_format.schema] * bool(request.response_format.schema)
 
     def _content(self, message: run_pb2.Message, seams: Sequence[int]) -> None:
         edges = [-1, *seams, len(message.content)]

@@ -34,9 +34,21 @@ def test_every_text_of_a_run_is_read_counted_and_replaced(fields: dict[str, obje
     texts = RunTexts(request)
     asked = texts.asked("rag", "", stream=True)
     assert sum(text.count("secret") for text in asked.texts) == str(request).count("secret")
-    assert asked.prompt_tokens > 0
     texts.put([text.replace("secret", "X") for text in asked.texts])
     assert "secret" not in str(request)
+
+
+def test_what_a_model_reads_is_counted() -> None:
+    plain = {"messages": [{"role": "ROLE_USER", "content": "why?"}]}
+    long = "x" * 4000
+    for more in (
+        {"messages": [{"role": "ROLE_USER", "content": long}]},
+        {"messages": [*plain["messages"], {"toolCalls": [{"name": "f", "arguments": long}]}]},
+        {**plain, "tools": [{"name": "f", "description": long}]},
+        {**plain, "tools": [{"name": "f", "parameters": long}]},
+        {**plain, "responseFormat": {"schema": long}},
+    ):
+        assert 1000 <= RunTexts(request_of(**more)).asked("rag", "", stream=True).prompt_tokens < 1030
 
 
 def test_what_nothing_was_found_in_stays_as_it_is() -> None:
