@@ -31,11 +31,12 @@ _WORDS = frozenset((
 _LONG_NUMBER = 1_000_000
 _MEDIA = re.compile(r"data:(?P<kind>image|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4},")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
-_RAW = ("data", "b64_json")
+# What is no text under these names: sounds, pictures, and what an upstream seals for itself.
+_RAW = frozenset(("data", "b64_json", "encrypted_content", "signature", "thought_signature"))
 # What a model reads and nobody else can: documents in binary form or by reference, and texts as tokens.
 _UNREAD = frozenset((
     "file_data", "file_id", "prompt_token_ids", "token_ids", "input_ids", "prompt_embeds", "inputs_embeds",
-    "previous_response_id", "encrypted_content",
+    "previous_response_id",
 ))  # fmt: skip
 
 
@@ -100,7 +101,7 @@ class Walk:
                 return False
             self._cannot_read(path)
         if key in _RAW and _BASE64.fullmatch(value):
-            if self._spoken:
+            if self._spoken and "audio" in path:
                 self._cannot_read(path)
             return False
         return True

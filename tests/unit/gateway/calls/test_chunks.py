@@ -205,6 +205,7 @@ def test_probabilities_of_other_texts_are_stray(said: dict[str, Any], tokens: li
             "message.content[0].file.file_data",
         ),
         ({"content": "x", "token_ids": [1, 2]}, "message.token_ids"),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "A" * 80}]}, ""),
         ({"images": [{"image_url": {"url": "data:image/png;base64,AAAA"}}]}, ""),
     ],
 )
