@@ -29,15 +29,19 @@ _WORDS = frozenset((
     "email", "uri", "uuid",
 ))  # fmt: skip
 _LONG_NUMBER = 1_000_000
-_MEDIA = re.compile(r"data:(?P<kind>image|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4},")
+_MEDIA = re.compile(r"data:(?P<kind>image|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4};base64,[\w+/=-]*\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
-# What is no text under these names: sounds, pictures, and what an upstream seals for itself.
-_RAW = frozenset(("data", "b64_json", "encrypted_content", "signature", "thought_signature"))
+_URLS = frozenset(("url", "image_url", "audio_url", "video_url", "file_data"))
+# What an upstream seals for itself is under these names, and sounds and the like are `data` beside one of the others.
+_SEALED = frozenset(("encrypted_content", "signature", "thought_signature"))
+_FORMATS = frozenset(("format", "media_type", "mime_type"))
 # What a model reads and nobody else can: documents in binary form or by reference, and texts as tokens.
 _UNREAD = frozenset((
     "file_data", "file_id", "prompt_token_ids", "token_ids", "input_ids", "prompt_embeds", "inputs_embeds",
     "previous_response_id",
 ))  # fmt: skip
+# Within these all names are a caller's or a model's own, and say nothing of what is under them.
+_FREE = frozenset(("arguments", "input", "metadata", "parameters", "schema", "tools", "functions", "json_schema"))
 
 
 @dataclass(slots=True)
@@ -68,43 +72,46 @@ class Walk:
         self._spoken = spoken
         self.unread = ""
 
-    def over(self, value: Any, path: str, depth: int = 0) -> Iterator[Leaf]:
-        """The leaves within a list or an object, in order."""
+    def over(self, value: Any, path: str, depth: int = 0, free: bool = False) -> Iterator[Leaf]:
+        """The leaves within a list or an object, in order. `free`: its form is nobody's."""
         if depth > MOST_NESTED:
             self._cannot_read(path)
         elif isinstance(value, dict):
             for key, inner in list(value.items()):
                 if key not in NAMES and key:
                     yield Leaf(value, key, key, named=True)
-                yield from self.at(value, key, inner, f"{path}.{key}" if path else key, depth)
+                yield from self.at(value, key, inner, f"{path}.{key}" if path else key, depth, free)
         elif isinstance(value, list):
             for place, inner in enumerate(value):
-                yield from self.at(value, place, inner, f"{path}[{place}]", depth)
+                yield from self.at(value, place, inner, f"{path}[{place}]", depth, free)
 
-    def at(self, holder: Any, key: Any, value: Any, path: str, depth: int = 0) -> Iterator[Leaf]:
+    def at(self, holder: Any, key: Any, value: Any, path: str, depth: int = 0, free: bool = False) -> Iterator[Leaf]:
         """The leaves of one value, which `holder` has under `key`."""
-        if key in _UNREAD and value:
-            self._cannot_read(path)
         if isinstance(value, str):
-            if value and self._is_text(key, value, path):
+            if value and (free or self._is_text(holder, key, value, path)) and not (key in _KINDS and value in _WORDS):
                 yield Leaf(holder, key, value)
         elif isinstance(value, dict | list):
-            yield from self.over(value, path, depth + 1)
+            if key in _UNREAD and value and not free:
+                self._cannot_read(path)
+            yield from self.over(value, path, depth + 1, free or key in _FREE)
         elif isinstance(value, int | float) and abs(value) >= _LONG_NUMBER:
             yield Leaf(holder, key, str(value))
 
-    def _is_text(self, key: Any, value: str, path: str) -> bool:
-        if key in _KINDS and value in _WORDS:
-            return False
-        if value.startswith("data:"):
-            if (media := _MEDIA.match(value)) and not (self._spoken and media["kind"] != "image"):
-                return False
-            self._cannot_read(path)
-        if key in _RAW and _BASE64.fullmatch(value):
-            if self._spoken and "audio" in path:
+    def _is_text(self, holder: Any, key: Any, value: str, path: str) -> bool:
+        if key in _URLS and value.startswith("data:"):
+            media = _MEDIA.match(value)
+            if media is None or (self._spoken and media["kind"] != "image"):
                 self._cannot_read(path)
-            return False
-        return True
+            return media is None
+        if key in _UNREAD:
+            self._cannot_read(path)
+        sealed = key in _SEALED or (key == "data" and str(holder.get("type")).endswith("encrypted"))
+        sound = key == "data" and not sealed and ("audio" in path or not _FORMATS.isdisjoint(holder))
+        if not (sealed or sound) or not _BASE64.fullmatch(value):
+            return True
+        if sound and self._spoken:
+            self._cannot_read(path)
+        return False
 
     def _cannot_read(self, path: str) -> None:
         self.unread = self.unread or path

@@ -140,6 +140,24 @@ def test_what_messages_say_is_read_one_behind_the_other() -> None:
     assert [[one.texts[at] for at in flow] for flow in flows] == [["why?"], ["a", "b"]]
 
 
+KEY = "sk-" + "a1" * 40
+HIDING: list[dict[str, Any]] = [
+    {"content": f"data:image/png;base64,{KEY}"},
+    {"content": [{"type": "text", "text": f"data:image/png;base64,{KEY}"}]},
+    {"content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64, {KEY}"}}]},
+    {"content": [{"type": "x", "data": KEY}]},
+    {"tool_calls": [{"function": {"arguments": {"data": KEY, "format": "x", "signature": KEY, "url": f"data:{KEY}"}}}]},
+]
+
+
+@pytest.mark.parametrize("said", HIDING)
+def test_text_is_text_though_it_looks_like_a_picture(said: dict[str, Any]) -> None:
+    one = asked(messages=[{"role": "user", **said}])
+    assert KEY in "".join(one.texts)
+    one.put([text.replace(KEY, "") for text in one.texts])
+    assert KEY not in one.wire(UPSTREAM).decode()
+
+
 PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}
 
 
@@ -149,6 +167,9 @@ PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}
         ({"messages": [USER, {"role": "user", "content": [PDF]}]}, "messages[1].content[0].file.file_data"),
         ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
          "messages[0].content[0].file.file_id"),
+        ({"tools": [{"function": {"name": "f", "parameters": {"properties": {"file_id": {"type": "string"}}}}}]}, ""),
+        ({"messages": [{"role": "user", "content": "data: it is"}]}, ""),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": {"file_id": "f"}}}]}]}, ""),
         ({"messages": [{"role": "user", "content": [{"type": "x", "url": "data:text/plain,hello"}]}]},
          "messages[0].content[0].url"),
         ({"prompt_token_ids": [1, 2]}, "prompt_token_ids"),
