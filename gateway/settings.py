@@ -172,6 +172,11 @@ class GatewaySettings(ServerSettings):
     audit_checkpoint_seconds: float = Field(
         300, ge=0, description="How often the ends of the audit's chains are signed; 0 for never."
     )
+    audit_former_keys: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of the public keys of identity_private_keys of before, by which what they signed of the "
+        "audit is checked.",
+    )
     audit_content_tenants: str = Field(
         "",
         description="Tenants whose prompts and answers are kept with the audit, if they have not said themselves: "
