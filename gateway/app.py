@@ -1,7 +1,6 @@
 """The composition root of the gateway."""
 
 from contextlib import AsyncExitStack
-from functools import partial
 
 import grpc
 from headworks.gateway.v1 import (
@@ -31,7 +30,7 @@ from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
-from gateway.identity.addresses import address_of
+from gateway.identity.addresses import CallerAddresses
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate, IssuedTokens
 from gateway.identity.open_calls import OpenCalls
@@ -88,7 +87,7 @@ async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     private_key = settings.identity_private_key.read_bytes()
     signer = TokenSigner(private_key, settings.identity_seconds)
-    address = partial(address_of, proxies=settings.trusted_proxies)
+    address = CallerAddresses(settings.trusted_proxies, settings.read_edge_token()).of
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
@@ -135,7 +134,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         server.add_generic_rpc_handlers((forward,))
 
     callers = Callers(
-        Authenticate(credentials, signer, open_calls, settings.trusted_proxies),
+        Authenticate(credentials, signer, open_calls, address),
         {
             f"/{GUARD.full_name}/": Identify(signer.verifier()),
             f"/{IDENTITY.full_name}/": OrchestratorOnly(mutual_tls=settings.tls is not None),

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from services.runtime.identity import LIFETIME, LONGEST
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerSettings, read_token
 
 
 class GatewaySettings(ServerSettings):
@@ -91,6 +91,11 @@ class GatewaySettings(ServerSettings):
         ge=0,
         description="How many proxies of one's own stand before the gateway, Envoy being one: so many entries of "
         "x-forwarded-for are believed, from the right. 0 takes the peer's address.",
+    )
+    edge_token_file: Path | None = Field(
+        None,
+        description="File with a token that Envoy sends with every call (HEADWORKS_CONTROL_EDGE_TOKEN_FILE). Where it "
+        "is set, x-forwarded-for is believed of nobody else.",
     )
     oidc_issuer: str = Field(
         "", description="URL of the OpenID Connect issuer whose tokens are accepted beside API keys; empty for none."
@@ -194,3 +199,7 @@ class GatewaySettings(ServerSettings):
     retention_look_seconds: float = Field(
         60, gt=0, description="How often a gateway sees whether it is the one to end erasures and forget what is old."
     )
+
+    def read_edge_token(self) -> str:
+        """Empty where no file is set. Raises ValueError, OSError."""
+        return read_token(self.edge_token_file) if self.edge_token_file else ""

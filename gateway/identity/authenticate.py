@@ -2,11 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from gateway import metrics
-from gateway.identity.addresses import address_of
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import RunIdentityRefused, TooManyAttempts
 from gateway.identity.open_calls import OpenCalls
@@ -20,19 +20,20 @@ log = logging.getLogger(__name__)
 
 
 class Authenticate:
-    """`open_calls` ends a call whose caller is let in no more. `proxies`: how many of our own stand before the gateway
-    and say where callers come from."""
+    """`open_calls` ends a call whose caller is let in no more. `address` returns where a call comes from."""
 
-    def __init__(self, callers: Credentials, signer: TokenSigner, open_calls: OpenCalls, proxies: int = 1) -> None:
+    def __init__(
+        self, callers: Credentials, signer: TokenSigner, open_calls: OpenCalls, address: Callable[[Call], str]
+    ) -> None:
         self._callers = callers
         self._signer = signer
         self._open_calls = open_calls
-        self._proxies = proxies
+        self._address = address
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
         header = call.metadata.get("authorization", "")
         try:
-            call.identity = await self._callers.identify(header, partial(address_of, call, self._proxies))
+            call.identity = await self._callers.identify(header, partial(self._address, call))
         except (Unauthenticated, TooManyAttempts):
             metrics.REFUSED.inc()
             raise

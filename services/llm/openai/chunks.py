@@ -9,6 +9,8 @@ import orjson
 Json = dict[str, Any]
 # Which text of the answer a piece belongs to: the name of its field, and the index of the tool call.
 Channel = tuple[str, int]
+DEEPEST = 64
+"""Levels of JSON that an answer may have: beyond 254 it could not be written again."""
 
 
 class MalformedChunk(ValueError):
@@ -53,6 +55,8 @@ def read(raw: bytes, data: bytes) -> Chunk:
         raise MalformedChunk("is not JSON") from error
     if not isinstance(value, dict):
         raise MalformedChunk("is no object")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise MalformedChunk(f"has more than {DEEPEST} levels")
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
@@ -67,6 +71,21 @@ def read(raw: bytes, data: bytes) -> Chunk:
         if isinstance(reason, str) and reason:
             chunk.finish_reason = reason
     return chunk
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether the value has more than so many levels."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _parts(message: Json) -> Iterator[TextPart]:

@@ -13,7 +13,7 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from tests.integration.control.harness import Gateway, Mesh, openai_error, until_async
+from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, openai_error, until_async
 
 CHAT = "/v1/chat/completions"
 STATUSES = [400, 401, 403, 404, 405, 415, 429, 499, 500, 503, 504]
@@ -165,6 +165,7 @@ async def test_what_never_gets_as_far_as_a_gateway(
 
 async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh) -> None:
     evil = {"X-Headworks-Identity": "forged", "x-headworks-replica": "gateway-9", "x-headworks-other": "a"}
+    evil |= {"x-headworks-edge": "a" * 32, "X-Headworks-Request-Id": "forged"}
     evil |= {"x-envoy-retry-on": "5xx", "x-envoy-original-path": "/a", "x-envoy-upstream-rq-timeout-ms": "1"}
     await http.post(CHAT, json={}, headers=evil)
     async with grpc.aio.insecure_channel(mesh.address) as channel:
@@ -172,7 +173,9 @@ async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: h
         await pb_grpc.OrchestratorServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10, metadata=metadata)
     assert len(gateway.seen) == 2
     for seen in gateway.seen:
-        assert not [name for name in seen if name.startswith("x-headworks-") and name != "x-headworks-timeout"]
+        assert {name for name in seen if name.startswith("x-headworks-")} <= {"x-headworks-timeout", "x-headworks-edge"}
+        assert seen["x-headworks-edge"] == EDGE_TOKEN
+        assert seen["x-request-id"] != "forged"
         assert "x-envoy-retry-on" not in seen
         assert "x-envoy-original-path" not in seen
         assert seen.get("x-headworks-timeout") in (None, "4")
