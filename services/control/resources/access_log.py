@@ -39,9 +39,8 @@ def request_id() -> str:
 
 
 def _path() -> str:
-    """Without its query; of one in another form the length."""
-    path = "request.url_path"
-    return _of_form(path, _PATH, LONGEST_PATH, f"'[' + string(size({path})) + ' characters]'")
+    """Without its query; nothing of one in another form."""
+    return _of_form("request.url_path", _PATH, LONGEST_PATH, "'[redacted]'")
 
 
 def _agent() -> str:

@@ -201,7 +201,7 @@ async def test_a_request_id_is_kept_or_made_and_always_returned(gateway: Gateway
 async def test_an_id_that_is_free_text_is_replaced(
     gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh, given: str
 ) -> None:
-    response = await http.get("/v1/models", headers={"x-request-id": given.encode()})
+    response = await http.get("/v1/models", headers={b"x-request-id": given.encode()})
     made = response.headers["x-request-id"]
     assert len(made) == 36
     assert [seen["x-request-id"] for seen in gateway.seen] == [made]
@@ -226,12 +226,12 @@ async def logged(mesh: Mesh, request_id: str) -> dict[str, Any]:
         ("/v1/models?api_key=hw_0123456789abcdef", "/v1/models"),
         ("/v1/models?q=what%20is%20said#x", "/v1/models"),
         ("/v1/models/rag", "/v1/models/rag"),
-        ("/v1/models/hw_0123456789abcdef", "[30 characters]"),
-        ("/v1/models/%68w_0123456789abcdef", "[30 characters]"),
-        ("/v1/models/ada@example.com", "[26 characters]"),
-        ("/v1/models/what%20is%20said", "[27 characters]"),
-        ("/v1/models/" + "a" * 3000, "[3011 characters]"),
-        ("/nothing/SK-0123456789", "[22 characters]"),
+        ("/v1/models/hw_0123456789abcdef", "[redacted]"),
+        ("/v1/models/%68w_0123456789abcdef", "[redacted]"),
+        ("/v1/models/ada@example.com", "[redacted]"),
+        ("/v1/models/what%20is%20said", "[redacted]"),
+        ("/v1/models/" + "a" * 3000, "[redacted]"),
+        ("/nothing/SK-0123456789", "[redacted]"),
         ("http://ada:hw_0123456789abcdef@edge/v1/models?key=hw_0123456789", "/v1/models"),
     ],
 )

@@ -40,12 +40,11 @@ class Orchestrator(FakeOrchestrator):
 
     def __init__(self) -> None:
         super().__init__(events("Yes.", "No."), hold=2)
-        self.following = asyncio.Event()
 
     async def Attach(self, request: runs.AttachRequest, context: Any) -> AsyncIterator[runs.AttachResponse]:  # noqa: N802
-        self.attached.append(context)
-        yield runs.AttachResponse(events=self.says[:1])
-        self.following.set()
+        started = events()[0]
+        started.run_id, started.sequence = request.run_id, 1
+        yield runs.AttachResponse(events=[started])
         await asyncio.Event().wait()
 
 
@@ -159,9 +158,13 @@ async def grpc_end(call: Any) -> str:
 
 async def failed(call: Any) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in call:
-            pass
+        await read_on(call)
     return caught.value
+
+
+async def read_on(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
 
 
 async def native_run(who: Caller) -> Ending:
@@ -179,9 +182,12 @@ async def native_attach(who: Caller) -> Ending:
 
 
 async def upload(who: Caller) -> Ending:
+    async def requests() -> AsyncIterator[retrieval.IngestRequest]:
+        yield retrieval.IngestRequest(open=retrieval.IngestOpen(collection="docs"))
+        await asyncio.Event().wait()
+
     stub = retrieval_grpc.RetrievalServiceStub(who.gateway.channel)
-    call = stub.Ingest(metadata=who.bearer, timeout=SECONDS)
-    await call.write(retrieval.IngestRequest(open=retrieval.IngestOpen(collection="docs")))
+    call = stub.Ingest(requests(), metadata=who.bearer, timeout=SECONDS)
     await who.gateway.retrieval.held.wait()
     return lambda: grpc_end(call)
 

@@ -19,7 +19,7 @@ GOOD = {"keys.json": b'{"keys": []}', "guards.yaml": b"guards: []", "edge.token"
         ("guards.yaml", b"guards: {", "guards.yaml: the policy is wrong"),
         ("guards.yaml", b"\xff", "guards.yaml is not valid UTF-8"),
         ("guards.yaml", None, "guards.yaml"),
-        ("guards.yaml", b"guards: [{guard: terms, lists: [gone]}]", "gone"),
+        ("guards.yaml", b"guards: [{guard: terms, stage: output, lists: [gone]}]", "gone"),
         ("keys.json", b"{", "keys"),
         ("keys.json", None, "keys.json"),
         ("private.pem", None, "private.pem"),
