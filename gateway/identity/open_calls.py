@@ -104,12 +104,10 @@ class OpenCalls:
         looked, clock = 0.0, asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            version, now = self._admission.version(), clock()
-            if not self._open or (version == seen and now - looked < self._seconds):
-                continue
             try:
-                await self.look()
+                version, now = self._admission.version(), clock()
+                if self._open and (version != seen or now - looked >= self._seconds):
+                    await self.look()
+                    seen, looked = version, now
             except Exception:
                 log.exception("open calls were not looked at; it is tried again")
-            else:
-                seen, looked = version, now
