@@ -51,7 +51,7 @@ LEASE_SECONDS = 2.0
 IDENTITY_SECONDS = 10
 # A second is promised; the machine of the tests may be busy.
 SOON = 2.0
-MARKER = "xylophonequartz"
+MARKER, BESIDE = "xylophonequartz", "zitherquartz"
 MAIL = "ann.marker@example.org"
 POLICY = """
 guards:
@@ -462,23 +462,24 @@ def test_no_log_has_what_was_said(mesh: Mesh, make_key: Callable[..., Key]) -> N
 def test_no_log_has_what_callers_write_beside_it(mesh: Mesh, make_key: Callable[..., Key]) -> None:
     key, secret = make_key(), "hw_" + "s3cr3t" * 6
     odd = {
-        "x-request-id": f"{MARKER} said", "user-agent": f"{MARKER} {secret}", "tracestate": f"v={MARKER}",
-        "traceparent": f"00-{MARKER}-01", "referer": f"https://a.example/?q={MARKER}", "x-other": secret,
+        "x-request-id": f"{BESIDE} said", "user-agent": f"{BESIDE} {secret}", "tracestate": f"v={BESIDE}",
+        "traceparent": f"00-{BESIDE}-01", "referer": f"https://a.example/?q={BESIDE}", "x-other": secret,
     }  # fmt: skip
     paths = (
-        f"/v1/models?api_key={secret}&q={MARKER}", f"/v1/models/{secret}", f"/v1/{MARKER}%20said",
-        f"/{MARKER}@b.example",
-        f"/v1/models/{MARKER}%00%1b",
+        f"/v1/models?api_key={secret}&q={BESIDE}", f"/v1/models/{secret}", f"/v1/{BESIDE}%20said",
+        f"/{BESIDE}@b.example",
+        f"/v1/models/{BESIDE}%00%1b",
     )  # fmt: skip
     for path in paths:
         for headers in (key.headers, {"authorization": f"Bearer {secret}"}, {}):
             assert httpx.get(mesh.edge + path, headers=headers | odd).headers["x-request-id"] != odd["x-request-id"]
-    chat(mesh, key, "say Yes.", f"{MARKER} {secret}" * 50)
-    long = httpx.get(f"{mesh.edge}/v1/models", headers=key.headers | {"x-request-id": MARKER * 400})
+    chat(mesh, key, "say Yes.", f"{BESIDE} {secret}" * 50)
+    long = httpx.get(f"{mesh.edge}/v1/models", headers=key.headers | {"x-request-id": BESIDE * 400})
     assert len(long.headers["x-request-id"]) == 36
+    beside = ((name, value) for name, value in odd.items() if name != "user-agent")
     with grpc.insecure_channel(mesh.target) as channel, suppress(grpc.RpcError):
         stub: Any = pb_grpc.OrchestratorServiceStub(channel)
-        stub.GetRun(pb.GetRunRequest(run_id=f"{MARKER} {secret}"), metadata=(*key.metadata, *odd.items()), timeout=30)
+        stub.GetRun(pb.GetRunRequest(run_id=f"{BESIDE} {secret}"), metadata=(*key.metadata, *beside), timeout=30)
     known = httpx.get(f"{mesh.edge}/v1/models", headers=key.headers | {"x-request-id": "seen-last"})
     assert known.headers["x-request-id"] == "seen-last"
     logs = list((mesh.data / "logs").iterdir())
@@ -486,7 +487,7 @@ def test_no_log_has_what_callers_write_beside_it(mesh: Mesh, make_key: Callable[
     for log in logs:
         text = log.read_text(errors="replace")
         assert secret not in text, log.name
-        shown = [line for line in text.splitlines() if MARKER in line and '"model"' not in line]
+        shown = [line for line in text.splitlines() if BESIDE in line and '"model"' not in line]
         assert shown == [], log.name
 
 
