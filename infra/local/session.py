@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.local import models, ports, state, tls
 from infra.local.dial import Dial
+from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -48,6 +49,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
+        check_guards(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)

@@ -39,6 +39,7 @@ PURE = (
     "services.runtime.children",
     "services.runtime.errors",
     "services.runtime.language",
+    "services.runtime.numerals",
     "services.runtime.records",
     "services.runtime.strict_yaml",
 )

@@ -29,6 +29,8 @@ _FLOWING = frozenset((
 _ENVELOPE = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"))
 _MESSAGES = ("delta", "message")
 _LONGEST_REASON = 32
+DEEPEST = 64
+"""Levels of JSON that an answer may have: beyond 254 it could not be written again."""
 
 
 class MalformedChunk(ValueError):
@@ -84,6 +86,8 @@ def read(raw: bytes, data: bytes) -> Chunk:
         raise MalformedChunk("is not JSON") from error
     if not isinstance(value, dict):
         raise MalformedChunk("is no object")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise MalformedChunk(f"has more than {DEEPEST} levels")
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
@@ -114,6 +118,21 @@ def _choice(chunk: Chunk, choice: Json, index: int) -> None:
             _apart(chunk, choice, key, value, f"choices[{index}].{key}")
     if choice.get("logprobs") and _are_stray(chunk, choice["logprobs"], index):
         chunk.stray.append(choice)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether the value has more than so many levels."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _message(chunk: Chunk, message: Json, choice: int) -> None:
