@@ -55,7 +55,7 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
       HEADWORKS_GATEWAY_LOG_LEVEL=debug headworks config --json
       headworks config --markdown > docs/configuration.md
     """
-    from cli.mesh.settings import CLASSES, settings_of
+    from cli.mesh.settings import CLASSES, settings_of, warn_of_unknown_variables
 
     unknown = [name for name in services if name not in CLASSES]
     if unknown:
@@ -65,6 +65,7 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
         click.echo(reference([(name, settings_of(name)) for name in names]), nl=False)
         return
     local = _set_by_up(file, data)
+    warn_of_unknown_variables()
     settings = [asdict(setting) for name in names for setting in settings_of(name, local.get(name))]
     if as_json:
         print_json({"settings": settings})

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing
+from services.runtime.errors import StartRefused
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerSettings, unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     around = (
         app.layers
         if app.layers is not None
-        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
+        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds, settings.service)
     )
     checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
@@ -159,4 +161,9 @@ def _settle_memory() -> None:
 def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
     """Run a service's process to its end."""
     logs.configure(settings.service, settings.log_level)
-    uvloop.run(main)
+    for wrong in unknown_variables():
+        log.warning(wrong)
+    try:
+        uvloop.run(main)
+    except StartRefused as error:
+        sys.exit(f"{settings.service}: {error}")

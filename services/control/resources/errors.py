@@ -1,6 +1,7 @@
 """OpenAI's JSON errors for what Envoy itself ends: no replica, no route, too large, too late. The gateway writes its
 own; callers who speak gRPC get a status."""
 
+from services.control.edge import Edge
 from services.control.resources.wire import Data
 
 # status -> message, type, code. OpenAI's own words where it has them. Envoy and the edge's filters answer with no other
@@ -36,9 +37,14 @@ def error_json(message: str, kind: str, code: str) -> Data:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def local_replies() -> Data:
+def local_replies(edge: Edge) -> Data:
     """What Envoy itself says when it, not the gateway, ends a request that is not gRPC."""
-    return {"mappers": [_mapper(status, row) for status, row in ERRORS.items()]}
+    _, kind, code = ERRORS[504]
+    late = (
+        f"The request took longer than the {edge.request_timeout:g} seconds that the edge allows: the limit is set by "
+        "HEADWORKS_CONTROL_REQUEST_TIMEOUT_SECONDS."
+    )
+    return {"mappers": [_mapper(status, row) for status, row in {**ERRORS, 504: (late, kind, code)}.items()]}
 
 
 def _mapper(status: int, row: tuple[str, str, str]) -> Data:

@@ -98,6 +98,8 @@ async def test_the_deadline_ends_a_run(open_executor: OpenExecutor) -> None:
     run = await start(await open_executor(agent), 0.05)
     finished = await ended(run)
     assert (finished.reason, finished.error_code) == (FinishReason.DEADLINE_EXCEEDED, ErrorKind.DEADLINE_EXCEEDED)
+    assert "within 0.05 seconds, the limit" in finished.error_message
+    assert "x-headworks-timeout" in finished.error_details["limit"]
     assert run.info.state is RunState.CANCELLED
     assert agent.closed == 1
     assert 0.05 <= time.monotonic() - started < 3
