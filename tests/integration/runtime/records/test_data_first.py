@@ -104,6 +104,15 @@ async def prepare(database: Database, state: Callable[[sa.Connection], None]) ->
         await connection.run_sync(state)
 
 
+async def migrate(url: str) -> None:
+    """As a service does that starts."""
+    database = Database(url, SCHEMA)
+    try:
+        await database.open()
+    finally:
+        await database.aclose()
+
+
 async def table_names(database: Database) -> set[str]:
     async with database.read() as connection:
         return await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
@@ -139,9 +148,7 @@ async def test_runs_of_the_first_table(
 ) -> None:
     await prepare(database, state)
     for _ in range(2):
-        again = Database(empty_url, SCHEMA)
-        await again.open()
-        await again.aclose()
+        await migrate(empty_url)
     await check_all_is_there(database)
 
 
@@ -150,9 +157,7 @@ async def test_a_migration_that_was_killed_goes_on(database: Database, empty_url
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, empty_url)
     assert await killed.wait() == -signal.SIGKILL
     assert "runs" in await table_names(database)
-    again = Database(empty_url, SCHEMA)
-    await again.open()
-    await again.aclose()
+    await migrate(empty_url)
     await check_all_is_there(database)
 
 
@@ -161,7 +166,7 @@ async def test_runs_whose_events_are_not_whole_are_kept(database: Database, empt
     async with database.write() as connection:
         for row, events in zip(old_rows(), (b"[[1,2", b'[[2,1.0,"Started",{}]]', b"{}", b"[1]", b""), strict=False):
             await connection.execute(sa.update(OLD).where(OLD.c.id == row["id"]).values(events=events))
-    await database.open()
+    await migrate(empty_url)
     records = RunRecords(database, "orchestrator-0", 1000)
     runs = await records.newest("default", 100, None, RunFilter())
     assert len(runs) == RUNS
@@ -172,21 +177,21 @@ async def test_runs_whose_events_are_not_whole_are_kept(database: Database, empt
         assert events[-1].body.reason == run.finish_reason
 
 
-async def test_a_table_of_others_stays_as_it_is(database: Database) -> None:
+async def test_a_table_of_others_stays_as_it_is(database: Database, empty_url: str) -> None:
     async with database.write() as connection:
         await connection.execute(sa.text("CREATE TABLE runs (id VARCHAR(10), distance INTEGER)"))
         await connection.execute(sa.text("INSERT INTO runs VALUES ('one', 5)"))
-    await database.open()
+    await migrate(empty_url)
     async with database.read() as connection:
         assert (await connection.execute(sa.text("SELECT id, distance FROM runs"))).all() == [("one", 5)]
 
 
-async def test_records_of_a_newer_version_are_refused_as_they_are(database: Database) -> None:
-    await database.open()
+async def test_records_of_a_newer_version_are_refused_as_they_are(database: Database, empty_url: str) -> None:
+    await migrate(empty_url)
     async with database.write() as connection:
         versions = sa.table(SCHEMA.version_table, sa.column("version_num"))
         await connection.execute(sa.update(versions).values(version_num="9999"))
     before = await table_names(database)
     with pytest.raises(RecordsTooNew, match=r"newer version of Headworks \(revision 9999\): start that version"):
-        await database.open()
+        await migrate(empty_url)
     assert await table_names(database) == before
