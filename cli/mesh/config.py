@@ -23,6 +23,10 @@ Every setting of every service. A setting is taken from its environment variable
 from what `headworks up` sets for a local mesh (addresses, keys, folders below the data directory), else it has its
 default. `headworks config` prints the effective values, each with its source.
 
+A table or a key of the file that is none of these is refused, with the nearest name, before anything starts. A variable
+that begins with `HEADWORKS_` and is none of these has no effect: `headworks up`, `headworks config` and each service warn
+of it, with the nearest name.
+
 ```toml
 [gateway]
 log_level = "debug"
