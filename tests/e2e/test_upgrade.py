@@ -42,8 +42,15 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     packed = base64.b64decode((FIRST / "retrieval.tar.xz.base64").read_text())
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(data, filter="data")
-    with running(data) as mesh:
+    with running(data, env={"HEADWORKS_GATEWAY_LOGLEVEL": "debug"}) as mesh:
         yield mesh
+
+
+def test_a_misspelt_setting_is_warned_of_by_the_mesh_and_by_its_service(first: Mesh) -> None:
+    warning = "HEADWORKS_GATEWAY_LOGLEVEL is no setting, and has no effect; did you mean HEADWORKS_GATEWAY_LOG_LEVEL?"
+    assert warning in first.data.with_name("data.log").read_text()
+    assert warning in (first.data / "logs/gateway-0.log").read_text()
+    assert warning not in (first.data / "logs/orchestrator-0.log").read_text()
 
 
 def test_runs_of_the_first_versions_are_listed_and_can_be_read(first: Mesh) -> None:
