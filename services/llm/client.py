@@ -187,13 +187,16 @@ class HttpClient:
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
-                raise _late(endpoint, until) from error
+                raise _late(endpoint, until, isinstance(error, aiohttp.SocketTimeoutError)) from error
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: ModelEndpoint, until: float) -> DomainError:
+def _late(endpoint: ModelEndpoint, until: float, silent: bool = False) -> DomainError:
+    """`silent`: nothing came at all."""
+    who = errors.who(endpoint)
     if time.monotonic() >= until:
-        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
-    return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")
+        return DeadlineExceeded(f"the call's deadline came before the end of what {who} says")
+    name, seconds = ("first_byte_seconds", endpoint.first_byte_seconds) if silent else ("timeout", endpoint.timeout)
+    return UpstreamTimeout(f"{who} did not answer within {seconds:g} seconds: its `{name}` in the model catalogue")

@@ -27,7 +27,7 @@ from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
 from services.runtime.errors import DomainError, ErrorKind
-from services.runtime.time_limit import CALLERS, TimeLimit
+from services.runtime.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -276,9 +276,7 @@ def _failed(error: DomainError) -> Finished:
 
 def _run_limit(execution: Execution) -> DomainError:
     """The time of the run itself has passed."""
-    terms = execution.terms
-    setting = "HEADWORKS_ORCHESTRATOR_DETACHED_RUN_SECONDS" if terms.detached else CALLERS
-    return TimeLimit(terms.seconds, setting).passed("the run")
+    return TimeLimit(execution.terms.seconds, execution.terms.limit).passed("the run")
 
 
 def _ended_late(error: DomainError) -> Finished:

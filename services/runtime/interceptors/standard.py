@@ -3,6 +3,7 @@ take, who calls."""
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 
@@ -10,7 +11,7 @@ import grpc
 from opentelemetry.trace import SpanKind
 
 from services.runtime import metrics, statuses, tracing
-from services.runtime.call import REQUEST_ID_KEY, Call, new_request_id
+from services.runtime.call import LIMIT_KEY, REQUEST_ID_KEY, Call, new_request_id
 from services.runtime.errors import DomainError, ErrorKind, Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
 from services.runtime.interceptors.chain import CallLayer, Serve, T
@@ -19,6 +20,7 @@ from services.runtime.time_limit import CALLERS, TimeLimit
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("access")
 
+SETTING = re.compile(r"HEADWORKS_[A-Z_]{1,80}")
 SERIOUS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE)
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -127,7 +129,9 @@ class Deadline:
         longest = self._longest_upload if call.uploads else self._longest
         least = longest
         if call.timeout is not None and call.timeout < longest.seconds:
-            least = TimeLimit(call.timeout, CALLERS)
+            named = call.metadata.get(LIMIT_KEY, "")
+            least = TimeLimit(call.timeout, named if SETTING.fullmatch(named) else CALLERS)
+        call.limit = least.setting
         call.deadline = time.monotonic() + least.seconds
         limit = asyncio.timeout(least.seconds)
         try:

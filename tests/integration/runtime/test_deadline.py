@@ -68,6 +68,19 @@ async def test_the_callers_own_limit_is_named_as_such() -> None:
 
     with pytest.raises(DeadlineExceeded, match=r"within 0\.05 seconds, .*x-headworks-timeout"):
         await limit.around(calls.Call("/test", timeout=0.05), serve)
+    for given, named in (("HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS", True), ("HEADWORKS_ <b>text", False)):
+        call = calls.Call("/test", {calls.LIMIT_KEY: given}, timeout=0.05)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await limit.around(call, serve)
+        assert (given in caught.value.message) == named
+
+
+def test_the_next_service_learns_which_setting_sets_the_deadline() -> None:
+    call = calls.Call("/test", deadline=time.monotonic() + 5, limit="HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS")
+    assert dict(calls.outgoing(60, call)["metadata"])[calls.LIMIT_KEY] == call.limit
+    assert calls.LIMIT_KEY not in dict(calls.outgoing(1, call)["metadata"])
+    call.limit = "the time that came with the call"
+    assert calls.LIMIT_KEY not in dict(calls.outgoing(60, call)["metadata"])
 
 
 def test_a_deadline_that_passes_is_never_taken_for_another_on_uvloop() -> None:
