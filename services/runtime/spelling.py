@@ -4,6 +4,7 @@ A process knows the settings that it reads itself. A variable of another service
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
 VARIABLES = "HEADWORKS_"
@@ -11,6 +12,9 @@ SERVICES = ("gateway", "orchestrator", "retrieval", "control", "llm", "models")
 # What the command reads, beside the services' settings.
 COMMANDS = ("HEADWORKS_CONFIG", "HEADWORKS_DATA", "HEADWORKS_EDGE", "HEADWORKS_KEY", "HEADWORKS_CA")
 ALIKE = 0.6
+
+# What Kubernetes tells each container of the Services of its namespace, headworks-gateway for instance.
+KUBERNETES = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$")
 
 Fields = Mapping[str, Iterable[str]]
 """The names of settings, lower-case, by service."""
@@ -51,6 +55,7 @@ def unknown_variables(environ: Iterable[str], fields: Fields) -> list[str]:
         if (upper := name.upper()).startswith(VARIABLES)
         and upper not in known
         and upper not in COMMANDS
+        and not KUBERNETES.search(upper)
         and not _is_of_another(upper, fields)
     ]
 

@@ -32,6 +32,9 @@ _WANTS_JSON: Data = {
     }
 }
 
+# A stream that stood still, whichever status Envoy has for it.
+_SILENT: Data = {"response_flag_filter": {"flags": ["SI"]}}
+
 
 def error_json(message: str, kind: str, code: str) -> Data:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
@@ -44,12 +47,21 @@ def local_replies(edge: Edge) -> Data:
         f"The request took longer than the {edge.request_timeout:g} seconds that the edge allows: the limit is set by "
         "HEADWORKS_CONTROL_REQUEST_TIMEOUT_SECONDS."
     )
-    return {"mappers": [_mapper(status, row) for status, row in {**ERRORS, 504: (late, kind, code)}.items()]}
+    silent = (
+        f"Nothing came or went for the {edge.idle_timeout:g} seconds that the edge allows: the limit is set by "
+        "HEADWORKS_CONTROL_IDLE_TIMEOUT_SECONDS."
+    )
+    by_status = [_mapper(_status(status), row) for status, row in {**ERRORS, 504: (late, kind, code)}.items()]
+    return {"mappers": [_mapper(_SILENT, (silent, kind, code)), *by_status]}
 
 
-def _mapper(status: int, row: tuple[str, str, str]) -> Data:
-    has_status = {"comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "headworks.unused"}}}
+def _status(status: int) -> Data:
+    comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": "headworks.unused"}}
+    return {"status_code_filter": {"comparison": comparison}}
+
+
+def _mapper(which: Data, row: tuple[str, str, str]) -> Data:
     return {
-        "filter": {"and_filter": {"filters": [{"status_code_filter": has_status}, _WANTS_JSON]}},
+        "filter": {"and_filter": {"filters": [which, _WANTS_JSON]}},
         "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
     }

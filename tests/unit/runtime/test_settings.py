@@ -125,7 +125,8 @@ def test_a_misspelt_variable_is_named_with_the_nearest(
 @pytest.mark.parametrize(
     "variable",
     ["HEADWORKS_WIDGET_PORT", "headworks_widget_port", "HEADWORKS_CONFIG", "HEADWORKS_KEY", "HEADWORK_WIDGET_PROT",
-     "HEADWORKS_ORCHESTRATOR_ANYTHING"],
+     "HEADWORKS_ORCHESTRATOR_ANYTHING", "HEADWORKS_WIDGET_SERVICE_HOST", "HEADWORKS_WIDGET_SERVICE_PORT_GRPC",
+     "HEADWORKS_WIDGET_PORT_80_TCP", "HEADWORKS_WIDGET_PORT_80_TCP_ADDR"],
 )  # fmt: skip
 def test_what_is_read_or_is_not_ours_to_judge_is_not_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "1")
