@@ -1,6 +1,7 @@
 """What the first versions kept of runs is there after the migration, whatever was made of the database in between."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 import sys
@@ -13,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
+from gateway.schema.schema import SCHEMA as GATEWAY
 from services.orchestrator.domain.event import Finished, FinishReason, TextDelta
 from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import RunState
@@ -74,6 +76,12 @@ def tables_without_migrations(connection: sa.Connection) -> None:
         connection.execute(sa.text("ALTER TABLE orchestrator_runs ALTER COLUMN cost_nanos TYPE INTEGER"))
 
 
+def first_agents(connection: sa.Connection) -> None:
+    """As the first versions with agents had it: their table beside that of the runs."""
+    first_table(connection)
+    SCHEMA.metadata.tables["agents"].create(connection)
+
+
 def tables_with_subjects(connection: sa.Connection) -> None:
     first_table(connection)
     SCHEMA.metadata.create_all(connection)
@@ -86,7 +94,7 @@ def migrated_without_the_first_table(connection: sa.Connection) -> None:
 
 
 STATES: tuple[Callable[[sa.Connection], None], ...] = (
-    first_table, tables_without_migrations, tables_with_subjects, migrated_without_the_first_table
+    first_table, first_agents, tables_without_migrations, tables_with_subjects, migrated_without_the_first_table
 )  # fmt: skip
 
 
@@ -175,6 +183,43 @@ async def test_runs_whose_events_are_not_whole_are_kept(database: Database, empt
         assert [event.sequence for event in events] == list(range(1, run.last_sequence + 1))
         assert isinstance(events[-1].body, Finished)
         assert events[-1].body.reason == run.finish_reason
+
+
+async def test_a_run_that_waited_ends_and_what_its_events_say_of_it_is_kept(database: Database, empty_url: str) -> None:
+    def prepared(connection: sa.Connection) -> None:
+        first_table(connection)
+        one, other = (row["id"] for row in old_rows()[:2])
+        connection.execute(sa.update(OLD).where(OLD.c.id == one).values(state=5, events=None, finish_reason=None))
+        begun = {"model": "chat", "collection": "", "agent_version": 3, "session_id": "mine"}
+        used = {"prompt_tokens": 1, "completion_tokens": 2, "cached_tokens": 4, "cost_nanos": 5}
+        events = [[1, 1.0, "Started", begun], [2, 2.0, "UsageReported", used], [3, 3.0, "Finished", {"reason": 1}]]
+        connection.execute(sa.update(OLD).where(OLD.c.id == other).values(events=json.dumps(events).encode()))
+
+    await prepare(database, prepared)
+    await migrate(empty_url)
+    records = RunRecords(database, "orchestrator-0", 1000)
+    one, other = [await records.get("default", row["id"]) for row in old_rows()[:2]]
+    assert one is not None
+    assert other is not None
+    assert (one.state, one.finish_reason) == (RunState.FAILED, FinishReason.ERROR)
+    assert (other.agent_version, other.session_id) == (3, "mine")
+    assert (other.usage.cached_tokens, other.usage.cost_nanos) == (4, 5)
+
+
+async def test_records_of_the_gateway_from_before_there_were_migrations(empty_url: str) -> None:
+    """Made as declared then, which is what the first migration makes."""
+    database = Database(empty_url, GATEWAY)
+    await database.open(migrate=False)
+    async with database.write() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(config(sync, GATEWAY), "0001"))
+        await connection.execute(sa.text(f"DROP TABLE {GATEWAY.version_table}"))
+    await database.aclose()
+    for _ in range(2):
+        again = Database(empty_url, GATEWAY)
+        await again.open()
+        async with again.read() as reader:
+            assert await reader.run_sync(differences, GATEWAY) == []
+        await again.aclose()
 
 
 async def test_a_table_of_others_stays_as_it_is(database: Database, empty_url: str) -> None:

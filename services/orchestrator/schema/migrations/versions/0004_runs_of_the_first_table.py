@@ -19,7 +19,7 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 AT_ONCE = 100
-RUNNING, FAILED = 1, 3
+UNDER_WAY, FAILED = (1, 5), 3
 STOP, ERROR, UNAVAILABLE = 1, 5, 14
 WHY = "it was under way when its process ended, before an upgrade"
 
@@ -86,11 +86,15 @@ def _move(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> None:
 def _moved(old: sa.RowMapping) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row of a run, and that of its events."""
     row = {column.name: old[column.name] for column in OLD.c if column.name != "events"}
-    if row["state"] == RUNNING:
+    if row["state"] in UNDER_WAY:
         row |= {"state": FAILED, "finish_reason": ERROR, "end_time": time.time()}
     events = _events(old) or _begun_and_over(row)
-    row |= {"owner": row["replica"], "subject": "", "session_id": "", "agent_version": 0, "last_sequence": len(events)}
-    row |= {"cached_tokens": 0, "cost_nanos": 0, "pending": "[]", "detached": 0, "seconds": 0.0}
+    begun = events[0][3]
+    usage = next((fields for _, _, kind, fields in reversed(events) if kind == "UsageReported"), {})
+    row |= {"agent_version": begun.get("agent_version", 0), "session_id": begun.get("session_id", "")}
+    row |= {name: usage.get(name, 0) for name in ("cached_tokens", "cost_nanos")}
+    row |= {"owner": row["replica"], "subject": "", "last_sequence": len(events)}
+    row |= {"pending": "[]", "detached": 0, "seconds": 0.0}
     return row, {"run_id": row["id"], "first": 1, "last": len(events), "data": json.dumps(events).encode()}
 
 
@@ -99,6 +103,7 @@ def _events(old: sa.RowMapping) -> list[Any]:
     try:
         events = list(json.loads(old["events"] or b"[]"))
         whole = [number for number, _, _, _ in events] == list(range(1, len(events) + 1))
+        whole = whole and all(isinstance(fields, dict) for _, _, _, fields in events)
     except (ValueError, TypeError):
         return []
     return events if whole else []
