@@ -91,7 +91,7 @@ def test_a_mesh_goes_on_from_a_backup_that_was_made_under_load(original: Mesh, t
         for question, answer in answers.items():
             again = told(mesh, "ask", question, "--collection", "handbook")
             assert (again["answer"], again["citations"]) == (answer["answer"], answer["citations"])
-        names = {one["name"]: one["document_count"] for one in told(mesh, "collections")["collections"]}
+        names = {one["name"]: one["documents"] for one in told(mesh, "collections")["collections"]}
         assert names["handbook"] == len(HANDBOOK)
         restored = {one["id"]: one for one in told(mesh, "run", "list", "--limit", "1000")["runs"]}
         assert {name: restored[name] for name in runs} == runs

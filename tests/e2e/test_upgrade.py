@@ -73,7 +73,7 @@ def test_a_collection_of_the_first_versions_is_searched_and_added_to(first: Mesh
     (tmp_path / "lakes.md").write_text("# Lakes\n\nLake Constance lies on the Rhine, between three countries.\n")
     told(first, "ingest", str(tmp_path / "lakes.md"), "--collection", "nature")
     documents = told(first, "collections")["collections"]
-    assert [(one["name"], one["document_count"]) for one in documents] == [("nature", 3)]
+    assert [(one["name"], one["documents"]) for one in documents] == [("nature", 3)]
 
 
 def test_keys_of_the_first_versions_are_good(first: Mesh) -> None:
@@ -111,7 +111,7 @@ def test_sessions_agents_keys_usage_and_audit_go_on(later: Mesh) -> None:
     assert {(agent["name"], agent["version"]) for agent in told(later, "agents", "list")["agents"]} >= {("clerk", 2)}
     assert "first" in [one["name"] for one in told(later, "keys", "list")["keys"]]
     assert told(later, "audit", "verify")["sound"]
-    assert len(told(later, "usage", "--since", "2026-11-01")["usage"]) >= 1
+    assert len(told(later, "usage", "list")["calls"]) >= 7
     assert len(told(later, "budgets", "list")["budgets"]) == 1
 
 
