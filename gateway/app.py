@@ -46,6 +46,7 @@ from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.server import App
+from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
 
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
@@ -67,7 +68,7 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Ca
         Metrics(),
         audit,
         Errors(),
-        Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
+        Deadline(settings.max_deadline_seconds, settings.max_upload_seconds, settings.service),
         callers,
         AuditBreaker(audit),
     ]
@@ -114,7 +115,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     agents = Agents(orchestrator, settings.price_seconds)
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
     bare = await open_bare(settings, models, pipeline, resources)
-    embedder = EmbedCalls(pipeline, triton, settings.embed_seconds)
+    embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     await records.changes.open()
 
     openai = OpenAIFace(orchestrator, runs, bare, embedder, settings.heartbeat_seconds)

@@ -1,6 +1,7 @@
 """OpenAI's JSON errors for what Envoy itself ends: no replica, no route, too large, too late. The gateway writes its
 own; callers who speak gRPC get a status. All have an x-request-id."""
 
+from services.control.edge import Edge
 from services.control.resources.access_log import REQUEST_ID
 from services.control.resources.wire import Data
 
@@ -41,22 +42,35 @@ _WANTS_JSON: Data = {
 _WITH_ID: Data = {
     "headers_to_add": [{"header": {"key": REQUEST_ID, "value": "%UNIQUE_ID%"}, "append_action": "ADD_IF_ABSENT"}]
 }
+# A stream that stood still, whichever status Envoy has for it.
+_SILENT: Data = {"response_flag_filter": {"flags": ["SI"]}}
 
 
 def error_json(message: str, kind: str, code: str) -> Data:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def local_replies() -> Data:
+def local_replies(edge: Edge) -> Data:
     """What Envoy itself says when it, not the gateway, ends a request; only what is not gRPC has a body."""
-    known = [_mapper("EQ", status, row) for status, row in ERRORS.items()]
-    others = [_mapper("GE", status, row) for status, row in OTHERS.items()]
-    return {"mappers": [*known, *others, {"filter": _status("GE", 200), **_WITH_ID}]}
+    _, kind, code = ERRORS[504]
+    late = (
+        f"The request took longer than the {edge.request_timeout:g} seconds that the edge allows: the limit is set by "
+        "HEADWORKS_CONTROL_REQUEST_TIMEOUT_SECONDS."
+    )
+    silent = (
+        f"Nothing came or went for the {edge.idle_timeout:g} seconds that the edge allows: the limit is set by "
+        "HEADWORKS_CONTROL_IDLE_TIMEOUT_SECONDS."
+    )
+    rows = {**ERRORS, 504: (late, kind, code)}
+    known = [_mapper(_status("EQ", status), row) for status, row in rows.items()]
+    others = [_mapper(_status("GE", status), row) for status, row in OTHERS.items()]
+    rest = {"filter": _status("GE", 200), **_WITH_ID}
+    return {"mappers": [_mapper(_SILENT, (silent, kind, code)), *known, *others, rest]}
 
 
-def _mapper(op: str, status: int, row: tuple[str, str, str]) -> Data:
+def _mapper(which: Data, row: tuple[str, str, str]) -> Data:
     return {
-        "filter": {"and_filter": {"filters": [_status(op, status), _WANTS_JSON]}},
+        "filter": {"and_filter": {"filters": [which, _WANTS_JSON]}},
         "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
         **_WITH_ID,
     }

@@ -54,7 +54,7 @@ def _manager(edge: Edge) -> Data:
         stat_prefix="edge",
         rds={"route_config_name": "edge", "config_source": ADS},
         http_filters=_filters(edge),
-        local_reply_config=local_replies(),
+        local_reply_config=local_replies(edge),
         access_log=[{"name": "stdout", "typed_config": access_log()}],
         server_name="headworks",
         **_request_ids(),

@@ -277,6 +277,7 @@ async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.
 async def test_what_takes_too_long_is_504(gateway: Gateway, http: httpx.AsyncClient) -> None:
     response = await http.post(CHAT, json={"do": "hang"})
     assert_openai_error(response, 504, "timeout")
+    assert "HEADWORKS_CONTROL_REQUEST_TIMEOUT_SECONDS" in response.json()["error"]["message"]
     async with asyncio.timeout(60):
         await gateway.cancelled.wait()
 

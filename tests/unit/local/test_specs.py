@@ -8,6 +8,7 @@ import pytest
 
 from infra.local import models
 from infra.local.discovery import changes
+from infra.local.engines import triton_spec
 from infra.local.guards import check_guards
 from infra.local.layout import Layout
 from infra.local.mesh import given_ports, python_specs
@@ -228,3 +229,17 @@ def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> No
     file.write_text("models: []")
     models.check_catalogue(made)
     models.check_catalogue(options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["Internal: Stub process 'embed_0' is not healthy."], "within 75 s, the limit that is set by HEADWORKS"),
+        (["Internal: ModuleNotFoundError"], ""),
+        ([], ""),
+    ],
+)
+def test_a_model_that_takes_too_long_to_load_names_the_limit(tmp_path: Path, lines: list[str], said: str) -> None:
+    spec = triton_spec(options(tmp_path, environ={"HEADWORKS_MODELS_START_SECONDS": "75"}), Layout(tmp_path), 0)
+    assert said in spec.why(lines)
+    assert bool(spec.why(lines)) == bool(said)
