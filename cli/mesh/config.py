@@ -24,8 +24,8 @@ from what `headworks up` sets for a local mesh (addresses, keys, folders below t
 default. `headworks config` prints the effective values, each with its source.
 
 A table or a key of the file that is none of these is refused, with the nearest name, before anything starts. A variable
-that begins with `HEADWORKS_` and is none of these has no effect: `headworks up`, `headworks config` and each service warn
-of it, with the nearest name.
+that begins with `HEADWORKS_` and is none of these has no effect: `headworks up`, `headworks config` and each service
+warn of it, with the nearest name.
 
 ```toml
 [gateway]

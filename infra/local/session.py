@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.local import models, ports, state, tls
 from infra.local.dial import Dial
+from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -18,7 +19,7 @@ from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
 from services.runtime import data_format
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
 DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
@@ -50,6 +51,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
+        check_guards(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)
@@ -93,7 +95,7 @@ def check_format(layout: Layout) -> None:
     """Raises Refused for data that a newer version wrote; OSError."""
     try:
         data_format.check(data_format.read(layout.root), str(layout.root))
-    except StartRefused as error:
+    except CannotStart as error:
         raise Refused(str(error)) from error
 
 

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart, DomainError
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
@@ -108,12 +108,17 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
 async def serve(
     settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
 ) -> None:
-    """Wire the service, serve until SIGTERM or SIGINT, drain, close."""
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises CannotStart where a file, a setting or a
+    database keeps it from being wired."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
-    app = await wire()
+    try:
+        app = await wire()
+    except (DomainError, OSError, ValueError) as error:
+        log.debug("what kept it from starting", exc_info=error)
+        raise CannotStart(str(error)) from error
     _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks, app.optional)
@@ -159,11 +164,12 @@ def _settle_memory() -> None:
 
 
 def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's process to its end."""
+    """Run a service's process to its end. One that cannot start says why in its log, and exits with 1."""
     logs.configure(settings.service, settings.log_level)
     for wrong in unknown_variables():
         log.warning(wrong)
     try:
         uvloop.run(main)
-    except StartRefused as error:
-        sys.exit(f"{settings.service}: {error}")
+    except CannotStart as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 (the message says it all)
+        sys.exit(1)

@@ -5,6 +5,7 @@ HEADWORKS_CONFIG names.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,6 +19,7 @@ from services.runtime.identity import LEEWAY
 from services.runtime.tls import TlsFiles
 
 CONFIG_FILE_VARIABLE = "HEADWORKS_CONFIG"
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32,256}")
 
 
 def prefix(service: str) -> str:
@@ -78,6 +80,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _TomlSource(settings_cls)
+
+
+def read_token(path: Path) -> str:
+    """The token that a file holds. Raises OSError, and ValueError for one that is none, or too short to be one."""
+    token = path.read_text("ascii", "replace").strip()
+    if not TOKEN.fullmatch(token):
+        raise ValueError(f"{path} has to hold one token of 32 to 256 letters, digits, - and _")
+    return token
 
 
 def unknown_variables() -> list[str]:

@@ -15,6 +15,7 @@ from services.runtime.call import LIMIT_KEY, REQUEST_ID_KEY, Call, new_request_i
 from services.runtime.errors import DomainError, ErrorKind, Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
 from services.runtime.interceptors.chain import CallLayer, Serve, T
+from services.runtime.redaction import identifier
 from services.runtime.time_limit import CALLERS, TimeLimit
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,11 @@ def layers(
 
 
 class Trace:
-    """A server span around the call, under the caller's; and the request's id: the caller's, if it can be handed on."""
+    """A server span around the call, under the caller's; and the request's id: the caller's, if it is one that can be
+    logged and handed on."""
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
-        given = call.metadata.get(REQUEST_ID_KEY, "")[:128].strip()
-        call.request_id = given if given and given.isascii() and given.isprintable() else new_request_id()
+        call.request_id = identifier(call.metadata.get(REQUEST_ID_KEY, "")) or new_request_id()
         with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
             return await serve()
 

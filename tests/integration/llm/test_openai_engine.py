@@ -237,6 +237,10 @@ QUIRKS: dict[str, Behaviour] = {
     "without a finish": streams(*HELLO[:-1]),
     "with empty choices": streams({"choices": []}, {"choices": None}, {}, *HELLO),
     "with an empty delta": streams({"choices": [{"delta": None}]}, *HELLO),
+    "with a choice that nobody asked for": streams(*(
+        {"choices": [each["choices"][0], {"index": 1, "delta": {"content": "No", "tool_calls": [{"index": 0}]}}]}
+        for each in HELLO if each.get("choices")
+    ), {"choices": [{"index": 1, "delta": {"content": "No", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}}]}),
     "as one JSON": raw(
         json.dumps({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}).encode(),
         kind="application/json; charset=utf-8",

@@ -9,6 +9,7 @@ import pytest
 from infra.local import models
 from infra.local.discovery import changes
 from infra.local.engines import triton_spec
+from infra.local.guards import check_guards
 from infra.local.layout import Layout
 from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
@@ -191,6 +192,30 @@ def test_the_orchestrator_is_told_of_the_language_model(
 def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> None:
     for spec in python_specs(options(tmp_path), Layout(tmp_path)):
         assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"guards: {", "line"), (b"guards: 5", "guards"), (b"- pii", "valid"), (b"guards: [{guard: none}]", "guards"),
+        (b"guards: [{guard: pii, stage: never}]", "stage"), (b"gaurds: []", "gaurds"), (b"\xff\xfe", "UTF-8"),
+        (None, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_of_guards_is_named_before_anything_starts(tmp_path: Path, text: bytes | None, why: str) -> None:
+    file = tmp_path / "guards.yaml"
+    if text is not None:
+        file.write_bytes(text)
+    options = make_options(tmp_path, None, {}, None, {"HEADWORKS_GATEWAY_GUARDS_FILE": str(file)})
+    with pytest.raises(BadOptions, match=why) as caught:
+        check_guards(options)
+    assert str(file) in str(caught.value)
+
+
+def test_a_good_file_of_guards_or_none_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: pii}]")
+    for environment in ({}, {"HEADWORKS_GATEWAY_GUARDS_FILE": str(tmp_path / "guards.yaml")}):
+        check_guards(make_options(tmp_path, None, {}, None, environment))
 
 
 def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> None:
