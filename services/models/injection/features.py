@@ -35,8 +35,8 @@ _KANA = re.compile("[\u3040-\u30ff]")
 _FREQUENT = {
     language: frozenset(words.split())
     for language, words in {
-        "en": "the and of to in is for that with you your are this it on as be or not by from an a all any can will have "
-        "if when which has do what how we i my me at was were no but so must should",
+        "en": "the and of to in is for that with you your are this it on as be or not by from an a all any can will "
+        "have if when which has do what how we i my me at was were no but so must should",
         "de": "der die das und ist nicht sie mit von den ein eine für auf zu im dem des es ich du wie wird werden oder",
         "es": "el la los las de que y en un una por con para se es su no del al lo como más si o",
         "fr": "le la les et est de que dans pour vous une un des pas sur au du qui ce en par plus ou si il",
