@@ -11,6 +11,8 @@ from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
+from services.llm.openai import usage
+from services.llm.openai.calls import CallNumbers
 from services.llm.openai.chunks import Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
@@ -52,25 +54,39 @@ class HeldChunks(HeldStream[Chunk, bytes]):
 
 class BareAnswer:
     """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
-    to be raised when what came before it has gone out. The message's end and its usage go out last."""
+    to be raised when what came before it has gone out. `chunks`: how many have come. The message's end goes out last,
+    and after it its usage, in a chunk of its own, to those who asked for it."""
 
     def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
         self._call = call
         self._include_usage = request.include_usage
+        self._choices = request.choices
         self._endpoint = endpoint
         self._tally = tally
         self._held = call.held = HeldChunks(call.screen) if call.screen is not None else None
         self._reader = EventReader()
+        self._calls = CallNumbers()
         self._head: Json = {}
         self._end: list[bytes] = []
+        self._usage: Chunk | None = None
         self._finish_reason = ""
+        self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the message has its end: only the usage may follow."""
+        return bool(self._finish_reason)
 
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body)
         self._count((chunk,))
+        usage.check(self._endpoint.name, self._tally)
+        if chunk.usage is None or self._tally.estimated:
+            chunk.json["usage"] = usage.usage_of(chunk.usage, self._tally)
+            chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
@@ -89,14 +105,16 @@ class BareAnswer:
             else:
                 self.failed = errors.broken(self._endpoint, "broke off")
         if chunks and not self._head:
-            self._head = {name: chunks[0].json.get(name) for name in ("id", "created", "model")}
+            first = chunks[0].json
+            self._head = {name: first[name] for name in ("id", "created", "model") if first.get(name) is not None}
         ahead = [chunk for chunk in chunks if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
             return _joined(out)
         self._call.finish(self._finish_reason or "stop")
-        return _joined([*out, *self._end]) + DONE_EVENT
+        usage.check(self._endpoint.name, self._tally)
+        return _joined([*out, *self._end]) + self._last_chunk() + DONE_EVENT
 
     def stop(self, out: bytes, reason: str) -> bytes:
         """End the stream: what is held back, where no guard has ended it, and an end in place of the upstream's."""
@@ -104,11 +122,12 @@ class BareAnswer:
             out += _joined(self._held.take((), last=True))
             reason = reason if self._call.blocked is None else CONTENT_FILTER
         self._call.finish(reason)
-        out += self._chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}])
+        end = {"delta": {}, "logprobs": None, "finish_reason": reason}
+        out += self._chunk([{"index": index, **end} for index in range(self._choices)])
         if self._include_usage:
             meter = self._call.meter
-            usage = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
-            out += self._chunk([], usage=usage)
+            used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
+            out += self._chunk([], usage=used)
         return out + DONE_EVENT
 
     def _read(self, events: Sequence[bytes]) -> list[Chunk]:
@@ -120,7 +139,7 @@ class BareAnswer:
                 break
             if data:
                 try:
-                    chunks.append(decode(self._endpoint, event, data))
+                    chunks.append(decode(self._endpoint, event, data, self._calls.mend))
                 except DomainError as error:
                     if not chunks:
                         raise
@@ -136,15 +155,30 @@ class BareAnswer:
             self._finish_reason = chunk.finish_reason or self._finish_reason
             if chunk.usage is not None:
                 tally.report(chunk.usage)
+            self.chunks += not chunk.empty
         self._call.meter.report(tally.read, tally.written, tally.cached)
 
     def _kept_back(self, chunk: Chunk) -> bool:
-        """Keep what belongs to the end, of which the usage is not for everybody."""
-        if not chunk.empty and (chunk.parts or not chunk.finish_reason):
+        """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
+        if chunk.usage is not None:
+            self._usage = chunk
+            if chunk.empty:
+                return True
+            del chunk.json["usage"]
+            chunk.raw = b"data: " + orjson.dumps(chunk.json)
+        if chunk.empty or chunk.parts or not chunk.finish_reason:
             return False
-        if self._include_usage or not chunk.empty:
-            self._end.append(chunk.raw)
+        self._end.append(chunk.raw)
         return True
+
+    def _last_chunk(self) -> bytes:
+        """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
+        if not self._include_usage:
+            return b""
+        last = self._usage
+        if last is not None and last.empty and not self._tally.estimated:
+            return last.raw + _END
+        return self._chunk([], usage=usage.usage_of(self._tally.reported, self._tally))
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
         head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head

@@ -11,7 +11,11 @@ from services.llm.openai.chunks import Json
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
-LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "min_tokens")
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+LENGTHS = (*LIMITS, "min_tokens")
+CHOICES = ("n", "best_of")
+LONGEST_ANSWER = 4096
+"""Every model of today may write so much, and may refuse to be allowed more."""
 # Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
 _TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
 _INNER = ("content", "tool_calls", "function", "function_call")
@@ -31,6 +35,11 @@ class BareRequest:
         self._places = list(_places(body["messages"]))
 
     @property
+    def choices(self) -> int:
+        """How many answers come back."""
+        return self.body.get("n") or 1
+
+    @property
     def texts(self) -> list[str]:
         """All that the model will read as text, in order."""
         return [holder[key] for holder, key in self._places]
@@ -47,11 +56,18 @@ class BareRequest:
         return ModelRequest(self.model, texts, "\n".join(told), prompt_tokens, self.answer_tokens(entry), self.stream)
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
-        """The most that the answer may have, as the caller limits it or, where it does not, as the catalogue says.
+        """The most that the answers may have, as the caller limits it or, where it does not, as the catalogue says.
 
         Of several limits it is the largest: which of them an upstream goes by is its own affair."""
         limits = [self.body.get(name) for name in LENGTHS]
-        return max((limit for limit in limits if isinstance(limit, int) and limit > 0), default=entry.answer_tokens)
+        longest = max((limit for limit in limits if limit), default=entry.answer_tokens)
+        return longest * max(self.body.get(name) or 1 for name in CHOICES)
+
+    def bound(self, room: int | None, entry: CatalogueEntry) -> None:
+        """Limit an answer that its caller does not to the `room` that there is for it."""
+        longest = entry.longest_answer or LONGEST_ANSWER
+        if room is not None and 0 < room < longest and not any(self.body.get(name) for name in LIMITS):
+            self.body[entry.limit_field] = max(1, room // self.choices)
 
     def wire(self, entry: CatalogueEntry) -> bytes:
         """The body for the upstream.

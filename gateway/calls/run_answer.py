@@ -118,6 +118,9 @@ class RunAnswer:
             kind = event.WhichOneof("event")
             if kind == "text":
                 meter.write(event.text.text, event.text.tokens)
+            elif kind == "tool_call":
+                meter.write(event.tool_call.call.name)
+                meter.write(event.tool_call.call.arguments)
             elif kind == "usage":
                 used = event.usage.usage
                 meter.report(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos)

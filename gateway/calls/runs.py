@@ -20,7 +20,7 @@ from gateway.calls.request import ANSWER_TOKENS, ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
-from services.llm.tokens import estimate
+from services.llm.tokens import estimate_prompt
 from services.runtime import clients
 from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity
@@ -185,7 +185,7 @@ def _asked(request: pb.RunRequest, model: str, instructions: str, stream: bool) 
         model,
         texts,
         "\n".join(protected),
-        prompt_tokens=sum(map(estimate, texts)),
+        prompt_tokens=estimate_prompt(texts),
         answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS,
         stream=stream,
     )

@@ -17,10 +17,77 @@ from services.runtime.errors import DeadlineExceeded, DomainError
 OK = 200
 KEPT_SECONDS = 30.0
 DRAIN_SECONDS = 0.1
+CLOSE_SECONDS = 2.0
+"""What a stream may take from its answer's end to its own."""
 ERROR_BYTES = 64 << 10
 MOST_BYTES = 32 << 20
 LEAST_SECONDS = 0.001
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+
+
+class _Ended(Exception):
+    """A stream was not closed in time after the end of its answer."""
+
+
+class _SilenceLimit:
+    """Ends the reading of a stream on which nothing has come for some `seconds`. What the reader takes to go on does
+    not count. It costs a timer a stream, and none a portion."""
+
+    def __init__(self, response: aiohttp.ClientResponse, seconds: float) -> None:
+        self._content = response.content
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._left = seconds
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+
+    def __enter__(self) -> "_SilenceLimit":
+        self.waiting(True)
+        self._timer = self._loop.call_later(self._left, self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def waiting(self, waits: bool) -> None:
+        now = self._loop.time()
+        if self._since is not None:
+            self._left -= now - self._since
+        self._since = now if waits else None
+
+    def renew(self, seconds: float) -> None:
+        """Something has come: from now on there may be `seconds` of silence."""
+        sooner = seconds < self._seconds
+        self._seconds = self._left = seconds
+        if sooner:
+            self._again(seconds)
+
+    def end(self, seconds: float) -> None:
+        """Nothing more need come: the stream ends after so many seconds, whatever does."""
+        if not self._ended:
+            self._ended = True
+            self.renew(seconds)
+            self._again(seconds)
+
+    def _again(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        if self._since is None:
+            self._again(max(self._left, LEAST_SECONDS))
+            return
+        self.waiting(True)
+        if self._left > LEAST_SECONDS:
+            self._again(self._left)
+        elif self._ended:
+            self._content.set_exception(_Ended())
+        else:
+            self._content.set_exception(TimeoutError())
 
 
 class UpstreamReply:
@@ -30,6 +97,8 @@ class UpstreamReply:
         self.endpoint = endpoint
         self._response = response
         self._until = until
+        self._silence = _SilenceLimit(response, endpoint.first_byte_seconds)
+        self._progress = 0
 
     @property
     def is_json(self) -> bool:
@@ -40,10 +109,24 @@ class UpstreamReply:
         """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
         if "html" in self._response.headers.get("content-type", ""):
             raise errors.broken(self.endpoint, "is a page of HTML: look at its base_url")
-        with self._translated():
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = None  # it takes any byte for life
+        with self._translated(), self._silence as silence:
             async for portion in self._response.content.iter_any():
-                self._begun()
+                silence.waiting(False)
                 yield portion
+                silence.waiting(True)
+
+    def progress(self, chunks: int, ending: bool) -> None:
+        """Report of a stream how many chunks have come, and whether the answer has its end. Comments are no life: what
+        counts as silence is that no chunk comes. After the end a moment is left for the usage; then the stream is taken
+        for closed."""
+        if ending:
+            self._silence.end(CLOSE_SECONDS)
+        elif chunks != self._progress:
+            self._progress = chunks
+            self._silence.renew(self.endpoint.idle_seconds)
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
         """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
@@ -70,16 +153,12 @@ class UpstreamReply:
                 while await self._response.content.readany():
                     pass
 
-    def _begun(self) -> None:
-        """From the first byte on, the limit of a silence is another one."""
-        connection = self._response.connection
-        if connection is not None and connection.protocol is not None:
-            connection.protocol.read_timeout = self.endpoint.idle_seconds
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except _Ended:
+            return
         except TimeoutError as error:
             raise _late(self.endpoint, self._until) from error
         except aiohttp.ClientError as error:

@@ -12,7 +12,7 @@ from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Calls, Ended, Generation, Piece
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
-from services.llm.openai.chunks import Chunk, MalformedChunk
+from services.llm.openai.chunks import Chunk, Json, MalformedChunk
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt
@@ -42,7 +42,8 @@ class OpenAiEngine:
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         """What may pass is tried again, as long as nothing has come."""
-        answer = AnswerReader(list(request.texts(generation.messages, generation.tools)))
+        prompt = list(request.texts(generation.messages, generation.tools))
+        answer = AnswerReader(self.endpoint.name, prompt, self.endpoint.context_length)
         body = orjson.dumps(request.body(generation, self.endpoint.model))
         seconds = time_left(float("inf"))
         async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
@@ -68,6 +69,7 @@ class OpenAiEngine:
                             return
                         if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
                             yield piece
+                    reply.progress(answer.chunks, bool(answer.finish))
         except EventTooLong as error:
             raise errors.broken(self.endpoint, f"has an event of {error}") from error
         if not answer.finish:
@@ -83,10 +85,10 @@ async def _events(reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
     yield reader.end()
 
 
-def decode(endpoint: ModelEndpoint, event: bytes, data: bytes) -> Chunk:
+def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
     """A chunk of a streamed answer. Raises UpstreamBroken for what is none, and the error that it reports."""
     try:
-        chunk = chunks.read(event, data)
+        chunk = chunks.read(event, data, mend)
     except MalformedChunk as error:
         raise errors.broken(endpoint, str(error)) from error
     if chunk.json.get("error"):

@@ -21,6 +21,7 @@ from gateway.faces.http.openai.chat_request import ChatRequest
 from gateway.faces.http.openai.chat_response import Completion
 from gateway.faces.http.openai.chunks import Chunks
 from gateway.faces.http.openai.seen import Seen
+from gateway.faces.http.openai.token_arrays import text_of
 from gateway.faces.http.openai.waiting import patiently
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
@@ -63,7 +64,8 @@ class OpenAIFace:
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
         _allow(call, f"embeddings.call:{embeddings.MODEL}")
-        vectors, tokens = await self._embedder.embed(embeddings.MODEL, asked.texts, call)
+        texts = await text_of(asked.inputs)
+        vectors, tokens = await self._embedder.embed(embeddings.MODEL, texts, call)
         yield as_json(embeddings.response(vectors, tokens, asked.base64))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
