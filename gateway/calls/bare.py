@@ -101,7 +101,7 @@ class _UpstreamCall:
 
     def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
         self._asked = True
-        return self._handle.post(request.wire(self._handle.entry), time_left(call))
+        return self._handle.post(request.wire(self._handle.entry), time_left(call), not request.stream)
 
     def begin(self) -> None:
         """The upstream answers."""

@@ -191,15 +191,18 @@ class HttpClient:
         seconds: float = math.inf,
         attempts: int = 1,
         on_retry: Callable[[], None] = lambda: None,
+        whole: bool = False,
     ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
-        An upstream that is in trouble before it answers is asked `attempts` times. Raises a DomainError for an answer
+        An upstream that is in trouble before it answers is asked `attempts` times. One that answers `whole` begins when
+        it is done. Raises a DomainError for an answer
         that is none.
         """
         until = time.monotonic() + seconds
         ends = min(until, time.monotonic() + endpoint.timeout)
-        response = await self._begin(endpoint, body, until, ends, attempts, on_retry)
+        silence = endpoint.timeout if whole else endpoint.first_byte_seconds
+        response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry)
         try:
             yield UpstreamReply(endpoint, response, until)
         finally:
@@ -211,13 +214,14 @@ class HttpClient:
         body: bytes,
         until: float,
         ends: float,
+        silence: float,
         attempts: int,
         on_retry: Callable[[], None],
     ) -> aiohttp.ClientResponse:
         pause = FIRST_PAUSE
         for attempt in range(1, attempts + 1):
             try:
-                return await self._well(endpoint, body, until, ends)
+                return await self._well(endpoint, body, until, ends, silence)
             except UpstreamUnavailable as error:
                 wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
                 if attempt == attempts or wait > LONGEST_PAUSE or wait >= ends - time.monotonic():
@@ -227,9 +231,11 @@ class HttpClient:
             pause = min(pause * 2, LONGEST_PAUSE)
         raise AssertionError("the loop ends with an answer or an error")
 
-    async def _well(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _well(
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+    ) -> aiohttp.ClientResponse:
         """A response of the status 200."""
-        response = await self._send(endpoint, body, until, ends)
+        response = await self._send(endpoint, body, until, ends, silence)
         if response.status == OK:
             return response
         try:
@@ -240,14 +246,16 @@ class HttpClient:
             response.release()
         raise errors.answered(endpoint, response.status, response.headers, said)
 
-    async def _send(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _send(
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+    ) -> aiohttp.ClientResponse:
         """A kept connection may have been closed at the other end: then a new one is tried, once."""
         if self._session is None:
             raise RuntimeError("the client is not open")
         timeout = aiohttp.ClientTimeout(
             total=max(ends - time.monotonic(), LEAST_SECONDS),  # 0 would mean for ever
             sock_connect=endpoint.connect_seconds,
-            sock_read=endpoint.first_byte_seconds,
+            sock_read=silence,
             ceil_threshold=math.inf,  # to the point, not to the next whole second
         )
         for again in (True, False):

@@ -45,9 +45,10 @@ class BareHandle:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
-        """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
-        return self.engine.post(body, seconds)
+    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
+        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
+        Raises DomainErrors."""
+        return self.engine.post(body, seconds, whole)
 
 
 class BoundedGenerator:

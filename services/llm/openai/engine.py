@@ -36,9 +36,9 @@ class OpenAiEngine:
         """An estimate: OpenAI's API does not count."""
         return estimate_prompt(request.texts(messages, tools))
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
+    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
         """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
-        return self._client.post(self.endpoint, body, seconds)
+        return self._client.post(self.endpoint, body, seconds, whole=whole)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         """What may pass is tried again, as long as nothing has come."""
