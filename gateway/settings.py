@@ -130,8 +130,8 @@ class GatewaySettings(ServerSettings):
     heartbeat_seconds: float = Field(
         10,
         gt=0,
-        description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a comment, "
-        "in seconds.",
+        description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
+        "comment, in seconds.",
     )
     limits_requests_per_minute: int = Field(
         0, ge=0, description="Requests a minute of each caller for whom no rate limit is stored; 0 is no limit."

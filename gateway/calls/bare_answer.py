@@ -160,12 +160,13 @@ class BareAnswer:
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
-        if chunk.usage is not None:
-            self._usage = chunk
+        if "usage" in chunk.json:
+            if chunk.usage is not None:
+                self._usage = chunk
             if chunk.empty:
                 return True
-            del chunk.json["usage"]
-            chunk.raw = b"data: " + orjson.dumps(chunk.json)
+            if chunk.json.pop("usage") is not None:
+                chunk.raw = b"data: " + orjson.dumps(chunk.json)
         if chunk.empty or chunk.parts or not chunk.finish_reason:
             return False
         self._end.append(chunk.raw)

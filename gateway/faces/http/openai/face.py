@@ -40,13 +40,11 @@ class OpenAIFace:
         runs: RunCalls,
         bare: BareCalls,
         embedder: EmbedCalls,
-        heartbeat_seconds: float,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
         self._runs = runs
         self._bare = bare
         self._embedder = embedder
-        self._heartbeat_seconds = heartbeat_seconds
 
     def routes(self) -> Iterable[Route]:
         """Each of OpenAI's paths that is served."""
@@ -106,8 +104,8 @@ class OpenAIFace:
             async for batch in events:
                 if not chat.stream:
                     completion.take(batch)
-                elif data := chunks.take(batch) if batch else chunks.waiting():
-                    yield Body(EVENTS, data)
+                else:
+                    yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
         seconds = time.monotonic() - call.started
         yield (
             Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
@@ -118,7 +116,7 @@ class OpenAIFace:
         """The events of the run; see `patiently`."""
         async with (
             aclosing(self._runs.run(chat.run, call, chat.stream)) as batches,
-            aclosing(patiently(batches, seen, call, self._heartbeat_seconds)) as events,
+            aclosing(patiently(batches, seen, call)) as events,
         ):
             try:
                 async for batch in events:

@@ -26,7 +26,9 @@ UNSUPPORTED = "is not supported by agents and by models that are asked through a
 
 def check(body: Json) -> None:
     """Raises BadRequest for a field that would change the answer if it were obeyed, and is not."""
+    if body.get("n") not in (None, 1):
+        raise BadRequest("n must be 1", "n")
     for name, value in body.items():
         if name in KNOWN or name in HARMLESS or idle(name, value):
             continue
-        raise BadRequest("n must be 1" if name == "n" else f"{name} {HINTS.get(name, UNSUPPORTED)}", name)
+        raise BadRequest(f"{name} {HINTS.get(name, UNSUPPORTED)}", name)
