@@ -15,6 +15,7 @@ from services.llm.openai.chunks import Channel
 
 Events = Sequence[event_pb.RunEvent]
 TEXT: Channel = ("text", 0)
+REASONING: Channel = ("reasoning", 0)
 # What a model wrote before such an end is not reported.
 BROKEN_OFF = (
     run_pb2.FINISH_REASON_CANCELLED,
@@ -48,6 +49,8 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
         kind = piece.WhichOneof("event")
         if kind == "text":
             return (_EventText(TEXT, piece.text.text),)
+        if kind == "reasoning":
+            return (_EventText(REASONING, piece.reasoning.text),)
         if kind == "tool_call" and piece.tool_call.callers:
             self._calls += 1
             return (_EventText((WHOLE, self._calls), piece.tool_call.call.arguments),)
@@ -60,6 +63,8 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
             span.start, span.end = self.shift(TEXT, span.start), self.shift(TEXT, span.end)
         elif texts is not None and piece.HasField("text"):
             piece.text.text = texts[0]
+        elif texts is not None and piece.HasField("reasoning"):
+            piece.reasoning.text = texts[0]
         elif texts is not None:
             piece.tool_call.call.arguments = texts[0]
         return piece
@@ -118,6 +123,8 @@ class RunAnswer:
             kind = event.WhichOneof("event")
             if kind == "text":
                 meter.write(event.text.text, event.text.tokens)
+            elif kind == "reasoning":
+                meter.write(event.reasoning.text)
             elif kind == "tool_call":
                 meter.write(event.tool_call.call.name)
                 meter.write(event.tool_call.call.arguments)

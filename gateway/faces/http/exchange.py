@@ -4,8 +4,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
 from gateway.faces.http.comments import StreamComments, comment
+from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
 from gateway.faces.http.message import EVENTS, JSON, Body
 from gateway.faces.http.openai.errors import body as error_body
 from gateway.faces.http.openai.errors import failure

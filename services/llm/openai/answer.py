@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.llm.chat import ToolCall
-from services.llm.generation import Calls, Ended, Finish, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Piece, Thought, TokenCounts
 from services.llm.openai import usage
 from services.llm.openai.calls import CallSorter, new_id
 from services.llm.openai.chunks import Chunk, MalformedChunk
@@ -13,14 +13,17 @@ from services.llm.tokens import TokenTally
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
 _TEXTS = (("content", 0), ("refusal", 0))
+_THOUGHTS = (("reasoning_content", 0), ("reasoning", 0))
 LONGEST_TEXT = 32 << 20
 
 
 class AnswerReader:
     """Takes chunks, gives pieces; the calls and the end come last, once all chunks are taken."""
 
-    def __init__(self, model: str, prompt: Sequence[str], context_length: int = 0) -> None:
-        """`prompt`: its texts, for where the upstream does not report its usage; `context_length`: the model's."""
+    def __init__(self, model: str, prompt: Sequence[str], context_length: int = 0, reasoning: bool = False) -> None:
+        """`prompt`: its texts, for where the upstream does not report its usage; `context_length`: the model's.
+        `reasoning`: whether thoughts are wanted."""
+        self._reasoning = reasoning
         self._model = model
         self._tally = TokenTally(prompt, context_length)
         self._characters = 0
@@ -29,8 +32,8 @@ class AnswerReader:
         self.finish = ""
         self.chunks = 0
 
-    def take(self, chunk: Chunk) -> Piece | None:
-        """The text of a chunk, or of a whole completion. Raises MalformedChunk."""
+    def take(self, chunk: Chunk) -> Sequence[Piece | Thought]:
+        """The thoughts and the text of a chunk, or of a whole completion. Raises MalformedChunk."""
         self._tally.report(chunk.usage)
         self.chunks += not chunk.empty
         self.finish = chunk.finish_reason or self.finish
@@ -38,7 +41,7 @@ class AnswerReader:
         for part in chunk.parts:
             self._tally.add(part.text)
             self._characters += len(part.text)
-            if part.channel in _TEXTS:
+            if part.channel in (*_TEXTS, *_THOUGHTS):
                 texts[part.channel[0]] = texts.get(part.channel[0], "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
@@ -48,7 +51,8 @@ class AnswerReader:
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")
-        return Piece(text) if text else None
+        thought = texts.get("reasoning_content") or texts.get("reasoning") if self._reasoning else ""
+        return (*((Thought(thought),) if thought else ()), *((Piece(text),) if text else ()))
 
     def ended(self) -> Iterator[Calls | Ended]:
         usage.check(self._model, self._tally)
