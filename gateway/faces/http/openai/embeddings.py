@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gateway.calls.bare_fields import idle
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from gateway.faces.http.openai.token_arrays import is_tokens
 from services.runtime.errors import ModelNotFound
 
 MODEL = "all-minilm-l6-v2"
+KNOWN = ("model", "input", "encoding_format", "dimensions", "user")
 MOST_INPUTS = 2048
 LONGEST_INPUT = 16_384
 """Characters: no text that fits into the model has more."""
@@ -31,6 +33,9 @@ class EmbeddingRequest:
 def parse(data: bytes) -> EmbeddingRequest:
     """Raises BadRequest or ModelNotFound."""
     body = fields.parse(data)
+    for name, value in body.items():
+        if name not in KNOWN and not idle(name, value):
+            raise BadRequest(f"{name} is not supported by the embedder", name)
     model = fields.text(body, "model")
     if model != MODEL:
         raise ModelNotFound(model)

@@ -64,6 +64,8 @@ def test_what_is_read(data: bytes, texts: list[Any], as_base64: bool) -> None:
         (body(input=["a", "x" * 16_385]), "input[1]"),
         (body(input="x" * 16_385), "input"),
         (body(dimensions=256), "dimensions"),
+        (body(input_type="query"), "input_type"),
+        (body(truncate_prompt_tokens=10), "truncate_prompt_tokens"),
         (body(dimensions="384"), "dimensions"),
         (body(encoding_format="hex"), "encoding_format"),
         (body(encoding_format=["float"]), "encoding_format"),
