@@ -1,7 +1,7 @@
 """A bare model's answer on its way to the caller: counted, held back, and ended where the gateway ends it. Pure."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -70,14 +70,15 @@ class BareAnswer:
         self._end: list[bytes] = []
         self._usage: Chunk | None = None
         self._finish_reason = ""
+        self._finished: set[int] = set()
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
 
     @property
     def ending(self) -> bool:
-        """Whether the message has its end: only the usage may follow."""
-        return bool(self._finish_reason)
+        """Whether all that was asked for has its end: only the usage may follow."""
+        return len(self._finished) >= self._choices
 
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
@@ -112,9 +113,11 @@ class BareAnswer:
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
             return _joined(out)
-        self._call.finish(self._finish_reason or "stop")
+        reason = self._finish_reason or ("tool_calls" if self._calls.made else "stop")
+        self._call.finish(reason)
         usage.check(self._endpoint.name, self._tally)
-        return _joined([*out, *self._end]) + self._last_chunk() + DONE_EVENT
+        end = _joined([*out, *self._end]) if self._finish_reason else _joined(out) + self._ends(reason)
+        return end + self._last_chunk() + DONE_EVENT
 
     def stop(self, out: bytes, reason: str) -> bytes:
         """End the stream: what is held back, where no guard has ended it, and an end in place of the upstream's."""
@@ -122,8 +125,7 @@ class BareAnswer:
             out += _joined(self._held.take((), last=True))
             reason = reason if self._call.blocked is None else CONTENT_FILTER
         self._call.finish(reason)
-        end = {"delta": {}, "logprobs": None, "finish_reason": reason}
-        out += self._chunk([{"index": index, **end} for index in range(self._choices)])
+        out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
             used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
@@ -152,7 +154,9 @@ class BareAnswer:
         for chunk in chunks:
             for part in chunk.parts:
                 tally.add(part.text)
-            self._finish_reason = chunk.finish_reason or self._finish_reason
+            if chunk.finish_reason:
+                self._finish_reason = chunk.finish_reason
+                self._finished |= set(_finished(chunk))
             if chunk.usage is not None:
                 tally.report(chunk.usage)
             self.chunks += not chunk.empty
@@ -171,6 +175,11 @@ class BareAnswer:
             return False
         self._end.append(chunk.raw)
         return True
+
+    def _ends(self, reason: str) -> bytes:
+        """The end of the message, where the upstream gives none."""
+        end = {"delta": {}, "logprobs": None, "finish_reason": reason}
+        return self._chunk([{"index": index, **end} for index in range(self._choices)])
 
     def _last_chunk(self) -> bytes:
         """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
@@ -195,6 +204,14 @@ def as_events(whole: Chunk) -> bytes:
         choice.pop("message", None)
     last = orjson.dumps({**head, "choices": [], "usage": usage})
     return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
+
+
+def _finished(chunk: Chunk) -> Iterator[int]:
+    """The choices that have their end in a chunk, by their index."""
+    for place, choice in enumerate(chunk.json["choices"]):
+        if choice.get("finish_reason"):
+            index = choice.get("index")
+            yield index if isinstance(index, int) else place
 
 
 def _put(chunk: Chunk, texts: Sequence[str]) -> None:

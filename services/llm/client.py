@@ -195,9 +195,8 @@ class HttpClient:
     ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
-        An upstream that is in trouble before it answers is asked `attempts` times. One that answers `whole` begins when
-        it is done. Raises a DomainError for an answer
-        that is none.
+        An upstream that is in trouble before it answers is asked `attempts` times. An answer that comes `whole` begins
+        when it is done. Raises a DomainError for an answer that is none.
         """
         until = time.monotonic() + seconds
         ends = min(until, time.monotonic() + endpoint.timeout)

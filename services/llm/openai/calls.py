@@ -56,7 +56,7 @@ class CallSorter:
         function = part.get("function") or {}
         if not isinstance(function, Mapping):
             raise MalformedChunk("is not in OpenAI's form")
-        given, index = str(part.get("id") or "")[:LONGEST_ID], _index(part)
+        given, index = str(part.get("id") or "").strip()[:LONGEST_ID], _index(part)
         name, arguments = _text(function.get("name")), _text(function.get("arguments"))
         call = self._ids.get(given) or self._last if index is None else self._at.get(index)
         if call is None or (name and call.name and _begins(call, given, name, arguments, place)):
@@ -88,6 +88,11 @@ class CallNumbers:
     def __init__(self) -> None:
         self._sorters: dict[int, CallSorter] = {}
 
+    @property
+    def made(self) -> bool:
+        """Whether there was any call."""
+        return bool(self._sorters)
+
     def mend(self, value: Json) -> bool:
         """Number the calls in a chunk's JSON; whether that changed it. Raises MalformedChunk."""
         changed = False
@@ -109,10 +114,11 @@ def _number(sorter: CallSorter, part: Json, place: int) -> bool:
     changed = part.get("index") != call.index
     part["index"] = call.index
     if len(sorter.calls) > before:
-        if not call.id:
-            part["id"] = new_id()
-        return changed or not call.id
-    if part.pop("id", None):
+        if part.get("id") == call.id != "":
+            return changed
+        part["id"] = call.id or new_id()
+        return True
+    if part.pop("id", None) is not None:
         changed = True
     if call.repeated:
         del part["function"]["name"]

@@ -66,6 +66,22 @@ def test_no_part_is_lost_and_indexes_are_in_order(chunks: list[list[dict[str, An
     assert sorted("".join(one["function"].get("arguments") or "" for parts in chunks for one in parts)) == written
 
 
+def mended(*chunks: list[dict[str, Any]]) -> list[Any]:
+    numbers = CallNumbers()
+    for parts in chunks:
+        numbers.mend({"choices": [{"index": 0, "delta": {"tool_calls": parts}}]})
+    return [one.get("id") for parts in chunks for one in parts]
+
+
+def test_ids_are_strings_and_come_once() -> None:
+    assert mended([part("f", "", index=1, id=7)], [part(None, "{}", index=1, id=" ")]) == ["7", None]
+    assert mended([part("f", "", index=0, id="x")], [part("f", "{}", index=0, id="x")]) == ["x", None]
+    first, second = mended([part("f", "{}", id="")], [part("f", "{}", id="  ")])
+    assert first.startswith("call_")
+    assert second.startswith("call_")
+    assert first != second
+
+
 def test_a_chunk_as_openai_writes_it_is_left_alone() -> None:
     numbers = CallNumbers()
     for calls in ([part("f", "", index=0, id="x")], [part(None, "{}", index=0)], [part("g", "{}", index=1, id="y")]):

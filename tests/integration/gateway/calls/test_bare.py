@@ -263,6 +263,26 @@ async def test_an_upstream_that_does_not_end_after_its_end_is_left(
     assert side.pipeline.settled == [Settled(11, 2, 3, "stop")]
 
 
+async def test_of_two_answers_the_second_may_come_after_the_first(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.02)
+
+    def of(index: int, finish: str | None = None, **said: Any) -> bytes:
+        return fake.event({"choices": [{"index": index, "delta": said, "finish_reason": finish}]})
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(of(0, "stop", content="a"))
+        await asyncio.sleep(0.2)
+        await exchange.send(of(1, "stop", content="b") + fake.event("[DONE]"))
+        await exchange.end()
+
+    side = await make(behave, passes=frozenset({"n"}))
+    asked = parse({"model": "small", "messages": [{"role": "user", "content": "why?"}], "stream": True, "n": 2})
+    data = b"".join([part async for part in side.through.stream(asked, call_of(60))])
+    events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
+    assert (text(events), finish(events)) == ("ab", ["stop", "stop"])
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_comments_are_no_life(make: Make, begun: bool) -> None:
     async def behave(exchange: Exchange) -> None:
@@ -324,6 +344,17 @@ async def test_parallel_calls_stay_apart_for_who_goes_by_the_index(make: Make, c
                 call["arguments"] += part["function"].get("arguments") or ""
     assert [(one["name"], one["arguments"]) for _, one in sorted(made.items())] == [("f", '{"a":1}'), ("g", '{"b":2}')]
     assert len({one["id"] for one in made.values()} - {""}) == 2
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [([delta(content="a")], "stop"), ([delta(tool_calls=[call_part(0, "x", "f", "{}")])], "tool_calls"), ([], "stop")],
+    ids=["text", "calls", "nothing"],
+)
+async def test_an_answer_that_is_done_has_an_end(make: Make, chunks: list[Any], reason: str) -> None:
+    side = await make(fake.streams(*chunks))
+    assert finish(await side.stream()) == [reason]
+    assert side.pipeline.settled[0].finish_reason == reason
 
 
 @pytest.mark.parametrize(("left", "sent"), [({}, None), ({Unit.TOKENS: 305}, 300), ({Unit.MONEY: 600}, 295)])
