@@ -82,7 +82,7 @@ class BareAnswer:
 
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
-        chunk = completion(self._endpoint, body)
+        chunk = completion(self._endpoint, body, self._calls.mend)
         self._count((chunk,))
         usage.check(self._endpoint.name, self._tally)
         if chunk.usage is None or self._tally.estimated:

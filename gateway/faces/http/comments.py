@@ -37,6 +37,12 @@ class StreamComments:
             await asyncio.wait((self._beating,))
             self._beating = None
 
+    async def aclose(self) -> None:
+        """Let a comment that is under way go out, and no other."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.quiet()
+
     def close(self) -> None:
         """No comment goes out after this."""
         if self._timer is not None:

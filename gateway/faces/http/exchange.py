@@ -118,8 +118,7 @@ class Exchange:
     async def _quiet(self) -> None:
         """Let a comment that is under way go out, and no other."""
         if self._comments is not None:
-            await self._comments.quiet()
-            self._comments.close()
+            await self._comments.aclose()
 
     async def end(self) -> None:
         """End a response that came in parts, or in none at all."""

@@ -99,12 +99,24 @@ class CallNumbers:
         for choice in _objects(value.get("choices")):
             delta = choice.get("delta")
             if not isinstance(delta, dict) or not delta.get("tool_calls"):
+                changed = _identify(choice.get("message")) or changed
                 continue
             index = choice.get("index")
             sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
             for place, part in enumerate(_objects(delta["tool_calls"])):
                 changed = _number(sorter, part, place) or changed
         return changed
+
+
+def _identify(message: Any) -> bool:
+    """Give ids to the calls of a whole message that have none; whether there were such."""
+    without = [
+        call for call in _objects(message.get("tool_calls") if isinstance(message, dict) else None)
+        if not isinstance(call.get("id"), str) or not call["id"].strip()
+    ]  # fmt: skip
+    for call in without:
+        call["id"] = new_id()
+    return bool(without)
 
 
 def _number(sorter: CallSorter, part: Json, place: int) -> bool:

@@ -55,7 +55,7 @@ def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) ->
     if not isinstance(value, dict):
         raise MalformedChunk("is no object")
     if mend is not None and mend(value):
-        raw = b"data: " + orjson.dumps(value)
+        raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):

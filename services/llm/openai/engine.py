@@ -96,9 +96,9 @@ def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Callable[[J
     return chunk
 
 
-def completion(endpoint: ModelEndpoint, body: bytes) -> Chunk:
+def completion(endpoint: ModelEndpoint, body: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
     """A whole completion. Raises the same."""
-    chunk = decode(endpoint, body, body)
+    chunk = decode(endpoint, body, body, mend)
     if chunk.empty:
         raise errors.broken(endpoint, "has no choices")
     return chunk

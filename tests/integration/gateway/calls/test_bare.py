@@ -346,6 +346,15 @@ async def test_parallel_calls_stay_apart_for_who_goes_by_the_index(make: Make, c
     assert len({one["id"] for one in made.values()} - {""}) == 2
 
 
+async def test_calls_of_a_whole_answer_have_ids(make: Make) -> None:
+    calls = [{"type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "x", "function": {"name": "g"}}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    answer = {**WHOLE, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    first, second = (await (await make(whole(answer))).complete())["choices"][0]["message"]["tool_calls"]
+    assert first["id"].startswith("call_")
+    assert (second, "index" in first) == (calls[1], False)
+
+
 @pytest.mark.parametrize(
     ("chunks", "reason"),
     [([delta(content="a")], "stop"), ([delta(tool_calls=[call_part(0, "x", "f", "{}")])], "tool_calls"), ([], "stop")],
