@@ -178,7 +178,7 @@ class BareAnswer:
 
     def _ends(self, reason: str) -> bytes:
         """The end of the message, where the upstream gives none."""
-        end = {"delta": {}, "logprobs": None, "finish_reason": reason}
+        end: Json = {"delta": {}, "logprobs": None, "finish_reason": reason}
         return self._chunk([{"index": index, **end} for index in range(self._choices)])
 
     def _last_chunk(self) -> bytes:

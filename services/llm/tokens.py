@@ -1,7 +1,7 @@
 """How many tokens a text has: the one estimate, and what is believed of an upstream's own count. Pure."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 CHARACTERS_PER_TOKEN = 4
 PER_TEXT = 4
@@ -37,11 +37,13 @@ def believed(counted: Any, estimated: int, characters: int | None = None, contex
     if not _whole(counted):
         return estimated
     least = -(-estimated // LEAST_SHARE) if characters is None else -(-characters // LONGEST_TOKEN)
-    return estimated if counted < least else min(counted, max(context_length or MOST_TOKENS, LEAST_SHARE * estimated))
+    most = max(context_length or MOST_TOKENS, LEAST_SHARE * estimated)
+    return estimated if counted < least else int(min(counted, most))
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value: Any) -> TypeGuard[int | float]:
+    """Whether it is a whole number; one of more than 64 bits is read as a float."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
 
 
 def _weight(text: str) -> int:
@@ -120,7 +122,7 @@ class TokenTally:
         """Of those read."""
         details = self._reported("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        return min(self.read, max(0, cached)) if _whole(cached) else 0
+        return int(min(self.read, max(0, cached))) if _whole(cached) else 0
 
     @property
     def estimated(self) -> bool:

@@ -34,6 +34,7 @@ def test_a_number_of_tokens_is_bounded_whatever_is_said(said: Any, estimate: int
         (200_048, 12, 0, 200_048),  # images and thoughts are in no text
         (MOST_TOKENS + 1, 500, 0, MOST_TOKENS),
         (1 << 70, 500, 0, MOST_TOKENS),
+        (1e21, 500, 0, MOST_TOKENS),  # as JSON has 1 << 70
         (200_048, 12, 8192, 8192),
         (8192, 12, 8192, 8192),
         (1 << 62, 12, 8192, 8192),
@@ -42,7 +43,7 @@ def test_a_number_of_tokens_is_bounded_whatever_is_said(said: Any, estimate: int
     ],
 )
 def test_a_report_that_is_too_large_is_not_the_cheaper_for_it(
-    said: int, estimated: int, context: int, booked: int
+    said: float, estimated: int, context: int, booked: int
 ) -> None:
     assert believed(said, estimated, context_length=context) == booked
 

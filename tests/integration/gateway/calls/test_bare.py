@@ -428,7 +428,7 @@ async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, 
         await exchange.head()
         for word in "abcdef":
             await gate.acquire()
-            await exchange.send(fake.event(delta(content=f"{word} ")))
+            await exchange.send(fake.event(delta(content=f"{word * 3} ")))  # a token
         await exchange.send(fake.event(delta("stop")) + fake.event("[DONE]"))
         await exchange.end()
 
@@ -439,7 +439,7 @@ async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, 
         data += part
         gate.release()
     events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
-    assert (text(events), finish(events)) == (words, [reason])
+    assert (text(events), finish(events)) == ("".join(f"{word * 3} " for word in words.split()), [reason])
     assert side.pipeline.settled[0].finish_reason == reason
 
 
@@ -605,7 +605,7 @@ async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> N
     ("limits", "seconds", "reason"),
     [
         ({"timeout": 0.05}, 20, "UPSTREAM_TIMEOUT"),
-        ({"idle_seconds": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({"idle_seconds": 0.05, "timeout": 0.2}, 20, "UPSTREAM_TIMEOUT"),
         ({}, 0.05, "DEADLINE_EXCEEDED"),
     ],
     ids=["too long", "silent", "the caller's"],
@@ -620,6 +620,15 @@ async def test_silence_has_an_end(
     with pytest.raises(DomainError) as caught:
         await (side.stream(seconds=seconds) if stream else side.complete(seconds=seconds))
     assert caught.value.reason == reason
+
+
+async def test_an_answer_that_comes_whole_may_be_silent_until_then(make: Make) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await asyncio.sleep(0.3)
+        await whole(WHOLE)(exchange)
+
+    side = await make(behave, first_byte_seconds=0.05)
+    assert await side.complete() == WHOLE
 
 
 async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
