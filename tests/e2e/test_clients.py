@@ -90,10 +90,11 @@ def test_streams_that_a_stopping_mesh_cuts_end_with_an_error(mesh: Mesh) -> None
     ended: dict[str, Exception | None] = {}
 
     def follow(model: str, first: threading.Event) -> None:
-        messages = [{"role": "user", "content": "count 30000"}]
         try:
             with client_of(mesh, max_retries=0) as client:
-                for _ in client.chat.completions.create(model=model, messages=messages, stream=True):  # type: ignore[call-overload]
+                for _ in client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": "count 30000"}], stream=True
+                ):
                     first.set()
             ended[model] = None
         except Exception as error:  # noqa: BLE001 (which it is, is what is tested)

@@ -54,7 +54,7 @@ def test_a_full_file() -> None:
     assert (small.queue_seconds, small.connections) == (2.5, 16)
     assert (small.connect_seconds, small.first_byte_seconds, small.idle_seconds) == (1, 2, 3)
     assert (small.longest_answer, small.limit_field) == (16_384, "max_completion_tokens")
-    assert (small.passes, own.passes) == ({"n", "service_tier"}, frozenset())
+    assert (sorted(small.passes), len(own.passes)) == (["n", "service_tier"], 0)
     assert (own.name, own.engine, own.lora, own.capabilities, own.price) == (
         "org/own:1", EngineKind.TRITON, "legal", ALL, Price(),
     )  # fmt: skip
