@@ -68,12 +68,12 @@ class BareCalls:
         handle = self._handles[request.model]
         restrict(request.body, handle.entry)
         texts = request.texts
-        tally = TokenTally(texts, handle.entry.context_length)
+        tally = TokenTally(request.counted, handle.entry.context_length)
         asked = request.asked(handle.entry, texts, tally.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = TokenTally(admitted.texts, handle.entry.context_length)
+            tally = TokenTally(request.counted, handle.entry.context_length)
         if not request.stream:
             request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))

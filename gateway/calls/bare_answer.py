@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
@@ -13,7 +14,7 @@ from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
 from services.llm.openai import usage
 from services.llm.openai.calls import CallNumbers
-from services.llm.openai.chunks import Chunk, Json, usage_json
+from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.tokens import TokenTally
@@ -35,9 +36,18 @@ class HeldChunks(HeldStream[Chunk, bytes]):
         if self.blocked is not None:
             for choice in chunk.json["choices"]:
                 choice["finish_reason"] = CONTENT_FILTER
-                choice["message"].pop("tool_calls", None)
-                choice["message"].pop("function_call", None)
+                message = choice.get("message") or {}
+                message.pop("tool_calls", None)
+                message.pop("function_call", None)
         return orjson.dumps(chunk.json)
+
+    def last(self, chunk: Chunk) -> bytes:
+        """A chunk that goes out after all text."""
+        texts = [self.beside(part.text) for part in chunk.parts]
+        if all(text == part.text for text, part in zip(texts, chunk.parts, strict=True)):
+            return chunk.raw
+        _put(chunk, texts)
+        return b"data: " + orjson.dumps(chunk.json)
 
     def _read(self, piece: Chunk) -> Iterable[Part]:
         return piece.parts
@@ -83,6 +93,7 @@ class BareAnswer:
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body, self._calls.mend)
+        self._check(chunk, event=b"")
         self._count((chunk,))
         usage.check(self._endpoint.name, self._tally)
         if chunk.usage is None or self._tally.estimated:
@@ -141,7 +152,9 @@ class BareAnswer:
                 break
             if data:
                 try:
-                    chunks.append(decode(self._endpoint, event, data, self._calls.mend))
+                    chunk = decode(self._endpoint, event, data, self._calls.mend)
+                    self._check(chunk)
+                    chunks.append(chunk)
                 except DomainError as error:
                     if not chunks:
                         raise
@@ -149,11 +162,25 @@ class BareAnswer:
                     break
         return chunks
 
+    def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
+        """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
+        for what is no text."""
+        if not self._call.guarded:
+            return
+        if chunk.stray:
+            for choice in chunk.stray:
+                choice["logprobs"] = None
+            chunk.raw = event + orjson.dumps(chunk.json)
+        if chunk.unread:
+            metrics.UNSCREENABLE.labels("answer").inc()
+            raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
+
     def _count(self, chunks: Iterable[Chunk]) -> None:
         tally = self._tally
         for chunk in chunks:
             for part in chunk.parts:
-                tally.add(part.text)
+                if part.counted:
+                    tally.add(part.text)
             if chunk.finish_reason:
                 self._finish_reason = chunk.finish_reason
                 self._finished |= set(_finished(chunk))
@@ -171,9 +198,9 @@ class BareAnswer:
                 return True
             if chunk.json.pop("usage") is not None:
                 chunk.raw = b"data: " + orjson.dumps(chunk.json)
-        if chunk.empty or chunk.parts or not chunk.finish_reason:
+        if chunk.empty or not chunk.finish_reason or any(part.channel is not APART for part in chunk.parts):
             return False
-        self._end.append(chunk.raw)
+        self._end.append(self._last_word(chunk))
         return True
 
     def _ends(self, reason: str) -> bytes:
@@ -181,13 +208,17 @@ class BareAnswer:
         end: Json = {"delta": {}, "logprobs": None, "finish_reason": reason}
         return self._chunk([{"index": index, **end} for index in range(self._choices)])
 
+    def _last_word(self, chunk: Chunk) -> bytes:
+        """A chunk that goes out after all text."""
+        return chunk.raw if self._held is None else self._held.last(chunk)
+
     def _last_chunk(self) -> bytes:
         """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
         if not self._include_usage:
             return b""
         last = self._usage
         if last is not None and last.empty and not self._tally.estimated:
-            return last.raw + _END
+            return self._last_word(last) + _END
         return self._chunk([], usage=usage.usage_of(self._tally.reported, self._tally))
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
@@ -215,9 +246,9 @@ def _finished(chunk: Chunk) -> Iterator[int]:
 
 
 def _put(chunk: Chunk, texts: Sequence[str]) -> None:
-    for part, text in zip(chunk.parts, texts, strict=True):
-        part.holder[part.key] = text
-    for choice in chunk.json["choices"]:
+    for part, text in reversed(list(zip(chunk.parts, texts, strict=True))):
+        part.put(text)
+    for choice in chunk.json.get("choices") or ():
         if choice.get("logprobs"):
             choice["logprobs"] = None
 

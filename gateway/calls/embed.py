@@ -10,9 +10,11 @@ from gateway.calls.pipeline import CallPipeline
 from gateway.calls.request import ModelRequest
 from services.llm.price import FREE
 from services.llm.tokens import estimate_prompt
+from services.runtime import clients
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import InvalidArgument
-from services.runtime.triton import EMBED_TOKENS, TritonClient
+from services.runtime.time_limit import TimeLimit
+from services.runtime.triton import EMBED_TOKENS, Embeddings, TritonClient
 
 BATCH = 64
 
@@ -30,12 +32,12 @@ class InputTooLong(InvalidArgument):
 
 
 class EmbedCalls:
-    """`seconds`: how long a batch of texts may take."""
+    """`limit`: how long a batch of texts may take."""
 
-    def __init__(self, pipeline: CallPipeline, triton: TritonClient, seconds: float) -> None:
+    def __init__(self, pipeline: CallPipeline, triton: TritonClient, limit: TimeLimit) -> None:
         self._pipeline = pipeline
         self._triton = triton
-        self._seconds = seconds
+        self._limit = limit
 
     async def embed(self, model: str, texts: Sequence[str], call: Call) -> tuple[npt.NDArray[np.float32], int]:
         """Vectors, float32 [n, 384], and how many tokens the texts have; settled. Raises a DomainError."""
@@ -45,8 +47,7 @@ class EmbedCalls:
         try:
             vectors, tokens = [], 0
             for start in range(0, len(admitted.texts), BATCH):
-                timeout = outgoing(self._seconds, call)["timeout"]
-                batch = await self._triton.embed(list(admitted.texts[start : start + BATCH]), timeout=timeout)
+                batch = await self._embed(list(admitted.texts[start : start + BATCH]), call)
                 _check(batch.lengths, start)
                 vectors.append(batch.vectors)
                 tokens += batch.tokens
@@ -61,6 +62,10 @@ class EmbedCalls:
         finally:
             admitted.close("cancelled")
         return np.concatenate(vectors), tokens
+
+    async def _embed(self, texts: list[str], call: Call) -> Embeddings:
+        with clients.limited(self._limit, call, "the embedding of a batch of texts"):
+            return await self._triton.embed(texts, timeout=outgoing(self._limit.seconds, call)["timeout"])
 
 
 async def _cover(call: ModelCall) -> None:

@@ -87,7 +87,7 @@ class _SilenceLimit:
         elif self._ended:
             self._content.set_exception(_Ended())
         else:
-            self._content.set_exception(TimeoutError())
+            self._content.set_exception(aiohttp.SocketTimeoutError())
 
 
 class UpstreamReply:
@@ -98,6 +98,7 @@ class UpstreamReply:
         self._response = response
         self._until = until
         self._silence = _SilenceLimit(response, endpoint.first_byte_seconds)
+        self._silence_name = "first_byte_seconds"
         self._progress = 0
 
     @property
@@ -126,6 +127,7 @@ class UpstreamReply:
             self._silence.end(CLOSE_SECONDS)
         elif chunks != self._progress:
             self._progress = chunks
+            self._silence_name = "idle_seconds"
             self._silence.renew(self.endpoint.idle_seconds)
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
@@ -160,7 +162,7 @@ class UpstreamReply:
         except _Ended:
             return
         except TimeoutError as error:
-            raise _late(self.endpoint, self._until) from error
+            raise _late(self.endpoint, self._until, error, self._silence_name) from error
         except aiohttp.ClientError as error:
             raise errors.broken(self.endpoint, "broke off") from error
 
@@ -273,13 +275,19 @@ class HttpClient:
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
-                raise _late(endpoint, until) from error
+                raise _late(
+                    endpoint, until, error, "timeout" if silence >= endpoint.timeout else "first_byte_seconds"
+                ) from error
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: ModelEndpoint, until: float) -> DomainError:
+def _late(endpoint: ModelEndpoint, until: float, error: TimeoutError, silence: str) -> DomainError:
+    """`silence` names the limit of the endpoint on how long nothing may come."""
+    who = errors.who(endpoint)
     if time.monotonic() >= until:
-        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
-    return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")
+        return DeadlineExceeded(f"the call's deadline came before the end of what {who} says")
+    name = silence if isinstance(error, aiohttp.SocketTimeoutError) else "timeout"
+    seconds: float = getattr(endpoint, name)
+    return UpstreamTimeout(f"{who} did not answer within {seconds:g} seconds: its `{name}` in the model catalogue")

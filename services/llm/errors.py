@@ -171,7 +171,17 @@ def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, dict[str, str]]
     if not isinstance(error, str | dict):
         return "", {}
     fields = error if isinstance(error, dict) else {"message": error}
-    message = without_secrets(str(fields.get("message") or fields.get("detail") or ""), endpoint.secrets)
+    message = without_secrets(_text(fields.get("message") or fields.get("detail")), endpoint.secrets)
     facts = {name: fields.get(name) for name in ("code", "param")}
     words = {name: without_secrets(fact, endpoint.secrets) for name, fact in facts.items() if isinstance(fact, str)}
     return message[:LONGEST_MESSAGE], {name: word for name, word in words.items() if _FACT.fullmatch(word)}
+
+
+def _text(value: Any) -> str:
+    """What should be a text; empty for what is nested too deeply to be shown."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode() if value else ""
+    except TypeError:
+        return ""

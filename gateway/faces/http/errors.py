@@ -29,6 +29,9 @@ SOON_SECONDS = 60.0
 """What is to be tried again later than this is not for a client to wait for."""
 
 
+CHALLENGE: Mapping[str, str] = {"www-authenticate": 'Bearer realm="headworks"'}
+
+
 class HttpError(InvalidArgument):
     """An error whose status is its own; `headers` go out with it."""
 
@@ -95,9 +98,10 @@ def status_of(error: DomainError) -> int:
 
 def headers_of(error: DomainError) -> dict[str, str]:
     """The headers that an error goes out with: when to try again, in whole seconds, or that it is of no use, which
-    OpenAI's clients obey; and its own."""
+    OpenAI's clients obey; by what a caller is known; and its own."""
     wait = error.retry_after
     retry = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
     if error.reason in FINAL or (wait is not None and wait > SOON_SECONDS):
         retry["x-should-retry"] = "false"
-    return retry | dict(getattr(error, "headers", {}))
+    known = CHALLENGE if error.kind is ErrorKind.UNAUTHENTICATED else {}
+    return {**retry, **known, **getattr(error, "headers", {})}

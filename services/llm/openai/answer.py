@@ -8,12 +8,11 @@ from services.llm.chat import ToolCall
 from services.llm.generation import Calls, Ended, Finish, Piece, Thought, TokenCounts
 from services.llm.openai import usage
 from services.llm.openai.calls import CallSorter, new_id
-from services.llm.openai.chunks import Chunk, MalformedChunk
+from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
 from services.llm.tokens import TokenTally
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
-_TEXTS = (("content", 0), ("refusal", 0))
-_THOUGHTS = (("reasoning_content", 0), ("reasoning", 0))
+_TEXTS = tuple(map(Channel, ("content", "refusal", "reasoning_content", "reasoning")))
 LONGEST_TEXT = 32 << 20
 
 
@@ -39,15 +38,18 @@ class AnswerReader:
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
         for part in chunk.parts:
-            self._tally.add(part.text)
+            if part.counted:
+                self._tally.add(part.text)
             self._characters += len(part.text)
-            if part.channel in (*_TEXTS, *_THOUGHTS):
-                texts[part.channel[0]] = texts.get(part.channel[0], "") + part.text
+            if part.channel in _TEXTS:
+                texts[part.channel.name] = texts.get(part.channel.name, "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
-        if choices := chunk.json.get("choices"):
+        for place, choice in enumerate(chunk.json.get("choices") or ()):
+            if choice.get("index", place):
+                continue  # one that nobody asked for
             try:
-                self._choice(choices[0])
+                self._choice(choice)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from gateway.budgets.model import Unit
 from gateway.calls.bare import BareCalls
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.faces.http.openai import models
 from gateway.faces.http.openai.bare_request import parse
 from services.llm import client
