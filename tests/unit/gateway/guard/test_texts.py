@@ -94,4 +94,4 @@ def test_wherever_it_is_cut(before: str, found: str, after: str, cuts: list[int]
     texts = [text[start:end] for start, end in pairwise(edges)]
     screened = asyncio.run(PIPELINE.screen_input(texts, flows=[list(range(len(texts)))]))
     assert found not in "".join(screened.texts)
-    assert {each.category for each in screened.findings} <= {"EMAIL", "CARD", "terms", "LENGTH"}
+    assert {each.category for each in screened.findings} & {"EMAIL", "CARD", "terms"}
