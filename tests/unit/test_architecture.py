@@ -39,8 +39,11 @@ PURE = (
     "services.runtime.children",
     "services.runtime.errors",
     "services.runtime.language",
+    "services.runtime.numerals",
     "services.runtime.records",
+    "services.runtime.spelling",
     "services.runtime.strict_yaml",
+    "services.runtime.time_limit",
 )
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}

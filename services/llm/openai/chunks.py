@@ -1,5 +1,6 @@
 """The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ _FLOWING = frozenset((
 _ENVELOPE = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"))
 _MESSAGES = ("delta", "message")
 _LONGEST_REASON = 32
+DEEPEST = 64
+"""Levels of JSON that an answer may have: beyond 254 it could not be written again."""
 
 
 class MalformedChunk(ValueError):
@@ -76,14 +79,19 @@ class Chunk:
         return not self.json.get("choices")
 
 
-def read(raw: bytes, data: bytes) -> Chunk:
-    """`data` is the JSON, `raw` the event around it. Raises MalformedChunk."""
+def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
+    """`data` is the JSON, `raw` the event around it. `mend` changes the JSON of an upstream that has ways of its own,
+    and returns whether it did. Raises MalformedChunk."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise MalformedChunk("is not JSON") from error
     if not isinstance(value, dict):
         raise MalformedChunk("is no object")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise MalformedChunk(f"has more than {DEEPEST} levels")
+    if mend is not None and mend(value):
+        raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
@@ -114,6 +122,21 @@ def _choice(chunk: Chunk, choice: Json, index: int) -> None:
             _apart(chunk, choice, key, value, f"choices[{index}].{key}")
     if choice.get("logprobs") and _are_stray(chunk, choice["logprobs"], index):
         chunk.stray.append(choice)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether the value has more than so many levels."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _message(chunk: Chunk, message: Json, choice: int) -> None:

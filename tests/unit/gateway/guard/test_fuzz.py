@@ -29,6 +29,11 @@ DETECTORS: dict[str, Detector] = {
 BOMBS = [
     "1 ", "1-", "a", "a.", "a@", "a.a@a.", "4111 ", "AB12 ", "-----BEGIN ", "eyJ", "sk-", "eyJaaaaaaaaa.eyJaaaaaaaaa.",
     "(1", "+1", "123456789012345 ", "202-555-0123 ", "a dot ", "//", "[.]", "a[.]", "https://", "http://a.", "敏 ",
+    "DE89 ", "DE89", "4", "4 ", "22 ", "2222 ", "6304/", "/\\", "http:", "http:a.", "https://example.com$@", "a:",
+    "a+", "a-",
+    "&#58;", "&", 'href="', 'href="\n', "](", "https://敏", "data:text/html", "mailto:a", "020 7946 0958 / ",
+    "00 49 30 ",
+    "1.2.3.4 ", "hw_", "AKIA", "://a:b", "aws_secret_access_key=", "x.com/",
     "a ", "you are a helpful ", "<", "<EMAIL_1", "\u200b", "\u0301", "ﷺ", "１", "%2e", "a%", "\\n", "\n",
     "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n",
 ]  # fmt: skip
