@@ -12,8 +12,16 @@ REQUEST_ID = "x-request-id"
 LONGEST_ID = 128
 LONGEST_PATH = 256
 LONGEST_AGENT = 64
-# The beginnings of keys and tokens, in lower case and capitals alike.
-_SECRETS = "(?i)(hw_|sk-|eyj|akia|asia|gh[pousr]_|github_pat|xox[abpr]-|glpat)"
+# How keys and tokens begin, and where: "task-1" is none. A regular expression costs Envoy 4 us each time, so it is
+# asked only where a text says that there may be something.
+_BEGINNINGS = ("hw_", "sk-", "eyJ", "AKIA", "ASIA", "gh", "xox", "glpat")
+_SECRET = "(^|[^A-Za-z0-9])(hw_|sk-|eyJ|A[KS]IA[A-Z0-9]|gh[pousr]_|github_pat|xox[abpr]-|glpat-)"
+_ID = "x-request-id"
+LONGEST_ID = 128
+LONGEST_PATH = 256
+LONGEST_AGENT = 64
+# How keys and tokens begin. A regular expression costs Envoy 4 us where it is one of its own, a text much less.
+_SECRETS = ("hw_", "sk-", "eyJ", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat", "xox", "glpat")
 _ID = "^[A-Za-z0-9._:/+=-]+$"
 _PATH = "^/[A-Za-z0-9._~:/-]*$"
 # A product and its version, with another number behind it: "OpenAI/Python 1.63.0".
@@ -24,13 +32,16 @@ def _header(name: str) -> str:
     return f"request.headers['{name}']"
 
 
-def _written(value: str, form: str, longest: int) -> str:
-    """Whether a value is of the form, short, and no key or token."""
-    return f"size({value}) <= {longest} && {value}.matches('{form}') && !{value}.matches('{_SECRETS}')"
+def _secret(value: str) -> str:
+    """Whether a value holds what looks like a key or a token."""
+    perhaps = " || ".join(f"{value}.contains('{beginning}')" for beginning in _BEGINNINGS)
+    return f"(({perhaps}) && {value}.matches('{_SECRET}'))"
 
 
 def _of_form(value: str, form: str, longest: int, instead: str) -> str:
-    return f"%CEL({_written(value, form, longest)} ? {value} : {instead})%"
+    """The value where it is short, of the form, and no key or token."""
+    plain = f"size({value}) <= {longest} && !{_secret(value)} && {value}.matches('{form}')"
+    return f"%CEL({plain} ? {value} : {instead})%"
 
 
 def request_id() -> str:
@@ -46,8 +57,7 @@ def _path() -> str:
 def _agent() -> str:
     """The first product of the user-agent."""
     agent = _header("user-agent")
-    product = f"re.extract({agent}, '{_AGENT}', '\\\\1')"
-    return f"%CEL({agent}.matches('{_AGENT}') && !{agent}.matches('{_SECRETS}') ? {product} : ''):{LONGEST_AGENT}%"
+    return f"%CEL({_secret(agent)} ? '' : re.extract({agent}, '{_AGENT}', '\\\\1')):{LONGEST_AGENT}%"
 
 
 def access_log() -> Data:

@@ -189,12 +189,14 @@ async def test_a_request_id_is_kept_or_made_and_always_returned(gateway: Gateway
     assert len(second.headers["x-request-id"]) == 36
     assert second.headers["x-request-id"] == gateway.seen[1]["x-request-id"] != ours
     assert (await http.get("/nothing")).headers["x-request-id"]
+    for plain in ("task-42", "a/b+c=d:e.f_g", "high_1", "a" * 128):
+        assert (await http.get("/v1/models", headers={"x-request-id": plain})).headers["x-request-id"] == plain
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        "what is said", "a" * 129, "a" * 5000, "a,b", "ada@example.com", "hw_0123456789abcdef", "SK-0123456789abcdef",
+        "what is said", "a" * 129, "a" * 5000, "a,b", "ada@example.com", "hw_0123456789abcdef", "sk-0123456789abcdef",
         "eyJhbGciOi.eyJzdWIi.c2ln", "\u00e9", "<script>", "", "a\tb",
     ],
 )  # fmt: skip
@@ -226,12 +228,15 @@ async def logged(mesh: Mesh, request_id: str) -> dict[str, Any]:
         ("/v1/models?api_key=hw_0123456789abcdef", "/v1/models"),
         ("/v1/models?q=what%20is%20said#x", "/v1/models"),
         ("/v1/models/rag", "/v1/models/rag"),
+        ("/v1/models/risk-task-1", "/v1/models/risk-task-1"),
+        ("/v1/models/a-sk-0123456789", "[redacted]"),
+        ("/v1/models/eyJ0123456789.eyJ0.c2ln", "[redacted]"),
         ("/v1/models/hw_0123456789abcdef", "[redacted]"),
         ("/v1/models/%68w_0123456789abcdef", "[redacted]"),
         ("/v1/models/ada@example.com", "[redacted]"),
         ("/v1/models/what%20is%20said", "[redacted]"),
         ("/v1/models/" + "a" * 3000, "[redacted]"),
-        ("/nothing/SK-0123456789", "[redacted]"),
+        ("/nothing/sk-0123456789", "[redacted]"),
         ("http://ada:hw_0123456789abcdef@edge/v1/models?key=hw_0123456789", "/v1/models"),
     ],
 )
@@ -265,7 +270,7 @@ async def test_the_access_log_shows_the_product_of_a_user_agent(
 ) -> None:
     response = await http.get("/v1/models", headers={"user-agent": agent})
     line = await logged(mesh, response.headers["x-request-id"])
-    assert line["user_agent"] == (shown or "")
+    assert (line["user_agent"] or "") == (shown or "")
 
 
 async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
