@@ -189,7 +189,7 @@ async def test_a_request_id_is_kept_or_made_and_always_returned(gateway: Gateway
     assert len(second.headers["x-request-id"]) == 36
     assert second.headers["x-request-id"] == gateway.seen[1]["x-request-id"] != ours
     assert (await http.get("/nothing")).headers["x-request-id"]
-    for plain in ("task-42", "a/b+c=d:e.f_g", "high_1", "a" * 128):
+    for plain in ("task-42", "a/b+c=d:e.f_g", "high_1", "b" * 128):
         assert (await http.get("/v1/models", headers={"x-request-id": plain})).headers["x-request-id"] == plain
 
 
