@@ -87,7 +87,10 @@ async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     private_key = settings.identity_private_key.read_bytes()
-    signer = TokenSigner(private_key, settings.identity_seconds)
+    try:
+        signer = TokenSigner(private_key, settings.identity_seconds)
+    except ValueError as error:
+        raise ValueError(f"{settings.identity_private_key} is no PEM of an Ed25519 private key") from error
     address = CallerAddresses(settings.trusted_proxies, settings.read_edge_token()).of
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)

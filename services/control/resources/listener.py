@@ -11,7 +11,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from services.control.edge import Edge
-from services.control.resources.access_log import REQUEST_ID, access_log, request_id
+from services.control.resources.access_log import REQUEST_ID, access_logs, request_id
 from services.control.resources.errors import local_replies
 from services.control.resources.routes import BUFFER, TIMEOUT_KEY
 from services.control.resources.wire import ADS, Data, seconds, typed
@@ -55,7 +55,7 @@ def _manager(edge: Edge) -> Data:
         rds={"route_config_name": "edge", "config_source": ADS},
         http_filters=_filters(edge),
         local_reply_config=local_replies(edge),
-        access_log=[{"name": "stdout", "typed_config": access_log()}],
+        access_log=access_logs(),
         server_name="headworks",
         **_request_ids(),
         **_hygiene(),

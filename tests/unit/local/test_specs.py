@@ -213,7 +213,7 @@ def test_a_wrong_file_of_guards_is_named_before_anything_starts(tmp_path: Path, 
 
 
 def test_a_good_file_of_guards_or_none_is_no_fault(tmp_path: Path) -> None:
-    (tmp_path / "guards.yaml").write_text("guards: [{guard: pii}]")
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: pii, stage: output}]")
     for environment in ({}, {"HEADWORKS_GATEWAY_GUARDS_FILE": str(tmp_path / "guards.yaml")}):
         check_guards(make_options(tmp_path, None, {}, None, environment))
 
