@@ -25,6 +25,9 @@ RARITY_POWER = 2
 NEIGHBOUR_CREDIT = 0.3
 PASSAGE_WEIGHT = 0.2
 LEXICAL_WEIGHT = 0.4
+# A further sentence is quoted where it has this share of the best one's score: on XQuAD a third of the second sentences
+# goes by that, and with them the answers of 5 (English) and 8 (Chinese) questions in a thousand.
+FURTHER_SHARE = 0.68
 # Where an answer and a refusal are equally likely.
 LATIN_EVIDENCE = 0.64
 OTHER_COVERAGE = 0.46
@@ -81,7 +84,7 @@ def sentence(text: str) -> SentenceTerms:
 
 
 def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
-    """The best sentences, best first, or none when the confidence is below the threshold."""
+    """The best sentence and those that add to it, best first, or none when the confidence is below the threshold."""
     read = np.flatnonzero(question.passage < PASSAGES_READ)
     sentences = [sentence(question.sentences[number]) for number in read]
     asked = question_terms(question.text)
@@ -101,9 +104,24 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
         return QuoteChoice([], confidence, tokens, 0)
     scores = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
     scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
-    order = np.argsort(-scores, kind="stable")[: question.max_sentences]
+    order = _adding(np.argsort(-scores, kind="stable"), scores, sentences)[: question.max_sentences]
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+
+
+def _adding(order: npt.NDArray[np.intp], scores: Floats, sentences: Sequence[SentenceTerms]) -> list[int]:
+    """The best sentence, and of those behind it in `order` the ones that come near it and say something that is not yet
+    said."""
+    best, *others = order.tolist()
+    chosen = [best]
+    said = set(sentences[best].terms)
+    for place in others:
+        if scores[place] < FURTHER_SHARE * scores[best]:
+            break
+        if not sentences[place].terms <= said:
+            chosen.append(place)
+            said |= sentences[place].terms
+    return chosen
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:

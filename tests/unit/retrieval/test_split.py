@@ -168,7 +168,6 @@ def test_headings_code_and_rules_are_no_sentences() -> None:
         "They need power.",
         "Open the valve.",
         "Close\n   the drain.",
-        "| part | price |",
         "| seal | two crowns |",
         "The end.",
     ]
@@ -183,3 +182,28 @@ def test_html_headings_and_code_are_no_sentences() -> None:
     extract = read_html(b"<h1>Pumps</h1><p>They need power.</p><pre>pump --start</pre><p>The end.</p>")
     (piece,) = split(extract.text, extract.headings, 2000, extract.apart)
     assert [extract.text[slice(*span)] for span in piece.sentences] == ["They need power.", "The end."]
+
+
+TABLES = """# Failures
+
+| what dies | what goes on |
+|---|---|
+| `control` | Envoy keeps its routes. Nothing new. See [a](b.md). |
+| Triton | Search by words. |
+
+After it. See [more](c.md). As told in
+the [guide](g.md). [Bare](d.md): and so on.
+"""
+
+
+def test_a_row_is_one_sentence_and_what_only_refers_is_none() -> None:
+    extract = read_markdown(TABLES.encode())
+    (piece,) = split(extract.text, extract.headings, 2000, extract.apart)
+    start = piece.span[0]
+    assert [extract.text[start + low : start + high] for low, high in piece.sentences] == [
+        "| `control` | Envoy keeps its routes. Nothing new. See [a](b.md). |",
+        "| Triton | Search by words. |",
+        "After it.",
+        "As told in\nthe [guide](g.md).",
+        "and so on.",
+    ]
