@@ -1,7 +1,22 @@
 """What the edge listener is like: its address and its limits. Times are in seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where Envoy's spans go: the URL of an OTLP collector, by gRPC or, with its whole path, by HTTP. `ratio` is the
+    share of new traces that are recorded; `ca` the file of the authorities to trust where it is https."""
+
+    url: str
+    http: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ratio: float = 1.0
+    ca: str = SYSTEM_CA
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +24,8 @@ class Edge:
     """How Envoy listens for the world and how it treats the gateway behind it.
 
     `secrets` is Envoy's folder of SDS files: with it the listener speaks TLS. With `mutual` all services speak mutual
-    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`.
+    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`. `envoy`: the instance that its spans
+    name.
     """
 
     host: str = "127.0.0.1"
@@ -27,3 +43,5 @@ class Edge:
     max_gateway_requests: int = 4096
     secrets: Path | None = None
     mutual: bool = False
+    collector: Collector | None = None
+    envoy: str = "envoy-0"

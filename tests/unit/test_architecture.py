@@ -41,6 +41,7 @@ PURE = (
     "services.runtime.language",
     "services.runtime.records",
     "services.runtime.strict_yaml",
+    "services.runtime.tracing",
 )
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}
