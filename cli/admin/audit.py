@@ -18,7 +18,7 @@ from cli.output import print_done, print_list
 
 UNCHECKED = "give the gateway's public key with --public-key"
 UNSIGNED = "the gateway has signed no record since the first that was read"
-COLUMNS = ("chain", "sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
+COLUMNS = ("time", "subject", "action", "decision", "model", "tokens", "reason", "sequence", "chain")
 
 
 @click.group()
