@@ -21,7 +21,7 @@ def otlp_exporter(export: "TraceExport") -> SpanExporter:
     if export.http:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
-        return HttpExporter(endpoint=export.endpoint or None)
+        return HttpExporter()
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 
     if not export.endpoint:

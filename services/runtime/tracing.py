@@ -88,7 +88,9 @@ def annotate(attributes: Attributes) -> None:
 def describe(span: Span, attributes: Attributes) -> None:
     """Add what is known of a span; what is None or empty is not."""
     if span.is_recording():
-        span.set_attributes({name: value for name, value in attributes.items() if value not in (None, "", ())})
+        span.set_attributes(
+            {name: value for name, value in attributes.items() if value is not None and value not in ("", ())}
+        )
 
 
 def fail(span: Span, error: BaseException, kind: str) -> None:

@@ -207,3 +207,29 @@ def test_a_row_is_one_sentence_and_what_only_refers_is_none() -> None:
         "As told in\nthe [guide](g.md).",
         "and so on.",
     ]
+
+
+HTML_TABLES = [
+    (
+        "<table><tr><th>what</th><th>goes on</th></tr>"
+        "<tr><td><code>control</code></td><td>All. Nothing new.</td></tr></table>",
+        ["| control | All. Nothing new. |"],
+    ),
+    ("<table><tr><td>a | b</td><td>c</td></tr></table>", [r"| a \| b | c |"]),
+    ("<table><tr><td><p>Laid out.</p><p>By it.</p></td><td>Here.</td></tr></table>", ["Laid out.", "By it.", "Here."]),
+    ("<table><tr><td>One cell.</td></tr></table>", ["One cell."]),
+    (
+        "<table><tr><td>a<table><tr><td>b</td><td>c</td></tr></table></td><td>d</td></tr></table>",
+        ["a", "| b | c |", "d"],
+    ),
+    ("<table><tr><td>a<script>x</script></td><td>b</td></tr></table>", ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("page", "quoted"), HTML_TABLES)
+def test_the_cells_of_a_row_of_html_stay_together(page: str, quoted: list[str]) -> None:
+    extract = read_html(page.encode())
+    pieces = split(extract.text, extract.headings, 2000, extract.apart)
+    assert [
+        extract.text[piece.span[0] + low : piece.span[0] + high] for piece in pieces for low, high in piece.sentences
+    ] == quoted
