@@ -107,13 +107,16 @@ def read_html(data: bytes) -> Extract:
             preformatted -= _leave(node, writer, opened, headings)
         while node is not None and node.mem_id != top and node.next is None:
             node = node.parent
-            if node is not None:
-                preformatted -= _leave(node, writer, opened, headings)
+            preformatted -= _leave(node, writer, opened, headings)
         node = None if node is None or node.mem_id == top else node.next
+    return _extract(tree, writer.text(), headings, apart)
+
+
+def _extract(tree: LexborHTMLParser, text: str, headings: list[Heading], apart: list[Span]) -> Extract:
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
-    apart = sorted([*apart, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
-    return Extract(named or (headings[0].title if headings else ""), writer.text(), headings, apart)
+    ranges = sorted([*apart, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
+    return Extract(named or (headings[0].title if headings else ""), text, headings, ranges)
 
 
 def _row(row: LexborNode) -> str:
@@ -130,8 +133,12 @@ def _is_line(cell: LexborNode) -> bool:
     return all(node.tag in _INLINE or node is cell or node.tag in _CELLS for node in cell.traverse())
 
 
-def _leave(node: LexborNode, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]) -> bool:
+def _leave(
+    node: LexborNode | None, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]
+) -> bool:
     """Close an element; True for one with preformatted text."""
+    if node is None:
+        return False
     tag = node.tag or ""
     if tag in _HEADINGS and opened:
         start, part, level = opened.pop()
