@@ -47,7 +47,7 @@ def with_packaged(options: Options, notice: Callable[[str], None]) -> Options:
         return options
     try:
         folder = smollm2.smollm2(notice)
-    except smollm2.ModelNotInstalled as error:
+    except (smollm2.ModelNotInstalled, smollm2.NotConverted) as error:
         raise BadOptions(str(error)) from error
     return dataclasses.replace(options, env={**options.env, LLM_VARIABLE: str(folder)})
 

@@ -57,8 +57,8 @@ async def test_a_trace_begins_at_envoy(gateway: Gateway, traced: Mesh, collector
     collector.spans.clear()
     async with httpx.AsyncClient(base_url=traced.url, timeout=20) as http:
         await http.get("/v1/models")
-    await until_async(lambda: bool(collector.spans), "the span arrives")
     _, trace, parent, sampled = gateway.seen[-1]["traceparent"].split("-")
+    await until_async(lambda: bool(collector.of(trace)), f"the span of {trace} arrives; {collector.spans}")
     (span,) = collector.of(trace)
     assert (span.id, span.parent, sampled) == (parent, "", "01")
 

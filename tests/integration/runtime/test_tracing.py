@@ -24,7 +24,7 @@ from services.runtime import tracing
 from services.runtime.call import Call
 from services.runtime.errors import CollectionNotFound, DomainError, Unavailable
 from services.runtime.identity import Identity
-from services.runtime.interceptors import Chain, layers
+from services.runtime.interceptors import CallLayer, Chain, layers
 from services.runtime.interceptors.standard import Errors, Trace
 from services.runtime.logs import JsonFormatter
 from tests.fakes.serving import channel_for, generic
@@ -139,7 +139,7 @@ async def served(error: Exception | None = None, method: str = "/test.Outer/Do",
         if error is not None:
             raise error
 
-    around = [Trace(lambda _: 418), Errors()]
+    around: list[CallLayer] = [Trace(lambda _: 418), Errors()]
     with contextlib.suppress(DomainError):
         await Chain(around).around(call, serve)
 

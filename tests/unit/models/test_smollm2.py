@@ -124,8 +124,8 @@ CHATS: list[tuple[list[dict[str, Any]], list[dict[str, Any]] | None, list[str]]]
             {"role": "tool", "content": "391"}, {"role": "tool", "content": "2"},
         ],
         [TOOL],
-        ['<tool_call>\n{"name": "t", "arguments": {"a": 1}}\n</tool_call><|im_end|>',
-         "user\nThe result is: 391<|im_end|>"],
+        ['assistant\nt({"a": 1})<|im_end|>', "user\nThe result is: 391<|im_end|>",
+         "user\nThe result is: 2\nSay the answer in a sentence.<|im_end|>"],
     ),
 ]  # fmt: skip
 
