@@ -74,7 +74,7 @@ def print_done(on: MeshOptions, text: str, **record: Any) -> None:
 def print_table(columns: Iterable[str], rows: Sequence[Sequence[object]]) -> None:
     """A plain table that fits the terminal, and unbroken where nobody watches."""
     out = console()
-    table, left_out = table_of(list(columns), rows, out.width if out.is_terminal else UNBROKEN)
+    table, left_out = table_of(list(columns), rows, out.width)
     out.print(table)
     if left_out:
         click.echo(f"(left out: {', '.join(left_out)}; a wider terminal and --json have them)", err=True)
@@ -144,7 +144,8 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     out = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
-    out.soft_wrap = not out.is_terminal
+    if not out.is_terminal:
+        out.soft_wrap, out.width = True, UNBROKEN
     return out
 
 

@@ -8,7 +8,7 @@ import psutil
 
 from cli.errors import FAILURE
 from cli.options import data_option, json_option
-from cli.output import UNBROKEN, console, print_json, table_of
+from cli.output import console, print_json, table_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +48,7 @@ def status(data: Path | None, as_json: bool) -> int:
         print_json({"running": True, "data": str(folder), **_with_memory(state)})
     else:
         out = console()
-        out.print(mesh_table(state, out.width if out.is_terminal else UNBROKEN))
+        out.print(mesh_table(state, out.width))
     return 0 if state.ready else FAILURE
 
 

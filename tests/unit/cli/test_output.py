@@ -95,6 +95,14 @@ def test_columns_at_the_end_go_first_and_are_named() -> None:
     assert table_of(HEADS, ROWS, 200)[1] == []
 
 
+def test_where_nobody_watches_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "words and more of them " * 30
+    output.print_table(["a", "b", "c"], [["x" * 100, words.strip(), RUN], ["y", "z", 1]])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split() == ["x" * 100, *words.split(), RUN]
+
+
 def test_an_empty_column_is_none() -> None:
     assert "waits for" not in printed(HEADS, ROWS, 200)[0]
 
