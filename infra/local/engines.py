@@ -1,18 +1,22 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
 from infra.local.layout import Layout
 from infra.local.models import models_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
-from infra.local.probes import EdgeReady, GrpcHealth
+from infra.local.probes import EdgeReady, GrpcHealth, drain_edge
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
+STUB_GIVEN_UP = "is not healthy"
 
 
 def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
@@ -40,8 +44,20 @@ def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
         rank=rank,
         socket=socket,
         drain=TRITON_DRAIN_SECONDS,
+        why=lambda lines: _slow_models(options, lines),
         needs_children=True,  # its models run in them, and it answers for itself while they are stopped
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
+    )
+
+
+def _slow_models(options: Options, lines: Sequence[str]) -> str:
+    """Triton's words for a model's process that was not ready in time do not say so."""
+    if not any(STUB_GIVEN_UP in line for line in lines):
+        return ""
+    settings = models_settings(options)
+    return (
+        f"; Triton gave up a model that was not loaded within {triton.start_seconds(settings):g} s, the limit that is "
+        f"set by {triton.start_setting(settings)}"
     )
 
 
@@ -72,4 +88,5 @@ def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:
         published=False,
         metrics=("metrics", METRICS),
         rank=rank,
+        quiesce=partial(drain_edge, layout.admin_socket),
     )

@@ -26,7 +26,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
 MODULES = {"gateway": "gateway"}
-RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "gateway": 2, "envoy": 3}
+RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
+"""What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
 # Threads of the numeric libraries: the services leave computing to Triton.
 LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -100,7 +101,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
     folder = layout.of(service)
     to_triton = {"TRITON_TARGET": sockets.target(socket_in(layout.sockets))}
     ours: dict[str, dict[str, str]] = {
-        "control": {"STATE_FILE": str(folder / "topology.json")},
+        "control": {"STATE_FILE": str(folder / "topology.json"), "EDGE_TOKEN_FILE": str(layout.edge_token)},
         "retrieval": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "DATA_DIR": str(folder),
@@ -117,6 +118,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
             "API_KEYS_FILE": str(layout.api_keys),
+            "EDGE_TOKEN_FILE": str(layout.edge_token),
             **to_triton,
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },

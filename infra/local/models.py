@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.options import BadOptions, Options
-from services.models import smollm2
+from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.settings import ModelsSettings, adapters
 from services.runtime.settings import prefix
@@ -70,9 +70,11 @@ def with_llm(options: Options) -> Options:
 
 
 def start_limits(options: Options, limits: "Limits") -> "Limits":
-    """How long a start may take, given how long it may take without a language model."""
+    """The limits with how long a start may take, as the models' settings have it: all else is quick."""
     settings = models_settings(options)
-    return dataclasses.replace(limits, ready=limits.ready + settings.llm_start_seconds) if settings.llm else limits
+    return dataclasses.replace(
+        limits, ready=triton.start_seconds(settings), ready_setting=triton.start_setting(settings)
+    )
 
 
 def llm_settings(options: Options) -> dict[str, str]:

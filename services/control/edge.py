@@ -24,8 +24,8 @@ class Edge:
     """How Envoy listens for the world and how it treats the gateway behind it.
 
     `secrets` is Envoy's folder of SDS files: with it the listener speaks TLS. With `mutual` all services speak mutual
-    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`. `envoy`: the instance that its spans
-    name.
+    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`. By `token`, where there is one,
+    gateways know what comes from Envoy. `envoy`: the instance that its spans name.
     """
 
     host: str = "127.0.0.1"
@@ -35,7 +35,7 @@ class Edge:
     max_headers: int = 100
     max_connections: int = 10_000
     max_streams_per_connection: int = 100
-    request_timeout: float = 120.0
+    request_timeout: float = 600.0
     idle_timeout: float = 300.0
     cors_origins: tuple[str, ...] = ()
     health_interval: float = 1.0
@@ -45,3 +45,4 @@ class Edge:
     mutual: bool = False
     collector: Collector | None = None
     envoy: str = "envoy-0"
+    token: str = field(default="", repr=False)

@@ -13,7 +13,7 @@ from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import UpstreamReply
 from services.llm.concurrency import ConcurrencyLimit
 from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Calls, Ended, Generation, Generator, Piece
+from services.llm.generation import Ended, Generation, Generator, Said
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
 from services.runtime import tracing
@@ -50,11 +50,12 @@ class BareHandle:
         return self.engine.endpoint
 
     @asynccontextmanager
-    async def post(self, body: bytes, seconds: float) -> AsyncIterator[UpstreamReply]:
-        """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
+    async def post(self, body: bytes, seconds: float, whole: bool = False) -> AsyncIterator[UpstreamReply]:
+        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
+        Raises DomainErrors."""
         with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
             tracing.describe(span, spans.of_model(self.entry))
-            async with self.engine.post(body, seconds) as reply:
+            async with self.engine.post(body, seconds, whole) as reply:
                 yield reply
 
 
@@ -73,7 +74,7 @@ class BoundedGenerator:
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         return await self._generator.count(messages, tools)
 
-    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+    async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         started = last = monotonic()
         observe = self._metrics.first.observe
         end = "left"

@@ -8,14 +8,15 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from services.control.edge import Collector, Edge
+from services.control.resources.access_log import agent, path
 from services.control.resources.wire import CDS, Data, Resource, resource, typed
 
 CLUSTER = "otlp"
 TRACER = "envoy.tracers.opentelemetry"
 STATIC = "envoy.tracers.opentelemetry.resource_detectors.static_config"
 TIMEOUT = "5s"
-# In place of what Envoy would say by itself: no path's query, and of free text a little.
-TAGS = {"http.url": "%PATH(NQ):256%", "user_agent": "%REQ(USER-AGENT):64%"}
+# In place of what Envoy would say by itself: what its access log says.
+TAGS = {"http.url": path(), "user_agent": agent()}
 
 
 def tracing(edge: Edge) -> Data:
@@ -33,7 +34,7 @@ def tracing(edge: Edge) -> Data:
     return {
         "tracing": {
             "random_sampling": {"value": 100 * collector.ratio},
-            "operation": "%REQ(:METHOD):16% %PATH(NQ):256%",
+            "operation": f"%REQ(:METHOD):16% {path()}",
             "provider": {"name": TRACER, "typed_config": config},
             "custom_tags": [{"tag": tag, "value": value} for tag, value in TAGS.items()],
         }

@@ -16,9 +16,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
 from services.retrieval.store.space import Space
 from services.runtime.children import DiedAtStart, once_more
+from services.runtime.copy_lock import begin_writing
 from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
@@ -104,11 +105,11 @@ class EdgeEngine:
         return self._folders.keys()
 
     async def drop(self, key: CollectionKey) -> None:
-        async with self._opening:
-            await self._run(lambda: self._folders.unmark(key))
+        async with self._writing(key) as hold, self._opening:
+            await self._run(lambda: self._folders.unmark(key), hold=hold)
             await self._stop_resting(key)
             with suppress(DomainError):
-                await self._close(key)
+                await self._close(key, hold)
             await self._run(lambda: self._folders.remove(key))
             if self._broken.pop(key, None):
                 metrics.BROKEN.remove(key.tenant, key.collection)
@@ -121,7 +122,7 @@ class EdgeEngine:
         opened.points += sum(len(each.points) for each in operations if isinstance(each, Upsert))
         grows = any(_grows(operation) for operation in operations)
         try:
-            await self._call(key, lambda shard: self._apply(shard, updates, grows))
+            await self._call(key, lambda shard: self._apply(shard, updates, grows), writes=True)
         finally:
             opened.writing -= 1
 
@@ -166,13 +167,14 @@ class EdgeEngine:
             await self._stop_resting(key)
         for key in tuple(self._shards):
             with suppress(DomainError):
-                await self._close(key)
+                async with self._writing(key) as hold:
+                    await self._close(key, hold)
         self._pool.shutdown()
         self._folders.release()
 
     async def _rest(self, key: CollectionKey) -> None:
         try:
-            await self._call(key, lambda shard: shard.flush())
+            await self._call(key, lambda shard: shard.flush(), writes=True)
             opened = await self._open(key)
             points = await self._call(key, lambda shard: shard.info().points_count)
             if points >= max(self._index_from, GROWTH * opened.marked.indexed):
@@ -194,9 +196,10 @@ class EdgeEngine:
             if not await _optimized(spare, still):
                 return
             fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
-            if still():
-                self._folders.mark(key, fresh.marked)
-                self._shards[key], fresh = fresh, opened
+            async with self._writing(key):
+                if still():
+                    self._folders.mark(key, fresh.marked)
+                    self._shards[key], fresh = fresh, opened
             while fresh.users:
                 fresh.free.clear()
                 await fresh.free.wait()
@@ -216,12 +219,12 @@ class EdgeEngine:
         opened = self._shards.get(key)
         if opened is not None:
             return opened
-        async with self._opening:
+        async with self._writing(key) as hold, self._opening:
             if key not in self._shards:
                 if key in self._broken:
                     raise CollectionBroken(key.collection, self._broken[key])
                 try:
-                    self._shards[key] = await self._run(lambda: self._load(key), key.collection)
+                    self._shards[key] = await self._run(lambda: self._load(key), key.collection, hold)
                 except CollectionBroken as error:
                     self._set_aside(key, error)
                     raise
@@ -276,7 +279,7 @@ class EdgeEngine:
         self._space.check(2 * size)
         return self._folders.copy(shard)
 
-    async def _close(self, key: CollectionKey) -> None:
+    async def _close(self, key: CollectionKey, hold: int | None) -> None:
         """Let nobody begin, wait for those who have begun, close."""
         opened = self._shards.pop(key, None)
         if opened is None:
@@ -284,7 +287,22 @@ class EdgeEngine:
         while opened.users:
             opened.free.clear()
             await opened.free.wait()
-        await self._run(opened.shard.close)
+        await self._run(opened.shard.close, hold=hold)
+
+    @asynccontextmanager
+    async def _writing(self, key: CollectionKey) -> AsyncIterator[int | None]:
+        """Wait while another process copies the collection; none does within, nor while a duplicate of the descriptor
+        is open. None where there is no folder to copy. It is not entered twice by one task, nor with `_opening` held:
+        who copies waits for the first, and the second for who copies."""
+        try:
+            hold = await begin_writing(self._folders.folder(key))
+        except OSError:
+            yield None
+            return
+        try:
+            yield hold
+        finally:
+            os.close(hold)
 
     async def _read(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
         opened = await self._open(key)
@@ -292,17 +310,33 @@ class EdgeEngine:
             return await self._call(key, work)
         return _guarded(lambda: work(opened.shard), key.collection)
 
-    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
-        opened = await self._open(key)
+    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T], writes: bool = False) -> T:
+        while True:
+            opened = await self._open(key)
+            if not writes:
+                return await self._use(opened, work, key.collection)
+            async with self._writing(key) as hold:
+                if self._shards.get(key) is opened:
+                    return await self._use(opened, work, key.collection, hold)
+
+    async def _use(
+        self, opened: _Open, work: Callable[[edge.EdgeShard], T], collection: str, hold: int | None = None
+    ) -> T:
         opened.users += 1
-        running = asyncio.get_running_loop().run_in_executor(
-            self._pool, _guarded, lambda: work(opened.shard), key.collection
-        )
+        running = self._submit(lambda: work(opened.shard), collection, hold)
         running.add_done_callback(lambda _: _leave(opened))
         return await asyncio.shield(running)
 
-    async def _run(self, work: Callable[[], T], collection: str = "") -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work, collection)
+    async def _run(self, work: Callable[[], T], collection: str = "", hold: int | None = None) -> T:
+        return await self._submit(work, collection, hold)
+
+    def _submit(self, work: Callable[[], T], collection: str, hold: int | None) -> "asyncio.Future[T]":
+        """Work in a thread, with a duplicate of `hold` for as long as it takes: its caller may leave before."""
+        running = self._pool.submit(_guarded, work, collection)
+        if hold is not None:
+            held = os.dup(hold)
+            running.add_done_callback(lambda _: os.close(held))
+        return asyncio.wrap_future(running)
 
 
 def _guarded(work: Callable[[], T], collection: str) -> T:

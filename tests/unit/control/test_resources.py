@@ -9,6 +9,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from gateway.faces.admin.assembly import SERVICES as SERVED
@@ -229,9 +230,27 @@ def test_the_access_log_has_no_authorization() -> None:
     assert b"%GRPC_STATUS_NUMBER%" in manager(Edge()).access_log[0].typed_config.value
 
 
+def test_gateways_know_the_edge_by_a_token() -> None:
+    def added(edge: Edge) -> list[tuple[str, str]]:
+        host = found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
+        return [(one.header.key, one.header.value) for one in host.request_headers_to_add]
+
+    assert added(Edge()) == []
+    edge = Edge(token="t" * 32)
+    assert added(edge) == [("x-headworks-edge", "t" * 32)]
+    assert "ttt" not in repr(edge)
+    assert re.fullmatch(internal_headers("x-headworks-", "timeout"), "x-headworks-edge")
+
+
 def test_cors_is_off_unless_origins_are_set() -> None:
     def host(edge: Edge) -> Any:
         return found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
 
+    policy = cors_pb2.CorsPolicy.FromString(
+        host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
+    )
+    allowed = policy.allow_headers.split(", ")
+    assert {"authorization", "x-api-key", "x-stainless-lang", "x-stainless-retry-count", "*"} <= set(allowed)
+    assert {"x-request-id", "retry-after", "x-ratelimit-remaining-tokens"} <= set(policy.expose_headers.split(", "))
     assert "cors" not in host(Edge()).typed_per_filter_config
     assert b"https://a.example" in host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
