@@ -69,7 +69,11 @@ async def test_the_same_is_quoted(question: str, search: str, answer: dict[str, 
     cited = [convert.event("", Event(1, body, 0)).citation for body in bodies if isinstance(body, CitationAdded)]
     quoted = [MessageToDict(one, preserving_proto_field_name=True) for one in cited]
     # Then all that were asked for were quoted, and their Markdown as it is.
-    assert [each["citation"] for each in quoted] == [each["citation"] for each in answer["citations"][: len(quoted)]]
+    recorded = [each["citation"] for each in answer["citations"]]
+    assert [each for each in recorded if each in [one["citation"] for one in quoted]] == [
+        each["citation"] for each in quoted
+    ]
+    assert [each["citation"] for each in quoted[:1]] == recorded[:1]
     assert bool(quoted) == bool(answer["citations"])
     text = "".join(body.text for body in bodies if isinstance(body, TextDelta))
     assert text == (" ".join(plain(each["citation"]["quote"]) for each in quoted) or answer["text"])
