@@ -25,6 +25,7 @@ from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.assembly import http_server
+from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
@@ -63,7 +64,7 @@ ENVOY = ("envoy",)
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
     """What surrounds every call, of gRPC and HTTP alike, outermost first."""
     return [
-        Trace(),
+        Trace(status_of),
         AccessLog(),
         Metrics(),
         audit,

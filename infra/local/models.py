@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.options import BadOptions, Options
-from services.models import triton
+from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.settings import ModelsSettings, adapters
+from services.runtime.settings import prefix
 
 if TYPE_CHECKING:
     from infra.local.supervisor import Limits
@@ -37,6 +39,23 @@ def models_settings(options: Options) -> ModelsSettings:
     """From the environment and the configuration file alike."""
     values = {name: options.given("models", name) for name in ModelsSettings.model_fields}
     return ModelsSettings.model_validate({name: value for name, value in values.items() if value is not None})
+
+
+def with_packaged(options: Options, notice: Callable[[str], None]) -> Options:
+    """The options with the folder of the language model that comes as a wheel, where it is asked for by its name, and
+    with settings that suit it. A folder of that name goes before it. Raises BadOptions."""
+    if models_settings(options).llm != smollm2.NAME or Path(smollm2.NAME).is_dir():
+        return options
+    try:
+        folder = smollm2.smollm2(notice)
+    except (smollm2.ModelNotInstalled, smollm2.NotConverted) as error:
+        raise BadOptions(str(error)) from error
+    own = {
+        prefix("models") + name.upper(): value
+        for name, value in smollm2.SETTINGS.items()
+        if options.given("models", name) is None
+    }
+    return dataclasses.replace(options, env={**options.env, **own, LLM_VARIABLE: str(folder)})
 
 
 def with_llm(options: Options) -> Options:

@@ -113,7 +113,7 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
+    provider = tracing.configure(settings.service, settings.replica_name, settings.trace_export)
     try:
         app = await wire()
     except (DomainError, OSError, ValueError) as error:

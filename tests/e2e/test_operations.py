@@ -88,7 +88,9 @@ def test_nothing_outlives_the_supervisor(tmp_path: Path, number: signal.Signals)
 
 
 def test_the_demo_answers_with_citations() -> None:
-    demo = subprocess.run([HEADWORKS, "demo"], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    demo = subprocess.run(
+        [HEADWORKS, "demo", "--timings"], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+    )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "docs/" in demo.stdout
     assert "gateway" in demo.stdout

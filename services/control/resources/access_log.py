@@ -23,10 +23,25 @@ _AGENT = "^((?:[A-Za-z][A-Za-z][A-Za-z]|Go-)[A-Za-z0-9.-]*/[A-Za-z0-9.-]+(?: [0-
 
 def request_id(of: str = "request") -> str:
     """The x-request-id of the request or the response, where it is one that can be logged; empty otherwise."""
-    value = f"{of}.headers['{REQUEST_ID}']"
+    return _of_form(f"{of}.headers['{REQUEST_ID}']", f"{_ID}+", LONGEST_ID, "''")
+
+
+def path() -> str:
+    """The path without its query, where it is one that can be logged. For traces; lines of the log are told apart by
+    `access_logs`, which costs less."""
+    return _of_form("request.url_path", _PATH, LONGEST_PATH, "'[redacted]'")
+
+
+def agent() -> str:
+    """The first product of the user-agent."""
+    return f"%CEL(re.extract(request.headers['user-agent'], '{_AGENT}', '\\\\1')):{LONGEST_AGENT}%"
+
+
+def _of_form(value: str, form: str, longest: int, instead: str) -> str:
+    """The value where it is of this form, short, and holds no key."""
     perhaps = " || ".join(f"{value}.contains('{beginning}')" for beginning in _BEGINNINGS)
     key = f"(({perhaps}) && {value}.matches('(^|[^A-Za-z0-9]){_KEY}'))"
-    return f"%CEL(size({value}) <= {LONGEST_ID} && !{key} && {value}.matches('^{_ID}+$') ? {value} : '')%"
+    return f"%CEL(size({value}) <= {longest} && !{key} && {value}.matches('^{form}$') ? {value} : {instead})%"
 
 
 def access_logs() -> list[Data]:
@@ -38,9 +53,9 @@ def access_logs() -> list[Data]:
     ]  # fmt: skip
     plain = {"and_filter": {"filters": [_is(name, form, invert=invert) for name, form, invert in checks]}}
     other = {"or_filter": {"filters": [_is(name, form, invert=not invert) for name, form, invert in checks]}}
-    path, told = f"%PATH(NQ:PATH):{LONGEST_PATH}%", f"%RESP({REQUEST_ID}):{LONGEST_ID}%"
+    plain_path, told = f"%PATH(NQ:PATH):{LONGEST_PATH}%", f"%RESP({REQUEST_ID}):{LONGEST_ID}%"
     return [
-        {"name": "stdout", "filter": plain, "typed_config": _lines(path, told)},
+        {"name": "stdout", "filter": plain, "typed_config": _lines(plain_path, told)},
         {"name": "stdout", "filter": other, "typed_config": _lines("[redacted]", request_id("response"))},
     ]
 
@@ -70,6 +85,6 @@ def _lines(path: str, told: str) -> Data:
         "bytes_in": "%BYTES_RECEIVED%",
         "bytes_out": "%BYTES_SENT%",
         "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "user_agent": f"%CEL(re.extract(request.headers['user-agent'], '{_AGENT}', '\\\\1')):{LONGEST_AGENT}%",
+        "user_agent": agent(),
     }
     return typed(stream_pb2.StdoutAccessLog, log_format={"json_format": line})
