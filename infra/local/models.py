@@ -12,6 +12,8 @@ from services.models.settings import ModelsSettings, adapters
 if TYPE_CHECKING:
     from infra.local.supervisor import Limits
 
+REPLICA_SECONDS = 30.0
+"""How much longer a start may take for each further Triton: they load at the same time, on the same cores."""
 LLM_VARIABLE = "HEADWORKS_MODELS_LLM"
 CATALOGUES = (("llm", "models_file"), ("orchestrator", "catalogue_file"), ("gateway", "upstreams_file"))
 
@@ -52,7 +54,8 @@ def with_llm(options: Options) -> Options:
 def start_limits(options: Options, limits: "Limits") -> "Limits":
     """How long a start may take, given how long it may take without a language model."""
     settings = models_settings(options)
-    return dataclasses.replace(limits, ready=limits.ready + settings.llm_start_seconds) if settings.llm else limits
+    more = (options.count("triton") - 1) * REPLICA_SECONDS + (settings.llm_start_seconds if settings.llm else 0)
+    return dataclasses.replace(limits, ready=limits.ready + more)
 
 
 def llm_settings(options: Options) -> dict[str, str]:

@@ -2,6 +2,7 @@
 own; callers who speak gRPC get a status."""
 
 from services.control.resources.wire import Data
+from services.control.topology import GATEWAY
 
 # status -> message, type, code. OpenAI's own words where it has them. Envoy and the edge's filters answer with no other
 # error: a key, a conflict, a type of body and a rate are the gateway's to judge.
@@ -37,13 +38,22 @@ def error_json(message: str, kind: str, code: str) -> Data:
 
 
 def local_replies() -> Data:
-    """What Envoy itself says when it, not the gateway, ends a request that is not gRPC."""
-    return {"mappers": [_mapper(status, row) for status, row in ERRORS.items()]}
+    """What Envoy itself says when it, not the gateway, ends a request that is not gRPC. The first that fits counts."""
+    return {"mappers": [*_unready(), *(_mapper(status, error_json(*row)) for status, row in ERRORS.items())]}
 
 
-def _mapper(status: int, row: tuple[str, str, str]) -> Data:
+def _unready() -> list[Data]:
+    """Where no gateway says whether the mesh is ready, it is not."""
+    asked = {
+        "header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": r"/readyz(\?.*)?"}}}}
+    }
+    body: Data = {"ready": False, "not_ready": [GATEWAY]}
+    return [_mapper(503, body, asked), {**_mapper(504, body, asked), "status_code": 503}]
+
+
+def _mapper(status: int, body: Data, *more: Data) -> Data:
     has_status = {"comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "headworks.unused"}}}
     return {
-        "filter": {"and_filter": {"filters": [{"status_code_filter": has_status}, _WANTS_JSON]}},
-        "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
+        "filter": {"and_filter": {"filters": [{"status_code_filter": has_status}, _WANTS_JSON, *more]}},
+        "body_format_override": {"content_type": "application/json", "json_format": body},
     }

@@ -23,6 +23,9 @@ NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_l
 # grpc_status is what a gRPC caller received.
 ACCESS_LOG: Data = {
     "time": "%START_TIME%",
+    "level": "info",
+    "service": "envoy",
+    "logger": "access",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "method": "%REQ(:METHOD)%",
     "path": "%REQ(:PATH):2048%",
