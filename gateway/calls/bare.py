@@ -64,12 +64,12 @@ class BareCalls:
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
         handle, texts = self._handles[request.model], request.texts
-        tally = TokenTally(texts)
+        tally = TokenTally(request.counted)
         asked = request.asked(handle.entry, texts, tally.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = TokenTally(admitted.texts)
+            tally = TokenTally(request.counted)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 
+from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
-from services.llm.openai.chunks import Chunk, Json, usage_json
+from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.tokens import TokenTally
@@ -33,9 +34,18 @@ class HeldChunks(HeldStream[Chunk, bytes]):
         if self.blocked is not None:
             for choice in chunk.json["choices"]:
                 choice["finish_reason"] = CONTENT_FILTER
-                choice["message"].pop("tool_calls", None)
-                choice["message"].pop("function_call", None)
+                message = choice.get("message") or {}
+                message.pop("tool_calls", None)
+                message.pop("function_call", None)
         return orjson.dumps(chunk.json)
+
+    def last(self, chunk: Chunk) -> bytes:
+        """A chunk that goes out after all text."""
+        texts = [self.beside(part.text) for part in chunk.parts]
+        if all(text == part.text for text, part in zip(texts, chunk.parts, strict=True)):
+            return chunk.raw
+        _put(chunk, texts)
+        return b"data: " + orjson.dumps(chunk.json)
 
     def _read(self, piece: Chunk) -> Iterable[Part]:
         return piece.parts
@@ -70,6 +80,7 @@ class BareAnswer:
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body)
+        self._check(chunk, event=b"")
         self._count((chunk,))
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
@@ -120,7 +131,9 @@ class BareAnswer:
                 break
             if data:
                 try:
-                    chunks.append(decode(self._endpoint, event, data))
+                    chunk = decode(self._endpoint, event, data)
+                    self._check(chunk)
+                    chunks.append(chunk)
                 except DomainError as error:
                     if not chunks:
                         raise
@@ -128,11 +141,25 @@ class BareAnswer:
                     break
         return chunks
 
+    def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
+        """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
+        for what is no text."""
+        if not self._call.guarded:
+            return
+        if chunk.stray:
+            for choice in chunk.stray:
+                choice["logprobs"] = None
+            chunk.raw = event + orjson.dumps(chunk.json)
+        if chunk.unread:
+            metrics.UNSCREENABLE.labels("answer").inc()
+            raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
+
     def _count(self, chunks: Iterable[Chunk]) -> None:
         tally = self._tally
         for chunk in chunks:
             for part in chunk.parts:
-                tally.add(part.text)
+                if part.counted:
+                    tally.add(part.text)
             self._finish_reason = chunk.finish_reason or self._finish_reason
             if chunk.usage is not None:
                 tally.report(chunk.usage)
@@ -140,10 +167,10 @@ class BareAnswer:
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end, of which the usage is not for everybody."""
-        if not chunk.empty and (chunk.parts or not chunk.finish_reason):
+        if not chunk.empty and (not chunk.finish_reason or any(part.channel is not APART for part in chunk.parts)):
             return False
         if self._include_usage or not chunk.empty:
-            self._end.append(chunk.raw)
+            self._end.append(chunk.raw if self._held is None else self._held.last(chunk))
         return True
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
@@ -163,9 +190,9 @@ def as_events(whole: Chunk) -> bytes:
 
 
 def _put(chunk: Chunk, texts: Sequence[str]) -> None:
-    for part, text in zip(chunk.parts, texts, strict=True):
-        part.holder[part.key] = text
-    for choice in chunk.json["choices"]:
+    for part, text in reversed(list(zip(chunk.parts, texts, strict=True))):
+        part.put(text)
+    for choice in chunk.json.get("choices") or ():
         if choice.get("logprobs"):
             choice["logprobs"] = None
 

@@ -9,7 +9,8 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
-from gateway.calls.held import HeldStream, Screen
+from gateway.calls.held import HeldStream
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision
@@ -37,8 +38,9 @@ class CallState(StrEnum):
 @dataclass(slots=True, eq=False)
 class ModelCall:
     """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
-    where nothing looks at them, and `held` is the answer as they hold it back. `keeps`: texts and answer are put on
-    record. `write` settles the call; it is called once, or not at all where the model was never reached."""
+    where nothing looks at them, and `held` is the answer as they hold it back. `guarded`: guards may change or stop it.
+    `keeps`: texts and answer are put on record. `write` settles the call; it is called once, or not at all where the
+    model was never reached."""
 
     incoming: Call
     model: str
@@ -50,6 +52,7 @@ class ModelCall:
     background: BackgroundTasks
     screen: Screen | None = None
     input_findings: Sequence[Finding] = ()
+    guarded: bool = False
     keeps: bool = False
     state: CallState = CallState.ADMITTED
     finish_reason: str = ""

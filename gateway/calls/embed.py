@@ -9,19 +9,21 @@ from gateway.calls.pipeline import CallPipeline
 from gateway.calls.request import ModelRequest
 from services.llm.price import FREE
 from services.llm.tokens import estimate
+from services.runtime import clients
 from services.runtime.call import Call, outgoing
-from services.runtime.triton import TritonClient
+from services.runtime.time_limit import TimeLimit
+from services.runtime.triton import Embeddings, TritonClient
 
 BATCH = 64
 
 
 class EmbedCalls:
-    """`seconds`: how long a batch of texts may take."""
+    """`limit`: how long a batch of texts may take."""
 
-    def __init__(self, pipeline: CallPipeline, triton: TritonClient, seconds: float) -> None:
+    def __init__(self, pipeline: CallPipeline, triton: TritonClient, limit: TimeLimit) -> None:
         self._pipeline = pipeline
         self._triton = triton
-        self._seconds = seconds
+        self._limit = limit
 
     async def embed(self, model: str, texts: Sequence[str], call: Call) -> tuple[npt.NDArray[np.float32], int]:
         """Vectors, float32 [n, 384], and how many tokens the texts have; settled. Raises a DomainError."""
@@ -31,8 +33,7 @@ class EmbedCalls:
         try:
             vectors, tokens = [], 0
             for start in range(0, len(admitted.texts), BATCH):
-                timeout = outgoing(self._seconds, call)["timeout"]
-                batch = await self._triton.embed(list(admitted.texts[start : start + BATCH]), timeout=timeout)
+                batch = await self._embed(list(admitted.texts[start : start + BATCH]), call)
                 vectors.append(batch.vectors)
                 tokens += batch.tokens
             admitted.meter.report(tokens, 0, 0)
@@ -41,3 +42,7 @@ class EmbedCalls:
         finally:
             admitted.close("error")
         return np.concatenate(vectors), tokens
+
+    async def _embed(self, texts: list[str], call: Call) -> Embeddings:
+        with clients.limited(self._limit, call, "the embedding of a batch of texts"):
+            return await self._triton.embed(texts, timeout=outgoing(self._limit.seconds, call)["timeout"])

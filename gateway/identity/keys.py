@@ -60,6 +60,7 @@ class KeyRing:
         self._path = path
         self._stamp: tuple[int, int] = (0, 0)
         self._looked = 0.0
+        self._loads = 0
         self._keys: dict[str, list[StoredKey]] = {}
         self._load()
 
@@ -67,6 +68,12 @@ class KeyRing:
     def tenants(self) -> set[str]:
         """Those that have a key in it."""
         return {key.identity.tenant for alike in self._keys.values() for key in alike}
+
+    @property
+    def loads(self) -> int:
+        """Grows with every change of the file."""
+        self._refresh()
+        return self._loads
 
     def find(self, key: str) -> Identity | None:
         """Whose key it is; None for nobody's."""
@@ -105,3 +112,4 @@ class KeyRing:
             stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)
         self._keys, self._stamp = keys, stamp
+        self._loads += 1

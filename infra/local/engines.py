@@ -1,5 +1,7 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
+from collections.abc import Sequence
+
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
 from infra.local.layout import Layout
@@ -14,6 +16,7 @@ from services.runtime import sockets
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
+STUB_GIVEN_UP = "is not healthy"
 
 
 def triton_specs(options: Options, layout: Layout, rank: int) -> list[Spec]:
@@ -57,8 +60,20 @@ def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spe
         rank=rank,
         socket=socket,
         drain=TRITON_DRAIN_SECONDS,
+        why=lambda lines: _slow_models(options, lines),
         needs_children=True,  # its models run in them, and it answers for itself while they are stopped
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
+    )
+
+
+def _slow_models(options: Options, lines: Sequence[str]) -> str:
+    """Triton's words for a model's process that was not ready in time do not say so."""
+    if not any(STUB_GIVEN_UP in line for line in lines):
+        return ""
+    settings = models_settings(options)
+    return (
+        f"; Triton gave up a model that was not loaded within {triton.start_seconds(settings):g} s, the limit that is "
+        f"set by {triton.start_setting(settings)}"
     )
 
 

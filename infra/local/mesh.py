@@ -99,7 +99,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
     folder = layout.of(service)
     to_triton = {"TRITON_TARGET": triton_target(options, layout)}
     ours: dict[str, dict[str, str]] = {
-        "control": {"STATE_FILE": str(folder / "topology.json")},
+        "control": {"STATE_FILE": str(folder / "topology.json"), "EDGE_TOKEN_FILE": str(layout.edge_token)},
         "retrieval": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "DATA_DIR": str(folder),
@@ -117,6 +117,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
             "API_KEYS_FILE": str(layout.api_keys),
+            "EDGE_TOKEN_FILE": str(layout.edge_token),
             **to_triton,
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },

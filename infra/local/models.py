@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.options import BadOptions, Options
+from services.models import triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.settings import ModelsSettings, adapters
 
@@ -52,10 +53,12 @@ def with_llm(options: Options) -> Options:
 
 
 def start_limits(options: Options, limits: "Limits") -> "Limits":
-    """How long a start may take, given how long it may take without a language model."""
+    """The limits with how long a start may take, as the models' settings have it: all else is quick."""
     settings = models_settings(options)
-    more = (options.count("triton") - 1) * REPLICA_SECONDS + (settings.llm_start_seconds if settings.llm else 0)
-    return dataclasses.replace(limits, ready=limits.ready + more)
+    more = (options.count("triton") - 1) * REPLICA_SECONDS
+    return dataclasses.replace(
+        limits, ready=triton.start_seconds(settings) + more, ready_setting=triton.start_setting(settings)
+    )
 
 
 def llm_settings(options: Options) -> dict[str, str]:

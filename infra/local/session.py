@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.local import metrics, models, ports, state, tls
 from infra.local.dial import Dial
+from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -17,6 +18,8 @@ from infra.local.options import BadOptions, Options
 from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
+from services.runtime import data_format
+from services.runtime.errors import StartRefused
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
 DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
@@ -48,17 +51,21 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
+        check_guards(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)
     lock = DirectoryLock(layout.lock)
     try:
+        check_format(layout)
         layout.make()
         if (foreign := layout.foreign()) is not None:
             raise Refused(
                 f"{foreign} belongs to another user, who could change it: choose another directory with --data"
             )
         take(lock, layout)
+        check_format(layout)
+        data_format.mark(layout.root)
         layout = with_sockets(layout)
         tls.check(options, layout)
     except BadOptions as error:
@@ -84,6 +91,14 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     finally:
         book.close()
         lock.release()
+
+
+def check_format(layout: Layout) -> None:
+    """Raises Refused for data that a newer version wrote; OSError."""
+    try:
+        data_format.check(data_format.read(layout.root), str(layout.root))
+    except StartRefused as error:
+        raise Refused(str(error)) from error
 
 
 def take(lock: DirectoryLock, layout: Layout) -> None:

@@ -57,7 +57,8 @@ class Spec:
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
-    children is stopped. At `http_socket` it serves HTTP beside gRPC.
+    children is stopped. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the last
+    lines of its log say.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Spec:
     socket: Path | None = None
     needs_children: bool = False
     http_socket: Path | None = None
+    why: Callable[[Sequence[str]], str] = lambda _: ""
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

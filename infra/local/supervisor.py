@@ -39,10 +39,12 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds: how long a start may take, and how long a process may drain before it is killed."""
+    """In seconds: how long a start may take, which `ready_setting` sets, and how long a process may drain before it is
+    killed."""
 
     ready: float = 60.0
     drain: float = 15.0
+    ready_setting: str = ""
 
 
 DEFAULT_LIMITS = Limits()
@@ -167,9 +169,12 @@ class Supervisor:
         self._raise_if_broken()
         for process in sorted(self.processes, key=lambda process: process.spec.rank):
             if process.deaths_before_ready >= DEATHS_AT_START or (late and not process.ready.is_set()):
+                lines = process.last_lines()
                 unready = f"{process.health.reason or 'not ready'} after {self._limits.ready:g} s"
+                if self._limits.ready_setting:
+                    unready += f", the limit that is set by {self._limits.ready_setting}: raise it on a slow machine"
                 reason = process.ending if process.state == State.RESTARTING else unready
-                raise StartFailed(process.spec.name, reason, process.last_lines(), process.log)
+                raise StartFailed(process.spec.name, reason + process.spec.why(lines), lines, process.log)
 
     async def _may_start(self, spec: Spec) -> None:
         for process in self.processes:

@@ -1,6 +1,6 @@
 """What the edge listener is like: its address and its limits. Times are in seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -9,7 +9,8 @@ class Edge:
     """How Envoy listens for the world and how it treats the gateway behind it.
 
     `secrets` is Envoy's folder of SDS files: with it the listener speaks TLS. With `mutual` all services speak mutual
-    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`.
+    TLS among themselves, and Envoy with the gateway, for which it needs `secrets`. By `token`, where there is one,
+    gateways know what comes from Envoy.
     """
 
     host: str = "127.0.0.1"
@@ -27,3 +28,4 @@ class Edge:
     max_gateway_requests: int = 4096
     secrets: Path | None = None
     mutual: bool = False
+    token: str = field(default="", repr=False)

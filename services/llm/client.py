@@ -30,6 +30,7 @@ class UpstreamReply:
         self.endpoint = endpoint
         self._response = response
         self._until = until
+        self._silence = "first_byte_seconds"
 
     @property
     def is_json(self) -> bool:
@@ -72,6 +73,7 @@ class UpstreamReply:
 
     def _begun(self) -> None:
         """From the first byte on, the limit of a silence is another one."""
+        self._silence = "idle_seconds"
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = self.endpoint.idle_seconds
@@ -81,7 +83,7 @@ class UpstreamReply:
         try:
             yield
         except TimeoutError as error:
-            raise _late(self.endpoint, self._until) from error
+            raise _late(self.endpoint, self._until, error, self._silence) from error
         except aiohttp.ClientError as error:
             raise errors.broken(self.endpoint, "broke off") from error
 
@@ -187,13 +189,17 @@ class HttpClient:
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
-                raise _late(endpoint, until) from error
+                raise _late(endpoint, until, error, "first_byte_seconds") from error
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: ModelEndpoint, until: float) -> DomainError:
+def _late(endpoint: ModelEndpoint, until: float, error: TimeoutError, silence: str) -> DomainError:
+    """`silence` names the limit of the endpoint on how long nothing may come."""
+    who = errors.who(endpoint)
     if time.monotonic() >= until:
-        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
-    return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")
+        return DeadlineExceeded(f"the call's deadline came before the end of what {who} says")
+    name = silence if isinstance(error, aiohttp.SocketTimeoutError) else "timeout"
+    seconds: float = getattr(endpoint, name)
+    return UpstreamTimeout(f"{who} did not answer within {seconds:g} seconds: its `{name}` in the model catalogue")

@@ -166,5 +166,15 @@ def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, str]:
     if not isinstance(error, str | dict):
         return "", ""
     fields = error if isinstance(error, dict) else {"message": error}
-    message = without_secrets(str(fields.get("message") or fields.get("detail") or ""), endpoint.secrets)
-    return message[:LONGEST_MESSAGE], str(fields.get("code") or "")
+    message = without_secrets(_text(fields.get("message") or fields.get("detail")), endpoint.secrets)
+    return message[:LONGEST_MESSAGE], _text(fields.get("code"))
+
+
+def _text(value: Any) -> str:
+    """What should be a text; empty for what is nested too deeply to be shown."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode() if value else ""
+    except TypeError:
+        return ""

@@ -23,6 +23,12 @@ class ModelsSettings(Settings):
     embed_queue_delay: int = Field(
         0, ge=0, description="Microseconds that an embedding request may wait for others to share its batch."
     )
+    start_seconds: float = Field(
+        60,
+        ge=1,
+        description="How long Triton may take to load the models, and a mesh on one machine to be ready; a language "
+        "model has llm_start_seconds more.",
+    )
     log_verbose: int = Field(0, ge=0, description="Triton's verbosity; 0 logs warnings and errors.")
 
     llm: str = Field(

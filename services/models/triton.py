@@ -1,6 +1,7 @@
 """How to start tritonserver from its wheel, and how to know that it is ready. Watching it is somebody else's work."""
 
 import ctypes
+import math
 import os
 import sys
 import sysconfig
@@ -121,9 +122,11 @@ def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, 
         "log-verbose": settings.log_verbose,
         "log-info": str(settings.log_verbose > 0).lower(),
     }
-    python = {"shm-default-byte-size": 1 << 20, "shm-region-prefix-name": shared_memory}
-    if settings.llm:
-        python["stub-timeout-seconds"] = int(settings.llm_start_seconds)
+    python = {
+        "shm-default-byte-size": 1 << 20,
+        "shm-region-prefix-name": shared_memory,
+        "stub-timeout-seconds": math.ceil(start_seconds(settings)),
+    }
     # Completing a configuration would start each stub twice.
     binary = site_packages() / "pytriton/tritonserver/bin/tritonserver"
     return [
@@ -179,6 +182,17 @@ def check_libpython() -> None:
             f"{name} is missing: Triton cannot run Python models (on Debian and Ubuntu: apt install libpython{version})"
         )
         raise LibpythonNotFound(message) from error
+
+
+def start_seconds(settings: ModelsSettings) -> float:
+    """How long Triton may take to load the models."""
+    return settings.start_seconds + (settings.llm_start_seconds if settings.llm else 0)
+
+
+def start_setting(settings: ModelsSettings) -> str:
+    """What sets that."""
+    name = "HEADWORKS_MODELS_START_SECONDS"
+    return f"{name} and HEADWORKS_MODELS_LLM_START_SECONDS together" if settings.llm else name
 
 
 def models(settings: ModelsSettings) -> tuple[str, ...]:

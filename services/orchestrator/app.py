@@ -55,6 +55,7 @@ from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
 from services.runtime.records.engine import data_folder
 from services.runtime.server import App, verifier_of
+from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
@@ -89,7 +90,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     )
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     records = RunRecords(database, settings.replica_name, settings.retained_runs)
-    retriever = RetrievalClient(retrieval, settings.search_seconds)
+    retriever = RetrievalClient(retrieval, TimeLimit.of(settings.service, "search_seconds", settings.search_seconds))
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
     resources.push_async_callback(toolboxes.aclose)

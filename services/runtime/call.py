@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity
+from services.runtime.spelling import VARIABLES
 from services.runtime.tracing import inject
 
 REQUEST_ID_KEY = "x-request-id"
@@ -25,6 +26,8 @@ READS_KEY = "x-headworks-reads"
 UNSCREENED = "unscreened"
 SCREENED = "screened"
 CLOSED = "closed"
+# What sets the deadline of a call, where that is a setting: the next service has no other way to name it.
+LIMIT_KEY = "x-headworks-limit"
 
 
 @dataclass(slots=True)
@@ -32,7 +35,8 @@ class Call:
     """One call being served, whatever protocol it came by.
 
     `method` is an RPC's path, or a verb and the template of an HTTP path; `metadata` holds its headers in lower case.
-    `deadline` is a point on the monotonic clock, in seconds; `timeout` the seconds that the caller gives, if any.
+    `deadline` is a point on the monotonic clock, in seconds, and `limit` what sets it, in words; `timeout` the seconds
+    that the caller gives, if any.
     `token` is the signed form of `identity`; `renew`, where there is one, sees to it that it does not end before its
     call. `refresh_token` goes to the orchestrator with the calls that may outlive `token`. `peer` is the other end of
     the connection, as gRPC writes it.
@@ -62,6 +66,7 @@ class Call:
     address: str = ""
     peer: str = ""
     timeout: float | None = None
+    limit: str = ""
 
     @property
     def remaining(self) -> float:
@@ -125,6 +130,8 @@ def outgoing(limit: float, call: Call | None = None) -> Outgoing:
     metadata = [(REQUEST_ID_KEY, call.request_id), *inject()]
     if call.token:
         metadata.append((IDENTITY_KEY, call.token))
+    if call.limit.startswith(VARIABLES) and call.remaining <= limit:
+        metadata.append((LIMIT_KEY, call.limit))
     if call.refresh_token:
         metadata.append((REFRESH_KEY, call.refresh_token))
     return {"timeout": timeout, "metadata": tuple(metadata)}

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing, vitals
+from services.runtime.errors import DomainError, StartRefused
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerSettings, unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     around = (
         app.layers
         if app.layers is not None
-        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
+        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds, settings.service)
     )
     checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
@@ -110,12 +112,17 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
 async def serve(
     settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
 ) -> None:
-    """Wire the service, serve until SIGTERM or SIGINT, drain, close."""
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises StartRefused where a file, a setting or a
+    database keeps it from being wired."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
-    app = await wire()
+    try:
+        app = await wire()
+    except (DomainError, OSError, ValueError) as error:
+        log.debug("what kept it from starting", exc_info=error)
+        raise StartRefused(str(error)) from error
     _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks, app.optional)
@@ -164,6 +171,12 @@ def _settle_memory() -> None:
 
 
 def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's process to its end."""
+    """Run a service's process to its end. One that cannot start says why in its log, and exits with 1."""
     logs.configure(settings.service, settings.log_level)
-    uvloop.run(main)
+    for wrong in unknown_variables():
+        log.warning(wrong)
+    try:
+        uvloop.run(main)
+    except StartRefused as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 (the message says it all)
+        sys.exit(1)

@@ -5,6 +5,7 @@ HEADWORKS_CONFIG names.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,10 +14,12 @@ from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.runtime import spelling
 from services.runtime.identity import LEEWAY
 from services.runtime.tls import TlsFiles
 
 CONFIG_FILE_VARIABLE = "HEADWORKS_CONFIG"
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32,256}")
 
 
 def prefix(service: str) -> str:
@@ -26,7 +29,7 @@ def prefix(service: str) -> str:
 def toml_table(service: str) -> dict[str, Any]:
     """The service's table of the configuration file; empty where no file is named or it has no such table.
 
-    Raises ValueError where the file cannot be read.
+    Raises ValueError where the file cannot be read, or has a table that is no service's.
     """
     name = os.environ.get(CONFIG_FILE_VARIABLE)
     if not name:
@@ -35,6 +38,8 @@ def toml_table(service: str) -> dict[str, Any]:
         tables = tomllib.loads(Path(name).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{CONFIG_FILE_VARIABLE} names {name}, which cannot be read: {error}") from error
+    if wrong := spelling.unknown_tables(tables, {kind.service for kind in _classes(Settings)}):
+        raise ValueError(f"{name}: {'; '.join(wrong)}")
     table = tables.get(service, {})
     if not isinstance(table, dict):
         raise ValueError(f"[{service}] in {name} must be a table")
@@ -48,7 +53,11 @@ class _TomlSource(PydanticBaseSettingsSource):
         raise LookupError("the table is read whole, by __call__")
 
     def __call__(self) -> dict[str, Any]:
-        return toml_table(getattr(self.settings_cls, "service", ""))
+        service = getattr(self.settings_cls, "service", "")
+        table = toml_table(service)
+        if wrong := spelling.unknown_keys(service, table, self.settings_cls.model_fields):
+            raise ValueError(f"{os.environ.get(CONFIG_FILE_VARIABLE)}: {'; '.join(wrong)}")
+        return table
 
 
 class Settings(BaseSettings):
@@ -71,6 +80,25 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _TomlSource(settings_cls)
+
+
+def read_token(path: Path) -> str:
+    """The token that a file holds. Raises OSError, and ValueError for one that is none, or too short to be one."""
+    token = path.read_text("ascii", "replace").strip()
+    if not TOKEN.fullmatch(token):
+        raise ValueError(f"{path} has to hold one token of 32 to 256 letters, digits, - and _")
+    return token
+
+
+def unknown_variables() -> list[str]:
+    """What is wrong with variables of the environment that this process would read if they were settings."""
+    return spelling.unknown_variables(os.environ, {kind.service: kind.model_fields for kind in _classes(Settings)})
+
+
+def _classes(kind: type[Settings]) -> list[type[Settings]]:
+    """The settings that this process has loaded."""
+    below = kind.__subclasses__()
+    return [*(each for each in below if not each.__subclasses__()), *(far for each in below for far in _classes(each))]
 
 
 class ServerSettings(Settings):

@@ -33,8 +33,9 @@ def configure(service: str, otlp_endpoint: str, sample_ratio: float) -> TracerPr
 
 
 def extract(metadata: Mapping[str, str]) -> Context | None:
-    """The caller's trace context, if its metadata has one."""
-    return _propagator.extract(metadata) if "traceparent" in metadata else None
+    """The caller's trace and span, if its metadata has them. Its tracestate is free text, which goes nowhere."""
+    given = metadata.get("traceparent")
+    return _propagator.extract({"traceparent": given}) if given else None
 
 
 def inject() -> list[tuple[str, str]]:

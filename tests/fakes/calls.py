@@ -10,7 +10,7 @@ from gateway.budgets.model import Cost
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import NOTICE_SHARE, ModelCall
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.calls.request import ModelRequest
 from gateway.guard.edits import Edits

@@ -22,6 +22,9 @@ STATUSES: Mapping[ErrorKind, int] = {
 }
 
 
+CHALLENGE: Mapping[str, str] = {"www-authenticate": 'Bearer realm="headworks"'}
+
+
 class HttpError(InvalidArgument):
     """An error whose status is its own; `headers` go out with it."""
 
@@ -85,7 +88,9 @@ def status_of(error: DomainError) -> int:
 
 
 def headers_of(error: DomainError) -> dict[str, str]:
-    """The headers that an error goes out with: when to try again, in whole seconds, and its own."""
+    """The headers that an error goes out with: when to try again, in whole seconds; by what a caller is known; and its
+    own."""
     wait = error.retry_after
     retry = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
-    return retry | dict(getattr(error, "headers", {}))
+    known = CHALLENGE if error.kind is ErrorKind.UNAUTHENTICATED else {}
+    return {**retry, **known, **getattr(error, "headers", {})}

@@ -1,6 +1,6 @@
 """One request and its response, by ASGI."""
 
-import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -18,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 CONNECTION = "headworks.connection"
 """Where in the state of a scope the connection is, if the server is ours."""
 TIMEOUT_KEY = "x-headworks-timeout"
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 # The body of one who sends none, or says nothing of it, is taken for JSON.
 _JSON_TYPES = ("application/json", "")
 NOTHING = Body("application/octet-stream", b"")
@@ -44,11 +45,8 @@ class Exchange:
         given = self.headers.get(TIMEOUT_KEY)
         if given is None:
             return None
-        try:
-            seconds = float(given)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
+        seconds = float(given) if _SECONDS.fullmatch(given) else 0.0
+        if seconds <= 0:
             raise InvalidArgument(f"{TIMEOUT_KEY} must be a number of seconds over 0", field=TIMEOUT_KEY)
         return seconds
 

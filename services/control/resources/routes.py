@@ -19,6 +19,8 @@ READY = "/readyz"
 """Whether the mesh is ready, which a gateway says, and Envoy itself where there is none."""
 TIMEOUT_KEY = "x-headworks-timeout"
 """The seconds that a caller of HTTP gives."""
+EDGE_KEY = "x-headworks-edge"
+"""The token by which gateways know what comes from Envoy."""
 
 
 def routes(edge: Edge) -> Data:
@@ -30,6 +32,9 @@ def routes(edge: Edge) -> Data:
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
     asked = [_preflight(prefix) for prefix in PACKAGES]
     host: Data = {"name": "edge", "domains": ["*"], "routes": [*_health(), *http, *repeatable, *others, *asked]}
+    if edge.token:
+        header = {"key": EDGE_KEY, "value": edge.token}
+        host["request_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     if edge.cors_origins:
         host["typed_per_filter_config"] = {"cors": _cors(edge.cors_origins)}
     return {"name": "edge", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 4096}

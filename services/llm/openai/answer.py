@@ -10,11 +10,11 @@ import orjson
 
 from services.llm.chat import ToolCall
 from services.llm.generation import Calls, Ended, Finish, Piece, TokenCounts
-from services.llm.openai.chunks import Chunk, MalformedChunk
+from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
 from services.llm.tokens import TokenTally
 
 _FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
-_TEXTS = (("content", 0), ("refusal", 0))
+_TEXTS = (Channel("content"), Channel("refusal"))
 MOST_CALLS, LONGEST_CALLS, LONGEST_ID = 1024, 4 << 20, 256
 LONGEST_TEXT = 32 << 20
 
@@ -45,15 +45,18 @@ class AnswerReader:
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
         for part in chunk.parts:
-            self._tally.add(part.text)
+            if part.counted:
+                self._tally.add(part.text)
             self._characters += len(part.text)
             if part.channel in _TEXTS:
-                texts[part.channel[0]] = texts.get(part.channel[0], "") + part.text
+                texts[part.channel.name] = texts.get(part.channel.name, "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
-        if choices := chunk.json.get("choices"):
+        for place, choice in enumerate(chunk.json.get("choices") or ()):
+            if choice.get("index", place):
+                continue  # one that nobody asked for
             try:
-                self._choice(choices[0])
+                self._choice(choice)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")

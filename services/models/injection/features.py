@@ -29,16 +29,30 @@ _READER = re.compile(
 )
 _URL_HOLE = re.compile(r"(?i)https?://\S*[?&]\w*=(?:\W*$|[A-Z_]{3,}|\{|\s)")
 
+_WORD = re.compile(r"[^\W\d_]+")
+_KANA = re.compile("[\u3040-\u30ff]")
+# Words that a text in a language that the head learned is full of.
+_FREQUENT_WORDS = """
+    the and of to in is for that with you your are this it on as be or not by from an a all any can will have if when
+    which has do what how we i my me at was were no but so must should
+    der die das und ist nicht sie mit von den ein eine für auf zu im dem des es ich du wie was
+    el la los las de que y en un una por con para se su del al le les et est dans pour vous une des pas sur au qui ce
+"""
+_FREQUENT = frozenset(_FREQUENT_WORDS.split())
+_FEW_WORDS, _FREQUENT_SHARE = 5, 0.1
+
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenWindow:
-    """A stretch of a text. grams: int64, the buckets of its n-grams, each once. signs: float32 [SIGNS], 0 to 1."""
+    """A stretch of a text. grams: int64, the buckets of its n-grams, each once. signs: float32 [SIGNS], 0 to 1.
+    familiar: whether it is in a language that the head learned, as far as can be told."""
 
     text: str
     grams: Indices
     signs: npt.NDArray[np.float32]
+    familiar: bool
 
 
 def windows(text: str) -> list[TokenWindow]:
@@ -79,7 +93,21 @@ def _window(text: str, decoded: bool, disguised: bool) -> TokenWindow:
         sum(one.isupper() for one in text) / letters,
         min(1.0, letters / LATIN_WINDOW),
     )
-    return TokenWindow(text, _grams(text.lower()), np.array(signs, dtype=np.float32))
+    return TokenWindow(text, _grams(text.lower()), np.array(signs, dtype=np.float32), _is_familiar(text, letters))
+
+
+def _is_familiar(text: str, letters: int) -> bool:
+    if _dense(text):
+        return len(_KANA.findall(text)) < 0.1 * letters
+    words = _WORD.findall(text.lower())
+    latin = sum(map(len, filter(_is_latin, words)))
+    if latin < 0.5 * letters:
+        return False
+    return len(words) < _FEW_WORDS or sum(word in _FREQUENT for word in words) >= _FREQUENT_SHARE * len(words)
+
+
+def _is_latin(word: str) -> bool:
+    return word[0] < "\u0250"
 
 
 def _grams(text: str) -> Indices:

@@ -27,6 +27,7 @@ from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -241,11 +242,11 @@ class Executor:
             return _failed(execution.lost) if execution.lost else Finished(FinishReason.CANCELLED)
         except DomainError as error:
             if error.kind is ErrorKind.DEADLINE_EXCEEDED:
-                return _late(execution.terms.seconds)
+                return _ended_late(error if time.monotonic() < execution.deadline else _run_limit(execution))
             return _failed(error)
         except Exception:
             if limit.expired():
-                return _late(execution.terms.seconds)
+                return _ended_late(_run_limit(execution))
             log.exception("run failed", extra={"run_id": run.id})
             return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(ErrorKind.INTERNAL))
 
@@ -273,6 +274,13 @@ def _failed(error: DomainError) -> Finished:
     )  # fmt: skip
 
 
-def _late(seconds: float) -> Finished:
-    message = f"the run did not finish within {seconds:.3g} seconds"
-    return Finished(FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, int(ErrorKind.DEADLINE_EXCEEDED))
+def _run_limit(execution: Execution) -> DomainError:
+    """The time of the run itself has passed."""
+    return TimeLimit(execution.terms.seconds, execution.terms.limit).passed("the run")
+
+
+def _ended_late(error: DomainError) -> Finished:
+    return Finished(
+        FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", error.message, int(ErrorKind.DEADLINE_EXCEEDED),
+        error_details=error.details,
+    )  # fmt: skip

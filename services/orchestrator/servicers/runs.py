@@ -13,7 +13,7 @@ from services.orchestrator.attach import Reader
 from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import ApprovalDecided, Finished
 from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone, RunNotFound
-from services.orchestrator.runs.execution import RunTerms
+from services.orchestrator.runs.execution import DETACHED_LIMIT, RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import RunInfo
 from services.orchestrator.scopes import Identities, subject_of
@@ -45,7 +45,8 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
         refresh_token = call.metadata.get(REFRESH_KEY, "")
         ends, identity = refresh_expiry(refresh_token), self._identities.of(call)
-        terms = RunTerms(seconds, identity, refresh_token, ends, request.detached, subject_of(call))
+        limit = DETACHED_LIMIT if request.detached else call.limit
+        terms = RunTerms(seconds, identity, refresh_token, ends, request.detached, subject_of(call), limit)
         run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
             async for batch in run.follow(0, self._executor.history):

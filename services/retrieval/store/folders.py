@@ -153,8 +153,7 @@ class Folders:
 
     def keys(self) -> Sequence[CollectionKey]:
         """All collections of all tenants. One whose tenant cannot be known is logged, and left out."""
-        folders = [folder for tenant in _folders_in(self._root) for folder in _marked_below(tenant)]
-        keys = [(_tenant(folder), folder) for folder in sorted(folders)]
+        keys = [(_tenant(folder), folder) for folder in collection_folders(self._root)]
         for tenant, folder in keys:
             if tenant is None:
                 log.error("a collection's marker cannot be read", extra={"folder": str(folder)})
@@ -166,6 +165,25 @@ class Folders:
     def folder(self, key: CollectionKey) -> Path:
         """Where the collection is, or would be."""
         return self._root / tenant_name(key.tenant) / key.collection
+
+
+def collection_folders(root: Path) -> list[Path]:
+    """The folders of all collections below a store's root."""
+    return sorted(folder for tenant in _folders_in(root) for folder in _marked_below(tenant))
+
+
+def collection_files(folder: Path) -> list[Path]:
+    """The files that make a collection, and the folders with nothing in them: its marker, and what is in the shard
+    that it names. Of one whose marker cannot be read, all that is there. Raises FileNotFoundError where it is no
+    collection any more."""
+    marker = folder / MARKER
+    try:
+        shard = orjson.loads(marker.read_bytes())["shard"]
+        within = folder / shard if _SHARD_NAME.fullmatch(shard) else folder
+    except (ValueError, TypeError, KeyError):
+        within = folder
+    below = (path for path in within.rglob("*") if path != marker and not path.is_symlink())
+    return [marker, *sorted(path for path in below if path.is_file() or (path.is_dir() and not any(path.iterdir())))]
 
 
 def _is_marked(folder: Path) -> bool:

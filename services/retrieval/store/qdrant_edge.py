@@ -20,9 +20,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -39,6 +39,7 @@ from services.retrieval.store.folders import Folders, Marked
 from services.retrieval.store.handles import Handle, HandleCache
 from services.retrieval.store.space import Space
 from services.runtime.children import DiedAtStart, once_more
+from services.runtime.copy_lock import begin_writing
 from services.runtime.errors import CollectionNotFound, DomainError
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class EdgeEngine:
             opened.writing -= 1
             self._counts.pop(key, None)
 
-        await self._work(key, handle, lambda shard: self._apply(shard, updates, grows), done)
+        await self._write(key, handle, lambda shard: self._apply(shard, updates, grows), done)
 
     async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         selected = edge.PayloadSelector.Exclude(list(without)) if without else True
@@ -191,7 +192,7 @@ class EdgeEngine:
 
     async def _rest(self, key: CollectionKey) -> None:
         try:
-            await self._call(key, lambda shard: shard.flush())
+            await self._write(key, await self._shards.acquire(key), lambda shard: shard.flush())
             async with self._indexing:  # one at a time: it takes a core, and holds a collection open for long
                 await self._index(key)
         except CollectionNotFound:
@@ -219,11 +220,12 @@ class EdgeEngine:
                 if not await _optimized(spare, still):
                     return
                 fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
-                if not still():
-                    await self._close_shard(fresh)
-                    return
-                self._folders.mark(key, fresh.marked)
-                closed, unused = self._shards.replace(key, fresh), old.folder
+                async with self._writing(self._folders.folder(key)):
+                    if not still():
+                        await self._run(fresh.shard.close)
+                        return
+                    self._folders.mark(key, fresh.marked)
+                    closed, unused = self._shards.replace(key, fresh), old.folder
                 use.close()
                 await asyncio.shield(closed)
             finally:
@@ -248,10 +250,12 @@ class EdgeEngine:
 
     async def _drop(self, key: CollectionKey) -> None:
         async with self._changing:
-            await self._run(lambda: self._folders.unmark(key))
+            async with self._writing(self._folders.folder(key)):
+                await self._run(lambda: self._folders.unmark(key))
             await self._stop_resting(key)
             await self._shards.discard(key)
-            await self._run(lambda: self._folders.remove(key))
+            async with self._writing(self._folders.folder(key)):
+                await self._run(lambda: self._folders.remove(key))
             self._counts.pop(key, None)
             if self._broken.pop(key, None):
                 metrics.BROKEN.remove(key.tenant, key.collection)
@@ -263,7 +267,8 @@ class EdgeEngine:
     async def _open_shard(self, key: CollectionKey) -> _Open:
         self._check_broken(key)
         try:
-            opened = await self._run(lambda: self._load(key), key.collection)
+            async with self._writing(self._folders.folder(key)):
+                opened = await self._run(lambda: self._load(key), key.collection)
         except CollectionBroken as error:
             self._set_aside(key, error)
             raise
@@ -273,7 +278,18 @@ class EdgeEngine:
     async def _close_shard(self, opened: _Open) -> None:
         """Raises nothing: what was written is in the log of the shard, which the next opening replays."""
         with suppress(DomainError):
-            await self._run(opened.shard.close)
+            async with self._writing(opened.marked.folder.parent):
+                await self._run(opened.shard.close)
+
+    @asynccontextmanager
+    async def _writing(self, folder: Path) -> AsyncIterator[int | None]:
+        """Wait while another process copies the collection in that folder; none does within. Nobody waits within for a
+        handle or a turn: who copies waits for those within, and others for who copies."""
+        hold = await _begin_writing(folder)
+        try:
+            yield hold
+        finally:
+            _let_copy(hold)
 
     def _set_aside(self, key: CollectionKey, error: CollectionBroken) -> None:
         self._broken[key] = error.why
@@ -334,6 +350,24 @@ class EdgeEngine:
     async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
         return await self._work(key, await self._shards.acquire(key), work)
 
+    async def _write(
+        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
+        done: Callable[[], None] = lambda: None,
+    ) -> T:  # fmt: skip
+        """The same of work that writes: nobody copies the collection meanwhile, though its caller may have left."""
+        try:
+            hold = await _begin_writing(self._folders.folder(key))
+        except BaseException:
+            done()
+            self._shards.release(handle)
+            raise
+
+        def ended() -> None:
+            _let_copy(hold)
+            done()
+
+        return await self._work(key, handle, work, ended)
+
     async def _work(
         self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
         done: Callable[[], None] = lambda: None,
@@ -370,6 +404,20 @@ def _guarded(work: Callable[[], T], collection: str) -> T:
         if is_failure(error):
             raise fault(error, collection) from error
         raise
+
+
+async def _begin_writing(folder: Path) -> int | None:
+    """A descriptor while which is open nobody copies the collection in that folder; None where there is nothing to
+    copy."""
+    try:
+        return await begin_writing(folder)
+    except OSError:
+        return None
+
+
+def _let_copy(hold: int | None) -> None:
+    if hold is not None:
+        os.close(hold)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -32,6 +32,7 @@ from services.runtime.tls import TlsFiles
 
 Context = grpc.aio.ServicerContext[Any, Any]
 LIMIT = 20.0
+EDGE_TOKEN = "t0ken-" + "a" * 32
 
 
 def free_port() -> int:

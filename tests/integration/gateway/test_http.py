@@ -138,7 +138,7 @@ async def test_ids_and_traces_go_on(make_gateway: MakeGateway) -> None:
     assert fresh.headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "soon", "inf", "nan", "1s", ""])
+@pytest.mark.parametrize("given", ["0", "-1", "soon", "inf", "nan", "1s", "", "1_0", "1e2", "+1", "0x1", "1."])
 async def test_a_deadline_that_is_none(make_gateway: MakeGateway, given: str) -> None:
     response = await (await make_gateway()).http.post(
         CHAT, content=ASK, headers=HEADERS | {"x-headworks-timeout": given}

@@ -104,6 +104,53 @@ async def test_personal_data_does_not_reach_the_model_and_comes_back(make_gatewa
     assert [event.sequence for event in told] == list(range(1, len(told) + 1))
 
 
+async def test_what_is_cut_over_messages_or_hidden_in_tools_does_not_reach_the_model(
+    make_gateway: MakeGateway, guards: Path
+) -> None:
+    orchestrator = FakeOrchestrator(said("Yes."))
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    description = {"type": "object", "properties": {"to": {"type": "string", "description": f"as {MAIL}"}}}
+    parts = [{"type": "text", "text": text} for text in ("My card: 4111 1111 ", "1111 1111.")]
+    await gateway.chat(
+        model="rag",
+        messages=[{"role": "user", "content": "Write to ann@exam"}, {"role": "user", "content": "ple.org."},
+                  {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": parts}],
+        tools=[{"type": "function", "function": {"name": "send", "description": MAIL, "parameters": description}}],
+        stop=[MAIL],
+    ).whole()  # fmt: skip
+    [request] = orchestrator.runs
+    assert [message.content for message in request.messages] == [
+        "Write to <EMAIL_1>",
+        ".",
+        "Yes?",
+        "My card: <CARD_1>\n.",
+    ]
+    assert request.tools[0].description == request.sampling.stop[0] == "<EMAIL_1>"
+    assert json.loads(request.tools[0].parameters)["properties"]["to"]["description"] == "as <EMAIL_1>"
+
+
+class Deciding(FakeOrchestrator):
+    """Remembers what was decided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decided: list[pb.DecideRequest] = []
+
+    async def Decide(self, request: pb.DecideRequest, context: Any) -> pb.DecideResponse:  # noqa: N802
+        self.decided.append(request)
+        return pb.DecideResponse()
+
+
+async def test_what_a_person_says_to_a_run_is_screened_too(make_gateway: MakeGateway, guards: Path) -> None:
+    orchestrator = Deciding()
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    decision = pb.DecideRequest(run_id="run_1", approval_id="a", comment=f"ask {MAIL}", replacement=f"I am {MAIL}")
+    await stub.Decide(decision, metadata=BEARER, timeout=20)
+    [decided] = orchestrator.decided
+    assert (decided.comment, decided.replacement) == ("ask <EMAIL_1>", "I am <EMAIL_1>")
+
+
 async def test_blocked_text_is_never_told(records_url: str, make_gateway: MakeGateway, guards: Path) -> None:
     orchestrator = FakeOrchestrator(said("This is for", "bid", "den, and more."), hold=4)
     gateway = await make_gateway(orchestrator, guards_file=guards, records_url=records_url)

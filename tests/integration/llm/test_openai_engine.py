@@ -237,6 +237,10 @@ QUIRKS: dict[str, Behaviour] = {
     "without a finish": streams(*HELLO[:-1]),
     "with empty choices": streams({"choices": []}, {"choices": None}, {}, *HELLO),
     "with an empty delta": streams({"choices": [{"delta": None}]}, *HELLO),
+    "with a choice that nobody asked for": streams(*(
+        {"choices": [each["choices"][0], {"index": 1, "delta": {"content": "No", "tool_calls": [{"index": 0}]}}]}
+        for each in HELLO if each.get("choices")
+    ), {"choices": [{"index": 1, "delta": {"content": "No", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}}]}),
     "as one JSON": raw(
         json.dumps({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}).encode(),
         kind="application/json; charset=utf-8",
@@ -376,12 +380,16 @@ async def stalls(exchange: Exchange) -> None:
     await exchange.gone()
 
 
-@pytest.mark.parametrize("behaviour", [silent, headers_only, stalls])
-async def test_silence_has_limits(behaviour: Behaviour) -> None:
+@pytest.mark.parametrize(
+    ("behaviour", "limit"),
+    [(silent, "first_byte_seconds"), (headers_only, "first_byte_seconds"), (stalls, "idle_seconds")],
+)
+async def test_silence_has_limits(behaviour: Behaviour, limit: str) -> None:
     fake = FakeOpenAi(behaviour)
     limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
     error = await failure(fake, **limits)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert f"within 0.1 seconds: its `{limit}` in the model catalogue" in error.message
     assert len(fake.exchanges) == 1
 
 
@@ -394,6 +402,7 @@ async def test_a_generation_has_a_time_limit() -> None:
 
     error = await failure(FakeOpenAi(dribbles), timeout=0.2)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert "within 0.2 seconds: its `timeout` in the model catalogue" in error.message
 
 
 async def test_who_leaves_closes_the_connection_and_the_pool_goes_on() -> None:

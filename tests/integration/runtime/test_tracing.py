@@ -100,7 +100,7 @@ async def test_one_trace_through_two_services(spans: InMemorySpanExporter) -> No
     assert '"request_id":"req_1"' in line
 
 
-@pytest.mark.parametrize("given", ["a\tb", "\x7f", " " * 3])
+@pytest.mark.parametrize("given", ["a\tb", "\x7f", " " * 3, "what is said", "x" * 5000, "hw_0123456789abcdef"])
 async def test_an_id_that_cannot_be_handed_on_is_replaced(given: str) -> None:
     call = Call("/test.Outer/Do", metadata={"x-request-id": given})
     await Trace().around(call, partial(asyncio.sleep, 0))

@@ -229,6 +229,18 @@ def test_the_access_log_has_no_authorization() -> None:
     assert b"%GRPC_STATUS_NUMBER%" in manager(Edge()).access_log[0].typed_config.value
 
 
+def test_gateways_know_the_edge_by_a_token() -> None:
+    def added(edge: Edge) -> list[tuple[str, str]]:
+        host = found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
+        return [(one.header.key, one.header.value) for one in host.request_headers_to_add]
+
+    assert added(Edge()) == []
+    edge = Edge(token="t" * 32)
+    assert added(edge) == [("x-headworks-edge", "t" * 32)]
+    assert "ttt" not in repr(edge)
+    assert re.fullmatch(internal_headers("x-headworks-", "timeout"), "x-headworks-edge")
+
+
 def test_cors_is_off_unless_origins_are_set() -> None:
     def host(edge: Edge) -> Any:
         return found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]

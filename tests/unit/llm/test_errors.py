@@ -37,7 +37,18 @@ def test_both_lengths_are_told(message: str, prompt: str | None, limit: str | No
     assert all(length in error.message for length in (prompt, limit) if length)
 
 
-@pytest.mark.parametrize("body", [b"", b"3", b"[]", b"null", b'{"error": null}', b'{"error": 3}', b"\xff", b'"x"'])
+def nested(field: str) -> bytes:
+    """An error with a field of 900 levels."""
+    return b'{"error": {"%s": %s}}' % (field.encode(), b"[" * 900 + b"]" * 900)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"3", b"[]", b"null", b'{"error": null}', b'{"error": 3}', b"\xff", b'"x"', b"[" * 5000, nested("message"),
+        nested("detail"), nested("code"), b'{"error": {"message": [{"msg": "x"}], "code": 5}}',
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("status", [400, 404, 418, 429, 500, 599])
 def test_any_body_will_do(status: int, body: bytes) -> None:
     assert errors.answered(ENDPOINT, status, {}, body).message

@@ -9,6 +9,7 @@ import pytest
 from infra.local import models
 from infra.local.discovery import changes
 from infra.local.engines import triton_specs
+from infra.local.guards import check_guards
 from infra.local.layout import Layout
 from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
@@ -223,6 +224,30 @@ def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> 
         assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"guards: {", "line"), (b"guards: 5", "guards"), (b"- pii", "valid"), (b"guards: [{guard: none}]", "guards"),
+        (b"guards: [{guard: pii, stage: never}]", "stage"), (b"gaurds: []", "gaurds"), (b"\xff\xfe", "UTF-8"),
+        (None, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_of_guards_is_named_before_anything_starts(tmp_path: Path, text: bytes | None, why: str) -> None:
+    file = tmp_path / "guards.yaml"
+    if text is not None:
+        file.write_bytes(text)
+    options = make_options(tmp_path, None, {}, None, {"HEADWORKS_GATEWAY_GUARDS_FILE": str(file)})
+    with pytest.raises(BadOptions, match=why) as caught:
+        check_guards(options)
+    assert str(file) in str(caught.value)
+
+
+def test_a_good_file_of_guards_or_none_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "guards.yaml").write_text("guards: [{guard: pii}]")
+    for environment in ({}, {"HEADWORKS_GATEWAY_GUARDS_FILE": str(tmp_path / "guards.yaml")}):
+        check_guards(make_options(tmp_path, None, {}, None, environment))
+
+
 def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     made = options(tmp_path, environ={"HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE": str(file)})
@@ -234,3 +259,17 @@ def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> No
     file.write_text("models: []")
     models.check_catalogue(made)
     models.check_catalogue(options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["Internal: Stub process 'embed_0' is not healthy."], "within 75 s, the limit that is set by HEADWORKS"),
+        (["Internal: ModuleNotFoundError"], ""),
+        ([], ""),
+    ],
+)
+def test_a_model_that_takes_too_long_to_load_names_the_limit(tmp_path: Path, lines: list[str], said: str) -> None:
+    (spec,) = triton_specs(options(tmp_path, environ={"HEADWORKS_MODELS_START_SECONDS": "75"}), Layout(tmp_path), 0)
+    assert said in spec.why(lines)
+    assert bool(spec.why(lines)) == bool(said)

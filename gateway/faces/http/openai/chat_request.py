@@ -1,6 +1,6 @@
 """A chat completion's JSON body to a run request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
@@ -22,11 +22,12 @@ REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What is asked, and in which form the answer goes out."""
+    """What is asked, and in which form the answer goes out. `seams`: where the messages' parts were joined."""
 
     run: pb.RunRequest
     stream: bool
     include_usage: bool
+    seams: list[list[int]] = field(default_factory=list)
 
 
 def parse(data: bytes) -> ChatRequest:
@@ -51,7 +52,8 @@ def read(body: Json) -> ChatRequest:
         priority=sampling.priority(body),
     )
     options = fields.mapping(body, "stream_options")
-    return ChatRequest(run, fields.flag(body, "stream"), fields.flag(options, "include_usage", "stream_options."))
+    include_usage = fields.flag(options, "include_usage", "stream_options.")
+    return ChatRequest(run, fields.flag(body, "stream"), include_usage, messages.seams(body))
 
 
 def _refuse(body: Json) -> None:

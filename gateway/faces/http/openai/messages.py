@@ -1,5 +1,6 @@
 """The conversation in a chat completion's body."""
 
+from itertools import accumulate
 from typing import Any
 
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
@@ -32,6 +33,17 @@ def entries(body: Json) -> list[Any]:
 def parse(body: Json) -> list[run_pb2.Message]:
     """The messages. Raises BadRequest, naming the field."""
     return [_message(message, f"messages[{index}]") for index, message in enumerate(entries(body))]
+
+
+def seams(body: Json) -> list[list[int]]:
+    """For each message where in its text one part ends and the next begins; of a body that `parse` has taken."""
+    return [_seams(message.get("content")) for message in body["messages"]]
+
+
+def _seams(content: object) -> list[int]:
+    if not isinstance(content, list):
+        return []
+    return [end + place for place, end in enumerate(accumulate(len(part["text"]) for part in content[:-1]))]
 
 
 def _message(message: object, path: str) -> run_pb2.Message:

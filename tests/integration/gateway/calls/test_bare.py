@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.calls.bare import BareCalls
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.faces.http.openai import models
 from gateway.faces.http.openai.bare_request import parse
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind

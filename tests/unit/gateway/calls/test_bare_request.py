@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -53,21 +54,147 @@ def test_a_name_given_twice_is_the_same_for_both_sides() -> None:
 
 
 def test_texts_are_found_and_replaced_wherever_they_stand() -> None:
-    call = {"id": "1", "function": {"name": "f", "arguments": "d"}}
+    call = {"id": "h", "function": {"name": "i", "arguments": "d"}}
     messages = [
         {"role": "system", "content": "a"},
         {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "image_url", "image_url": {"url": "u"}}]},
         {"role": "assistant", "content": None, "refusal": "c", "tool_calls": [call]},
-        {"role": "assistant", "content": "e", "function_call": {"name": "f", "arguments": "f"}},
-        {"role": "tool", "tool_call_id": "1", "content": "g"},
+        {"role": "assistant", "content": "e", "function_call": {"name": "j", "arguments": "f"}},
+        {"role": "tool", "tool_call_id": "h", "content": "g"},
     ]  # fmt: skip
     one = parse({"model": "small", "messages": messages})
-    assert one.texts == list("abcdefg")
-    one.put(list("ABCDEFG"))
+    assert one.texts == list("abuchidejfhg")
+    one.put([text.upper() for text in one.texts])
     sent = wire(one)["messages"]
     assert sent[1]["content"][0]["text"] == "B"
-    assert sent[2]["tool_calls"][0]["function"] == {"name": "f", "arguments": "D"}
+    assert sent[2]["tool_calls"][0] == {"id": "H", "function": {"name": "I", "arguments": "D"}}
     assert sent[3]["function_call"]["arguments"] == "F"
+    assert sent[4]["tool_call_id"] == "H"
+
+
+FUNCTION = {"name": "x", "description": "secret", "parameters": {"type": "object", "properties": {}}}
+SCHEMA = {"type": "object", "properties": {"secret": {"type": "string", "enum": ["secret"], "default": "secret"}}}
+FIELDS: list[dict[str, Any]] = [
+    {"tools": [{"type": "function", "function": FUNCTION}]},
+    {"tools": [{"type": "function", "function": {"name": "x", "parameters": SCHEMA}}]},
+    {"tools": [{"type": "custom", "custom": {"name": "x", "format": {"type": "grammar", "definition": "secret"}}}]},
+    {"tools": [{"type": "secret"}]},
+    {"functions": [FUNCTION]},
+    {"function_call": {"name": "secret"}},
+    {"tool_choice": {"type": "function", "function": {"name": "secret"}}},
+    {"prediction": {"type": "content", "content": "secret"}},
+    {"prediction": {"type": "content", "content": [{"type": "text", "text": "secret"}]}},
+    {"stop": "secret"},
+    {"stop": ["end", "secret"]},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+    {"documents": [{"title": "secret", "text": "secret"}, "secret"]},
+    {"user": "secret", "metadata": {"secret": "secret"}},
+    {"chat_template_kwargs": {"unheard_of": [["secret"]]}},
+]
+SAYS: list[dict[str, Any]] = [
+    {"content": "secret"},
+    {"content": ["a", "secret", {"text": "secret"}, ["secret"]]},
+    {"content": {"text": "secret"}},
+    {"content": [{"type": "unheard of", "value": {"deep": "secret"}}]},
+    {"content": [{"type": "image_url", "image_url": "secret"}]},
+    {"content": [{"type": "image_url", "image_url": {"url": "https://x/secret"}}]},
+    {"content": "a", "name": "secret"},
+    {"content": "a", "reasoning_details": [{"type": "reasoning.text", "text": "secret"}]},
+    {"content": "a", "reasoning_content": "secret"},
+    {"content": None, "tool_calls": [{"id": "secret", "custom": {"name": "secret", "input": "secret"}}]},
+    {"content": None, "tool_calls": [{"id": "1", "function": {"name": "x", "arguments": {"secret": ["secret"]}}}]},
+    {"content": "a", "audio": {"id": "secret"}},
+    {"content": "a", "unheard of": {"secret": "secret"}},
+    {"content": "a", "secret": True},
+]
+
+
+@pytest.mark.parametrize(
+    "body", [*FIELDS, *({"messages": [{"role": "user", **said}]} for said in SAYS)], ids=json.dumps
+)
+def test_every_text_of_a_request_is_read_and_counted(body: dict[str, Any]) -> None:
+    one = asked(**deepcopy(body))
+    assert any("secret" in text for text in one.texts)
+    unread = {"stop", "user", "function_call", "tool_choice"}
+    assert unread & set(body) or "secret" in "".join(one.counted)
+    one.put([text.replace("secret", "█") for text in one.texts])
+    assert "secret" not in one.wire(UPSTREAM).decode()
+    assert "secret" not in "".join([*one.texts, *one.counted])
+
+
+@pytest.mark.parametrize("value", [4111111111111111, -4111111111111111, 41111111.5])
+def test_a_number_that_says_something_is_read_too(value: float) -> None:
+    arguments = {"function": {"name": "f", "arguments": {"card": value, "few": 12}}}
+    one = asked(messages=[{"role": "assistant", "content": [value], "tool_calls": [arguments]}], seed=4111111111111111)
+    assert one.texts == [str(value), "f", "card", str(value), "few"]
+    one.put(["a", "f", "card", "b", "few"])
+    [sent] = wire(one)["messages"]
+    assert sent["content"] == ["a"]
+    assert sent["tool_calls"][0]["function"]["arguments"] == {"card": "b", "few": 12}
+
+
+def test_what_messages_say_is_read_one_behind_the_other() -> None:
+    parts = [{"type": "text", "text": "a"}, "b", {"type": "image_url", "image_url": {"url": "u"}}]
+    one = asked(messages=[USER, {"role": "user", "name": "n", "content": parts}], stop="s")
+    flows = one.asked(UPSTREAM, one.texts, 1).flows
+    assert [[one.texts[at] for at in flow] for flow in flows] == [["why?"], ["a", "b"]]
+
+
+KEY = "sk-" + "a1" * 40
+HIDING: list[dict[str, Any]] = [
+    {"content": f"data:image/png;base64,{KEY}"},
+    {"content": [{"type": "text", "text": f"data:image/png;base64,{KEY}"}]},
+    {"content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64, {KEY}"}}]},
+    {"content": [{"type": "x", "data": KEY}]},
+    {"tool_calls": [{"function": {"arguments": {"data": KEY, "format": "x", "signature": KEY, "url": f"data:{KEY}"}}}]},
+]
+
+
+@pytest.mark.parametrize("said", HIDING)
+def test_text_is_text_though_it_looks_like_a_picture(said: dict[str, Any]) -> None:
+    one = asked(messages=[{"role": "user", **said}])
+    assert KEY in "".join(one.texts)
+    one.put([text.replace(KEY, "") for text in one.texts])
+    assert KEY not in one.wire(UPSTREAM).decode()
+
+
+PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"messages": [USER, {"role": "user", "content": [PDF]}]}, "messages[1].content[0].file.file_data"),
+        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+         "messages[0].content[0].file.file_id"),
+        ({"tools": [{"function": {"name": "f", "parameters": {"properties": {"file_id": {"type": "string"}}}}}]}, ""),
+        ({"messages": [{"role": "user", "content": "data: it is"}]}, ""),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": {"file_id": "f"}}}]}]}, ""),
+        ({"messages": [{"role": "user", "content": [{"type": "x", "url": "data:text/plain,hello"}]}]},
+         "messages[0].content[0].url"),
+        ({"prompt_token_ids": [1, 2]}, "prompt_token_ids"),
+        ({"previous_response_id": "r"}, "previous_response_id"),
+        ({"messages": [{"role": "user", "content": [{"image_url": {"url": "data:image/png;base64,AA"}}]}]}, ""),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A" * 99}}]}]}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_what_only_a_model_can_read_is_named(body: dict[str, Any], path: str) -> None:
+    one = asked(**body)
+    assert one.asked(UPSTREAM, one.texts, 1).unread == path
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"audio": {"voice": "x"}}, "audio"),
+        ({"modalities": ["text"]}, ""),
+    ],
+)
+def test_a_wish_for_an_answer_to_be_heard_is_named(body: dict[str, Any], field: str) -> None:
+    one = asked(**body)
+    assert one.asked(UPSTREAM, one.texts, 1).speaks == field
 
 
 @pytest.mark.parametrize(

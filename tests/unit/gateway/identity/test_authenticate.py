@@ -9,11 +9,12 @@ from pathlib import Path
 import jwt
 import pytest
 
-from gateway.identity.addresses import FailedAuthenticationLimiter
+from gateway.identity.addresses import CallerAddresses, FailedAuthenticationLimiter
 from gateway.identity.authenticate import Authenticate
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import TooManyAttempts
 from gateway.identity.keys import KeyRing
+from gateway.identity.open_calls import OpenCalls
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import LIFETIME
@@ -30,7 +31,7 @@ def layer(keys: Keys, folder: Path, burst: int = 2) -> Authenticate:
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "ann", "scopes": ["*"]}
     (folder / "keys.json").write_text(json.dumps({"keys": [stored]}))
     callers = Credentials(KeyRing(folder / "keys.json"), limiter=FailedAuthenticationLimiter(0.001, burst))
-    return Authenticate(callers, keys.signer)
+    return Authenticate(callers, keys.signer, OpenCalls(callers), CallerAddresses(1).of)
 
 
 async def nothing() -> None:
