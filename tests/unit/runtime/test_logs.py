@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import json
 import logging
-import subprocess
 import sys
 from typing import Any
 
@@ -59,28 +58,3 @@ def test_a_message_of_any_text() -> None:
 async def test_a_line_is_written_while_a_task_is_named() -> None:
     assert "taskName" not in line("hello")
     assert asyncio.current_task() is not None
-
-
-UNCAUGHT = """
-import threading, warnings
-from services.runtime.logs import configure
-
-configure("widget", "info")
-warnings.warn("beware", stacklevel=1)
-thread = threading.Thread(target=lambda: 1 / 0, name="worker")
-thread.start()
-thread.join()
-raise ValueError("nobody's")
-"""
-
-
-def test_warnings_and_what_nobody_catches_are_lines_too() -> None:
-    ended = subprocess.run([sys.executable, "-c", UNCAUGHT], capture_output=True, text=True, check=False)
-    lines = [json.loads(text) for text in ended.stderr.splitlines()]
-    assert ended.returncode == 1
-    assert [(one["level"], one["service"]) for one in lines] == [
-        ("warning", "widget"), ("error", "widget"), ("critical", "widget"),
-    ]  # fmt: skip
-    assert "beware" in lines[0]["message"]
-    assert (lines[1]["thread_name"], "ZeroDivisionError" in lines[1]["exception"]) == ("worker", True)
-    assert "ValueError" in lines[2]["exception"]
