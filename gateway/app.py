@@ -122,7 +122,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     await records.changes.open()
 
-    openai = OpenAIFace(orchestrator, runs, bare, embedder, settings.heartbeat_seconds)
+    openai = OpenAIFace(orchestrator, runs, bare, embedder)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:

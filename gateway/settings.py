@@ -12,6 +12,9 @@ from services.runtime.settings import ServerSettings, read_token
 class GatewaySettings(ServerSettings):
     service: ClassVar[str] = "gateway"
 
+    max_deadline_seconds: float = Field(
+        600, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."
+    )
     max_message_bytes: int = Field(
         16 << 20,
         gt=0,
@@ -132,7 +135,8 @@ class GatewaySettings(ServerSettings):
     heartbeat_seconds: float = Field(
         10,
         gt=0,
-        description="How often a streamed answer that waits for a person's approval sends a comment, in seconds.",
+        description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
+        "comment, in seconds.",
     )
     limits_requests_per_minute: int = Field(
         0, ge=0, description="Requests a minute of each caller for whom no rate limit is stored; 0 is no limit."

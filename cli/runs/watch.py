@@ -169,6 +169,8 @@ def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
             return kind, f"{titles} ({DEGRADED})" if event.passages.degraded else titles
         case "text":
             return kind, event.text.text
+        case "reasoning":
+            return "thought", event.reasoning.text
         case "citation":
             cited = event.citation.citation
             return kind, f"{cited.title or cited.document_id}: “{shorten(cited.quote)}”"

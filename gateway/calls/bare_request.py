@@ -13,7 +13,11 @@ from services.llm.openai.leaves import Leaf, Walk
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
-LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "min_tokens")
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+LENGTHS = (*LIMITS, "min_tokens")
+CHOICES = ("n", "best_of")
+LONGEST_ANSWER = 4096
+"""Every model of today may write so much, and may refuse to be allowed more."""
 # What no model reads; guards look at it all the same, for it leaves the house.
 _UNCOUNTED = frozenset((
     "model", "user", "metadata", "service_tier", "reasoning_effort", "tool_choice", "function_call",
@@ -46,6 +50,11 @@ class BareRequest:
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
+
+    @property
+    def choices(self) -> int:
+        """How many answers come back."""
+        return self.body.get("n") or 1
 
     @property
     def texts(self) -> list[str]:
@@ -82,11 +91,18 @@ class BareRequest:
         )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
-        """The most that the answer may have, as the caller limits it or, where it does not, as the catalogue says.
+        """The most that the answers may have, as the caller limits it or, where it does not, as the catalogue says.
 
         Of several limits it is the largest: which of them an upstream goes by is its own affair."""
         limits = [self.body.get(name) for name in LENGTHS]
-        return max((limit for limit in limits if isinstance(limit, int) and limit > 0), default=entry.answer_tokens)
+        longest = max((limit for limit in limits if limit), default=entry.answer_tokens)
+        return longest * max(self.body.get(name) or 1 for name in CHOICES)
+
+    def bound(self, room: int | None, entry: CatalogueEntry) -> None:
+        """Limit an answer that its caller does not to the `room` that there is for it."""
+        longest = entry.longest_answer or LONGEST_ANSWER
+        if room is not None and 0 < room < longest and not any(self.body.get(name) for name in LIMITS):
+            self.body[entry.limit_field] = max(1, room // self.choices)
 
     def wire(self, entry: CatalogueEntry) -> bytes:
         """The body for the upstream.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.budgets.errors import BudgetExceeded
-from gateway.budgets.model import Cost
+from gateway.budgets.model import Cost, Unit
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.held import HeldStream
@@ -14,6 +14,7 @@ from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision
+from services.llm.price import MILLION
 from services.runtime.call import Call
 
 CONTENT_FILTER, BUDGET = "content_filter", "budget"
@@ -92,6 +93,14 @@ class ModelCall:
     def covered(self) -> bool:
         """Whether what is reserved suffices for what was used so far; `extend` it otherwise."""
         return self.reservation.take(Cost(self.meter.tokens, self.meter.cost_nanos))
+
+    def room(self) -> int | None:
+        """Tokens that the answer may have by what the budgets have left; None where nothing bounds it."""
+        tokens, nanos = self.reservation.left(Unit.TOKENS), self.reservation.left(Unit.MONEY)
+        rooms = [] if tokens is None else [tokens - self.meter.prompt_tokens]
+        if nanos is not None and (dear := self.meter.price.output_nanos):
+            rooms.append((nanos - self.meter.cost_nanos) * MILLION // dear)
+        return min(rooms, default=None)
 
     async def extend(self) -> bool:
         """Reserve more. False where a budget has ended, and so has the answer."""

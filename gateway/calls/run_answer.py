@@ -16,6 +16,7 @@ from services.llm.openai.chunks import APART, Channel
 
 Events = Sequence[event_pb.RunEvent]
 TEXT = Channel("text")
+REASONING = Channel("reasoning")
 # What no model and no person has written: names of things, and words of the mesh's own.
 _FIXED = frozenset((
     "run_id", "id", "call_id", "approval_id", "passage_id", "document_id", "session_id", "uri", "model", "collection",
@@ -50,6 +51,8 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
         kind = piece.WhichOneof("event")
         if kind == "text":
             return (_EventText(TEXT, piece.text.text),)
+        if kind == "reasoning":
+            return (_EventText(REASONING, piece.reasoning.text),)
         if kind == "tool_call" and piece.tool_call.callers:
             call = piece.tool_call.call
             return (_EventText(APART, call.name), _EventText(APART, call.arguments))
@@ -63,6 +66,8 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
             span.start, span.end = self.shift(TEXT, span.start), self.shift(TEXT, span.end)
         elif texts is not None and piece.HasField("text"):
             piece.text.text = texts[0]
+        elif texts is not None and piece.HasField("reasoning"):
+            piece.reasoning.text = texts[0]
         elif texts is not None:
             piece.tool_call.call.name, piece.tool_call.call.arguments = texts
         return piece
@@ -114,6 +119,11 @@ class RunAnswer:
             kind = event.WhichOneof("event")
             if kind == "text":
                 meter.write(event.text.text, event.text.tokens)
+            elif kind == "reasoning":
+                meter.write(event.reasoning.text)
+            elif kind == "tool_call":
+                meter.write(event.tool_call.call.name)
+                meter.write(event.tool_call.call.arguments)
             elif kind == "usage":
                 used = event.usage.usage
                 meter.report(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,19 @@ from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity, TokenSigner, expiry
 from services.runtime.interceptors.chain import Serve, T
 
+KEY_HEADERS = ("x-api-key", "api-key")
+BEARER = "bearer "
 log = logging.getLogger(__name__)
+
+
+def credential_of(metadata: Mapping[str, str]) -> str:
+    """The authorization header of a call, or the same made of a header in which clients of other providers send their
+    key."""
+    header = metadata.get("authorization", "")
+    if header[: len(BEARER)].lower() == BEARER:
+        return header
+    key = next((metadata[name] for name in KEY_HEADERS if metadata.get(name)), "")
+    return f"{BEARER}{key}" if key else header
 
 
 class Authenticate:
@@ -31,7 +43,7 @@ class Authenticate:
         self._address = address
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
-        header = call.metadata.get("authorization", "")
+        header = credential_of(call.metadata)
         try:
             call.identity = await self._callers.identify(header, partial(self._address, call))
         except (Unauthenticated, TooManyAttempts):

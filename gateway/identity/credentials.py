@@ -10,7 +10,7 @@ from gateway.identity.oidc.tokens import OidcTokens, TokenClaims
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 
-NO_KEY = "no API key: send the header 'authorization: Bearer hw_…'"
+NO_KEY = "no API key: send the header 'authorization: Bearer hw_…', or the key as 'x-api-key' or 'api-key'"
 BAD_FORM = "the API key is not valid: it is sent as 'authorization: Bearer hw_…'"
 NOT_VALID = "the API key is not valid"
 NOT_VALID_ANY_MORE = "the API key is not valid any more"

@@ -204,7 +204,7 @@ def _stored(member: tarfile.TarInfo) -> int:
     """How many bytes of a member are in the archive."""
     if not member.issparse():
         return member.size
-    parts: list[tuple[int, int]] = member.sparse  # type: ignore[attr-defined]  # missing in the stubs
+    parts: list[tuple[int, int]] = member.sparse  # type: ignore[assignment]  # not bytes, as the stubs say
     return sum(length for _, length in parts)
 
 

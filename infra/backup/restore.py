@@ -19,7 +19,7 @@ from infra.backup.manifest import Manifest, SavedFile
 from infra.local.layout import PRIVATE, Layout
 from infra.local.lock import DirectoryLock, Locked, is_locked
 from services.runtime import data_format
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 
 MODE = 0o600
 OnBytes = Callable[[int], None]
@@ -76,7 +76,7 @@ def total_bytes(file: Path) -> int:
 def _check(file: Path, archive: ArchiveReader, on_bytes: OnBytes) -> None:
     try:
         data_format.check(archive.manifest.data, str(file))
-    except StartRefused as error:
+    except CannotStart as error:
         raise BadBackup(str(error)) from error
     for saved in archive.manifest.files:
         for _, data in archive.data(saved):

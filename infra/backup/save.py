@@ -21,7 +21,7 @@ from infra.backup.places import DATABASES, STORE, Places
 from services.retrieval.store.folders import collection_files, collection_folders
 from services.runtime import data_format
 from services.runtime.copy_lock import copying
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 from services.runtime.records.snapshot import DatabaseDamaged, snapshot
 
 MODE = 0o600
@@ -53,7 +53,7 @@ def save(places: Places, target: Path, progress: Progress, partial: bool = False
         with _whole_or_nothing(file) as out:
             made = _write(places, found, out, file.with_name(f".{file.name}.part.db"), progress)
         return Saved(file, made, file.stat().st_size)
-    except StartRefused as error:
+    except CannotStart as error:
         raise BackupFailed(str(error)) from error
     except (OSError, EOFError, sqlite3.Error, DatabaseDamaged) as error:
         raise BackupFailed(f"no backup was made: {error}") from error

@@ -1,6 +1,7 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
@@ -8,7 +9,7 @@ from infra.local.layout import Layout
 from infra.local.models import models_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
-from infra.local.probes import EdgeReady, GrpcHealth
+from infra.local.probes import EdgeReady, GrpcHealth, drain_edge
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
@@ -104,4 +105,5 @@ def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:
         published=False,
         metrics=("metrics", METRICS),
         rank=rank,
+        quiesce=partial(drain_edge, layout.admin_socket),
     )

@@ -25,7 +25,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
 MODULES = {"gateway": "gateway"}
-RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "gateway": 2, "envoy": 3}
+RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
+"""What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
 # Threads of the numeric libraries: the services leave computing to Triton.
 LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -19,7 +19,7 @@ from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
 from services.runtime import data_format
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
 DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
@@ -97,7 +97,7 @@ def check_format(layout: Layout) -> None:
     """Raises Refused for data that a newer version wrote; OSError."""
     try:
         data_format.check(data_format.read(layout.root), str(layout.root))
-    except StartRefused as error:
+    except CannotStart as error:
         raise Refused(str(error)) from error
 
 

@@ -182,9 +182,11 @@ class Supervisor:
                 await process.ready.wait()
 
     async def _stop_all(self) -> None:
-        """Stop in reverse order: what others call stops after them."""
+        """Stop from the edge inward: it takes nothing new, and lives until the gateways have answered what there is;
+        what others call stops after them."""
         self._phase = "stopping"
         self._publish_state()
+        await asyncio.gather(*(process.quiesce() for process in self.processes))
         ordered = sorted(self.processes, key=lambda process: -process.spec.rank)
         for _, group in groupby(ordered, key=lambda process: process.spec.rank):
             if self._host.gone.is_set():

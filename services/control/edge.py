@@ -20,7 +20,7 @@ class Edge:
     max_headers: int = 100
     max_connections: int = 10_000
     max_streams_per_connection: int = 100
-    request_timeout: float = 120.0
+    request_timeout: float = 600.0
     idle_timeout: float = 300.0
     cors_origins: tuple[str, ...] = ()
     health_interval: float = 1.0

@@ -37,7 +37,7 @@ class ControlSettings(ServerSettings):
     )
     max_streams_per_connection: int = Field(100, gt=0, description="Calls under way at once on one HTTP/2 connection.")
     request_timeout_seconds: float = Field(
-        120, gt=0, description="Longest time an HTTP request may take, its stream included; then 504."
+        600, gt=0, description="Longest time an HTTP request may take, its stream included; then 504."
     )
     idle_timeout_seconds: float = Field(
         300, gt=0, description="Longest silence on a stream, HTTP or gRPC, before it is ended."

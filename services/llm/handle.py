@@ -10,7 +10,7 @@ from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import UpstreamReply
 from services.llm.concurrency import ConcurrencyLimit
 from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Calls, Ended, Generation, Generator, Piece
+from services.llm.generation import Ended, Generation, Generator, Said
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
@@ -45,9 +45,10 @@ class BareHandle:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
-        """The answer to a body of OpenAI's form, within `seconds`. Raises DomainErrors."""
-        return self.engine.post(body, seconds)
+    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
+        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
+        Raises DomainErrors."""
+        return self.engine.post(body, seconds, whole)
 
 
 class BoundedGenerator:
@@ -65,7 +66,7 @@ class BoundedGenerator:
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         return await self._generator.count(messages, tools)
 
-    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+    async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         started = last = monotonic()
         observe = self._metrics.first.observe
         end = "left"

@@ -13,6 +13,9 @@ from services.runtime.settings import ServerSettings
 class OrchestratorSettings(ServerSettings):
     service: ClassVar[str] = "orchestrator"
 
+    max_deadline_seconds: float = Field(
+        600, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."
+    )
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton.")
     llm_target: str = Field(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 
 FILE = "format.json"
 UNVERSIONED = 1
@@ -19,11 +19,11 @@ FORMAT = 2
 """Of a mesh's data directory. 1: no file; runs in a table `runs`, or no migrations. 2: the records are migrated."""
 
 
-class DataTooNew(StartRefused):
+class DataTooNew(CannotStart):
     """The data was written by a newer version."""
 
 
-class DataFormatUnreadable(StartRefused):
+class DataFormatUnreadable(CannotStart):
     """The file is there, but does not say what the data is."""
 
 

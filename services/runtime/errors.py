@@ -25,7 +25,7 @@ class ErrorKind(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class StartRefused(Exception):
+class CannotStart(Exception):
     """A process must not start as things are; the message says why, and what to do."""
 
 

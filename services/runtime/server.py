@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing, vitals
-from services.runtime.errors import DomainError, StartRefused
+from services.runtime.errors import CannotStart, DomainError
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
@@ -112,7 +112,7 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
 async def serve(
     settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
 ) -> None:
-    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises StartRefused where a file, a setting or a
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises CannotStart where a file, a setting or a
     database keeps it from being wired."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,7 +122,7 @@ async def serve(
         app = await wire()
     except (DomainError, OSError, ValueError) as error:
         log.debug("what kept it from starting", exc_info=error)
-        raise StartRefused(str(error)) from error
+        raise CannotStart(str(error)) from error
     _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks, app.optional)
@@ -177,6 +177,6 @@ def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
         log.warning(wrong)
     try:
         uvloop.run(main)
-    except StartRefused as error:
+    except CannotStart as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 (the message says it all)
         sys.exit(1)

@@ -1,9 +1,10 @@
 """The HTTP face as a plain ASGI application: a call under the same layers as gRPC's, and its response."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -27,6 +28,8 @@ UNMATCHED = "unmatched"
 """The method's name of a call that no route leads to."""
 LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
 """Headers of a process that is about to stop."""
+LAST_WORD_SECONDS = 1.0
+"""How long a caller who does not read may keep the end of a call from going out."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -34,11 +37,12 @@ class HttpFace:
     """Serves `routes`, each call within `chain`; what no route leads to within `outer`, which asks nobody who he is.
 
     `most_bytes` of a body are read and `most_calls` served at once. With mutual TLS only `callers` may call.
+    A stream of events on which nothing comes has a comment every `heartbeat_seconds`.
     """
 
     def __init__(
         self, routes: Routes, chain: Chain, outer: Chain, *, most_bytes: int, most_calls: int,
-        callers: Collection[str] = (),
+        callers: Collection[str] = (), heartbeat_seconds: float = math.inf,
     ) -> None:  # fmt: skip
         self._routes = routes
         self._chain = chain
@@ -46,6 +50,7 @@ class HttpFace:
         self._most_bytes = most_bytes
         self._most_calls = most_calls
         self._callers = frozenset(callers)
+        self._heartbeat_seconds = heartbeat_seconds
         self._serving = 0
         self.ready: Callable[[], bool] = lambda: False
         self.missing: Callable[[], Sequence[str]] = tuple
@@ -54,7 +59,7 @@ class HttpFace:
         """Whether a health check was told that this process is leaving."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._heartbeat_seconds)
         if self.leaving:
             exchange.extra |= LEAVE
         if exchange.path == HEALTH:
@@ -71,9 +76,11 @@ class HttpFace:
             await self._serve(exchange, connection)
         except asyncio.CancelledError:
             # The caller has left, or the time to drain is over. ASGI servers take a cancelled task for a fault.
-            if not exchange.begun:
-                await exchange.fail(Unavailable("this gateway is stopping: try again"))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORD_SECONDS):
+                    await exchange.fail(Unavailable("this gateway is stopping: try again"))
         finally:
+            exchange.close()
             self._serving -= 1
             if connection is not None:
                 connection.task = None
@@ -130,6 +137,8 @@ class HttpFace:
                     whole = body
                 else:
                     await exchange.write(body, call.headers)
+                if not body.data:
+                    continue
                 call.sent += 1
                 if call.first_sent is None:
                     call.first_sent = time.monotonic()

@@ -25,6 +25,7 @@ def http_server(
     face = HttpFace(
         Routes(routes), Chain(layers, access), outer,
         most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=callers,
+        heartbeat_seconds=settings.heartbeat_seconds,
     )  # fmt: skip
     return HttpServer(
         face, socket_path=settings.http_socket, host=settings.host, port=settings.http_port, tls=settings.tls

@@ -25,6 +25,8 @@ BACKLOG = 1024
 NOTICE_SECONDS = 2.5
 """How long a health check is waited for that tells Envoy of the end, while Envoy has connections."""
 LOOK_SECONDS = 0.02
+FLUSH_SECONDS = 1.0
+"""How long what was written to callers may take to go out, once their calls are over."""
 
 
 class HeadWithBody:
@@ -136,6 +138,7 @@ class HttpServer:
             for task in list(self._state.tasks):
                 task.cancel()
             await asyncio.gather(*self._state.tasks, return_exceptions=True)
+            await self._until(lambda: not self._state.connections, FLUSH_SECONDS)  # their last events go out
             for connection in list(self._state.connections):
                 connection.transport.abort()
 

@@ -19,6 +19,8 @@ _TELLING = ("ignore", "prompt", "free")
 _PERSONA_WITHIN = (100, 40)
 # Characters between an order and what it is about, and to what says which: with spaces between words, and without.
 _AHEAD, _BEHIND, _AROUND = (40, 16), (16, 7), (30, 14)
+# The same where the words are said of little else.
+_FAR = (60, 24)
 # A long text is read in stretches, so that no more words are in memory than these have.
 _STRETCH, _OVERLAP = 64 * 1024, 256
 _END = re.compile(r"[.!?;:…。！？；،؛۔।]")
@@ -82,7 +84,7 @@ class Phrases:
                     break
         prompts = spans.get("prompt", ())
         if prompts and any(
-            any(_about(text, verb, prompts, language, joins, dense)) for verb in spans.get("reveal", ())
+            any(_about(text, verb, prompts, language, joins, dense, far=True)) for verb in spans.get("reveal", ())
         ):
             yield EXTRACTION
         free, within = spans.get("free", ()), _PERSONA_WITHIN[dense]
@@ -91,14 +93,21 @@ class Phrases:
 
 
 def _about(
-    text: str, verb: Span, things: Sequence[Span], language: Language, joins: frozenset[str], dense: bool
+    text: str,
+    verb: Span,
+    things: Sequence[Span],
+    language: Language,
+    joins: frozenset[str],
+    dense: bool,
+    far: bool = False,
 ) -> Iterator[Span]:
     """For each thing that an order is about: where what says which stands, if any does."""
     start, end = verb
     around = _AROUND[dense]
+    ahead, behind = (_FAR, _FAR) if far else (_AHEAD, _BEHIND)
     for at in range(bisect_left(things, (end, 0)), len(things)):
         first, after = things[at]
-        if first - end > _AHEAD[dense]:
+        if first - end > ahead[dense]:
             break
         if not _parted(text[end:first], joins):
             # What stands before a comma belongs to something else.
@@ -107,7 +116,7 @@ def _about(
         return
     for at in range(bisect_left(things, (start, 0)) - 1, -1, -1):
         first, after = things[at]
-        if start - after > _BEHIND[dense]:
+        if start - after > behind[dense]:
             break
         if after <= start and not _COMMA.search(text, after, start) and not _parted(text[after:start], joins):
             yield first - around, start

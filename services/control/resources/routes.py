@@ -11,6 +11,23 @@ from services.control.topology import GATEWAY, GATEWAY_HTTP
 
 PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks.retrieval.v1.", "/grpc.")
 """What native gRPC callers reach: the public packages, and health and reflection of the gateway."""
+ALLOWED = (
+    "authorization", "api-key", "x-api-key", "content-type", "x-request-id", "x-grpc-web", "x-user-agent",
+    "grpc-timeout", "idempotency-key", "openai-organization", "openai-project", "openai-beta",
+    *(
+        f"x-stainless-{name}"
+        for name in (
+            "lang", "package-version", "os", "arch", "runtime", "runtime-version", "async", "retry-count", "timeout",
+            "read-timeout", "helper", "helper-method", "raw-response", "stream-helper", "custom-poll-interval",
+            "poll-helper",
+        )
+    ),
+)  # fmt: skip
+"""What pages may send. Browsers that know the wildcard take any other name too, but for `authorization`."""
+EXPOSED = (
+    "x-request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry",
+    *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
+)  # fmt: skip
 HTTP_PATHS = "/v1/"
 BUFFER = "buffer"
 LIVE = "/healthz"
@@ -61,7 +78,7 @@ def _reading(verb: str) -> Data:
 
 def _http(edge: Edge, match: Data, retry_on: str) -> Data:
     """A body is read whole, up to the limit, before a gateway receives it; answers are streamed as they come. The
-    gateway receives the time limit, which a caller may shorten."""
+    gateway receives the time limit, which a caller may shorten. An answer that comes whole is silent until then."""
     body = {"max_request_bytes": edge.max_body_bytes}
     limit = {"key": TIMEOUT_KEY, "value": f"{edge.request_timeout:g}"}
     return {
@@ -69,7 +86,7 @@ def _http(edge: Edge, match: Data, retry_on: str) -> Data:
         "route": {
             "cluster": GATEWAY_HTTP,
             "timeout": "0s",
-            "idle_timeout": seconds(edge.idle_timeout),
+            "idle_timeout": seconds(max(edge.idle_timeout, edge.request_timeout)),
             "max_stream_duration": {"max_stream_duration": seconds(edge.request_timeout)},
             "retry_policy": elsewhere(retry_on),
         },
@@ -107,8 +124,7 @@ def _cors(origins: tuple[str, ...]) -> Data:
         cors_pb2.CorsPolicy,
         allow_origin_string_match=matches,
         allow_methods="GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        allow_headers="authorization, content-type, x-request-id, x-grpc-web, x-user-agent, grpc-timeout, "
-        f"{TIMEOUT_KEY}",
-        expose_headers="x-request-id, grpc-status, grpc-message, retry-after",
+        allow_headers=", ".join((*ALLOWED, TIMEOUT_KEY, "*")),
+        expose_headers=", ".join(EXPOSED),
         max_age="3600",
     )

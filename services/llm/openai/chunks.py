@@ -1,5 +1,6 @@
 """The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -78,8 +79,9 @@ class Chunk:
         return not self.json.get("choices")
 
 
-def read(raw: bytes, data: bytes) -> Chunk:
-    """`data` is the JSON, `raw` the event around it. Raises MalformedChunk."""
+def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
+    """`data` is the JSON, `raw` the event around it. `mend` changes the JSON of an upstream that has ways of its own,
+    and returns whether it did. Raises MalformedChunk."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -88,6 +90,8 @@ def read(raw: bytes, data: bytes) -> Chunk:
         raise MalformedChunk("is no object")
     if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
         raise MalformedChunk(f"has more than {DEEPEST} levels")
+    if mend is not None and mend(value):
+        raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.runtime.errors import StartRefused
+from services.runtime.errors import CannotStart
 from services.runtime.records.schema import Schema
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
@@ -18,7 +18,7 @@ ENVIRONMENT = Path(__file__).parent / "migrations"
 LOCK = 0x68656164
 
 
-class RecordsTooNew(StartRefused):
+class RecordsTooNew(CannotStart):
     """The database has migrations that this version does not know."""
 
     def __init__(self, service: str, revisions: Sequence[str]) -> None:

@@ -32,7 +32,8 @@ STRANGERS = [
     (("authorization", f"Bearer {KEY} {KEY}"),),
     (("authorization", "Bearer hw_" + "b" * 40),),
     (("authorization", "Bearer sk-" + "a" * 40),),
-    (("x-api-key", KEY),),
+    (("x-api-key", f"{KEY}b"),),
+    (("api-key", "sk-" + "a" * 40),),
     (("x-headworks-identity", "x.y.z"),),
 ]
 
@@ -56,11 +57,20 @@ async def test_strangers_are_refused(make_gateway: MakeGateway, face: str, metad
     assert gateway.orchestrator.calls == []
 
 
-@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER {KEY} "])
-async def test_a_key_is_let_in(make_gateway: MakeGateway, header: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("authorization", f"Bearer {KEY}"),
+        ("authorization", f"bearer {KEY}"),
+        ("authorization", f"BEARER {KEY} "),
+        ("x-api-key", KEY),
+        ("api-key", KEY),
+    ],
+)
+async def test_a_key_is_let_in(make_gateway: MakeGateway, name: str, header: str) -> None:
     gateway = await make_gateway()
     stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
-    await stub.GetRun(pb.GetRunRequest(), metadata=(("authorization", header),))
+    await stub.GetRun(pb.GetRunRequest(), metadata=((name, header),))
     assert gateway.orchestrator.calls[0].tenant == "acme"
 
 

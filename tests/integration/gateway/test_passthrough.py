@@ -144,8 +144,14 @@ async def guarded(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Gu
 
         async def made(guards: str, behaviour: Any) -> tuple[Gateway, FakeOpenAi]:
             upstream = await stack.enter_async_context(FakeOpenAi(behaviour).serving())
-            models = {"small": {"base_url": upstream.url, "model": "small-2026"}}
-            (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": models}))
+            small = {
+                "name": "small",
+                "generator": "openai",
+                "bare": True,
+                "base_url": upstream.url,
+                "model": "small-2026",
+            }
+            (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": [small]}))
             (tmp_path / "guards.yaml").write_text(f"guards: [{guards}]")
             files = {"upstreams_file": tmp_path / "upstreams.yaml", "guards_file": tmp_path / "guards.yaml"}
             return await make_gateway(**files), upstream

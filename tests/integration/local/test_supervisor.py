@@ -91,6 +91,20 @@ async def test_starts_in_order_and_says_so(layout: Layout) -> None:
     assert not layout.state.exists()
 
 
+async def test_the_edge_takes_no_new_calls_before_anything_stops(layout: Layout) -> None:
+    alive: list[bool] = []
+
+    async def quiesce() -> None:
+        alive.extend(lives(process.pid) for process in supervisor.processes)
+
+    edge = replace(stand_in("edge"), quiesce=quiesce)
+    async with supervised(layout, edge, stand_in("gateway", rank=1)) as supervisor:
+        assert await supervisor.start()
+        pids = [process.pid for process in supervisor.processes]
+    assert alive == [True, True]
+    assert not any(map(lives, pids))
+
+
 async def test_a_process_that_dies_comes_back_after_longer_and_longer_waits(layout: Layout) -> None:
     async with supervised(layout, stand_in("one")) as supervisor:
         assert await supervisor.start()

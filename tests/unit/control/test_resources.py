@@ -9,6 +9,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from gateway.faces.admin.assembly import SERVICES as SERVED
@@ -249,5 +250,11 @@ def test_cors_is_off_unless_origins_are_set() -> None:
     def host(edge: Edge) -> Any:
         return found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
 
+    policy = cors_pb2.CorsPolicy.FromString(
+        host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
+    )
+    allowed = policy.allow_headers.split(", ")
+    assert {"authorization", "x-api-key", "x-stainless-lang", "x-stainless-retry-count", "*"} <= set(allowed)
+    assert {"x-request-id", "retry-after", "x-ratelimit-remaining-tokens"} <= set(policy.expose_headers.split(", "))
     assert "cors" not in host(Edge()).typed_per_filter_config
     assert b"https://a.example" in host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value

@@ -6,13 +6,19 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan
 from services.orchestrator.agents.loop.transcript import canonical
 from services.orchestrator.agents.loop.work import Bodies, Work
-from services.orchestrator.domain.event import StepFinished, StepStarted, ToolCallRequested, UsageReported
+from services.orchestrator.domain.event import (
+    ReasoningDelta,
+    StepFinished,
+    StepStarted,
+    ToolCallRequested,
+    UsageReported,
+)
 from services.orchestrator.domain.tool import ToolCall
 
 log = logging.getLogger(__name__)
@@ -39,9 +45,13 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     writer = CitationWriter(state.text[: step.start], state.text[step.start :], step.citations, cited)
     heard = _Heard()
     started = time.monotonic()
-    async with aclosing(_pieces(work, order.generation, heard)) as pieces:
+    # What was thought before is not thought again by a run that was picked up.
+    thinks = not work.held and not step.thoughts
+    async with aclosing(_pieces(work, replace(order.generation, reasoning=thinks), heard)) as pieces:
         async for piece in pieces:
-            if not work.held:
+            if isinstance(piece, Thought):
+                yield ReasoningDelta(piece.text)
+            elif not work.held:
                 for body in writer.write(piece.text, piece.citation, piece.tokens):
                     yield body
     calls = permitted(order.generation, heard.calls)
@@ -64,7 +74,7 @@ def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
     return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
 
 
-async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece, None]:
+async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece | Thought, None]:
     """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
     most = generation.sampling.max_tokens or work.handle.entry.sampling.max_tokens
     clock = time.monotonic
@@ -85,6 +95,8 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 return
             if isinstance(piece, Piece):
                 heard.text.append(piece.text)
+                yield piece
+            elif isinstance(piece, Thought):
                 yield piece
             elif isinstance(piece, Calls):
                 heard.calls += piece.calls

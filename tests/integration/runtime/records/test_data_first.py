@@ -172,8 +172,8 @@ async def test_a_migration_that_was_killed_goes_on(database: Database, empty_url
 async def test_runs_whose_events_are_not_whole_are_kept(database: Database, empty_url: str) -> None:
     await prepare(database, first_table)
     async with database.write() as connection:
-        for row, events in zip(old_rows(), (b"[[1,2", b'[[2,1.0,"Started",{}]]', b"{}", b"[1]", b""), strict=False):
-            await connection.execute(sa.update(OLD).where(OLD.c.id == row["id"]).values(events=events))
+        for row, data in zip(old_rows(), (b"[[1,2", b'[[2,1.0,"Started",{}]]', b"{}", b"[1]", b""), strict=False):
+            await connection.execute(sa.update(OLD).where(OLD.c.id == row["id"]).values(events=data))
     await migrate(empty_url)
     records = RunRecords(database, "orchestrator-0", 1000)
     runs = await records.newest("default", 100, None, RunFilter())

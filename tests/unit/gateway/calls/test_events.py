@@ -58,6 +58,14 @@ def test_events_wait_for_the_text_before_them() -> None:
     assert said([*released, *one.take_events([finished()])]) == "Write to <EMAIL> now, please "
 
 
+def test_what_is_thought_is_screened_apart_from_the_answer() -> None:
+    one = screen(REDACTS)
+    thought = pb.RunEvent(reasoning=pb.ReasoningDelta(text="I write to ann@example.org."))
+    released = [*one.take_events([thought, text("Done.")]), *one.take_events([finished()])]
+    assert [event.WhichOneof("event") for event in released] == ["reasoning", "text", "finished"]
+    assert (released[0].reasoning.text, said(released)) == ("I write to <EMAIL>.", "Done.")
+
+
 def test_a_citation_keeps_to_its_words() -> None:
     one = screen(REDACTS)
     answer = "To ann@example.org: the bridge is old."

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import jwt
@@ -78,6 +79,30 @@ async def test_strangers_are_told_to_come_back_later(keys: Keys, tmp_path: Path)
     with pytest.raises(Unauthenticated):
         await called(authenticate, metadata={**bad, "x-forwarded-for": "9.9.9.9, 1.2.3.4"})
     await called(authenticate, metadata={"authorization": f"bearer {KEY} ", "x-forwarded-for": "9.9.9.9"})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "known"),
+    [
+        ({"x-api-key": KEY}, True),
+        ({"api-key": KEY}, True),
+        ({"api-key": f"  {KEY} "}, True),
+        ({"authorization": "", "x-api-key": KEY}, True),
+        ({"authorization": "Basic dTpw", "api-key": KEY}, True),
+        ({"authorization": f"Bearer {KEY}", "x-api-key": "sk-other"}, True),
+        ({"authorization": "Bearer sk-other", "x-api-key": KEY}, False),  # what is said first is meant
+        ({"x-api-key": ""}, False),
+        ({"x-api-key": "sk-other"}, False),
+        ({"authorization": KEY}, False),
+    ],
+    ids=repr,
+)
+async def test_headers_in_which_clients_send_keys(
+    keys: Keys, tmp_path: Path, metadata: dict[str, str], known: bool
+) -> None:
+    with nullcontext() if known else pytest.raises(Unauthenticated):
+        call = await called(layer(keys, tmp_path), metadata=metadata)
+        assert call.identity is not None
 
 
 @pytest.mark.parametrize("name", ["x-headworks-identity", "x-headworks-tenant", "x-headworks-key"])

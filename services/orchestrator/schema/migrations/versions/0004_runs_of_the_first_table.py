@@ -90,7 +90,7 @@ def _moved(old: sa.RowMapping) -> tuple[dict[str, Any], dict[str, Any]]:
         row |= {"state": FAILED, "finish_reason": ERROR, "end_time": time.time()}
     events = _events(old) or _begun_and_over(row)
     begun = events[0][3]
-    usage = next((fields for _, _, kind, fields in reversed(events) if kind == "UsageReported"), {})
+    usage: dict[str, Any] = next((fields for _, _, kind, fields in reversed(events) if kind == "UsageReported"), {})
     row |= {"agent_version": begun.get("agent_version", 0), "session_id": begun.get("session_id", "")}
     row |= {name: usage.get(name, 0) for name in ("cached_tokens", "cost_nanos")}
     row |= {"owner": row["replica"], "subject": "", "last_sequence": len(events)}
