@@ -8,6 +8,7 @@ a second time.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -66,14 +67,17 @@ class Handle(Generic[T]):
 
 class HandleCache(Generic[K, T]):
     """At most `most` handles, closed after `idle_seconds` without a user. `close` is called with what `open_` gave, and
-    raises nothing. Openings go one after the other.
+    raises nothing. Openings go one after the other, each within what `around` gives for its key, which is waited for
+    before its turn.
     """
 
     def __init__(
-        self, open_: Callable[[K], Awaitable[T]], close: Callable[[T], Awaitable[None]], most: int, idle_seconds: float
-    ) -> None:
+        self, open_: Callable[[K], Awaitable[T]], close: Callable[[T], Awaitable[None]], most: int, idle_seconds: float,
+        around: Callable[[K], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
+    ) -> None:  # fmt: skip
         self._open_resource = open_
         self._close_resource = close
+        self._around = around
         self._most = most
         self._idle_seconds = idle_seconds
         self._handles: dict[K, Handle[T]] = {}
@@ -166,17 +170,17 @@ class HandleCache(Generic[K, T]):
         return handle
 
     async def _open(self, key: K, handle: Handle[T], open_: Callable[[K], Awaitable[T]]) -> None:
-        async with self._turn:
-            try:
+        try:
+            async with self._around(key), self._turn:
                 await self._make_room()
                 resource = await open_(key)
-            except Exception as error:  # noqa: BLE001 (everyone who waits raises it)
-                if self._handles.get(key) is handle:
-                    del self._handles[key]
-                handle.failed(error)
-            else:
                 self._open_count += 1
-                handle.opened(resource)
+        except Exception as error:  # noqa: BLE001 (everyone who waits raises it)
+            if self._handles.get(key) is handle:
+                del self._handles[key]
+            handle.failed(error)
+        else:
+            handle.opened(resource)
 
     async def _make_room(self) -> None:
         while self._open_count >= self._most:

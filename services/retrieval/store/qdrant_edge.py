@@ -92,7 +92,10 @@ class EdgeEngine:
         self._index_from = index_from
         self._folders = Folders(root)
         self._space = Space(root, min_free)
-        self._shards = HandleCache[CollectionKey, _Open](self._open_shard, self._close_shard, most_open, idle_seconds)
+        self._shards = HandleCache[CollectionKey, _Open](
+            self._open_shard, self._close_shard, most_open, idle_seconds,
+            around=lambda key: self._writing(self._folders.folder(key)),
+        )  # fmt: skip
         metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
         metrics.OPEN.set_function(lambda: float(len(self._shards)))
         self._broken: dict[CollectionKey, str] = {}
@@ -267,8 +270,7 @@ class EdgeEngine:
     async def _open_shard(self, key: CollectionKey) -> _Open:
         self._check_broken(key)
         try:
-            async with self._writing(self._folders.folder(key)):
-                opened = await self._run(lambda: self._load(key), key.collection)
+            opened = await self._run(lambda: self._load(key), key.collection)
         except CollectionBroken as error:
             self._set_aside(key, error)
             raise
@@ -283,8 +285,8 @@ class EdgeEngine:
 
     @asynccontextmanager
     async def _writing(self, folder: Path) -> AsyncIterator[int | None]:
-        """Wait while another process copies the collection in that folder; none does within. Nobody waits within for a
-        handle or a turn: who copies waits for those within, and others for who copies."""
+        """Wait while another process copies the collection in that folder; none does within. Within, nobody waits for
+        the same collection's users, some of whom may wait for who copies, as who copies waits for those within."""
         hold = await _begin_writing(folder)
         try:
             yield hold
