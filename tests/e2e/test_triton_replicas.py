@@ -18,7 +18,7 @@ ASK = {
     "messages": [{"role": "user", "content": "How many eggs can the queen lay in a day?"}],
     "metadata": {"collection": COLLECTION},
 }
-EMBED = {"model": "embed", "input": "How many eggs can the queen lay in a day?"}
+EMBED = {"model": "all-minilm-l6-v2", "input": "How many eggs can the queen lay in a day?"}
 
 
 @pytest.fixture(scope="module")
