@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-from gateway.guard.bound import VISIBLE, BoundDetector, BoundMatch, DetectorGroup
+from gateway.guard.bound import VISIBLE, BoundDetector, BoundMatch, DetectorGroup, Spans
 from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Finding
 from gateway.guard.json_text import begins_json
@@ -60,27 +60,35 @@ class _Joined:
 
     def add(self, stretches: Sequence[tuple[int, int]], found: Sequence[Sequence[BoundMatch]], hits: _Hits) -> None:
         """Add what was found in stretches of the whole and reaches over a joint; not where the same is found in one of
-        the texts, for that is all of it then."""
-        seen: set[tuple[int, int, str, int]] = set()
-        across: list[tuple[BoundMatch, list[tuple[int, BoundMatch]]]] = []
-        for (start, _), each in zip(stretches, found, strict=True):
-            for hit in each:
-                placed = replace(hit, start=hit.start + start, end=hit.end + start)
-                key = (placed.start, placed.end, hit.match.category, id(hit.armed))
-                if hit.armed.tells and key not in seen and placed.end > self._end(placed.start):
-                    seen.add(key)
-                    parts = list(self._parts(placed))
-                    if not any(_is_part(other, part) for item, part in parts for other in hits[item]):
-                        across.append((placed, parts))
-        for placed, parts in across:
-            self._put(placed, parts, hits)
+        the texts, or over one joint alone, for that is all of it then."""
+        own = len(self.joints)
+        across = [self._across(*each, hits) for each in zip(stretches, found, strict=True)]
+        known = [hit for each in across[:own] for hit in each]
+        places: dict[tuple[int, str], list[tuple[int, int]]] = {}
+        for hit in known:
+            places.setdefault(_kind(hit), []).append((hit.start, hit.end))
+        spans = {kind: Spans(each) for kind, each in places.items()}
+        far = [hit for each in across[own:] for hit in each]
+        known += [hit for hit in far if _kind(hit) not in spans or not spans[_kind(hit)].touch(hit.start, hit.end)]
+        for hit in known:
+            self.put(hit, hits)
+
+    def _across(self, stretch: tuple[int, int], found: Sequence[BoundMatch], hits: _Hits) -> list[BoundMatch]:
+        """What was found in a stretch and is found nowhere else, at its places in the whole."""
+        placed = [
+            replace(hit, start=hit.start + stretch[0], end=hit.end + stretch[0]) for hit in found if hit.armed.tells
+        ]
+        return [
+            hit
+            for hit in placed
+            if hit.end > self._end(hit.start)
+            and not any(_is_part(other, part) for item, part in self._parts(hit) for other in hits[item])
+        ]
 
     def put(self, hit: BoundMatch, hits: _Hits) -> None:
-        """Add a hit to those of its text, or its parts to those of several."""
-        self._put(hit, list(self._parts(hit)), hits)
-
-    def _put(self, hit: BoundMatch, parts: list[tuple[int, BoundMatch]], hits: _Hits) -> None:
-        """Of several parts the first says what stands in place of all."""
+        """Add a hit to those of its text, or its parts to those of several, of which the first says what stands in
+        place of all."""
+        parts = list(self._parts(hit))
         if len(parts) > 1 and hit.match.replacement is None:
             found = self.text[hit.start : hit.end]
             said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
@@ -110,8 +118,11 @@ class _Joined:
 
 def _is_part(found: BoundMatch, part: BoundMatch) -> bool:
     """Whether a hit is one of the same thing at the same place."""
-    overlap = part.start < found.end and found.start < part.end
-    return overlap and part.armed.detector is found.armed.detector and part.match.category == found.match.category
+    return part.start < found.end and found.start < part.end and _kind(part) == _kind(found)
+
+
+def _kind(hit: BoundMatch) -> tuple[int, str]:
+    return id(hit.armed.detector), hit.match.category
 
 
 def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -> list[list[BoundMatch]]:

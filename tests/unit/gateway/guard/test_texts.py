@@ -73,6 +73,11 @@ async def test_an_edge_is_one_for_each_reading() -> None:
     assert screened.texts == ["write to", "<EMAIL_1>"]
 
 
+async def test_what_is_found_over_one_joint_reaches_no_further() -> None:
+    texts = ["write to jo@exam", "ple.org.", "Yes, then"]
+    assert (await PIPELINE.screen_input(texts, flows=[[0], [1], [2]])).texts == ["write to <EMAIL_1>", ".", "Yes, then"]
+
+
 async def test_lengths_are_those_of_each_text() -> None:
     screened = await PIPELINE.screen_input(["x" * 300, "x" * 300, "x" * 401])
     assert [(each.guard, each.item, each.start) for each in screened.findings] == [("length", 2, 400)]
