@@ -68,7 +68,8 @@ class BareRequest:
         first = 0
         for said, end in zip(found.said, found.ends, strict=True):
             counted += [found.leaves[at].text for at in said]
-            beside = [leaf.text for at, leaf in enumerate(found.leaves[first:end], first) if at not in said]
+            told = frozenset(said)
+            beside = [leaf.text for at, leaf in enumerate(found.leaves[first:end], first) if at not in told]
             if beside:
                 counted.append("\n".join(beside))
             first = end

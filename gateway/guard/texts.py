@@ -150,13 +150,14 @@ def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
     edges = [0, *joints, len(text)]
     around = [(_word_start(text, joint - _BESIDE), _word_end(text, joint + _BESIDE)) for joint in joints]
     own = [(max(start, edges[at]), min(end, edges[at + 2])) for at, (start, end) in enumerate(around)]
+    known = frozenset(own)
     several: list[tuple[int, int]] = []
     for at, (start, end) in enumerate(around):
         if at and start < joints[at - 1] and several:
             several[-1] = (several[-1][0], max(several[-1][1], end))
         else:
             several.append((start, end))
-    return [*own, *(each for each in several if each not in own)]
+    return [*own, *(each for each in several if each not in known)]
 
 
 def _word_start(text: str, at: int) -> int:
