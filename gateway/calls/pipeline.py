@@ -36,6 +36,9 @@ from services.runtime.records.errors import RecordsUnavailable
 
 log = logging.getLogger(__name__)
 
+# Of one request that guards act on: each of them costs, however short it is.
+MOST_TEXTS = 20_000
+
 Batch = TypeVar("Batch")
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
 Out = TypeVar("Out")
@@ -173,6 +176,8 @@ async def screen_input(call: Call, guards: GuardPipeline, request: ModelRequest)
         unscreenable = Unscreenable(request.unread, "cannot be read as text")
     elif request.speaks and guards.acts_on_output:
         unscreenable = Unscreenable(request.speaks, "asks for an answer that cannot be read as text")
+    elif len(request.texts) > MOST_TEXTS and guards.acts_on_input:
+        unscreenable = Unscreenable("messages", f"and the fields beside them have more than {MOST_TEXTS} texts")
     else:
         unscreenable = None
     if unscreenable is not None:

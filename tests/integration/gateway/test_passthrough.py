@@ -163,6 +163,7 @@ async def guarded(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Gu
 PII = "{guard: pii, stage: both, action: redact, restore: true}"
 FILE = [{"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}]
 UNREADABLE: list[tuple[dict[str, Any], str]] = [
+    ({"messages": [{"role": "user", "content": ["x"] * 20_001}]}, "messages"),
     ({"messages": [{"role": "user", "content": FILE}]}, "messages[0].content[0].file.file_data"),
     ({"prompt_token_ids": [1, 2]}, "prompt_token_ids"),
     ({"modalities": ["text", "audio"]}, "modalities"),
