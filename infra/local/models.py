@@ -32,6 +32,19 @@ def check_catalogue(options: Options) -> None:
         raise BadOptions(str(error)) from error
 
 
+def check_tools(options: Options) -> None:
+    """Raises BadOptions, by file, line and field, where the file of what tools may reach is wrong."""
+    path = options.given("orchestrator", "tools_file")
+    if not path:
+        return
+    from services.orchestrator.tools.config import BadToolSettings, load
+
+    try:
+        load(Path(path), options.env)
+    except BadToolSettings as error:
+        raise BadOptions(str(error)) from error
+
+
 def models_settings(options: Options) -> ModelsSettings:
     """From the environment and the configuration file alike."""
     values = {name: options.given("models", name) for name in ModelsSettings.model_fields}

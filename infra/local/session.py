@@ -48,6 +48,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
+        models.check_tools(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)
