@@ -94,7 +94,11 @@ def cancel(run_id: str, on: MeshOptions) -> None:
 @click.argument("approval_id", required=False)
 @click.option("--yes/--no", "approved", default=None, help="Approve, or refuse.")
 @click.option("--comment", default="", help="Why; the model reads it with a refusal.")
-@click.option("--replacement", default="", help="What to answer instead of the draft; goes with --yes.")
+@click.option(
+    "--replacement",
+    default="",
+    help="What to answer instead of the draft, or the JSON arguments to call the tool with; goes with --yes.",
+)
 @on_mesh(30)
 def decide(
     run_id: str, approval_id: str | None, approved: bool | None, comment: str, replacement: str, on: MeshOptions
@@ -105,11 +109,12 @@ def decide(
     Examples:
       headworks run decide run_0123 --yes
       headworks run decide run_0123 apr_1 --no --comment "That is too expensive."
+      headworks run decide run_0123 apr_1 --yes --replacement '{"amount": 10}'
     """
     if approved is None:
         raise CliError("say --yes or --no", USAGE)
     if replacement and not approved:
-        raise CliError("--replacement is an answer to give: it goes with --yes", USAGE)
+        raise CliError("--replacement is what to approve instead: it goes with --yes", USAGE)
     with on.client() as client:
         request = pb.DecideRequest(
             run_id=run_id, approval_id=approval_id or _only_approval(client, run_id),

@@ -62,7 +62,14 @@ class OrchestratorSettings(ServerSettings):
         None, description="YAML file of what tools may reach: databases, MCP servers, gRPC targets, hosts."
     )
     detached_run_seconds: float = Field(600, gt=0, description="Longest time a detached run may take.")
-    max_runs: int = Field(1000, gt=0, description="Runs under way at once on a replica; more are refused.")
+    max_runs: int = Field(
+        1000,
+        gt=0,
+        description="Runs under way at once on a replica; more are refused. One tenant gets three quarters at most.",
+    )
+    max_waiting_runs: int = Field(
+        10_000, gt=0, description="Runs beside them that wait for a person; while there are more, none is begun."
+    )
     beat_seconds: float = Field(2, gt=0, description="How often a replica tells the others that it lives.")
     lease_seconds: float = Field(
         10, gt=0, description="A replica that was silent for this long is dead: another one takes up its runs."

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop import metrics
-from services.orchestrator.agents.loop.approving import ask_person, decided
+from services.orchestrator.agents.loop.approving import ask_person, decided, review
 from services.orchestrator.agents.loop.finalize import REJECTED_RUN, finalize, needs_grade, reason_of, repair
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import grade
@@ -62,7 +63,7 @@ class SpecAgent:
                 return
             async with aclosing(step) as bodies:
                 async for body in bodies:
-                    work.state.apply(body)
+                    work.apply(body)
                     if type(body) is StepFinished:
                         metrics.step(body)
                     elif type(body) is VerdictGiven:
@@ -92,6 +93,7 @@ class SpecAgent:
             toolbox,
         )
         work.limit = recorded(spec.limits, work.state)
+        journal.review(partial(review, work))
         return work
 
 
