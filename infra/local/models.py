@@ -69,14 +69,15 @@ def start_limits(options: Options, limits: "Limits") -> "Limits":
 
 
 def llm_settings(options: Options) -> dict[str, str]:
-    """The orchestrator's settings of the language model: its name, those of its adapters, its context length. Empty
-    where the mesh has none."""
+    """The orchestrator's settings of the language model: its name, those of its adapters, its context length, how much
+    it does at once. Empty where the mesh has none."""
     settings = models_settings(options)
     if not settings.llm:
         return {}
     values = {
         "LLM": Path(settings.llm).name,
         "LLM_ADAPTERS": ",".join(adapters(settings.llm_lora)),
+        "LLM_CONCURRENCY": str(settings.llm_max_sequences or ""),
         "LLM_CONTEXT_LENGTH": str(settings.llm_max_model_len or _context_length(Path(settings.llm)) or ""),
     }
     return {name: value for name, value in values.items() if value}

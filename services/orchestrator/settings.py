@@ -54,6 +54,11 @@ class OrchestratorSettings(ServerSettings):
     llm_context_length: int = Field(
         0, ge=0, description="Tokens that the language model can read and write in sum; 0 for unknown."
     )
+    llm_concurrency: int = Field(
+        256,
+        ge=1,
+        description="Generations that the language model does at once: further ones wait here, tenants taking turns.",
+    )
     llm_streams: int = Field(2, ge=1, description="Streams that carry all generations to Triton.")
     rag_model: str = Field(
         "", description="The model that the agent rag asks, by its catalogue name; extractive if empty."

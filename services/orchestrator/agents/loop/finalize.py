@@ -92,7 +92,8 @@ async def finalize(work: Work) -> Bodies:
             yield request
         decision = await decided(work, ApprovalKind.ANSWER)
         refused = f"{REJECTED_ANSWER} {decision.comment}".strip()
-        text = decision.replacement or text if decision.approved else refused
+        instead = structured.unfenced(decision.replacement) if work.checker is not None else decision.replacement
+        text = instead or text if decision.approved else refused
     for body in _said(work, text):
         yield body
 

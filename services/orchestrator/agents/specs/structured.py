@@ -23,6 +23,8 @@ _FENCED = re.compile(
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 
+_INLINE = re.compile(r"```[ \t]*(?:json)?\s*(.*?)\s*```", re.IGNORECASE | re.DOTALL)
+
 
 class BadSchema(ValueError):
     """Not a JSON schema."""
@@ -71,7 +73,7 @@ def unfenced(text: str) -> str:
     text as it is."""
     if text.lstrip()[:1] in ("{", "["):
         return text
-    fenced = _FENCED.findall(text)
+    fenced = _FENCED.findall(text) or _INLINE.findall(text)
     return fenced[0].strip() if len(fenced) == 1 else text
 
 
