@@ -39,9 +39,10 @@ async def call_tools(work: Work) -> Bodies:
     calls = [call for call in calls if call.id not in refused]
     gated = [call for call in calls if _gated(work, call)]
     free = [call for call in calls if call not in gated]
-    for result in _interrupted(work, calls, gated):
-        yield ToolResultReceived(result)
-    free, gated = [[c for c in some if c.id not in state.results] for some in (free, gated)]
+    if resumed:
+        for result in _interrupted(work, calls, gated):
+            yield ToolResultReceived(result)
+        free, gated = [[c for c in some if c.id not in state.results] for some in (free, gated)]
     async with aclosing(_side_by_side(work, free)) as results:
         async for result in results:
             yield ToolResultReceived(result)

@@ -98,7 +98,7 @@ class Transcript:
         return None
 
     def may_have_been_made(self, call_id: str) -> bool:
-        """Of a call without a result, in a run that was picked up."""
+        """Of a call without a result, in a step that was under way when the process died."""
         return call_id in self.begun if self.begins else self.open is not None and self.open.kind is StepKind.TOOLS
 
     def _run(self, body: Started) -> None:
