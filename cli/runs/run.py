@@ -151,6 +151,7 @@ def _run(run: Any) -> dict[str, Any]:
         "agent_version": run.agent_version,
         "collection": run.collection,
         "session_id": run.session_id,
+        "subject": run.subject,
         "state": enum_word(run_pb2.Run.State.DESCRIPTOR, run.state),
         "finish_reason": enum_word(run_pb2.FinishReason.DESCRIPTOR, run.finish_reason) if ended else "",
         "last_sequence": run.last_sequence,

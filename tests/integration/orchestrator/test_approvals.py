@@ -9,7 +9,7 @@ import pytest
 from services.orchestrator.domain.event import ApprovalDecided, Body, FinishReason
 from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
-from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, NotReviewable
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, NotReviewable, TooManyWaiting
 from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.records import RunFilter, RunRecords
@@ -151,3 +151,17 @@ async def test_a_call_s_beginning_is_stored_before_it_is_made(open_executor: Ope
     run = await start(executor)
     await over(records, run)
     assert made == [2]
+
+
+async def test_runs_that_wait_are_bounded_too(open_executor: OpenExecutor) -> None:
+    """By tenant: another's are begun."""
+    executor = await open_executor(Counting(approval=True), limit=1, most_waiting=4)
+    waiting = []
+    for _ in range(3):
+        waiting.append(run := await start(executor))
+        await until(lambda run=run: run.approvals.pending)
+    with pytest.raises(TooManyWaiting):
+        await start(executor)
+    await executor.start("other", "rag", ASK, RunTerms(30, detached=True))
+    await executor.cancel(waiting[0])
+    await until(lambda: waiting[0].over)
