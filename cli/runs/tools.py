@@ -31,5 +31,9 @@ def check(file: Path) -> None:
         settings = load(file, os.environ)
     except BadToolSettings as error:
         raise CliError(str(error)) from None
-    counts = {"databases": settings.databases, "MCP servers": settings.mcp, "gRPC targets": settings.grpc}
-    click.echo(f"{file} is right: " + ", ".join(f"{len(found)} {what}" for what, found in counts.items()))
+    counts = (
+        (len(settings.databases), "databases"),
+        (len(settings.mcp), "MCP servers"),
+        (len(settings.grpc), "targets"),
+    )
+    click.echo(f"{file} is right: {', '.join(f'{count} {what}' for count, what in counts)}")

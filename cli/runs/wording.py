@@ -115,7 +115,7 @@ def decision(decided: pb.ApprovalDecided) -> str:
         return f"nobody decided {decided.approval_id} in time, so the answer was no"
     how = "approved" if decided.approved else "refused"
     comment = f": {decided.comment}" if decided.comment else ""
-    instead = f", but with this in its place: “{shorten(decided.replacement, LONG)}”" if decided.replacement else ""
+    instead = f"; instead: “{shorten(decided.replacement, LONG)}”" if decided.replacement else ""
     return f"{decided.decided_by} {how} {decided.approval_id}{comment}{instead}"
 
 

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from services.llm.chat import Priority
+from services.runtime.call import current_or_none
 from services.runtime.errors import DomainError, ErrorKind
-from services.runtime.fairness import FairLimit, Full, caller
+from services.runtime.fairness import FairLimit, Full, Owner
 
 SHORTEST, LONGEST = 1.0, 60.0
 WEIGHT = 0.1  # of the newest generation in the mean that retry_after goes by
@@ -51,7 +52,7 @@ class ConcurrencyLimit:
     @asynccontextmanager
     async def place(self, priority: Priority) -> AsyncIterator[None]:
         """A place for one generation of the present caller's tenant. Raises ModelBusy."""
-        owner = caller()
+        owner = _tenant()
         try:
             await self._limit.acquire(owner, rank=_RANKS[priority], seconds=self._seconds)
         except Full:
@@ -67,3 +68,9 @@ class ConcurrencyLimit:
         seconds = self._mean * (self.waiting + 1) / self._limit.total
         error = ModelBusy(self._model, self.running, self.waiting)
         return error.retry_in(round(min(LONGEST, max(SHORTEST, seconds)), 1))
+
+
+def _tenant() -> Owner:
+    """That of the call being served; nobody's outside of one."""
+    call = current_or_none()
+    return (call.identity.tenant if call is not None and call.identity is not None else "",)

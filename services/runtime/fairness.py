@@ -11,19 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from services.runtime.call import current_or_none
-
 Owner = tuple[Hashable, ...]
 T = TypeVar("T")
 # Of what is left a tenant may hold three times as much, where something is held free for others: three quarters of all
 # while nobody else has any.
 SHARE = 3
-
-
-def caller() -> Owner:
-    """The tenant of the call being served; nobody's outside of one."""
-    call = current_or_none()
-    return (call.identity.tenant if call is not None and call.identity is not None else "",)
 
 
 def within_share(own: float, used: float, total: float) -> bool:
@@ -61,9 +53,9 @@ class FairQueue(Generic[T]):
         else:
             self._items.append(item)
 
-    def turn(self, used: Callable[[Hashable], float] = lambda name: 0) -> Hashable:
-        """Whose turn it is: the owner who uses least, and of those who use as much the one who had none for longest.
-        ValueError where nobody waits."""
+    def turn(self, used: Callable[[Hashable], tuple[int, int]]) -> Hashable:
+        """Whose turn it is: the owner of the first level with the least of what `used` gives. ValueError where nobody
+        waits."""
         return min(self._owners, key=used)
 
     def peek(self, name: Hashable) -> T:
@@ -124,7 +116,8 @@ class _Waiter:
 class FairLimit:
     """Gives out a `total`, such as places or bytes; who finds none waits, `queue` of them at most, any number if None.
 
-    Of those who wait, a lower `rank` goes first, then the tenant that holds least. Where the queue is full, the newest
+    Of those who wait, a lower `rank` goes first, then the tenant that holds least, and of those that hold as much the
+    one that has got nothing for longest. Where the queue is full, the newest
     of the tenant with the most makes room for one with less. With `spare`, no tenant takes so much that nothing is
     left for the next one: see `within_share`. Who wants more than there is in all gets it when nobody has any.
     """
@@ -135,6 +128,8 @@ class FairLimit:
         self._spare = spare
         self._used: Counter[Hashable] = Counter()
         self._waiting: tuple[FairQueue[_Waiter], ...] = tuple(FairQueue() for _ in range(ranks))
+        self._last: dict[Hashable, int] = {}
+        self._given = 0
         self.used = 0
 
     @property
@@ -177,6 +172,7 @@ class FairLimit:
                 with suppress(ValueError):
                     self._waiting[rank].remove(owner, waiter)
                 self._grant()
+                self._forget(owner[0])
             if isinstance(error, TimeoutError):
                 raise Full from None
             raise
@@ -188,10 +184,21 @@ class FairLimit:
         if self._used[owner[0]] <= 0:
             del self._used[owner[0]]
         self._grant()
+        self._forget(owner[0])
 
     def _give(self, owner: Owner, amount: int) -> None:
+        self._given += 1
+        self._last[owner[0]] = self._given
         self._used[owner[0]] += amount
         self.used += amount
+
+    def _forget(self, name: Hashable) -> None:
+        """Keep nothing of a tenant that neither holds anything nor waits."""
+        if name not in self._used and not any(queue.of(name) for queue in self._waiting):
+            self._last.pop(name, None)
+
+    def _turn(self, name: Hashable) -> tuple[int, int]:
+        return self._used[name], self._last.get(name, 0)
 
     def _may(self, owner: Owner, amount: int) -> bool:
         if self.used == 0:
@@ -209,7 +216,7 @@ class FairLimit:
         """The tenant whose turn it is, if there is anything for anybody; None where nobody may have more."""
         if not queue:
             return None
-        name = queue.turn(lambda one: self._used[one])
+        name = queue.turn(self._turn)
         # The one that uses least is the last to whom its share says no.
         own = self._used[name]
         return None if self._spare and own and not within_share(own, self.used, self.total) else name

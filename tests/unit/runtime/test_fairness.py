@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.runtime.call import Call, enter
-from services.runtime.fairness import FairLimit, FairQueue, Full, Owner, caller, within_share
-from services.runtime.identity import Identity
+from services.runtime.fairness import FairLimit, FairQueue, Full, within_share
 
 
 async def settle() -> None:
@@ -123,6 +121,22 @@ class TestFairLimit:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def test_of_equals_the_one_that_has_waited_longest_is_next(self) -> None:
+        limit = FairLimit(1)
+        await limit.acquire(("a",))
+        mine = asyncio.create_task(limit.acquire(("a",)))
+        await settle()
+        other = asyncio.create_task(limit.acquire(("b",)))
+        await settle()
+        limit.release(("a",))
+        await settle()
+        assert (other.done(), mine.done()) == (True, False)
+        limit.release(("b",))
+        await settle()
+        assert mine.done()
+        limit.release(("a",))
+        assert limit._last == {}
+
     async def test_rank_goes_before_turn(self) -> None:
         limit = FairLimit(1, ranks=2)
         await limit.acquire(("a",))
@@ -184,12 +198,3 @@ def test_shares() -> None:
     assert not within_share(0, 1000, 1000)
     assert within_share(100, 900, 1000)
     assert not within_share(300, 900, 1000)
-
-
-def test_the_caller_s_tenant() -> None:
-    assert caller() == ("",)
-    call = Call("/x")
-    call.identity = Identity("acme", "ann")
-    enter(call)
-    owner: Owner = caller()
-    assert owner == ("acme",)

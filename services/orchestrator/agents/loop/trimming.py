@@ -20,8 +20,8 @@ MESSAGE_OVERHEAD = 16
 NOTE = 24
 # Results as short as what would stand in their place stay.
 SHORT = 400
-# Of what has to go more goes, so that the next step does not have to trim again at once.
-SURPLUS = 1.25
+# How full the prompt is afterwards, so that the next step does not have to trim again at once.
+FULL = 0.8
 # Of a context whose answer has no largest number of tokens, at most this share is left free for it.
 ANSWER_SHARE = 4
 # An upstream that says nothing of lengths gets so much of what it has refused.
@@ -37,7 +37,7 @@ class _Excess:
 
     def tokens(self, estimated: int) -> int:
         """How many have to go, as the estimate counts."""
-        over = (self.prompt - self.most) * SURPLUS
+        over = self.prompt - self.most * FULL
         return max(1, round(over * estimated / self.prompt)) if self.prompt else 1
 
 

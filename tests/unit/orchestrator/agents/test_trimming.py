@@ -51,9 +51,9 @@ def trims(bodies: Sequence[Body]) -> list[ContextTrimmed]:
 @pytest.mark.parametrize("size", [150, 290, 500, 5000])
 async def test_a_run_goes_on_without_its_oldest_results(known: bool, silent: bool, size: int) -> None:
     tool = FakeTool("t", lambda _: WORD * size)
-    length = {"context_length": 400} if known else {}
     whole = {"t": ToolPolicy(result_limit=10**6)}
-    made, model = agent(strict(300, calling(STEPS), silent=silent), "", tool, policies=whole, **length)
+    made, model = agent(strict(300, calling(STEPS), silent=silent), "", tool, policies=whole,
+                        context_length=400 if known else 0)  # fmt: skip
     got, outcome = await played(made, ASK)
     assert (text(got), outcome.reason) == ("All read.", FinishReason.STOP)
     assert len(tool.called) == STEPS
