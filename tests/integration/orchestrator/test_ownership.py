@@ -65,6 +65,11 @@ async def code(call: Any) -> str:
     return str((await call.code()).name)
 
 
+async def attached(replica: Replica, run_id: str, metadata: Metadata) -> str:
+    events, error = await drain(replica.stub.Attach(pb.AttachRequest(run_id=run_id), metadata=metadata))
+    return str(error.code().name) if error is not None else "OK" if events else "nothing"
+
+
 Ask = Callable[[World, Metadata], Awaitable[str]]
 # What is asked, and the permission by which another's is to be had.
 ASKED: dict[str, tuple[Ask, str]] = {
@@ -72,9 +77,8 @@ ASKED: dict[str, tuple[Ask, str]] = {
     "get elsewhere": (
         lambda w, m: code(w.second.stub.GetRun(pb.GetRunRequest(run_id=w.run_id), metadata=m)), "runs.others:read",
     ),
-    "attach": (
-        lambda w, m: code(w.first.stub.Attach(pb.AttachRequest(run_id=w.run_id), metadata=m)), "runs.others:read",
-    ),
+    "attach": (lambda w, m: attached(w.first, w.run_id, m), "runs.others:read"),
+    "attach elsewhere": (lambda w, m: attached(w.second, w.run_id, m), "runs.others:read"),
     "cancel": (
         lambda w, m: code(w.first.stub.Cancel(pb.CancelRequest(run_id=w.run_id), metadata=m)), "runs.others:write",
     ),
