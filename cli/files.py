@@ -41,6 +41,22 @@ def destination(file: Path) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
+def append(file: Path, line: bytes) -> None:
+    """Append a line to a file, made with mode 600 where there is none; to standard output for "-". It is on the disk on
+    return. Raises CliError."""
+    if str(file) == "-":
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as out:
+            out.write(line)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error.strerror}") from None
+
+
 def write_pieces(pieces: Iterable[Any], out: IO[bytes]) -> int:
     """Write the data of HttpBody messages; how many bytes."""
     return sum(out.write(piece.data) for piece in pieces)

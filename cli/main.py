@@ -36,6 +36,8 @@ VERBS = {
     "data": ("admin.data", "export and erase what is kept of somebody"),
     "status": ("mesh.status", "how each process of the mesh stands"),
     "certs": ("mesh.certs", "make and show the certificates of a development mesh"),
+    "backup": ("mesh.backup", "save the data of a mesh, which may be running"),
+    "restore": ("mesh.backup", "make a data directory of a backup"),
     "config": ("mesh.config", "the effective settings of every service, with their source"),
     "version": ("mesh.version", "the versions of Headworks and its engines"),
 }

@@ -26,14 +26,16 @@ from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.assembly import http_server
+from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
-from gateway.identity.addresses import address_of
+from gateway.identity.addresses import CallerAddresses
 from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate, IssuedTokens
+from gateway.identity.open_calls import OpenCalls
 from gateway.identity.refresh_tokens import RefreshTokens
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.schema.schema import SCHEMA
@@ -41,11 +43,14 @@ from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
+from services.runtime.health import serving
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
+from services.runtime.records.engine import data_folder
 from services.runtime.server import App
+from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
 
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
@@ -57,17 +62,18 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 ENVOY = ("envoy",)
+EMBEDDER = ("embed",)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
     """What surrounds every call, of gRPC and HTTP alike, outermost first."""
     return [
-        Trace(),
+        Trace(status_of),
         AccessLog(),
         Metrics(),
         audit,
         Errors(),
-        Deadline(settings.max_deadline_seconds, settings.max_upload_seconds),
+        Deadline(settings.max_deadline_seconds, settings.max_upload_seconds, settings.service),
         callers,
         AuditBreaker(audit),
     ]
@@ -86,8 +92,11 @@ async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     private_key = settings.identity_private_key.read_bytes()
-    signer = TokenSigner(private_key, settings.identity_seconds)
-    address = partial(address_of, proxies=settings.trusted_proxies)
+    try:
+        signer = TokenSigner(private_key, settings.identity_seconds)
+    except ValueError as error:
+        raise ValueError(f"{settings.identity_private_key} is no PEM of an Ed25519 private key") from error
+    address = CallerAddresses(settings.trusted_proxies, settings.read_edge_token()).of
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
@@ -99,6 +108,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
+    open_calls = OpenCalls(credentials)
+    await open_calls.open()
+    resources.push_async_callback(open_calls.aclose)
     tokens = IssuedTokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
@@ -111,14 +123,14 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     agents = Agents(orchestrator, settings.price_seconds)
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
     bare = await open_bare(settings, models, pipeline, resources)
-    embedder = EmbedCalls(pipeline, triton, settings.embed_seconds)
+    embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     await records.changes.open()
 
-    openai = OpenAIFace(orchestrator, runs, bare, embedder, settings.heartbeat_seconds)
+    openai = OpenAIFace(orchestrator, runs, bare, embedder)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:
-        add_servicers(server, calls, guards, trail.seal, privacy, kept)
+        add_servicers(server, calls, guards, trail.checkpoints, privacy, kept)
 
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
@@ -131,7 +143,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         server.add_generic_rpc_handlers((forward,))
 
     callers = Callers(
-        Authenticate(credentials, signer, settings.trusted_proxies),
+        Authenticate(credentials, signer, open_calls, address),
         {
             f"/{GUARD.full_name}/": Identify(signer.verifier()),
             f"/{IDENTITY.full_name}/": OrchestratorOnly(mutual_tls=settings.tls is not None),
@@ -141,10 +153,17 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
     http = http_server(settings, paths, around, access, ENVOY)
+    folder = data_folder(settings.records_url)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
+        optional={
+            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name),
+            "retrieval": serving(retrieval, RETRIEVAL.full_name),
+            "triton": partial(triton.ready, EMBEDDER),
+        },
+        data={"records": folder} if folder else {},
         resources=resources,
         layers=around,
         gate=access,

@@ -6,12 +6,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from services.runtime.identity import LIFETIME, LONGEST
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerSettings, read_token
 
 
 class GatewaySettings(ServerSettings):
     service: ClassVar[str] = "gateway"
 
+    max_deadline_seconds: float = Field(
+        600, gt=0, description="Longest time a call may take; also the deadline of calls that come without one."
+    )
     max_message_bytes: int = Field(
         16 << 20,
         gt=0,
@@ -92,6 +95,11 @@ class GatewaySettings(ServerSettings):
         description="How many proxies of one's own stand before the gateway, Envoy being one: so many entries of "
         "x-forwarded-for are believed, from the right. 0 takes the peer's address.",
     )
+    edge_token_file: Path | None = Field(
+        None,
+        description="File with a token that Envoy sends with every call (HEADWORKS_CONTROL_EDGE_TOKEN_FILE). Where it "
+        "is set, x-forwarded-for is believed of nobody else.",
+    )
     oidc_issuer: str = Field(
         "", description="URL of the OpenID Connect issuer whose tokens are accepted beside API keys; empty for none."
     )
@@ -127,7 +135,8 @@ class GatewaySettings(ServerSettings):
     heartbeat_seconds: float = Field(
         10,
         gt=0,
-        description="How often a streamed answer that waits for a person's approval sends a comment, in seconds.",
+        description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
+        "comment, in seconds.",
     )
     limits_requests_per_minute: int = Field(
         0, ge=0, description="Requests a minute of each caller for whom no rate limit is stored; 0 is no limit."
@@ -172,6 +181,11 @@ class GatewaySettings(ServerSettings):
     audit_checkpoint_seconds: float = Field(
         300, ge=0, description="How often the ends of the audit's chains are signed; 0 for never."
     )
+    audit_former_keys: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of the public keys of identity_private_keys of before, by which what they signed of the "
+        "audit is checked.",
+    )
     audit_content_tenants: str = Field(
         "",
         description="Tenants whose prompts and answers are kept with the audit, if they have not said themselves: "
@@ -189,3 +203,7 @@ class GatewaySettings(ServerSettings):
     retention_look_seconds: float = Field(
         60, gt=0, description="How often a gateway sees whether it is the one to end erasures and forget what is old."
     )
+
+    def read_edge_token(self) -> str:
+        """Empty where no file is set. Raises ValueError, OSError."""
+        return read_token(self.edge_token_file) if self.edge_token_file else ""

@@ -1,23 +1,23 @@
 """How well prompt injection is told from harmless texts, and what it costs. `python -m bench.injection`.
 
-The model runs in this process as it does in Triton. On the held-out examples; and, for false alarms, on XQuAD's
-paragraphs and questions, of which none is an attack.
+The model runs in this process as it does in Triton. On texts of others, by language: attacks of published collections,
+and real documents for false alarms; and on the held-out examples of this project.
 """
 
 import argparse
 import asyncio
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from bench.kit import BenchError
-from bench.kit.command import Say, execute, parser
+from bench.injection.corpora import Foreign, harmless, published
+from bench.kit.command import Say, execute, parser, positive
 from bench.kit.figures import Bound, Goal
 from bench.kit.report import Extra, Report
-from bench.xquad import corpus as xquad
 from gateway.guard.injection.classifier import InjectionClassifier
 from gateway.guard.injection.rules import Rules
 from services.models.encoder import Encoder
@@ -87,22 +87,40 @@ def cost(scorer: Scorer) -> list[tuple[str, list[float]]]:
     return rows
 
 
-def alarms(scorer: Scorer, rules: Rules, options: argparse.Namespace, say: Say) -> list[tuple[str, list[float]]]:
-    """The share of XQuAD's texts that is taken for attacks, where its files are at hand."""
-    rows = []
-    for language in ("en", "zh"):
-        try:
-            corpus = xquad.load(options.data, language)
-        except BenchError as error:
-            say(f"without XQuAD ({language}): {error}")
-            continue
-        for name, texts in (
-            ("questions", [one.text for one in corpus.questions]),
-            ("paragraphs", [one.text for one in corpus.paragraphs]),
-        ):
-            scores = both(scorer, rules, list(dict.fromkeys(texts)))
-            rows.append((f"{language} {name}", [float((scores > level).mean()) for level in LEVELS]))
-    return rows
+def shares(
+    texts: Sequence[Foreign], scores: dict[str, Floats], by_source: bool
+) -> tuple[tuple[str, ...], list[tuple[str, list[float]]]]:
+    """How many of the texts each way of judging takes for attacks, by language or by where they are from."""
+    columns = ("", "texts", *(f"{name} {level}" for name in scores for level in LEVELS))
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, text in enumerate(texts):
+        groups[f"{text.source} {text.language}" if by_source else text.language].append(number)
+    groups["all"] = list(range(len(texts)))
+    rows = [
+        (
+            group,
+            [float(len(own)), *(float((of[own] >= level).mean()) for of in scores.values() for level in LEVELS)],
+        )
+        for group, own in sorted(groups.items())
+    ]
+    return columns, rows
+
+
+def foreign(scorer: Scorer, rules: Rules, options: argparse.Namespace, say: Say) -> list[Extra]:
+    """What is caught of others' attacks, and what is wrongly taken for one."""
+    texts = [*published(say), *harmless(options.data, options.documents, say)]
+    extras = []
+    for title, wanted in (("caught of others' attacks", True), ("false alarms on others' texts", False)):
+        own = [text for text in texts if text.attack is wanted]
+        say(f"{len(own)} texts: {title}")
+        judged = {
+            "rules": np.array([rules.score(text.text) for text in own], dtype=np.float32),
+            "both": both(scorer, rules, [text.text for text in own]),
+        }
+        for by_source in (False, True):
+            columns, rows = shares(own, judged, by_source)
+            extras.append(Extra(f"{title}, by {'source' if by_source else 'language'}", columns, rows))
+    return extras
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
@@ -123,7 +141,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         Extra("both, by language", ("", "caught at 0.5", "false alarms at 0.5"), by("language", examples, of["both"])),
         Extra("both, by kind", ("", "caught at 0.5", "false alarms at 0.5"), by("kind", examples, of["both"])),
         Extra("time of the model for a text", ("", "ms"), cost(scorer)),
-        Extra("false alarms on XQuAD", ("", *ALARMS), alarms(scorer, rules, options, say)),
+        *foreign(scorer, rules, options, say),
     ]
     goals = [Goal("AUC of the model on the held-out part", auc(of["model"], attacks), Bound.AT_LEAST, GOAL)]
     notes = ["The families of the held-out part share no template with what was learned; one hand wrote both."]
@@ -131,8 +149,11 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
 
 
 def main() -> int:
-    options = parser("injection", "How prompt injection is told from harmless texts.", "  python -m bench.injection", 1)
-    return execute(options.parse_args(), measure)
+    made = parser("injection", "How prompt injection is told from harmless texts.", "  python -m bench.injection", 1)
+    made.add_argument(
+        "--documents", type=positive, default=25, help="real documents of each kind and language at most (25)"
+    )
+    return execute(made.parse_args(), measure)
 
 
 if __name__ == "__main__":

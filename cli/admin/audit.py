@@ -1,24 +1,28 @@
 """`headworks audit`."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from headworks.gateway.v1 import audit_service_pb2 as pb
 
 from cli.errors import FAILURE, CliError
-from cli.files import destination, write_pieces
+from cli.files import append, destination, write_pieces
 from cli.messages import as_dict, list_all, set_fields
 from cli.options import MeshOptions, Verb, between_options, on_mesh, tenant_option
 from cli.output import print_done, print_list
 
+if TYPE_CHECKING:
+    from gateway.audit.anchors import Checkpoint
+
 UNCHECKED = "give the gateway's public key with --public-key"
 UNSIGNED = "the gateway has signed no record since the first that was read"
-COLUMNS = ("chain", "sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
+COLUMNS = ("time", "subject", "action", "decision", "model", "tokens", "reason", "sequence", "chain")
 
 
 @click.group()
@@ -29,6 +33,7 @@ def audit() -> None:
     Examples:
       headworks audit list --since 2026-11-20
       headworks audit verify
+      headworks audit anchor /backup/anchors.jsonl
       headworks audit export november.jsonl --since 2026-11-01 --until 2026-12-01
       headworks audit verify november.jsonl
     """
@@ -62,24 +67,56 @@ def list_(most: int, on: MeshOptions, **options: Any) -> None:
 @click.option("--after", type=click.IntRange(0), default=0, help="From the signed checkpoint at this record.")
 @click.option("--chain", type=click.IntRange(1), default=1, show_default=True, help="Which chain that record is in.")
 @click.option(
-    "--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM file of the gateway's public key, for FILE; by default the local mesh's.",
+    "--anchor", "anchor_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="ANCHORS",
+    help="A file that `headworks audit anchor` has written, which the records have to agree with.",
+)  # fmt: skip
+@click.option(
+    "--public-key", "public_keys", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file of the gateway's public key, for FILE; by default the local mesh's. Again for each of before.",
 )  # fmt: skip
 @on_mesh(600)
-def verify(file: Path | None, after: int, chain: int, public_key: Path | None, on: MeshOptions) -> int:
+def verify(
+    file: Path | None, after: int, chain: int, anchor_file: Path | None, public_keys: tuple[Path, ...], on: MeshOptions
+) -> int:
     """Find what was changed, removed, inserted or reordered: in all chains of the gateway's records, or in the export
     FILE, for which no mesh is needed. Ends with 1 where something is wrong.
 
     \b
     Examples:
       headworks audit verify
+      headworks audit verify --anchor /backup/anchors.jsonl
       headworks audit verify november.jsonl --public-key public.pem
     """
-    report = _verify_file(file, public_key or _own_key(on)) if file else _verify(after, chain, on)
+    anchors = _anchors(anchor_file) if anchor_file else ()
+    report = _verify_file(file, public_keys or _own_key(on), anchors) if file else _verify(after, chain, anchors, on)
     if report["signed"] is None:
         click.echo(f"headworks: no signature was checked: {UNCHECKED if file else UNSIGNED}", err=True)
     print_done(on, _summary(report), **report)
     return 0 if report["sound"] else FAILURE
+
+
+@audit.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@on_mesh(60)
+def anchor(file: Path, on: MeshOptions) -> None:
+    """Have the gateway sign where all chains end, and append that to FILE, "-" to print it. A check against FILE finds
+    what was cut off, rewritten or replaced since, together with all that the gateway keeps: FILE belongs on another
+    machine, or where nothing can be removed.
+
+    \b
+    Example:
+      headworks audit anchor /backup/anchors.jsonl
+    """
+    from gateway.audit.anchors import Checkpoint, anchor_line
+
+    with on.client() as client:
+        signed = client.audit.AnchorAudit(pb.AnchorAuditRequest()).anchor
+    made = Checkpoint(signed.number, signed.heads, signed.time, signed.signature)
+    append(file, anchor_line(made))
+    if str(file) != "-":
+        ends = made.ends.values()
+        told = f"{sum(end.sequence for end in ends):,} records in {len(ends)} chains are anchored in {file}"
+        print_done(on, told, file=str(file), **asdict(made))
 
 
 @audit.command()
@@ -99,19 +136,35 @@ def export(file: Path, content: bool, on: MeshOptions, **options: Any) -> None:
         write_pieces(client.audit.ExportAudit(request), out)
 
 
-def _verify(after: int, chain: int, on: MeshOptions) -> dict[str, Any]:
+def _anchors(file: Path) -> "Sequence[Checkpoint]":
+    from gateway.audit.anchors import read_anchors
+
+    try:
+        with file.open("rb") as lines:
+            anchors = read_anchors(lines)
+    except (OSError, ValueError) as error:
+        raise CliError(f"{file} cannot be read: {error}") from None
+    if not anchors:
+        raise CliError(f"{file} has no anchor")
+    return anchors
+
+
+def _verify(after: int, chain: int, anchors: "Sequence[Checkpoint]", on: MeshOptions) -> dict[str, Any]:
+    request = pb.VerifyAuditRequest(after=after, chain=chain)
+    for one in anchors:
+        request.anchors.add(number=one.number, heads=one.heads, time=one.time, signature=one.signature)
     with on.client() as client:
-        return as_dict(client.audit.VerifyAudit(pb.VerifyAuditRequest(after=after, chain=chain)))
+        return as_dict(client.audit.VerifyAudit(request))
 
 
-def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:
+def _verify_file(file: Path, public_keys: Sequence[Path], anchors: "Sequence[Checkpoint]") -> dict[str, Any]:
     from gateway.audit.exported import verify_lines
     from gateway.audit.seal import SealCheck
 
     try:
-        check = SealCheck.read(public_key.read_bytes()) if public_key else None
+        check = SealCheck.read(*(key.read_bytes() for key in public_keys)) if public_keys else None
         with file.open("rb") as lines:
-            report = verify_lines(lines, check)
+            report = verify_lines(lines, check, anchors)
     except (OSError, ValueError) as error:
         raise CliError(f"{file} cannot be checked: {error}") from None
     findings = [{**asdict(finding), "fault": finding.fault.value} for finding in report.findings]
@@ -120,8 +173,8 @@ def _verify_file(file: Path, public_key: Path | None) -> dict[str, Any]:
     return {**asdict(report), **whole, "findings": findings, "chains": chains}
 
 
-def _own_key(on: MeshOptions) -> Path | None:
-    """The public key of the local mesh; None where there is no such mesh, or another one is meant."""
+def _own_key(on: MeshOptions) -> Sequence[Path]:
+    """The public key of the local mesh; none where there is no such mesh, or another one is meant."""
     from cli.edge import find_data, normal_url
     from infra.local.layout import Layout
     from infra.local.state import running
@@ -130,9 +183,9 @@ def _own_key(on: MeshOptions) -> Path | None:
     if on.edge is not None and on.data is None:
         state = running(layout)
         if state is None or normal_url(state.edge) != normal_url(on.edge):
-            return None
+            return ()
     path = layout.identity_public_key
-    return path if path.exists() else None
+    return (path,) if path.exists() else ()
 
 
 def _summary(report: dict[str, Any]) -> str:
@@ -147,6 +200,8 @@ def _summary(report: dict[str, Any]) -> str:
         span = f"{report['records']:,} records in {len(chains)} chains"
     else:
         span = f"{report['records']:,} records, {report['first']} to {report['last']}"
+    if report["anchors"]:
+        span += f", beside {report['anchors']:,} anchors"
     return "\n".join([*lines, f"{span}: {'sound' if report['sound'] else 'not sound'}"])
 
 

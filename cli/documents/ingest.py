@@ -10,7 +10,7 @@ import click
 
 from cli.errors import FAILURE, USAGE, CliError
 from cli.options import MeshOptions, collection_option, on_mesh
-from cli.output import print_json, print_table
+from cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
@@ -21,16 +21,24 @@ if TYPE_CHECKING:
     from cli.documents.upload import Outcome
 
 SHOWN_FAILURES = 50
+MOST_NAMED = 1000
+NAMED_LINKS = 5
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @collection_option
 @click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
+@click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of a PATH, too.")
 @click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
 @on_mesh(3600)
-def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: bool, on: MeshOptions) -> int:
+def ingest(
+    paths: tuple[str, ...], collection: str, delete_missing: bool, follow_links: bool, yes: bool, on: MeshOptions
+) -> int:
     """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder or a glob.
+
+    A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
+    types, hidden ones and symbolic links that lead out of it are skipped, and counted.
 
     A changed file replaces its document, an unchanged one is skipped. A document is named by its path relative to
     the current folder when it is below it.
@@ -46,7 +54,7 @@ def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: b
     """
     from cli.documents.scan import find_files
 
-    scan = find_files(list(paths), Path.cwd())
+    scan = find_files(list(paths), Path.cwd(), follow_links)
     if scan.missing:
         raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
     if delete_missing and not scan.complete:
@@ -59,11 +67,14 @@ def ingest(paths: tuple[str, ...], collection: str, delete_missing: bool, yes: b
             "Nothing was done"
         )
     started = time.monotonic()
+    if scan.not_taken and not scan.files and not delete_missing:
+        raise CliError("; ".join(f"{name} was not taken: {why}" for name, why in scan.not_taken))
     with on.client() as client:
         missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
         gone = missing.gone if missing else ()
         outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone)
     outcome.unreadable |= dict(scan.unreadable)
+    outcome.not_taken |= dict(scan.not_taken)
     _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
     return FAILURE if outcome.failures() else 0
 
@@ -100,15 +111,14 @@ def ingest_files(
 @contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[Any]:
     """A bar on a terminal; elsewhere nothing but the report at the end."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    out = console(stderr=True)
+    if quiet or not out.is_terminal:
         yield lambda *_: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=out, transient=True) as progress:
         task = progress.add_task("", total=total)
 
         def on_response(response: Any, outcome: "Outcome") -> None:
@@ -138,12 +148,15 @@ def _report(
         counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
         if missing:
             counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
-        print_json({"collection": collection, **counts, "skipped": scan.skipped,
-                    "failures": listed, "seconds": round(seconds, 2)})  # fmt: skip
+        report = {"skipped": scan.skipped, "links_not_followed": scan.links[:MOST_NAMED], "failures": listed}
+        print_json({"collection": collection, **counts, **report, "seconds": round(seconds, 2)})
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
     if scan.skipped:
         click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(scan.skipped.items())))
+    if scan.links:
+        named = ", ".join(scan.links[:NAMED_LINKS]) + (", …" if len(scan.links) > NAMED_LINKS else "")
+        click.echo(f"links not followed: {named}: --follow-links takes what they lead to")
     if missing and (missing.there or missing.elsewhere):
         click.echo(f"kept: {missing.there} whose file is still there, {missing.elsewhere} that came from elsewhere")
     if failures:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.documents.sources import Source
+from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
 
 MEDIA_TYPES = {
@@ -20,6 +21,7 @@ MEDIA_TYPES = {
     ".pdf": "application/pdf",
 }
 SNIFFED = 8192
+LINK = "links out of their folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,15 @@ class LocalFile:
 class FileScan:
     """What the paths came to. `skipped` counts by reason; `unreadable` has path and reason; `missing` matched nothing.
 
-    `sources` are where the paths point to. `complete` is false where a folder or a file could not be read.
+    `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed. `sources`
+    are where the paths point to. `complete` is false where a folder or a file could not be read.
     """
 
     files: list[LocalFile] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    not_taken: list[tuple[str, str]] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     complete: bool = True
@@ -49,20 +54,38 @@ class FileScan:
     def skip(self, reason: str) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
+    def leave(self, name: str, reason: str, named: bool) -> bool:
+        """Skip a file; one that was named is a failure. False."""
+        if named:
+            self.not_taken.append((name, f"it is {reason}"))
+        else:
+            self.skip(reason)
+        return False
 
-def find_files(arguments: list[str], here: Path) -> FileScan:
-    """Expand the arguments, each relative to `here`. A file named twice is taken once."""
+    def refuse_link(self, name: str) -> None:
+        if name not in self.links:
+            self.links.append(name)
+            self.skip(LINK)
+
+
+def find_files(arguments: list[str], here: Path, follow_links: bool = False) -> FileScan:
+    """Expand the arguments, each relative to `here`. A file named twice is taken once, and as one that was named."""
     scan, seen = FileScan(), dict[str, bool]()
-    for argument in arguments:
+    for argument in sorted(arguments, key=lambda argument: not _names_a_file(here, argument)):
         source = Source(argument, _absolute(here / Path(argument).expanduser()))
         scan.sources.append(source)
-        for path, named in _expand(argument, source, here, scan):
+        for path, named in _expand(argument, source, here, scan, follow_links):
             identity = document_id(path, here)
             if identity not in seen:
                 seen[identity] = _take(path, identity, named, scan)
             source.files += seen[identity]
     scan.files.sort(key=lambda file: file.id)
     return scan
+
+
+def _names_a_file(here: Path, argument: str) -> bool:
+    path = here / Path(argument).expanduser()
+    return os.path.lexists(path) and not path.is_dir()
 
 
 def document_id(path: Path, here: Path) -> str:
@@ -75,48 +98,33 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links, and change the name)
 
 
-def _expand(argument: str, source: Source, here: Path, scan: FileScan) -> Iterator[tuple[Path, bool]]:
+def _expand(
+    argument: str, source: Source, here: Path, scan: FileScan, follow_links: bool
+) -> Iterator[tuple[Path, bool]]:
     """The files that an argument stands for, each with whether it was named itself."""
     path = here / Path(argument).expanduser()
-    if path.is_dir():
-        yield from ((file, False) for file in _walk(path, scan))
-    elif os.path.lexists(path):
+    if _names_a_file(here, argument):
         yield path, True
-    else:
-        source.pattern = glob.has_magic(argument)
-        matches = sorted(glob.glob(str(path), recursive=True)) if source.pattern else []  # noqa: PTH207
-        if not matches:
-            scan.missing.append(argument)
-        for match in map(Path, matches):
-            if match.is_dir():
-                yield from ((file, False) for file in _walk(match, scan))
-            else:
-                yield match, False
-
-
-def _walk(top: Path, scan: FileScan) -> Iterator[Path]:
-    """The files below a folder, links to folders followed once."""
-    visited: set[tuple[int, int]] = set()
+        return
+    source.pattern = glob.has_magic(argument) and not path.is_dir()
+    base, pattern = split_pattern(path) if source.pattern else (path, ())
+    if not base.is_dir():
+        scan.missing.append(argument)
+        return
 
     def unreadable(error: OSError) -> None:
         scan.complete = False
         scan.unreadable.append((str(error.filename), error.strerror or "cannot be read"))
 
-    for folder, folders, files in os.walk(top, followlinks=True, onerror=unreadable):
-        status = os.stat(folder)  # noqa: PTH116 (a string from os.walk)
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        hidden = [name for name in folders if name.startswith(".")]
-        for _ in hidden:
-            scan.skip("hidden")
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith("."):
-                scan.skip("hidden")
-            else:
-                yield Path(folder, name)
+    walk = Walk(base, follow_links, unreadable, lambda: scan.skip("hidden"))
+    matched = False
+    for match in walk.matching(base, pattern):
+        matched = True
+        yield from ((file, False) for file in (walk.files(match) if match.is_dir() else (match,)))
+    if not matched and not walk.refused:
+        scan.missing.append(argument)
+    for link in walk.refused:
+        scan.refuse_link(document_id(link, here))
 
 
 def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
@@ -130,8 +138,7 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         identity.encode()
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            scan.skip("not a file")
-            return False
+            return scan.leave(identity, "not a file", named)
         with path.open("rb") as file:
             start = file.read(SNIFFED)
     except UnicodeEncodeError:
@@ -142,7 +149,6 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         scan.unreadable.append((identity, error.strerror or "cannot be read"))
         return False
     if media_type != "application/pdf" and is_binary(start):
-        scan.skip("binary")
-        return False
+        return scan.leave(identity, "binary", named)
     scan.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
     return True

@@ -44,6 +44,7 @@ class Outcome:
 
     results: dict[str, pb.DocumentResult] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    not_taken: dict[str, str] = field(default_factory=dict)
     deleted: int = 0
 
     def take(self, response: pb.IngestResponse) -> None:
@@ -69,7 +70,8 @@ class Outcome:
         failed = [one for one in self.results.values() if one.outcome == pb.DocumentResult.OUTCOME_FAILED]
         there = [(one.document_id, one.error_reason, one.error_message) for one in failed
                  if one.document_id not in self.unreadable]  # fmt: skip
-        return there + [(name, "FILE_UNREADABLE", reason) for name, reason in self.unreadable.items()]
+        unreadable = [(name, "FILE_UNREADABLE", reason) for name, reason in self.unreadable.items()]
+        return there + unreadable + [(name, "FILE_NOT_TAKEN", reason) for name, reason in self.not_taken.items()]
 
 
 class Requests:

@@ -23,6 +23,10 @@ Every setting of every service. A setting is taken from its environment variable
 from what `headworks up` sets for a local mesh (addresses, keys, folders below the data directory), else it has its
 default. `headworks config` prints the effective values, each with its source.
 
+A table or a key of the file that is none of these is refused, with the nearest name, before anything starts. A variable
+that begins with `HEADWORKS_` and is none of these has no effect: `headworks up`, `headworks config` and each service
+warn of it, with the nearest name.
+
 ```toml
 [gateway]
 log_level = "debug"
@@ -55,7 +59,7 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
       HEADWORKS_GATEWAY_LOG_LEVEL=debug headworks config --json
       headworks config --markdown > docs/configuration.md
     """
-    from cli.mesh.settings import CLASSES, settings_of
+    from cli.mesh.settings import CLASSES, settings_of, warn_of_unknown_variables
 
     unknown = [name for name in services if name not in CLASSES]
     if unknown:
@@ -65,6 +69,7 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
         click.echo(reference([(name, settings_of(name)) for name in names]), nl=False)
         return
     local = _set_by_up(file, data)
+    warn_of_unknown_variables()
     settings = [asdict(setting) for name in names for setting in settings_of(name, local.get(name))]
     if as_json:
         print_json({"settings": settings})

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from cli.errors import USAGE, CliError
+from services.runtime import spelling
 from services.runtime.settings import CONFIG_FILE_VARIABLE, Settings, toml_table
 
 CLASSES = {
@@ -74,12 +76,18 @@ def check_settings(tables: Mapping[str, Any]) -> None:
 
     Raises CliError.
     """
-    for table in tables:
-        if table not in CLASSES:
-            known = ", ".join(CLASSES)
-            raise CliError(f"the configuration file has a table for {table!r}, which is no service: {known}", USAGE)
+    if wrong := spelling.unknown_tables(tables, CLASSES):
+        raise CliError(f"the configuration file: {'; '.join(wrong)}", USAGE)
     for service in CLASSES:
         settings_of(service)
+    warn_of_unknown_variables()
+
+
+def warn_of_unknown_variables() -> None:
+    """On standard error, of variables that no service and no verb reads."""
+    fields = {service: settings_class(service).model_fields for service in CLASSES}
+    for wrong in spelling.unknown_variables(os.environ, fields):
+        click.echo(f"headworks: warning: {wrong}", err=True)
 
 
 def _source(name: str, variable: str, table: Mapping[str, Any], local: Mapping[str, str]) -> str:

@@ -73,7 +73,7 @@ _METHODS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("RateLimitService", "limits", ("ListRateLimits",), ("CreateRateLimit", "UpdateRateLimit", "DeleteRateLimit")),
     ("GuardPolicyService", "guards", ("ListGuardPolicies",), ("PutGuardPolicy", "DeleteGuardPolicy")),
     ("UsageService", "usage", ("ListUsage", "SumUsage", "ExportUsage"), ()),
-    ("AuditService", "audit", ("ListAuditRecords", "VerifyAudit", "ExportAudit"), ()),
+    ("AuditService", "audit", ("ListAuditRecords", "VerifyAudit", "AnchorAudit", "ExportAudit"), ()),
     ("PrivacyService", "data", ("ExportData", "GetRetention"), ("EraseData", "SetRetention")),
 )
 

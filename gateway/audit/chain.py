@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from gateway.audit.entry import LONGEST_CONTENT, Actor, AuditEntry, Content
-from services.runtime.redaction import redact
+from services.runtime.redaction import shown
 
 VERSION = 1
 # Its records do not name it: they may be from when there was no other.
@@ -65,12 +65,12 @@ def _fields(entry: AuditEntry) -> dict[str, object]:
         "tenant": entry.actor.tenant,
         "time": entry.time,
         "project": entry.project,
-        "reason": redact(entry.reason[:LONGEST]),
-        "model": entry.model[:LONGEST],
+        "reason": shown(entry.reason, LONGEST),
+        "model": shown(entry.model, LONGEST),
         "agent_version": entry.agent_version,
-        "collection": entry.collection[:LONGEST],
-        "run_id": entry.run_id[:LONGEST],
-        "request_id": redact(entry.request_id[:LONGEST]),
+        "collection": shown(entry.collection, LONGEST),
+        "run_id": shown(entry.run_id, LONGEST),
+        "request_id": shown(entry.request_id, LONGEST),
         "prompt_tokens": entry.prompt_tokens,
         "completion_tokens": entry.completion_tokens,
         "cost_nanos": entry.cost_nanos,
@@ -79,7 +79,7 @@ def _fields(entry: AuditEntry) -> dict[str, object]:
     }
     if entry.details:
         some = list(entry.details.items())[:MOST_DETAILS]
-        fields["details"] = {redact(key[:LONGEST]): redact(value[:LONGEST]) for key, value in some}
+        fields["details"] = {shown(key, LONGEST): shown(value, LONGEST) for key, value in some}
     return {name: value for name, value in fields.items() if value not in _OMITTED}
 
 

@@ -3,16 +3,16 @@ who may write to the database."""
 
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.audit.chain import FIRST_CHAIN, canonical
-from gateway.audit.seal import CHECKPOINT, ONE_CHAIN, UNSPECIFIED, Seal, SealCheck, checkpoint_text, one_chain_text
+from gateway.audit.anchors import ChainHead, Checkpoint, Heads
+from gateway.audit.chain import canonical
+from gateway.audit.seal import CHECKPOINT, Seal, checkpoint_text
 from gateway.audit.tables import CHECKPOINTS, HEAD
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import insert_new
@@ -20,55 +20,6 @@ from services.runtime.records.upsert import insert_new
 log = logging.getLogger(__name__)
 
 PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ChainHead:
-    """The last record of a chain; 0 where it has none yet."""
-
-    sequence: int
-    hash: str
-
-
-Heads = Mapping[int, ChainHead]
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The chains ended so. `heads` is the canonical JSON that is signed. `time`: seconds since the epoch."""
-
-    number: int
-    heads: str
-    time: float
-    signature: str
-
-    @classmethod
-    def of(cls, row: "Row[Any]") -> "Checkpoint":
-        return cls(row.number, row.heads, row.time, row.signature)
-
-    @property
-    def ends(self) -> Heads:
-        """By chain; none where what is stored is no such JSON, which nobody signed."""
-        try:
-            return {int(chain): ChainHead(int(end[0]), str(end[1])) for chain, end in orjson.loads(self.heads).items()}
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            return {}
-
-    def good(self, check: SealCheck) -> bool:
-        text = checkpoint_text(self.number, self.time, self.heads)
-        return check.good(CHECKPOINT, text, self.signature) or self._one_chain(check, ONE_CHAIN, UNSPECIFIED)
-
-    def unspecified(self, check: SealCheck) -> bool:
-        """Whether it is from before signatures stated their purpose."""
-        return self._one_chain(check, UNSPECIFIED)
-
-    def _one_chain(self, check: SealCheck, *purposes: str) -> bool:
-        """Whether it is from when there was one chain."""
-        ends = self.ends
-        if list(ends) != [FIRST_CHAIN]:
-            return False
-        text = one_chain_text(ends[FIRST_CHAIN].sequence, ends[FIRST_CHAIN].hash, self.time)
-        return any(check.good(purpose, text, self.signature) for purpose in purposes)
 
 
 class Checkpoints:
@@ -82,17 +33,23 @@ class Checkpoints:
         async with self._database.write() as connection:
             made = await self.sign(connection)
         if made is not None:
-            log.info("audit checkpoint", extra={"number": made.number, "heads": made.heads})
+            log.info("audit checkpoint", extra={"number": made.number, "heads": orjson.loads(made.heads)})
         return made
+
+    async def anchor(self) -> Checkpoint | None:
+        """The signed ends of all chains as they are now; None while nothing is on record. Raises RecordsUnavailable."""
+        made = await self.write()
+        if made is not None:
+            return made
+        async with self._database.read() as connection:
+            return await latest(connection)
 
     async def sign(self, connection: AsyncConnection) -> Checkpoint | None:
         """The same, in a transaction."""
         ends = await heads(connection)
         if not any(end.sequence for end in ends.values()):
             return None
-        latest = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number.desc()).limit(1)
-        row = (await connection.execute(latest)).one_or_none()
-        last = Checkpoint.of(row) if row is not None else None
+        last = await latest(connection)
         if last is not None and last.ends == ends and last.good(self.seal.check):
             return None
         number, now, text = last.number + 1 if last is not None else 1, time.time(), heads_json(ends)
@@ -100,6 +57,17 @@ class Checkpoints:
         once = insert_new(CHECKPOINTS).values(number=number, heads=text, time=now, signature=signature)
         made = Checkpoint(number, text, now, signature)
         return made if (await connection.execute(once)).rowcount == 1 else None  # another replica was quicker
+
+
+def checkpoint_of(row: "Row[Any]") -> Checkpoint:
+    return Checkpoint(row.number, row.heads, row.time, row.signature)
+
+
+async def latest(connection: AsyncConnection) -> Checkpoint | None:
+    """The checkpoint that was signed last."""
+    query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.number.desc()).limit(1)
+    row = (await connection.execute(query)).one_or_none()
+    return checkpoint_of(row) if row is not None else None
 
 
 async def heads(connection: AsyncConnection) -> Heads:
@@ -128,4 +96,4 @@ async def each_checkpoint(database: Database) -> AsyncIterator[Checkpoint]:
 async def checkpoints(connection: AsyncConnection, after: int = 0) -> list[Checkpoint]:
     """The oldest after the number `after`, PAGE at most."""
     query = select(CHECKPOINTS).where(CHECKPOINTS.c.number > after).order_by(CHECKPOINTS.c.number).limit(PAGE)
-    return [Checkpoint.of(row) for row in await connection.execute(query)]
+    return [checkpoint_of(row) for row in await connection.execute(query)]

@@ -1,29 +1,33 @@
 """The check of an exported file: what was done to its lines since the gateway signed the last."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
+from gateway.audit.anchors import Checkpoint, anchored
 from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, canonical, content_hash
 from gateway.audit.entry import Actor
 from gateway.audit.seal import EXPORT, SealCheck
 from gateway.audit.walk import AuditReport, Fault, Walker, missing
 
 
-def verify_lines(lines: Iterable[bytes], check: SealCheck | None) -> AuditReport:
-    """Check an export's lines. Without `check` the chain is followed and the signature is not: `signed` stays None."""
-    reading = _Reading(check)
+def verify_lines(lines: Iterable[bytes], check: SealCheck | None, anchors: Sequence[Checkpoint] = ()) -> AuditReport:
+    """Check an export's lines, beside checkpoints that were kept elsewhere. Without `check` the chain is followed and
+    the signature is not: `signed` stays None."""
+    reading = _Reading(check, anchors)
     for line in lines:
         reading.line(line)
     return reading.over()
 
 
 class _Reading:
-    def __init__(self, check: SealCheck | None) -> None:
+    def __init__(self, check: SealCheck | None, anchors: Sequence[Checkpoint]) -> None:
         self._check = check
         self._report = AuditReport()
+        self._anchors = anchors
+        self._kept = anchored(anchors, check, self._report)
         self._whole = hashlib.sha256()
         self._walkers: dict[int, Walker] = {}
         self._number = 0
@@ -64,6 +68,9 @@ class _Reading:
             walker = Walker(self._report, link.chain, link.sequence - 1, link.previous, gaps=True)
             self._walkers[link.chain] = walker
         walker.see(link)
+        if self._kept.of(link.chain, link.sequence) not in (None, link.hash):
+            why = f"record {link.sequence}, or one before it, is not the one of an anchor"
+            walker.add(Fault.CHANGED, link.sequence, why)
 
     def _refers(self, fields: dict[str, Any], link: Link) -> None:
         actor, content, record = fields.get("actor"), fields.get("content"), fields["record"]
@@ -92,11 +99,22 @@ class _Reading:
             for walker in self._walkers.values():
                 for first, last in walker.skipped:
                     walker.add(Fault.REMOVED, first, missing(first, last))
+            self._whole_chains(end["time"])
         if self._number < end["count"]:
             report.add(Fault.REMOVED, 0, f"{end['count'] - self._number} lines were removed at the end")
         elif report.sound and self._whole.hexdigest() != end["digest"]:
             report.add(Fault.CHANGED, 0, "lines were changed together with their hashes")
         return report
+
+    def _whole_chains(self, until: float) -> None:
+        """An export of everything has what the anchors of before its time name."""
+        lasts: dict[int, int] = {}
+        for anchor in self._anchors:
+            for chain, head in anchor.ends.items() if anchor.time <= until else ():
+                lasts[chain] = max(head.sequence, lasts.get(chain, 0))
+        for chain, last in sorted(lasts.items()):
+            walker = self._walkers.get(chain) or Walker(self._report, chain)
+            walker.end(last)
 
 
 def _link(fields: dict[str, Any]) -> Link:

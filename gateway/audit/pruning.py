@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Row, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.audit.anchors import ChainHead, Checkpoint
 from gateway.audit.chain import FIRST_CHAIN, GENESIS, Link
-from gateway.audit.checkpoints import PAGE, ChainHead, Checkpoint, Checkpoints, checkpoints, heads
+from gateway.audit.checkpoints import PAGE, Checkpoints, checkpoint_of, checkpoints, heads
 from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.seal import PRUNING, Seal, SealCheck, pruning_text
 from gateway.audit.sink import AuditSink
@@ -76,7 +77,7 @@ async def beginning(connection: AsyncConnection, check: SealCheck, chain: int, s
 async def adopt(connection: AsyncConnection, seal: Seal, sink: AuditSink) -> None:
     """Sign for the beginning of a chain from before signatures stated their purpose, unless that was done."""
     row = (await connection.execute(select(CHECKPOINTS).order_by(CHECKPOINTS.c.number).limit(1))).one_or_none()
-    first = Checkpoint.of(row) if row is not None else None
+    first = checkpoint_of(row) if row is not None else None
     if first is None or not first.unspecified(seal.check):
         return
     locked = select(HEAD).where(HEAD.c.id == FIRST_CHAIN).with_for_update()

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Iterable, Sequence
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -17,46 +18,58 @@ ONE_CHAIN = "headworks audit checkpoint v2"
 UNSPECIFIED = "headworks audit checkpoint v1"
 PRUNING = "headworks audit pruning v1"
 EXPORT = "headworks audit export v1"
+WRONG_KEY = "the audit is signed with an Ed25519 key"
 
 
 class Seal:
-    """Signs. ValueError for a key that is not Ed25519."""
+    """Signs. `former`: PEM of the public keys of before, whose signatures stay good. ValueError for a key that is not
+    Ed25519."""
 
-    def __init__(self, private_key_pem: bytes) -> None:
+    def __init__(self, private_key_pem: bytes, former: Iterable[bytes] = ()) -> None:
         key = load_pem_private_key(private_key_pem, password=None)
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError("the audit is signed with an Ed25519 key")
+            raise ValueError(WRONG_KEY)
         self._key = key
+        self.check = SealCheck([key.public_key(), *map(_public, former)])
 
     def sign(self, purpose: str, text: str) -> str:
         """In base64."""
         return base64.b64encode(self._key.sign(f"{purpose}\n{text}".encode())).decode()
 
-    @property
-    def check(self) -> "SealCheck":
-        return SealCheck(self._key.public_key())
-
 
 class SealCheck:
-    """Checks signatures."""
+    """Checks signatures: one of the keys has made a good one."""
 
-    def __init__(self, key: Ed25519PublicKey) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[Ed25519PublicKey]) -> None:
+        self._keys = keys
 
     @classmethod
-    def read(cls, public_key_pem: bytes) -> "SealCheck":
+    def read(cls, *public_keys_pem: bytes) -> "SealCheck":
         """ValueError for what is no Ed25519 public key."""
-        key = load_pem_public_key(public_key_pem)
-        if not isinstance(key, Ed25519PublicKey):
-            raise ValueError("the audit is signed with an Ed25519 key")
-        return cls(key)
+        return cls([_public(pem) for pem in public_keys_pem])
 
     def good(self, purpose: str, text: str, signature: str) -> bool:
         try:
-            self._key.verify(base64.b64decode(signature, validate=True), f"{purpose}\n{text}".encode())
-        except (InvalidSignature, binascii.Error, ValueError):
+            decoded = base64.b64decode(signature, validate=True)
+        except (binascii.Error, ValueError):
             return False
-        return True
+        signed = f"{purpose}\n{text}".encode()
+        return any(_verifies(key, decoded, signed) for key in self._keys)
+
+
+def _public(pem: bytes) -> Ed25519PublicKey:
+    key = load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError(WRONG_KEY)
+    return key
+
+
+def _verifies(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def checkpoint_text(number: int, time: float, heads: str) -> str:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.audit.anchors import ChainHead
 from gateway.audit.chain import FIRST_CHAIN, GENESIS, actor_ref, content_hash, content_json, link, new_salt
-from gateway.audit.checkpoints import ChainHead
 from gateway.audit.entry import Actor, AuditEntry
 from gateway.audit.tables import ACTORS, CONTENT, HEAD, RECORDS
 from gateway.metadata import new_id

@@ -1,13 +1,14 @@
 """The check of the chains in the database: all of them, a page at a time, beside the signed checkpoints."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, func, select
 
+from gateway.audit.anchors import ChainHead, Checkpoint, Heads, SignedHashes, anchored
 from gateway.audit.chain import FIRST_CHAIN, Link, actor_ref, content_hash
-from gateway.audit.checkpoints import ChainHead, Checkpoint, Heads, each_checkpoint
+from gateway.audit.checkpoints import each_checkpoint
 from gateway.audit.entry import Actor
 from gateway.audit.pruning import beginning
 from gateway.audit.seal import SealCheck
@@ -19,25 +20,10 @@ PAGE = 500
 
 
 @dataclass(slots=True)
-class _Signed:
-    """What good checkpoints say: for each chain the hashes of records, by number. `start` is the one to begin at."""
+class _Signed(SignedHashes):
+    """What good checkpoints say. `start` is the one to begin at."""
 
-    hashes: dict[int, dict[int, str]] = field(default_factory=dict)
     start: Heads | None = None
-
-    def add(self, checkpoint: Checkpoint, report: AuditReport) -> None:
-        for chain, end in checkpoint.ends.items():
-            known = self.hashes.setdefault(chain, {})
-            if end.sequence and known.setdefault(end.sequence, end.hash) != end.hash:
-                why = f"record {end.sequence} was signed, and signed again with another hash"
-                report.add(Fault.CHANGED, end.sequence, why, chain)
-
-    def before(self, chain: int, sequence: int) -> int:
-        """The last record of the chain before this one that was signed; 0 where there is none."""
-        return max((one for one in self.hashes.get(chain, ()) if one < sequence), default=0)
-
-    def last(self, chain: int) -> int:
-        return max(self.hashes.get(chain, ()), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +40,11 @@ class Verifier:
         self._database = database
         self._check = check
 
-    async def verify(self, after: int = 0, chain: int = FIRST_CHAIN, anchor: Heads | None = None) -> AuditReport:
-        """Check all records, or with `after` those that came after the checkpoint at this record of `chain`. `anchor`:
-        the ends of a checkpoint that was kept elsewhere, such as in the logs. Raises RecordsUnavailable."""
+    async def verify(self, after: int = 0, chain: int = FIRST_CHAIN, anchors: Iterable[Checkpoint] = ()) -> AuditReport:
+        """Check all records, or with `after` those that came after the checkpoint at this record of `chain`. `anchors`:
+        checkpoints that were kept elsewhere. Raises RecordsUnavailable."""
         report = AuditReport()
+        kept = anchored(anchors, self._check, report)
         # Before the heads are read, which may be further on than what was signed but not behind it.
         signed = await self._signed(after, chain, report)
         async with self._database.read() as connection:
@@ -65,12 +52,11 @@ class Verifier:
         for number in range(1, max([FIRST_CHAIN, *heads, *signed.hashes]) + 1):
             if number not in heads:
                 self._missing(number, signed, report)
-        anchors = anchor or {}
         for number, head in sorted(heads.items()):
             start = await self._start(head, signed, report, after if number == chain else 0)
-            await self._chain(head, start, signed, anchors.get(number), report)
-        for number in sorted(set(anchors) - set(heads)):
-            report.add(Fault.REMOVED, 0, "the chain of the anchor was removed", number)
+            await self._chain(head, start, signed, kept, report)
+        for number in sorted(set(kept.hashes) - set(heads)):
+            report.add(Fault.REMOVED, 0, "the chain of an anchor was removed", number)
         await self._beyond(report)
         return report
 
@@ -114,14 +100,16 @@ class Verifier:
         return ChainHead(base, head.base_hash) if begins is None else begins
 
     async def _chain(
-        self, head: "Row[Any]", start: ChainHead, signed: _Signed, anchor: ChainHead | None, report: AuditReport
+        self, head: "Row[Any]", start: ChainHead, signed: _Signed, kept: SignedHashes, report: AuditReport
     ) -> None:
         walker = Walker(report, head.id, start.sequence, start.hash)
+        if kept.of(head.id, start.sequence) not in (None, start.hash):
+            walker.add(Fault.CHANGED, start.sequence, f"record {start.sequence} is not the one of an anchor")
         while walker.sequence < head.sequence and (page := await self._page(walker, head.sequence)).records:
             for row in page.records:
                 self._see(row, page, walker, report)
-                self._vouch(row, signed, anchor, walker, report)
-        walker.end(max(head.sequence, anchor.sequence if anchor is not None else 0))
+                self._vouch(row, signed, kept, walker, report)
+        walker.end(max(head.sequence, kept.last(head.id)))
         await self._end(head.id, signed, walker)
 
     async def _page(self, walker: Walker, last: int) -> _Page:
@@ -155,14 +143,14 @@ class Verifier:
             walker.add(Fault.CHANGED, row.sequence, f"the content of record {row.sequence} was changed")
 
     @staticmethod
-    def _vouch(row: "Row[Any]", signed: _Signed, anchor: ChainHead | None, walker: Walker, report: AuditReport) -> None:
-        at, hash_ = row.sequence, signed.hashes.get(row.chain, {}).get(row.sequence)
+    def _vouch(row: "Row[Any]", signed: _Signed, kept: SignedHashes, walker: Walker, report: AuditReport) -> None:
+        at, hash_ = row.sequence, signed.of(row.chain, row.sequence)
         if hash_ is not None and hash_ != row.hash:
             walker.add(Fault.CHANGED, at, f"record {at}, or one before it, is not the one that was signed")
         elif hash_ is not None:
             report.signed = True
-        if anchor is not None and anchor.sequence == at and anchor.hash != row.hash:
-            walker.add(Fault.CHANGED, at, f"record {at} is not the one of the anchor")
+        if kept.of(row.chain, at) not in (None, row.hash):
+            walker.add(Fault.CHANGED, at, f"record {at}, or one before it, is not the one of an anchor")
 
     async def _end(self, chain: int, signed: _Signed, walker: Walker) -> None:
         """What lies beyond the head: records that nobody appended, signatures for records that are gone."""

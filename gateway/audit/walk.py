@@ -50,7 +50,7 @@ class ChainReport:
 class AuditReport:
     """What a check found. `signed`: whether a signature vouches for what was read; None where none could be checked.
     `erased`: how many records name an actor, or had content, that was erased since; that is no fault. `chains`: those
-    of which records were read."""
+    of which records were read; `anchors`: how many were compared."""
 
     chains: dict[int, ChainReport] = field(default_factory=dict)
     faults: int = 0
@@ -58,6 +58,7 @@ class AuditReport:
     signed: bool | None = None
     erased_actors: int = 0
     erased_contents: int = 0
+    anchors: int = 0
 
     @property
     def sound(self) -> bool:

@@ -19,7 +19,8 @@ class BudgetLease:
     settlements and returns will take from the row in the database, so that the row has held + pending. `owed`: the part
     of that which is committed as spent, and is taken from the row a little later. `written`: `used`, as the row has it.
 
-    `waiting`: what calls wait for. `refused`: the least that was refused, `left`: what there was then. `ahead`: how
+    `waiting`: what calls wait for. `refused`: the least that was refused. `left`: what nobody had of the budget when
+    more was last asked for. `ahead`: how
     much more is leased than is short, so that about a second's calls need not ask. Times are those of the monotonic
     clock: `good_until` the end of the lease, `touched` when something was last reserved or leased, `posted` when the
     row was last written, `asked` when more was last asked for, `refused_until` when to ask again.

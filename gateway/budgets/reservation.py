@@ -8,7 +8,7 @@ from gateway.budgets import metrics
 from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.lease import BudgetLease, BudgetReservation
 from gateway.budgets.ledger import LeaseExtension, Ledger
-from gateway.budgets.model import Cost
+from gateway.budgets.model import Cost, Unit
 from gateway.budgets.settlement import Charge, Settlement
 from gateway.usage.record import Usage
 from gateway.usage.writing import OpenCall
@@ -74,6 +74,7 @@ class Refill:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         extension = await asyncio.shield(task)
+        lease.left = extension.left
         metrics.LEASES.labels("given" if extension.given else "refused").inc()
         return extension
 
@@ -110,6 +111,17 @@ class Reservation:
         for reservation in self._reservations:
             covered = reservation.grow(used.of(reservation.lease.budget.unit)) and covered
         return covered
+
+    def left(self, unit: Unit) -> int | None:
+        """What the call may use in all by what its budgets of a unit were last known to have; None where it has
+        none."""
+        now = time.monotonic()
+        found = [
+            reservation.amount + max(0, reservation.lease.free(now)) + reservation.lease.left
+            for reservation in self._reservations
+            if reservation.lease.budget.unit is unit
+        ]
+        return min(found, default=None)
 
     async def extend(self, used: Cost) -> bool:
         """Get more, for a call that has used so much. False where a budget is over, which `refusal` names: the stream

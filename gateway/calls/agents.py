@@ -15,12 +15,13 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from services.llm.price import FREE, Price
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
+from services.runtime.numerals import numeral
 
 log = logging.getLogger(__name__)
 
 MOST = 1000
 ASK_SECONDS = 5.0
-VERSION_DIGITS = 10
+VERSION_DIGITS = 9
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -81,7 +82,7 @@ class Agents:
 
     async def _load_instructions(self, call: Call, agent: str) -> str:
         name, _, version = agent.partition("@")
-        exact = int(version) if version.isdecimal() and len(version) < VERSION_DIGITS else 0
+        exact = numeral(version, VERSION_DIGITS) or 0
         request = agent_service_pb2.GetAgentRequest(name=name, version=exact)
         try:
             found = await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.calls import metrics
 from gateway.calls.bare_answer import BareAnswer, as_events
+from gateway.calls.bare_fields import restrict
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import ModelCall, time_left
 from gateway.calls.pipeline import answered
@@ -18,6 +19,7 @@ from services.llm.openai.engine import completion
 from services.llm.price import Price
 from services.llm.tokens import TokenTally
 from services.runtime.call import Call
+from services.runtime.errors import DeadlineExceeded
 
 
 class Admission(Protocol):
@@ -63,13 +65,17 @@ class BareCalls:
                     yield part
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
-        handle, texts = self._handles[request.model], request.texts
-        tally = TokenTally(texts)
+        handle = self._handles[request.model]
+        restrict(request.body, handle.entry)
+        texts = request.texts
+        tally = TokenTally(request.counted, handle.entry.context_length)
         asked = request.asked(handle.entry, texts, tally.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = TokenTally(admitted.texts)
+            tally = TokenTally(request.counted, handle.entry.context_length)
+        if not request.stream:
+            request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
 
 
@@ -79,6 +85,7 @@ class _UpstreamCall:
     def __init__(self, handle: BareHandle, call: ModelCall, answer: BareAnswer) -> None:
         self._handle = handle
         self._started = time.monotonic()
+        self._asked = False
         self.call = call
         self.answer = answer
 
@@ -88,10 +95,13 @@ class _UpstreamCall:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
         metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
+        if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
+            self.call.begin()  # the model was asked, and works until it learns that its caller has left
         self.call.close(outcome)
 
     def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
-        return self._handle.post(request.wire(self._handle.entry), time_left(call))
+        self._asked = True
+        return self._handle.post(request.wire(self._handle.entry), time_left(call), not request.stream)
 
     def begin(self) -> None:
         """The upstream answers."""
@@ -118,6 +128,7 @@ async def _portions(
                 if answer.over:
                     await reply.drain()
                     return
+                reply.progress(answer.chunks, answer.ending)
         yield None
         if answer.failed is not None:
             raise answer.failed

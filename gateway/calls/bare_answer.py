@@ -1,17 +1,20 @@
 """A bare model's answer on its way to the caller: counted, held back, and ended where the gateway ends it. Pure."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
+from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
-from services.llm.openai.chunks import Chunk, Json, usage_json
+from services.llm.openai import usage
+from services.llm.openai.calls import CallNumbers
+from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.tokens import TokenTally
@@ -33,9 +36,18 @@ class HeldChunks(HeldStream[Chunk, bytes]):
         if self.blocked is not None:
             for choice in chunk.json["choices"]:
                 choice["finish_reason"] = CONTENT_FILTER
-                choice["message"].pop("tool_calls", None)
-                choice["message"].pop("function_call", None)
+                message = choice.get("message") or {}
+                message.pop("tool_calls", None)
+                message.pop("function_call", None)
         return orjson.dumps(chunk.json)
+
+    def last(self, chunk: Chunk) -> bytes:
+        """A chunk that goes out after all text."""
+        texts = [self.beside(part.text) for part in chunk.parts]
+        if all(text == part.text for text, part in zip(texts, chunk.parts, strict=True)):
+            return chunk.raw
+        _put(chunk, texts)
+        return b"data: " + orjson.dumps(chunk.json)
 
     def _read(self, piece: Chunk) -> Iterable[Part]:
         return piece.parts
@@ -52,25 +64,41 @@ class HeldChunks(HeldStream[Chunk, bytes]):
 
 class BareAnswer:
     """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
-    to be raised when what came before it has gone out. The message's end and its usage go out last."""
+    to be raised when what came before it has gone out. `chunks`: how many have come. The message's end goes out last,
+    and after it its usage, in a chunk of its own, to those who asked for it."""
 
     def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
         self._call = call
         self._include_usage = request.include_usage
+        self._choices = request.choices
         self._endpoint = endpoint
         self._tally = tally
         self._held = call.held = HeldChunks(call.screen) if call.screen is not None else None
         self._reader = EventReader()
+        self._calls = CallNumbers()
         self._head: Json = {}
         self._end: list[bytes] = []
+        self._usage: Chunk | None = None
         self._finish_reason = ""
+        self._finished: set[int] = set()
+        self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
 
+    @property
+    def ending(self) -> bool:
+        """Whether all that was asked for has its end: only the usage may follow."""
+        return len(self._finished) >= self._choices
+
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
-        chunk = completion(self._endpoint, body)
+        chunk = completion(self._endpoint, body, self._calls.mend)
+        self._check(chunk, event=b"")
         self._count((chunk,))
+        usage.check(self._endpoint.name, self._tally)
+        if chunk.usage is None or self._tally.estimated:
+            chunk.json["usage"] = usage.usage_of(chunk.usage, self._tally)
+            chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
@@ -89,14 +117,18 @@ class BareAnswer:
             else:
                 self.failed = errors.broken(self._endpoint, "broke off")
         if chunks and not self._head:
-            self._head = {name: chunks[0].json.get(name) for name in ("id", "created", "model")}
+            first = chunks[0].json
+            self._head = {name: first[name] for name in ("id", "created", "model") if first.get(name) is not None}
         ahead = [chunk for chunk in chunks if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
             return _joined(out)
-        self._call.finish(self._finish_reason or "stop")
-        return _joined([*out, *self._end]) + DONE_EVENT
+        reason = self._finish_reason or ("tool_calls" if self._calls.made else "stop")
+        self._call.finish(reason)
+        usage.check(self._endpoint.name, self._tally)
+        end = _joined([*out, *self._end]) if self._finish_reason else _joined(out) + self._ends(reason)
+        return end + self._last_chunk() + DONE_EVENT
 
     def stop(self, out: bytes, reason: str) -> bytes:
         """End the stream: what is held back, where no guard has ended it, and an end in place of the upstream's."""
@@ -104,11 +136,11 @@ class BareAnswer:
             out += _joined(self._held.take((), last=True))
             reason = reason if self._call.blocked is None else CONTENT_FILTER
         self._call.finish(reason)
-        out += self._chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}])
+        out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
-            usage = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
-            out += self._chunk([], usage=usage)
+            used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
+            out += self._chunk([], usage=used)
         return out + DONE_EVENT
 
     def _read(self, events: Sequence[bytes]) -> list[Chunk]:
@@ -120,7 +152,9 @@ class BareAnswer:
                 break
             if data:
                 try:
-                    chunks.append(decode(self._endpoint, event, data))
+                    chunk = decode(self._endpoint, event, data, self._calls.mend)
+                    self._check(chunk)
+                    chunks.append(chunk)
                 except DomainError as error:
                     if not chunks:
                         raise
@@ -128,23 +162,64 @@ class BareAnswer:
                     break
         return chunks
 
+    def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
+        """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
+        for what is no text."""
+        if not self._call.guarded:
+            return
+        if chunk.stray:
+            for choice in chunk.stray:
+                choice["logprobs"] = None
+            chunk.raw = event + orjson.dumps(chunk.json)
+        if chunk.unread:
+            metrics.UNSCREENABLE.labels("answer").inc()
+            raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
+
     def _count(self, chunks: Iterable[Chunk]) -> None:
         tally = self._tally
         for chunk in chunks:
             for part in chunk.parts:
-                tally.add(part.text)
-            self._finish_reason = chunk.finish_reason or self._finish_reason
+                if part.counted:
+                    tally.add(part.text)
+            if chunk.finish_reason:
+                self._finish_reason = chunk.finish_reason
+                self._finished |= set(_finished(chunk))
             if chunk.usage is not None:
                 tally.report(chunk.usage)
+            self.chunks += not chunk.empty
         self._call.meter.report(tally.read, tally.written, tally.cached)
 
     def _kept_back(self, chunk: Chunk) -> bool:
-        """Keep what belongs to the end, of which the usage is not for everybody."""
-        if not chunk.empty and (chunk.parts or not chunk.finish_reason):
+        """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
+        if "usage" in chunk.json:
+            if chunk.usage is not None:
+                self._usage = chunk
+            if chunk.empty:
+                return True
+            if chunk.json.pop("usage") is not None:
+                chunk.raw = b"data: " + orjson.dumps(chunk.json)
+        if chunk.empty or not chunk.finish_reason or any(part.channel is not APART for part in chunk.parts):
             return False
-        if self._include_usage or not chunk.empty:
-            self._end.append(chunk.raw)
+        self._end.append(self._last_word(chunk))
         return True
+
+    def _ends(self, reason: str) -> bytes:
+        """The end of the message, where the upstream gives none."""
+        end: Json = {"delta": {}, "logprobs": None, "finish_reason": reason}
+        return self._chunk([{"index": index, **end} for index in range(self._choices)])
+
+    def _last_word(self, chunk: Chunk) -> bytes:
+        """A chunk that goes out after all text."""
+        return chunk.raw if self._held is None else self._held.last(chunk)
+
+    def _last_chunk(self) -> bytes:
+        """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
+        if not self._include_usage:
+            return b""
+        last = self._usage
+        if last is not None and last.empty and not self._tally.estimated:
+            return self._last_word(last) + _END
+        return self._chunk([], usage=usage.usage_of(self._tally.reported, self._tally))
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
         head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head
@@ -162,10 +237,18 @@ def as_events(whole: Chunk) -> bytes:
     return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
 
 
+def _finished(chunk: Chunk) -> Iterator[int]:
+    """The choices that have their end in a chunk, by their index."""
+    for place, choice in enumerate(chunk.json["choices"]):
+        if choice.get("finish_reason"):
+            index = choice.get("index")
+            yield index if isinstance(index, int) else place
+
+
 def _put(chunk: Chunk, texts: Sequence[str]) -> None:
-    for part, text in zip(chunk.parts, texts, strict=True):
-        part.holder[part.key] = text
-    for choice in chunk.json["choices"]:
+    for part, text in reversed(list(zip(chunk.parts, texts, strict=True))):
+        part.put(text)
+    for choice in chunk.json.get("choices") or ():
         if choice.get("logprobs"):
             choice["logprobs"] = None
 

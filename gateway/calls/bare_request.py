@@ -1,57 +1,108 @@
 """What a caller asks of a bare model: its JSON, of which little is understood and all is passed on."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import orjson
 
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
+from services.llm.openai.leaves import Leaf, Walk
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
-LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "min_tokens")
-# Where a message holds text; "input_text" and the like are the types of parts, whose text is under "text".
-_TEXTS = ("content", "refusal", "reasoning_content", "text", "arguments", "output")
-_INNER = ("content", "tool_calls", "function", "function_call")
-# A text's place in the body: what holds it, and under which key.
-_Place = tuple[Json, str]
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+LENGTHS = (*LIMITS, "min_tokens")
+CHOICES = ("n", "best_of")
+LONGEST_ANSWER = 4096
+"""Every model of today may write so much, and may refuse to be allowed more."""
+# What no model reads; guards look at it all the same, for it leaves the house.
+_UNCOUNTED = frozenset((
+    "model", "user", "metadata", "service_tier", "reasoning_effort", "tool_choice", "function_call",
+    "stream_options", "modalities", "verbosity", "prompt_cache_key", "safety_identifier", "stop", "logit_bias",
+    "audio",
+))  # fmt: skip
+# Where messages say something.
+_SAID = frozenset(("content", "text", "refusal"))
+
+
+@dataclass(slots=True)
+class _Texts:
+    """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what
+    messages with instructions say. `beside`: the other fields that a model reads."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    said: list[list[int]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    told: list[Leaf] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    unread: str = ""
 
 
 class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
-    place."""
+    place, but after its texts have been asked for only by `put`."""
 
     def __init__(self, body: Json, model: str, stream: bool, include_usage: bool) -> None:
         self.body = body
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
-        self._places = list(_places(body["messages"]))
+
+    @property
+    def choices(self) -> int:
+        """How many answers come back."""
+        return self.body.get("n") or 1
 
     @property
     def texts(self) -> list[str]:
-        """All that the model will read as text, in order."""
-        return [holder[key] for holder, key in self._places]
+        """All that may be read as text, in order."""
+        return [leaf.text for leaf in self._found.leaves]
+
+    @property
+    def counted(self) -> list[str]:
+        """The same as a model reads it: what messages say, what they name beside it, and each other field as JSON."""
+        found, counted = self._found, list[str]()
+        first = 0
+        for said, end in zip(found.said, found.ends, strict=True):
+            counted += [found.leaves[at].text for at in said]
+            beside = [leaf.text for at, leaf in enumerate(found.leaves[first:end], first) if at not in said]
+            if beside:
+                counted.append("\n".join(beside))
+            first = end
+        return [*counted, *(orjson.dumps(self.body[name]).decode() for name in found.beside)]
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
-        for (holder, key), text in zip(self._places, texts, strict=True):
-            holder[key] = text
+        for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
+            if text != leaf.text:
+                leaf.put(text)
+                leaf.text = text
 
     def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
-        messages = self.body["messages"]
-        told = [holder[key] for holder, key in _places([each for each in messages if each["role"] in INSTRUCTING])]
-        return ModelRequest(self.model, texts, "\n".join(told), prompt_tokens, self.answer_tokens(entry), self.stream)
+        found = self._found
+        told = "\n".join(leaf.text for leaf in found.told)
+        return ModelRequest(
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=found.said,
+            unread=found.unread, speaks=self._speaks,
+        )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
-        """The most that the answer may have, as the caller limits it or, where it does not, as the catalogue says.
+        """The most that the answers may have, as the caller limits it or, where it does not, as the catalogue says.
 
         Of several limits it is the largest: which of them an upstream goes by is its own affair."""
         limits = [self.body.get(name) for name in LENGTHS]
-        return max((limit for limit in limits if isinstance(limit, int) and limit > 0), default=entry.answer_tokens)
+        longest = max((limit for limit in limits if limit), default=entry.answer_tokens)
+        return longest * max(self.body.get(name) or 1 for name in CHOICES)
+
+    def bound(self, room: int | None, entry: CatalogueEntry) -> None:
+        """Limit an answer that its caller does not to the `room` that there is for it."""
+        longest = entry.longest_answer or LONGEST_ANSWER
+        if room is not None and 0 < room < longest and not any(self.body.get(name) for name in LIMITS):
+            self.body[entry.limit_field] = max(1, room // self.choices)
 
     def wire(self, entry: CatalogueEntry) -> bytes:
         """The body for the upstream.
@@ -64,17 +115,32 @@ class BareRequest:
             body["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(body)
 
+    @property
+    def _speaks(self) -> str:
+        """The field that asks for an answer that is to be heard."""
+        modalities = self.body.get("modalities")
+        if isinstance(modalities, list) and "audio" in modalities:
+            return "modalities"
+        return "audio" if self.body.get("audio") else ""
 
-def _places(values: Sequence[Any]) -> Iterator[_Place]:
-    for value in values:
-        if not isinstance(value, dict):
-            continue
-        for key in _TEXTS:
-            if isinstance(value.get(key), str):
-                yield value, key
-        for key in _INNER:
-            inner = value.get(key)
-            if isinstance(inner, list):
-                yield from _places(inner)
-            elif isinstance(inner, dict):
-                yield from _places((inner,))
+    @cached_property
+    def _found(self) -> _Texts:
+        """The texts of the messages, whose contents are read one behind the other, then of all other fields."""
+        walk, found = Walk(), _Texts()
+        leaves = found.leaves
+        for place, message in enumerate(self.body["messages"]):
+            first = len(leaves)
+            leaves += walk.over(message, f"messages[{place}]")
+            said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
+            found.said.append(said)
+            found.ends.append(len(leaves))
+            if message["role"] in INSTRUCTING:
+                found.told += [leaves[at] for at in said]
+        for name, value in self.body.items():
+            if name not in ("messages", "model") and isinstance(value, str | list | dict):
+                first = len(leaves)
+                leaves += walk.at(self.body, name, value, name)
+                if len(leaves) > first and name not in _UNCOUNTED:
+                    found.beside.append(name)
+        found.unread = walk.unread
+        return found

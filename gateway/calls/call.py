@@ -6,13 +6,15 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.budgets.errors import BudgetExceeded
-from gateway.budgets.model import Cost
+from gateway.budgets.model import Cost, Unit
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
-from gateway.calls.held import HeldStream, Screen
+from gateway.calls.held import HeldStream
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision
+from services.llm.price import MILLION
 from services.runtime.call import Call
 
 CONTENT_FILTER, BUDGET = "content_filter", "budget"
@@ -37,8 +39,9 @@ class CallState(StrEnum):
 @dataclass(slots=True, eq=False)
 class ModelCall:
     """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
-    where nothing looks at them, and `held` is the answer as they hold it back. `keeps`: texts and answer are put on
-    record. `write` settles the call; it is called once, or not at all where the model was never reached."""
+    where nothing looks at them, and `held` is the answer as they hold it back. `guarded`: guards may change or stop it.
+    `keeps`: texts and answer are put on record. `write` settles the call; it is called once, or not at all where the
+    model was never reached."""
 
     incoming: Call
     model: str
@@ -50,6 +53,7 @@ class ModelCall:
     background: BackgroundTasks
     screen: Screen | None = None
     input_findings: Sequence[Finding] = ()
+    guarded: bool = False
     keeps: bool = False
     state: CallState = CallState.ADMITTED
     finish_reason: str = ""
@@ -89,6 +93,14 @@ class ModelCall:
     def covered(self) -> bool:
         """Whether what is reserved suffices for what was used so far; `extend` it otherwise."""
         return self.reservation.take(Cost(self.meter.tokens, self.meter.cost_nanos))
+
+    def room(self) -> int | None:
+        """Tokens that the answer may have by what the budgets have left; None where nothing bounds it."""
+        tokens, nanos = self.reservation.left(Unit.TOKENS), self.reservation.left(Unit.MONEY)
+        rooms = [] if tokens is None else [tokens - self.meter.prompt_tokens]
+        if nanos is not None and (dear := self.meter.price.output_nanos):
+            rooms.append((nanos - self.meter.cost_nanos) * MILLION // dear)
+        return min(rooms, default=None)
 
     async def extend(self) -> bool:
         """Reserve more. False where a budget has ended, and so has the answer."""

@@ -1,4 +1,4 @@
-"""The error of a call that a guard has stopped before it began."""
+"""The errors of calls that guards have stopped before they began."""
 
 from gateway.guard.finding import Finding
 from services.runtime.errors import DomainError, ErrorKind
@@ -17,3 +17,13 @@ class ContentFiltered(DomainError):
             guard=found.guard,
             category=found.category,
         )
+
+
+class Unscreenable(DomainError):
+    """A field holds what guards cannot read, while one of them acts."""
+
+    kind = ErrorKind.INVALID_ARGUMENT
+    reason = "UNSCREENABLE"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}, and the policy in force allows only what its guards can read", param=field)

@@ -6,36 +6,23 @@ that comes back after it has missed nothing of what was before.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from gateway.calls.held_text import HeldText, Screen
 from gateway.guard.finding import Finding
-from gateway.guard.stream import Released
-from services.llm.openai.chunks import Channel
+from services.llm.openai.chunks import APART, Channel
 
 Piece = TypeVar("Piece")
 Out = TypeVar("Out")
-WHOLE = "whole"
-"""The name of channels whose text comes in one part."""
-
-
-class TextScreen(Protocol):
-    """Screens one text as it comes: the part of OutputStream that is needed."""
-
-    @property
-    def released_until(self) -> int: ...
-    def shift(self, original_index: int) -> int: ...
-    def feed(self, text: str) -> Released: ...
-    def whole(self, text: str) -> Released: ...
-
-
-# Makes the screen of one text; an answer has several where it calls tools.
-Screen: TypeAlias = Callable[[], TextScreen]
+_MOST_CLEAN, _LONGEST_CLEAN = 64, 256
+# What a model thinks aloud before it answers: how the channels are called, and so much of its end is kept.
+_THOUGHTS, _RECENT = ("reasoning", "thinking", "thought"), 256
 
 
 class Part(Protocol):
-    """A part of a piece: some text, and which text of the answer it continues."""
+    """A part of a piece: some text, and which text of the answer it continues; APART for one by itself."""
 
     @property
     def channel(self) -> Channel: ...
@@ -43,45 +30,8 @@ class Part(Protocol):
     def text(self) -> str: ...
 
 
-class _Text:
-    """One text of the answer. `length`: how much of it has come; `decided`: up to where it is decided, in the original;
-    `gone`: how much of what was released has gone out; `same`: whether nothing was changed so far."""
-
-    __slots__ = ("_released", "_start", "_undecided", "decided", "gone", "length", "same", "screen")
-
-    def __init__(self, screen: TextScreen) -> None:
-        self.screen = screen
-        self.length = self.decided = 0
-        self.same = True
-        self._undecided = self._released = ""
-        self._start = self.gone = 0
-
-    def take(self, original: str, released: str) -> None:
-        """The next of the original, and what of the text is released with it."""
-        width = self.screen.released_until - self.decided
-        undecided = self._undecided + original
-        self.same = self.same and released == undecided[:width]
-        self._undecided = undecided[width:]
-        self.decided += width
-        self._released = self._released[self.gone - self._start :] + released
-        self._start = self.gone
-
-    def until(self, end: int, original: str) -> str:
-        """What stands for the `original` that ends there. What was redacted over several parts goes out with the
-        first."""
-        if self.same:
-            self.gone = end
-            return original
-        start, self.gone = self.gone, self.screen.shift(end)
-        return self._released[start - self._start : self.gone - self._start]
-
-    def rest(self) -> str:
-        """All that was released and has not gone out."""
-        return self._released[self.gone - self._start :]
-
-
 # Where a part stands: in which text, up to which place, and the original.
-_Place = tuple[_Text, int, str]
+_Place = tuple[HeldText, int, str]
 
 
 @dataclass(slots=True)
@@ -98,8 +48,13 @@ class HeldStream(ABC, Generic[Piece, Out]):
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._texts: dict[Channel, _Text] = {}
+        self._texts: dict[Channel, HeldText] = {}
         self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
+        self._thoughts: set[Channel] = set()
+        self._broken_off: dict[Channel, str] = {}
+        self._clean: set[str] = set()
+        self._same = HeldText(screen())
+        self._changed = False
         self._open: _Group | None = None
         self._over = False
         self.findings: list[Finding] = []
@@ -134,6 +89,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
             self._held.popleft()
             texts, changed = _texts(places)
             due.append(self._write(piece, texts if changed else None, cut=False))
+        self._changed = self._changed and bool(self._held)
         if self.blocked is not None and self._held:
             piece, places, group = self._held[0]
             self._held.clear()
@@ -145,7 +101,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
     def _all_may_go(self) -> bool:
         """Whether all that came is decided and as it was, which is the most frequent case; it counts as gone then."""
         texts = self._texts.values()
-        undecided = self.blocked is not None or self._open is not None
+        undecided = self.blocked is not None or self._open is not None or self._changed
         if undecided or not all(text.same and text.decided == text.length for text in texts):
             return False
         for text in texts:
@@ -164,22 +120,48 @@ class HeldStream(ABC, Generic[Piece, Out]):
         text = self._texts.get(channel)
         return index if text is None else text.screen.shift(index)
 
+    def beside(self, text: str) -> str:
+        """What may go out of a text beside the answer: nothing of one that is blocked."""
+        if text in self._clean:
+            return text
+        released = self._screen().whole(text)
+        if released.blocked is not None:
+            return ""
+        self._remember(text, released.text)
+        return released.text
+
+    def _remember(self, text: str, released: str) -> None:
+        """Upstreams repeat some texts in every piece."""
+        if released == text and len(text) <= _LONGEST_CLEAN and len(self._clean) < _MOST_CLEAN:
+            self._clean.add(text)
+
     def _hold(self, pieces: Iterable[Piece], last: bool) -> None:
         """Hold the pieces, and screen their texts, those of each channel together."""
-        arrived: dict[Channel, list[str]] = {}
+        arrived: dict[HeldText, list[str]] = {}
+        apart: set[HeldText] = set()
+        ended: set[HeldText] = set()
         for piece in pieces:
             places: list[_Place] = []
             for part in self._read(piece):
                 channel, original = part.channel, part.text
-                text = self._texts.get(channel)
-                if text is None:
-                    text = self._texts[channel] = _Text(self._screen())
+                if channel is APART:
+                    if original in self._clean:
+                        places.append((self._same, 0, original))
+                        continue
+                    text = HeldText(self._screen())
+                    apart.add(text)
+                else:
+                    text = self._texts.get(channel) or self._new(channel)
+                    if self._thoughts:
+                        thoughts = self._follow(channel, text, original)
+                        ended.update(thoughts)
+                        arrived |= {thought: [] for thought in thoughts if thought not in arrived}
                 text.length += len(original)
                 places.append((text, text.length, original))
-                if channel in arrived:
-                    arrived[channel].append(original)
+                if text in arrived:
+                    arrived[text].append(original)
                 else:
-                    arrived[channel] = [original]
+                    arrived[text] = [original]
             group = None
             if self._joins(piece):
                 group = self._open = self._open or _Group()
@@ -189,20 +171,48 @@ class HeldStream(ABC, Generic[Piece, Out]):
             self._held.append((piece, places, group))
         if last and not self._over:
             self._over = True
-            arrived |= {channel: [] for channel in self._texts if channel not in arrived}
-        self._screen_all(arrived, last)
+            arrived |= {text: [] for text in self._texts.values() if text not in arrived}
+        self._screen_all(arrived, apart, ended, last)
 
-    def _screen_all(self, arrived: dict[Channel, list[str]], last: bool) -> None:
+    def _new(self, channel: Channel) -> HeldText:
+        text = self._texts[channel] = HeldText(self._screen())
+        if channel.name.startswith(_THOUGHTS):
+            self._thoughts.add(channel)
+            if recent := self._broken_off.pop(channel, ""):
+                text.go_on(recent)
+        return text
+
+    def _follow(self, channel: Channel, text: HeldText, original: str) -> list[HeldText]:
+        """The thoughts that end, since the answer of their choice goes on: it does not wait for what they may still
+        say. One that is taken up again is screened together with its end."""
+        if channel in self._thoughts:
+            text.recent = (text.recent + original)[-_RECENT:]
+            return []
+        over = [thought for thought in self._thoughts if thought.choice == channel.choice]
+        ended = []
+        for thought in over:
+            self._thoughts.remove(thought)
+            ended.append(self._texts.pop(thought))
+            self._broken_off[thought] = ended[-1].recent
+        return ended
+
+    def _screen_all(
+        self, arrived: dict[HeldText, list[str]], apart: set[HeldText], ended: set[HeldText], last: bool
+    ) -> None:
         """After a block nothing more is looked at."""
-        for channel, originals in arrived.items():
+        for text, originals in arrived.items():
             if self.blocked is not None:
                 return
-            text, original = self._texts[channel], "".join(originals)
-            whole = last or channel[0] == WHOLE
+            original = "".join(originals)
+            whole = last or text in apart or text in ended
             released = text.screen.whole(original) if whole else text.screen.feed(original)
             text.take(original, released.text)
             self.findings += released.findings
             self.blocked = released.blocked
+            if text in apart:
+                self._remember(original, released.text)
+            if not text.same and (text in apart or text in ended):
+                self._changed = True
 
 
 def _texts(places: Sequence[_Place]) -> tuple[list[str], bool]:

@@ -13,3 +13,8 @@ FIRST = Histogram(
     ["model"],
     buckets=BUCKETS,
 )
+UNSCREENABLE = Counter(
+    "headworks_gateway_unscreenable_total",
+    "Calls that were refused, and answers that were ended, since guards could not read a part of them.",
+    ["side"],
+)

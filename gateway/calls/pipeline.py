@@ -15,10 +15,11 @@ from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
 from gateway.budgets.model import Cost
 from gateway.budgets.service import Budgets
+from gateway.calls import metrics
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
-from gateway.calls.errors import ContentFiltered
-from gateway.calls.held import Screen
+from gateway.calls.errors import ContentFiltered, Unscreenable
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.calls.request import ModelRequest
 from gateway.guard.compile import OutputFacts
@@ -108,7 +109,7 @@ class CallPipeline:
         guards = guards or self.guards(call, request.model)
         ticket = await self._limits.admit(who, request.model, request.tokens, request.stream)
         try:
-            screened = await _screen_input(call, guards, request)
+            screened = await screen_input(call, guards, request)
             cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
             reservation = await self._budgets.reserve(who, request.model, cost)
         except BaseException:
@@ -119,7 +120,7 @@ class CallPipeline:
         admitted = ModelCall(
             call, request.model, screened.texts, Meter(request.prompt_tokens, price), ticket, reservation,
             self._settle, self._background, screen=screen_of(guards, screened.vault, request.instructions),
-            input_findings=screened.findings, keeps=self._keeps_content(who.tenant),
+            input_findings=screened.findings, keeps=self._keeps_content(who.tenant), guarded=guards.acts_on_output,
         )  # fmt: skip
         reservation.follow(lambda: usage_of(who, spent_of(admitted)))
         return admitted
@@ -166,8 +167,19 @@ def spent_of(call: ModelCall) -> Spent:
     )  # fmt: skip
 
 
-async def _screen_input(call: Call, guards: GuardPipeline, request: ModelRequest) -> Screened:
-    screened = await guards.screen_input(request.texts, instructs=request.instructs)
+async def screen_input(call: Call, guards: GuardPipeline, request: ModelRequest) -> Screened:
+    """What may be read of a request. Raises ContentFiltered, Unscreenable."""
+    if request.unread and guards.acts_on_input:
+        unscreenable = Unscreenable(request.unread, "cannot be read as text")
+    elif request.speaks and guards.acts_on_output:
+        unscreenable = Unscreenable(request.speaks, "asks for an answer that cannot be read as text")
+    else:
+        unscreenable = None
+    if unscreenable is not None:
+        metrics.UNSCREENABLE.labels("request").inc()
+        call.notes["decision"] = Decision.BLOCKED.value
+        raise unscreenable
+    screened = await guards.screen_input(request.texts, instructs=request.instructs, flows=request.flows)
     if screened.findings:
         call.notes["guards"] = _named(screened.findings)
     if screened.blocked is not None:

@@ -10,7 +10,9 @@ ANSWER_TOKENS = 256
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """`texts`: all that the caller sends to be read, in order. `instructions`: what an answer must not give away.
-    `prompt_tokens` and `answer_tokens` are estimates. `instructs`: whether a model does what the texts say."""
+    `prompt_tokens` and `answer_tokens` are estimates. `instructs`: whether a model does what the texts say. `flows`:
+    which of the texts are read one behind the other. `unread` and `speaks` name the fields with what no guard can read,
+    and with the wish for an answer of that kind; empty where there are none."""
 
     model: str
     texts: Sequence[str]
@@ -19,6 +21,9 @@ class ModelRequest:
     answer_tokens: int = ANSWER_TOKENS
     stream: bool = True
     instructs: bool = True
+    flows: Sequence[Sequence[int]] = ()
+    unread: str = ""
+    speaks: str = ""
 
     @property
     def tokens(self) -> int:

@@ -1,20 +1,27 @@
 """A run's events on their way to the caller: counted, held back, and ended where the gateway ends a run."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
-from gateway.calls.held import WHOLE, HeldStream, Part, Screen
+from gateway.calls.held import HeldStream, Part
 from gateway.guard.finding import Finding
-from services.llm.openai.chunks import Channel
+from services.llm.openai.chunks import APART, Channel
 
 Events = Sequence[event_pb.RunEvent]
-TEXT: Channel = ("text", 0)
+TEXT = Channel("text")
+REASONING = Channel("reasoning")
+# What no model and no person has written: names of things, and words of the mesh's own.
+_FIXED = frozenset((
+    "run_id", "id", "call_id", "approval_id", "passage_id", "document_id", "session_id", "uri", "model", "collection",
+    "finish", "error_reason", "error_details", "limit", "hop", "grader", "decided_by",
+))  # fmt: skip
 # What a model wrote before such an end is not reported.
 BROKEN_OFF = (
     run_pb2.FINISH_REASON_CANCELLED,
@@ -33,10 +40,6 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
     """Events are changed in place. Texts beside the answer are screened apart: of one that is blocked nothing is shown,
     but the calls that the caller is to make go out as they may be made, or end the answer."""
 
-    def __init__(self, screen: Screen) -> None:
-        super().__init__(screen)
-        self._calls = 0
-
     def take_events(self, events: Events) -> list[event_pb.RunEvent]:
         """Take the next events; after `finished` none comes."""
         return self.take(events, last=bool(events) and events[-1].HasField("finished"))
@@ -48,10 +51,13 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
         kind = piece.WhichOneof("event")
         if kind == "text":
             return (_EventText(TEXT, piece.text.text),)
+        if kind == "reasoning":
+            return (_EventText(REASONING, piece.reasoning.text),)
         if kind == "tool_call" and piece.tool_call.callers:
-            self._calls += 1
-            return (_EventText((WHOLE, self._calls), piece.tool_call.call.arguments),)
-        self._cover(kind, piece)
+            call = piece.tool_call.call
+            return (_EventText(APART, call.name), _EventText(APART, call.arguments))
+        if kind is not None:
+            self._cover(getattr(piece, kind))
         return ()
 
     def _write(self, piece: event_pb.RunEvent, texts: Sequence[str] | None, cut: bool) -> event_pb.RunEvent:
@@ -60,30 +66,25 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
             span.start, span.end = self.shift(TEXT, span.start), self.shift(TEXT, span.end)
         elif texts is not None and piece.HasField("text"):
             piece.text.text = texts[0]
+        elif texts is not None and piece.HasField("reasoning"):
+            piece.reasoning.text = texts[0]
         elif texts is not None:
-            piece.tool_call.call.arguments = texts[0]
+            piece.tool_call.call.name, piece.tool_call.call.arguments = texts
         return piece
 
-    def _shown(self, text: str) -> str:
-        """What may be shown of a text beside the answer."""
-        released = self._screen().whole(text)
-        return "" if released.blocked is not None else released.text
-
-    def _cover(self, kind: str | None, event: event_pb.RunEvent) -> None:
-        match kind:
-            case "step_finished" if event.step_finished.text:
-                event.step_finished.text = self._shown(event.step_finished.text)
-            case "tool_result" if event.tool_result.content:
-                event.tool_result.content = self._shown(event.tool_result.content)
-            case "tool_call" if event.tool_call.call.arguments:
-                event.tool_call.call.arguments = self._shown(event.tool_call.call.arguments)
-            case "approval_request":
-                event.approval_request.draft = self._shown(event.approval_request.draft)
-                if event.approval_request.HasField("call"):
-                    call = event.approval_request.call
-                    call.arguments = self._shown(call.arguments)
-            case "verdict" if event.verdict.sentences:
-                event.verdict.sentences[:] = [self._shown(sentence) for sentence in event.verdict.sentences]
+    def _cover(self, message: Any) -> None:
+        """Leave in the texts of an event, or of a message in one, what may be shown of them."""
+        for field, value in message.ListFields():
+            if field.name in _FIXED:
+                continue
+            if field.type == FieldDescriptor.TYPE_STRING:
+                if field.is_repeated:
+                    value[:] = [self.beside(text) for text in value]
+                else:
+                    setattr(message, field.name, self.beside(value))
+            elif field.type == FieldDescriptor.TYPE_MESSAGE:
+                for inner in value if field.is_repeated else (value,):
+                    self._cover(inner)
 
 
 class RunAnswer:
@@ -118,6 +119,11 @@ class RunAnswer:
             kind = event.WhichOneof("event")
             if kind == "text":
                 meter.write(event.text.text, event.text.tokens)
+            elif kind == "reasoning":
+                meter.write(event.reasoning.text)
+            elif kind == "tool_call":
+                meter.write(event.tool_call.call.name)
+                meter.write(event.tool_call.call.arguments)
             elif kind == "usage":
                 used = event.usage.usage
                 meter.report(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos)

@@ -15,14 +15,14 @@ from gateway.access.permissions import model_name
 from gateway.calls.agents import Agents
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
-from gateway.calls.pipeline import CallPipeline, answered, screen_of
-from gateway.calls.request import ANSWER_TOKENS, ModelRequest
+from gateway.calls.pipeline import CallPipeline, answered, screen_input, screen_of
+from gateway.calls.request import ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
+from gateway.calls.run_request import RunTexts, Seams
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
-from services.llm.tokens import estimate
 from services.runtime import clients
-from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
+from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,11 @@ class RunCalls:
         self._tokens = tokens
         self._follow_seconds = follow_seconds
 
-    async def run(self, request: pb.RunRequest, call: Call, stream: bool = True) -> AsyncGenerator[Events, None]:
-        """The run's events as they may go out; the last is `finished`, and by then the run is settled.
+    async def run(
+        self, request: pb.RunRequest, call: Call, stream: bool = True, seams: Seams = ()
+    ) -> AsyncGenerator[Events, None]:
+        """The run's events as they may go out; the last is `finished`, and by then the run is settled. `seams`: see
+        `RunTexts`.
 
         Raises what admission raises; grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
         mid-stream. Close it to leave the run.
@@ -67,14 +70,14 @@ class RunCalls:
         model = model_name(request.model)
         guards = self._pipeline.guards(call, model)
         instructions = await self._instructions(call, request.model or model, guards)
-        asked = _asked(request, model, instructions, stream)
+        texts = RunTexts(request, seams)
+        asked = texts.asked(model, instructions, stream)
         admitted = await self._pipeline.admit(call, asked, await self._agents.price(call, model), guards)
         answer = RunAnswer(admitted)
         try:
-            _put(request, admitted.texts)
+            texts.put(admitted.texts)
             carried = outgoing(call.remaining, self._lasting(call))
-            if not guards.screens_context:  # the orchestrator need not ask
-                carried["metadata"] += ((READS_KEY, UNSCREENED),)
+            carried["metadata"] += ((READS_KEY, _reads(guards)),)
             responses = clients.stream(self._stub.Run(request, **carried))
             async with aclosing(answered(admitted, responses, answer)) as batches:
                 async for events in batches:
@@ -114,13 +117,23 @@ class RunCalls:
                 if found is not None:
                     return
 
-    def shown(self, call: Call, text: str) -> str:
-        """What an answer of before may say now, by the tenant's own policy; nothing of one that is blocked."""
+    async def decide(self, request: pb.DecideRequest, call: Call) -> pb.DecideResponse:
+        """Decide an approval with what its model may read of the words. Raises ContentFiltered, GuardPolicyBroken,
+        grpc.aio.AioRpcError."""
+        if request.comment or request.replacement:
+            asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
+            guards = self._pipeline.guards(call, (await clients.unary(asked)).run.model)
+            screened = await screen_input(call, guards, ModelRequest("", [request.comment, request.replacement]))
+            request.comment, request.replacement = screened.texts
+        return await clients.unary(self._stub.Decide(request, **outgoing(call.remaining, call)))
+
+    def shown(self, call: Call, texts: Sequence[str]) -> list[str]:
+        """What texts of before may say now, by the tenant's own policy; nothing of one that is blocked."""
         screen = screen_of(self._pipeline.guards(call), Vault(), "")
         if screen is None:
-            return text
-        released = screen().whole(text)
-        return "" if released.blocked is not None else released.text
+            return list(texts)
+        released = [screen().whole(text) for text in texts]
+        return ["" if each.blocked is not None else each.text for each in released]
 
     async def _instructions(self, call: Call, model: str, guards: GuardPipeline) -> str:
         """What an answer must not give away of the agent's own instructions."""
@@ -171,30 +184,8 @@ class RunCalls:
                     await self._cancel(admitted.run_id, admitted.incoming)
 
 
-def _asked(request: pb.RunRequest, model: str, instructions: str, stream: bool) -> ModelRequest:
-    """What a run asks: its messages' contents, and the arguments of the calls in them."""
-    texts: list[str] = []
-    protected = [instructions] if instructions else []
-    for message in request.messages:
-        texts.append(message.content)
-        texts += [call.arguments for call in message.tool_calls]
-        if message.role == message.ROLE_SYSTEM and message.content:
-            protected.append(message.content)
-    most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
-    return ModelRequest(
-        model,
-        texts,
-        "\n".join(protected),
-        prompt_tokens=sum(map(estimate, texts)),
-        answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS,
-        stream=stream,
-    )
-
-
-def _put(request: pb.RunRequest, texts: Sequence[str]) -> None:
-    """Write the texts of `_asked` back, as the model may read them."""
-    left = iter(texts)
-    for message in request.messages:
-        message.content = next(left)
-        for call in message.tool_calls:
-            call.arguments = next(left)
+def _reads(guards: GuardPipeline) -> str:
+    """What the orchestrator is told of what the run reads: it need not ask where nothing looks at that."""
+    if not guards.screens_context:
+        return UNSCREENED
+    return CLOSED if guards.closes_context else SCREENED

@@ -1,13 +1,18 @@
 """A detector, and what is done about what it finds."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
+from gateway.guard.escapes import Unescaped, unescape
 from gateway.guard.finding import Action, Finding, Mode
+from gateway.guard.json_text import JsonShape
 
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _LONGEST_WORD = 280
+# However little of it is seen.
+_LONGEST_CONTEXT = 2048
 
 # What stands in place of a match: of the match, and of the text that it is.
 Redact = Callable[[Match, str], str]
@@ -41,12 +46,13 @@ class BoundDetector:
 
 @dataclass(frozen=True, slots=True)
 class BoundMatch:
-    """A match and whose it is. `start` and `end` are places in the whole text."""
+    """A match and whose it is. `start` and `end` are places in the whole text. `behind`: it is read behind escapes."""
 
     start: int
     end: int
     match: Match
     armed: BoundDetector
+    behind: bool = False
 
     @property
     def finding(self) -> Finding:
@@ -60,12 +66,33 @@ class BoundMatch:
         return self.armed.acts and self.armed.action is Action.BLOCK
 
 
+class Spans:
+    """Stretches of a text, those together that overlap."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether one of them overlaps this one."""
+        at = bisect_left(self._starts, end) - 1
+        return at >= 0 and self._ends[at] > start
+
+
 class DetectorGroup:
     """Several detectors on one text that comes in pieces. `until`: up to where all of them are sure; what they found
-    never reaches over it."""
+    never reaches over it. Behind escapes the text is read too; of JSON it is the first that counts. `json`: the text is
+    known to be such."""
 
-    def __init__(self, armed: Sequence[BoundDetector]) -> None:
+    def __init__(self, armed: Sequence[BoundDetector], json: bool = False) -> None:
         self._armed = armed
+        self._shape = JsonShape(json)
         self._text = ""
         self._start = 0
         self._base = 0
@@ -74,11 +101,34 @@ class DetectorGroup:
     def until(self) -> int:
         return self._base + self._start
 
+    @property
+    def json(self) -> bool:
+        """Whether the text is JSON, as far as it is known."""
+        return self._shape.json
+
     def push(self, text: str, final: bool) -> list[BoundMatch]:
         """Take the next piece; returns the hits that are now sure, in order. Time is linear in the piece and what was
         not yet sure."""
         self._text += text
-        window = Window(self._text, self._start, self._base, final)
+        json = self._shape.take(text)
+        behind = None
+        windows = [Window(self._text, self._start, self._base, final)]
+        if json or "\\" in self._text:
+            behind = unescape(self._text, final, strings=json)
+            read = Window(self._text, self._start, self._base, final, behind.read)
+            windows = [read, *windows] if behind.starts else [read]
+            hits, open_from = self._scan_both(windows, behind)
+        else:
+            hits, open_from = self._scan(windows[0])
+        until = max(_uncut(hits, self._base + open_from), self.until)
+        if final:
+            self._start = until - self._base
+        else:
+            self._advance(until, windows, behind)
+        return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
+
+    def _scan(self, window: Window) -> tuple[list[BoundMatch], int]:
+        """What is found in a window, and from where on it is open."""
         hits: list[BoundMatch] = []
         open_from = len(self._text)
         for armed in self._armed:
@@ -87,12 +137,18 @@ class DetectorGroup:
                 open_from = scan.open_from
             if scan.matches:
                 hits += self._sure(armed, scan)
-        until = max(_uncut(hits, self._base + open_from), self.until)
-        if final:
-            self._start = until - self._base
-        else:
-            self._advance(until)
-        return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
+        return hits, open_from
+
+    def _scan_both(self, windows: Sequence[Window], behind: Unescaped) -> tuple[list[BoundMatch], int]:
+        """The same of a text as it is read, and as it stands where that is another."""
+        hits: list[BoundMatch] = []
+        open_from = behind.read.length
+        for armed in self._armed:
+            scans = [armed.detector.scan(window) for window in windows]
+            open_from = min(open_from, *(scan.open_from for scan in scans))
+            if any(scan.matches for scan in scans):
+                hits += self._merged([self._sure(armed, scan) for scan in scans], behind)
+        return hits, behind.down(open_from)
 
     def _sure(self, armed: BoundDetector, scan: Scan) -> list[BoundMatch]:
         base = self._base
@@ -102,9 +158,27 @@ class DetectorGroup:
             if self._start <= match.start < scan.open_from
         ]
 
-    def _advance(self, until: int) -> None:
+    def _merged(self, several: Sequence[Sequence[BoundMatch]], behind: Unescaped) -> list[BoundMatch]:
+        """What one detector finds behind the escapes and in the text as it stands, each once. None ends within an
+        escape: a match that would is part of another, or takes in the whole of it."""
+        base = self._base
+        found: dict[tuple[int, int, str], BoundMatch] = {}
+        for number, hits in enumerate(several):
+            taken = Spans((hit.start, hit.end) for hit in found.values())
+            for hit in hits:
+                start, end = base + behind.down(hit.start - base), base + behind.up(hit.end - base)
+                if (start, end) == (hit.start, hit.end) or not taken.touch(start, end):
+                    found.setdefault(
+                        (start, end, hit.match.category), replace(hit, start=start, end=end, behind=number == 0)
+                    )
+        return list(found.values())
+
+    def _advance(self, until: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
         """Keep what is not decided, and so much before it that the edges of words can be seen."""
-        drop = _context_from(self._text, until - self._base)
+        place = until - self._base
+        drop = min(_context_from(window, place) for window in windows)
+        if behind is not None:
+            drop = behind.down(drop)
         self._text = self._text[drop:]
         self._base += drop
         self._start = until - self._base
@@ -117,7 +191,13 @@ def _uncut(hits: Sequence[BoundMatch], until: int) -> int:
     return until
 
 
-def _context_from(text: str, start: int) -> int:
-    """Where the context before `start` begins: CONTEXT characters, or the whole word where that is longer."""
-    word = start - min(len(text[:start]) - len(text[:start].rstrip(_VISIBLE)), _LONGEST_WORD)
-    return max(min(word, start - CONTEXT), 0)
+def _context_from(window: Window, start: int) -> int:
+    """Where the context before `start` begins: CONTEXT characters that are seen, or the whole word where that is
+    longer."""
+    text = window.text
+    word = start - min(len(text[:start]) - len(text[:start].rstrip(VISIBLE)), _LONGEST_WORD)
+    first = min(word, start - CONTEXT)
+    view = window.plain
+    if view.origins is not None:
+        first = min(first, view.origin(max(view.index(start) - CONTEXT, 0)))
+    return max(first, start - _LONGEST_CONTEXT, 0)

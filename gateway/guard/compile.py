@@ -49,6 +49,7 @@ class CompiledPolicy:
         self._injection = {stage: self._judged(stage) for stage in Stage}
         self._of_answers = [make for spec in self._specs if (make := _of_answers(spec)) is not None]
         self._stages = frozenset(stage for spec in self._specs for stage in spec.stage)
+        self._acting = frozenset(stage for spec in self._specs if spec.acts for stage in spec.stage)
         self._restores = any(isinstance(spec, PersonalSpec) and spec.restore for spec in self._specs)
 
     @property
@@ -58,6 +59,10 @@ class CompiledPolicy:
     def has(self, stage: Stage) -> bool:
         """Whether any guard is there at that stage."""
         return stage in self._stages
+
+    def acts(self, stage: Stage) -> bool:
+        """Whether any guard there changes or stops what it finds."""
+        return stage in self._acting
 
     def injection(self, stage: Stage) -> list[InjectionSpec]:
         return self._injection[stage]

@@ -34,16 +34,20 @@ class Scan(NamedTuple):
 class Window:
     """A stretch of a longer text. Before `start` is what has been decided, kept so that the edges of words can be seen:
     CONTEXT characters, or fewer at the beginning. `base`: where in the whole text it begins. `final`: nothing follows.
-    The text with its disguises off is made once, when a detector first asks for it.
+    `read`: the text as it is read, where that is not as it stands. With its disguises off it is made once, when a
+    detector first asks for it.
     """
 
-    __slots__ = ("_plain", "_search", "base", "final", "start", "text")
+    __slots__ = ("_plain", "_search", "base", "final", "read", "start", "text")
 
-    def __init__(self, text: str, start: int = 0, base: int = 0, final: bool = True) -> None:
+    def __init__(
+        self, text: str, start: int = 0, base: int = 0, final: bool = True, read: Folded | None = None
+    ) -> None:
         self.text = text
         self.start = start
         self.base = base
         self.final = final
+        self.read = read if read is not None else Folded(text, None, len(text))
         self._plain: Folded | None = None
         self._search: Folded | None = None
 
@@ -51,14 +55,18 @@ class Window:
     def plain(self) -> Folded:
         """Widths, dashes and digits folded, invisible characters out; case kept."""
         if self._plain is None:
-            self._plain = PLAIN.fold(self.text)
+            self._plain = PLAIN.fold(self.read.text).over(self.read)
         return self._plain
 
     @property
     def search(self) -> Folded:
         """Case, accents and characters that look alike folded as well."""
         if self._search is None:
-            self._search = SEARCH.fold(self.text)
+            text = self.read.text
+            if self._plain is not None and self._plain.text is text and text.isascii():
+                self._search = Folded(text.lower(), None, len(text)).over(self.read)
+            else:
+                self._search = SEARCH.fold(text).over(self.read)
         return self._search
 
 

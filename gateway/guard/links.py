@@ -1,10 +1,12 @@
-"""Links to hosts that are not allowed, however they are written: without a scheme, with dots spelled out, encoded."""
+"""Links to hosts that are not allowed, however they are written: without a scheme, with dots spelled out, encoded, or
+as only a browser or a renderer of Markdown reads them."""
 
 import re
 from collections.abc import Collection, Iterator
-from urllib.parse import unquote
 
 from gateway.guard.detector import Match, Scan, Window
+from gateway.guard.markup import Rendered, open_attribute
+from gateway.guard.urls import LONGEST_AUTHORITY, hosts
 
 CATEGORY = "HOST"
 _DOT = r"(?:\.|[\[({](?:\.|dot)[\])}])"
@@ -14,22 +16,50 @@ _TLD = (
     r"(?:com|net|org|info|biz|io|co|ai|app|dev|me|xyz|top|site|online|shop|club|icu|link|click|page|cloud|tech|live"
     r"|space|store|website|zip|mov|ru|cn|de|fr|uk|us|eu|in|jp|br|it|es|nl|pl|ch|tk|cc|su|to|ly|gg)"
 )
-_AUTHORITY = (
-    r"(?:[A-Za-z0-9_~%:@-]|\.(?=[\w%])|[\[({](?:\.|dot)[\])}]|\[[0-9A-Fa-f:.]{2,40}\]|[\u00c0-\u06ff]"
-    r"|(?<=[/.])\w{1,63}){1,253}"
-)
-_PATH = r"(?:[/\\?#][!#-&*-;=?-\[\]-_a-z|~]{0,1800}(?<![.,;:!?]))?"
-_SCHEME = r"(?:(?<![A-Za-z0-9])(?:h(?:tt|xx)ps?|ftp|wss?)(?::|\[:\])[/\\]{1,4}|(?<![A-Za-z0-9:/\\])//)"
-_EDGE = r"(?<![A-Za-z0-9_/\\=&?#@.:%-])"
+_EDGE = r"(?<![A-Za-z0-9_/\\=&?#@.:%\u00c0-\u06ff-])"
 _BARE = rf"(?:{_LABEL}{_DOT}){{1,8}}{_TLD}(?![A-Za-z0-9@-])(?!{_DOT}[A-Za-z0-9])"
 _SPOKEN = (
     rf"(?!(?:the|an?|this|that|any|every) dot )(?:{_LABEL}{_DOT}){{0,4}}(?:{_LABEL} dot ){{1,4}}{_TLD}(?![A-Za-z0-9-])"
 )
-_LINK = re.compile(
-    rf"(?:{_SCHEME}(?P<full>{_AUTHORITY})|{_EDGE}(?P<bare>{_BARE})|{_EDGE}(?P<said>{_SPOKEN})){_PATH}", re.IGNORECASE
+# What a host is read from: as long as no browser says that it has ended.
+_IN_RUN = r"[^\s/\\?#<>\"`\x00-\x20]"
+_RUN = rf"(?:{_IN_RUN}|\\(?=[^\w\s/\\?#<>\"`])){{1,{LONGEST_AUTHORITY}}}"
+_PATH = re.compile(r"(?:[/\\?#][!#-&*-;=?-\[\]-_a-z|~]{0,1000}(?<![.,;:!?]))?", re.IGNORECASE)
+# Where only an address can stand: in Markdown's brackets and angles, and in attributes.
+_PLACE = r"(?:(?<=\]\()|(?<=\]\(<)|(?<=\]\( )|(?<=\]: )|(?<=\]: <)|(?<==[\"'])|(?<==\\[\"'])|(?<==))"
+_SLASH = r"(?:\\?[/\\])"
+_COLON = r"\\?(?::|\[:\])"
+_SPECIAL = rf"(?<![A-Za-z0-9])(?:h(?:tt|xx)ps?|ftp|wss?){_COLON}"
+_NAMED = rf"(?={_IN_RUN}{{1,253}}?(?:\.[A-Za-z0-9\x80-\U0010ffff]|[\[({{](?:\.|dot)[\])}}]|%2e))"
+_HEADS = (
+    rf"{_SPECIAL}{_SLASH}{{1,6}}",
+    rf"{_SPECIAL}{_NAMED}",
+    rf"{_PLACE}(?:h(?:tt|xx)ps?|ftp|wss?){_COLON}",
+    rf"{_PLACE}{_SLASH}{{2,6}}",
+    rf"(?<![A-Za-z0-9:/\\])//{_NAMED}",
+    rf"(?<![A-Za-z0-9:/\\])[/\\]{{2,6}}(?={_BARE})",
+    r"(?<![A-Za-z0-9])mailto:[^\s@/\\?#<>\"`]{0,64}@",
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?![/\\])",
+)
+_HEAD = "|".join(_HEADS)
+# Addresses that are a program or a page themselves.
+_PROGRAM = (
+    r"(?<![A-Za-z0-9:.+-])(?:(?:java|vb)script:(?=\S)|data:(?:text/(?:html|xml|javascript)|image/svg|application/(?:x|java))"
+    r")[^\s<>\"`]{0,1000}"
+)
+_LINK = re.compile(rf"(?:{_HEAD})(?P<run>{_RUN})|{_PROGRAM}", re.IGNORECASE)
+_NAME = re.compile(rf"{_EDGE}(?:{_BARE}|{_SPOKEN})", re.IGNORECASE)
+# What every link but a mere name has, and what may stand before it.
+_SEPARATOR = re.compile(r":(?=\S)|[/\\](?=[/\\])")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}[\\\[]?\Z")
+_LONGEST_SCHEME = 32
+# What may become a link with what follows.
+_OPEN_RUN = re.compile(
+    rf"(?:(?:h(?:tt|xx)ps?|ftp|wss?|mailto){_COLON}|[A-Za-z][A-Za-z0-9+.-]{{0,30}}://|[/\\]{{2}})[/\\]{{0,8}}(?:{_RUN})?\Z",
+    re.IGNORECASE,
 )
 _SIGN = re.compile(r"//|\\\\|:[/\\]|\.\w|[\[({](?:\.|dot)[\])}]| dot |%2e", re.IGNORECASE)
-# Of these every sign has one, in lower case.
+# Of these every sign of a name has one, in lower case.
 _MARKS = ("//", "\\", ":/", "[.", "(.", "{.", "dot", "%2e")
 _DOTTED = re.compile(r"\.\w")
 _CHARACTERS = "".join(map(chr, (*range(0x21, 0x7F), *range(0xC0, 0x700))))
@@ -49,47 +79,117 @@ class Links:
         self._allowed = frozenset(host.lower().strip(".") for host in allowed)
 
     def scan(self, window: Window) -> Scan:
-        view = window.plain
+        view = Rendered(window.plain)
         start = view.index(window.start)
         text = view.text
-        open_from = len(text) if window.final else max(start, min(_open_word(text), _open_said(text)))
-        found = list(self._find(text, start)) if _has_sign(text, start) else []
+        open_from = len(text) if window.final else max(start, _open_from(text))
+        found = list(self._find(text, start))
         if found and not window.final:
-            open_from = min(open_from, *(each.start() for each in found if each.end() > len(text) - _AFTER), open_from)
-        reason = "a link to a host that is not allowed"
-        matches = [Match(view.origin(each.start()), view.end(each.end()), CATEGORY, reason=reason) for each in found]
+            open_from = min(open_from, *(first for first, end in found if end > len(text) - _AFTER), open_from)
+        matches = [
+            Match(view.origin(first), view.end(end), CATEGORY, reason="a link to a host that is not allowed")
+            for first, end in found
+        ]
         return Scan(matches, view.origin(open_from))
 
-    def _find(self, text: str, start: int) -> Iterator[re.Match[str]]:
-        match = _LINK.search(text, start)
-        while match:
-            bad = not self._is_allowed(match["full"] or match["bare"] or match["said"])
-            if bad:
-                yield match
-            match = _LINK.search(text, match.end() if bad else match.start() + 1)
+    def _find(self, text: str, start: int) -> Iterator[tuple[int, int]]:
+        """From left to right, none within another."""
+        name, link = _first_name(text, start), _first_link(text, start)
+        while name or link:
+            match = link if name is None or (link and link.start() <= name.start()) else name
+            assert match is not None  # noqa: S101 - one of them is there
+            end = self._bad_until(text, match)
+            if end:
+                yield match.start(), end
+            after = end or match.start() + 1
+            if name and name.start() < after:
+                name = _NAME.search(text, after)
+            if link and link.start() < after:
+                link = _first_link(text, after)
 
-    def _is_allowed(self, authority: str) -> bool:
-        host = host_of(authority)
+    def _bad_until(self, text: str, match: re.Match[str]) -> int:
+        """Where a link ends that leads to a host that is not allowed; 0 for another."""
+        named, run = match.re is _NAME, "" if match.re is _NAME else match["run"]
+        if not named and not run:
+            return match.end()
+        address = _closed(text, match.start(), run) if run else match[0].replace(" dot ", ".").replace(" DOT ", ".")
+        ends = [host.end for host in hosts(address) if not self._is_allowed(host.name)]
+        if not ends:
+            return 0
+        path = _PATH.match(text, match.start("run") + max(ends) if run else match.end())
+        return path.end() if path else match.end()
+
+    def _is_allowed(self, host: str) -> bool:
         labels = host.split(".")
         return any(".".join(labels[at:]) in self._allowed for at in range(len(labels)))
 
 
-def host_of(authority: str) -> str:
-    """The host that a browser would go to, in lower case: without user and port, its dots and letters decoded."""
-    plain = re.sub(r"[\[({](?:\.|dot)[\])}]| dot ", ".", unquote(authority), flags=re.IGNORECASE)
-    host = plain.rpartition("@")[2]
-    return re.sub(r":\d*$", "", host).lower().strip(".")
+def _closed(text: str, start: int, run: str) -> str:
+    """What is read as an address of what may be one: not what is behind the quote or bracket that it stands in."""
+    if text[start - 1 : start] == "'":
+        return run.partition("'")[0]
+    if text[max(start - 3, 0) : start].rstrip("< ").endswith("]("):
+        depth = 0
+        for at, character in enumerate(run):
+            depth += (character == "(") - (character == ")")
+            if depth < 0:
+                return run[:at]
+    return run
 
 
-def _has_sign(text: str, start: int) -> bool:
+def _first_name(text: str, start: int) -> re.Match[str] | None:
     lower = text.lower()
-    marked = any(map(lower.__contains__, _MARKS)) or _DOTTED.search(text, start)
-    return bool(marked and _SIGN.search(text, start))
+    if not any(map(lower.__contains__, _MARKS)) and not _DOTTED.search(text, start):
+        return None
+    return _NAME.search(text, start) if _SIGN.search(text, start) else None
+
+
+def _first_link(text: str, start: int) -> re.Match[str] | None:
+    """The first link from `start` on that is more than a name."""
+    if not _has_separator(text):
+        return None
+    for separator in _SEPARATOR.finditer(text, start):
+        for first in _beginnings(text, start, separator.start()):
+            if link := _LINK.match(text, first):
+                return link
+    return None
+
+
+def _has_separator(text: str) -> bool:
+    return ":" in text or "//" in text or "\\" in text
+
+
+def _beginnings(text: str, start: int, separator: int) -> Iterator[int]:
+    """Where a link may begin that has its separator there."""
+    if text[separator] != ":":
+        yield separator
+    elif scheme := _SCHEME.search(text, max(start, separator - _LONGEST_SCHEME), separator):
+        yield scheme.start()
+        last = max(map(scheme[0].rfind, "+.-"))
+        if last >= 0:
+            yield scheme.start() + last + 1
+
+
+def _open_from(text: str) -> int:
+    return min(_open_word(text), _open_said(text), open_attribute(text), _open_run(text))
 
 
 def _open_word(text: str) -> int:
     """Where the characters that may stand in a link begin, of those that the text ends with."""
     return max(len(text.rstrip(_CHARACTERS)), len(text) - _LONGEST)
+
+
+def _open_run(text: str) -> int:
+    """Where an address begins whose host has not ended, in a script without spaces between words."""
+    tail = text[-_LONGEST:]
+    if not _has_separator(tail):
+        return len(text)
+    word = tail.rstrip(_CHARACTERS)
+    if not word or word[-1].isspace():
+        return len(text)
+    stretch = len(tail) - len(tail.split()[-1])
+    found = _OPEN_RUN.search(tail, stretch) if _SEPARATOR.search(tail, stretch) else None
+    return len(text) - len(tail) + found.start() if found else len(text)
 
 
 def _open_said(text: str) -> int:

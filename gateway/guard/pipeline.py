@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.guard import metrics
-from gateway.guard.bound import BoundDetector
 from gateway.guard.classifier import Classifier, injections
 from gateway.guard.compile import CompiledPolicy, OutputFacts
+from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Action, Finding, Stage
 from gateway.guard.specs import InjectionSpec
 from gateway.guard.stream import OutputStream
+from gateway.guard.texts import ScreenedText, screen_texts
 from gateway.guard.vault import Vault
 
 THREAD_FROM = 16 * 1024
@@ -66,65 +67,108 @@ class GuardPipeline:
         return self._guards.has(Stage.CONTEXT)
 
     @property
+    def closes_context(self) -> bool:
+        """Whether agents may read nothing while it cannot be judged."""
+        return any(spec.acts and spec.when_gone == "closed" for spec in self._guards.injection(Stage.CONTEXT))
+
+    @property
     def guards_instructions(self) -> bool:
         """Whether answers are searched for OutputFacts.system_prompt."""
         return self._guards.guards_instructions
 
-    async def screen_input(self, texts: Sequence[str], *, instructs: bool = True) -> Screened:
+    @property
+    def acts_on_input(self) -> bool:
+        """Whether what a caller says may be changed or stopped."""
+        return self._guards.acts(Stage.INPUT)
+
+    @property
+    def acts_on_output(self) -> bool:
+        """Whether an answer may be changed or stopped."""
+        return self._guards.acts(Stage.OUTPUT)
+
+    async def screen_input(
+        self, texts: Sequence[str], *, instructs: bool = True, flows: Sequence[Sequence[int]] = ()
+    ) -> Screened:
         """What a caller says, all of it, in one go: the same address gets the same placeholder in each text. Texts that
-        do not instruct a model, such as those to embed, are not asked whether they are attacks."""
+        do not instruct a model, such as those to embed, are not asked whether they are attacks. `flows`: see
+        `screen_texts`."""
         if not self._guards.has(Stage.INPUT):
             return Screened(texts)
         vault = Vault(texts)
-        return await self._screen(texts, Stage.INPUT, self._guards.on_input(vault), vault, instructs)
+        armed = self._guards.on_input(vault)
+        return await self._screen(
+            texts,
+            Stage.INPUT,
+            vault,
+            lambda: screen_texts(texts, armed, flows),
+            _judged(texts, flows) if instructs else [],
+        )
 
     async def screen_context(self, texts: Sequence[str]) -> Screened:
         """Passages and tools' results. What is redacted gets names, such as <EMAIL>, that nothing restores."""
         if not self._guards.has(Stage.CONTEXT):
             return Screened(texts)
-        return await self._screen(texts, Stage.CONTEXT, self._guards.on_context(), Vault())
+        armed = self._guards.on_context()
+        return await self._screen(
+            texts, Stage.CONTEXT, Vault(), lambda: [screen_texts((text,), armed)[0] for text in texts], _judged(texts)
+        )
 
     def output(self, vault: Vault | None = None, facts: OutputFacts | None = None) -> OutputStream:
         """Screens one answer. `vault`: that of the call's input."""
         return OutputStream(self._guards.on_output(facts or OutputFacts(), vault), self._tell)
 
     async def _screen(
-        self, texts: Sequence[str], stage: Stage, armed: Sequence[BoundDetector], vault: Vault, instructs: bool = True
+        self,
+        texts: Sequence[str],
+        stage: Stage,
+        vault: Vault,
+        screen: Callable[[], list[ScreenedText]],
+        judged: "Sequence[_Judged]",
     ) -> Screened:
-        found = await self._injections(texts, stage) if instructs else []
-        if sum(map(len, texts)) > THREAD_FROM:
-            screened = await asyncio.to_thread(self._screen_each, texts, armed)
-        else:
-            screened = self._screen_each(texts, armed)
-        said = [text for text, _ in screened]
-        for finding in found:
+        attacks = await self._injections(judged, stage)
+        long = sum(map(len, texts)) > THREAD_FROM
+        screened = await asyncio.to_thread(screen) if long else screen()
+        said = [each.text for each in screened]
+        for finding in attacks:
             if finding.acts and finding.action is Action.REDACT:
                 said[finding.item] = f"<{finding.category}>"
-        findings = [*found, *(finding for _, findings in screened for finding in findings)]
+        found = [replace(one, item=item) for item, each in enumerate(screened) for one in each.findings]
+        for finding in found:
+            self._tell(finding)
+        findings = [*attacks, *found]
         return Screened(said, findings, next((each for each in findings if each.blocks), None), vault)
 
-    async def _injections(self, texts: Sequence[str], stage: Stage) -> Sequence[Finding]:
+    async def _injections(self, judged: "Sequence[_Judged]", stage: Stage) -> Sequence[Finding]:
         """What the call waits for; the rest is seen to later."""
         specs = self._guards.injection(stage)
         if self._later is not None and (looking := [spec for spec in specs if not spec.acts]):
             specs = [spec for spec in specs if spec.acts]
-            self._later(self._judge(looking, texts))
-        return await self._judge(specs, texts)
+            self._later(self._judge(looking, judged))
+        return await self._judge(specs, judged)
 
-    async def _judge(self, specs: Sequence[InjectionSpec], texts: Sequence[str]) -> Sequence[Finding]:
-        found = await injections(self._classifier, specs, texts)
+    async def _judge(self, specs: Sequence[InjectionSpec], judged: "Sequence[_Judged]") -> Sequence[Finding]:
+        texts = [text for _, text in judged]
+        found = [
+            replace(finding, item=judged[finding.item][0])
+            for finding in await injections(self._classifier, specs, texts)
+        ]
         for finding in found:
             self._tell(finding)
         return found
 
-    def _screen_each(self, texts: Sequence[str], armed: Sequence[BoundDetector]) -> list[tuple[str, list[Finding]]]:
-        return [_screen_one(text, item, armed, self._tell) for item, text in enumerate(texts)]
+
+# A text that may be an attack, and which of the texts it is, or begins in.
+_Judged = tuple[int, str]
+_SHORTEST_ORDER = 24
 
 
-def _screen_one(
-    text: str, item: int, armed: Sequence[BoundDetector], tell: Callable[[Finding], None]
-) -> tuple[str, list[Finding]]:
-    if not armed or not text:
-        return text, []
-    released = OutputStream(armed, tell).whole(text)
-    return released.text, [replace(finding, item=item) for finding in released.findings]
+def _judged(texts: Sequence[str], flows: Sequence[Sequence[int]] = ()) -> list[_Judged]:
+    """What may be an attack, behind its escapes: what messages say, also all parts of one together; and of the rest
+    what is more than a name."""
+    said = {item for flow in flows for item in flow}
+    alone = [
+        (item, unescaped(text))
+        for item, text in enumerate(texts)
+        if text and (not said or item in said or len(text) > _SHORTEST_ORDER or " " in text or not text.isascii())
+    ]
+    return [*alone, *((flow[0], unescaped("".join(texts[item] for item in flow))) for flow in flows if len(flow) > 1)]

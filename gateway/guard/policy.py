@@ -34,8 +34,15 @@ def parse(spec: str) -> Policy:
 
 
 def read(path: Path | None) -> Policy:
-    """The policy of tenants that have none: a file's, or the shipped one. Raises InvalidArgument, OSError."""
-    return parse((path or SHIPPED).read_text("utf-8"))
+    """The policy of tenants that have none: a file's, or the shipped one. Raises InvalidArgument, which names the file,
+    and OSError."""
+    file = path or SHIPPED
+    try:
+        return parse(file.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{file} is not valid UTF-8") from error
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{file}: {error.message}") from error
 
 
 def _first(error: ValidationError) -> str:

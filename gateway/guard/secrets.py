@@ -1,36 +1,134 @@
 """Keys and tokens in a text, by the forms that their issuers give them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+from ahocorasick_rs import AhoCorasick
 
 from gateway.guard.detector import Match, Scan, Window
 
-_EDGE = r"(?<![A-Za-z0-9])"
-_FORMS = {
-    "AWS_KEY": r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])",
-    "GITHUB_TOKEN": r"(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255})",
-    "GITLAB_TOKEN": r"glpat-[\w-]{20,64}",
-    "SLACK_TOKEN": r"xox[abeprs]-[A-Za-z0-9-]{10,250}",
-    "GOOGLE_KEY": r"AIza[\w-]{35}",
-    "STRIPE_KEY": r"[rs]k_live_[A-Za-z0-9]{16,247}",
-    "API_KEY": r"sk-(?=[\w-]{0,40}\d)[\w-]{20,200}",
-    "HUGGINGFACE_TOKEN": r"hf_[A-Za-z0-9]{30,64}",
-    "HEADWORKS_KEY": r"hw_[\w-]{30,128}",
-    "JWT": r"eyJ[\w-]{8,2048}\.eyJ[\w-]{8,2048}\.[\w-]{8,1024}",
-    "PRIVATE_KEY": r"-----BEGIN (?:[A-Z]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{16,128}){1,110}"
-    r"(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{1,16})?(?:[\s\\n]{0,8}-----END [A-Z ]{0,50}-----)?",
-}
-CATEGORIES = tuple(_FORMS)
-_PREFIX = re.compile(
-    rf"{_EDGE}(?:A[KS]IA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[rs]k_live_|sk-|hf_|hw_|eyJ)|-----BEGIN "
+_HEX = "[0-9a-f]"
+_KEY_BODY = (
+    r"(?:[A-Z]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{16,128}){1,110}"
+    r"(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{1,16})?(?:[\s\\n]{0,8}-----END [A-Z ]{0,50}-----)?"
 )
-# Of these every secret has one.
-_MARKS = ("_", "-", "AKIA", "ASIA", "AIza", "eyJ")
-_WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+# What stands for a password in instructions.
+_PLACEHOLDER = r"(?![$<{%*\[]|(?i:(?:your|my)?[_-]?(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|x{3,}|\.{3}))@)"
+# By category: what a secret begins with, and what follows that. Where a part is named `secret`, only that part is one.
+FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
+    "AWS_KEY": [(("AKIA", "ASIA", "ABIA", "ACCA"), r"[A-Z0-9]{16}(?![A-Za-z0-9])")],
+    "AWS_SECRET": [
+        (
+            ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+            r"[\"']?[=:][\"']?(?P<secret>[A-Za-z0-9/+]{40})(?![\w/+=])",
+        )
+    ],
+    "AZURE_KEY": [
+        (("AccountKey=", "SharedAccessKey="), r"(?P<secret>[A-Za-z0-9+/]{43,86}={1,2})"),
+        (("8Q~", "7Q~"), r"[\w.~-]{31,34}(?![\w.~-])"),
+    ],
+    "GITHUB_TOKEN": [
+        (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{36,255}"),
+        (("github_pat_",), r"\w{22,255}"),
+    ],
+    "GITLAB_TOKEN": [
+        (
+            (
+                "glpat-",
+                "gldt-",
+                "glrt-",
+                "glptt-",
+                "glft-",
+                "glsoat-",
+                "glcbt-",
+                "glimt-",
+                "glagent-",
+                "gloas-",
+                "glffct-",
+            ),
+            r"[\w-]{20,64}(?:\.[\w-]{2,64}){0,2}",
+        )
+    ],
+    "SLACK_TOKEN": [
+        (("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-"), r"[A-Za-z0-9-]{10,250}"),
+        (("xapp-",), r"\d-[A-Za-z0-9-]{20,250}"),
+        (("hooks.slack.com/services/",), r"(?P<secret>T\w{6,16}/B\w{6,16}/\w{16,32})"),
+    ],
+    "GOOGLE_KEY": [(("AIza",), r"[\w-]{35}"), (("GOCSPX-",), r"[\w-]{28}"), (("ya29.",), r"[\w-]{20,500}")],
+    "STRIPE_KEY": [
+        (("sk_live_", "rk_live_", "sk_test_", "rk_test_"), r"[A-Za-z0-9]{16,247}"),
+        (("whsec_",), r"[A-Za-z0-9+/=]{24,100}"),
+    ],
+    "API_KEY": [
+        (("sk-",), r"(?=[\w-]{0,40}\d)[\w-]{20,200}"),  # OpenAI, Anthropic, DeepSeek, OpenRouter, Langfuse
+        (("gsk_",), r"[A-Za-z0-9]{40,64}"),  # Groq
+        (("xai-",), r"[A-Za-z0-9]{70,100}"),
+        (("pplx-",), r"[A-Za-z0-9]{40,64}"),  # Perplexity
+        (("r8_",), r"[A-Za-z0-9]{37}(?![A-Za-z0-9])"),  # Replicate
+        (("nvapi-",), r"[\w-]{50,80}"),
+        (("lsv2_pt_", "lsv2_sk_"), rf"{_HEX}{{32}}_{_HEX}{{10}}"),  # LangSmith
+        (("pcsk_",), r"\w{40,100}"),  # Pinecone
+        (("tvly-",), r"[\w-]{28,60}"),  # Tavily
+        (("jina_",), r"[A-Za-z0-9]{40,80}"),
+        (("fw_",), r"[A-Za-z0-9]{22,40}(?![A-Za-z0-9])"),  # Fireworks
+    ],
+    "HUGGINGFACE_TOKEN": [(("hf_", "api_org_"), r"[A-Za-z0-9]{30,64}")],
+    "DATABRICKS_TOKEN": [(("dapi",), rf"{_HEX}{{32}}(?:-\d)?(?![A-Za-z0-9])")],
+    "REGISTRY_TOKEN": [
+        (("npm_",), r"[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+        (("pypi-AgE",), r"[\w-]{50,500}"),
+        (("dckr_pat_", "dckr_oat_"), r"[\w-]{20,60}"),
+        (("rubygems_",), rf"{_HEX}{{48}}"),
+    ],
+    "CLOUD_TOKEN": [
+        (("dop_v1_", "doo_v1_", "dor_v1_"), rf"{_HEX}{{64}}"),  # DigitalOcean
+        (("hvs.", "hvb.", "hvr."), r"[\w-]{24,300}"),  # Vault
+        (("pul-",), rf"{_HEX}{{40}}"),  # Pulumi
+        (("HRKU-",), r"[\w-]{36,70}"),  # Heroku
+        (("tskey-",), r"[a-z]{2,12}-[\w-]{10,80}"),  # Tailscale
+        (("sbp_", "sb_secret_"), r"\w{20,60}"),  # Supabase
+        (("pscale_tkn_", "pscale_pw_", "pscale_oauth_"), r"[\w=.-]{32,64}"),
+        (("nfp_",), r"[A-Za-z0-9]{36,44}"),  # Netlify
+        (("fm2_",), r"[A-Za-z0-9+/=]{80,1000}"),  # Fly
+        (("AGE-SECRET-KEY-1",), r"[A-Z0-9]{58}"),
+    ],
+    "SERVICE_TOKEN": [
+        (("SG.",), r"[\w-]{22}\.[\w-]{43}"),  # SendGrid
+        (("key-",), rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # Mailgun
+        (("xkeysib-",), rf"{_HEX}{{64}}-\w{{16}}"),  # Brevo
+        (("SK",), rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # Twilio
+        (("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32}"),  # Shopify
+        (("sq0atp-", "sq0csp-"), r"[\w-]{22,43}"),  # Square
+        (("lin_api_", "lin_oauth_"), r"[A-Za-z0-9]{32,64}"),  # Linear
+        (("ntn_",), r"[A-Za-z0-9]{40,60}"),  # Notion
+        (("ATATT3x", "ATCTT3x"), r"[\w=-]{50,400}"),  # Atlassian
+        (("sntrys_", "sntryu_"), r"[\w+/=-]{40,400}"),  # Sentry
+        (("glsa_", "glc_"), r"[\w+/=]{32,400}"),  # Grafana
+        (("NRAK-",), r"[A-Z0-9]{27}"),  # New Relic
+        (("PMAK-",), rf"{_HEX}{{24}}-{_HEX}{{34}}"),  # Postman
+        (("dp.pt.", "dp.st.", "dp.sa."), r"[\w.-]{40,80}"),  # Doppler
+        (("figd_",), r"[\w-]{38,60}"),  # Figma
+        ((":AA",), r"[\w-]{33}(?![\w-])"),  # Telegram
+        (("discord.com/api/webhooks/", "discordapp.com/api/webhooks/"), r"(?P<secret>\d{15,21}/[\w-]{50,90})"),
+    ],
+    "HEADWORKS_KEY": [(("hw_",), r"[\w-]{30,128}")],
+    "JWT": [(("eyJ",), r"[\w-]{8,2048}\.eyJ[\w-]{8,2048}\.[\w-]{8,1024}")],
+    "URL_PASSWORD": [
+        (("://",), rf"[^\s:@/\\?#\"'<>`]{{0,64}}:(?P<secret>{_PLACEHOLDER}[^\s@/\\?#\"'<>`]{{3,128}})(?=@[\w\[])")
+    ],
+    "PRIVATE_KEY": [(("-----BEGIN ",), _KEY_BODY)],
+}
+CATEGORIES = tuple(FORMS)
+# What the secret may stand right behind, as it is not its first characters that tell it.
+_ANYWHERE = frozenset(("-----BEGIN ", "://", ":AA", "8Q~", "7Q~", "hooks.slack.com/services/"))
+# How much of what stands before is part of it.
+_BEFORE = {":AA": re.compile(r"(?<![\w:])\d{8,10}\Z", re.ASCII), "8Q~": re.compile(r"(?<!\w)\w{3}\Z", re.ASCII)}
+_BEFORE["7Q~"] = _BEFORE["8Q~"]
+_LONGEST_BEFORE = 12
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _KEY_HEAD = "-----BEGIN "
-_KEY = _WORD + "+/=\\ \t\r\n"
-_LONGEST, _LONGEST_KEY, _LONGEST_PREFIX = 5200, 16_000, 16
+_KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-+/=\\ \t\r\n"
+_LONGEST, _LONGEST_KEY, _LONGEST_PREFIX = 5200, 16_000, 40
 _AFTER = 2
 
 
@@ -38,31 +136,53 @@ class Secrets:
     """`categories`: of CATEGORIES."""
 
     def __init__(self, categories: Sequence[str]) -> None:
-        edges = {name: "" if name == "PRIVATE_KEY" else _EDGE for name in _FORMS}
-        self._forms = [
-            (name, re.compile(edges[name] + _FORMS[name], re.ASCII)) for name in _FORMS if name in categories
+        forms = [
+            (prefix, name, re.compile(form, re.ASCII))
+            for name in FORMS
+            if name in categories
+            for prefixes, form in FORMS[name]
+            for prefix in prefixes
         ]
+        self._forms = forms
+        self._prefixes = AhoCorasick([prefix for prefix, _, _ in forms], store_patterns=False)
 
     def scan(self, window: Window) -> Scan:
         view = window.plain
         start = view.index(window.start)
         text = view.text
-        open_from = len(text) if window.final else max(start, min(_open_word(text), _open_key(text, start)))
-        found: list[Match] = []
-        if any(map(text.__contains__, _MARKS)) and _PREFIX.search(text, start):
-            found = [Match(*each.span(), name) for name, form in self._forms for each in form.finditer(text, start)]
+        open_from = len(text) if window.final else max(start, min(self._open_word(text), _open_key(text, start)))
+        found = list(self._find(text, start))
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)
         matches = [Match(view.origin(each.start), view.end(each.end), each.category) for each in found]
         return Scan(matches, view.origin(open_from))
 
+    def _find(self, text: str, start: int) -> Iterator[Match]:
+        for number, at, after in self._prefixes.find_matches_as_indexes(text, overlapping=True):
+            prefix, name, form = self._forms[number]
+            first = _first(text, prefix, at)
+            if first is None:
+                continue
+            if match := form.match(text, after):
+                part = match.span("secret") if "secret" in form.groupindex else (first, match.end())
+                if part[0] >= start:
+                    yield Match(*part, name)
 
-def _open_word(text: str) -> int:
-    """Where, in the word that the text ends with, a secret may begin."""
-    word = max(len(text.rstrip(_WORD)), len(text) - _LONGEST)
-    prefix = _PREFIX.search(text, word)
-    last = max(word, len(text) - _LONGEST_PREFIX)
-    return min(prefix.start(), last) if prefix else last
+    def _open_word(self, text: str) -> int:
+        """Where, in the word that the text ends with, a secret may begin."""
+        word = max(len(text.rstrip(_VISIBLE)), len(text) - _LONGEST)
+        begun = self._prefixes.find_matches_as_indexes(text[word:], overlapping=True)
+        last = max(word, len(text) - _LONGEST_PREFIX)
+        return min([last, *(max(word, word + at - _LONGEST_BEFORE) for _, at, _ in begun[:1])])
+
+
+def _first(text: str, prefix: str, at: int) -> int | None:
+    """Where a secret begins that has its prefix there; None where it is the middle of a word."""
+    if before := _BEFORE.get(prefix):
+        match = before.search(text, max(at - _LONGEST_BEFORE, 0), at)
+        return match.start() if match else None
+    within = at > 0 and prefix not in _ANYWHERE and text[at - 1].isascii() and text[at - 1].isalnum()
+    return None if within else at
 
 
 def _open_key(text: str, start: int) -> int:

@@ -52,13 +52,14 @@ class Placeholders:
         self._vault = vault
 
     def scan(self, window: Window) -> Scan:
-        text = window.text
+        view = window.read
+        text, start = view.text, view.index(window.start)
         found = [
-            Match(*match.span(), "PLACEHOLDER", original)
-            for match in _PLACEHOLDER.finditer(text, window.start)
+            Match(view.origin(match.start()), view.end(match.end()), "PLACEHOLDER", original)
+            for match in _PLACEHOLDER.finditer(text, start)
             if (original := self._vault.original(match[0])) is not None
         ]
-        return Scan(found, len(text) if window.final else max(_open_from(text), window.start))
+        return Scan(found, view.origin(len(text) if window.final else max(_open_from(text), start)))
 
 
 def _open_from(text: str) -> int:

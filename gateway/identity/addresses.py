@@ -1,5 +1,6 @@
 """Where callers come from, and how many failed authentications one address has."""
 
+import hmac
 import ipaddress
 import time
 from collections import OrderedDict
@@ -9,8 +10,26 @@ from gateway.identity.errors import TooManyAttempts
 from services.runtime.call import Call
 
 FORWARDED = "x-forwarded-for"
+EDGE_KEY = "x-headworks-edge"
+"""What Envoy alone sends, and removes from what callers send: a token that it shares with the gateways."""
 # Who has an IPv6 address has 2**64 of them.
 _NETWORK = 64
+
+
+class CallerAddresses:
+    """Where calls come from. `proxies`: how many of our own stand before the gateway. `edge_token`: what Envoy shows
+    that it is Envoy by; where there is one, what others say of an address counts for nothing."""
+
+    def __init__(self, proxies: int, edge_token: str = "") -> None:
+        self._proxies = proxies
+        self._edge_token = edge_token.encode()
+
+    def of(self, call: Call) -> str:
+        return address_of(call, self._proxies if self._by_the_edge(call) else 0)
+
+    def _by_the_edge(self, call: Call) -> bool:
+        given = call.metadata.get(EDGE_KEY, "").encode()
+        return not self._edge_token or hmac.compare_digest(given, self._edge_token)
 
 
 def address_of(call: Call, proxies: int) -> str:

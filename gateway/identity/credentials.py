@@ -1,19 +1,32 @@
 """Who a call is by what it brings: a key of the operator's file, a key of the records, a token of the issuer."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gateway.identity.addresses import FailedAuthenticationLimiter
 from gateway.identity.directory import KeyDirectory, Users
-from gateway.identity.errors import RunIdentityRefused
 from gateway.identity.keys import PREFIX, KeyRing
 from gateway.identity.oidc.tokens import OidcTokens, TokenClaims
-from gateway.identity.refresh_tokens import Delegation
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import Identity
 
-NO_KEY = "no API key: send the header 'authorization: Bearer hw_…'"
+NO_KEY = "no API key: send the header 'authorization: Bearer hw_…', or the key as 'x-api-key' or 'api-key'"
 BAD_FORM = "the API key is not valid: it is sent as 'authorization: Bearer hw_…'"
 NOT_VALID = "the API key is not valid"
+NOT_VALID_ANY_MORE = "the API key is not valid any more"
+
+
+class Caller(Protocol):
+    """Whom a call or a run acts for: an Identity, or a Delegation."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def roles(self) -> tuple[str, ...]: ...
 
 
 class Credentials:
@@ -54,24 +67,25 @@ class Credentials:
             return await self._attempt(address, lambda: _by_token(tokens, users, secret))
         return await self._attempt(address, lambda: _refused(BAD_FORM if header else NO_KEY))
 
-    async def still(self, delegation: Delegation) -> Identity:
-        """Whom a run acts for, as they would be admitted now. Raises RunIdentityRefused; TenantSuspended, and what says
+    def version(self) -> tuple[int, int]:
+        """Another one after every change of who is let in that was followed."""
+        return self._ring.loads, self._directory.loads if self._directory else 0
+
+    async def still(self, caller: Caller) -> Identity:
+        """A caller of before, as they would be admitted now. Raises Unauthenticated, TenantSuspended, and what says
         that the answer is not known for now."""
-        try:
-            found = await self._now(delegation)
-        except Unauthenticated as error:
-            raise RunIdentityRefused(error.message) from error
-        if found is None or (found.tenant, found.subject) != (delegation.tenant, delegation.subject):
-            raise RunIdentityRefused("the API key that the run was started with is not valid any more")
+        found = await self._now(caller)
+        if found is None or (found.tenant, found.subject) != (caller.tenant, caller.subject):
+            raise Unauthenticated(NOT_VALID_ANY_MORE)
         return found
 
-    async def _now(self, delegation: Delegation) -> Identity | None:
-        if delegation.key:
-            key = delegation.key
+    async def _now(self, caller: Caller) -> Identity | None:
+        if caller.key:
+            key = caller.key
             return self._ring.by_id(key) or (await self._directory.by_id(key) if self._directory else None)
         if self._users is None:
             return None
-        return await self._users.identify(TokenClaims(delegation.tenant, delegation.subject, delegation.roles, 0.0))
+        return await self._users.identify(TokenClaims(caller.tenant, caller.subject, caller.roles, 0.0))
 
     async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:
         if self._limiter is None:

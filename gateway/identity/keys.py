@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.runtime.identity import Identity
 
@@ -60,6 +60,7 @@ class KeyRing:
         self._path = path
         self._stamp: tuple[int, int] = (0, 0)
         self._looked = 0.0
+        self._loads = 0
         self._keys: dict[str, list[StoredKey]] = {}
         self._load()
 
@@ -67,6 +68,12 @@ class KeyRing:
     def tenants(self) -> set[str]:
         """Those that have a key in it."""
         return {key.identity.tenant for alike in self._keys.values() for key in alike}
+
+    @property
+    def loads(self) -> int:
+        """Grows with every change of the file."""
+        self._refresh()
+        return self._loads
 
     def find(self, key: str) -> Identity | None:
         """Whose key it is; None for nobody's."""
@@ -100,8 +107,15 @@ class KeyRing:
     def _load(self) -> None:
         stamp = self._stat()
         keys: dict[str, list[StoredKey]] = {}
-        for entry in _File.model_validate_json(self._path.read_bytes()).keys:
+        try:
+            file = _File.model_validate_json(self._path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(
+                f"{self._path} is no list of API keys: {error.errors(include_url=False)[0]['msg']}"
+            ) from error
+        for entry in file.keys:
             identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes), key=entry.id)
             stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)
         self._keys, self._stamp = keys, stamp
+        self._loads += 1

@@ -27,16 +27,16 @@ TENANTS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The audit, and what signs it."""
+    """The audit, and what signs its ends."""
 
     log: AuditLog
-    seal: Seal
     checkpoints: Checkpoints
 
 
 async def open_audit(settings: GatewaySettings, records: Records, resources: AsyncExitStack) -> Trail:
     """Closed with `resources`; before `records.changes` is opened."""
-    seal = Seal(settings.identity_private_key.read_bytes())
+    former = [path.read_bytes() for path in settings.audit_former_keys]
+    seal = Seal(settings.identity_private_key.read_bytes(), former)
     checkpoints = Checkpoints(records.database, seal)
     log = AuditLog(
         records.database,
@@ -48,7 +48,7 @@ async def open_audit(settings: GatewaySettings, records: Records, resources: Asy
     )
     await log.open()
     resources.push_async_callback(log.aclose)
-    return Trail(log, seal, checkpoints)
+    return Trail(log, checkpoints)
 
 
 def keeping(settings: GatewaySettings, records: Records) -> RetentionPolicies:

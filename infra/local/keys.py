@@ -17,7 +17,8 @@ class BadKeyFile(Exception):
 
 
 def make_keys(layout: Layout) -> str:
-    """Make what is missing of the development key, the gateway's list of keys and the identity key pair.
+    """Make what is missing of the development key, the gateway's list of keys, the identity key pair and the token by
+    which gateways know Envoy.
 
     Returns the development key. Raises BadKeyFile.
     """
@@ -25,6 +26,8 @@ def make_keys(layout: Layout) -> str:
     from services.runtime.identity import write_key_pair
 
     key = _dev_key(layout.dev_key)
+    if not layout.edge_token.exists():
+        write_private(layout.edge_token, f"{secrets.token_urlsafe(RANDOM_BYTES)}\n")
     _list_key(layout.api_keys, key)
     write_key_pair(layout.identity_private_key, layout.identity_public_key)
     return key

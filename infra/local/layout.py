@@ -39,6 +39,11 @@ class Layout:
         return self.root / "identity" / "public.pem"
 
     @property
+    def edge_token(self) -> Path:
+        """By which gateways know what comes from Envoy."""
+        return self.root / "identity" / "edge.token"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from infra.envoy import grpc_bootstrap, write_json
 from infra.local import tls
 from infra.local.dial import Dial
-from infra.local.engines import envoy_spec, given_llm_port, triton_spec
+from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
 from infra.local.models import llm_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
-from services.models.triton import socket_in
 from services.runtime import sockets
 from services.runtime.settings import prefix
 
@@ -26,7 +25,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
 MODULES = {"gateway": "gateway"}
-RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "gateway": 2, "envoy": 3}
+RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
+"""What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
 # Threads of the numeric libraries: the services leave computing to Triton.
 LEAN = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -98,9 +98,9 @@ def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: 
 def local_settings(options: Options, layout: Layout, service: str) -> dict[str, str]:
     """What the supervisor sets of a service beyond its address, except where the user's settings do."""
     folder = layout.of(service)
-    to_triton = {"TRITON_TARGET": sockets.target(socket_in(layout.sockets))}
+    to_triton = {"TRITON_TARGET": triton_target(options, layout)}
     ours: dict[str, dict[str, str]] = {
-        "control": {"STATE_FILE": str(folder / "topology.json")},
+        "control": {"STATE_FILE": str(folder / "topology.json"), "EDGE_TOKEN_FILE": str(layout.edge_token)},
         "retrieval": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "DATA_DIR": str(folder),
@@ -112,11 +112,13 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,
+            **_to_llm(options, layout),
             **llm_settings(options),
         },
         "gateway": {
             "IDENTITY_PRIVATE_KEY": str(layout.identity_private_key),
             "API_KEYS_FILE": str(layout.api_keys),
+            "EDGE_TOKEN_FILE": str(layout.edge_token),
             **to_triton,
             "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
         },
@@ -125,6 +127,12 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
     unset = {name: value for name, value in ours[service].items() if options.given(service, name.lower()) is None}
     fixed = {"EDGE_PORT": str(options.edge_port), "SOCKET": str(layout.control_socket)}
     return {**unset, **fixed} if service == "control" else unset
+
+
+def _to_llm(options: Options, layout: Layout) -> dict[str, str]:
+    """Where the language model is, if not at every Triton that is asked."""
+    several = options.count("triton") > 1 and options.given("orchestrator", "triton_target") is None
+    return {"LLM_TARGET": llm_target(layout)} if several else {}
 
 
 def _identity_target(options: Options, layout: Layout) -> str:
@@ -139,7 +147,7 @@ def mesh_specs(options: Options, layout: Layout, key: str) -> list[Spec]:
     specs = python_specs(options, layout)
     return [
         specs[0],
-        triton_spec(options, layout, RANKS["triton"]),
+        *triton_specs(options, layout, RANKS["triton"]),
         *specs[1:],
         envoy_spec(options, layout, key, RANKS["envoy"]),
     ]

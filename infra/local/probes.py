@@ -153,19 +153,27 @@ def _listens(listeners: str, port: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """To a GET; the body with what framing it came in. `status` is 0 where there was none."""
+    """To a request; the body with what framing it came in. `status` is 0 where there was none."""
 
     status: int = 0
     server: str = ""
     body: str = ""
 
 
+async def drain_edge(admin: Path) -> None:
+    """Have the Envoy whose admin interface is at this socket take no new connections, and close those that it has once
+    their requests are answered. One that does not answer is left as it is."""
+    for path in ("/healthcheck/fail", "/drain_listeners"):
+        if (await get(admin, path, verb="POST")).status != 200:
+            return
+
+
 async def get(
-    address: int | Path, path: str, headers: dict[str, str] | None = None, ca: Path | None = None
+    address: int | Path, path: str, headers: dict[str, str] | None = None, ca: Path | None = None, verb: str = "GET"
 ) -> HttpAnswer:
     """From a port of this machine or a Unix socket; over TLS where `ca` says who signs certificates. Never raises."""
     host = HOST if isinstance(address, Path) else f"{HOST}:{address}"
-    lines = [f"GET {path} HTTP/1.1", f"host: {host}", "connection: close"]
+    lines = [f"{verb} {path} HTTP/1.1", f"host: {host}", "connection: close", "content-length: 0"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     try:
         async with asyncio.timeout(EDGE_LIMIT):

@@ -123,15 +123,19 @@ class Process:
                     await self._stop_waiting.wait()
         self._set(State.STOPPED, Health(False, "stopped"))
 
+    async def quiesce(self) -> None:
+        """Have it take no new calls, where it can do so, and go on with those under way until it is stopped. It is not
+        started again."""
+        if self.spec.quiesce is not None and self._child is not None:
+            self._leave()
+            await self.spec.quiesce()
+
     async def stop(self, drain_seconds: float) -> None:
         """Ask it to end; kill it where it has not within `drain_seconds` or its own limit. It is not started again."""
-        self._stopping = True
-        self._stop_waiting.set()
         child = self._child
+        self._leave()
         if child is None or child.exited.done():
             return
-        self.ready.clear()
-        self._set(State.STOPPING, Health(False, "draining"))
         self._host.signal(child, signal.SIGTERM)
         try:
             async with asyncio.timeout(min(drain_seconds, self.spec.drain)):
@@ -139,6 +143,13 @@ class Process:
         except TimeoutError:
             self._host.signal(child, signal.SIGKILL)
             await child.exited
+
+    def _leave(self) -> None:
+        self._stopping = True
+        self._stop_waiting.set()
+        if self._child is not None and not self._child.exited.done():
+            self.ready.clear()
+            self._set(State.STOPPING, Health(False, "draining"))
 
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import models, ports, state, tls
+from infra.local import metrics, models, ports, state, tls
 from infra.local.dial import Dial
+from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, Locked
@@ -17,6 +18,8 @@ from infra.local.options import BadOptions, Options
 from infra.local.ports import HOST, PortBook
 from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
+from services.runtime import data_format
+from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
 DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
@@ -49,17 +52,21 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         options = models.with_llm(options)
         models.check_catalogue(options)
         models.check_tools(options)
+        check_guards(options)
     except BadOptions as error:
         raise Refused(str(error)) from error
     layout = Layout(options.data)
     lock = DirectoryLock(layout.lock)
     try:
+        check_format(layout)
         layout.make()
         if (foreign := layout.foreign()) is not None:
             raise Refused(
                 f"{foreign} belongs to another user, who could change it: choose another directory with --data"
             )
         take(lock, layout)
+        check_format(layout)
+        data_format.mark(layout.root)
         layout = with_sockets(layout)
         tls.check(options, layout)
     except BadOptions as error:
@@ -75,14 +82,24 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
         specs = mesh_specs(options, layout, key)
         edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
+        port = book.take()
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
                               limits=models.start_limits(options, limits),
-                              keep_open=(lock.fd,), book=book, ca=tls.ca(options),
+                              keep_open=(lock.fd,), book=book, ca=tls.ca(options), metrics=port,
                               dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
-            yield supervisor
+            with metrics.served(port, lambda: supervisor.processes, layout.root, tls.certificates(options)):
+                yield supervisor
     finally:
         book.close()
         lock.release()
+
+
+def check_format(layout: Layout) -> None:
+    """Raises Refused for data that a newer version wrote; OSError."""
+    try:
+        data_format.check(data_format.read(layout.root), str(layout.root))
+    except CannotStart as error:
+        raise Refused(str(error)) from error
 
 
 def take(lock: DirectoryLock, layout: Layout) -> None:

@@ -1,7 +1,7 @@
 """What a process of the mesh is, as values: nothing here touches the machine."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -55,9 +55,11 @@ class Spec:
     `command` makes its command line from the ports. It starts when every process of the services in `after` is
     ready. Where `published`, control publishes it. `rank` orders stopping: the highest stops first;
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
+    `quiesce` has it take no new calls, before anything stops.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
-    children is stopped. At `http_socket` it serves HTTP beside gRPC.
+    children is stopped. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the last
+    lines of its log say.
     """
 
     name: str
@@ -72,10 +74,12 @@ class Spec:
     metrics: tuple[str, str] = ("metrics", "/metrics")
     more_metrics: tuple[tuple[str, str], ...] = ()
     drain: float = math.inf
+    quiesce: Callable[[], Awaitable[None]] | None = None
     sweep: str = ""
     socket: Path | None = None
     needs_children: bool = False
     http_socket: Path | None = None
+    why: Callable[[Sequence[str]], str] = lambda _: ""
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

@@ -39,10 +39,12 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds: how long a start may take, and how long a process may drain before it is killed."""
+    """In seconds: how long a start may take, which `ready_setting` sets, and how long a process may drain before it is
+    killed."""
 
     ready: float = 60.0
     drain: float = 15.0
+    ready_setting: str = ""
 
 
 DEFAULT_LIMITS = Limits()
@@ -52,17 +54,19 @@ class Supervisor:
     """Runs the processes of `specs` until it is stopped. Enter it, `start`, `keep`; leaving it stops everything.
 
     `observe` sees each new state. `control` names the service that gets the endpoints of the others, if there is one,
-    and `dial` how it is called. `ca` is what signed the edge's certificate.
+    and `dial` how it is called. `ca` is what signed the edge's certificate; `metrics` the port of the supervisor's own
+    metrics, for the targets.
     """
 
     def __init__(
         self, layout: Layout, specs: Sequence[Spec], edge: str, cwd: Path, *, observe: Callable[[MeshState], None],
         limits: Limits = DEFAULT_LIMITS, keep_open: tuple[int, ...] = (), control: str = "control",
-        book: PortBook | None = None, dial: Dial = PLAIN, ca: Path | None = None,
+        book: PortBook | None = None, dial: Dial = PLAIN, ca: Path | None = None, metrics: int = 0,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._edge = edge
         self._ca = ca
+        self._metrics = metrics
         self._observe = observe
         self._limits = limits
         self._phase = "starting"
@@ -165,9 +169,12 @@ class Supervisor:
         self._raise_if_broken()
         for process in sorted(self.processes, key=lambda process: process.spec.rank):
             if process.deaths_before_ready >= DEATHS_AT_START or (late and not process.ready.is_set()):
+                lines = process.last_lines()
                 unready = f"{process.health.reason or 'not ready'} after {self._limits.ready:g} s"
+                if self._limits.ready_setting:
+                    unready += f", the limit that is set by {self._limits.ready_setting}: raise it on a slow machine"
                 reason = process.ending if process.state == State.RESTARTING else unready
-                raise StartFailed(process.spec.name, reason, process.last_lines(), process.log)
+                raise StartFailed(process.spec.name, reason + process.spec.why(lines), lines, process.log)
 
     async def _may_start(self, spec: Spec) -> None:
         for process in self.processes:
@@ -175,9 +182,11 @@ class Supervisor:
                 await process.ready.wait()
 
     async def _stop_all(self) -> None:
-        """Stop in reverse order: what others call stops after them."""
+        """Stop from the edge inward: it takes nothing new, and lives until the gateways have answered what there is;
+        what others call stops after them."""
         self._phase = "stopping"
         self._publish_state()
+        await asyncio.gather(*(process.quiesce() for process in self.processes))
         ordered = sorted(self.processes, key=lambda process: -process.spec.rank)
         for _, group in groupby(ordered, key=lambda process: process.spec.rank):
             if self._host.gone.is_set():
@@ -202,7 +211,7 @@ class Supervisor:
         with contextlib.suppress(OSError):  # a full disk must not take the mesh down
             state.write(self._layout.state, now)
             self._written = True
-            self._targets = write_targets(self._layout.targets, self.processes, self._targets)
+            self._targets = write_targets(self._layout.targets, self.processes, self._targets, self._metrics)
         self._observe(now)
 
     async def _beat(self) -> None:

@@ -5,8 +5,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from services.control.edge import Edge
-from services.runtime.settings import ServerSettings
+from services.control.edge import SYSTEM_CA, Collector, Edge
+from services.runtime.settings import ServerSettings, read_token
 
 
 class ControlSettings(ServerSettings):
@@ -37,7 +37,7 @@ class ControlSettings(ServerSettings):
     )
     max_streams_per_connection: int = Field(100, gt=0, description="Calls under way at once on one HTTP/2 connection.")
     request_timeout_seconds: float = Field(
-        120, gt=0, description="Longest time an HTTP request may take, its stream included; then 504."
+        600, gt=0, description="Longest time an HTTP request may take, its stream included; then 504."
     )
     idle_timeout_seconds: float = Field(
         300, gt=0, description="Longest silence on a stream, HTTP or gRPC, before it is ended."
@@ -56,6 +56,12 @@ class ControlSettings(ServerSettings):
         "speaks TLS. Needed with tls_certificate, for then Envoy calls the gateway by mutual TLS.",
     )
 
+    edge_token_file: Path | None = Field(
+        None,
+        description="File with a token that Envoy sends with every call, by which gateways know it "
+        "(HEADWORKS_GATEWAY_EDGE_TOKEN_FILE); none sends none.",
+    )
+
     @model_validator(mode="after")
     def _tells_envoy_of_certificates(self) -> Self:
         if self.tls and not self.edge_secrets:
@@ -63,7 +69,7 @@ class ControlSettings(ServerSettings):
         return self
 
     def edge(self) -> Edge:
-        """The edge part of these settings."""
+        """The edge part of these settings. Raises OSError or ValueError where the token cannot be read."""
         return Edge(
             host=self.edge_host,
             port=self.edge_port,
@@ -80,4 +86,12 @@ class ControlSettings(ServerSettings):
             max_gateway_requests=self.max_gateway_requests,
             secrets=self.edge_secrets,
             mutual=self.tls is not None,
+            collector=self._collector(),
+            token=read_token(self.edge_token_file) if self.edge_token_file else "",
         )
+
+    def _collector(self) -> Collector | None:
+        export = self.trace_export
+        if not export.on:
+            return None
+        return Collector(export.collector, export.http, export.headers, export.new_traces, export.ca or SYSTEM_CA)

@@ -11,13 +11,14 @@ class Declaration:
     """A tool as the model sees it.
 
     `name` matches [a-zA-Z0-9_-]{1,64}; `parameters` is the JSON schema of an object; `json` says that results are JSON
-    texts, which is then checked.
+    texts, which is then checked. `strict`: whether its server must hold a call to the schema; None leaves it to that.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     json: bool = False
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,13 @@ class Form(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """`schema` is the JSON schema for Form.JSON_SCHEMA."""
+    """`schema` is the JSON schema for Form.JSON_SCHEMA. `strict`: whether the model's server must enforce it; None
+    leaves it to that."""
 
     form: Form = Form.TEXT
     name: str = ""
     schema: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool | None = True
 
 
 @dataclass(frozen=True, slots=True)

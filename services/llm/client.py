@@ -17,10 +17,77 @@ from services.runtime.errors import DeadlineExceeded, DomainError
 OK = 200
 KEPT_SECONDS = 30.0
 DRAIN_SECONDS = 0.1
+CLOSE_SECONDS = 2.0
+"""What a stream may take from its answer's end to its own."""
 ERROR_BYTES = 64 << 10
 MOST_BYTES = 32 << 20
 LEAST_SECONDS = 0.001
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+
+
+class _Ended(Exception):
+    """A stream was not closed in time after the end of its answer."""
+
+
+class _SilenceLimit:
+    """Ends the reading of a stream on which nothing has come for some `seconds`. What the reader takes to go on does
+    not count. It costs a timer a stream, and none a portion."""
+
+    def __init__(self, response: aiohttp.ClientResponse, seconds: float) -> None:
+        self._content = response.content
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._left = seconds
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+
+    def __enter__(self) -> "_SilenceLimit":
+        self.waiting(True)
+        self._timer = self._loop.call_later(self._left, self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def waiting(self, waits: bool) -> None:
+        now = self._loop.time()
+        if self._since is not None:
+            self._left -= now - self._since
+        self._since = now if waits else None
+
+    def renew(self, seconds: float) -> None:
+        """Something has come: from now on there may be `seconds` of silence."""
+        sooner = seconds < self._seconds
+        self._seconds = self._left = seconds
+        if sooner:
+            self._again(seconds)
+
+    def end(self, seconds: float) -> None:
+        """Nothing more need come: the stream ends after so many seconds, whatever does."""
+        if not self._ended:
+            self._ended = True
+            self.renew(seconds)
+            self._again(seconds)
+
+    def _again(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        if self._since is None:
+            self._again(max(self._left, LEAST_SECONDS))
+            return
+        self.waiting(True)
+        if self._left > LEAST_SECONDS:
+            self._again(self._left)
+        elif self._ended:
+            self._content.set_exception(_Ended())
+        else:
+            self._content.set_exception(aiohttp.SocketTimeoutError())
 
 
 class UpstreamReply:
@@ -30,6 +97,9 @@ class UpstreamReply:
         self.endpoint = endpoint
         self._response = response
         self._until = until
+        self._silence = _SilenceLimit(response, endpoint.first_byte_seconds)
+        self._silence_name = "first_byte_seconds"
+        self._progress = 0
 
     @property
     def is_json(self) -> bool:
@@ -40,10 +110,25 @@ class UpstreamReply:
         """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
         if "html" in self._response.headers.get("content-type", ""):
             raise errors.broken(self.endpoint, "is a page of HTML: look at its base_url")
-        with self._translated():
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = None  # it takes any byte for life
+        with self._translated(), self._silence as silence:
             async for portion in self._response.content.iter_any():
-                self._begun()
+                silence.waiting(False)
                 yield portion
+                silence.waiting(True)
+
+    def progress(self, chunks: int, ending: bool) -> None:
+        """Report of a stream how many chunks have come, and whether the answer has its end. Comments are no life: what
+        counts as silence is that no chunk comes. After the end a moment is left for the usage; then the stream is taken
+        for closed."""
+        if ending:
+            self._silence.end(CLOSE_SECONDS)
+        elif chunks != self._progress:
+            self._progress = chunks
+            self._silence_name = "idle_seconds"
+            self._silence.renew(self.endpoint.idle_seconds)
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
         """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
@@ -70,18 +155,14 @@ class UpstreamReply:
                 while await self._response.content.readany():
                     pass
 
-    def _begun(self) -> None:
-        """From the first byte on, the limit of a silence is another one."""
-        connection = self._response.connection
-        if connection is not None and connection.protocol is not None:
-            connection.protocol.read_timeout = self.endpoint.idle_seconds
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except _Ended:
+            return
         except TimeoutError as error:
-            raise _late(self.endpoint, self._until) from error
+            raise _late(self.endpoint, self._until, error, self._silence_name) from error
         except aiohttp.ClientError as error:
             raise errors.broken(self.endpoint, "broke off") from error
 
@@ -112,15 +193,17 @@ class HttpClient:
         seconds: float = math.inf,
         attempts: int = 1,
         on_retry: Callable[[], None] = lambda: None,
+        whole: bool = False,
     ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
-        An upstream that is in trouble before it answers is asked `attempts` times. Raises a DomainError for an answer
-        that is none.
+        An upstream that is in trouble before it answers is asked `attempts` times. An answer that comes `whole` begins
+        when it is done. Raises a DomainError for an answer that is none.
         """
         until = time.monotonic() + seconds
         ends = min(until, time.monotonic() + endpoint.timeout)
-        response = await self._begin(endpoint, body, until, ends, attempts, on_retry)
+        silence = endpoint.timeout if whole else endpoint.first_byte_seconds
+        response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry)
         try:
             yield UpstreamReply(endpoint, response, until)
         finally:
@@ -132,13 +215,14 @@ class HttpClient:
         body: bytes,
         until: float,
         ends: float,
+        silence: float,
         attempts: int,
         on_retry: Callable[[], None],
     ) -> aiohttp.ClientResponse:
         pause = FIRST_PAUSE
         for attempt in range(1, attempts + 1):
             try:
-                return await self._well(endpoint, body, until, ends)
+                return await self._well(endpoint, body, until, ends, silence)
             except UpstreamUnavailable as error:
                 wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
                 if attempt == attempts or wait > LONGEST_PAUSE or wait >= ends - time.monotonic():
@@ -148,9 +232,11 @@ class HttpClient:
             pause = min(pause * 2, LONGEST_PAUSE)
         raise AssertionError("the loop ends with an answer or an error")
 
-    async def _well(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _well(
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+    ) -> aiohttp.ClientResponse:
         """A response of the status 200."""
-        response = await self._send(endpoint, body, until, ends)
+        response = await self._send(endpoint, body, until, ends, silence)
         if response.status == OK:
             return response
         try:
@@ -161,14 +247,16 @@ class HttpClient:
             response.release()
         raise errors.answered(endpoint, response.status, response.headers, said)
 
-    async def _send(self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float) -> aiohttp.ClientResponse:
+    async def _send(
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+    ) -> aiohttp.ClientResponse:
         """A kept connection may have been closed at the other end: then a new one is tried, once."""
         if self._session is None:
             raise RuntimeError("the client is not open")
         timeout = aiohttp.ClientTimeout(
             total=max(ends - time.monotonic(), LEAST_SECONDS),  # 0 would mean for ever
             sock_connect=endpoint.connect_seconds,
-            sock_read=endpoint.first_byte_seconds,
+            sock_read=silence,
             ceil_threshold=math.inf,  # to the point, not to the next whole second
         )
         for again in (True, False):
@@ -187,13 +275,19 @@ class HttpClient:
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
-                raise _late(endpoint, until) from error
+                raise _late(
+                    endpoint, until, error, "timeout" if silence >= endpoint.timeout else "first_byte_seconds"
+                ) from error
             except (aiohttp.ClientError, OSError) as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: ModelEndpoint, until: float) -> DomainError:
+def _late(endpoint: ModelEndpoint, until: float, error: TimeoutError, silence: str) -> DomainError:
+    """`silence` names the limit of the endpoint on how long nothing may come."""
+    who = errors.who(endpoint)
     if time.monotonic() >= until:
-        return DeadlineExceeded(f"the call's deadline came before the end of what {errors.who(endpoint)} says")
-    return UpstreamTimeout(f"{errors.who(endpoint)} did not answer in time")
+        return DeadlineExceeded(f"the call's deadline came before the end of what {who} says")
+    name = silence if isinstance(error, aiohttp.SocketTimeoutError) else "timeout"
+    seconds: float = getattr(endpoint, name)
+    return UpstreamTimeout(f"{who} did not answer within {seconds:g} seconds: its `{name}` in the model catalogue")

@@ -24,7 +24,9 @@ _PROMPT = (
     re.compile(r"(\d+) in the (?:messages|prompt)", re.IGNORECASE),
     re.compile(r"(?:resulted in|requested|has|contains|of) (\d+) tokens", re.IGNORECASE),
 )
-_STATUS_OF_CODE = {"rate_limit_exceeded": 429, "context_length_exceeded": 400}
+LENGTH_CODE = "context_length_exceeded"
+_FACT = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
+_STATUS_OF_CODE = {"rate_limit_exceeded": 429, LENGTH_CODE: 400}
 IN_STREAM = 500
 """The status that an error within a stream has where it says none."""
 
@@ -76,7 +78,7 @@ class ContextTooLong(InvalidArgument):
         """The error of a model that has counted its prompt."""
         return cls(
             f"the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}, which is more than the "
-            f"model's context of {context_length}",
+            f"model's maximum context length of {context_length}",
             prompt_tokens=str(prompt_tokens),
             max_tokens=str(max_tokens),
             context_length=str(context_length),
@@ -96,10 +98,10 @@ def answered(endpoint: ModelEndpoint, status: int, headers: Mapping[str, str], b
         return UpstreamBusy(f"{at} limits requests; try again later").retry_in(retry_after(headers))
     if status >= 500 or status == 408:
         return UpstreamUnavailable(f"{at} answered {status}").retry_in(retry_after(headers))
-    message, code = _message(endpoint, body)
-    if status == 413 or code == "context_length_exceeded" or _TOO_LONG.search(message):
+    message, facts = _message(endpoint, body)
+    if status == 413 or facts.get("code") == LENGTH_CODE or _TOO_LONG.search(message):
         return _too_long(endpoint, message)
-    return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}")
+    return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}", **facts)
 
 
 def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
@@ -147,24 +149,39 @@ def _too_long(endpoint: ModelEndpoint, message: str) -> ContextTooLong:
     prompt = next((found for form in _PROMPT if (found := form.search(message))), None)
     length = limit[1] if limit else str(endpoint.context_length or "")
     if prompt and length:
-        text = f"the prompt has {prompt[1]} tokens, with its answer more than the model's context of {length}"
+        text = (
+            f"{prompt[1]} tokens of the prompt and its answer are over the model's maximum context length of {length}"
+        )
     elif length:
-        text = f"prompt and answer are longer than the model's context of {length} tokens"
+        text = f"prompt and answer are longer than the model's maximum context length of {length} tokens"
     else:
-        text = "prompt and answer are longer than the model's context"
+        text = "prompt and answer are longer than the model's maximum context length"
     details = {"prompt_tokens": prompt[1] if prompt else "", "context_length": length}
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
 
 
-def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, str]:
-    """The message and the code in an error's body, in OpenAI's form or near it; no page of HTML, and no secret."""
+def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, dict[str, str]]:
+    """The message in an error's body, in OpenAI's form or near it, and its `code` and `param`, where they are words; no
+    page of HTML, and no secret."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "", ""
+        return "", {}
     error = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(error, str | dict):
-        return "", ""
+        return "", {}
     fields = error if isinstance(error, dict) else {"message": error}
-    message = without_secrets(str(fields.get("message") or fields.get("detail") or ""), endpoint.secrets)
-    return message[:LONGEST_MESSAGE], str(fields.get("code") or "")
+    message = without_secrets(_text(fields.get("message") or fields.get("detail")), endpoint.secrets)
+    facts = {name: fields.get(name) for name in ("code", "param")}
+    words = {name: without_secrets(fact, endpoint.secrets) for name, fact in facts.items() if isinstance(fact, str)}
+    return message[:LONGEST_MESSAGE], {name: word for name, word in words.items() if _FACT.fullmatch(word)}
+
+
+def _text(value: Any) -> str:
+    """What should be a text; empty for what is nested too deeply to be shown."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode() if value else ""
+    except TypeError:
+        return ""

@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from services.llm.chat import Declaration, Message, Priority, ResponseFormat, Sampling, ToolCall, ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model is asked for. `confidence` asks how sure the model is.
+    """What a model is asked for. `confidence` asks how sure the model is, `reasoning` for what it thinks aloud.
 
     `found` is what a generator without a language model quotes from, in its own form, `max_sentences` at most; a
     language model reads the passages from `messages`.
@@ -24,6 +24,7 @@ class Generation:
     sampling: Sampling = Sampling()
     priority: Priority = Priority.INTERACTIVE
     confidence: bool = False
+    reasoning: bool = False
     found: Any = None
     max_sentences: int = 2
 
@@ -36,6 +37,13 @@ class Piece:
     text: str
     citation: Any = None
     tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """The next piece of what the model thinks aloud. It comes where it was asked for, and is no part of the answer."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ class Ended:
     confidence: float | None = None
 
 
+Said: TypeAlias = Piece | Thought | Calls | Ended
+"""What comes of a model."""
+
+
 class Generator(Protocol):
     """A model behind one engine."""
 
@@ -80,7 +92,7 @@ class Generator(Protocol):
         """The hop's name in timings."""
         ...
 
-    def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+    def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         """Pieces and calls as they come, then Ended. Closing the iterator stops the engine's work. Raises
         DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine is full."""
         ...

@@ -16,6 +16,11 @@ TOKENS = Counter("headworks_model_tokens_total", "Tokens read, written, and foun
 ENDS = Counter("headworks_model_generations_total", "Generations that are over, by how they ended.", ["model", "end"])
 RUNNING = Gauge("headworks_model_running", "Generations under way.", ["model"])
 WAITING = Gauge("headworks_model_waiting", "Generations that wait for a place.", ["model"])
+DISBELIEVED = Counter(
+    "headworks_model_usage_disbelieved_total",
+    "Answers whose upstream reported a usage that cannot be, so that other numbers were booked.",
+    ["model"],
+)
 RETRIES = Counter("headworks_model_retries_total", "Attempts that were made again.", ["model"])
 
 

@@ -2,6 +2,9 @@
 
 from services.runtime.call import current_or_none
 from services.runtime.errors import DeadlineExceeded
+from services.runtime.time_limit import TimeLimit
+
+TIMEOUT = "the model's `timeout` in the catalogue"
 
 
 def time_left(limit: float) -> float:
@@ -11,3 +14,9 @@ def time_left(limit: float) -> float:
     if left <= 0:
         raise DeadlineExceeded("the deadline passed before the model could be asked")
     return left
+
+
+def late(what: str, timeout: float) -> DeadlineExceeded | None:
+    """What is wrong where a model took longer than its own `timeout`; None where it was the call's deadline."""
+    call = current_or_none()
+    return None if call is not None and call.remaining <= 0 else TimeLimit(timeout, TIMEOUT).passed(what)

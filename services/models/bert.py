@@ -22,6 +22,9 @@ PADDED = 48
 # Lengths are padded to a multiple of this: oneDNN keeps a compiled kernel for each shape it ever saw.
 STEP = 16
 
+# A sum of exponentials up to which its products with values are far from the end of what a float holds.
+LARGEST = 1e30
+
 Linear = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -133,13 +136,14 @@ def attention(heads: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     Written out, because torch's own takes three times as long on a CPU for heads as narrow as these; and the weights
     are divided by their sum last, where there is least to divide. The scores are not lowered by each row's largest
-    first, but for the one text in twenty that has a score beyond the exponential's range, 88.
+    first, but for the one text in twenty that has a score near the exponential's range, 88, or beyond it: what is large
+    overflows when it is multiplied by the values, though its sum does not.
     """
     q, k, v = heads[:, 0].contiguous().unbind(0)
     across, added = k.transpose(1, 2), mask[0].to(q.dtype)
     weights = torch.baddbmm(added, q, across).exp_()
     total = weights.sum(-1, keepdim=True)
-    if not (total.isfinite() & (total > 0)).all():
+    if not ((total < LARGEST) & (total > 1 / LARGEST)).all():
         weights = torch.softmax(torch.baddbmm(added, q, across), -1)
         return torch.bmm(weights, v)[None]
     return (torch.bmm(weights, v) / total)[None]

@@ -24,7 +24,8 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbedResponse:
-    """vectors: float32 [n, 384]. tokens: int32 [n, 1]. sentences: [n, 1] of int8 bytes, or None if not asked for."""
+    """vectors: float32 [n, 384]. tokens: int32 [n, 1], those that each text has, of which at most 512 are read.
+    sentences: [n, 1] of int8 bytes, or None if not asked for."""
 
     vectors: npt.NDArray[np.float32]
     tokens: npt.NDArray[np.int32]
@@ -61,7 +62,7 @@ def embed(encoder: Encoder, requests: Sequence[EmbedRequest]) -> list[EmbedRespo
 
 def _respond(encoded: Sequence[Encoded], with_sentences: bool) -> EmbedResponse:
     vectors = np.array([item.vector for item in encoded], dtype=np.float32).reshape(-1, WIDTH)
-    tokens = np.array([[item.tokens] for item in encoded], dtype=np.int32)
+    tokens = np.array([[item.length] for item in encoded], dtype=np.int32)
     if not with_sentences:
         return EmbedResponse(vectors, tokens, None)
     sentences = [b"" if item.sentences is None else item.sentences.tobytes() for item in encoded]

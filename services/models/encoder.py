@@ -27,13 +27,15 @@ INT8_SCALE = 127.0
 class Encoded:
     """One text's result.
 
-    vector: float32 [384], length one. tokens: wordpieces read, the two markers included, at most 512.
+    vector: float32 [384], length one. tokens: wordpieces read, the two markers included, at most 512. length: those
+    that the text has.
     sentences: int8 [spans, 384], each by its own scale: only the direction counts. A span that has no wordpiece among
     those read has zeros.
     """
 
     vector: Vectors
     tokens: int
+    length: int
     sentences: Sentences | None
 
 
@@ -87,7 +89,12 @@ def unit(vectors: Vectors) -> Vectors:
 def _pool(states: Vectors, encoding: Encoding, spans: Spans | None) -> Encoded:
     vector = unit(states.mean(axis=0))
     sentences = None if spans is None else _pool_sentences(states[1:-1], encoding.offsets[1:-1], spans)
-    return Encoded(vector, len(states), sentences)
+    return Encoded(vector, len(states), _length(encoding), sentences)
+
+
+def _length(encoding: Encoding) -> int:
+    """Wordpieces of the whole text; each piece of what was cut off has the two markers again."""
+    return len(encoding.ids) + sum(len(rest.ids) - 2 for rest in encoding.overflowing)
 
 
 def _pool_sentences(states: Vectors, offsets: Sequence[tuple[int, int]], spans: Spans) -> Sentences:

@@ -1,6 +1,7 @@
 """How to start tritonserver from its wheel, and how to know that it is ready. Watching it is somebody else's work."""
 
 import ctypes
+import math
 import os
 import sys
 import sysconfig
@@ -26,7 +27,7 @@ HOST = "127.0.0.1"
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
-SOCKET, SOCKET_NUMBER = "triton", 1
+SOCKET = "triton"
 
 
 class LibpythonNotFound(Exception):
@@ -37,17 +38,18 @@ class LibpythonNotFound(Exception):
 class Listen:
     """Where tritonserver listens: gRPC at a port of 127.0.0.1, or at a Unix socket in `folder`.
 
-    Triton writes a colon and the port behind any address, so the number ends the socket's name.
+    Triton writes a colon and the port behind any address, so a number ends the socket's name: that of the `replica`.
     """
 
     grpc: int
     metrics: int
     folder: Path | None = None
+    replica: int = 0
 
     @property
     def socket(self) -> Path | None:
         """The Unix socket; None where it is a port."""
-        return socket_in(self.folder) if self.folder else None
+        return socket_in(self.folder, self.replica) if self.folder else None
 
     @property
     def target(self) -> str:
@@ -55,9 +57,14 @@ class Listen:
         return sockets.target(self.socket) if self.socket else f"{HOST}:{self.grpc}"
 
 
-def socket_in(folder: Path) -> Path:
-    """Where Triton's Unix socket is, if it listens in `folder`."""
-    return folder / f"{SOCKET}:{SOCKET_NUMBER}"
+def socket_in(folder: Path, replica: int = 0) -> Path:
+    """Where the Unix socket of that replica is, if it listens in `folder`."""
+    return folder / f"{SOCKET}:{socket_number(replica)}"
+
+
+def socket_number(replica: int) -> int:
+    """What Triton takes for a port; 0 is none."""
+    return replica + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,9 @@ def prepare(
 
 
 def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, settings: ModelsSettings) -> list[str]:
-    address, port = (sockets.target(listen.folder / SOCKET), SOCKET_NUMBER) if listen.folder else (HOST, listen.grpc)
+    address, port = HOST, listen.grpc
+    if listen.folder:
+        address, port = sockets.target(listen.folder / SOCKET), socket_number(listen.replica)
     flags = {
         "model-repository": repository,
         "backend-directory": backends,
@@ -113,9 +122,11 @@ def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, 
         "log-verbose": settings.log_verbose,
         "log-info": str(settings.log_verbose > 0).lower(),
     }
-    python = {"shm-default-byte-size": 1 << 20, "shm-region-prefix-name": shared_memory}
-    if settings.llm:
-        python["stub-timeout-seconds"] = int(settings.llm_start_seconds)
+    python = {
+        "shm-default-byte-size": 1 << 20,
+        "shm-region-prefix-name": shared_memory,
+        "stub-timeout-seconds": math.ceil(start_seconds(settings)),
+    }
     # Completing a configuration would start each stub twice.
     binary = site_packages() / "pytriton/tritonserver/bin/tritonserver"
     return [
@@ -171,6 +182,17 @@ def check_libpython() -> None:
             f"{name} is missing: Triton cannot run Python models (on Debian and Ubuntu: apt install libpython{version})"
         )
         raise LibpythonNotFound(message) from error
+
+
+def start_seconds(settings: ModelsSettings) -> float:
+    """How long Triton may take to load the models."""
+    return settings.start_seconds + (settings.llm_start_seconds if settings.llm else 0)
+
+
+def start_setting(settings: ModelsSettings) -> str:
+    """What sets that."""
+    name = "HEADWORKS_MODELS_START_SECONDS"
+    return f"{name} and HEADWORKS_MODELS_LLM_START_SECONDS together" if settings.llm else name
 
 
 def models(settings: ModelsSettings) -> tuple[str, ...]:

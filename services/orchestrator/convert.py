@@ -22,6 +22,7 @@ from services.orchestrator.domain.event import (
     Event,
     Finished,
     PassagesRetrieved,
+    ReasoningDelta,
     Span,
     Started,
     StepFinished,
@@ -77,6 +78,10 @@ def _started(message: event_pb.RunEvent, body: Started) -> None:
             session_id=body.session_id,
         )
     )
+
+
+def _reasoning(message: event_pb.RunEvent, body: ReasoningDelta) -> None:
+    message.reasoning.text = body.text
 
 
 def _passages(message: event_pb.RunEvent, body: PassagesRetrieved) -> None:
@@ -246,6 +251,7 @@ def _timing(timing: Timing) -> timing_pb2.HopTiming:
 
 
 _FILL: dict[type, Callable[[event_pb.RunEvent, Any], None]] = {
+    ReasoningDelta: _reasoning,
     Started: _started,
     PassagesRetrieved: _passages,
     CitationAdded: _citation,

@@ -96,7 +96,8 @@ def _tool(number: int, tool: tool_pb2.Tool) -> Declaration:
     if not NAME.fullmatch(tool.name):
         raise InvalidArgument(f"the name of tool {number} is not 1 to 64 letters, digits, _ and -", field="tools")
     parameters = _schema(tool.parameters, "tools") if tool.parameters else NO_PARAMETERS
-    return Declaration(tool.name, tool.description, parameters)
+    strict = tool.strict if tool.HasField("strict") else None
+    return Declaration(tool.name, tool.description, parameters, strict=strict)
 
 
 def _schema(text: str, field: str) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _form(form: generation_pb2.ResponseFormat) -> ResponseFormat:
         raise InvalidArgument("response_format has an unknown kind", field="response_format")
     kind = Form(form.kind or Form.TEXT)
     schema = _schema(form.schema, "response_format") if kind is Form.JSON_SCHEMA else {}
-    return ResponseFormat(kind, form.name, schema)
+    return ResponseFormat(kind, form.name, schema, form.strict if form.HasField("strict") else None)
 
 
 # (field, least, most); `top_p` and `repetition_penalty` must be over their least.

@@ -9,15 +9,25 @@ from typing import TypedDict
 
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.identity import IDENTITY_KEY, REFRESH_KEY, Identity
+from services.runtime.spelling import VARIABLES
 from services.runtime.tracing import inject
 
 REQUEST_ID_KEY = "x-request-id"
 # Names the replica that a call is for; control's routes go by it.
 REPLICA_KEY = "x-headworks-replica"
-# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads. The
-# gateway alone sets it, beside the identity; without it the guards are asked.
+# Names one of the replicas by its number, from 0, whichever they are: the number is taken modulo their count, so that
+# two that follow each other are two replicas where there are as many. From ORDINALS on there is no route.
+ORDINAL_KEY = "x-headworks-replica-ordinal"
+ORDINALS = 16
+# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads; SCREENED
+# where one does; CLOSED where that one wants nothing to be read while it cannot be screened. The gateway alone sets it,
+# beside the identity; without it the guards are asked, and nothing is known to be open.
 READS_KEY = "x-headworks-reads"
 UNSCREENED = "unscreened"
+SCREENED = "screened"
+CLOSED = "closed"
+# What sets the deadline of a call, where that is a setting: the next service has no other way to name it.
+LIMIT_KEY = "x-headworks-limit"
 
 
 @dataclass(slots=True)
@@ -25,7 +35,8 @@ class Call:
     """One call being served, whatever protocol it came by.
 
     `method` is an RPC's path, or a verb and the template of an HTTP path; `metadata` holds its headers in lower case.
-    `deadline` is a point on the monotonic clock, in seconds; `timeout` the seconds that the caller gives, if any.
+    `deadline` is a point on the monotonic clock, in seconds, and `limit` what sets it, in words; `timeout` the seconds
+    that the caller gives, if any.
     `token` is the signed form of `identity`; `renew`, where there is one, sees to it that it does not end before its
     call. `refresh_token` goes to the orchestrator with the calls that may outlive `token`. `peer` is the other end of
     the connection, as gRPC writes it.
@@ -55,6 +66,7 @@ class Call:
     address: str = ""
     peer: str = ""
     timeout: float | None = None
+    limit: str = ""
 
     @property
     def remaining(self) -> float:
@@ -118,6 +130,8 @@ def outgoing(limit: float, call: Call | None = None) -> Outgoing:
     metadata = [(REQUEST_ID_KEY, call.request_id), *inject()]
     if call.token:
         metadata.append((IDENTITY_KEY, call.token))
+    if call.limit.startswith(VARIABLES) and call.remaining <= limit:
+        metadata.append((LIMIT_KEY, call.limit))
     if call.refresh_token:
         metadata.append((REFRESH_KEY, call.refresh_token))
     return {"timeout": timeout, "metadata": tuple(metadata)}

@@ -6,10 +6,14 @@ core instead, which ends its operations, and the tasks with them, at once.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import grpc
+
+from services.runtime.call import Call
+from services.runtime.time_limit import TimeLimit
 
 T = TypeVar("T")
 
@@ -54,3 +58,15 @@ def _abandon(call: Any, waiting: "asyncio.Future[Any] | None") -> None:
 def _hear(waiting: "asyncio.Future[Any]") -> None:
     if not waiting.cancelled():
         waiting.exception()
+
+
+@contextmanager
+def limited(limit: TimeLimit, call: Call, what: str) -> Iterator[None]:
+    """Calls that get no more than `limit`, for a call that is being served. Raises DeadlineExceeded, which names the
+    limit, where that passes and not the deadline of the call itself."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and call.remaining > 0:
+            raise limit.passed(what) from error
+        raise

@@ -25,6 +25,10 @@ class ErrorKind(IntEnum):
     UNAUTHENTICATED = 16
 
 
+class CannotStart(Exception):
+    """A process must not start as things are; the message says why, and what to do."""
+
+
 class DomainError(Exception):
     """A failure with a stable reason and a message that is safe to show to the caller.
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.runtime.errors import Unauthenticated
+from services.runtime.numerals import numeral
 
 IDENTITY_KEY = "x-headworks-identity"
 # Where the gateway gives a run's refresh token to the orchestrator: VERSION.EXPIRY.SEALED, which no service can read
@@ -136,7 +137,7 @@ def refresh_expiry(refresh_token: str) -> float | None:
     """When a refresh token ends, in seconds since the epoch; None where there is none."""
     _, _, rest = refresh_token.partition(".")
     seconds, _, _ = rest.partition(".")
-    return float(seconds) if seconds.isdecimal() else None
+    return numeral(seconds)
 
 
 def write_key_pair(private: Path, public: Path) -> None:

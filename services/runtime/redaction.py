@@ -1,6 +1,8 @@
 """What must not reach logs and traces: personal data and secrets by their shape, content by the name of its field.
 
-Cheap before thorough: it runs on each field of each line. Guards, which decide what may be said, are the gateway's.
+The one home of what of a caller's own words may be logged: short, without secrets, with nothing that a terminal or a
+reader of lines takes for more than text. Cheap before thorough: it runs on each field of each line. Guards, which
+decide what may be said, are the gateway's.
 """
 
 import re
@@ -16,7 +18,9 @@ CONTENT = frozenset(
     }
 )  # fmt: skip
 LONGEST_LINE = 500
+LONGEST_FIELD = 1_000
 LONGEST = 20_000
+LONGEST_IDENTIFIER = 128
 DEPTH = 8
 _SHORTEST = 6
 _OFTEN = 100
@@ -37,6 +41,14 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"(://[^\s/:@]{0,64}:)[^\s/@]{1,256}@")
+_USER = re.compile(r"(://)[^\s/:@]{1,256}@")
+_QUERY = re.compile(r"(/[^\s?\"'<>/]{0,256})\?[^\s\"'<>]+")
+# Control characters but line breaks and tabs, and those that are not seen or turn the order of others around.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._:/+=-]+")
 _CARD = re.compile(r"(?<![A-Za-z0-9_\-.])\d(?:[ \-]?\d){12,18}(?![A-Za-z0-9_\-])")
 _DIGIT = re.compile(r"\d[ \-]?\d{2}[ \-]?\d")
 # How libraries show the value that they could not take: pydantic, SQLAlchemy, jsonschema.
@@ -46,8 +58,9 @@ _QUOTED = re.compile(r"'(?=[^']{0,400} )[^']{12,}'|\"(?=[^\"]{0,400} )[^\"]{12,}
 
 
 def redact(text: str) -> str:
-    """The text without e-mail addresses, keys, tokens, passwords and card numbers, LONGEST characters at most."""
-    if len(text) < _SHORTEST:
+    """The text without e-mail addresses, keys, tokens, passwords, the queries of URLs and card numbers, LONGEST
+    characters at most; control characters are escaped."""
+    if len(text) < _SHORTEST and text.isprintable():
         return text
     return _short(text) if len(text) <= _OFTEN else _redact(text)
 
@@ -55,8 +68,12 @@ def redact(text: str) -> str:
 def _redact(text: str) -> str:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text)} characters)"
+    if not text.isprintable():
+        text = _UNSEEN.sub(_escaped, text)
+    if "/" in text and "?" in text:
+        text = _QUERY.sub(r"\1?[query]", text)
     if ":/" in text and "@" in text:
-        text = _IN_URL.sub(r"\1[password]@", text)
+        text = _USER.sub(r"\1[user]@", _IN_URL.sub(r"\1[password]@", text))
     if "@" in text:
         text = _EMAIL.sub("[email]", text)
     text = _BEARER.sub(lambda found: f"{found[1] or found[2]} [token]", text)
@@ -70,6 +87,17 @@ def _redact(text: str) -> str:
 
 # Methods, names and ids come again and again.
 _short = lru_cache(4096)(_redact)
+
+
+def identifier(text: str) -> str:
+    """The text, where it is an id that may be logged as it is and handed on in a header; empty for any other."""
+    plain = len(text) <= LONGEST_IDENTIFIER and _IDENTIFIER.fullmatch(text)
+    return text if plain and redact(text) == text else ""
+
+
+def shown(text: str, longest: int = LONGEST_FIELD) -> str:
+    """What a caller gave, such as the name of a model, as logs and the audit may have it."""
+    return redact(text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)")
 
 
 def redact_traceback(text: str) -> str:
@@ -92,16 +120,20 @@ def redact_field(name: str, value: object, depth: int = 0) -> object:
     if name in CONTENT and not isinstance(value, bool | int | float | None):
         return f"[{len(value)} characters]" if isinstance(value, str | bytes) else "[redacted]"
     if isinstance(value, str):
-        return redact(value)
+        return shown(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= DEPTH:
         return "[redacted]"
     if isinstance(value, Mapping):
-        return {redact(str(key)): redact_field(str(key), each, depth + 1) for key, each in value.items()}
+        return {shown(str(key)): redact_field(str(key), each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact_field("", each, depth + 1) for each in value]
-    return redact(str(value))
+    return shown(str(value))
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _card(found: "re.Match[str]") -> str:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import logs, metrics, sockets, tracing
+from services.runtime import logs, metrics, sockets, tracing, vitals
+from services.runtime.errors import CannotStart, DomainError
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerSettings, unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +32,11 @@ GC_THRESHOLD = 20_000
 class Beside(Protocol):
     """A server of another protocol in the same process and event loop."""
 
-    async def start(self, ready: Callable[[], bool]) -> str:
-        """Listen; `ready` says whether the process is. Returns the address."""
+    async def start(self, ready: Callable[[], bool], missing: Callable[[], Sequence[str]] = tuple) -> str:
+        """Listen; `ready` says whether the process is, `missing` which dependencies are not well.
+
+        Returns the address.
+        """
         ...
 
     async def stop(self, grace: float) -> None:
@@ -47,7 +52,7 @@ class App:
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
     mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too. The process is
-    ready once the servers `beside` gRPC's listen too.
+    ready once the servers `beside` gRPC's listen too. `data`: the folders that it keeps data in, by what that is.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -60,6 +65,7 @@ class App:
     callers: Callers = field(default_factory=dict)
     beside: Sequence[Beside] = ()
     sockets: Sequence[Path] = ()
+    data: Mapping[str, Path] = field(default_factory=dict)
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -67,7 +73,7 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
     around = (
         app.layers
         if app.layers is not None
-        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds)
+        else layers(verifier, settings.max_deadline_seconds, settings.max_upload_seconds, settings.service)
     )
     checks = [CertificateCheck(app.callers)] if settings.tls and not settings.socket else []
     server = grpc.aio.server(
@@ -106,12 +112,17 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
 async def serve(
     settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
 ) -> None:
-    """Wire the service, serve until SIGTERM or SIGINT, drain, close."""
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises CannotStart where a file, a setting or a
+    database keeps it from being wired."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    provider = tracing.configure(settings.service, settings.otlp_endpoint, settings.trace_ratio)
-    app = await wire()
+    provider = tracing.configure(settings.service, settings.replica_name, settings.trace_export)
+    try:
+        app = await wire()
+    except (DomainError, OSError, ValueError) as error:
+        log.debug("what kept it from starting", exc_info=error)
+        raise CannotStart(str(error)) from error
     _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks, app.optional)
@@ -121,7 +132,10 @@ async def serve(
             for path in app.sockets:
                 server.add_insecure_port(sockets.target(path))
             await server.start()
-        besides = [await one.start(lambda: readiness.ready) for one in app.beside]
+        besides = [await one.start(lambda: readiness.ready, readiness.missing) for one in app.beside]
+        vitals.VITALS.data(app.data)
+        vitals.VITALS.certificates(vitals.tls_certificates(settings.tls))
+        vitals.READINESS.show(readiness)
         metrics.serve(settings.host, settings.metrics_port)
         log.info("serving", extra={"address": address, "beside": besides, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())
@@ -157,6 +171,12 @@ def _settle_memory() -> None:
 
 
 def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's process to its end."""
+    """Run a service's process to its end. One that cannot start says why in its log, and exits with 1."""
     logs.configure(settings.service, settings.log_level)
-    uvloop.run(main)
+    for wrong in unknown_variables():
+        log.warning(wrong)
+    try:
+        uvloop.run(main)
+    except CannotStart as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 (the message says it all)
+        sys.exit(1)

@@ -4,10 +4,11 @@ import base64
 import itertools
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+from headworks.retrieval.v1 import retrieval_service_pb2_grpc as retrieval_grpc
 
 from services.runtime.statuses import error_info
 from tests.e2e.callers import (
@@ -44,9 +47,11 @@ from tests.fakes.openai_upstream import FakeOpenAi
 
 GUARDED, RUN, GUARDED_RUN = "guarded", "listed", "guarded-run"
 LEASE_SECONDS = 2.0
+# Runs are looked at when half of it is over.
+IDENTITY_SECONDS = 10
 # A second is promised; the machine of the tests may be busy.
 SOON = 2.0
-MARKER = "xylophonequartz"
+MARKER, BESIDE = "xylophonequartz", "zitherquartz"
 MAIL = "ann.marker@example.org"
 POLICY = """
 guards:
@@ -69,6 +74,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, upstream: FakeOpenAi) -> Iter
             models_file(folder / "models.yaml", upstream.url, RUN, GUARDED_RUN, bare=(PASSED, GUARDED))
         ),
         "HEADWORKS_GATEWAY_BUDGET_LEASE_SECONDS": str(LEASE_SECONDS),
+        "HEADWORKS_GATEWAY_IDENTITY_SECONDS": str(IDENTITY_SECONDS),
     }
     with running(folder / "data", "--replicas", "gateway=2", env=env) as mesh:
         yield mesh
@@ -118,6 +124,59 @@ def test_a_rotated_key_goes_on_until_it_is_revoked(mesh: Mesh, make_key: Callabl
     assert {chat(mesh, new, "say Hello.").status_code for _ in range(10)} == {200}
     told(mesh, "keys", "revoke", new.id)
     wait_for(lambda: shut_out(mesh, new), SOON)
+
+
+def _request(words: str, **fields: Any) -> pb.RunRequest:
+    message = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=words)
+    return pb.RunRequest(model=RUN, messages=[message], **fields)
+
+
+def test_all_that_is_open_ends_when_its_key_is_revoked(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    """Streams of a model and of a run, on both faces, who follows a run, an upload, and at last a run that was left."""
+    key, other = make_key(role="developer"), make_key()
+    long = "count 20000"  # more than three minutes
+    with ExitStack() as stack:
+        channel = stack.enter_context(grpc.insecure_channel(mesh.target))
+        runs: Any = pb_grpc.OrchestratorServiceStub(channel)
+        ingesting: Any = retrieval_grpc.RetrievalServiceStub(channel)
+        detached = runs.Run(_request(long, detached=True), metadata=key.metadata, timeout=100)
+        run_id = next(detached).events[0].run_id
+        followed = runs.Attach(pb.AttachRequest(run_id=run_id), metadata=key.metadata, timeout=100)
+        native = runs.Run(_request(long), metadata=key.metadata, timeout=100)
+        opened = retrieval.IngestRequest(open=retrieval.IngestOpen(collection="cut", create_collection=True))
+        upload_ends = threading.Event()
+        stack.callback(upload_ends.set)
+        upload = ingesting.Ingest(_and_waits(opened, upload_ends), metadata=key.metadata, timeout=100)
+        for call in (followed, native):
+            next(call)
+        streams = [stack.enter_context(_streaming(mesh, key, long, model)) for model in (PASSED, RUN)]
+        theirs = stack.enter_context(_streaming(mesh, other, long, PASSED))
+        portions = [stream.iter_text() for stream in (*streams, theirs)]
+        for one in portions:
+            next(one)
+        told(mesh, "keys", "revoke", key.id)
+        for call in (detached, followed, native, upload):
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        for one in portions[:2]:
+            assert "invalid_api_key" in "".join(one)
+        assert next(portions[2])
+
+        def state() -> Any:
+            return runs.GetRun(pb.GetRunRequest(run_id=run_id), metadata=mesh.metadata, timeout=30).run.state
+
+        wait_for(lambda: state() == run_pb2.Run.STATE_FAILED, 60)
+
+
+def _and_waits(request: Any, ends: threading.Event) -> Iterator[Any]:
+    yield request
+    ends.wait(100)
+
+
+def _streaming(mesh: Mesh, key: Key, words: str, model: str) -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": words}], "stream": True}
+    return httpx.stream("POST", f"{mesh.edge}/v1/chat/completions", json=body, headers=key.headers, timeout=100)
 
 
 @pytest.mark.parametrize("model", [PASSED, RUN])
@@ -398,6 +457,68 @@ def test_no_log_has_what_was_said(mesh: Mesh, make_key: Callable[..., Key]) -> N
     assert {"gateway-0.log", "gateway-1.log", "orchestrator-0.log"} <= {log.name for log in logs}
     assert key.subject in "".join((mesh.data / "logs" / f"{gateway}.log").read_text() for gateway in GATEWAYS)
     assert [log.name for log in logs if MARKER in log.read_text(errors="replace")] == []
+
+
+def test_no_log_has_what_callers_write_beside_it(mesh: Mesh, make_key: Callable[..., Key]) -> None:
+    key, secret = make_key(), "hw_" + "s3cr3t" * 6
+    odd = {
+        "x-request-id": f"{BESIDE} said", "user-agent": f"{BESIDE} {secret}", "tracestate": f"v={BESIDE}",
+        "traceparent": f"00-{BESIDE}-01", "referer": f"https://a.example/?q={BESIDE}", "x-other": secret,
+    }  # fmt: skip
+    paths = (
+        f"/v1/models?api_key={secret}&q={BESIDE}", f"/v1/models/{secret}", f"/v1/{BESIDE}%20said",
+        f"/{BESIDE}@b.example",
+        f"/v1/models/{BESIDE}%00%1b",
+    )  # fmt: skip
+    for path in paths:
+        for headers in (key.headers, {"authorization": f"Bearer {secret}"}, {}):
+            httpx.get(mesh.edge + path, headers=headers | odd)
+    chat(mesh, key, "say Yes.", f"{BESIDE} {secret}" * 50)
+    long = httpx.get(f"{mesh.edge}/v1/models", headers=key.headers | {"x-request-id": BESIDE * 400})
+    assert len(long.headers["x-request-id"]) == 36
+    beside = ((name, value) for name, value in odd.items() if name != "user-agent")
+    with grpc.insecure_channel(mesh.target) as channel, suppress(grpc.RpcError):
+        stub: Any = pb_grpc.OrchestratorServiceStub(channel)
+        stub.GetRun(pb.GetRunRequest(run_id=f"{BESIDE} {secret}"), metadata=(*key.metadata, *beside), timeout=30)
+    known = httpx.get(f"{mesh.edge}/v1/models", headers=key.headers | {"x-request-id": "seen-last"})
+    assert known.headers["x-request-id"] == "seen-last"
+    logs = list((mesh.data / "logs").iterdir())
+    wait_for(lambda: "seen-last" in (mesh.data / "logs" / "envoy.log").read_text(errors="replace"), 60)
+    for log in logs:
+        text = log.read_text(errors="replace")
+        assert secret not in text, log.name
+        shown = [line for line in text.splitlines() if BESIDE in line and '"model"' not in line]
+        assert shown == [], log.name
+
+
+def test_who_comes_past_the_edge_is_one_address(mesh: Mesh) -> None:
+    """Another account of the machine reaches a gateway's port, and says that it comes from elsewhere."""
+    seen: set[grpc.StatusCode] = set()
+    with grpc.insecure_channel(mesh.process("gateway-0")["address"]) as channel:
+        stub: Any = pb_grpc.OrchestratorServiceStub(channel)
+        for number in range(600):
+            lies = (("x-forwarded-for", f"203.0.113.{number % 250}"), ("authorization", f"Bearer hw_{number:040}"))
+            try:
+                stub.GetRun(pb.GetRunRequest(run_id="x"), metadata=(*lies, ("x-headworks-edge", "t" * 43)), timeout=30)
+            except grpc.RpcError as error:
+                seen.add(error.code())
+            if grpc.StatusCode.RESOURCE_EXHAUSTED in seen:
+                break
+    assert seen == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_anchors_of_the_audit(mesh: Mesh, make_key: Callable[..., Key], tmp_path: Path) -> None:
+    key, file = make_key(), tmp_path / "anchors.jsonl"
+    for _ in range(2):
+        chat(mesh, key, "say Yes.")
+        assert told(mesh, "audit", "anchor", str(file))["file"] == str(file)
+    checked = told(mesh, "audit", "verify", "--anchor", str(file))
+    assert (checked["sound"], checked["anchors"]) == (True, "2")
+    text = file.read_text()
+    file.write_text(text.replace('"number":', '"number":1', 1))
+    assert mesh.command("audit", "verify", "--anchor", str(file)).returncode == 1
+    refused = mesh.command("audit", "anchor", str(file), "--key", key.secret)
+    assert "admin.audit:read" in refused.stderr
 
 
 def test_strangers_are_held_off(mesh: Mesh, make_key: Callable[..., Key]) -> None:

@@ -71,8 +71,9 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     """On the database at `url`, with the tenants acme and other."""
     database = Database(url, SCHEMA)
     await database.open()
-    writer, changes, seal = Writer(database), Changes(database, 0.02), Seal(keys.private_pem)
-    log = AuditLog(database, writer, changes, Checkpoints(database, seal), attempt_seconds=0, checkpoint_seconds=0)
+    writer, changes = Writer(database), Changes(database, 0.02)
+    checkpoints = Checkpoints(database, Seal(keys.private_pem))
+    log = AuditLog(database, writer, changes, checkpoints, attempt_seconds=0, checkpoint_seconds=0)
     guards = Policies(GuardStore(database), read(None), Library(None), None)
     changes.follow("guards", guards.reload)
     privacy = Privacy(ErasureStore(database), [UsageData(database), IdentityData(database)], log)
@@ -86,7 +87,7 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
         await one.open()
     around = [*layers(None, 60), Known()]
     app = App(
-        lambda server: add_servicers(server, calls, guards, seal, privacy, retention),
+        lambda server: add_servicers(server, calls, guards, checkpoints, privacy, retention),
         [],
         layers=around,
         gate=Authorizer(SERVICES),

@@ -6,11 +6,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.budgets.model import Cost
+from gateway.budgets.model import Cost, Unit
 from gateway.budgets.reservation import Reservation
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import NOTICE_SHARE, ModelCall
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.calls.request import ModelRequest
 from gateway.guard.edits import Edits
@@ -42,6 +42,9 @@ class FakeReservation(Reservation):
     def take(self, used: Cost) -> bool:
         return used.tokens <= self._prompt_tokens + self._pipeline.enough
 
+    def left(self, unit: Unit) -> int | None:
+        return self._pipeline.left.get(unit)
+
     async def extend(self, used: Cost) -> bool:
         return used.tokens <= self._prompt_tokens + self._pipeline.enough + self._pipeline.more
 
@@ -51,11 +54,13 @@ class FakeReservation(Reservation):
 
 @dataclass
 class FakePipeline:
-    """`screen` looks at answers. `calls` are those that were admitted; `released` counts the abandoned."""
+    """`screen` looks at answers; `left` is what budgets have. `calls` are those that were
+    admitted; `released` counts the abandoned."""
 
     screen: Screen | None = None
     enough: int = 1 << 30
     more: int = 0
+    left: dict[Unit, int] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     released: int = 0

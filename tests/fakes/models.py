@@ -8,7 +8,7 @@ from typing import Any
 
 from services.llm.catalogue.entry import ALL, Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Message
-from services.llm.generation import Calls, Ended, Finish, Generation, Generator, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Generator, Piece, Thought, TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.llm.price import Price
@@ -23,7 +23,7 @@ from services.orchestrator.domain.event import (
 from services.orchestrator.domain.tool import Declaration, ToolCall, ToolContext
 from services.orchestrator.runs.agent import Agent, Review, RunInput, RunOutcome
 
-Said = Piece | Calls | Ended
+Said = Piece | Thought | Calls | Ended
 END = Ended(Finish.STOP, TokenCounts(10, 5))
 CALLS_END = Ended(Finish.TOOL_CALLS, TokenCounts(10, 5))
 

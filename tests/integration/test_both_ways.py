@@ -17,6 +17,7 @@ from services.llm.client import HttpClient
 from services.llm.generation import Ended, Finish, Generation, Piece
 from services.llm.handle import BareHandle
 from services.llm.models import ModelFactory
+from services.llm.tokens import MOST_TOKENS
 from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.calls import FakePipeline, call_of
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, event, fails, hangs_up, raw, usage
@@ -88,6 +89,7 @@ TOO_LONG = Failed(ErrorKind.INVALID_ARGUMENT, "CONTEXT_TOO_LONG")
 SILENT = Failed(ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
 BUSY = Failed(ErrorKind.RESOURCE_EXHAUSTED, "UPSTREAM_BUSY")
 
+THOUGHT = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 116}
 STREAMS: list[Line] = [
     ("a stream", raw(BYTES), Made()),
     ("in single bytes", raw(*(bytes([one]) for one in BYTES)), Made()),
@@ -100,7 +102,10 @@ STREAMS: list[Line] = [
     ("no finish reason", streamed(*HELLO[:-1], usage(9, 7, 4)), Made()),
     ("no usage", streamed(*HELLO), Made(tokens=(5, 2, 0))),
     ("no usage of a long text", streamed(delta("length", content=LONG)), Made(LONG, "length", (5, 375, 0))),
-    ("a usage that cannot be", streamed(*HELLO, usage(1 << 62, -1, 9)), Made(tokens=(5, 2, 5))),
+    ("a usage that cannot be", streamed(*HELLO, usage(0, -1, 9)), Made(tokens=(5, 2, 5))),
+    ("a usage that is too large", streamed(*HELLO, usage(1 << 62, 2, 9)), Made(tokens=(MOST_TOKENS, 2, 9))),
+    ("a usage that is larger than the texts", streamed(*HELLO, usage(200_048, 2)), Made(tokens=(200_048, 2, 0))),
+    ("thoughts in the total", streamed(*HELLO, {"choices": [], "usage": THOUGHT}), Made(tokens=(9, 107, 0))),
     ("a usage of words", streamed(*HELLO, {"choices": [], "usage": {"prompt_tokens": "9"}}), Made(tokens=(5, 2, 0))),
     ("a usage that is none", streamed(*HELLO, {"choices": [], "usage": [9]}), Made(tokens=(5, 2, 0))),
     ("a list of parts", streamed(delta(content=PARTS), delta("stop"), usage(9, 7, 4)), Made()),
@@ -153,14 +158,14 @@ FAULTS: list[Line] = [
 
 
 @asynccontextmanager
-async def ways(behaviour: Behaviour) -> AsyncIterator[tuple[BareHandle, Callable[[], Any]]]:
+async def ways(behaviour: Behaviour, timeout: float = 600) -> AsyncIterator[tuple[BareHandle, Callable[[], Any]]]:
     """The two of them, each before an upstream that does the same."""
     async with FakeOpenAi(behaviour).serving() as upstream:
         client = HttpClient()
         await client.open()
         entry = CatalogueEntry(
             "small", EngineKind.OPENAI, bare=True, base_url=upstream.url, model="small", api_key_env="KEY",
-            connect_seconds=1, first_byte_seconds=0.3, idle_seconds=0.3,
+            connect_seconds=1, first_byte_seconds=0.3, idle_seconds=0.3, timeout=timeout,
         )  # fmt: skip
         engines = ModelFactory(client, lambda _: "sk-0123456789")
         try:
@@ -223,6 +228,7 @@ async def test_a_streamed_answer_is_the_same_both_ways(behaviour: Behaviour, mad
 
 @table([*WHOLES, *FAULTS])
 async def test_a_whole_answer_is_the_same_both_ways(behaviour: Behaviour, made: Made | Failed) -> None:
-    async with ways(behaviour) as (handle, generator):
+    # What comes whole is silent until then: only the whole time bounds that.
+    async with ways(behaviour, timeout=1 if behaviour is silent else 600) as (handle, generator):
         assert await bare(handle, stream=False) == made
         assert await by_agent(generator()) == made

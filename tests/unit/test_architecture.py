@@ -15,7 +15,7 @@ DOMAIN = (
     "services/runtime/language",
     "services/llm/chat.py", "services/llm/generation.py", "services/llm/tokens.py", "services/llm/price.py",
     "services/llm/catalogue/", "services/llm/openai/answer.py", "services/llm/openai/chunks.py",
-    "services/llm/openai/events.py", "services/llm/openai/request.py",
+    "services/llm/openai/events.py", "services/llm/openai/leaves.py", "services/llm/openai/request.py",
 )  # fmt: skip
 # What every service may use, and what each of these may not: the runtime uses nothing of the model plane.
 LIBRARIES = ("services.runtime", "services.llm")
@@ -27,7 +27,7 @@ ROOMS = (
     "gateway/privacy/", "gateway/usage/",
 )  # fmt: skip
 WIRED = (
-    "gateway/calls/agents.py", "gateway/calls/runs.py",
+    "gateway/calls/agents.py", "gateway/calls/runs.py", "gateway/calls/run_request.py",
     "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
     "gateway/guard/injection/triton.py",
     "gateway/privacy/assembly.py", "gateway/privacy/service_records.py",
@@ -40,8 +40,12 @@ PURE = (
     "services.runtime.errors",
     "services.runtime.fairness",
     "services.runtime.language",
+    "services.runtime.numerals",
     "services.runtime.records",
+    "services.runtime.spelling",
     "services.runtime.strict_yaml",
+    "services.runtime.time_limit",
+    "services.runtime.tracing",
 )
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}

@@ -27,7 +27,7 @@ from headworks.gateway.v1 import (
     usage_service_pb2_grpc,
 )
 
-from gateway.audit.seal import Seal
+from gateway.audit.checkpoints import Checkpoints
 from gateway.faces.admin.api_keys import ApiKeyServicer
 from gateway.faces.admin.audit import AuditServicer
 from gateway.faces.admin.budgets import BudgetServicer
@@ -58,7 +58,7 @@ def add_servicers(
     server: grpc.aio.Server,
     calls: AdminCalls,
     guards: Policies,
-    seal: Seal,
+    checkpoints: Checkpoints,
     privacy: Privacy,
     retention: RetentionPolicies,
 ) -> None:
@@ -72,5 +72,5 @@ def add_servicers(
     rate_limit_service_pb2_grpc.add_RateLimitServiceServicer_to_server(RateLimitServicer(calls), server)
     guard_policy_service_pb2_grpc.add_GuardPolicyServiceServicer_to_server(GuardPolicyServicer(calls, guards), server)
     usage_service_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(calls), server)
-    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(calls, seal), server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(calls, checkpoints), server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(calls, privacy, retention), server)

@@ -9,7 +9,8 @@ from headworks.gateway.v1 import audit_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import authorize
 from gateway.audit.chain import FIRST_CHAIN
-from gateway.audit.seal import Seal
+from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.errors import NothingRecorded
 from gateway.audit.store import AuditFilter, AuditStore, export_lines
 from gateway.audit.verify import Verifier
 from gateway.faces.admin import convert
@@ -19,16 +20,18 @@ from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
 JSON_LINES = "application/jsonl"
+MOST_ANCHORS = 20_000
 WITH_CONTENT = "admin.data:read"
 NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 
 class AuditServicer(pb_grpc.AuditServiceServicer):
-    """`seal` signs what is exported, and checks what was signed."""
+    """`seal` signs what is exported, and checks what was signed; `checkpoints` sign the ends of the chains."""
 
-    def __init__(self, calls: AdminCalls, seal: Seal) -> None:
+    def __init__(self, calls: AdminCalls, checkpoints: Checkpoints) -> None:
         self._calls = calls
-        self._seal = seal
+        self._checkpoints = checkpoints
+        self._seal = checkpoints.seal
 
     async def ListAuditRecords(
         self, request: pb.ListAuditRecordsRequest, context: Context
@@ -46,8 +49,19 @@ class AuditServicer(pb_grpc.AuditServiceServicer):
         for field in ("after", "chain"):
             if getattr(request, field) < 0:
                 raise InvalidArgument(f"{field} must not be negative", field=field)
-        report = await Verifier(call.database, self._seal.check).verify(request.after, request.chain or FIRST_CHAIN)
+        if len(request.anchors) > MOST_ANCHORS:
+            raise InvalidArgument(f"there are more than {MOST_ANCHORS:,} anchors", field="anchors")
+        anchors = [convert.anchor_of(anchor) for anchor in request.anchors]
+        verifier = Verifier(call.database, self._seal.check)
+        report = await verifier.verify(request.after, request.chain or FIRST_CHAIN, anchors)
         return convert.audit_report(report)
+
+    async def AnchorAudit(self, request: pb.AnchorAuditRequest, context: Context) -> pb.AnchorAuditResponse:
+        self._calls.begin(request, context).every_tenant()
+        anchor = await self._checkpoints.anchor()
+        if anchor is None:
+            raise NothingRecorded
+        return pb.AnchorAuditResponse(anchor=convert.audit_anchor(anchor))
 
     async def ExportAudit(self, request: pb.ExportAuditRequest, context: Context) -> AsyncIterator[HttpBody]:
         call = self._calls.begin(request, context)

@@ -20,6 +20,7 @@ from headworks.gateway.v1 import (
     usage_pb2,
 )
 
+from gateway.audit.anchors import Checkpoint
 from gateway.audit.store import AuditRecord
 from gateway.audit.walk import AuditReport
 from gateway.budgets.model import BudgetAlert, Period, Scope, Unit
@@ -218,6 +219,14 @@ def audit_record(record: AuditRecord) -> audit_pb2.AuditRecord:
     )
 
 
+def audit_anchor(anchor: Checkpoint) -> audit_pb2.AuditAnchor:
+    return audit_pb2.AuditAnchor(number=anchor.number, heads=anchor.heads, time=anchor.time, signature=anchor.signature)
+
+
+def anchor_of(message: audit_pb2.AuditAnchor) -> Checkpoint:
+    return Checkpoint(message.number, message.heads, message.time, message.signature)
+
+
 def audit_report(report: AuditReport) -> audit_service_pb2.VerifyAuditResponse:
     return audit_service_pb2.VerifyAuditResponse(
         sound=report.sound,
@@ -238,6 +247,7 @@ def audit_report(report: AuditReport) -> audit_service_pb2.VerifyAuditResponse:
             audit_pb2.AuditChain(chain=number, records=chain.records, first=chain.first, last=chain.last)
             for number, chain in sorted(report.chains.items())
         ],
+        anchors=report.anchors,
     )
 
 

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.runtime.errors import InvalidArgument
+from services.runtime.numerals import numeral
 
 T = TypeVar("T")
 DEFAULT_PAGE = 50
@@ -39,9 +40,10 @@ def next_token(items: Sequence[Any], size: int) -> str:
 
 def offset(token: str) -> int:
     """A page token that is a number."""
-    if token and (not token.isdecimal() or not token.isascii() or len(token) > LONGEST_NUMBER):
+    number = numeral(token or "0", LONGEST_NUMBER)
+    if number is None:
         raise InvalidArgument("page_token must be a next_page_token of this method", field="page_token")
-    return int(token or 0)
+    return number
 
 
 def seconds(time: Timestamp, field: str) -> float:

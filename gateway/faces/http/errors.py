@@ -21,6 +21,16 @@ STATUSES: Mapping[ErrorKind, int] = {
     ErrorKind.UNAUTHENTICATED: 401,
 }
 
+STATUSES_OF_REASONS: Mapping[str, int] = {"OUTPUT_INVALID": 422}
+"""Where the kind has a status that clients take for a reason to ask again."""
+FINAL = frozenset(("OUTPUT_INVALID", "APPROVAL_PENDING"))
+"""Reasons for which asking again does the same work again, and no good."""
+SOON_SECONDS = 60.0
+"""What is to be tried again later than this is not for a client to wait for."""
+
+
+CHALLENGE: Mapping[str, str] = {"www-authenticate": 'Bearer realm="headworks"'}
+
 
 class HttpError(InvalidArgument):
     """An error whose status is its own; `headers` go out with it."""
@@ -81,11 +91,17 @@ class TooManyCalls(DomainError):
 
 
 def status_of(error: DomainError) -> int:
-    return error.status if isinstance(error, HttpError) else STATUSES[error.kind]
+    if isinstance(error, HttpError):
+        return error.status
+    return STATUSES_OF_REASONS.get(error.reason) or STATUSES[error.kind]
 
 
 def headers_of(error: DomainError) -> dict[str, str]:
-    """The headers that an error goes out with: when to try again, in whole seconds, and its own."""
+    """The headers that an error goes out with: when to try again, in whole seconds, or that it is of no use, which
+    OpenAI's clients obey; by what a caller is known; and its own."""
     wait = error.retry_after
     retry = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
-    return retry | dict(getattr(error, "headers", {}))
+    if error.reason in FINAL or (wait is not None and wait > SOON_SECONDS):
+        retry["x-should-retry"] = "false"
+    known = CHALLENGE if error.kind is ErrorKind.UNAUTHENTICATED else {}
+    return {**retry, **known, **getattr(error, "headers", {})}

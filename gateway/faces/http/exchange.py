@@ -1,9 +1,11 @@
 """One request and its response, by ASGI."""
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from gateway.faces.http.comments import StreamComments, comment
 from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
 from gateway.faces.http.message import EVENTS, JSON, Body
 from gateway.faces.http.openai.errors import body as error_body
@@ -18,6 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 CONNECTION = "headworks.connection"
 """Where in the state of a scope the connection is, if the server is ours."""
 TIMEOUT_KEY = "x-headworks-timeout"
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 # The body of one who sends none, or says nothing of it, is taken for JSON.
 _JSON_TYPES = ("application/json", "")
 NOTHING = Body("application/octet-stream", b"")
@@ -26,10 +29,14 @@ NOTHING = Body("application/octet-stream", b"")
 class Exchange:
     """`headers` have lower-case names; of a name that comes twice the last counts."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, heartbeat_seconds: float = math.inf) -> None:
         self._receive = receive
         self._send = send
         self._streams = ""
+        self._heartbeat_seconds = heartbeat_seconds
+        self._comments: StreamComments | None = None
+        self._answer_headers: Mapping[str, str] = {}
+        self._waits_for = ""
         self.verb: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: str = scope["query_string"].decode("latin-1")
@@ -44,11 +51,8 @@ class Exchange:
         given = self.headers.get(TIMEOUT_KEY)
         if given is None:
             return None
-        try:
-            seconds = float(given)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
+        seconds = float(given) if _SECONDS.fullmatch(given) else 0.0
+        if seconds <= 0:
             raise InvalidArgument(f"{TIMEOUT_KEY} must be a number of seconds over 0", field=TIMEOUT_KEY)
         return seconds
 
@@ -86,14 +90,38 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body.data})
 
     async def write(self, body: Body, headers: Mapping[str, str]) -> None:
-        """Send the next part of a response, and before the first its head."""
+        """Send the next part of a response, and before the first its head. A part with nothing in it sends nothing: it
+        says of a stream that its work has begun. From then on its silence is broken by comments."""
+        if body.content_type == EVENTS:
+            self._answer_headers, self._waits_for = headers, body.waits_for
+            self._comments = self._comments or StreamComments(self._heartbeat_seconds, self._comment)
+            self._comments.life()
+            await self._comments.quiet()
+        if body.data:
+            await self._part(body, headers)
+
+    async def _part(self, body: Body, headers: Mapping[str, str]) -> None:
         if not self.begun:
             self._streams = body.content_type
             await self._start(200, body.content_type, headers)
         await self._send({"type": "http.response.body", "body": body.data, "more_body": True})
 
+    async def _comment(self) -> None:
+        await self._part(Body(EVENTS, comment(self._waits_for)), self._answer_headers)
+
+    def close(self) -> None:
+        """See to it that nothing goes out by itself any more."""
+        if self._comments is not None:
+            self._comments.close()
+
+    async def _quiet(self) -> None:
+        """Let a comment that is under way go out, and no other."""
+        if self._comments is not None:
+            await self._comments.aclose()
+
     async def end(self) -> None:
         """End a response that came in parts, or in none at all."""
+        await self._quiet()
         if not self.begun:
             await self.whole(200, NOTHING, {})
         else:
@@ -101,6 +129,7 @@ class Exchange:
 
     async def fail(self, error: DomainError) -> None:
         """Send the error as the response, or as its last event. Any other response that has begun is cut short."""
+        await self._quiet()
         if not self.begun:
             await self.whole(status_of(error), Body(JSON, error_body(error).encode()), headers_of(error))
         elif self._streams == EVENTS:

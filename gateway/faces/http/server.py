@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,8 @@ BACKLOG = 1024
 NOTICE_SECONDS = 2.5
 """How long a health check is waited for that tells Envoy of the end, while Envoy has connections."""
 LOOK_SECONDS = 0.02
+FLUSH_SECONDS = 1.0
+"""How long what was written to callers may take to go out, once their calls are over."""
 
 
 class HeadWithBody:
@@ -98,9 +100,10 @@ class HttpServer:
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
-    async def start(self, ready: Callable[[], bool]) -> str:
+    async def start(self, ready: Callable[[], bool], missing: Callable[[], Sequence[str]] = tuple) -> str:
         """Listen. Returns the address. Raises OSError, BadCertificates."""
         self._face.ready = ready
+        self._face.missing = missing
         config = uvicorn.Config(
             self._face, interface="asgi3", lifespan="off", ws="none", http=Connection, log_config=None,
             access_log=False, proxy_headers=False, server_header=False, date_header=False,
@@ -135,6 +138,7 @@ class HttpServer:
             for task in list(self._state.tasks):
                 task.cancel()
             await asyncio.gather(*self._state.tasks, return_exceptions=True)
+            await self._until(lambda: not self._state.connections, FLUSH_SECONDS)  # their last events go out
             for connection in list(self._state.connections):
                 connection.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Run and Attach for gRPC callers: not passed on as bytes, but read, for policy looks at every event."""
+"""Methods with words for models or of models: not passed on as bytes, but read, for policy looks at all of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -20,7 +20,7 @@ SESSIONS = session_pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_n
 
 
 class ScreenedMethods:
-    """The methods that tell what a model said."""
+    """The methods that say what a model reads or has said."""
 
     def __init__(self, runs: RunCalls, orchestrator: grpc.aio.Channel) -> None:
         self._runs = runs
@@ -40,6 +40,14 @@ class ScreenedMethods:
                 session_pb.GetSessionRequest.FromString,
                 session_pb.GetSessionResponse.SerializeToString,
             ),
+            path(SESSIONS["ListSessions"]): grpc.unary_unary_rpc_method_handler(
+                self.list_sessions,
+                session_pb.ListSessionsRequest.FromString,
+                session_pb.ListSessionsResponse.SerializeToString,
+            ),
+            path(RUNS["Decide"]): grpc.unary_unary_rpc_method_handler(
+                self.decide, pb.DecideRequest.FromString, pb.DecideResponse.SerializeToString
+            ),
         }
 
     async def run(self, request: pb.RunRequest, context: Context) -> AsyncIterator[pb.RunResponse]:
@@ -58,6 +66,24 @@ class ScreenedMethods:
         call = call_of(context)
         answered = await clients.unary(self._sessions.GetSession(request, **outgoing(call.remaining, call)))
         for message in answered.messages:
-            if message.role == message.ROLE_ASSISTANT:
-                message.content = self._runs.shown(call, message.content)
+            if message.role in (message.ROLE_ASSISTANT, message.ROLE_TOOL):
+                arguments = [each.arguments for each in message.tool_calls]
+                message.content, *arguments = self._runs.shown(call, [message.content, *arguments])
+                for each, said in zip(message.tool_calls, arguments, strict=True):
+                    each.arguments = said
+        if answered.session.summary:
+            (answered.session.summary,) = self._runs.shown(call, [answered.session.summary])
         return answered
+
+    async def list_sessions(
+        self, request: session_pb.ListSessionsRequest, context: Context
+    ) -> session_pb.ListSessionsResponse:
+        call = call_of(context)
+        answered = await clients.unary(self._sessions.ListSessions(request, **outgoing(call.remaining, call)))
+        summaries = self._runs.shown(call, [session.summary for session in answered.sessions])
+        for session, said in zip(answered.sessions, summaries, strict=True):
+            session.summary = said
+        return answered
+
+    async def decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+        return await self._runs.decide(request, call_of(context))

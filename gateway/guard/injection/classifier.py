@@ -1,4 +1,4 @@
-"""The classifier of the guards: the model's word, with the rules' beside it."""
+"""The classifier of the guards: the rules decide where one matches, the model where none does."""
 
 import asyncio
 import hashlib
@@ -44,16 +44,17 @@ class InjectionClassifier:
         self._task: asyncio.Task[None] | None = None
 
     async def scores(self, texts: Sequence[str]) -> list[float]:
-        """0 to 1 for each text. Where a rule matches, halfway to its score at least. Raises Unjudged, with what the
-        rules alone say, where the model does not answer in time."""
+        """0 to 1 for each text: a rule's score at least, where one matches. The model is not asked about what a rule is
+        sure of. Raises Unjudged, with what the rules alone say, where the model does not answer in time."""
         ruled = await self._by_rules(texts)
+        open_texts = ["" if rule >= 1 else text for text, rule in zip(texts, ruled, strict=True)]
         try:
             async with asyncio.timeout(self._seconds):
-                judged = await self._judged(texts)
+                judged = await self._judged(open_texts)
         except (TimeoutError, DomainError) as error:
             metrics.UNJUDGED.inc(len(texts))
             raise Unjudged(ruled) from error
-        return [max(own, (own + rule) / 2) for own, rule in zip(judged, ruled, strict=True)]
+        return [max(own, rule) for own, rule in zip(judged, ruled, strict=True)]
 
     async def aclose(self) -> None:
         """Leave the model alone; whoever still waits gets an error."""

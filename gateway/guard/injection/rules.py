@@ -1,6 +1,7 @@
-"""Phrases of known attacks, in several languages. They are few and narrow: the model is for the rest.
+"""Phrases of known attacks. They are few and narrow: a rule decides alone, and the model is for the rest.
 
-Matched by RE2, all in one pass, in time linear in the text, over text with its disguises off (no accents, lower case).
+Matched by RE2, all in one pass, in time linear in the text, over text with its disguises off (no accents, lower case);
+the oldest attack in other languages than English by the lexicon.
 """
 
 from collections.abc import Mapping
@@ -8,19 +9,55 @@ from dataclasses import dataclass
 
 import re2
 
+from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, PERSONA, Phrases
 from gateway.guard.normalize import SEARCH
 
-# No more characters than this are read.
-MAX_CHARACTERS = 65_536
-_EN_OLD = (
-    "(?:all|any|every|the|your|my|previous|prior|above|earlier|preceding|former|initial|"
-    "original|system|safety|these|those|other|of)"
+_EN_IGNORE = (
+    r"(?:ignore|disregard|forget|override|overrule|bypass|discard|neglect|pay no attention to|set aside|stop following"
+    r"|(?:do not|don't|never) (?:follow|obey|listen to|comply with|adhere to))"
 )
-_EN_RULES = "(?:instructions?|prompts?|rules|guidelines|directions|directives|orders|commands|programming|restrictions)"
+_EN_ANY = "(?:all|any|every|each|and|the|these|those|of|other|such)"
+_EN_OLD = (
+    "(?:your|my|our|previous|previously|prior|above|earlier|preceding|former|past|initial|original|existing|old|system"
+    "|safety|developer|openai|given|programmed|built-in|current)"
+)
+_EN_RULES = (
+    "(?:instructions?|prompts?|rules|guidelines|directions|directives|orders|commands|programming|restrictions|training"
+    "|guardrails|guidance|policies)"
+)
+_EN_BEFORE = (
+    "(?:above|before this|(?:that |which )?(?:you (?:were|have been|had been|got|have|received)|i (?:gave|told)"
+    "|(?:were )?given (?:to you|before|earlier|above)|came before|precede))"
+)
 _EN_PROMPT = (
     "(?:system (?:prompt|message|instructions?)|(?:hidden|secret|initial|original|confidential|internal) "
     "(?:prompt|instructions|rules)|(?:text|words|everything|message) above)"
 )
+
+
+_EN_BECOME = (
+    "from now on|from this point(?: on| forward)?|(?:you are|you're) now (?:an?|the|my|in|free|called|named"
+    "|operating|running)|you will now|act as(?: if)?"
+    "|pretend|imagine"
+    "|roleplay as|role-play as|behave as|respond as|simulate|henceforth|going forward"
+)
+_EN_FREE = (
+    r"(?:(?:no|without|free (?:of|from)|not bound by|unbound by|not limited by|(?:zero|never|not) (?:any )?)"
+    r" ?(?:any |all |your |the |its )?(?:\w+ ){0,2}(?:restrictions?|filters?|filtering|censorship|limits"
+    r"|limitations|guardrails"
+    r"|safety guidelines|ethical (?:guidelines|constraints)|moral (?:guidelines|constraints)|content polic(?:y"
+    r"|ies)|safeguards)"
+    r"|no rules\b|without rules\b|unrestricted|uncensored|unfiltered|jailbroken)"
+)
+_EN_READER = (
+    r"(?:ai|a\.i\.|llm|large language model|language model|chatbot|assistant|ai (?:assistant|model|agent|system"
+    r"|reviewer|tool"
+    "|crawler)|coding (?:agent|assistant)|automated (?:agent|reviewer|system))s?"
+)
+
+
+# Where the automaton of all patterns has less it finds nothing.
+_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +68,70 @@ class RuleMatch:
     rule: str
 
 
-# By name: the score, and the patterns. A space stands for any white space.
+# By name: the score, and the patterns. A space stands for any white space. From a score of 1 on a policy's threshold
+# does not matter.
 RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "override": (
-        0.9,
+    OVERRIDE: (
+        1.0,
         (
-            rf"\b(?:ignore|disregard|forget|override|bypass|discard) (?:{_EN_OLD} ){{1,4}}{_EN_RULES}\b",
-            r"\b(?:ignore|disregard|forget) (?:everything|all|anything)(?: that)? (?:you (?:were|"
-            r"have been) told|above|before)\b",
+            rf"\b{_EN_IGNORE} (?:{_EN_ANY} ){{0,4}}{_EN_OLD} (?:(?:{_EN_ANY}|{_EN_OLD}) ){{0,3}}{_EN_RULES}\b",
+            rf"\b{_EN_IGNORE} (?:{_EN_ANY} ){{0,3}}{_EN_RULES} {_EN_BEFORE}\b",
+            r"\b(?:ignore|disregard|forget) (?:everything|all|anything)(?: that)? (?:(?:you (?:were|have been|had been)"
+            r"|i (?:have )?) ?(?:told|taught|instructed|given|said)|(?:you have )?(?:learned|read) (?:so far|before)"
+            r"|above|before|prior|previously)\b",
             rf"\byour (?:previous |old |earlier )?{_EN_RULES} (?:are|is|have been) (?:now )?(?:void|"
             rf"updated|cancelled|obsolete|suspended)\b",
-            r"(?:忽略|无视|忘记|忘掉|不要理会|不再遵守|绕过)[^。！？\n]{0,8}(?:之前|以上|上面|先前|所有|"
-            r"全部|系统|你)[^。！？\n]{0,6}(?:指令|指示|规则|设定|提示|要求|限制|命令)",
-            r"\b(?:ignorier\w*|vergiss|missachte\w*) (?:bitte )?(?:alle|deine|"
-            r"die) (?:\w+ ){0,2}(?:anweisungen|regeln|vorgaben|befehle|richtlinien)\b",
-            r"\b(?:ignore[zr]?|oublie[zr]?) (?:toutes )?(?:les|tes|vos) (?:\w+ ){0,1}(?:instructions|"
-            r"regles|consignes|directives)\b",
-            r"\b(?:ignora|olvida|descarta) (?:todas )?(?:las|tus|sus) (?:\w+ ){0,1}(?:instrucciones|"
-            r"reglas|indicaciones|ordenes)\b",
         ),
     ),
-    "extraction": (
+    "override of any": (0.8, (rf"\b{_EN_IGNORE} (?:all|any|every) (?:{_EN_ANY} ){{0,3}}(?:instructions?|prompts?)\b",)),
+    EXTRACTION: (
         0.8,
         (
-            rf"\b(?:reveal|print|show|repeat|output|display|leak|tell|give|recite|dump)(?: me|"
+            rf"\b(?:reveal|print|show|repeat|output|display|leak|tell|give|recite|dump|expose|disclose|share)(?: me|"
             rf" us)? (?:\w+ ){{0,3}}{_EN_PROMPT}\b",
             rf"\bwhat (?:is|are|was|were) your {_EN_PROMPT}",
-            r"(?:输出|告诉我|显示|展示|重复|泄露|打印)[^。！？\n]{0,6}(?:系统提示|系统指令|提示词|"
-            r"隐藏指令|初始指令|初始设定)",
-            r"\b(?:zeig\w*|nenne|verrate|wiederhole|gib)(?: mir)? (?:\w+ ){0,2}(?:systemprompt|"
-            r"system-prompt|geheimen anweisungen)\b",
-            r"\b(?:affiche|montre|revele|repete)(?:-moi)? (?:\w+ ){0,3}(?:prompt systeme|instructions secretes)\b",
-            r"\b(?:muestra(?:me)?|revela|repite|dime) (?:\w+ ){0,3}(?:prompt del sistema|instrucciones secretas)\b",
         ),
     ),
-    "persona": (
+    PERSONA: (
         0.8,
         (
-            r"\b(?:do anything now|(?:you are|act as|become) (?:now )?(?:dan|an? (?:unfiltered|"
-            r"uncensored|unrestricted|amoral|evil))\b)",
-            r"\b(?:developer|god|jailbreak|unrestricted|dan|"
+            r"\b(?:do anything now|(?:you are|act as|become|you're) (?:now )?(?:called |named |in )?(?:\""
+            r"|')?(?:dan|stan|dude"
+            r"|an? (?:unfiltered|uncensored|unrestricted|amoral|evil|jailbroken))\b)",
+            rf"\b(?:{_EN_BECOME})\b[^.!?\n]{{0,60}}\b{_EN_FREE}",
+            r"\b(?:developer|god|jailbreak|unrestricted|dan|debug|admin|sudo|"
             r"uncensored) mode (?:(?:is )?(?:now )?(?:enabled|activated|engaged)|is (?:now )?on)\b",
             r"\b(?:enable|activate|enter|switch to|unlock) (?:the )?(?:developer|god|jailbreak|"
             r"unrestricted|dan|uncensored) mode (?:in which|where|and|without|now)\b",
-            r"(?:扮演|假装|你现在是)[^。！？\n]{0,12}(?:没有任何(?:限制|道德)|不受(?:审查|限制|约束)|无限制)",
             r"(?:越狱模式|解除(?:所有|一切)限制)",
+        ),
+    ),
+    "new orders": (
+        0.8,
+        (
+            r"(?:\[|<|#{2,6} ?|\*\*|\b)(?:system|admin|administrator|developer|root)(?: (?:note|message|notice"
+            r"|update|alert))?"
+            r"(?:\]|>|\*\*|:)? ?:? ?(?:new (?:instructions?|directive|task|rule|policy)|override|instruction override"
+            r"|you (?:are now|must now)|disregard|ignore)\b",
+            r"\b(?:new|updated|revised|real|actual) (?:system )?(?:instructions?|directives?)(?: for"
+            r" (?:you|the (?:ai|assistant|model)))?:",
+            r"\b(?:end|close) of (?:the )?(?:document|context|user input|prompt|data"
+            r"|instructions)\W{1,12}(?:new|system|now|begin"
+            r"|ignore|assistant|important)\b",
+            r"\b(?:begin|start) (?:of )?(?:new )?(?:system )?instructions\b",
+        ),
+    ),
+    "in secret": (
+        0.8,
+        (
+            r"\b(?:do not|don't|never|without) (?:tell|telling|inform|informing|mention|mentioning|alert"
+            r"|alerting|notify"
+            r"|notifying|reveal|revealing|disclose|disclosing)(?: (?:it|this|that|these|any of this"
+            r"|anything))?(?: to| about it to)? "
+            r"(?:the )?user\b",
+            r"\b(?:do not|don't|never|without) (?:mention|mentioning|reveal|revealing|acknowledge|acknowledging"
+            r"|disclose|disclosing)"
+            r" (?:this|these|that you (?:received|read|saw)) (?:instructions?|orders?|notes?|message|directives?)\b",
         ),
     ),
     "markers": (
@@ -85,11 +141,16 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "to the reader": (
         0.8,
         (
-            r"\b(?:note|message|instructions?|attention|directive) (?:to|for|:)? ?(?:any |all |"
-            r"the )?(?:ai|llm|language model|chatbot|assistant)s?\b[^.!?\n]{0,60}\b(?:ignore|disregard|"
-            r"must|do not|instead|forward|send)\b",
-            r"\bif you are an? (?:ai|llm|language model|assistant|chatbot)\b[^.!?\n]{0,60}\b(?:must|"
-            r"ignore|say|send|give|do not)\b",
+            rf"\b(?:note|message|instructions?|attention|directive|important|reminder|warning) (?:to|for|:)?"
+            rf" ?(?:any |all |"
+            rf"the )?{_EN_READER}\b[^.!?\n]{{0,60}}\b(?:ignore|disregard|"
+            r"must|do not|instead|forward|send|should|have to)\b",
+            rf"\b(?:if|when|since|because) you(?: are|'re) (?:an? |the )?{_EN_READER}\b[^.!?\n]{{0,60}}\b(?:must|"
+            r"ignore|say|send|give|do not|should|include|add|append|write)\b",
+            rf"\b{_EN_READER} (?:that (?:is |are )?)?(?:reading|processing|summarizing|summarising|reviewing"
+            rf"|analyzing|parsing|who"
+            rf" reads?|that reads?) (?:this|the)\b[^.!?\n]{{0,40}}\b(?:must|should|ignore|do not|need to|has to"
+            rf"|have to|will)\b",
             r"(?:给|致|请|阅读)[^。！？\n]{0,8}(?:人工智能|大模型|语言模型|智能体|ai助手|"
             r"ai)[^。！？\n]{0,12}(?:忽略|必须|不要告诉|请勿|应立即)",
         ),
@@ -98,7 +159,8 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
         0.7,
         (
             r"!\[[^\]\n]{0,40}\]\(https?://[^)\s]{1,120}[?&]\w{1,20}=(?:\{|conversation|data|chat|secret|key)",
-            r"\b(?:append|send|post|forward|embed|encode)\b[^.!?\n]{0,60}\b(?:conversation|chat history|"
+            r"\b(?:append|send|post|forward|embed|encode|upload|transmit|exfiltrate|email|e-mail"
+            r"|leak)\b[^.!?\n]{0,60}\b(?:conversation|chat history|"
             r"user's data|api key|password)\b[^.!?\n]{0,40}https?://",
         ),
     ),
@@ -111,6 +173,7 @@ class Rules:
     def __init__(self, rules: Mapping[str, tuple[float, tuple[str, ...]]] = RULES) -> None:
         options = re2.Options()
         options.log_errors = False
+        options.max_mem = _MEMORY
         self._set = re2.Set.SearchSet(options)
         self._hits: list[RuleMatch] = []
         for name, (score, patterns) in rules.items():
@@ -118,11 +181,19 @@ class Rules:
                 self._set.Add(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"))
                 self._hits.append(RuleMatch(score, name))
         self._set.Compile()
+        self._phrases = Phrases()
+        self._of_phrases = {
+            name: RuleMatch(rules[name][0], name) for name in (OVERRIDE, EXTRACTION, PERSONA) if name in rules
+        }
 
     def find(self, text: str) -> RuleMatch | None:
-        """The surest rule that matches; None where none does."""
-        found = self._set.Match(SEARCH(text[:MAX_CHARACTERS])) or ()
-        return max((self._hits[number] for number in found), key=lambda hit: hit.score, default=None)
+        """The surest rule that matches anywhere in a text of any length; None where none does."""
+        folded = SEARCH(text)
+        hits = [self._hits[number] for number in self._set.Match(folded) or ()]
+        phrase = self._phrases.find(folded)
+        if phrase in self._of_phrases:
+            hits.append(self._of_phrases[phrase])
+        return max(hits, key=lambda hit: hit.score, default=None)
 
     def score(self, text: str) -> float:
         """Its score; 0 where none matches."""

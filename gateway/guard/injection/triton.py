@@ -1,10 +1,12 @@
 """The model `injection` of Triton."""
 
+import math
 from collections.abc import Sequence
 
 import grpc
 
 from services.runtime import statuses
+from services.runtime.errors import Unavailable
 from services.runtime.triton import TritonClient
 
 
@@ -18,6 +20,9 @@ class TritonModel:
     async def scores(self, texts: Sequence[str]) -> list[float]:
         """At most 128 texts. Raises DomainErrors."""
         try:
-            return await self._client.injection_scores(texts, timeout=self._seconds)
+            scores = await self._client.injection_scores(texts, timeout=self._seconds)
         except grpc.aio.AioRpcError as error:
             raise statuses.from_rpc_error(error) from error
+        if not all(map(math.isfinite, scores)):
+            raise Unavailable("the model injection answered with what is no number")
+        return scores

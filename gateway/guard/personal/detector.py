@@ -11,7 +11,7 @@ from gateway.guard.personal.phone import Phones
 # What all kinds are written with: one word, or groups of capitals and digits with separators between them.
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _WORD = _UPPER + _UPPER[:26].lower() + "_.+%@-"
-_BETWEEN = " ./)_-"
+_BETWEEN = " ./\\)_|*:·•~-\t\r\n\x85\u2028\u2029"
 _GROUPS = _UPPER + _BETWEEN + "(+"
 _LONGEST_WORD, _LONGEST_GROUPS = 700, 100
 # Of these all that is found has one.

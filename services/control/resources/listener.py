@@ -1,7 +1,6 @@
 """The edge listener: HTTP/1.1, HTTP/2, gRPC and gRPC-Web on one port, with or without TLS, with limits on all that a
 stranger can send."""
 
-from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
@@ -12,34 +11,16 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from services.control.edge import Edge
+from services.control.resources.access_log import REQUEST_ID, access_logs, request_id
 from services.control.resources.errors import local_replies
 from services.control.resources.routes import BUFFER, TIMEOUT_KEY
+from services.control.resources.tracing import tracing
 from services.control.resources.wire import ADS, Data, seconds, typed
 from services.control.tls import downstream
 
 OWN = "x-headworks-"
+CHECKED_ID = f"{OWN}request-id"
 NOWHERE: Data = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
-
-# grpc_status is what a gRPC caller received.
-ACCESS_LOG: Data = {
-    "time": "%START_TIME%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
-    "method": "%REQ(:METHOD)%",
-    "path": "%REQ(:PATH):2048%",
-    "protocol": "%PROTOCOL%",
-    "status": "%RESPONSE_CODE%",
-    "grpc_status": "%GRPC_STATUS_NUMBER%",
-    "flags": "%RESPONSE_FLAGS%",
-    "details": "%RESPONSE_CODE_DETAILS%",
-    "ms": "%DURATION%",
-    "first_byte_ms": "%RESPONSE_DURATION%",
-    "upstream_host": "%UPSTREAM_HOST%",
-    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-    "bytes_in": "%BYTES_RECEIVED%",
-    "bytes_out": "%BYTES_SENT%",
-    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    "user_agent": "%REQ(USER-AGENT):256%",
-}
 
 
 def listener(edge: Edge) -> Data:
@@ -74,9 +55,10 @@ def _manager(edge: Edge) -> Data:
         stat_prefix="edge",
         rds={"route_config_name": "edge", "config_source": ADS},
         http_filters=_filters(edge),
-        local_reply_config=local_replies(),
-        access_log=[{"name": "stdout", "typed_config": _access_log()}],
+        local_reply_config=local_replies(edge),
+        access_log=access_logs(),
         server_name="headworks",
+        **tracing(edge),
         **_request_ids(),
         **_hygiene(),
         **_limits(edge),
@@ -107,24 +89,30 @@ def internal_headers(prefix: str, kept: str) -> str:
 
 
 def _request_ids() -> Data:
-    """The caller's x-request-id stays as it is; who sends none gets one; both find it in the response."""
+    """The caller's x-request-id stays where it is one (see _hygiene); who sends none gets one; both find it in the
+    response."""
     return {
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
-        "request_id_extension": {"typed_config": typed(uuid_pb2.UuidRequestIdConfig, pack_trace_reason=False)},
+        "request_id_extension": {"typed_config": _uuid()},
     }
+
+
+def _uuid() -> Data:
+    """What an id looks like decides nothing about traces."""
+    return typed(uuid_pb2.UuidRequestIdConfig, pack_trace_reason=False, use_request_id_for_trace_sampling=False)
 
 
 def _hygiene() -> Data:
     """No caller is internal, whatever its address; paths mean one thing only. Headers that only the mesh may set are
-    removed before anything reads them."""
+    removed before anything reads them, and an x-request-id that is free text."""
     removed: list[Data] = [
         {"prefix": "x-envoy-", "ignore_case": True},
         {"safe_regex": {"regex": internal_headers(OWN, TIMEOUT_KEY.removeprefix(OWN))}},
     ]
     strip = [{"remove_on_match": {"key_matcher": matcher}} for matcher in removed]
-    mutation = typed(header_mutation_pb2.HeaderMutation, mutations=strip)
+    mutation = typed(header_mutation_pb2.HeaderMutation, mutations=[*strip, *_checked_request_id()])
     return {
         "use_remote_address": True,
         "internal_address_config": NOWHERE,
@@ -134,6 +122,21 @@ def _hygiene() -> Data:
         "strip_any_host_port": True,
         "early_header_mutation_extensions": [{"name": "strip_internal", "typed_config": mutation}],
     }
+
+
+def _checked_request_id() -> list[Data]:
+    """Mutations can add a value that is not empty, and remove what is there: by way of a header of the mesh's own, of
+    which the caller's are removed by then."""
+    return [
+        _set(CHECKED_ID, request_id()),
+        {"remove": REQUEST_ID},
+        _set(REQUEST_ID, f"%REQ({CHECKED_ID})%"),
+        {"remove": CHECKED_ID},
+    ]
+
+
+def _set(name: str, value: str) -> Data:
+    return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
 
 
 def _limits(edge: Edge) -> Data:
@@ -153,7 +156,3 @@ def _limits(edge: Edge) -> Data:
             "connection_keepalive": {"interval": "60s", "timeout": "20s"},
         },
     }
-
-
-def _access_log() -> Data:
-    return typed(stream_pb2.StdoutAccessLog, log_format={"json_format": ACCESS_LOG})

@@ -1,4 +1,5 @@
-"""The edge's routes: HTTP below /v1/ and the packages that gRPC callers may use, all to the gateway; else 404."""
+"""The edge's routes: its own health, HTTP below /v1/ and the packages that gRPC callers may use, all of these to the
+gateway; else 404."""
 
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -10,10 +11,33 @@ from services.control.topology import GATEWAY, GATEWAY_HTTP
 
 PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks.retrieval.v1.", "/grpc.")
 """What native gRPC callers reach: the public packages, and health and reflection of the gateway."""
+ALLOWED = (
+    "authorization", "api-key", "x-api-key", "content-type", "x-request-id", "x-grpc-web", "x-user-agent",
+    "grpc-timeout", "idempotency-key", "openai-organization", "openai-project", "openai-beta",
+    *(
+        f"x-stainless-{name}"
+        for name in (
+            "lang", "package-version", "os", "arch", "runtime", "runtime-version", "async", "retry-count", "timeout",
+            "read-timeout", "helper", "helper-method", "raw-response", "stream-helper", "custom-poll-interval",
+            "poll-helper",
+        )
+    ),
+)  # fmt: skip
+"""What pages may send. Browsers that know the wildcard take any other name too, but for `authorization`."""
+EXPOSED = (
+    "x-request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry",
+    *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
+)  # fmt: skip
 HTTP_PATHS = "/v1/"
 BUFFER = "buffer"
+LIVE = "/healthz"
+"""Whether Envoy is alive, which it says itself."""
+READY = "/readyz"
+"""Whether the mesh is ready, which a gateway says, and Envoy itself where there is none."""
 TIMEOUT_KEY = "x-headworks-timeout"
 """The seconds that a caller of HTTP gives."""
+EDGE_KEY = "x-headworks-edge"
+"""The token by which gateways know what comes from Envoy."""
 
 
 def routes(edge: Edge) -> Data:
@@ -24,10 +48,28 @@ def routes(edge: Edge) -> Data:
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
     asked = [_preflight(prefix) for prefix in PACKAGES]
-    host: Data = {"name": "edge", "domains": ["*"], "routes": [*http, *repeatable, *others, *asked]}
+    host: Data = {"name": "edge", "domains": ["*"], "routes": [*_health(), *http, *repeatable, *others, *asked]}
+    if edge.token:
+        header = {"key": EDGE_KEY, "value": edge.token}
+        host["request_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     if edge.cors_origins:
         host["typed_per_filter_config"] = {"cors": _cors(edge.cors_origins)}
     return {"name": "edge", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 4096}
+
+
+def _health() -> list[Data]:
+    """For load balancers and people, without a key. Nobody can wait on it for long."""
+    getting = [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}]
+    alive: Data = {"status": 200, "body": {"inline_string": "ok\n"}}
+    asked: Data = {"cluster": GATEWAY_HTTP, "timeout": "2s", "retry_policy": elsewhere(UNSERVED)}
+    return [
+        {"match": {"path": LIVE, "headers": getting}, "direct_response": alive},
+        {
+            "match": {"path": READY, "headers": getting},
+            "route": asked,
+            "response_headers_to_remove": ["x-envoy-immediate-health-check-fail"],
+        },
+    ]
 
 
 def _reading(verb: str) -> Data:
@@ -36,7 +78,7 @@ def _reading(verb: str) -> Data:
 
 def _http(edge: Edge, match: Data, retry_on: str) -> Data:
     """A body is read whole, up to the limit, before a gateway receives it; answers are streamed as they come. The
-    gateway receives the time limit, which a caller may shorten."""
+    gateway receives the time limit, which a caller may shorten. An answer that comes whole is silent until then."""
     body = {"max_request_bytes": edge.max_body_bytes}
     limit = {"key": TIMEOUT_KEY, "value": f"{edge.request_timeout:g}"}
     return {
@@ -44,7 +86,7 @@ def _http(edge: Edge, match: Data, retry_on: str) -> Data:
         "route": {
             "cluster": GATEWAY_HTTP,
             "timeout": "0s",
-            "idle_timeout": seconds(edge.idle_timeout),
+            "idle_timeout": seconds(max(edge.idle_timeout, edge.request_timeout)),
             "max_stream_duration": {"max_stream_duration": seconds(edge.request_timeout)},
             "retry_policy": elsewhere(retry_on),
         },
@@ -82,8 +124,7 @@ def _cors(origins: tuple[str, ...]) -> Data:
         cors_pb2.CorsPolicy,
         allow_origin_string_match=matches,
         allow_methods="GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        allow_headers="authorization, content-type, x-request-id, x-grpc-web, x-user-agent, grpc-timeout, "
-        f"{TIMEOUT_KEY}",
-        expose_headers="x-request-id, grpc-status, grpc-message, retry-after",
+        allow_headers=", ".join((*ALLOWED, TIMEOUT_KEY, "*")),
+        expose_headers=", ".join(EXPOSED),
         max_age="3600",
     )

@@ -26,6 +26,8 @@ class Capability(StrEnum):
 
 
 ALL = frozenset(Capability)
+ANY_FIELD = "*"
+"""In `passes`: every field goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,11 @@ class CatalogueEntry:
     `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the upstream,
     `lora` an adapter of Triton's model. `api_key_env` names the variable with the upstream's key, `api_key_file` a file
     with it; `headers` are further ones. `context_length`: tokens read and written in sum, 0 for unknown.
-    `answer_tokens`: what an answer without a limit is expected to have. `sampling` holds where the caller says nothing;
-    `priority`, if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue`
-    more may wait, `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
+    `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the most that the model
+    writes, 0 for unknown; `limit_field`: where a limit of the gateway's own is put. `passes`: fields of callers that go
+    on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`, if any,
+    holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue` more may wait,
+    `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
     `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin the answer, and between two parts of
     it.
     """
@@ -55,6 +59,9 @@ class CatalogueEntry:
     price: Price = Price()
     context_length: int = 0
     answer_tokens: int = 1024
+    longest_answer: int = 0
+    limit_field: str = "max_tokens"
+    passes: frozenset[str] = frozenset()
     capabilities: frozenset[Capability] = field(default=frozenset())
     sampling: Sampling = Sampling()
     priority: Priority | None = None

@@ -16,7 +16,7 @@ _PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 _OUR_HEADERS = {
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding",
 }  # fmt: skip
-_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare")
+_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
 
 
 def _usable_url(url: str) -> str:
@@ -49,6 +49,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"), Af
 BaseUrl = Annotated[str, Field(pattern=r"^(https?://[^\s?#/]+[^\s?#]*)?$"), AfterValidator(_usable_url)]
 Variable = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")]
 Headers = Annotated[dict[str, str], AfterValidator(_sendable)]
+FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.:-]{0,127})$")]
 Amount = Annotated[Decimal, Field(ge=0)]
 
 
@@ -79,6 +80,9 @@ class ModelForm(Strict):
     price: PriceForm = PriceForm()
     context_length: int = Field(0, ge=0)
     answer_tokens: int = Field(1024, gt=0)
+    longest_answer: int = Field(0, ge=0)
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    passes: frozenset[FieldName] = frozenset()
     capabilities: frozenset[Capability] | None = None
     sampling: SamplingForm = SamplingForm()
     priority: Literal["interactive", "batch"] | None = None

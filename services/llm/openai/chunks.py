@@ -1,14 +1,37 @@
 """The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from services.llm.openai.leaves import NAMES, Leaf, Walk
+
 Json = dict[str, Any]
-# Which text of the answer a piece belongs to: the name of its field, and the index of the tool call.
-Channel = tuple[str, int]
+
+
+class Channel(NamedTuple):
+    """Which text of the answer a piece belongs to: its field, the index of the choice, and that of the tool call."""
+
+    name: str
+    choice: int = 0
+    call: int = 0
+
+
+APART = Channel("apart")
+"""Of texts that no other continues."""
+# What upstreams write piece by piece; all else comes whole.
+_FLOWING = frozenset((
+    "content", "text", "refusal", "reasoning", "reasoning_content", "reasoning_text", "thinking", "thought",
+    "transcript", "arguments", "input", "summary", "output_text", "partial_json",
+))  # fmt: skip
+# What the server says of its answer.
+_ENVELOPE = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"))
+_MESSAGES = ("delta", "message")
+_LONGEST_REASON = 32
+DEEPEST = 64
+"""Levels of JSON that an answer may have: beyond 254 it could not be written again."""
 
 
 class MalformedChunk(ValueError):
@@ -17,22 +40,33 @@ class MalformedChunk(ValueError):
 
 @dataclass(slots=True)
 class TextPart:
-    """A piece of text, and where in the JSON it stands."""
+    """A piece of text, and where in the JSON it stands. `counted`: a model has written it."""
 
     channel: Channel
-    holder: dict[str, Any]
-    key: str
-    text: str
+    leaf: Leaf
+    counted: bool = True
+
+    @property
+    def text(self) -> str:
+        return self.leaf.text
+
+    def put(self, text: str) -> None:
+        """Put another in its place."""
+        if text != self.leaf.text:
+            self.leaf.put(text)
 
 
 @dataclass(slots=True)
 class Chunk:
-    """An event or a whole completion: its bytes, its JSON, and the texts in it."""
+    """An event or a whole completion: its bytes, its JSON, and the texts in it. `unread`: the path of what is no text;
+    empty where all is. `stray`: the choices whose log probabilities are of other texts than those beside them."""
 
     raw: bytes
     json: Json
     parts: list[TextPart] = field(default_factory=list)
     finish_reason: str = ""
+    unread: str = ""
+    stray: list[Json] = field(default_factory=list)
 
     @property
     def usage(self) -> Json | None:
@@ -45,61 +79,116 @@ class Chunk:
         return not self.json.get("choices")
 
 
-def read(raw: bytes, data: bytes) -> Chunk:
-    """`data` is the JSON, `raw` the event around it. Raises MalformedChunk."""
+def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
+    """`data` is the JSON, `raw` the event around it. `mend` changes the JSON of an upstream that has ways of its own,
+    and returns whether it did. Raises MalformedChunk."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise MalformedChunk("is not JSON") from error
     if not isinstance(value, dict):
         raise MalformedChunk("is no object")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise MalformedChunk(f"has more than {DEEPEST} levels")
+    if mend is not None and mend(value):
+        raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
         raise MalformedChunk("has choices that are no list")
-    for choice in choices:
+    for place, choice in enumerate(choices):
         if not isinstance(choice, dict):
             raise MalformedChunk("has a choice that is no object")
-        message = choice.get("delta") or choice.get("message")
-        if isinstance(message, dict):
-            chunk.parts += _parts(message)
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason:
-            chunk.finish_reason = reason
+        index = choice.get("index")
+        _choice(chunk, choice, index if isinstance(index, int) else place)
+    for key, inner in value.items():
+        if key not in _ENVELOPE and isinstance(inner, str | list | dict):
+            _apart(chunk, value, key, inner, key)
     return chunk
 
 
-def _parts(message: Json) -> Iterator[TextPart]:
+def _choice(chunk: Chunk, choice: Json, index: int) -> None:
+    """Some upstreams have both a delta and a message, and mean the delta."""
+    for key, value in choice.items():
+        if not value or key == "index":
+            continue
+        if key in _MESSAGES and isinstance(value, dict) and not (key == "message" and choice.get("delta")):
+            _message(chunk, value, index)
+        elif key == "logprobs":
+            continue
+        elif key == "finish_reason" and isinstance(value, str) and len(value) <= _LONGEST_REASON:
+            chunk.finish_reason = value
+        else:
+            _apart(chunk, choice, key, value, f"choices[{index}].{key}")
+    if choice.get("logprobs") and _are_stray(chunk, choice["logprobs"], index):
+        chunk.stray.append(choice)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether the value has more than so many levels."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _message(chunk: Chunk, message: Json, choice: int) -> None:
     for key, value in message.items():
-        if isinstance(value, str):
-            if value and key != "role":
-                yield TextPart((key, 0), message, key, value)
-        elif key == "content":
-            yield from _content(value)
+        if key not in NAMES:
+            chunk.parts.append(TextPart(APART, Leaf(message, key, key, named=True), counted=False))
+        if not value or (key == "role" and value == "assistant"):
+            continue
+        if isinstance(value, str) and key in _FLOWING:
+            chunk.parts.append(TextPart(Channel(key, choice), Leaf(message, key, value)))
+        elif key == "content" and not isinstance(value, list):
+            raise MalformedChunk("has a content that is no text")
         elif key == "tool_calls" and isinstance(value, list):
-            for place, call in enumerate(value):
-                if isinstance(call, dict):
-                    index = call.get("index", place)
-                    yield from _arguments(call.get("function"), index if isinstance(index, int) else place)
-        elif key == "function_call":
-            yield from _arguments(value, -1)
+            _calls(chunk, value, choice)
+        else:
+            _within(chunk, message, key, value, key, choice)
 
 
-def _content(value: Any) -> Iterator[TextPart]:
-    """Some upstreams give a list of parts in place of a text."""
-    if value is None:
-        return
-    if not isinstance(value, list):
-        raise MalformedChunk("has a content that is no text")
-    for item in value:
-        if isinstance(item, dict) and isinstance(item.get("text"), str) and item["text"]:
-            yield TextPart(("content", 0), item, "text", item["text"])
+def _calls(chunk: Chunk, calls: list[Any], choice: int) -> None:
+    for place, call in enumerate(calls):
+        index = call.get("index") if isinstance(call, dict) else None
+        _within(chunk, calls, place, call, "tool_calls", choice, index if isinstance(index, int) else place)
 
 
-def _arguments(function: Any, index: int) -> Iterator[TextPart]:
-    text = function.get("arguments") if isinstance(function, dict) else None
-    if isinstance(text, str) and text:
-        yield TextPart(("arguments", index), function, "arguments", text)
+def _within(chunk: Chunk, holder: Any, place: Any, value: Any, name: str, choice: int, index: int = 0) -> None:
+    """The texts of a field that is a list or an object. Of contents in parts each goes on with the text before it."""
+    walk = Walk(spoken=True)
+    for leaf in walk.at(holder, place, value, f"message.{name}"):
+        flows = not leaf.named and (leaf.key in _FLOWING or isinstance(leaf.key, int))
+        if flows and name in ("content", "tool_calls"):
+            channel = Channel("content" if name == "content" else str(leaf.key), choice, index)
+        else:
+            channel = Channel(f"{name}.{leaf.key}", choice, index) if flows else APART
+        chunk.parts.append(TextPart(channel, leaf, counted=flows or leaf.key == "name"))
+    chunk.unread = chunk.unread or walk.unread
+
+
+def _apart(chunk: Chunk, holder: Any, key: str, value: Any, path: str) -> None:
+    walk = Walk(spoken=True)
+    for leaf in walk.at(holder, key, value, path):
+        chunk.parts.append(TextPart(APART, leaf, counted=False))
+    chunk.unread = chunk.unread or walk.unread
+
+
+def _are_stray(chunk: Chunk, logprobs: Any, index: int) -> bool:
+    """Whether the tokens are not those of the choice's text in this chunk, whose fate they share."""
+    lists = logprobs.values() if isinstance(logprobs, dict) else ()
+    tokens = [
+        token.get("token") for each in lists if isinstance(each, list) for token in each if isinstance(token, dict)
+    ]
+    said = "".join(part.text for part in chunk.parts if part.channel is not APART and part.channel.choice == index)
+    return "".join(map(str, tokens)).strip() != said.strip()
 
 
 def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:

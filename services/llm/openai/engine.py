@@ -9,10 +9,10 @@ from services.llm import errors
 from services.llm.chat import Declaration, Message
 from services.llm.client import HttpClient, UpstreamReply
 from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Calls, Ended, Generation, Piece
+from services.llm.generation import Generation, Piece, Said, Thought
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
-from services.llm.openai.chunks import Chunk, MalformedChunk
+from services.llm.openai.chunks import Chunk, Json, MalformedChunk
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt
@@ -36,20 +36,20 @@ class OpenAiEngine:
         """An estimate: OpenAI's API does not count."""
         return estimate_prompt(request.texts(messages, tools))
 
-    def post(self, body: bytes, seconds: float) -> AbstractAsyncContextManager[UpstreamReply]:
+    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
         """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
-        return self._client.post(self.endpoint, body, seconds)
+        return self._client.post(self.endpoint, body, seconds, whole=whole)
 
-    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+    async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         """What may pass is tried again, as long as nothing has come."""
-        answer = AnswerReader(list(request.texts(generation.messages, generation.tools)))
+        prompt = list(request.texts(generation.messages, generation.tools))
+        answer = AnswerReader(self.endpoint.name, prompt, self.endpoint.context_length, generation.reasoning)
         body = orjson.dumps(request.body(generation, self.endpoint.model))
         seconds = time_left(float("inf"))
         async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
             if reply.is_json:
-                whole = _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST)))
-                if whole is not None:
-                    yield whole
+                for said in _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST))):
+                    yield said
             else:
                 async with aclosing(self._streamed(reply, answer)) as pieces:
                     async for piece in pieces:
@@ -57,7 +57,7 @@ class OpenAiEngine:
         for last in answer.ended():
             yield last
 
-    async def _streamed(self, reply: UpstreamReply, answer: AnswerReader) -> AsyncGenerator[Piece, None]:
+    async def _streamed(self, reply: UpstreamReply, answer: AnswerReader) -> AsyncGenerator[Piece | Thought, None]:
         """The text. Raises UpstreamBroken where the stream has no end."""
         try:
             async with aclosing(_events(reply)) as batches:
@@ -66,8 +66,10 @@ class OpenAiEngine:
                         if (data := data_of(event)) == DONE:
                             await reply.drain()
                             return
-                        if data and (piece := _taken(self.endpoint, answer, decode(self.endpoint, event, data))):
-                            yield piece
+                        if data:
+                            for said in _taken(self.endpoint, answer, decode(self.endpoint, event, data)):
+                                yield said
+                    reply.progress(answer.chunks, bool(answer.finish))
         except EventTooLong as error:
             raise errors.broken(self.endpoint, f"has an event of {error}") from error
         if not answer.finish:
@@ -83,10 +85,10 @@ async def _events(reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
     yield reader.end()
 
 
-def decode(endpoint: ModelEndpoint, event: bytes, data: bytes) -> Chunk:
+def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
     """A chunk of a streamed answer. Raises UpstreamBroken for what is none, and the error that it reports."""
     try:
-        chunk = chunks.read(event, data)
+        chunk = chunks.read(event, data, mend)
     except MalformedChunk as error:
         raise errors.broken(endpoint, str(error)) from error
     if chunk.json.get("error"):
@@ -94,15 +96,15 @@ def decode(endpoint: ModelEndpoint, event: bytes, data: bytes) -> Chunk:
     return chunk
 
 
-def completion(endpoint: ModelEndpoint, body: bytes) -> Chunk:
+def completion(endpoint: ModelEndpoint, body: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
     """A whole completion. Raises the same."""
-    chunk = decode(endpoint, body, body)
+    chunk = decode(endpoint, body, body, mend)
     if chunk.empty:
         raise errors.broken(endpoint, "has no choices")
     return chunk
 
 
-def _taken(endpoint: ModelEndpoint, answer: AnswerReader, chunk: Chunk) -> Piece | None:
+def _taken(endpoint: ModelEndpoint, answer: AnswerReader, chunk: Chunk) -> Sequence[Piece | Thought]:
     try:
         return answer.take(chunk)
     except MalformedChunk as error:

@@ -85,7 +85,12 @@ def tools(given: Sequence[Declaration]) -> list[dict[str, Any]]:
     return [
         {
             "type": "function",
-            "function": {"name": one.name, "description": one.description, "parameters": dict(one.parameters)},
+            "function": {
+                "name": one.name,
+                "description": one.description,
+                "parameters": dict(one.parameters),
+                **_strict(one.strict),
+            },
         }
         for one in given
     ]
@@ -99,9 +104,14 @@ def tool_choice(given: ToolChoice) -> Any:
 
 def response_format(given: ResponseFormat) -> dict[str, Any]:
     if given.form is Form.JSON_SCHEMA:
-        schema = {"name": given.name or "answer", "schema": dict(given.schema), "strict": True}
+        schema = {"name": given.name or "answer", "schema": dict(given.schema), **_strict(given.strict)}
         return {"type": "json_schema", "json_schema": schema}
     return {"type": "json_object" if given.form is Form.JSON_OBJECT else "text"}
+
+
+def _strict(given: bool | None) -> dict[str, bool]:
+    """As it was said, if it was."""
+    return {} if given is None else {"strict": given}
 
 
 def sampling(given: Sampling) -> dict[str, Any]:

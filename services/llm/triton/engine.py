@@ -7,10 +7,10 @@ from contextlib import aclosing
 from services.llm.chat import Declaration, Message, Priority, ToolCall
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.llm.openai import request
-from services.llm.time_left import time_left
+from services.llm.time_left import late, time_left
 from services.llm.triton.client import LlmClient, ModelBroken
 from services.llm.triton.protocol import Chunk, Generate, LlmFinished, LlmPrompt, Text, ToolCalls
-from services.runtime.errors import DomainError, ErrorKind, UpstreamError
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, UpstreamError
 
 COUNT_SECONDS = 10.0
 RETRY_PAUSE = 0.2  # seconds; the client's own first pause after a broken stream is shorter
@@ -53,12 +53,17 @@ class TritonEngine:
         return await self._llm.count(prompt, timeout=time_left(COUNT_SECONDS))
 
     async def _once(self, request: Generate) -> AsyncGenerator[Piece | Calls | Ended, None]:
-        async with aclosing(self._llm.generate(request, timeout=time_left(self._timeout))) as arriving:
-            async for chunks in arriving:
-                for chunk in chunks:
-                    piece = _piece(chunk)
-                    if piece is not None:
-                        yield piece
+        try:
+            async with aclosing(self._llm.generate(request, timeout=time_left(self._timeout))) as arriving:
+                async for chunks in arriving:
+                    for chunk in chunks:
+                        piece = _piece(chunk)
+                        if piece is not None:
+                            yield piece
+        except DeadlineExceeded as error:
+            if (own := late("the answer", self._timeout)) is not None:
+                raise own from error
+            raise
 
 
 def _request(generation: Generation, lora: str) -> Generate:

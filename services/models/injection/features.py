@@ -29,16 +29,36 @@ _READER = re.compile(
 )
 _URL_HOLE = re.compile(r"(?i)https?://\S*[?&]\w*=(?:\W*$|[A-Z_]{3,}|\{|\s)")
 
+_WORD = re.compile(r"[^\W\d_]+")
+_KANA = re.compile("[\u3040-\u30ff]")
+# Words that a text in each language is full of: of those that the head learned, and of those most like them.
+_FREQUENT = {
+    language: frozenset(words.split())
+    for language, words in {
+        "en": "the and of to in is for that with you your are this it on as be or not by from an a all any can will "
+        "have if when which has do what how we i my me at was were no but so must should",
+        "de": "der die das und ist nicht sie mit von den ein eine für auf zu im dem des es ich du wie wird werden oder",
+        "es": "el la los las de que y en un una por con para se es su no del al lo como más si o",
+        "fr": "le la les et est de que dans pour vous une un des pas sur au du qui ce en par plus ou si il",
+        "it": "il la i le di che e è un una per con non del della si in da sono al come o se",
+        "pt": "o a os as de que e em um uma por com para se é não do da no na ao como mais ou",
+        "nl": "de het een en van is dat niet in op te met voor zijn er aan door wordt ook als of bij",
+    }.items()
+}
+_FEW_WORDS, _FREQUENT_SHARE = 5, 0.1
+
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenWindow:
-    """A stretch of a text. grams: int64, the buckets of its n-grams, each once. signs: float32 [SIGNS], 0 to 1."""
+    """A stretch of a text. grams: int64, the buckets of its n-grams, each once. signs: float32 [SIGNS], 0 to 1.
+    language: ISO 639-1, of those that are told apart; empty for another, "en" where it is too short to tell."""
 
     text: str
     grams: Indices
     signs: npt.NDArray[np.float32]
+    language: str
 
 
 def windows(text: str) -> list[TokenWindow]:
@@ -79,7 +99,24 @@ def _window(text: str, decoded: bool, disguised: bool) -> TokenWindow:
         sum(one.isupper() for one in text) / letters,
         min(1.0, letters / LATIN_WINDOW),
     )
-    return TokenWindow(text, _grams(text.lower()), np.array(signs, dtype=np.float32))
+    return TokenWindow(text, _grams(text.lower()), np.array(signs, dtype=np.float32), _language(text, letters))
+
+
+def _language(text: str, letters: int) -> str:
+    if _dense(text):
+        return "zh" if len(_KANA.findall(text)) < 0.1 * letters else ""
+    words = _WORD.findall(text.lower())
+    if sum(map(len, filter(_is_latin, words))) < 0.5 * letters:
+        return ""
+    if len(words) < _FEW_WORDS:
+        return "en"
+    shares = {language: sum(word in frequent for word in words) for language, frequent in _FREQUENT.items()}
+    best = max(shares, key=lambda language: shares[language])
+    return best if shares[best] >= _FREQUENT_SHARE * len(words) else ""
+
+
+def _is_latin(word: str) -> bool:
+    return word[0] < "\u0250"
 
 
 def _grams(text: str) -> Indices:

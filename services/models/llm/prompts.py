@@ -111,7 +111,8 @@ def _hold_to_schema(chat: ChatCompletionRequest) -> None:
     """Have a call that must be made obey its tool's schema, not only the form of a call."""
     if chat.tool_choice != "auto":
         for tool in chat.tools or ():
-            tool.function.strict = True
+            if "strict" not in tool.function.model_fields_set:  # the caller says nothing of it
+                tool.function.strict = True
 
 
 def _read(request: Generate) -> ChatCompletionRequest:

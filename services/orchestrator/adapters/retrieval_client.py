@@ -6,7 +6,8 @@ from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_
 from services.orchestrator.domain.event import Span, Timing
 from services.orchestrator.domain.passage import Found, Passage
 from services.runtime import clients, statuses
-from services.runtime.call import outgoing, renewed
+from services.runtime.call import current, outgoing, renewed
+from services.runtime.time_limit import TimeLimit
 
 NAN = float("nan")
 
@@ -14,9 +15,9 @@ NAN = float("nan")
 class RetrievalClient:
     """Searches over a channel, as the present caller, within what remains of its deadline."""
 
-    def __init__(self, channel: grpc.aio.Channel, timeout: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, limit: TimeLimit) -> None:
         self._stub = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
-        self._timeout = timeout
+        self._limit = limit
 
     async def search(self, collection: str, question: str, limit: int) -> Found:
         """Raises DomainError: whatever the service answered."""
@@ -25,7 +26,8 @@ class RetrievalClient:
         )
         await renewed()
         try:
-            response = await clients.unary(self._stub.Search(request, **outgoing(self._timeout)))
+            with clients.limited(self._limit, current(), "the search"):
+                response = await clients.unary(self._stub.Search(request, **outgoing(self._limit.seconds)))
         except grpc.aio.AioRpcError as error:
             raise statuses.from_rpc_error(error) from error
         return found(response)

@@ -21,11 +21,13 @@ from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.runs.agent import Agent, Listed
 from services.runtime.errors import ModelNotFound
+from services.runtime.numerals import numeral
 from services.runtime.records.errors import RecordsUnavailable
 
 MOST_TENANTS = 4096
 MOST_SPECS = 512
 SHIPPED_VERSION = 1
+VERSION_DIGITS = 9
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +70,15 @@ class Registry:
 
     async def _find(self, tenant: str, model: str) -> Agent:
         name, at, wanted = model.partition("@")
-        if not name or (at and not (wanted.isdecimal() and len(wanted) < 10)):
+        number = numeral(wanted, VERSION_DIGITS)
+        if not name or (at and number is None):
             raise ModelNotFound(model)
         latest = (await self._latest(tenant)).get(name)
         if latest is not None:
-            spec = await self._own(tenant, name, int(wanted or latest))
+            spec = await self._own(tenant, name, number or latest)
             if spec is None:
                 raise ModelNotFound(model)
-            return self._agent(spec, int(wanted or latest))
+            return self._agent(spec, number or latest)
         if wanted not in ("", str(SHIPPED_VERSION)):
             raise ModelNotFound(model)
         made = self._made.get(name)

@@ -89,6 +89,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """What the model thinks aloud, which is no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CitationAdded:
     """`answer_span` is in the answer."""
 
@@ -247,6 +254,7 @@ Body: TypeAlias = (
     Started
     | PassagesRetrieved
     | TextDelta
+    | ReasoningDelta
     | CitationAdded
     | UsageReported
     | StepStarted

@@ -53,11 +53,15 @@ AHEAD = 256
 _LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReported, VerdictGiven)
 
 
+DETACHED_LIMIT = "HEADWORKS_ORCHESTRATOR_DETACHED_RUN_SECONDS"
+
+
 @dataclass(frozen=True, slots=True)
 class RunTerms:
     """Under what a run is executed. `refresh_token` is what its identity is renewed by, also by another process that
     takes it up, until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller.
-    `subject` is the caller, by name; `others`: they may go on with others' sessions."""
+    `subject` is the caller, by name; `others`: they may go on with others' sessions; `limit` what sets how many
+    `seconds` it has, in words."""
 
     seconds: float
     identity: RunIdentity = field(default_factory=Nobody)
@@ -65,6 +69,7 @@ class RunTerms:
     expires: float | None = None
     detached: bool = False
     subject: str = ""
+    limit: str = DETACHED_LIMIT
     others: bool = False
 
 

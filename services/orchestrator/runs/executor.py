@@ -26,8 +26,10 @@ from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
+from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.fairness import within_share
+from services.runtime.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -228,9 +230,12 @@ class Executor:
 
     async def _execute(self, execution: Execution) -> None:
         started = time.monotonic()
-        with metrics.running(execution.run.model):
+        run = execution.run
+        with metrics.running(run.model), tracing.span(f"invoke_agent {run.model}") as span:
+            tracing.describe(span, _begun(run))
             finished = await self._outcome(execution)
             self._end(execution, finished, time.monotonic() - started)
+            tracing.describe(span, _over(run, run.finished or finished))
 
     def _left(self, execution: Execution) -> None:
         """The run's task is over. One that was cancelled before its first step has not ended its run."""
@@ -259,11 +264,11 @@ class Executor:
             return _failed(execution.lost) if execution.lost else Finished(FinishReason.CANCELLED)
         except DomainError as error:
             if error.kind is ErrorKind.DEADLINE_EXCEEDED:
-                return _late(execution.terms.seconds)
+                return _ended_late(error if time.monotonic() < execution.deadline else _run_limit(execution))
             return _failed(error)
         except Exception:
             if limit.expired():
-                return _late(execution.terms.seconds)
+                return _ended_late(_run_limit(execution))
             log.exception("run failed", extra={"run_id": run.id})
             return Finished(FinishReason.ERROR, "INTERNAL", f"internal error in {run.id}", int(ErrorKind.INTERNAL))
 
@@ -283,6 +288,23 @@ class Executor:
         raise RuntimeError(f"agent {run.model} ended without an outcome")
 
 
+def _begun(run: Run) -> tracing.Attributes:
+    return {
+        "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": run.model,
+        "gen_ai.agent.version": str(run.agent_version or ""), "gen_ai.conversation.id": run.session_id,
+        "headworks.run.id": run.id, "headworks.tenant": run.tenant, "headworks.collection": run.collection,
+    }  # fmt: skip
+
+
+def _over(run: Run, finished: Finished) -> tracing.Attributes:
+    return {
+        "headworks.finish_reason": finished.reason.name.lower(), "error.type": finished.error_reason,
+        "gen_ai.usage.input_tokens": run.usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": run.usage.completion_tokens,
+        "headworks.cost_nanos": run.usage.cost_nanos,
+    }  # fmt: skip
+
+
 def _failed(error: DomainError) -> Finished:
     return Finished(
         FinishReason.ERROR, error.reason, error.message, int(error.kind),
@@ -290,6 +312,13 @@ def _failed(error: DomainError) -> Finished:
     )  # fmt: skip
 
 
-def _late(seconds: float) -> Finished:
-    message = f"the run did not finish within {seconds:.3g} seconds"
-    return Finished(FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, int(ErrorKind.DEADLINE_EXCEEDED))
+def _run_limit(execution: Execution) -> DomainError:
+    """The time of the run itself has passed."""
+    return TimeLimit(execution.terms.seconds, execution.terms.limit).passed("the run")
+
+
+def _ended_late(error: DomainError) -> Finished:
+    return Finished(
+        FinishReason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", error.message, int(ErrorKind.DEADLINE_EXCEEDED),
+        error_details=error.details,
+    )  # fmt: skip

@@ -85,7 +85,7 @@ class Folders:
         fresh.rename(marker)
 
     def find(self, key: CollectionKey) -> Marked:
-        """The collection's marker. Removes copies of its shard that came to nothing.
+        """The collection's marker.
 
         Raises CollectionNotFound, and CollectionBroken where the marker cannot be read or its shard is not whole.
         """
@@ -93,7 +93,6 @@ class Folders:
         if not _is_marked(folder):
             raise CollectionNotFound(key.collection)
         try:
-            within = [each for each in folder.iterdir() if each.is_dir() and _SHARD_NAME.fullmatch(each.name)]
             said = orjson.loads((folder / MARKER).read_bytes())
             marked = Marked(
                 About(said["max_chars"], float(said["create_time"])), folder / said["shard"], said["indexed"]
@@ -106,10 +105,13 @@ class Folders:
         # The engine takes a shard without its segments for an empty one.
         if not all((marked.folder / _MARKED_SEGMENTS / name / _SEGMENT_FILE).is_file() for name in segments):
             raise CollectionBroken(key.collection, "parts of its data are missing")
-        for spare in within if marked.folder in within else ():
-            if spare != marked.folder:
-                shutil.rmtree(spare, ignore_errors=True)
         return marked
+
+    def remove_spares(self, key: CollectionKey, marked: Marked) -> None:
+        """Remove copies of the collection's shard that came to nothing."""
+        for each in _folders_in(self.folder(key)) if marked.folder.is_dir() else ():
+            if _SHARD_NAME.fullmatch(each.name) and each != marked.folder:
+                shutil.rmtree(each, ignore_errors=True)
 
     def copy(self, shard: Path) -> Path:
         """A copy of a shard's folder, beside it."""
@@ -151,8 +153,7 @@ class Folders:
 
     def keys(self) -> Sequence[CollectionKey]:
         """All collections of all tenants. One whose tenant cannot be known is logged, and left out."""
-        folders = [folder for tenant in _folders_in(self._root) for folder in _marked_below(tenant)]
-        keys = [(_tenant(folder), folder) for folder in sorted(folders)]
+        keys = [(_tenant(folder), folder) for folder in collection_folders(self._root)]
         for tenant, folder in keys:
             if tenant is None:
                 log.error("a collection's marker cannot be read", extra={"folder": str(folder)})
@@ -164,6 +165,25 @@ class Folders:
     def folder(self, key: CollectionKey) -> Path:
         """Where the collection is, or would be."""
         return self._root / tenant_name(key.tenant) / key.collection
+
+
+def collection_folders(root: Path) -> list[Path]:
+    """The folders of all collections below a store's root."""
+    return sorted(folder for tenant in _folders_in(root) for folder in _marked_below(tenant))
+
+
+def collection_files(folder: Path) -> list[Path]:
+    """The files that make a collection, and the folders with nothing in them: its marker, and what is in the shard
+    that it names. Of one whose marker cannot be read, all that is there. Raises FileNotFoundError where it is no
+    collection any more."""
+    marker = folder / MARKER
+    try:
+        shard = orjson.loads(marker.read_bytes())["shard"]
+        within = folder / shard if _SHARD_NAME.fullmatch(shard) else folder
+    except (ValueError, TypeError, KeyError):
+        within = folder
+    below = (path for path in within.rglob("*") if path != marker and not path.is_symlink())
+    return [marker, *sorted(path for path in below if path.is_file() or (path.is_dir() and not any(path.iterdir())))]
 
 
 def _is_marked(folder: Path) -> bool:

@@ -3,46 +3,109 @@ take, who calls."""
 
 import asyncio
 import logging
+import re
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import grpc
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span
 
 from services.runtime import metrics, statuses, tracing
-from services.runtime.call import REQUEST_ID_KEY, Call, new_request_id
-from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unauthenticated
+from services.runtime.call import LIMIT_KEY, REQUEST_ID_KEY, Call, new_request_id
+from services.runtime.errors import DomainError, ErrorKind, Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
 from services.runtime.interceptors.chain import CallLayer, Serve, T
+from services.runtime.redaction import identifier
+from services.runtime.time_limit import CALLERS, TimeLimit
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("access")
 
+SETTING = re.compile(r"HEADWORKS_[A-Z_]{1,80}")
+# Of these a server is at fault, by OpenTelemetry's conventions.
+FAULTS = frozenset(code.value[0] for code in (
+    grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS,
+))  # fmt: skip
+# What is noted of a call (see Call.notes), and the attribute that it is.
+NOTED = {
+    "model": "gen_ai.request.model", "run_id": "headworks.run.id", "collection": "headworks.collection",
+    "prompt_tokens": "gen_ai.usage.input_tokens", "completion_tokens": "gen_ai.usage.output_tokens",
+    "cost_nanos": "headworks.cost_nanos", "finish": "headworks.finish_reason", "decision": "headworks.decision",
+}  # fmt: skip
 SERIOUS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE)
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def layers(verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None) -> list[CallLayer]:
+def layers(
+    verifier: TokenVerifier | None, max_deadline: float, max_upload: float | None = None, service: str = ""
+) -> list[CallLayer]:
     """The layers of a service, outermost first. Without a verifier callers are not identified: the gateway, which
-    identifies them itself, and control, which no caller from outside reaches."""
+    identifies them itself, and control, which no caller from outside reaches. `service` is whose settings the limits
+    are."""
     return [
         Trace(),
         AccessLog(),
         Metrics(),
         Errors(),
-        Deadline(max_deadline, max_upload or max_deadline),
+        Deadline(max_deadline, max_upload or max_deadline, service),
         *([Identify(verifier)] if verifier else []),
     ]
 
 
 class Trace:
-    """A server span around the call, under the caller's; and the request's id: the caller's, if it can be handed on."""
+    """A server span around the call, under the caller's; and the request's id: the caller's, if it is one that can be
+    logged and handed on. `http_status`: what an error becomes where the call came by HTTP."""
+
+    def __init__(self, http_status: Callable[[DomainError], int] | None = None) -> None:
+        self._http_status = http_status
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
-        given = call.metadata.get(REQUEST_ID_KEY, "")[:128].strip()
-        call.request_id = given if given and given.isascii() and given.isprintable() else new_request_id()
-        with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
-            return await serve()
+        call.request_id = identifier(call.metadata.get(REQUEST_ID_KEY, "")) or new_request_id()
+        parent = tracing.extract(call.metadata)
+        with tracing.server_span(call.method.removeprefix("/"), parent) as span:
+            if not span.is_recording():
+                return await serve()
+            try:
+                answer = await serve()
+            except BaseException as error:
+                self._fail(span, call, error)
+                raise
+            tracing.describe(span, self._attributes(call))
+            return answer
+
+    def _fail(self, span: Span, call: Call, error: BaseException) -> None:
+        reason = call.reason or NAMES.get(call.code, "UNKNOWN")
+        if call.code in FAULTS:
+            tracing.fail(span, error, reason)
+        else:  # the caller's own affair, such as a collection that is not there
+            tracing.describe(span, {"error.type": reason})
+        tracing.describe(span, self._attributes(call, error))
+
+    def _attributes(self, call: Call, error: BaseException | None = None) -> tracing.Attributes:
+        """What is known of a call that is over."""
+        identity, notes = call.identity, call.notes
+        known: dict[str, Any] = {
+            "headworks.request.id": call.request_id, "headworks.tenant": identity.tenant if identity else None,
+            **{attribute: notes.get(note) for note, attribute in NOTED.items()},
+        }  # fmt: skip
+        if not call.method.startswith("/"):
+            verb, _, path = call.method.partition(" ")
+            known |= {"http.request.method": verb, "http.route": path}
+            if error is None:
+                known["http.response.status_code"] = 200
+            elif self._http_status and isinstance(error, DomainError):
+                known["http.response.status_code"] = self._http_status(error)
+            return known
+        method = call.method.removeprefix("/")
+        # Under their names of today and of yesterday, which many backends still look for.
+        return known | {
+            "rpc.system.name": "grpc", "rpc.system": "grpc", "rpc.method": method,
+            "rpc.service": method.rpartition("/")[0], "rpc.response.status_code": NAMES.get(call.code, "UNKNOWN"),
+            "rpc.grpc.status_code": call.code,
+        }  # fmt: skip
 
 
 class AccessLog:
@@ -111,24 +174,30 @@ class Errors:
 
 class Deadline:
     """The caller's deadline, or `longest` seconds where that is sooner or the caller set none; for a call that streams
-    its requests, `longest_upload`."""
+    its requests, `longest_upload`. Both are settings of the `service`."""
 
-    def __init__(self, longest: float, longest_upload: float) -> None:
-        self._longest = longest
-        self._longest_upload = longest_upload
+    def __init__(self, longest: float, longest_upload: float, service: str = "") -> None:
+        self._longest, self._longest_upload = TimeLimit(longest), TimeLimit(longest_upload)
+        if service:
+            self._longest = TimeLimit.of(service, "max_deadline_seconds", longest)
+            self._longest_upload = TimeLimit.of(service, "max_upload_seconds", longest_upload)
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
         longest = self._longest_upload if call.uploads else self._longest
-        seconds = longest if call.timeout is None else min(call.timeout, longest)
-        call.deadline = time.monotonic() + seconds
-        limit = asyncio.timeout(seconds)
+        least = longest
+        if call.timeout is not None and call.timeout < longest.seconds:
+            named = call.metadata.get(LIMIT_KEY, "")
+            least = TimeLimit(call.timeout, named if SETTING.fullmatch(named) else CALLERS)
+        call.limit = least.setting
+        call.deadline = time.monotonic() + least.seconds
+        limit = asyncio.timeout(least.seconds)
         try:
             async with limit:
                 return await serve()
         except TimeoutError as error:
             if not limit.expired():
                 raise  # a narrower limit further in, not this one
-            raise DeadlineExceeded(f"the call did not finish within {seconds:.3g} seconds") from error
+            raise least.passed("the call") from error
 
 
 class Identify:

@@ -1,17 +1,31 @@
 """Bringing a database's tables up to date by Alembic's migrations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.runtime.errors import CannotStart
 from services.runtime.records.schema import Schema
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
 # Of PostgreSQL's advisory lock: replicas that start together migrate one after the other.
 LOCK = 0x68656164
+
+
+class RecordsTooNew(CannotStart):
+    """The database has migrations that this version does not know."""
+
+    def __init__(self, service: str, revisions: Sequence[str]) -> None:
+        super().__init__(
+            f"the records of {service} were migrated by a newer version of Headworks (revision {', '.join(revisions)}):"
+            " start that version or a later one, or restore a backup that this version made. Nothing was changed"
+        )
 
 
 def config(connection: Connection, schema: Schema) -> Config:
@@ -25,7 +39,16 @@ def config(connection: Connection, schema: Schema) -> Config:
 
 
 async def migrate(connection: AsyncConnection, schema: Schema) -> None:
-    """Apply the migrations that are missing."""
+    """Apply the migrations that are missing. Raises RecordsTooNew."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-    await connection.run_sync(lambda sync: command.upgrade(config(sync, schema), "head"))
+    await connection.run_sync(_upgrade, schema)
+
+
+def _upgrade(connection: Connection, schema: Schema) -> None:
+    alembic = config(connection, schema)
+    known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
+    there = MigrationContext.configure(connection, opts={"version_table": schema.version_table}).get_current_heads()
+    if unknown := sorted(set(there) - known):
+        raise RecordsTooNew(schema.service, unknown)
+    command.upgrade(alembic, "head")

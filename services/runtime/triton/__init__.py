@@ -1,6 +1,7 @@
 """Triton's inference protocol (KServe v2) over a channel of ours."""
 
 from services.runtime.triton.client import (
+    EMBED_TOKENS,
     Embeddings,
     PassageEmbeddings,
     TooManyInferences,
@@ -8,6 +9,7 @@ from services.runtime.triton.client import (
 )
 
 __all__ = [
+    "EMBED_TOKENS",
     "Embeddings",
     "PassageEmbeddings",
     "TooManyInferences",

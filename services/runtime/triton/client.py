@@ -14,6 +14,8 @@ from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 WIDTH = 384
+EMBED_TOKENS = 512
+"""Wordpieces that `embed` reads of a text."""
 READY_SECONDS = 2.0
 
 
@@ -31,15 +33,21 @@ class TooManyInferences(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """vectors: float32 [n, 384], length one. tokens: wordpieces read, all texts together."""
+    """vectors: float32 [n, 384], length one. lengths: int32 [n], wordpieces of each text; of one with more than
+    EMBED_TOKENS so many are read."""
 
     vectors: npt.NDArray[np.float32]
-    tokens: int
+    lengths: npt.NDArray[np.int32]
+
+    @property
+    def tokens(self) -> int:
+        """Of all texts together."""
+        return int(self.lengths.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class PassageEmbeddings:
-    """vectors: float32 [n, 384], length one. tokens: wordpieces read, all texts together.
+    """vectors: float32 [n, 384], length one. tokens: wordpieces, all texts together.
 
     sentences: per passage int8 [its spans, 384], directions, each with its own scale; zeros for a span not read.
     """
@@ -63,10 +71,10 @@ class TritonClient:
     async def embed(self, texts: Sequence[str], *, timeout: float) -> Embeddings:
         """Embeds at most 128 texts. Raises grpc.aio.AioRpcError or TooManyInferences."""
         if not texts:
-            return Embeddings(np.empty((0, WIDTH), dtype=np.float32), 0)
+            return Embeddings(np.empty((0, WIDTH), dtype=np.float32), np.empty(0, dtype=np.int32))
         request = _text_request("embed", texts)
         outputs = _outputs(await self._infer(request, timeout))
-        return Embeddings(_vectors(outputs), _total(outputs))
+        return Embeddings(_vectors(outputs), _lengths(outputs))
 
     async def embed_passages(
         self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, timeout: float
@@ -82,7 +90,7 @@ class TritonClient:
         _add(request, "SPANS", "BYTES", [len(spans), 1], strings(packed))
         outputs = _outputs(await self._infer(request, timeout))
         sentences = [np.frombuffer(item, dtype=np.int8).reshape(-1, WIDTH) for item in split(outputs["SENTENCES"])]
-        return PassageEmbeddings(_vectors(outputs), _total(outputs), sentences)
+        return PassageEmbeddings(_vectors(outputs), int(_lengths(outputs).sum()), sentences)
 
     async def injection_scores(self, texts: Sequence[str], *, timeout: float) -> list[float]:
         """How likely each of at most 128 texts is to be prompt injection, 0 to 1.
@@ -114,7 +122,8 @@ class TritonClient:
             raise TooManyInferences(self._limit)
         self._under_way += 1
         try:
-            with tracing.span(f"triton/{request.model_name}", SpanKind.CLIENT):
+            model = request.model_name
+            with tracing.span(f"triton/{model}", SpanKind.CLIENT, attributes=tracing.triton(model)):
                 metadata = tuple(tracing.inject())
                 return await clients.unary(self._stub.ModelInfer(request, timeout=timeout, metadata=metadata))
         finally:
@@ -140,5 +149,5 @@ def _vectors(outputs: dict[str, bytes]) -> npt.NDArray[np.float32]:
     return np.frombuffer(outputs["EMBEDDING"], dtype="<f4").reshape(-1, WIDTH)
 
 
-def _total(outputs: dict[str, bytes]) -> int:
-    return int(np.frombuffer(outputs["TOKENS"], dtype="<i4").sum())
+def _lengths(outputs: dict[str, bytes]) -> npt.NDArray[np.int32]:
+    return np.frombuffer(outputs["TOKENS"], dtype="<i4")

@@ -218,6 +218,33 @@ async def test_audit(told: Told, run: Run, capsys: Capture, tmp_path: Path, keys
     assert "not sound" in out
 
 
+async def test_anchors(told: Told, run: Run, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "anchors.jsonl"
+    assert await run("audit", "anchor", str(file)) == 1
+    assert "no record in the audit yet" in capsys.readouterr().err
+    assert not file.exists()
+    for name in ("a", "b"):
+        await told("projects", "create", name)
+        assert await run("audit", "anchor", str(file)) == 0
+        assert f"in 1 chains are anchored in {file}" in capsys.readouterr().out
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text().splitlines()) == 2
+    assert int((await told("audit", "verify", "--anchor", str(file)))["anchors"]) == 2
+    assert await run("audit", "anchor", "-") == 0
+    assert json.loads(capsys.readouterr().out)["number"] >= 2
+    assert await run("audit", "verify", "--anchor", str(file)) == 0
+    assert "beside 2 anchors: sound" in capsys.readouterr().out
+    file.write_text(file.read_text().replace('"number":1,', '"number":7,'))
+    assert await run("audit", "verify", "--anchor", str(file)) == 1
+    assert "the anchor number 7 is not signed by this gateway's key" in capsys.readouterr().out
+    for text in ("", "garbage\n"):
+        file.write_text(text)
+        assert await run("audit", "verify", "--anchor", str(file)) == 1
+        assert str(file) in capsys.readouterr().err
+    assert await run("audit", "anchor", str(tmp_path / "no" / "anchors.jsonl")) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
 async def test_an_export_of_the_local_mesh_is_checked_with_its_key(
     told: Told, run: Run, capsys: Capture, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

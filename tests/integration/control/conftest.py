@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from tests.integration.control.harness import Gateway, Mesh, serving
+from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, serving
 
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """With short time limits, so that a test of one does not take long."""
     folder = tmp_path_factory.mktemp("mesh")
+    (folder / "edge.token").write_text(EDGE_TOKEN)
     one = Mesh(
-        folder, {"REQUEST_TIMEOUT_SECONDS": "4", "CORS_ORIGINS": '["https://app.example"]', "MAX_HEADER_KB": "8"}
-    )
+        folder, {"REQUEST_TIMEOUT_SECONDS": "4", "CORS_ORIGINS": '["https://app.example"]', "MAX_HEADER_KB": "8",
+         "EDGE_TOKEN_FILE": str(folder / "edge.token")},
+    )  # fmt: skip
     with one.control(), one.envoy():
         yield one
 

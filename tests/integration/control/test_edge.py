@@ -13,7 +13,7 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from tests.integration.control.harness import Gateway, Mesh, openai_error, until_async
+from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, openai_error, until_async
 
 CHAT = "/v1/chat/completions"
 STATUSES = [400, 401, 403, 404, 405, 415, 429, 499, 500, 503, 504]
@@ -22,6 +22,7 @@ STATUSES = [400, 401, 403, 404, 405, 415, 429, 499, 500, 503, 504]
 def assert_openai_error(response: httpx.Response, status: int, code: str) -> None:
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["code"] == code
@@ -84,7 +85,11 @@ async def test_the_gateways_errors_are_the_body(
     ("method", "path"),
     [
         ("GET", "/"),
-        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/healthz/more"),
+        ("POST", "/healthz"),
+        ("POST", "/readyz"),
+        ("GET", "/readyz/more"),
         ("GET", "/v1"),
         ("POST", "/headworks.control.v1.ControlService/GetTopology"),
         ("POST", "/headworks.retrieval.v1.RetrievalService/Search"),
@@ -94,6 +99,30 @@ async def test_the_gateways_errors_are_the_body(
 async def test_nothing_else_is_there(gateway: Gateway, http: httpx.AsyncClient, method: str, path: str) -> None:
     assert_openai_error(await http.request(method, path, content=b"{}"), 404, "not_found")
     assert gateway.served == 0
+
+
+async def test_health_needs_no_key_and_readiness_is_the_gateways_word(
+    gateway: Gateway, mesh: Mesh, http: httpx.AsyncClient
+) -> None:
+    for path in ("/healthz", "/healthz?a=b"):
+        alive = await http.get(path)
+        assert (alive.status_code, alive.text) == (200, "ok\n")
+    assert gateway.served == 0
+    assert (await http.get("/readyz")).json() == {"replica": "gateway-0", "length": 0}
+    assert (await http.head("/readyz")).status_code == 200
+    await mesh.set_endpoints("gateway", {})
+    await mesh.healthy()
+    assert (await http.get("/healthz")).status_code == 200
+    for path in ("/readyz", "/readyz?a=b"):
+        unready = await http.get(path)
+        assert (unready.status_code, unready.json()) == (503, {"ready": False, "not_ready": ["gateway"]})
+        assert unready.headers["content-type"] == "application/json"
+
+
+async def test_a_gateway_that_hangs_is_not_ready(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    gateway.hangs_at = b"/readyz"
+    unready = await http.get("/readyz")
+    assert (unready.status_code, unready.json()) == (503, {"ready": False, "not_ready": ["gateway"]})
 
 
 async def test_control_cannot_be_reached_through_the_edge(
@@ -157,12 +186,14 @@ async def test_what_never_gets_as_far_as_a_gateway(
         body = await reader.readexactly(length)
     writer.close()
     assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "\r\nx-request-id: " in head
     assert json.loads(body)["error"]["code"] == code
     assert gateway.served == 0
 
 
 async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh) -> None:
     evil = {"X-Headworks-Identity": "forged", "x-headworks-replica": "gateway-9", "x-headworks-other": "a"}
+    evil |= {"x-headworks-edge": "a" * 32, "X-Headworks-Request-Id": "forged"}
     evil |= {"x-envoy-retry-on": "5xx", "x-envoy-original-path": "/a", "x-envoy-upstream-rq-timeout-ms": "1"}
     await http.post(CHAT, json={}, headers=evil)
     async with grpc.aio.insecure_channel(mesh.address) as channel:
@@ -170,7 +201,9 @@ async def test_headers_of_the_mesh_are_not_for_callers(gateway: Gateway, http: h
         await pb_grpc.OrchestratorServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10, metadata=metadata)
     assert len(gateway.seen) == 2
     for seen in gateway.seen:
-        assert not [name for name in seen if name.startswith("x-headworks-") and name != "x-headworks-timeout"]
+        assert {name for name in seen if name.startswith("x-headworks-")} <= {"x-headworks-timeout", "x-headworks-edge"}
+        assert seen["x-headworks-edge"] == EDGE_TOKEN
+        assert seen["x-request-id"] != "forged"
         assert "x-envoy-retry-on" not in seen
         assert "x-envoy-original-path" not in seen
         assert seen.get("x-headworks-timeout") in (None, "4")
@@ -184,6 +217,100 @@ async def test_a_request_id_is_kept_or_made_and_always_returned(gateway: Gateway
     assert len(second.headers["x-request-id"]) == 36
     assert second.headers["x-request-id"] == gateway.seen[1]["x-request-id"] != ours
     assert (await http.get("/nothing")).headers["x-request-id"]
+    for plain in ("task-42", "a/b+c=d:e.f_g", "high_1", "b" * 128):
+        assert (await http.get("/v1/models", headers={"x-request-id": plain})).headers["x-request-id"] == plain
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "what is said", "a" * 129, "a" * 5000, "a,b", "ada@example.com", "hw_0123456789abcdef", "sk-0123456789abcdef",
+        "eyJhbGciOi.eyJzdWIi.c2ln", "\u00e9", "<script>", "", "a\tb",
+    ],
+)  # fmt: skip
+async def test_an_id_that_is_free_text_is_replaced(
+    gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh, given: str
+) -> None:
+    response = await http.get("/v1/models", headers={b"x-request-id": given.encode()})
+    made = response.headers["x-request-id"]
+    assert len(made) == 36
+    assert [seen["x-request-id"] for seen in gateway.seen] == [made]
+    await logged(mesh, made)
+    assert not given or len(given) < 4 or given not in mesh.log.read_text()
+
+
+async def test_an_id_of_a_request_that_is_refused_unread_is_not_logged(gateway: Gateway, mesh: Mesh) -> None:
+    for path in ("/v1/models/%00", "/v1/a%2fb"):
+        head = f"GET {path} HTTP/1.1\r\nhost: edge\r\nx-request-id: unread words\r\n\r\n"
+        reader, writer = await asyncio.open_connection(*mesh.address.split(":"))
+        writer.write(head.encode())
+        async with asyncio.timeout(30):
+            assert b" 400 " in await reader.readline()
+        writer.close()
+    await until_async(lambda: len([one for one in mesh.access_log() if one["status"] == 400]) >= 2, "both are logged")
+    assert "unread words" not in mesh.log.read_text()
+
+
+async def logged(mesh: Mesh, request_id: str) -> dict[str, Any]:
+    """The request's line in the access log, once it is there."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in mesh.access_log() if line["request_id"] == request_id]
+
+    await until_async(lambda: bool(lines()), "the request is logged")
+    [line] = lines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v1/models?api_key=hw_0123456789abcdef", "/v1/models"),
+        ("/v1/models?q=what%20is%20said#x", "/v1/models"),
+        ("/v1/models/rag", "/v1/models/rag"),
+        ("/v1/models/risk-task-1", "/v1/models/risk-task-1"),
+        ("/v1/models/a-sk-0123456789", "[redacted]"),
+        ("/v1/models/eyJ0123456789.eyJ0.c2ln", "[redacted]"),
+        ("/v1/models/hw_0123456789abcdef", "[redacted]"),
+        ("/v1/models/%68w_0123456789abcdef", "[redacted]"),
+        ("/v1/models/ada@example.com", "[redacted]"),
+        ("/v1/models/what%20is%20said", "[redacted]"),
+        ("/v1/models/" + "d" * 3000, "/v1/models/" + "d" * 245),
+        ("/nothing/sk-0123456789", "[redacted]"),
+        ("http://ada:hw_0123456789abcdef@edge/v1/models?key=hw_0123456789", "/v1/models"),
+    ],
+)
+async def test_the_access_log_shows_no_secret_of_a_path(gateway: Gateway, mesh: Mesh, path: str, shown: str) -> None:
+    reader, writer = await asyncio.open_connection(*mesh.address.split(":"))
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(30):
+        head = (await reader.read()).decode()
+    writer.close()
+    line = await logged(mesh, head.partition("x-request-id: ")[2].partition("\r\n")[0])
+    assert line["path"] == shown
+    log = mesh.log.read_text()
+    assert not [one for one in ("0123456789", "ada@", "said", "what%20is", "d" * 300) if one in log]
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("OpenAI/Python 1.63.0", "OpenAI/Python 1.63.0"),
+        ("curl/7.88.1", "curl/7.88.1"),
+        ("grpc-python/1.80.0 grpc-c/50.0.0 (linux; chttp2)", "grpc-python/1.80.0"),
+        ("Mozilla/5.0 (X11; Linux x86_64) I am ada@example.com", "Mozilla/5.0"),
+        ("what is said", None),
+        ("sk-0123456789/1.0", None),
+        ("hw_0123456789abcdef", None),
+        ("abc/" + "1" * 3000, "abc/" + "1" * 60),
+    ],
+)
+async def test_the_access_log_shows_the_product_of_a_user_agent(
+    gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh, agent: str, shown: str | None
+) -> None:
+    response = await http.get("/v1/models", headers={"user-agent": agent})
+    line = await logged(mesh, response.headers["x-request-id"])
+    assert (line["user_agent"] or "") == (shown or "")
 
 
 async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
@@ -195,6 +322,7 @@ async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.
 async def test_what_takes_too_long_is_504(gateway: Gateway, http: httpx.AsyncClient) -> None:
     response = await http.post(CHAT, json={"do": "hang"})
     assert_openai_error(response, 504, "timeout")
+    assert "HEADWORKS_CONTROL_REQUEST_TIMEOUT_SECONDS" in response.json()["error"]["message"]
     async with asyncio.timeout(60):
         await gateway.cancelled.wait()
 

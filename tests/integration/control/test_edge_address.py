@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from gateway.identity.addresses import address_of
+from gateway.identity.addresses import CallerAddresses, address_of
 from services.runtime.call import Call
-from tests.integration.control.harness import Gateway
+from tests.integration.control.harness import EDGE_TOKEN, Gateway
 
 
 @pytest.mark.parametrize("claimed", ["6.6.6.6", "6.6.6.6, 7.7.7.7", ",", "6.6.6.6,127.0.0.1, 7.7.7.7"])
@@ -15,3 +15,5 @@ async def test_nobody_writes_their_own_address(gateway: Gateway, http: httpx.Asy
     honest, told = (address_of(Call("/x", seen), proxies=1) for seen in gateway.seen)
     assert honest == told
     assert told not in claimed.split(", ")
+    by_token = CallerAddresses(1, EDGE_TOKEN)
+    assert [by_token.of(Call("/x", seen, peer="ipv4:10.9.9.9:1")) for seen in gateway.seen] == [honest, honest]

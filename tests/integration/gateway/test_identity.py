@@ -1,6 +1,7 @@
 """Who is let in, and as whom."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,7 +32,8 @@ STRANGERS = [
     (("authorization", f"Bearer {KEY} {KEY}"),),
     (("authorization", "Bearer hw_" + "b" * 40),),
     (("authorization", "Bearer sk-" + "a" * 40),),
-    (("x-api-key", KEY),),
+    (("x-api-key", f"{KEY}b"),),
+    (("api-key", "sk-" + "a" * 40),),
     (("x-headworks-identity", "x.y.z"),),
 ]
 
@@ -46,6 +48,7 @@ async def test_strangers_are_refused(make_gateway: MakeGateway, face: str, metad
             await HttpCall(gateway.http, "POST", "/v1/embeddings", b"{}", headers).whole()
         error = refused.value.error
         assert (refused.value.status, error["code"], error["type"]) == (401, "invalid_api_key", "authentication_error")
+        assert refused.value.headers["www-authenticate"] == 'Bearer realm="headworks"'
     else:
         call = pb_grpc.OrchestratorServiceStub(gateway.channel).GetRun(pb.GetRunRequest(), metadata=metadata)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -54,11 +57,20 @@ async def test_strangers_are_refused(make_gateway: MakeGateway, face: str, metad
     assert gateway.orchestrator.calls == []
 
 
-@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER {KEY} "])
-async def test_a_key_is_let_in(make_gateway: MakeGateway, header: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("authorization", f"Bearer {KEY}"),
+        ("authorization", f"bearer {KEY}"),
+        ("authorization", f"BEARER {KEY} "),
+        ("x-api-key", KEY),
+        ("api-key", KEY),
+    ],
+)
+async def test_a_key_is_let_in(make_gateway: MakeGateway, name: str, header: str) -> None:
     gateway = await make_gateway()
     stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
-    await stub.GetRun(pb.GetRunRequest(), metadata=(("authorization", header),))
+    await stub.GetRun(pb.GetRunRequest(), metadata=((name, header),))
     assert gateway.orchestrator.calls[0].tenant == "acme"
 
 
@@ -89,6 +101,32 @@ async def test_health_is_open_to_all(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
     answered = await health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest())
     assert answered.status != health_pb2.HealthCheckResponse.UNKNOWN
+
+
+async def test_who_comes_past_the_edge_does_not_say_from_where(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    """Another account of the machine, at the gateway's own port: its bad keys are counted as one address's."""
+    (tmp_path / "edge.token").write_text("t" * 40 + "\n")
+    gateway = await make_gateway(
+        edge_token_file=tmp_path / "edge.token", stranger_burst=3, stranger_attempts_per_second=0.001
+    )
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+
+    async def attempt(number: int, *more: tuple[str, str]) -> grpc.StatusCode:
+        bad = (("authorization", f"Bearer hw_{number:040}"), ("x-forwarded-for", f"9.9.9.{number}"), *more)
+        return await stub.GetRun(pb.GetRunRequest(), metadata=bad).code()
+
+    unknown, too_many = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert [await attempt(number) for number in range(5)] == [unknown] * 3 + [too_many] * 2
+    assert await attempt(5, ("x-headworks-edge", "u" * 40)) == too_many
+    assert [await attempt(number, ("x-headworks-edge", "t" * 40)) for number in range(5)] == [unknown] * 5
+    await stub.GetRun(pb.GetRunRequest(), metadata=BEARER)
+
+
+@pytest.mark.parametrize("text", ["", "short", "t" * 31, "t" * 257, "t" * 40 + " u", "é" * 40])
+async def test_a_token_that_is_none_is_refused(make_gateway: MakeGateway, tmp_path: Path, text: str) -> None:
+    (tmp_path / "edge.token").write_text(text)
+    with pytest.raises(ValueError, match="one token of 32 to 256"):
+        await make_gateway(edge_token_file=tmp_path / "edge.token")
 
 
 async def test_callers_at_once_keep_their_own_request_ids(make_gateway: MakeGateway) -> None:

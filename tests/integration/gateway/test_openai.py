@@ -7,15 +7,17 @@ import grpc
 import numpy as np
 import pytest
 from headworks.orchestrator.v1 import run_pb2
+from openai import AsyncOpenAI, UnprocessableEntityError
 from openai.types import CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from services.orchestrator.agents.specs.errors import OutputInvalid
 from services.runtime.errors import CollectionNotFound, DomainError, InvalidArgument, ModelNotFound, Unavailable
 from tests.fakes.http_calls import HttpCall, Part, Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events, tool_call
 from tests.fakes.serving import until
 from tests.fakes.triton import FakeTriton, vector_of
-from tests.integration.gateway.conftest import MakeGateway
+from tests.integration.gateway.conftest import KEY, MakeGateway
 
 TEXTS = ("Cats sleep.", "猫は寝る。")
 EMBED = {"model": "all-minilm-l6-v2"}
@@ -172,6 +174,37 @@ async def test_a_stream_that_waits_for_approval_is_kept_open(make_gateway: MakeG
     assert done == "[DONE]"
 
 
+@pytest.mark.parametrize("hold", [1, 2], ids=["before any text", "after some"])
+async def test_a_stream_on_which_nothing_comes_has_comments(make_gateway: MakeGateway, hold: int) -> None:
+    """While a tool runs, for one."""
+    fake = FakeOrchestrator(events(*TEXTS), hold=hold)
+    gateway = await make_gateway(fake, heartbeat_seconds=0.02)
+    call = gateway.chat(stream=True)
+    sent = aiter(call)
+    comments = 0
+    while comments < 3:
+        comments += (await anext(sent)).data == b": still working\n\n"
+    fake.resume.set()
+    _, (*said, done) = await comments_and_data(sent)
+    text = "".join(json.loads(one)["choices"][0]["delta"].get("content") or "" for one in said)
+    assert (text, done) == (" ".join(TEXTS).removeprefix("" if hold == 1 else TEXTS[0]), "[DONE]")
+
+
+async def test_a_refusal_before_any_comment_has_its_status(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events()[:1], error=Unavailable("gone")), heartbeat_seconds=60)
+    assert (await failure(gateway.chat(stream=True)))[0] == 503
+
+
+async def test_an_answer_without_its_form_is_not_asked_for_again(make_gateway: MakeGateway) -> None:
+    """OpenAI's clients repeat what fails with a status from 500 on, and each time the model would write it again."""
+    gateway = await make_gateway(FakeOrchestrator(events()[:1], error=OutputInvalid("the model's answer is no JSON")))
+    async with AsyncOpenAI(base_url=f"{gateway.http.base_url}/v1", api_key=KEY, max_retries=3) as client:
+        with pytest.raises(UnprocessableEntityError) as caught:
+            await client.chat.completions.create(model="rag", messages=[{"role": "user", "content": "why?"}])
+    assert (caught.value.status_code, caught.value.code) == (422, "output_invalid")
+    assert len(gateway.orchestrator.runs) == 1
+
+
 @pytest.mark.parametrize("timeout", [0.6, None])
 async def test_an_approval_that_does_not_come_in_time(make_gateway: MakeGateway, timeout: float | None) -> None:
     fake = FakeOrchestrator([*events()[:1], approval("apr_1")], hold=2)
@@ -265,6 +298,22 @@ async def test_embeddings_of_an_unknown_model(make_gateway: MakeGateway) -> None
     gateway = await make_gateway()
     status, told = await failure(gateway.embed_raw(b'{"model": "other", "input": "x"}'))
     assert (status, told["code"]) == (404, "model_not_found")
+
+
+async def test_embeddings_of_token_arrays(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    hello = [15339, 1917]
+    one, many = await gateway.embed(**EMBED, input=hello), await gateway.embed(**EMBED, input=["a", hello])
+    expected = vector_of("hello world").tolist()
+    assert one["data"][0]["embedding"] == many["data"][1]["embedding"] == pytest.approx(expected)
+
+
+async def test_a_text_that_is_too_long_to_embed_is_refused_by_its_index(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    texts = ["short"] * 70 + ["word " * 513]
+    status, told = await failure(gateway.embed_raw(json.dumps(EMBED | {"input": texts}).encode()))
+    assert (status, told["code"], told["param"]) == (400, "context_length_exceeded", "input[70]")
+    assert "513 tokens" in told["message"]
 
 
 async def test_embeddings_without_triton(make_gateway: MakeGateway) -> None:

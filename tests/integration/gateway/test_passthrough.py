@@ -133,3 +133,113 @@ async def test_a_blocked_answer_is_on_record_as_blocked(
     assert (answer["message"]["content"], answer["finish_reason"]) == ("It is ", "content_filter")
     ((record,),) = await rows(records_url, "SELECT record FROM audit_records")
     assert (json.loads(record)["decision"], json.loads(record)["guards"]) == ("blocked", ["terms:terms"])
+
+
+Guarded = Callable[[str, Any], Awaitable[tuple[Gateway, FakeOpenAi]]]
+
+
+@pytest.fixture
+async def guarded(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Guarded]:
+    async with AsyncExitStack() as stack:
+
+        async def made(guards: str, behaviour: Any) -> tuple[Gateway, FakeOpenAi]:
+            upstream = await stack.enter_async_context(FakeOpenAi(behaviour).serving())
+            small = {
+                "name": "small",
+                "generator": "openai",
+                "bare": True,
+                "base_url": upstream.url,
+                "model": "small-2026",
+                "passes": ["*"],
+            }
+            (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": [small]}))
+            (tmp_path / "guards.yaml").write_text(f"guards: [{guards}]")
+            files = {"upstreams_file": tmp_path / "upstreams.yaml", "guards_file": tmp_path / "guards.yaml"}
+            return await make_gateway(**files), upstream
+
+        yield made
+
+
+PII = "{guard: pii, stage: both, action: redact, restore: true}"
+FILE = [{"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}]
+UNREADABLE: list[tuple[dict[str, Any], str]] = [
+    ({"messages": [{"role": "user", "content": FILE}]}, "messages[0].content[0].file.file_data"),
+    ({"prompt_token_ids": [1, 2]}, "prompt_token_ids"),
+    ({"modalities": ["text", "audio"]}, "modalities"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param"), UNREADABLE)
+async def test_what_guards_cannot_read_is_refused_where_they_act(
+    guarded: Guarded, fields: dict[str, Any], param: str
+) -> None:
+    whole = fake.raw(json.dumps(WHOLE).encode(), kind="application/json")
+    gateway, upstream = await guarded(PII, whole)
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", **fields).whole()
+    assert (caught.value.status, caught.value.error["code"]) == (400, "unscreenable")
+    assert caught.value.error["param"] == param
+    assert upstream.exchanges == []
+
+
+@pytest.mark.parametrize(("fields", "param"), UNREADABLE)
+async def test_and_passed_on_where_they_only_look(guarded: Guarded, fields: dict[str, Any], param: str) -> None:
+    whole = fake.raw(json.dumps(WHOLE).encode(), kind="application/json")
+    gateway, upstream = await guarded(PII.replace("redact, restore: true", "flag"), whole)
+    await gateway.chat(model="small", **fields).whole()
+    assert len(upstream.exchanges) == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_guards_cannot_read_is_an_error(guarded: Guarded, stream: bool) -> None:
+    said = {"role": "assistant", "audio": {"data": "A" * 100, "transcript": "Hello."}}
+    choice = {"index": 0, "message": said, "finish_reason": "stop"}
+    gateway, _ = await guarded(
+        PII, fake.raw(json.dumps({**WHOLE, "choices": [choice]}).encode(), kind="application/json")
+    )
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", stream=stream).whole()
+    assert (caught.value.status, caught.value.error["code"]) == (503, "upstream_broken")
+    assert "message.audio.data" in caught.value.error["message"]
+
+
+async def test_what_is_said_anywhere_does_not_reach_the_upstream_and_comes_back(guarded: Guarded) -> None:
+    card, mail = "4111111111111111", "ann@example.org"
+    calls = [
+        {"index": 0, "id": "1", "type": "function", "function": {"name": "pay", "arguments": '{"card": "<CARD_1>"}'}}
+    ]
+    chunks = [
+        {
+            "id": "c",
+            "choices": [{"index": 0, "delta": {"content": "To <EMA"}}, {"index": 1, "delta": {"content": "IL_1> "}}],
+        },
+        {
+            "id": "c",
+            "choices": [{"index": 0, "delta": {"content": "IL_1>.", "tool_calls": calls}, "finish_reason": "stop"}],
+        },
+    ]
+    gateway, upstream = await guarded(PII, fake.streams(*chunks))
+    arguments = json.dumps({"card": int(card), "to": mail}).replace("@", "\\u0040")
+    messages = [
+        {"role": "user", "content": ["write to ann@exam", "ple.org"], "name": mail},
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "pay", "arguments": arguments}}]},
+    ]
+    tools = [{"type": "function", "function": {"name": "pay", "parameters": {"enum": [mail, int(card)]}}}]
+    data = b"".join(
+        [part.data async for part in gateway.chat(model="small", stream=True, messages=messages, tools=tools)]
+    )
+    [body] = upstream.bodies
+    assert mail not in json.dumps(body)
+    assert card not in json.dumps(body)
+    assert body["messages"][0] == {"role": "user", "content": ["write to <EMAIL_1>", ""], "name": "<EMAIL_1>"}
+    assert json.loads(body["messages"][1]["tool_calls"][0]["function"]["arguments"]) == {
+        "card": "<CARD_1>",
+        "to": "<EMAIL_1>",
+    }
+    assert body["tools"][0]["function"]["parameters"] == {"enum": ["<EMAIL_1>", "<CARD_1>"]}
+    events = [json.loads(one.removeprefix(b"data: ")) for one in data.split(b"\n\n") if one.startswith(b"data: {")]
+    deltas = [(choice["index"], choice["delta"]) for event in events for choice in event["choices"]]
+    assert "".join(delta.get("content") or "" for index, delta in deltas if index == 0) == f"To {mail}."
+    assert "".join(delta.get("content") or "" for index, delta in deltas if index == 1) == "IL_1> "
+    [made] = [delta["tool_calls"][0] for _, delta in deltas if "tool_calls" in delta]
+    assert json.loads(made["function"]["arguments"]) == {"card": card}

@@ -15,7 +15,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from gateway.budgets.model import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
 from gateway.schema.schema import SCHEMA
-from services.runtime.call import READS_KEY, UNSCREENED
+from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED
 from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
@@ -102,6 +102,53 @@ async def test_personal_data_does_not_reach_the_model_and_comes_back(make_gatewa
     assert orchestrator.runs[0].messages[0].content == "Write to <EMAIL_1>."
     assert (answer(told), code) == (f"I wrote to {MAIL} and to <EMAIL_2>, as you see.", grpc.StatusCode.OK)
     assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+
+
+async def test_what_is_cut_over_messages_or_hidden_in_tools_does_not_reach_the_model(
+    make_gateway: MakeGateway, guards: Path
+) -> None:
+    orchestrator = FakeOrchestrator(said("Yes."))
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    description = {"type": "object", "properties": {"to": {"type": "string", "description": f"as {MAIL}"}}}
+    parts = [{"type": "text", "text": text} for text in ("My card: 4111 1111 ", "1111 1111.")]
+    await gateway.chat(
+        model="rag",
+        messages=[{"role": "user", "content": "Write to ann@exam"}, {"role": "user", "content": "ple.org."},
+                  {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": parts}],
+        tools=[{"type": "function", "function": {"name": "send", "description": MAIL, "parameters": description}}],
+        stop=[MAIL],
+    ).whole()  # fmt: skip
+    [request] = orchestrator.runs
+    assert [message.content for message in request.messages] == [
+        "Write to <EMAIL_1>",
+        ".",
+        "Yes?",
+        "My card: <CARD_1>\n.",
+    ]
+    assert request.tools[0].description == request.sampling.stop[0] == "<EMAIL_1>"
+    assert json.loads(request.tools[0].parameters)["properties"]["to"]["description"] == "as <EMAIL_1>"
+
+
+class Deciding(FakeOrchestrator):
+    """Remembers what was decided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decided: list[pb.DecideRequest] = []
+
+    async def Decide(self, request: pb.DecideRequest, context: Any) -> pb.DecideResponse:  # noqa: N802
+        self.decided.append(request)
+        return pb.DecideResponse()
+
+
+async def test_what_a_person_says_to_a_run_is_screened_too(make_gateway: MakeGateway, guards: Path) -> None:
+    orchestrator = Deciding()
+    gateway = await make_gateway(orchestrator, guards_file=guards)
+    stub = pb_grpc.OrchestratorServiceStub(gateway.channel)
+    decision = pb.DecideRequest(run_id="run_1", approval_id="a", comment=f"ask {MAIL}", replacement=f"I am {MAIL}")
+    await stub.Decide(decision, metadata=BEARER, timeout=20)
+    [decided] = orchestrator.decided
+    assert (decided.comment, decided.replacement) == ("ask <EMAIL_1>", "I am <EMAIL_1>")
 
 
 async def test_blocked_text_is_never_told(records_url: str, make_gateway: MakeGateway, guards: Path) -> None:
@@ -269,12 +316,23 @@ async def test_a_run_that_waits_for_a_person_is_told_so(make_gateway: MakeGatewa
 
 
 @pytest.mark.parametrize(
-    ("stage", "said_so"), [("context", None), ("output", UNSCREENED), ("input", UNSCREENED)], ids=str
+    ("guard", "said_so"),
+    [
+        ("pii, stage: [context], action: redact", SCREENED),
+        ("pii, stage: [output], action: redact", UNSCREENED),
+        ("pii, stage: [input], action: redact", UNSCREENED),
+        ("injection, stage: [context], action: block", SCREENED),
+        ("injection, stage: [context], action: block, when_gone: closed", CLOSED),
+        ("injection, stage: [context], action: block, when_gone: closed, mode: shadow", SCREENED),
+        ("injection, stage: [context], when_gone: closed", SCREENED),
+        ("injection, stage: [input], action: block, when_gone: closed", UNSCREENED),
+    ],
+    ids=str,
 )
-async def test_the_orchestrator_is_told_where_no_policy_screens_what_is_read(
-    make_gateway: MakeGateway, tmp_path: Path, stage: str, said_so: str | None
+async def test_the_orchestrator_is_told_what_the_policy_wants_of_what_is_read(
+    make_gateway: MakeGateway, tmp_path: Path, guard: str, said_so: str
 ) -> None:
-    (tmp_path / "guards.yaml").write_text(f"guards: [{{guard: pii, stage: [{stage}], action: redact}}]")
+    (tmp_path / "guards.yaml").write_text(f"guards: [{{guard: {guard}}}]")
     orchestrator = FakeOrchestrator(said("Yes."))
     gateway = await make_gateway(orchestrator, guards_file=tmp_path / "guards.yaml")
     await run(gateway, spoofed=((READS_KEY, UNSCREENED),))

@@ -6,12 +6,13 @@ import math
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.llm import client
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import (
     Choice,
@@ -24,7 +25,7 @@ from services.llm.chat import (
 )
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.runtime import call as calls
@@ -61,15 +62,15 @@ async def upstream_of(fake: FakeOpenAi, key: str = "secret", **changes: Any) -> 
 
 @asynccontextmanager
 async def engine_of(entry: CatalogueEntry, key: str = "") -> AsyncIterator[OpenAiEngine]:
-    client = HttpClient(entry.connections)
-    await client.open()
+    opened = HttpClient(entry.connections)
+    await opened.open()
     try:
-        yield OpenAiEngine(client, endpoint_of(entry, key))
+        yield OpenAiEngine(opened, endpoint_of(entry, key))
     finally:
-        await client.aclose()
+        await opened.aclose()
 
 
-async def generated(fake: FakeOpenAi, generation: Generation = ASKED, **changes: Any) -> list[Piece | Calls | Ended]:
+async def generated(fake: FakeOpenAi, generation: Generation = ASKED, **changes: Any) -> list[Said]:
     async with upstream_of(fake, **changes) as upstream:
         return [piece async for piece in upstream.generate(generation)]
 
@@ -172,6 +173,51 @@ async def test_confidence_is_the_mean_of_the_tokens() -> None:
     assert ended.confidence == pytest.approx(math.exp(-0.2))
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_what_is_thought_comes_where_it_is_wanted(field: str, wanted: bool) -> None:
+    chunks = [delta(**{field: "Let me "}), delta(**{field: "see."}), delta(content="Yes."), delta("stop")]
+    message = {field: "Let me see.", "content": "Yes."}
+    whole = raw(json.dumps({"choices": [{"message": message}]}).encode(), kind="application/json")
+    for behaviour, thoughts in ((streams(*chunks), ["Let me ", "see."]), (whole, ["Let me see."])):
+        *said, ended = await generated(FakeOpenAi(behaviour), replace(ASKED, reasoning=wanted))
+        assert said == [*(map(Thought, thoughts) if wanted else ()), Piece("Yes.")]
+        assert isinstance(ended, Ended)
+        assert ended.tokens.written > 1  # what is thought is paid for, wanted or not
+
+
+@pytest.mark.parametrize("noise", [None, b": ping\n\n"], ids=["silent", "comments"])
+async def test_an_upstream_that_does_not_end_after_its_end_is_left(
+    monkeypatch: pytest.MonkeyPatch, noise: bytes | None
+) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.05)
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        for chunk in (*HELLO, usage(12, 2, 8)):
+            await exchange.send(event(chunk))
+        with suppress(ConnectionError):
+            while noise is not None:
+                await exchange.send(noise)
+                await asyncio.sleep(0.005)
+        await exchange.gone()
+
+    *pieces, ended = await generated(FakeOpenAi(behave))
+    assert pieces == [Piece("Hel"), Piece("lo")]
+    assert ended == Ended(Finish.STOP, TokenCounts(12, 2, 8))
+
+
+@pytest.mark.parametrize("strict", [True, False, None])
+async def test_strict_is_passed_on_as_it_was_said(strict: bool | None) -> None:
+    fake = FakeOpenAi(streams(*HELLO))
+    form = ResponseFormat(Form.JSON_SCHEMA, "n", {}, strict)
+    await generated(fake, replace(ASKED, tools=(replace(TOOL, strict=strict),), response_format=form))
+    [body] = fake.bodies
+    for given in (body["tools"][0]["function"], body["response_format"]["json_schema"]):
+        assert given.get("strict", None) is strict
+        assert ("strict" in given) is (strict is not None)
+
+
 async def test_without_usage_there_is_an_estimate() -> None:
     *_, ended = await generated(FakeOpenAi(streams(delta("length", content="x" * 10))))
     assert isinstance(ended, Ended)
@@ -180,7 +226,7 @@ async def test_without_usage_there_is_an_estimate() -> None:
 
 
 WORDS = "word " * 300
-NUMBERS: list[Any] = [0, -7, "375", 2**62, 2**70, 1.5, True, [1], {}]
+NUMBERS: list[Any] = [0, -7, "375", 1.5, True, [1], {}]
 LIES: list[Any] = [
     None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
     *({"prompt_tokens": one, "completion_tokens": one} for one in NUMBERS),
@@ -194,6 +240,14 @@ async def test_a_usage_that_cannot_be_is_estimated(usage: Any) -> None:
     assert isinstance(ended, Ended)
     assert (ended.finish, ended.tokens.written, ended.tokens.cached) == (Finish.STOP, 375, 0)
     assert ended.tokens.read == 5
+
+
+@pytest.mark.parametrize("lie", [4097, 2**62, 2**70])
+async def test_a_usage_that_is_too_large_is_taken_as_far_as_it_can_be(lie: int) -> None:
+    used = {"prompt_tokens": lie, "completion_tokens": lie}
+    *_, ended = await generated(FakeOpenAi(streams(*HELLO, {"choices": [], "usage": used})))
+    assert isinstance(ended, Ended)
+    assert ended.tokens == TokenCounts(4096, 4096, 0)
 
 
 @pytest.mark.parametrize("wrong", [5, ["stop"], {"a": 1}, True])
@@ -237,6 +291,10 @@ QUIRKS: dict[str, Behaviour] = {
     "without a finish": streams(*HELLO[:-1]),
     "with empty choices": streams({"choices": []}, {"choices": None}, {}, *HELLO),
     "with an empty delta": streams({"choices": [{"delta": None}]}, *HELLO),
+    "with a choice that nobody asked for": streams(*(
+        {"choices": [each["choices"][0], {"index": 1, "delta": {"content": "No", "tool_calls": [{"index": 0}]}}]}
+        for each in HELLO if each.get("choices")
+    ), {"choices": [{"index": 1, "delta": {"content": "No", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}}]}),
     "as one JSON": raw(
         json.dumps({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}).encode(),
         kind="application/json; charset=utf-8",
@@ -376,12 +434,16 @@ async def stalls(exchange: Exchange) -> None:
     await exchange.gone()
 
 
-@pytest.mark.parametrize("behaviour", [silent, headers_only, stalls])
-async def test_silence_has_limits(behaviour: Behaviour) -> None:
+@pytest.mark.parametrize(
+    ("behaviour", "limit"),
+    [(silent, "first_byte_seconds"), (headers_only, "first_byte_seconds"), (stalls, "idle_seconds")],
+)
+async def test_silence_has_limits(behaviour: Behaviour, limit: str) -> None:
     fake = FakeOpenAi(behaviour)
     limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
     error = await failure(fake, **limits)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert f"within 0.1 seconds: its `{limit}` in the model catalogue" in error.message
     assert len(fake.exchanges) == 1
 
 
@@ -394,6 +456,7 @@ async def test_a_generation_has_a_time_limit() -> None:
 
     error = await failure(FakeOpenAi(dribbles), timeout=0.2)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert "within 0.2 seconds: its `timeout` in the model catalogue" in error.message
 
 
 async def test_who_leaves_closes_the_connection_and_the_pool_goes_on() -> None:

@@ -40,8 +40,10 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @asynccontextmanager
-async def supervised(layout: Layout, *specs: Spec, **limits: float) -> AsyncIterator[Supervisor]:
-    given = Limits(**{"ready": LIMIT, "drain": 1.0, **limits})
+async def supervised(
+    layout: Layout, *specs: Spec, ready_setting: str = "", **limits: float
+) -> AsyncIterator[Supervisor]:
+    given = Limits(**{"ready": LIMIT, "drain": 1.0, **limits}, ready_setting=ready_setting)
     async with Supervisor(
         layout, specs, "http://127.0.0.1:1", layout.root, observe=lambda _: None, limits=given
     ) as made:
@@ -87,6 +89,20 @@ async def test_starts_in_order_and_says_so(layout: Layout) -> None:
         pids = [first.pid, second.pid]
     assert not any(map(lives, pids))
     assert not layout.state.exists()
+
+
+async def test_the_edge_takes_no_new_calls_before_anything_stops(layout: Layout) -> None:
+    alive: list[bool] = []
+
+    async def quiesce() -> None:
+        alive.extend(lives(process.pid) for process in supervisor.processes)
+
+    edge = replace(stand_in("edge"), quiesce=quiesce)
+    async with supervised(layout, edge, stand_in("gateway", rank=1)) as supervisor:
+        assert await supervisor.start()
+        pids = [process.pid for process in supervisor.processes]
+    assert alive == [True, True]
+    assert not any(map(lives, pids))
 
 
 async def test_a_process_that_dies_comes_back_after_longer_and_longer_waits(layout: Layout) -> None:
@@ -138,6 +154,17 @@ async def test_a_start_that_takes_too_long_fails(layout: Layout) -> None:
     async with supervised(layout, slow, never, ready=0.1) as supervisor:
         with pytest.raises(StartFailed):
             await supervisor.start()
+
+
+async def test_a_start_that_takes_too_long_names_the_limit_and_what_the_log_says_of_it(layout: Layout) -> None:
+    waiting = replace(stand_in("waiting", after=("never",)), why=lambda lines: f"; {len(lines)} lines")
+    never = stand_in("never", "crash")
+    async with supervised(layout, waiting, never, ready=0.1, ready_setting="HEADWORKS_MODELS_START_SECONDS") as found:
+        with pytest.raises(StartFailed) as caught:
+            await found.start()
+    assert caught.value.name == "waiting"
+    assert "after 0.1 s, the limit that is set by HEADWORKS_MODELS_START_SECONDS" in caught.value.reason
+    assert caught.value.reason.endswith("; 0 lines")
 
 
 async def test_a_program_that_is_not_there_fails_the_start(layout: Layout) -> None:

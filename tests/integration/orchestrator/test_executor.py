@@ -95,9 +95,11 @@ async def test_what_an_agent_says_after_its_outcome_is_not_heard(open_executor: 
 
 async def test_the_deadline_ends_a_run(open_executor: OpenExecutor) -> None:
     agent, started = FakeAgent(hold=1), time.monotonic()
-    run = await start(await open_executor(agent), 0.05)
+    run = await start(await open_executor(agent), 0.05, limit="HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS")
     finished = await ended(run)
     assert (finished.reason, finished.error_code) == (FinishReason.DEADLINE_EXCEEDED, ErrorKind.DEADLINE_EXCEEDED)
+    assert "within 0.05 seconds, the limit that is set by HEADWORKS_GATEWAY_MAX_DEADLINE" in finished.error_message
+    assert finished.error_details == {"limit": "HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS", "limit_seconds": "0.05"}
     assert run.info.state is RunState.CANCELLED
     assert agent.closed == 1
     assert 0.05 <= time.monotonic() - started < 3

@@ -17,6 +17,7 @@ from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import CollectionNotFound, DomainError, ErrorKind
 from services.runtime.identity import Identity
+from services.runtime.time_limit import TimeLimit
 from tests.fakes.identity import Keys
 from tests.fakes.search import FakeRetrieval, hit
 from tests.fakes.serving import channel_for
@@ -37,7 +38,7 @@ def as_caller(keys: Keys) -> Callable[..., None]:
 
 async def found_in() -> Found:
     async with channel_for(FakeRetrieval({"cats": HITS})) as channel:
-        return await RetrievalClient(channel, 5).search("cats", "who sleeps?", 3)
+        return await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)
 
 
 async def generated(
@@ -51,7 +52,7 @@ async def test_what_was_found_is_read_in_full(keys: Keys, as_caller: Callable[..
     as_caller()
     retrieval = FakeRetrieval({"cats": HITS})
     async with channel_for(retrieval, verifier=keys.verifier) as channel:
-        found = await RetrievalClient(channel, 5).search("cats", "who sleeps?", 3)
+        found = await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)
     (request,), (call,) = retrieval.requests, retrieval.calls
     assert (request.query, request.limit, request.include_sentences) == ("who sleeps?", 3, True)
     assert not request.include_embeddings, "vectors stay where they are"
@@ -71,8 +72,22 @@ async def test_an_unknown_collection_keeps_its_reason(as_caller: Callable[..., N
     as_caller()
     async with channel_for(FakeRetrieval()) as channel:
         with pytest.raises(DomainError) as caught:
-            await RetrievalClient(channel, 5).search("dogs", "x", 3)
+            await RetrievalClient(channel, TimeLimit(5)).search("dogs", "x", 3)
     assert (caught.value.kind, caught.value.reason) == (ErrorKind.NOT_FOUND, CollectionNotFound.reason)
+
+
+@pytest.mark.parametrize(("of_call", "own"), [(30.0, True), (0.2, False)])
+async def test_a_search_that_takes_too_long_names_its_limit(
+    as_caller: Callable[..., None], of_call: float, own: bool
+) -> None:
+    as_caller(of_call)
+    limit = TimeLimit.of("orchestrator", "search_seconds", 0.3)
+    async with channel_for(FakeRetrieval(hold=True)) as channel:
+        with pytest.raises(DomainError) as caught:
+            await RetrievalClient(channel, limit).search("cats", "x", 3)
+    assert caught.value.kind is ErrorKind.DEADLINE_EXCEEDED
+    assert (caught.value.details.get("limit") == "HEADWORKS_ORCHESTRATOR_SEARCH_SECONDS") == own
+    assert ("HEADWORKS_ORCHESTRATOR_SEARCH_SECONDS" in caught.value.message) == own
 
 
 async def test_quotes_with_citations_into_the_document(as_caller: Callable[..., None]) -> None:
@@ -139,12 +154,12 @@ async def test_without_sentences_there_is_no_answer() -> None:
 async def test_a_degraded_search_is_known_as_such(as_caller: Callable[..., None]) -> None:
     as_caller()
     async with channel_for(FakeRetrieval({"cats": HITS}, degraded=True)) as channel:
-        assert (await RetrievalClient(channel, 5).search("cats", "who sleeps?", 3)).degraded
+        assert (await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)).degraded
 
 
 async def test_the_search_gets_what_remains(keys: Keys, as_caller: Callable[..., None]) -> None:
     as_caller(3)
     retrieval = FakeRetrieval({"cats": HITS})
     async with channel_for(retrieval, verifier=keys.verifier) as channel:
-        await RetrievalClient(channel, 30).search("cats", "who sleeps?", 3)
+        await RetrievalClient(channel, TimeLimit(30)).search("cats", "who sleeps?", 3)
     assert retrieval.calls[0].remaining < 3.5

@@ -10,7 +10,10 @@ import pytest
 import uvloop
 
 from services.runtime import call as calls
+from services.runtime import statuses
+from services.runtime.errors import DeadlineExceeded
 from services.runtime.interceptors import layers
+from services.runtime.interceptors.standard import Deadline
 from services.runtime.server import App
 from tests.fakes.serving import channel_for, generic
 
@@ -22,7 +25,8 @@ def asks(longest: float, seen: list[float], *, hang: bool = False) -> App:
             await asyncio.Event().wait()
         return b""
 
-    return generic("test.D", {"Do": grpc.unary_unary_rpc_method_handler(handler)}, layers=layers(None, longest))
+    around = layers(None, longest, service="tested")
+    return generic("test.D", {"Do": grpc.unary_unary_rpc_method_handler(handler)}, layers=around)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,39 @@ async def test_a_deadline_that_passes_ends_the_call(callers: float | None) -> No
             await channel.unary_unary("/test.D/Do")(b"", timeout=callers)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert time.monotonic() - started < 5
+
+
+async def test_who_takes_too_long_is_told_which_limit_it_was() -> None:
+    async with channel_for(asks(0.1, [], hang=True)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/test.D/Do")(b"", timeout=30)
+    info = statuses.error_info(caught.value)
+    assert info is not None
+    assert dict(info.metadata) == {"limit": "HEADWORKS_TESTED_MAX_DEADLINE_SECONDS", "limit_seconds": "0.1"}
+    assert "within 0.1 seconds, the limit that is set by HEADWORKS_TESTED_MAX_DEADLINE_SECONDS" in str(caught.value)
+
+
+async def test_the_callers_own_limit_is_named_as_such() -> None:
+    limit = Deadline(30, 30, "tested")
+
+    async def serve() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.05 seconds, .*x-headworks-timeout"):
+        await limit.around(calls.Call("/test", timeout=0.05), serve)
+    for given, named in (("HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS", True), ("HEADWORKS_ <b>text", False)):
+        call = calls.Call("/test", {calls.LIMIT_KEY: given}, timeout=0.05)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await limit.around(call, serve)
+        assert (given in caught.value.message) == named
+
+
+def test_the_next_service_learns_which_setting_sets_the_deadline() -> None:
+    call = calls.Call("/test", deadline=time.monotonic() + 5, limit="HEADWORKS_GATEWAY_MAX_DEADLINE_SECONDS")
+    assert dict(calls.outgoing(60, call)["metadata"])[calls.LIMIT_KEY] == call.limit
+    assert calls.LIMIT_KEY not in dict(calls.outgoing(1, call)["metadata"])
+    call.limit = "the time that came with the call"
+    assert calls.LIMIT_KEY not in dict(calls.outgoing(60, call)["metadata"])
 
 
 def test_a_deadline_that_passes_is_never_taken_for_another_on_uvloop() -> None:

@@ -98,8 +98,91 @@ def test_a_name_that_is_not_utf8_is_reported(tree: Path) -> None:
 
 
 def test_a_pipe_is_not_read(tree: Path) -> None:
+    os.mkfifo(tree / "sub" / "pipe.txt")
+    assert find_files(["sub"], tree).skipped == {"not a file": 1, "binary": 1, "of another type": 1}
+
+
+@pytest.mark.parametrize("arguments", [["{}"], [".", "{}"], ["{}", "**/*"], ["*", "{}"]])
+@pytest.mark.parametrize(
+    ("name", "why"), [("sub/binary.txt", "it is binary"), ("image", "it is binary"), ("pipe.txt", "it is not a file")]
+)
+def test_a_named_file_that_is_not_taken_is_a_failure(tree: Path, arguments: list[str], name: str, why: str) -> None:
     os.mkfifo(tree / "pipe.txt")
-    assert find_files(["pipe.txt"], tree).skipped == {"not a file": 1}
+    (tree / "image").write_bytes(b"\x89PNG\0")
+    found = find_files([argument.format(name) for argument in arguments], tree)
+    assert found.not_taken == [(name, why)]
+    assert name not in ids(found)
+
+
+@pytest.fixture
+def linked(tree: Path, tmp_path: Path) -> Path:
+    """Links out of the tree, and within it."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key.md").write_text("hw_secret")
+    (tree / "sub" / "key.md").symlink_to(tmp_path / "secret" / "key.md")
+    (tree / "sub" / "up").symlink_to("../../secret")
+    (tree / "twice").symlink_to("sub/up")
+    (tree / "again.md").symlink_to("a.md")
+    (tree / "alias").symlink_to("sub")
+    return tree
+
+
+INSIDE = ["a.md", "again.md", "b.TXT", "sub/c.html", "sub/deep/d.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "left"),
+    [
+        (["."], INSIDE, ["sub/key.md", "sub/up", "twice"]),
+        (["**/*"], INSIDE, ["sub/key.md", "sub/up", "twice"]),
+        (["**/*.md"], ["a.md", "again.md"], ["sub/key.md", "sub/up", "twice"]),
+        (["sub"], ["sub/c.html", "sub/deep/d.pdf"], ["sub/key.md", "sub/up"]),
+        (["sub/*.md"], [], ["sub/key.md"]),
+        (["s*/up/*.md"], [], ["sub/up"]),
+        (["*/../../secret/*"], [], ["twice"]),
+    ],
+)
+def test_links_out_of_a_folder_are_left_and_named(
+    linked: Path, arguments: list[str], expected: list[str], left: list[str]
+) -> None:
+    found = find_files(arguments, linked)
+    assert ids(found) == expected
+    assert sorted(found.links) == left
+    assert found.skipped.get("links out of their folder", 0) == len(left)
+
+
+def test_links_out_of_a_folder_are_followed_where_that_is_asked(linked: Path) -> None:
+    found = find_files(["."], linked, follow_links=True)
+    assert ids(found) == [*INSIDE, "sub/key.md", "twice/key.md"]
+    assert not found.links
+
+
+def test_what_is_named_is_taken_though_it_is_a_link(linked: Path) -> None:
+    assert ids(find_files(["sub/key.md"], linked)) == ["sub/key.md"]
+    assert ids(find_files(["sub/up"], linked)) == ["sub/up/key.md"]
+    assert ids(find_files(["sub/up/*.md"], linked)) == ["sub/up/key.md"]
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+@pytest.mark.parametrize("argument", [".", "**/*.md", "**/**/*", "*/*/*/*.md", "**"])
+def test_loops_of_links_end_however_many_there_are(tree: Path, argument: str, follow_links: bool) -> None:
+    for number in range(12):
+        (tree / f"loop{number}").symlink_to(".", target_is_directory=True)
+        (tree / "sub" / f"back{number}").symlink_to(tree, target_is_directory=True)
+    found = ids(find_files([argument], tree, follow_links))
+    assert found == [name for name in ("a.md", "b.TXT", "sub/c.html", "sub/deep/d.pdf") if name in found]
+    assert found or argument == "*/*/*/*.md"
+
+
+def test_loops_outside_end_where_links_are_followed(tree: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.md").write_text(name)
+        (tmp_path / name / "other").symlink_to(tmp_path / ("two" if name == "one" else "one"))
+    (tree / "out").symlink_to(tmp_path / "one")
+    assert [name for name in ids(find_files(["."], tree, follow_links=True)) if name.startswith("out")] == [
+        "out/one.md", "out/other/two.md",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "utf-8"])

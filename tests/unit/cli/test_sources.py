@@ -99,12 +99,19 @@ class TestFindMissing:
         assert found.skipped == {"binary": 1, "of another type": 1, "hidden": 1}
         assert (names(result), result.there) == ([], 4)
 
-    def test_what_is_below_a_link_that_leads_nowhere_is_kept(self, tree: Path) -> None:
+    @pytest.mark.parametrize("follow_links", [True, False])
+    def test_what_is_below_a_link_that_leads_nowhere_is_kept(self, tree: Path, follow_links: bool) -> None:
         (tree / "docs/share").symlink_to(tree / "notes")
-        before = stored(find_files(["docs"], tree))
+        before = stored(find_files(["docs"], tree, follow_links=True))
         assert "docs/share/e.md" in [document.id for document in before]
         (tree / "docs/share").unlink()
         (tree / "docs/share").symlink_to(tree / "not-mounted")
+        result = missing(before, find_files(["docs"], tree, follow_links))
+        assert (names(result), result.there) == ([], 1)
+
+    def test_what_came_by_a_link_that_is_followed_no_more_is_kept(self, tree: Path) -> None:
+        (tree / "docs/share").symlink_to(tree / "notes")
+        before = stored(find_files(["docs"], tree, follow_links=True))
         result = missing(before, find_files(["docs"], tree))
         assert (names(result), result.there) == ([], 1)
 

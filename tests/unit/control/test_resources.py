@@ -9,6 +9,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from gateway.faces.admin.assembly import SERVICES as SERVED
@@ -16,7 +17,7 @@ from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.listener import internal_headers
 from services.control.resources.retries import ADMIN, HTTP_REPEATABLE, REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import HTTP_PATHS, PACKAGES
+from services.control.resources.routes import HTTP_PATHS, LIVE, PACKAGES, READY
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -130,7 +131,9 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     resources = edge_resources(TOPOLOGY, Edge())
     assert [one.name for one in resources if one.type == CDS] == ["gateway", "gateway-http"]
     routes = edge_routes()
-    assert {route.route.cluster for route in routes} == {"gateway", "gateway-http"}
+    alive = [route for route in routes if route.HasField("direct_response")]
+    assert [(one.match.path, one.direct_response.status) for one in alive] == [(LIVE, 200)]
+    assert {route.route.cluster for route in routes if route not in alive} == {"gateway", "gateway-http"}
     prefixes = [route.match.prefix for route in routes if route.match.prefix]
     assert sorted(prefixes) == sorted([*PACKAGES, *PACKAGES, HTTP_PATHS, HTTP_PATHS, HTTP_PATHS])
     assert not any("control" in route.match.path + route.match.prefix for route in routes)
@@ -183,6 +186,8 @@ def test_the_edge_knows_every_service_of_administrators() -> None:
 
 def test_http_has_limits_and_grpc_only_its_callers() -> None:
     for route in edge_routes(Edge(request_timeout=7, max_body_bytes=99)):
+        if route.match.path in (LIVE, READY):
+            continue
         if route.match.headers and route.match.headers[0].string_match.exact == "OPTIONS":
             continue
         limit, is_http = route.route.max_stream_duration, route.match.prefix == HTTP_PATHS
@@ -229,9 +234,27 @@ def test_the_access_log_has_no_authorization() -> None:
     assert b"%GRPC_STATUS_NUMBER%" in manager(Edge()).access_log[0].typed_config.value
 
 
+def test_gateways_know_the_edge_by_a_token() -> None:
+    def added(edge: Edge) -> list[tuple[str, str]]:
+        host = found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
+        return [(one.header.key, one.header.value) for one in host.request_headers_to_add]
+
+    assert added(Edge()) == []
+    edge = Edge(token="t" * 32)
+    assert added(edge) == [("x-headworks-edge", "t" * 32)]
+    assert "ttt" not in repr(edge)
+    assert re.fullmatch(internal_headers("x-headworks-", "timeout"), "x-headworks-edge")
+
+
 def test_cors_is_off_unless_origins_are_set() -> None:
     def host(edge: Edge) -> Any:
         return found(edge_resources(Topology(), edge), RDS, "edge").virtual_hosts[0]
 
+    policy = cors_pb2.CorsPolicy.FromString(
+        host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value
+    )
+    allowed = policy.allow_headers.split(", ")
+    assert {"authorization", "x-api-key", "x-stainless-lang", "x-stainless-retry-count", "*"} <= set(allowed)
+    assert {"x-request-id", "retry-after", "x-ratelimit-remaining-tokens"} <= set(policy.expose_headers.split(", "))
     assert "cors" not in host(Edge()).typed_per_filter_config
     assert b"https://a.example" in host(Edge(cors_origins=("https://a.example",))).typed_per_filter_config["cors"].value

@@ -22,6 +22,9 @@ models:
     api_key_env: LLM_KEY
     price: {input: 0.15, output: 0.6}
     context_length: 128000
+    longest_answer: 16384
+    limit_field: max_completion_tokens
+    passes: [n, service_tier]
     capabilities: [tools, logprobs]
     sampling: {temperature: 0.2, max_tokens: 1024, stop: [END]}
     priority: batch
@@ -50,6 +53,8 @@ def test_a_full_file() -> None:
     assert (small.priority, small.timeout, small.concurrency, small.queue) == (Priority.BATCH, 120, 8, 4)
     assert (small.queue_seconds, small.connections) == (2.5, 16)
     assert (small.connect_seconds, small.first_byte_seconds, small.idle_seconds) == (1, 2, 3)
+    assert (small.longest_answer, small.limit_field) == (16_384, "max_completion_tokens")
+    assert (sorted(small.passes), len(own.passes)) == (["n", "service_tier"], 0)
     assert (own.name, own.engine, own.lora, own.capabilities, own.price) == (
         "org/own:1", EngineKind.TRITON, "legal", ALL, Price(),
     )  # fmt: skip
@@ -77,6 +82,11 @@ BAD = [
     (HEAD + "    price:\n      input: 1\n      output: much\n", 7, "models[0].price.output"),
     (HEAD + "    sampling: {temperature: 3}\n", 5, "models[0].sampling.temperature"),
     (HEAD + "    capabilities: [flying]\n", 5, "models[0].capabilities"),
+    (HEAD + "    passes: [two words]\n", 5, "models[0].passes"),
+    (HEAD + "    passes: n\n", 5, "models[0].passes"),
+    (HEAD + "    limit_field: words\n", 5, "models[0].limit_field"),
+    (HEAD + "    longest_answer: -1\n", 5, "models[0].longest_answer"),
+    ("models:\n  - {name: b, generator: triton, passes: [n]}\n", 2, "goes with `generator: openai`"),
     (HEAD + "    timeout: 1\n    timeout: 2\n", 6, "there twice"),
     (HEAD + "    api_key: hunter2\n", 5, "models[0].api_key"),
     (HEAD + "    api_key_env: a b\n", 5, "models[0].api_key_env"),

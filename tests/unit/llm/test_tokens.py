@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.llm.secrets import FRAGMENT, secrets_of, without_secrets
-from services.llm.tokens import MOST_TOKENS, TokenTally, believed, estimate, estimate_prompt
+from services.llm.tokens import MOST_TOKENS, TextEstimate, TokenTally, believed, estimate, estimate_prompt
 
 KEY = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 URL = "https://llm.example/v1/chat/completions"
 
 
-@pytest.mark.parametrize("said", [None, -1, 1 << 62, 1 << 70, "500", "", 1.5, True, [], {}, 0, 1, 124, MOST_TOKENS + 1])
+@pytest.mark.parametrize("said", [None, -1, "500", "", 1.5, True, [], {}, 0, 1, 124])
 def test_what_cannot_be_is_estimated(said: Any) -> None:
     assert believed(said, 500) == 500
 
@@ -29,6 +29,33 @@ def test_a_number_of_tokens_is_bounded_whatever_is_said(said: Any, estimate: int
 
 
 @pytest.mark.parametrize(
+    ("said", "estimated", "context", "booked"),
+    [
+        (200_048, 12, 0, 200_048),  # images and thoughts are in no text
+        (MOST_TOKENS + 1, 500, 0, MOST_TOKENS),
+        (1 << 70, 500, 0, MOST_TOKENS),
+        (1e21, 500, 0, MOST_TOKENS),  # as JSON has 1 << 70
+        (200_048, 12, 8192, 8192),
+        (8192, 12, 8192, 8192),
+        (1 << 62, 12, 8192, 8192),
+        (9000, 3000, 8192, 9000),  # the catalogue may be wrong about the context
+        (100_000, 3000, 8192, 12_000),
+    ],
+)
+def test_a_report_that_is_too_large_is_not_the_cheaper_for_it(
+    said: float, estimated: int, context: int, booked: int
+) -> None:
+    assert believed(said, estimated, context_length=context) == booked
+
+
+@given(st.integers(0, 1 << 80), st.integers(0, 1 << 80), st.integers(0, 1 << 20), st.integers(0, 1 << 20))
+def test_who_reports_more_is_charged_no_less(one: int, other: int, estimated: int, context: int) -> None:
+    least = -(-estimated // 4)
+    few, many = sorted((max(one, least), max(other, least)))
+    assert believed(few, estimated, context_length=context) <= believed(many, estimated, context_length=context)
+
+
+@pytest.mark.parametrize(
     ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("你好吗", 3), ("é", 1), ("word " * 300, 375)]
 )
 def test_an_estimate(text: str, tokens: int) -> None:
@@ -40,13 +67,24 @@ def test_a_prompt_has_more_than_its_texts() -> None:
 
 
 @given(st.lists(st.text()))
-def test_an_answer_in_pieces_has_no_fewer_tokens_than_whole(pieces: list[str]) -> None:
-    tally = TokenTally([])
+def test_an_answer_in_pieces_has_as_many_tokens_as_whole(pieces: list[str]) -> None:
+    tally, text = TokenTally([]), TextEstimate()
     for piece in pieces:
         tally.add(piece)
-    assert tally.written >= estimate("".join(pieces)) or not "".join(pieces).isascii()
-    assert tally.written >= len(pieces)
+        text.add(piece)
+    assert tally.written == text.tokens
+    assert tally.written == estimate("".join(pieces)) or not "".join(pieces).isascii()
     assert tally.estimated
+    assert not tally.implausible
+
+
+def test_a_piece_whose_tokens_are_known_is_not_estimated() -> None:
+    text = TextEstimate()
+    for piece, tokens in (("a", 0), ("known", 7), ("bc", 0), ("d", 0)):
+        text.add(piece, tokens)
+    assert text.tokens == 8
+    text.clear()
+    assert text.tokens == 0
 
 
 def test_what_the_upstream_reports_counts() -> None:
@@ -56,7 +94,26 @@ def test_what_the_upstream_reports_counts() -> None:
     tally.report({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
     assert (tally.read, tally.written, tally.cached, tally.estimated) == (9, 3, 4, False)
     tally.report({"prompt_tokens": 1 << 62, "completion_tokens": "3"})
-    assert (tally.read, tally.written, tally.estimated) == (5, 2, True)
+    assert (tally.read, tally.written, tally.implausible) == (MOST_TOKENS, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("usage", "written", "implausible"),
+    [
+        ({"completion_tokens": 3, "total_tokens": 12}, 3, False),
+        ({"completion_tokens": 3}, 3, False),
+        ({"completion_tokens": 3, "total_tokens": 112}, 103, False),  # thoughts are in the total alone
+        ({"completion_tokens": 3, "total_tokens": 4}, 3, True),
+        ({"completion_tokens": 3, "total_tokens": 1 << 62}, MOST_TOKENS, True),
+        ({"completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 1 << 62}}, 3, True),
+    ],
+    ids=repr,
+)
+def test_the_parts_of_a_usage_have_to_agree(usage: dict[str, Any], written: int, implausible: bool) -> None:
+    tally = TokenTally(["why?"])
+    tally.add("because")
+    tally.report({"prompt_tokens": 9, **usage})
+    assert (tally.read, tally.written, tally.implausible) == (9, written, implausible)
 
 
 def test_secrets_are_keys_and_credentials_in_addresses() -> None:

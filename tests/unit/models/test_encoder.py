@@ -137,3 +137,14 @@ def test_attention_is_softmax_of_the_scores(scale: float) -> None:
     q, k, v = heads.unbind(0)
     expected = torch.softmax(q @ k.transpose(-1, -2) + mask.to(q.dtype), -1) @ v
     assert torch.allclose(bert.attention(heads, mask), expected, atol=0.03 * scale, rtol=0.03)
+
+
+@pytest.mark.parametrize("score", [60.0, 69.0, 80.0, 86.0, 88.0, 88.7, 90.0, -60.0, -69.0, -80.0, -88.0, -100.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_holds_to_the_end_of_the_range_of_the_exponential(score: float, dtype: torch.dtype) -> None:
+    """Where all scores are alike the result is the mean of the values, however large these are."""
+    side = (abs(score) / bert.HEAD_WIDTH) ** 0.5
+    heads = torch.full((3, 1, bert.HEADS, 64, bert.HEAD_WIDTH), side, dtype=dtype)
+    heads[1] *= 1 if score > 0 else -1
+    heads[2] = 40.0
+    assert torch.allclose(bert.attention(heads, torch.zeros(1, 1, 1, 64)), heads[2], rtol=0.02)

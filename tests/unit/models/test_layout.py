@@ -79,6 +79,22 @@ def test_a_language_model_leaves_a_core_to_others(tmp_path: Path) -> None:
         assert command.env["OMP_NUM_THREADS"] == str(threads)
 
 
+@pytest.mark.parametrize(
+    ("settings", "seconds", "named"),
+    [
+        (ModelsSettings(), 60, "HEADWORKS_MODELS_START_SECONDS"),
+        (ModelsSettings(start_seconds=240.5), 241, "HEADWORKS_MODELS_START_SECONDS"),
+        (ModelsSettings(start_seconds=90, llm="a/b", llm_start_seconds=100), 190, "LLM_START_SECONDS together"),
+    ],
+)
+def test_how_long_models_may_take_to_load_is_a_setting(
+    tmp_path: Path, settings: ModelsSettings, seconds: int, named: str
+) -> None:
+    command = triton.prepare(tmp_path, PORTS, settings, {})
+    assert f"--backend-config=python,stub-timeout-seconds={seconds}" in command.argv
+    assert triton.start_setting(settings).endswith(named)
+
+
 def test_libpython_is_there() -> None:
     triton.check_libpython()
 

@@ -22,6 +22,7 @@ from services.orchestrator.domain.event import (
     FinishReason,
     PassageReference,
     PassagesRetrieved,
+    ReasoningDelta,
     Span,
     Started,
     StepFinished,
@@ -84,6 +85,7 @@ def test_anything_else_is_refused(data: bytes) -> None:
 
 CALL = ToolCall("c1", "search", '{"q": 1}')
 OTHERS: list[Body] = [
+    ReasoningDelta("hm"),
     Started("a", "c", 3, "s"),
     StepStarted(1, StepKind.RETRIEVE),
     StepFinished(1, StepKind.GENERATE, "m", UsageReported(1, 2, 3, 4), 0.5, 0.25, "text", "stop", 0.75),

@@ -26,7 +26,7 @@ class FakeTriton:
 
     async def embed(self, texts: Sequence[str], *, timeout: float, priority: int = 1) -> Embeddings:
         self._answer(timeout)
-        return Embeddings(np.ones((len(texts), 384), dtype=np.float32), 3)
+        return Embeddings(np.ones((len(texts), 384), dtype=np.float32), np.full(len(texts), 3, dtype=np.int32))
 
     async def embed_passages(self, texts: Sequence[str], spans: Any, *, timeout: float) -> PassageEmbeddings:
         self.sizes.append(len(texts))

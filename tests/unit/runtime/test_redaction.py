@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from services.runtime.call import Call
 from services.runtime.interceptors.standard import AccessLog
 from services.runtime.logs import JsonFormatter
-from services.runtime.redaction import LONGEST, redact, redact_field, redact_traceback
+from services.runtime.redaction import LONGEST, LONGEST_FIELD, identifier, redact, redact_field, redact_traceback
 from services.runtime.spans import RedactingExporter
 
 SECRET = "the recipe of the house"
@@ -41,6 +41,15 @@ SECRET = "the recipe of the house"
         ("card 4111 1111 1111 1111, thanks", "card [card], thanks"),
         ("卡号4111111111111111谢谢", "卡号[card]谢谢"),
         ("5500-0000-0000-0004", "[card]"),
+        ("GET /v1/models?api_key=abc", "GET /v1/models?[query]"),
+        (
+            "no answer of https://hooks.example/a/b?token=abc#x: 500",
+            "no answer of https://hooks.example/a/b?[query] 500",
+        ),
+        ("'https://host?sig=abc'", "'https://host?[query]'"),
+        ("https://abc0123@host/x", "https://[user]@host/x"),
+        ("a\x1b[31mb\x9bc\u202ed\u2028e\rf\0", "a\\u001b[31mb\\u009bc\\u202ed\\u2028e\\u000df\\u0000"),
+        ("\x1b[2J", "\\u001b[2J"),
     ],
 )
 def test_what_is_hidden(told: str, kept: str) -> None:
@@ -53,7 +62,8 @@ def test_what_is_hidden(told: str, kept: str) -> None:
         "served", "/headworks.orchestrator.v1.OrchestratorService/Run", "run_orchestrator-0_4111111111111111aaaa",
         "4111 1111 1111 1112", "2026-11-20T10:00:00.000+00:00", "127.0.0.1:50051", "@", "a@b", "sk-", "hw_",
         "bearer instruments", "basic understanding",
-        "1700000000.1234567", "4f1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e", "https://host:8080/path", "日本語のログ", "",
+        "who? me/you", "either/or? both=1", "line\n\tline", "1700000000.1234567",
+        "4f1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e", "https://host:8080/path", "日本語のログ", "",
     ],
 )  # fmt: skip
 def test_what_is_left(told: str) -> None:
@@ -72,7 +82,27 @@ def test_fields_of_any_shape() -> None:
     assert len(redact("ab " * LONGEST)) < LONGEST + 50
 
 
-@pytest.mark.parametrize("part", ["a", "a@", "1 ", "eyJ", "://", "-----BEGIN ", "a.", "password="])
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("req_1", True), ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", True), ("a/b+c==", True), ("a" * 128, True),
+        ("a" * 129, False), ("", False), ("what is said", False), ("ada@example.com", False), ("é", False),
+        ("hw_0123456789abcdef", False), ("sk-0123456789abcdef", False), ("4111-1111-1111-1111", False),
+        ("a\n", False), ("a\tb", False), ("a,b", False), ("{}", False), ("１", False),
+    ],
+)  # fmt: skip
+def test_what_is_an_id(text: str, plain: bool) -> None:
+    assert identifier(text) == (text if plain else "")
+
+
+@pytest.mark.parametrize("value", ["é" * 5000, {"a": ["b " * 5000]}, {"b " * 5000: 1}, b"\x00" * 5000])
+def test_a_field_is_short_whatever_it_holds(value: object) -> None:
+    assert len(str(redact_field("model", value))) < LONGEST_FIELD + 100
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a@", "1 ", "eyJ", "://", "-----BEGIN ", "a.", "password=", "/", "/?", "/a?a", "\x00", "://a"]
+)
 def test_no_text_takes_long(part: str) -> None:
     began = time.process_time()
     redact(part * (LONGEST // len(part)))

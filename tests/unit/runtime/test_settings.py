@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from pydantic import Field, ValidationError
 
-from services.runtime.settings import ServerSettings, Settings
+from services.runtime.settings import ServerSettings, Settings, unknown_variables
 
 
 class Widget(Settings):
@@ -79,6 +79,58 @@ def test_a_bad_file_is_named(config: Path, content: str, said: str) -> None:
     config.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match=said):
         Widget()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[widgt]\nport = 2", r"the table \[widgt\] is no service's; did you mean widget\?"),
+        ("[widget]\nport = 2\n[gatway]\n", r"\[gatway\] is no service's; did you mean gateway\?"),
+        ("port = 2", r"the table \[port\] is no service's: there are .*gateway.*widget"),
+        ("[widget]\nprot = 2", r"\[widget\] has no setting 'prot'; did you mean port\?"),
+        ("[widget]\nzzz = 2", r"\[widget\] has no setting 'zzz'$"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest(config: Path, content: str, said: str) -> None:
+    config.write_text(content)
+    with pytest.raises(ValueError, match=said):
+        Widget()
+
+
+@pytest.mark.parametrize("service", ["gateway", "orchestrator", "retrieval", "control", "llm", "models", "gadget"])
+def test_other_services_may_have_tables(config: Path, service: str) -> None:
+    config.write_text(f"[{service}]\nport = 2\n[widget]\nport = 3\n")
+    assert Widget().port == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("HEADWORKS_WIDGET_PROT", "; did you mean HEADWORKS_WIDGET_PORT?"),
+        ("headworks_widget_prot", "; did you mean HEADWORKS_WIDGET_PORT?"),
+        ("HEADWORKS_WIDGT_PORT", "; did you mean HEADWORKS_WIDGET_PORT?"),
+        ("HEADWORKS_GADGET_LOGLEVEL", "; did you mean HEADWORKS_GADGET_LOG_LEVEL?"),
+        ("HEADWORKS_WIDGET_ZZZ", ""),
+        ("HEADWORKS_CONFG", "; did you mean HEADWORKS_CONFIG?"),
+        ("HEADWORKS_XYZZY", ""),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, variable: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert unknown_variables() == [f"{variable} is no setting, and has no effect{said}"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["HEADWORKS_WIDGET_PORT", "headworks_widget_port", "HEADWORKS_CONFIG", "HEADWORKS_KEY", "HEADWORK_WIDGET_PROT",
+     "HEADWORKS_ORCHESTRATOR_ANYTHING", "HEADWORKS_WIDGET_SERVICE_HOST", "HEADWORKS_WIDGET_SERVICE_PORT_GRPC",
+     "HEADWORKS_WIDGET_PORT_80_TCP", "HEADWORKS_WIDGET_PORT_80_TCP_ADDR"],
+)  # fmt: skip
+def test_what_is_read_or_is_not_ours_to_judge_is_not_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert unknown_variables() == []
 
 
 def test_a_missing_file_is_named(config: Path) -> None:

@@ -1,17 +1,20 @@
 """A chat completion's JSON body to the request of a bare model."""
 
-from gateway.calls.bare_request import LENGTHS, BareRequest
+from gateway.calls.bare_request import CHOICES, LENGTHS, BareRequest
 from gateway.faces.http.openai import fields, messages
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 
+MOST_CHOICES = 128
+MOST_TOKENS = (1 << 31) - 1
+
 
 def parse(body: Json) -> BareRequest:
     """Raises BadRequest, naming the field."""
-    if body.get("n") not in (None, 1):
-        raise BadRequest("n must be 1", "n")
+    for name in CHOICES:
+        fields.integer(body, name, 1, MOST_CHOICES)
     for name in LENGTHS:
-        fields.integer(body, name, 1, (1 << 31) - 1)
+        fields.integer(body, name, 0 if name == "min_tokens" else 1, MOST_TOKENS)
     for index, message in enumerate(messages.entries(body)):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequest(f"messages[{index}] must be an object with a role", f"messages[{index}]")

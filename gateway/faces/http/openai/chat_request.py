@@ -1,32 +1,22 @@
 """A chat completion's JSON body to a run request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
-from gateway.faces.http.openai import fields, messages, sampling, tools
+from gateway.faces.http.openai import fields, messages, run_fields, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
-
-# What would change the answer if it were obeyed and cannot be: why, and what to write instead.
-REFUSED = {
-    "functions": "is OpenAI's old form: write tools",
-    "function_call": "is OpenAI's old form: write tool_choice",
-    "logprobs": "is not supported",
-    "top_logprobs": "is not supported",
-    "logit_bias": "is not supported",
-    "audio": "is not supported",
-    "web_search_options": "is not supported: use an agent with a search tool",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What is asked, and in which form the answer goes out."""
+    """What is asked, and in which form the answer goes out. `seams`: where the messages' parts were joined."""
 
     run: pb.RunRequest
     stream: bool
     include_usage: bool
+    seams: list[list[int]] = field(default_factory=list)
 
 
 def parse(data: bytes) -> ChatRequest:
@@ -36,7 +26,7 @@ def parse(data: bytes) -> ChatRequest:
 
 def read(body: Json) -> ChatRequest:
     """Of a body that is JSON. Raises BadRequest, naming the field."""
-    _refuse(body)
+    run_fields.check(body)
     metadata = fields.mapping(body, "metadata")
     run = pb.RunRequest(
         model=fields.text(body, "model"),
@@ -51,15 +41,8 @@ def read(body: Json) -> ChatRequest:
         priority=sampling.priority(body),
     )
     options = fields.mapping(body, "stream_options")
-    return ChatRequest(run, fields.flag(body, "stream"), fields.flag(options, "include_usage", "stream_options."))
-
-
-def _refuse(body: Json) -> None:
-    if body.get("n") not in (None, 1):
-        raise BadRequest("n must be 1", "n")
-    for name, why in REFUSED.items():
-        if body.get(name):
-            raise BadRequest(f"{name} {why}", name)
+    include_usage = fields.flag(options, "include_usage", "stream_options.")
+    return ChatRequest(run, fields.flag(body, "stream"), include_usage, messages.seams(body))
 
 
 def _of(metadata: Json, name: str) -> str:

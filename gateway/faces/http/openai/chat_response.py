@@ -17,6 +17,7 @@ class Completion:
         self._text: list[str] = []
         self._annotations: list[Json] = []
         self._calls: list[Json] = []
+        self._reasoning: list[str] = []
 
     def take(self, events: Iterable[event_pb.RunEvent]) -> None:
         """Take the next events."""
@@ -26,6 +27,7 @@ class Completion:
                 self._text.append(event.text.text)
             elif delta := self._seen.take(kind, event):
                 self._annotations += delta.get("annotations", ())
+                self._reasoning += [delta["reasoning_content"]] if "reasoning_content" in delta else []
                 self._calls += [_without_index(call) for call in delta.get("tool_calls", ())]
 
     def json(self, gateway_seconds: float) -> Json:
@@ -40,6 +42,8 @@ class Completion:
             "refusal": None,
             "annotations": self._annotations,
         }
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
         if calls:
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": seen.finish_reason}

@@ -51,9 +51,11 @@ class Chunks:
         usage = {**seen.head("chat.completion.chunk"), "choices": [], "usage": seen.usage_json()}
         return self._event(chunk) + (self._event(usage) if include_usage else b"") + DONE_EVENT
 
-    def waiting(self) -> bytes:
-        """A comment, which clients skip, so that nobody takes the silence for a broken connection."""
-        return f": run {self._seen.run_id} is waiting for approval {', '.join(self._seen.approvals)}\n\n".encode()
+    @property
+    def waits_for(self) -> str:
+        """What the run waits for, if that is a person."""
+        approvals = ", ".join(self._seen.approvals)
+        return f"run {self._seen.run_id} is waiting for approval {approvals}" if approvals else ""
 
     def _text(self, text: str) -> bytes:
         if self._text_begin:

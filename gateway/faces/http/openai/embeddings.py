@@ -7,44 +7,67 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gateway.calls.bare_fields import idle
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.token_arrays import is_tokens
 from services.runtime.errors import ModelNotFound
 
 MODEL = "all-minilm-l6-v2"
+KNOWN = ("model", "input", "encoding_format", "dimensions", "user")
 MOST_INPUTS = 2048
-LONGEST_INPUT = 32_768
+LONGEST_INPUT = 16_384
+"""Characters: no text that fits into the model has more."""
+MOST_TOKENS = 8192
+WIDTH = 384
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    texts: list[str]
+    """`inputs` are texts, or arrays of tokens."""
+
+    inputs: list[str | list[int]]
     base64: bool
 
 
 def parse(data: bytes) -> EmbeddingRequest:
     """Raises BadRequest or ModelNotFound."""
     body = fields.parse(data)
+    for name, value in body.items():
+        if name not in KNOWN and not idle(name, value):
+            raise BadRequest(f"{name} is not supported by the embedder", name)
     model = fields.text(body, "model")
     if model != MODEL:
         raise ModelNotFound(model)
-    if body.get("dimensions") not in (None, 384):
+    if body.get("dimensions") not in (None, WIDTH):
         raise BadRequest("dimensions must be 384, the model's own", "dimensions")
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise BadRequest("encoding_format must be float or base64", "encoding_format")
-    return EmbeddingRequest(_texts(body.get("input")), encoding == "base64")
+    return EmbeddingRequest(_inputs(body.get("input")), encoding == "base64")
 
 
-def _texts(value: object) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
-        raise BadRequest("input must be a string or a list of strings, none of them empty", "input")
-    if len(texts) > MOST_INPUTS:
-        raise BadRequest(f"input has {len(texts)} entries; the most is {MOST_INPUTS}", "input")
-    if any(len(text) > LONGEST_INPUT for text in texts):
-        raise BadRequest(f"an input may have at most {LONGEST_INPUT} characters", "input")
-    return texts
+def _inputs(value: object) -> list[str | list[int]]:
+    """One text or array of tokens, or a list of them."""
+    if (isinstance(value, str) and value) or is_tokens(value):
+        return [_input(value, "input")]
+    if not isinstance(value, list) or not value:
+        raise BadRequest("input must be a string, an array of tokens, or a list of them, none of them empty", "input")
+    if len(value) > MOST_INPUTS:
+        raise BadRequest(f"input has {len(value)} entries; the most is {MOST_INPUTS}", "input")
+    return [_input(one, f"input[{index}]") for index, one in enumerate(value)]
+
+
+def _input(value: Any, path: str) -> str | list[int]:
+    if is_tokens(value):
+        if len(value) > MOST_TOKENS:
+            raise BadRequest(f"{path} has {len(value)} tokens; the most is {MOST_TOKENS}", path)
+        return list(value)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"{path} must be a string or an array of tokens, and not empty", path)
+    if len(value) > LONGEST_INPUT:
+        raise BadRequest(f"{path} has {len(value)} characters; the most is {LONGEST_INPUT}", path)
+    return value
 
 
 def response(vectors: npt.NDArray[np.float32], tokens: int, as_base64: bool) -> dict[str, Any]:

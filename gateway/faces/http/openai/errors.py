@@ -19,6 +19,9 @@ _TYPES = {
     ErrorKind.DEADLINE_EXCEEDED: "timeout_error",
 }
 
+_CODES = {"CONTEXT_TOO_LONG": "context_length_exceeded"}
+_PARAMS = {"CONTEXT_TOO_LONG": "messages"}
+
 
 class BadRequest(InvalidArgument):
     """A field of the JSON body is wrong. `param` is its path."""
@@ -29,15 +32,23 @@ class BadRequest(InvalidArgument):
 
 def body(error: DomainError) -> str:
     """The JSON of an error, in ASCII."""
-    code = "invalid_api_key" if error.kind is ErrorKind.UNAUTHENTICATED else error.reason.lower()
     fields = {
         "message": cut(error.message),
         "type": _TYPES.get(error.kind, "server_error"),
-        "param": error.details.get("param") or error.details.get("field"),
-        "code": code,
+        "param": error.details.get("param") or error.details.get("field") or _PARAMS.get(error.reason),
+        "code": _code(error),
     }
     beyond = {name: error.details[name] for name in BEYOND if name in error.details}
     return json.dumps({"error": fields | beyond})
+
+
+def _code(error: DomainError) -> str:
+    """In OpenAI's word where it has one; an upstream's own for what the upstream refuses."""
+    if error.kind is ErrorKind.UNAUTHENTICATED:
+        return "invalid_api_key"
+    if error.reason == "UPSTREAM_REFUSED" and (code := error.details.get("code")):
+        return code
+    return _CODES.get(error.reason) or error.reason.lower()
 
 
 def failure(error: DomainError) -> bytes:

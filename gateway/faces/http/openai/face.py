@@ -21,6 +21,7 @@ from gateway.faces.http.openai.chat_request import ChatRequest
 from gateway.faces.http.openai.chat_response import Completion
 from gateway.faces.http.openai.chunks import Chunks
 from gateway.faces.http.openai.seen import Seen
+from gateway.faces.http.openai.token_arrays import text_of
 from gateway.faces.http.openai.waiting import patiently
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
@@ -39,13 +40,11 @@ class OpenAIFace:
         runs: RunCalls,
         bare: BareCalls,
         embedder: EmbedCalls,
-        heartbeat_seconds: float,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
         self._runs = runs
         self._bare = bare
         self._embedder = embedder
-        self._heartbeat_seconds = heartbeat_seconds
 
     def routes(self) -> Iterable[Route]:
         """Each of OpenAI's paths that is served."""
@@ -63,7 +62,8 @@ class OpenAIFace:
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
         _allow(call, f"embeddings.call:{embeddings.MODEL}")
-        vectors, tokens = await self._embedder.embed(embeddings.MODEL, asked.texts, call)
+        texts = await text_of(asked.inputs)
+        vectors, tokens = await self._embedder.embed(embeddings.MODEL, texts, call)
         yield as_json(embeddings.response(vectors, tokens, asked.base64))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
@@ -104,8 +104,8 @@ class OpenAIFace:
             async for batch in events:
                 if not chat.stream:
                     completion.take(batch)
-                elif data := chunks.take(batch) if batch else chunks.waiting():
-                    yield Body(EVENTS, data)
+                else:
+                    yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
         seconds = time.monotonic() - call.started
         yield (
             Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
@@ -115,8 +115,8 @@ class OpenAIFace:
     async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._runs.run(chat.run, call, chat.stream)) as batches,
-            aclosing(patiently(batches, seen, call, self._heartbeat_seconds)) as events,
+            aclosing(self._runs.run(chat.run, call, chat.stream, chat.seams)) as batches,
+            aclosing(patiently(batches, seen, call)) as events,
         ):
             try:
                 async for batch in events:

@@ -1,5 +1,6 @@
 """The conversation in a chat completion's body."""
 
+from itertools import accumulate
 from typing import Any
 
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
@@ -15,6 +16,7 @@ ROLES = {
     "assistant": run_pb2.Message.ROLE_ASSISTANT,
     "tool": run_pb2.Message.ROLE_TOOL,
 }
+_TEXTS = ("text", "input_text", "output_text")
 MOST_MESSAGES = 1000
 MOST_CALLS = 128
 
@@ -34,6 +36,19 @@ def parse(body: Json) -> list[run_pb2.Message]:
     return [_message(message, f"messages[{index}]") for index, message in enumerate(entries(body))]
 
 
+def seams(body: Json) -> list[list[int]]:
+    """For each message where in its text one part ends and the next begins; of a body that `parse` has taken."""
+    return [_seams(message) for message in body["messages"]]
+
+
+def _seams(message: Json) -> list[int]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return []
+    parts = [str(_part(part, message["role"])) for part in content[:-1]]
+    return [end + place for place, end in enumerate(accumulate(map(len, parts)))]
+
+
 def _message(message: object, path: str) -> run_pb2.Message:
     if not isinstance(message, dict):
         raise BadRequest(f"{path} must be an object", path)
@@ -45,23 +60,36 @@ def _message(message: object, path: str) -> run_pb2.Message:
     calls = _calls(message, role, path)
     made = run_pb2.Message(role=ROLES[role], tool_calls=calls, name=fields.maybe_text(message, "name", f"{path}."))
     content = message.get("content")
-    if content is not None or not calls:  # what an assistant says beside its calls may be null
-        made.content = _content(content, f"{path}.content")
+    if content is not None or role != "assistant":  # what an assistant said may be null, as a refusal's is
+        made.content = _content(content, f"{path}.content", role)
+    refusal = fields.maybe_text(message, "refusal", f"{path}.") if role == "assistant" else ""
+    if refusal and not made.content:
+        made.content = refusal
     if role == "tool":
         made.tool_call_id = fields.text(message, "tool_call_id", f"{path}.")
     return made
 
 
-def _content(content: object, path: str) -> str:
-    """A string, or a list of text parts."""
+def _content(content: object, path: str, role: str) -> str:
+    """A string, or a list of text parts; of an assistant also of refusals."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         raise BadRequest(f"{path} must be a string or a list of text parts", path)
-    parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
+    parts = [_part(part, role) for part in content]
     if not all(isinstance(part, str) for part in parts):
         raise BadRequest(f"{path} may hold parts of type text only", path)
     return "\n".join(str(part) for part in parts)
+
+
+def _part(part: object, role: str) -> object:
+    """The text of a part, None where it is none. Some clients send what they read: a part of the type output_text."""
+    if not isinstance(part, dict):
+        return None
+    kind = part.get("type")
+    if kind == "refusal" and role == "assistant":
+        return part.get("refusal")
+    return part.get("text") if kind in _TEXTS else None
 
 
 def _calls(message: Json, role: str, path: str) -> list[tool_pb2.ToolCall]:

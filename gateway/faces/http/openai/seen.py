@@ -28,7 +28,7 @@ class Seen:
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
     finished: event_pb.RunFinished | None = None
 
-    def take(self, kind: str | None, event: event_pb.RunEvent) -> Json | None:
+    def take(self, kind: str | None, event: event_pb.RunEvent) -> Json | None:  # noqa: C901 (one case a kind)
         """Take an event of any kind but text. Returns what it adds to the message, as OpenAI's delta; None where it
         adds nothing, as kinds do that this reader does not know."""
         match kind:
@@ -36,6 +36,8 @@ class Seen:
                 self.run_id, self.started = event.run_id, event.started
             case "passages":
                 self.degraded = self.degraded or event.passages.degraded
+            case "reasoning":
+                return {"reasoning_content": event.reasoning.text}
             case "citation":
                 return {"annotations": [annotation(event.citation)]}
             case "tool_call" if event.tool_call.callers:

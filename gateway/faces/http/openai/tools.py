@@ -70,6 +70,8 @@ def response_format(body: Json) -> generation_pb2.ResponseFormat | None:
         if not isinstance(given.get("schema"), dict):
             raise BadRequest(f"{path}schema must be a JSON schema: an object", f"{path}schema")
         made.schema = orjson.dumps(given["schema"]).decode()
+        if given.get("strict") is not None:
+            made.strict = fields.flag(given, "strict", path)
     return made
 
 
@@ -85,6 +87,7 @@ def _tool(tool: object, path: str) -> tool_pb2.Tool:
         name=_name(fields.text(function, "name", path), f"{path}name"),
         description=fields.maybe_text(function, "description", path),
         parameters=orjson.dumps(parameters).decode() if parameters else "",
+        strict=None if function.get("strict") is None else fields.flag(function, "strict", path),
     )
 
 

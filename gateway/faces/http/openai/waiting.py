@@ -24,22 +24,19 @@ class ApprovalPending(DomainError):
         super().__init__(message, run_id=run_id, approval_id=approval_id)
 
 
-async def patiently(
-    events: AsyncGenerator[Events, None], seen: Seen, call: Call, heartbeat: float
-) -> AsyncGenerator[Events, None]:
-    """The events as they come; none, every `heartbeat` seconds while `seen` knows of an approval that the run waits
-    for. Raises ApprovalPending where the deadline comes while it does, and what `events` raises."""
+async def patiently(events: AsyncGenerator[Events, None], seen: Seen, call: Call) -> AsyncGenerator[Events, None]:
+    """The events as they come. Raises ApprovalPending where the deadline comes while `seen` knows of an approval that
+    the run waits for, and what `events` raises."""
     waiting: asyncio.Task[Events | None] | None = None
     try:
         while True:
             if not seen.approvals:
                 yield await anext(events)
                 continue
-            waiting = waiting or asyncio.create_task(_next(events))
-            await asyncio.wait({waiting}, timeout=_patience(seen, call, heartbeat))
+            waiting = asyncio.create_task(_next(events))
+            await asyncio.wait({waiting}, timeout=max(0.0, time_left(call)))
             if not waiting.done():
-                yield ()
-                continue
+                raise _pending(seen)
             batch, waiting = waiting.result(), None
             if batch is None:
                 return
@@ -52,13 +49,6 @@ async def patiently(
         raise
     finally:
         await _end(waiting)
-
-
-def _patience(seen: Seen, call: Call, heartbeat: float) -> float:
-    left = time_left(call)
-    if left <= 0:
-        raise _pending(seen)
-    return min(left, heartbeat)
 
 
 async def _end(waiting: "asyncio.Task[Events | None] | None") -> None:

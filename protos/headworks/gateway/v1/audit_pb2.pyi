@@ -97,6 +97,40 @@ class AuditChain(_message.Message):
 Global___AuditChain: _TypeAlias = AuditChain  # noqa: Y015
 
 @_typing.final
+class AuditAnchor(_message.Message):
+    """The ends of all chains at a time, signed by the gateway, to be kept elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """It grows with each that is signed."""
+    heads: _builtins.str
+    """JSON that is signed: for each chain its last record's number and hash."""
+    time: _builtins.float
+    """When it was signed, in seconds since the epoch; part of what is signed, to the last digit."""
+    signature: _builtins.str
+    """Ed25519 over number, time and heads, in base64."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        heads: _builtins.str = ...,
+        time: _builtins.float = ...,
+        signature: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads", "number", b"number", "signature", b"signature", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditAnchor: _TypeAlias = AuditAnchor  # noqa: Y015
+
+@_typing.final
 class AuditFault(_message.Message):
     """Something that is wrong with the audit."""
 

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headworks.gateway.v1 import audit_pb2 as headworks_dot_gateway_dot_v1_dot_audit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headworks/gateway/v1/audit_service.proto\x12\x14headworks.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a headworks/gateway/v1/audit.proto\"\xcd\x01\n\x17ListAuditRecordsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0c\x65very_tenant\x18\x02 \x01(\x08\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"g\n\x18ListAuditRecordsResponse\x12\x32\n\x07records\x18\x01 \x03(\x0b\x32!.headworks.gateway.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x12VerifyAuditRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x03\x12\r\n\x05\x63hain\x18\x02 \x01(\x05\"\x98\x02\n\x13VerifyAuditResponse\x12\r\n\x05sound\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\r\n\x05\x66irst\x18\x03 \x01(\x03\x12\x0c\n\x04last\x18\x04 \x01(\x03\x12\x15\n\rerased_actors\x18\x05 \x01(\x03\x12\x17\n\x0f\x65rased_contents\x18\x06 \x01(\x03\x12\x13\n\x06signed\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0e\n\x06\x66\x61ults\x18\x08 \x01(\x03\x12\x32\n\x08\x66indings\x18\t \x03(\x0b\x32 .headworks.gateway.v1.AuditFault\x12\x30\n\x06\x63hains\x18\n \x03(\x0b\x32 .headworks.gateway.v1.AuditChainB\t\n\x07_signed\"\xb2\x01\n\x12\x45xportAuditRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0c\x65very_tenant\x18\x02 \x01(\x08\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\x08\x32\x9a\x03\n\x0c\x41uditService\x12\x8d\x01\n\x10ListAuditRecords\x12-.headworks.gateway.v1.ListAuditRecordsRequest\x1a..headworks.gateway.v1.ListAuditRecordsResponse\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/admin/audit\x12\x85\x01\n\x0bVerifyAudit\x12(.headworks.gateway.v1.VerifyAuditRequest\x1a).headworks.gateway.v1.VerifyAuditResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/admin/audit:verify\x12r\n\x0b\x45xportAudit\x12(.headworks.gateway.v1.ExportAuditRequest\x1a\x14.google.api.HttpBody\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/admin/audit:export0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headworks/gateway/v1/audit_service.proto\x12\x14headworks.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a headworks/gateway/v1/audit.proto\"\xcd\x01\n\x17ListAuditRecordsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0c\x65very_tenant\x18\x02 \x01(\x08\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"g\n\x18ListAuditRecordsResponse\x12\x32\n\x07records\x18\x01 \x03(\x0b\x32!.headworks.gateway.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x12VerifyAuditRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x03\x12\r\n\x05\x63hain\x18\x02 \x01(\x05\x12\x32\n\x07\x61nchors\x18\x03 \x03(\x0b\x32!.headworks.gateway.v1.AuditAnchor\"\x14\n\x12\x41nchorAuditRequest\"H\n\x13\x41nchorAuditResponse\x12\x31\n\x06\x61nchor\x18\x01 \x01(\x0b\x32!.headworks.gateway.v1.AuditAnchor\"\xa9\x02\n\x13VerifyAuditResponse\x12\r\n\x05sound\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\r\n\x05\x66irst\x18\x03 \x01(\x03\x12\x0c\n\x04last\x18\x04 \x01(\x03\x12\x15\n\rerased_actors\x18\x05 \x01(\x03\x12\x17\n\x0f\x65rased_contents\x18\x06 \x01(\x03\x12\x13\n\x06signed\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0e\n\x06\x66\x61ults\x18\x08 \x01(\x03\x12\x32\n\x08\x66indings\x18\t \x03(\x0b\x32 .headworks.gateway.v1.AuditFault\x12\x30\n\x06\x63hains\x18\n \x03(\x0b\x32 .headworks.gateway.v1.AuditChain\x12\x0f\n\x07\x61nchors\x18\x0b \x01(\x03\x42\t\n\x07_signed\"\xb2\x01\n\x12\x45xportAuditRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0c\x65very_tenant\x18\x02 \x01(\x08\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\x08\x32\xa5\x04\n\x0c\x41uditService\x12\x8d\x01\n\x10ListAuditRecords\x12-.headworks.gateway.v1.ListAuditRecordsRequest\x1a..headworks.gateway.v1.ListAuditRecordsResponse\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/admin/audit\x12\x85\x01\n\x0bVerifyAudit\x12(.headworks.gateway.v1.VerifyAuditRequest\x1a).headworks.gateway.v1.VerifyAuditResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/admin/audit:verify\x12\x88\x01\n\x0b\x41nchorAudit\x12(.headworks.gateway.v1.AnchorAuditRequest\x1a).headworks.gateway.v1.AnchorAuditResponse\"$\x90\x02\x02\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/admin/audit:anchor:\x01*\x12r\n\x0b\x45xportAudit\x12(.headworks.gateway.v1.ExportAuditRequest\x1a\x14.google.api.HttpBody\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/admin/audit:export0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditRecords']._serialized_options = b'\220\002\001\202\323\344\223\002\021\022\017/v1/admin/audit'
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAudit']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAudit']._serialized_options = b'\220\002\001\202\323\344\223\002\030\022\026/v1/admin/audit:verify'
+  _globals['_AUDITSERVICE'].methods_by_name['AnchorAudit']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['AnchorAudit']._serialized_options = b'\220\002\002\202\323\344\223\002\033\"\026/v1/admin/audit:anchor:\001*'
   _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._serialized_options = b'\220\002\001\202\323\344\223\002\030\022\026/v1/admin/audit:export'
   _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=191
@@ -46,11 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=398
   _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=501
   _globals['_VERIFYAUDITREQUEST']._serialized_start=503
-  _globals['_VERIFYAUDITREQUEST']._serialized_end=553
-  _globals['_VERIFYAUDITRESPONSE']._serialized_start=556
-  _globals['_VERIFYAUDITRESPONSE']._serialized_end=836
-  _globals['_EXPORTAUDITREQUEST']._serialized_start=839
-  _globals['_EXPORTAUDITREQUEST']._serialized_end=1017
-  _globals['_AUDITSERVICE']._serialized_start=1020
-  _globals['_AUDITSERVICE']._serialized_end=1430
+  _globals['_VERIFYAUDITREQUEST']._serialized_end=605
+  _globals['_ANCHORAUDITREQUEST']._serialized_start=607
+  _globals['_ANCHORAUDITREQUEST']._serialized_end=627
+  _globals['_ANCHORAUDITRESPONSE']._serialized_start=629
+  _globals['_ANCHORAUDITRESPONSE']._serialized_end=701
+  _globals['_VERIFYAUDITRESPONSE']._serialized_start=704
+  _globals['_VERIFYAUDITRESPONSE']._serialized_end=1001
+  _globals['_EXPORTAUDITREQUEST']._serialized_start=1004
+  _globals['_EXPORTAUDITREQUEST']._serialized_end=1182
+  _globals['_AUDITSERVICE']._serialized_start=1185
+  _globals['_AUDITSERVICE']._serialized_end=1734
 # @@protoc_insertion_point(module_scope)

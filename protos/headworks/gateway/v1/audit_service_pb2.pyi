@@ -106,23 +106,70 @@ class VerifyAuditRequest(_message.Message):
 
     AFTER_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
+    ANCHORS_FIELD_NUMBER: _builtins.int
     after: _builtins.int
     """From the signed checkpoint at this record of `chain`: of every chain, what came after it. 0 for all."""
     chain: _builtins.int
     """The chain that `after` is a record of; 0 is 1, the first."""
+    @_builtins.property
+    def anchors(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditAnchor]:
+        """Anchors that were kept elsewhere, which the chains have to agree with; 20,000 at most."""
+
     def __init__(
         self,
         *,
         after: _builtins.int = ...,
         chain: _builtins.int = ...,
+        anchors: _abc.Iterable[_audit_pb2.AuditAnchor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "chain", b"chain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "anchors", b"anchors", "chain", b"chain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyAuditRequest: _TypeAlias = VerifyAuditRequest  # noqa: Y015
+
+@_typing.final
+class AnchorAuditRequest(_message.Message):
+    """Asks to sign the ends of all chains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnchorAuditRequest: _TypeAlias = AnchorAuditRequest  # noqa: Y015
+
+@_typing.final
+class AnchorAuditResponse(_message.Message):
+    """What was signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def anchor(self) -> _audit_pb2.AuditAnchor:
+        """The anchor."""
+
+    def __init__(
+        self,
+        *,
+        anchor: _audit_pb2.AuditAnchor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnchorAuditResponse: _TypeAlias = AnchorAuditResponse  # noqa: Y015
 
 @_typing.final
 class VerifyAuditResponse(_message.Message):
@@ -140,6 +187,7 @@ class VerifyAuditResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     CHAINS_FIELD_NUMBER: _builtins.int
+    ANCHORS_FIELD_NUMBER: _builtins.int
     sound: _builtins.bool
     """Nothing is wrong."""
     records: _builtins.int
@@ -156,6 +204,8 @@ class VerifyAuditResponse(_message.Message):
     """Whether a signature vouches for the end; not set where there is none to check."""
     faults: _builtins.int
     """How much is wrong."""
+    anchors: _builtins.int
+    """How many anchors were compared."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditFault]:
         """What is wrong: the first of it."""
@@ -177,10 +227,11 @@ class VerifyAuditResponse(_message.Message):
         faults: _builtins.int = ...,
         findings: _abc.Iterable[_audit_pb2.AuditFault] | None = ...,
         chains: _abc.Iterable[_audit_pb2.AuditChain] | None = ...,
+        anchors: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "signed", b"signed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "chains", b"chains", "erased_actors", b"erased_actors", "erased_contents", b"erased_contents", "faults", b"faults", "findings", b"findings", "first", b"first", "last", b"last", "records", b"records", "signed", b"signed", "sound", b"sound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_signed", b"_signed", "anchors", b"anchors", "chains", b"chains", "erased_actors", b"erased_actors", "erased_contents", b"erased_contents", "faults", b"faults", "findings", b"findings", "first", b"first", "last", b"last", "records", b"records", "signed", b"signed", "sound", b"sound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__signed: _TypeAlias = _typing.Literal["signed"]  # noqa: Y015
     _WhichOneofArgType__signed: _TypeAlias = _typing.Literal["_signed", b"_signed"]  # noqa: Y015

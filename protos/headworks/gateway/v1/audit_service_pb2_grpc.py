@@ -53,6 +53,11 @@ class AuditServiceStub:
                 request_serializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditRequest.SerializeToString,
                 response_deserializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditResponse.FromString,
                 _registered_method=True)
+        self.AnchorAudit = channel.unary_unary(
+                '/headworks.gateway.v1.AuditService/AnchorAudit',
+                request_serializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditRequest.SerializeToString,
+                response_deserializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditResponse.FromString,
+                _registered_method=True)
         self.ExportAudit = channel.unary_stream(
                 '/headworks.gateway.v1.AuditService/ExportAudit',
                 request_serializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
@@ -86,6 +91,15 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnchorAudit(self, request, context):
+        """POST /v1/admin/audit:anchor. Signs the ends of all chains of all tenants' records as they are now. Whoever keeps that
+        elsewhere can give it to VerifyAudit, which then finds a chain that was cut off, rewritten or replaced, together
+        with all that the gateway keeps. Needs admin.tenants. FAILED_PRECONDITION (NOTHING_RECORDED) while there is no record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportAudit(self, request, context):
         """GET /v1/admin/audit:export. Records of the audit as JSON lines, in pieces, ending with a signed line by which
         `headworks audit verify FILE` finds what was done to the file.
@@ -108,6 +122,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.VerifyAudit,
                     request_deserializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditRequest.FromString,
                     response_serializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditResponse.SerializeToString,
+            ),
+            'AnchorAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnchorAudit,
+                    request_deserializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditRequest.FromString,
+                    response_serializer=headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditResponse.SerializeToString,
             ),
             'ExportAudit': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportAudit,
@@ -177,6 +196,33 @@ class AuditService:
             '/headworks.gateway.v1.AuditService/VerifyAudit',
             headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditRequest.SerializeToString,
             headworks_dot_gateway_dot_v1_dot_audit__service__pb2.VerifyAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnchorAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headworks.gateway.v1.AuditService/AnchorAudit',
+            headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditRequest.SerializeToString,
+            headworks_dot_gateway_dot_v1_dot_audit__service__pb2.AnchorAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

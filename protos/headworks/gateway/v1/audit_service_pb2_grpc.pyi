@@ -48,6 +48,11 @@ class AuditServiceStub:
     """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
     reordered. Needs admin.tenants.
     """
+    AnchorAudit: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.AnchorAuditRequest, _audit_service_pb2.AnchorAuditResponse]
+    """POST /v1/admin/audit:anchor. Signs the ends of all chains of all tenants' records as they are now. Whoever keeps that
+    elsewhere can give it to VerifyAudit, which then finds a chain that was cut off, rewritten or replaced, together
+    with all that the gateway keeps. Needs admin.tenants. FAILED_PRECONDITION (NOTHING_RECORDED) while there is no record.
+    """
     ExportAudit: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _httpbody_pb2.HttpBody]
     """GET /v1/admin/audit:export. Records of the audit as JSON lines, in pieces, ending with a signed line by which
     `headworks audit verify FILE` finds what was done to the file.
@@ -73,6 +78,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     VerifyAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyAuditRequest, _audit_service_pb2.VerifyAuditResponse]  # type: ignore[assignment]
     """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
     reordered. Needs admin.tenants.
+    """
+    AnchorAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.AnchorAuditRequest, _audit_service_pb2.AnchorAuditResponse]  # type: ignore[assignment]
+    """POST /v1/admin/audit:anchor. Signs the ends of all chains of all tenants' records as they are now. Whoever keeps that
+    elsewhere can give it to VerifyAudit, which then finds a chain that was cut off, rewritten or replaced, together
+    with all that the gateway keeps. Needs admin.tenants. FAILED_PRECONDITION (NOTHING_RECORDED) while there is no record.
     """
     ExportAudit: _aio.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /v1/admin/audit:export. Records of the audit as JSON lines, in pieces, ending with a signed line by which
@@ -108,6 +118,17 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_service_pb2.VerifyAuditResponse, _abc.Awaitable[_audit_service_pb2.VerifyAuditResponse]]:
         """GET /v1/admin/audit:verify. Walks all chains of all tenants' records and says what was changed, removed, inserted or
         reordered. Needs admin.tenants.
+        """
+
+    @_abc_1.abstractmethod
+    def AnchorAudit(
+        self,
+        request: _audit_service_pb2.AnchorAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.AnchorAuditResponse, _abc.Awaitable[_audit_service_pb2.AnchorAuditResponse]]:
+        """POST /v1/admin/audit:anchor. Signs the ends of all chains of all tenants' records as they are now. Whoever keeps that
+        elsewhere can give it to VerifyAudit, which then finds a chain that was cut off, rewritten or replaced, together
+        with all that the gateway keeps. Needs admin.tenants. FAILED_PRECONDITION (NOTHING_RECORDED) while there is no record.
         """
 
     @_abc_1.abstractmethod

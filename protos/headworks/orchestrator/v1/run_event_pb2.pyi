@@ -91,6 +91,7 @@ class RunEvent(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     APPROVAL_REQUEST_FIELD_NUMBER: _builtins.int
     APPROVAL_DECISION_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     TOOL_BEGUN_FIELD_NUMBER: _builtins.int
     CONTEXT_TRIMMED_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
@@ -154,6 +155,10 @@ class RunEvent(_message.Message):
         """A person has decided."""
 
     @_builtins.property
+    def reasoning(self) -> Global___ReasoningDelta:
+        """The model thought aloud."""
+
+    @_builtins.property
     def tool_begun(self) -> Global___ToolCallBegun:
         """A tool's call is about to be made."""
 
@@ -180,14 +185,15 @@ class RunEvent(_message.Message):
         verdict: Global___VerdictGiven | None = ...,
         approval_request: Global___ApprovalRequested | None = ...,
         approval_decision: Global___ApprovalDecided | None = ...,
+        reasoning: Global___ReasoningDelta | None = ...,
         tool_begun: Global___ToolCallBegun | None = ...,
         context_trimmed: Global___ContextTrimmed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "tool_begun", "context_trimmed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "reasoning", "tool_begun", "context_trimmed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -314,6 +320,28 @@ class TextDelta(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
+
+@_typing.final
+class ReasoningDelta(_message.Message):
+    """A piece of what the model thinks aloud before it answers or calls tools. It is no part of the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The piece."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasoningDelta: _TypeAlias = ReasoningDelta  # noqa: Y015
 
 @_typing.final
 class CitationAdded(_message.Message):

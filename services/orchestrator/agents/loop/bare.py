@@ -1,11 +1,12 @@
 """A model of the catalogue, asked as it is: no instructions, no retrieval, no limits but the model's own."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from services.llm.chat import Form
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import finish_of, offered
 from services.orchestrator.agents.loop.citations import CitationWriter
@@ -13,6 +14,7 @@ from services.orchestrator.domain.event import (
     Body,
     CitationAdded,
     FinishReason,
+    ReasoningDelta,
     StepFinished,
     StepKind,
     StepStarted,
@@ -79,17 +81,18 @@ class BareModel:
         started = asked = clock()
         waited = 0.0
         ended: Ended | None = None
-        generation = _generation(ask)
+        # What was thought before is not thought again by a run that was picked up.
+        thought = any(isinstance(body, ReasoningDelta) for body in before)
+        generation = replace(_generation(ask), reasoning=not thought)
         async with aclosing(self._served.generator.generate(generation)) as pieces:
             async for piece in pieces:
                 waited += clock() - asked
                 if type(piece) is Piece:
                     parts.append(piece.text)
-                    if writer is None:
-                        yield TextDelta(piece.text, piece.tokens)
-                    else:
-                        for body in writer.write(piece.text, tokens=piece.tokens):
-                            yield body
+                    for body in _said(piece, writer):
+                        yield body
+                elif type(piece) is Thought:
+                    yield ReasoningDelta(piece.text)
                 elif type(piece) is Calls:
                     calls += piece.calls
                 elif type(piece) is Ended:
@@ -106,6 +109,12 @@ class BareModel:
         finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
+
+
+def _said(piece: Piece, writer: CitationWriter | None) -> Sequence[Body]:
+    if writer is None:
+        return (TextDelta(piece.text, piece.tokens),)
+    return writer.write(piece.text, tokens=piece.tokens)
 
 
 def _formed(ask: RunInput) -> bool:

@@ -7,15 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from services.llm.chat import Choice
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
 from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_prompt
 from services.orchestrator.agents.loop.limits import SECONDS
 from services.orchestrator.domain.tool import ToolCall
 
 MOST_CALLS = 128
 """Of one answer; those after them are left out."""
-
-Said = Piece | Calls | Ended
 
 
 class BrokenOff(Exception):
@@ -63,7 +61,7 @@ def longest(tokens: int) -> int:
 
 def length(piece: Said) -> int:
     """Characters that the model wrote."""
-    if isinstance(piece, Piece):
+    if isinstance(piece, Piece | Thought):
         return len(piece.text)
     if isinstance(piece, Calls):
         return sum(len(call.name) + len(call.arguments_json) for call in piece.calls)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from services.llm.errors import ContextTooLong
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan
@@ -16,6 +16,7 @@ from services.orchestrator.agents.loop.trimming import refused
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import (
     ContextTrimmed,
+    ReasoningDelta,
     StepFinished,
     StepStarted,
     ToolCallRequested,
@@ -31,10 +32,11 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class _Heard:
-    """What the model was asked in a step, if it was, and what it has said."""
+    """What the model was asked in a step, if it was, and what it has said. `thinks`: its reasoning is of interest."""
 
     order: PromptPlan
     asked: bool = False
+    thinks: bool = False
     text: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     ended: Ended | None = None
@@ -52,9 +54,11 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     writer = CitationWriter(state.text[: step.start], state.text[step.start :], step.citations, cited)
     heard = _Heard(order)
     started = time.monotonic()
+    # What was thought before is not thought again by a run that was picked up.
+    heard.thinks = not work.held and not step.thoughts
     async with aclosing(_fitting(work, heard)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, ContextTrimmed):
+            if isinstance(piece, ContextTrimmed | ReasoningDelta):
                 yield piece
             elif not work.held:
                 for body in writer.write(piece.text, piece.citation, piece.tokens):
@@ -83,7 +87,7 @@ def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
     return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
 
 
-async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ContextTrimmed, None]:
+async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed, None]:
     """The pieces of the answer to a prompt that fits: of one that is too long the oldest parts are left out."""
     for attempt in range(1, ATTEMPTS + 1):
         while (trimmed := heard.order.trimmed) is not None:
@@ -94,9 +98,10 @@ async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ContextT
             heard.order = planned
         heard.asked = True
         try:
-            async with aclosing(_pieces(work, heard.order.generation, heard)) as pieces:
+            generation = replace(heard.order.generation, reasoning=heard.thinks)
+            async with aclosing(_pieces(work, generation, heard)) as pieces:
                 async for piece in pieces:
-                    yield piece
+                    yield ReasoningDelta(piece.text) if isinstance(piece, Thought) else piece
             return
         except ContextTooLong as error:
             trimmed = await refused(work, heard.order.generation, error)
@@ -105,7 +110,7 @@ async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ContextT
             heard.order = replace(heard.order, trimmed=trimmed)
 
 
-async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece, None]:
+async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece | Thought, None]:
     """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
     most = generation.sampling.max_tokens or work.handle.entry.sampling.max_tokens
     clock = time.monotonic
@@ -126,6 +131,8 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 return
             if isinstance(piece, Piece):
                 heard.text.append(piece.text)
+                yield piece
+            elif isinstance(piece, Thought):
                 yield piece
             elif isinstance(piece, Calls):
                 heard.calls += piece.calls

@@ -18,6 +18,7 @@ from services.orchestrator.domain.event import (
     Event,
     PassageReference,
     PassagesRetrieved,
+    ReasoningDelta,
     Started,
     StepFinished,
     StepKind,
@@ -38,12 +39,14 @@ WRITES = (StepKind.GENERATE, StepKind.REPAIR)
 
 @dataclass(slots=True)
 class OpenStep:
-    """A step under way. `start` is where its text begins in the answer; `citations` have been added since."""
+    """A step under way. `start` is where its text begins in the answer; `citations` have been added since, and
+    `thoughts`: pieces of reasoning."""
 
     number: int
     kind: StepKind
     start: int
     citations: int = 0
+    thoughts: int = 0
 
 
 @dataclass(slots=True)
@@ -106,6 +109,10 @@ class Transcript:
 
     def _say(self, body: TextDelta) -> None:
         self.text += body.text
+
+    def _think(self, _: ReasoningDelta) -> None:
+        if self.open is not None:
+            self.open.thoughts += 1
 
     def _cite(self, _: CitationAdded) -> None:
         if self.open is not None:
@@ -194,6 +201,7 @@ class Transcript:
 _HANDLERS: dict[type, Callable[[Transcript, Any], None]] = {
     Started: Transcript._run,
     TextDelta: Transcript._say,
+    ReasoningDelta: Transcript._think,
     CitationAdded: Transcript._cite,
     StepStarted: Transcript._start,
     StepFinished: Transcript._finish,

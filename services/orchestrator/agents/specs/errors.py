@@ -43,5 +43,5 @@ class ModelUnavailable(DomainError):
 class OutputInvalid(DomainError):
     """The model did not write what the response format asks for, not even when told what was wrong."""
 
-    kind = ErrorKind.INTERNAL
+    kind = ErrorKind.FAILED_PRECONDITION
     reason = "OUTPUT_INVALID"

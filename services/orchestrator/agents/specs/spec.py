@@ -42,7 +42,7 @@ class RunLimits(SpecPart):
     call with the same result, this many times."""
 
     steps: int = Field(8, ge=1, le=100)
-    seconds: float | None = Field(120, gt=0, le=86_400)
+    seconds: float | None = Field(600, gt=0, le=86_400)
     tokens: int | None = Field(None, ge=1)
     cost: float | None = Field(None, gt=0)
     tool_calls: int = Field(20, ge=0, le=1000)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.audit.checkpoints import ChainHead, Checkpoint, heads_json
+from gateway.audit.anchors import ChainHead
+from gateway.audit.checkpoints import checkpoint_of, heads_json
 from gateway.audit.pruning import ADOPT, AuditPruner
 from gateway.audit.seal import PRUNING, UNSPECIFIED, one_chain_text, pruning_text
 from gateway.audit.walk import Fault
@@ -40,7 +41,7 @@ async def make_old(audit: Audit) -> None:
     """The log as it was before signatures stated their purpose: one form for checkpoints and for marks of pruning."""
     signed = {row.sequence: (row.hash, row.time) for row in await rows(audit, "SELECT * FROM audit_prunings")}
     for row in await rows(audit, "SELECT * FROM audit_checkpoints"):
-        end = Checkpoint.of(row).ends[1]
+        end = checkpoint_of(row).ends[1]
         signed[end.sequence] = end.hash, row.time
     await audit.execute("DELETE FROM audit_checkpoints")
     for number, (sequence, (hashed, when)) in enumerate(sorted(signed.items()), 1):

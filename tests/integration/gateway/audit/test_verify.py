@@ -7,8 +7,9 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from gateway.audit.anchors import ChainHead
 from gateway.audit.chain import canonical, digest
-from gateway.audit.checkpoints import ChainHead, heads_json
+from gateway.audit.checkpoints import heads_json
 from gateway.audit.entry import Content
 from gateway.audit.walk import AuditReport, Fault
 from tests.fixtures.audit import ANN, Audit, entry
@@ -134,7 +135,7 @@ async def test_what_was_signed_cannot_be_cut_off(audit: Audit) -> None:
     assert told(await audit.verify()) == {(Fault.REMOVED, 5)}
     await audit.execute("DELETE FROM audit_checkpoints")
     assert (await audit.verify()).sound  # nothing in the database tells any more, but what was kept elsewhere does
-    assert told(await audit.verify(anchor=anchor.ends)) == {(Fault.REMOVED, 5)}
+    assert told(await audit.verify(anchors=[anchor])) == {(Fault.REMOVED, 5)}
 
 
 async def test_an_anchor_tells_a_chain_that_was_rewritten(audit: Audit) -> None:
@@ -144,7 +145,7 @@ async def test_an_anchor_tells_a_chain_that_was_rewritten(audit: Audit) -> None:
     await rewrite_all(audit, 2, 6)
     await audit.execute("DELETE FROM audit_checkpoints")
     assert (await audit.verify()).sound
-    assert told(await audit.verify(anchor=anchor.ends)) == {(Fault.CHANGED, 6)}
+    assert told(await audit.verify(anchors=[anchor])) == {(Fault.CHANGED, 6)}
 
 
 async def test_from_a_checkpoint_on(audit: Audit) -> None:

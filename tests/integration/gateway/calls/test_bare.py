@@ -4,22 +4,25 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
+from gateway.budgets.model import Unit
 from gateway.calls.bare import BareCalls
-from gateway.calls.held import Screen
+from gateway.calls.held_text import Screen
 from gateway.faces.http.openai import models
 from gateway.faces.http.openai.bare_request import parse
+from services.llm import client
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.handle import BareHandle
 from services.llm.openai.engine import OpenAiEngine
 from services.llm.price import Price
+from services.llm.tokens import MOST_TOKENS
 from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
 from tests.fakes.calls import FakePipeline, Settled, WordScreen, call_of, delta
@@ -65,12 +68,12 @@ class Side:
                 yield part
 
 
-def bare(client: HttpClient, url: str, **more: Any) -> BareHandle:
+def bare(opened: HttpClient, url: str, **more: Any) -> BareHandle:
     entry = CatalogueEntry(
         "small", EngineKind.OPENAI, bare=True, base_url=url, model="small-2026", api_key_env="THE_KEY",
         connect_seconds=1, **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
     )  # fmt: skip
-    return BareHandle(entry, OpenAiEngine(client, endpoint_of(entry, KEY)))
+    return BareHandle(entry, OpenAiEngine(opened, endpoint_of(entry, KEY)))
 
 
 Make = Callable[..., Awaitable[Side]]
@@ -82,10 +85,10 @@ async def make() -> AsyncIterator[Make]:
 
         async def made(*behaviours: Behaviour, **more: Any) -> Side:
             upstream = await stack.enter_async_context(FakeOpenAi(*behaviours).serving())
-            client = HttpClient(4)
-            await client.open()
-            stack.push_async_callback(client.aclose)
-            return Side(bare(client, upstream.url, **more), upstream)
+            opened = HttpClient(4)
+            await opened.open()
+            stack.push_async_callback(opened.aclose)
+            return Side(bare(opened, upstream.url, **more), upstream)
 
         yield made
 
@@ -101,6 +104,10 @@ def text(events: list[Any]) -> str:
 def finish(events: list[Any]) -> list[str]:
     reasons = [choice["finish_reason"] for event in events for choice in event["choices"]]
     return [reason for reason in reasons if reason]
+
+
+def disbelieved() -> float:
+    return REGISTRY.get_sample_value("headworks_model_usage_disbelieved_total", {"model": "small"}) or 0.0
 
 
 def answers() -> float:
@@ -193,6 +200,183 @@ async def test_the_usage_goes_to_those_who_want_it(make: Make) -> None:
     assert side.upstream.bodies[0]["stream_options"] == {"include_usage": True}
 
 
+NULL = {**delta(content="a"), "usage": None}
+WITHIN = {**delta("stop"), "usage": USAGE["usage"]}
+GROWING = [{**delta(content="a"), "usage": {"prompt_tokens": 11, "completion_tokens": one}} for one in (1, 2)]
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "unasked"])
+@pytest.mark.parametrize(
+    ("chunks", "estimated"),
+    [
+        ([delta(content="a"), delta("stop"), USAGE], False),
+        ([NULL, delta("stop"), USAGE], False),
+        ([delta(content="a"), WITHIN], False),
+        ([delta(content="a"), WITHIN, USAGE], False),
+        ([*GROWING, WITHIN], False),
+        ([USAGE, delta(content="a"), delta("stop")], False),
+        ([delta(content="a"), delta("stop")], True),
+        ([delta(content="a"), delta("stop"), {"choices": [], "usage": None}], True),
+    ],
+    ids=["as OpenAI", "null before", "in the last chunk", "twice", "in each chunk", "first", "none", "null"],
+)
+async def test_the_usage_has_a_chunk_of_its_own_and_only_for_those_who_ask(
+    make: Make, chunks: list[Any], estimated: bool, asked: bool
+) -> None:
+    side = await make(fake.streams(*chunks))
+    events = await side.stream(usage=asked)
+    assert (text(events).strip("a"), finish(events)) == ("", ["stop"])
+    told = [event for event in events if event.get("usage") is not None or not event["choices"]]
+    if not asked:
+        assert told == []
+        return
+    assert told == events[-1:]
+    assert told[0]["choices"] == []
+    used = side.pipeline.settled[0]
+    assert told[0]["usage"]["prompt_tokens"] == used.prompt_tokens == (5 if estimated else 11)
+    assert told[0]["usage"]["completion_tokens"] == used.completion_tokens == (1 if estimated else 2)
+
+
+ENDED = delta("stop", content="a")
+
+
+@pytest.mark.parametrize("noise", [None, b": ping\n\n", fake.event({"choices": []})], ids=["silent", "comment", "data"])
+async def test_an_upstream_that_does_not_end_after_its_end_is_left(
+    make: Make, monkeypatch: pytest.MonkeyPatch, noise: bytes | None
+) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.05)
+    gone = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(fake.event(ENDED) + fake.event(USAGE))
+        with suppress(ConnectionError):
+            while noise is not None:
+                await exchange.send(noise)
+                await asyncio.sleep(0.005)
+        await exchange.gone()
+        gone.set()
+
+    side = await make(behave)
+    events = await side.stream(usage=True)
+    assert (text(events), finish(events), events[-1]["usage"]["prompt_tokens"]) == ("a", ["stop"], 11)
+    assert side.pipeline.settled == [Settled(11, 2, 3, "stop")]
+
+
+async def test_of_two_answers_the_second_may_come_after_the_first(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.02)
+
+    def of(index: int, finish: str | None = None, **said: Any) -> bytes:
+        return fake.event({"choices": [{"index": index, "delta": said, "finish_reason": finish}]})
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(of(0, "stop", content="a"))
+        await asyncio.sleep(0.2)
+        await exchange.send(of(1, "stop", content="b") + fake.event("[DONE]"))
+        await exchange.end()
+
+    side = await make(behave, passes=frozenset({"n"}))
+    asked = parse({"model": "small", "messages": [{"role": "user", "content": "why?"}], "stream": True, "n": 2})
+    data = b"".join([part async for part in side.through.stream(asked, call_of(60))])
+    events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
+    assert (text(events), finish(events)) == ("ab", ["stop", "stop"])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_comments_are_no_life(make: Make, begun: bool) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        if begun:
+            await exchange.send(fake.event(delta(content="a")))
+        with suppress(ConnectionError):
+            while True:
+                await exchange.send(b": processing\n\n")
+                await asyncio.sleep(0.005)
+
+    side = await make(behave, **({"idle_seconds": 0.1, "first_byte_seconds": 60} if begun else {"idle_seconds": 0.1}))
+    with pytest.raises(DomainError) as caught:
+        await side.stream()
+    assert caught.value.reason == "UPSTREAM_TIMEOUT"
+
+
+async def test_a_slow_reader_is_no_silence(make: Make) -> None:
+    side = await make(fake.streams(delta(content="a"), delta(content="b"), delta("stop")), idle_seconds=0.1)
+    parts = side.parts()
+    first = await anext(parts)
+    await asyncio.sleep(0.3)
+    assert (first + b"".join([part async for part in parts])).endswith(b"data: [DONE]\n\n")
+
+
+def call_part(index: int | None, id_: str | None, name: str | None, arguments: str) -> dict[str, Any]:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    given = {"index": index, "id": id_, "function": function, "type": "function"}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [[(0, "x", "f", '{"a":1}')], [(1, "y", "g", '{"b":2}')]],
+        [[(0, "x", "f", ""), (1, "y", "g", "")], [(0, None, None, '{"a":'), (1, None, None, '{"b":2}')],
+         [(0, None, None, "1}")]],
+        [[(None, None, "f", '{"a":1}')], [(None, None, "g", '{"b":2}')]],
+        [[(None, None, "f", '{"a":1}'), (None, None, "g", '{"b":2}')]],
+        [[(0, "x", "f", '{"a":1}')], [(0, "y", "g", '{"b":2}')]],
+        [[(0, None, "f", '{"a":1}')], [(0, None, "g", '{"b":2}')]],
+        [[(0, "x", "f", '{"a":')], [(0, "x", "f", "1}")], [(1, "y", "g", '{"b":2}')]],
+        [[(0, "x", "f", '{"a":1}'), (0, "y", "g", '{"b":2}')]],
+        [[(0, "x", "f", '{"a":')], [(0, "z", None, "1}")], [(0, "y", "g", '{"b":2}')]],
+    ],
+    ids=["by index", "side by side", "without both", "in one chunk", "one index", "one index, no ids", "all repeated",
+         "one index in one chunk", "an id with each part"],
+)  # fmt: skip
+async def test_parallel_calls_stay_apart_for_who_goes_by_the_index(make: Make, chunks: list[Any]) -> None:
+    sent = [delta(tool_calls=[call_part(*part) for part in parts]) for parts in chunks]
+    side = await make(fake.streams(*sent, delta("tool_calls")))
+    made: dict[int, dict[str, str]] = {}
+    for event in await side.stream():
+        for choice in event["choices"]:
+            for part in choice["delta"].get("tool_calls") or ():
+                call = made.setdefault(part["index"], {"id": "", "name": "", "arguments": ""})
+                call["id"] += part.get("id") or ""
+                call["name"] += part["function"].get("name") or ""
+                call["arguments"] += part["function"].get("arguments") or ""
+    assert [(one["name"], one["arguments"]) for _, one in sorted(made.items())] == [("f", '{"a":1}'), ("g", '{"b":2}')]
+    assert len({one["id"] for one in made.values()} - {""}) == 2
+
+
+async def test_calls_of_a_whole_answer_have_ids(make: Make) -> None:
+    calls = [{"type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "x", "function": {"name": "g"}}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    answer = {**WHOLE, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    first, second = (await (await make(whole(answer))).complete())["choices"][0]["message"]["tool_calls"]
+    assert first["id"].startswith("call_")
+    assert (second, "index" in first) == (calls[1], False)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [([delta(content="a")], "stop"), ([delta(tool_calls=[call_part(0, "x", "f", "{}")])], "tool_calls"), ([], "stop")],
+    ids=["text", "calls", "nothing"],
+)
+async def test_an_answer_that_is_done_has_an_end(make: Make, chunks: list[Any], reason: str) -> None:
+    side = await make(fake.streams(*chunks))
+    assert finish(await side.stream()) == [reason]
+    assert side.pipeline.settled[0].finish_reason == reason
+
+
+@pytest.mark.parametrize(("left", "sent"), [({}, None), ({Unit.TOKENS: 305}, 300), ({Unit.MONEY: 600}, 295)])
+async def test_an_answer_that_comes_whole_is_limited_to_what_its_budget_has(
+    make: Make, left: dict[Unit, int], sent: int | None
+) -> None:
+    side = await make(whole(WHOLE), fake.streams(delta("stop")), price=Price(2_000_000, 2_000_000))
+    side.pipeline.left = left
+    await side.complete()
+    await side.stream()
+    assert [body.get("max_tokens") for body in side.upstream.bodies] == [sent, None]
+
+
 async def test_a_stream_does_not_wait_for_its_end(make: Make) -> None:
     go_on = asyncio.Event()
 
@@ -244,7 +428,7 @@ async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, 
         await exchange.head()
         for word in "abcdef":
             await gate.acquire()
-            await exchange.send(fake.event(delta(content=f"{word} ")))
+            await exchange.send(fake.event(delta(content=f"{word * 3} ")))  # a token
         await exchange.send(fake.event(delta("stop")) + fake.event("[DONE]"))
         await exchange.end()
 
@@ -255,7 +439,7 @@ async def test_a_stream_ends_with_its_budget(make: Make, more: int, words: str, 
         data += part
         gate.release()
     events = [json.loads(event[6:]) for event in data.split(b"\n\n")[:-2]]
-    assert (text(events), finish(events)) == (words, [reason])
+    assert (text(events), finish(events)) == ("".join(f"{word * 3} " for word in words.split()), [reason])
     assert side.pipeline.settled[0].finish_reason == reason
 
 
@@ -292,6 +476,27 @@ async def test_a_caller_who_is_cancelled_is_booked(make: Make) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [spent.finish_reason for spent in side.pipeline.settled] == ["cancelled"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("how", ["leaves", "deadline"])
+async def test_who_does_not_wait_for_the_answer_pays_for_the_question(make: Make, stream: bool, how: str) -> None:
+    asked = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        asked.set()
+        await exchange.gone()
+
+    side = await make(behave)
+    seconds = 0.2 if how == "deadline" else 60
+    task = asyncio.create_task(side.stream(seconds=seconds) if stream else side.complete(seconds=seconds))
+    async with asyncio.timeout(60):
+        await asked.wait()
+    if how == "leaves":
+        task.cancel()
+    with pytest.raises((asyncio.CancelledError, DomainError)):
+        await task
+    assert side.pipeline.settled == [Settled(5, 0, 0, "cancelled" if how == "leaves" else "error")]
 
 
 FAILURES: list[tuple[Behaviour, str, float | None]] = [
@@ -400,7 +605,7 @@ async def test_a_kept_connection_that_was_closed_is_opened_anew(make: Make) -> N
     ("limits", "seconds", "reason"),
     [
         ({"timeout": 0.05}, 20, "UPSTREAM_TIMEOUT"),
-        ({"idle_seconds": 0.05}, 20, "UPSTREAM_TIMEOUT"),
+        ({"idle_seconds": 0.05, "timeout": 0.2}, 20, "UPSTREAM_TIMEOUT"),
         ({}, 0.05, "DEADLINE_EXCEEDED"),
     ],
     ids=["too long", "silent", "the caller's"],
@@ -417,14 +622,23 @@ async def test_silence_has_an_end(
     assert caught.value.reason == reason
 
 
+async def test_an_answer_that_comes_whole_may_be_silent_until_then(make: Make) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await asyncio.sleep(0.3)
+        await whole(WHOLE)(exchange)
+
+    side = await make(behave, first_byte_seconds=0.05)
+    assert await side.complete() == WHOLE
+
+
 async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
     side = await make(whole(WHOLE))
-    client = HttpClient(1)
-    await client.open()
-    side.through = BareCalls({"small": bare(client, "http://127.0.0.1:1/v1")}, side.pipeline)
+    opened = HttpClient(1)
+    await opened.open()
+    side.through = BareCalls({"small": bare(opened, "http://127.0.0.1:1/v1")}, side.pipeline)
     with pytest.raises(DomainError) as caught:
         await side.complete()
-    await client.aclose()
+    await opened.aclose()
     assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
 
 
@@ -437,7 +651,7 @@ async def test_models_are_listed(make: Make) -> None:
 
 
 WORDS = "word " * 300
-NUMBERS: list[Any] = [0, -7, "375", 2**62, 2**70, 1.5, True, [1], {}]
+NUMBERS: list[Any] = [0, -7, "375", 1.5, True, [1], {}]
 LIES: list[Any] = [
     None, 0, "many", [], {"prompt_tokens": None, "completion_tokens": None},
     *({"prompt_tokens": one, "completion_tokens": one} for one in NUMBERS),
@@ -451,10 +665,32 @@ async def test_a_usage_that_cannot_be_is_estimated(make: Make, usage: Any) -> No
         fake.raw(json.dumps(whole).encode(), kind="application/json"),
         fake.streams(delta(content=WORDS), delta("stop"), {"choices": [], "usage": usage}),
     )
-    await side.complete()
-    await side.stream()
+    answer = await side.complete()
+    *_, last = await side.stream(usage=True)
     assert [one.completion_tokens for one in side.pipeline.settled] == [375, 375]
     assert all(0 < one.prompt_tokens < 50 and one.cached_tokens == 0 for one in side.pipeline.settled)
+    # What is handed on is what is booked.
+    assert [one["usage"]["completion_tokens"] for one in (answer, last)] == [375, 375]
+
+
+@pytest.mark.parametrize("lie", [2**62, 2**70, 1 << 24])
+@pytest.mark.parametrize(("context", "booked"), [(0, MOST_TOKENS), (4096, 4096)])
+async def test_a_usage_that_is_too_large_is_booked_as_far_as_it_can_be(
+    make: Make, lie: int, context: int, booked: int
+) -> None:
+    used = {"prompt_tokens": 7, "completion_tokens": lie, "total_tokens": 7 + lie}
+    side = await make(
+        whole({**WHOLE, "usage": used}),
+        fake.streams(delta(content="a"), delta("stop"), {"choices": [], "usage": used}),
+        context_length=context,
+    )
+    before = disbelieved()
+    answer = await side.complete()
+    *_, last = await side.stream(usage=True)
+    assert [one.completion_tokens for one in side.pipeline.settled] == [booked, booked]
+    expected = {"prompt_tokens": 7, "completion_tokens": booked, "total_tokens": 7 + booked}
+    assert [{name: one["usage"][name] for name in expected} for one in (answer, last)] == [expected, expected]
+    assert disbelieved() - before == 2
 
 
 async def test_a_usage_that_comes_first_does_not_stop_the_counting(make: Make) -> None:

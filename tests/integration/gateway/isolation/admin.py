@@ -117,6 +117,7 @@ RECORDS: dict[str, list[Attempt]] = {
         attempt(pb.ListAuditRecordsRequest(subject=OWNER), OK),
     ],
     "VerifyAudit": [attempt(pb.VerifyAuditRequest(), DENIED)],
+    "AnchorAudit": [attempt(pb.AnchorAuditRequest(), DENIED)],
     "ExportAudit": [
         named(pb.ExportAuditRequest),
         attempt(pb.ExportAuditRequest(every_tenant=True), DENIED),

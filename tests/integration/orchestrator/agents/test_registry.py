@@ -54,7 +54,25 @@ async def test_a_bare_model(store: AgentStore) -> None:
     assert found.version == 0
 
 
-@pytest.mark.parametrize("name", ["no", "rag@2", "rag@x", "rag@", "small@1", "small@0", "extractive", "", "@"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no",
+        "rag@2",
+        "rag@x",
+        "rag@",
+        "rag@１",
+        "rag@01",
+        "rag@1_0",
+        "rag@ 1",
+        "rag@²",
+        "small@1",
+        "small@0",
+        "extractive",
+        "",
+        "@",
+    ],
+)
 async def test_what_is_not_there(store: AgentStore, name: str) -> None:
     with pytest.raises(ModelNotFound):
         await registry(store).find("acme", name)

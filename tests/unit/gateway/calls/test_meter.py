@@ -2,7 +2,7 @@
 
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
-from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import run_pb2, tool_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.calls.request import ModelRequest
@@ -53,6 +53,25 @@ def test_what_is_estimated_gives_way_to_what_is_known() -> None:
     assert run.counted == (12, 9, 42)
     run.take([used(30, 20, 90)])
     assert run.counted == (30, 20, 90)
+
+
+def test_how_an_answer_is_cut_does_not_change_its_price() -> None:
+    answer = "The answer, as it comes, has more pieces than it has tokens by the estimate. " * 11
+    whole, pieces = Run(10, Price(1_000_000, 2_000_000)), Run(10, Price(1_000_000, 2_000_000))
+    whole.take([text(answer)])
+    for at in range(0, len(answer), 5):
+        pieces.take([text(answer[at : at + 5])])
+    assert pieces.counted == whole.counted == (10, estimate(answer), 10 + 2 * estimate(answer))
+
+
+@pytest.mark.parametrize("callers", [False, True])
+def test_the_calls_that_a_model_writes_are_counted_until_they_are_reported(callers: bool) -> None:
+    run = Run(10)
+    call = tool_pb2.ToolCall(id="c1", name="find", arguments='{"words": "water"}')
+    run.take([pb.RunEvent(tool_call=pb.ToolCallRequested(call=call, callers=callers))])
+    assert run.counted == (10, 6, 0)
+    run.take([used(30, 20)])
+    assert run.counted == (30, 20, 0)
 
 
 def test_a_model_that_reads_nothing() -> None:

@@ -136,6 +136,48 @@ def test_content(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "neutral",
+    [
+        {"best_of": 1}, {"modalities": ["text"]}, {"service_tier": "auto"}, {"service_tier": "default"},
+        {"min_tokens": 0}, {"logit_bias": {}}, {"use_beam_search": False}, {"unheard_of": None}, {"user": "u"},
+        {"safety_identifier": "s"}, {"prompt_cache_key": "k"}, {"prediction": {"type": "content", "content": "x"}},
+        {"metadata": {"other": "x"}},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_does_not_change_the_answer_is_taken(neutral: dict[str, Any]) -> None:
+    assert chat_request.parse(body(**neutral)) == chat_request.parse(body())
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": None}, ""),
+        ({}, ""),
+        ({"content": None, "refusal": "No."}, "No."),
+        ({"content": "", "refusal": "No."}, "No."),
+        ({"content": "Yes.", "refusal": None, "annotations": [], "audio": None, "function_call": None}, "Yes."),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "No."),
+        ({"content": [{"type": "text", "text": "A"}, {"type": "refusal", "refusal": "B"}]}, "A\nB"),
+        ({"content": [{"type": "output_text", "text": "A"}], "reasoning_content": "hm", "tool_calls": []}, "A"),
+        ({"content": "A", "tool_calls": None}, "A"),
+    ],
+    ids=repr,
+)
+def test_what_an_assistant_said_is_taken_back_as_it_was_given(message: dict[str, Any], text: str) -> None:
+    asked = chat_request.parse(body(messages=[{"role": "assistant", **message}, *ASK["messages"]])).run
+    assert (asked.messages[0].content, len(asked.messages)) == (text, 2)
+
+
+@pytest.mark.parametrize("strict", [True, False, None])
+def test_strict_is_what_the_caller_says(strict: bool | None) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "strict": strict}}
+    run = chat_request.parse(body(tools=[tool("f", strict=strict)], response_format=form)).run
+    for made in (run.tools[0], run.response_format):
+        assert (made.strict if made.HasField("strict") else None) is strict
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "stream",
@@ -194,7 +236,9 @@ def test_null_is_absent(name: str) -> None:
         (body(messages=[{"role": "user", "content": "x", "name": 1}]), "messages[0].name"),
         (body(messages=[{"role": "user", "content": "x", "tool_calls": [{}]}]), "messages[0].tool_calls"),
         (assistant(function_call={"name": "f"}), "messages[0].function_call"),
-        (assistant(), "messages[0].content"),
+        (assistant(refusal=7), "messages[0].refusal"),
+        (assistant(content=[{"type": "refusal", "text": "No."}]), "messages[0].content"),
+        (content([{"type": "refusal", "refusal": "No."}]), "messages[0].content"),
         (assistant(tool_calls={}), "messages[0].tool_calls"),
         (assistant("x"), "messages[0].tool_calls[0]"),
         (assistant({"type": "custom"}), "messages[0].tool_calls[0].type"),
@@ -258,6 +302,15 @@ def test_null_is_absent(name: str) -> None:
             "response_format.json_schema.schema",
         ),
         (body(audio={"voice": "x"}), "audio"),
+        (body(reasoning_effort="high"), "reasoning_effort"),
+        (body(verbosity="low"), "verbosity"),
+        (body(modalities=["text", "audio"]), "modalities"),
+        (body(service_tier="flex"), "service_tier"),
+        (body(best_of=2), "best_of"),
+        (body(min_tokens=5), "min_tokens"),
+        (body(guided_json={"type": "object"}), "guided_json"),
+        (body(unheard_of="x"), "unheard_of"),
+        (body(tools=[tool("f", strict="yes")]), "tools[0].function.strict"),
         (body(logprobs=True), "logprobs"),
         (body(top_logprobs=2), "top_logprobs"),
         (body(logit_bias={"1": 2}), "logit_bias"),

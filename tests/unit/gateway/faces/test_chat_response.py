@@ -65,6 +65,21 @@ def test_the_whole(texts: list[str]) -> None:
     assert [one.url_citation.url for one in message.annotations] == [f"d{number}" for number in range(len(texts))]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_what_was_thought_comes_beside_the_answer(together: bool) -> None:
+    thoughts = [event_pb.RunEvent(reasoning=event_pb.ReasoningDelta(text=text)) for text in ("Let me ", "see.")]
+    first, *rest = events("Cats sleep.")
+    message = whole_of([first, *thoughts, *rest])["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("Let me see.", "Cats sleep.")
+    streamed = stream_of([first, *thoughts, *rest], together=together)
+    parsed(streamed)
+    deltas = [choice["delta"] for chunk in streamed for choice in chunk["choices"]]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "Let me see."
+    assert "".join(delta.get("content") or "" for delta in deltas) == "Cats sleep."
+    assert [delta.get("role") for delta in deltas].count("assistant") == 1
+    assert "reasoning_content" not in whole_of(events("Cats sleep."))["choices"][0]["message"]
+
+
 def test_what_openai_has_no_place_for() -> None:
     whole = whole_of(events("Cats sleep.", answered=False))
     assert whole["headworks"] == {

@@ -11,6 +11,7 @@ from openai.types import CreateEmbeddingResponse
 
 from gateway.faces.http.openai import embeddings
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.token_arrays import text_of
 from services.runtime.errors import ModelNotFound
 
 
@@ -27,13 +28,16 @@ def body(**changes: Any) -> bytes:
         (body(encoding_format="base64", dimensions=384), ["a"], True),
         (body(encoding_format=None, dimensions=None, user="u"), ["a"], False),
         (body(input=["x"] * 2048), ["x"] * 2048, False),
-        (body(input="x" * 32_768), ["x" * 32_768], False),
+        (body(input="x" * 16_384), ["x" * 16_384], False),
+        (body(input=[15339, 1917]), [[15339, 1917]], False),
+        (body(input=[[15339], "a", [0]]), [[15339], "a", [0]], False),
+        (body(input=[[7] * 8192]), [[7] * 8192], False),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_is_read(data: bytes, texts: list[str], as_base64: bool) -> None:
+def test_what_is_read(data: bytes, texts: list[Any], as_base64: bool) -> None:
     asked = embeddings.parse(data)
-    assert (asked.texts, asked.base64) == (texts, as_base64)
+    assert (asked.inputs, asked.base64) == (texts, as_base64)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +50,22 @@ def test_what_is_read(data: bytes, texts: list[str], as_base64: bool) -> None:
         (body(input="absent"), "input"),
         (body(input=""), "input"),
         (body(input=[]), "input"),
-        (body(input=["a", ""]), "input"),
-        (body(input=["a", None]), "input"),
+        (body(input=["a", ""]), "input[1]"),
+        (body(input=["a", None]), "input[1]"),
         (body(input=7), "input"),
-        (body(input=[1, 2, 3]), "input"),
-        (body(input=[[1, 2]]), "input"),
+        (body(input=[1, 2.5, 3]), "input[0]"),
+        (body(input=[1, True]), "input[0]"),
+        (body(input=[[1, 2], []]), "input[1]"),
+        (body(input=[[1], [[2]]]), "input[1]"),
+        (body(input=[7] * 8193), "input"),
+        (body(input=["a", [7] * 8193]), "input[1]"),
         (body(input={"a": 1}), "input"),
         (body(input=["x"] * 2049), "input"),
-        (body(input=["x" * 32_769]), "input"),
+        (body(input=["a", "x" * 16_385]), "input[1]"),
+        (body(input="x" * 16_385), "input"),
         (body(dimensions=256), "dimensions"),
+        (body(input_type="query"), "input_type"),
+        (body(truncate_prompt_tokens=10), "truncate_prompt_tokens"),
         (body(dimensions="384"), "dimensions"),
         (body(encoding_format="hex"), "encoding_format"),
         (body(encoding_format=["float"]), "encoding_format"),
@@ -66,6 +77,19 @@ def test_what_is_wrong_is_named(data: bytes, param: str) -> None:
     with pytest.raises(BadRequest) as caught:
         embeddings.parse(data)
     assert caught.value.details["param"] == param
+
+
+async def test_arrays_of_tokens_are_the_texts_that_they_were_made_of() -> None:
+    """As tiktoken makes them of these texts in cl100k_base."""
+    hello, world = [15339, 1917], [14957, 6704, 108, 112, 48634]
+    assert await text_of([hello, "a", world]) == ["hello world", "a", "world 水力"]
+
+
+@pytest.mark.parametrize("tokens", [[100_256], [100_257], [1 << 40], [-1], [6704]], ids=repr)
+async def test_tokens_of_no_text_are_refused_by_their_index(tokens: list[int]) -> None:
+    with pytest.raises(BadRequest) as caught:
+        await text_of(["a", tokens])
+    assert caught.value.details["param"] == "input[1]"
 
 
 def test_another_model_is_unknown() -> None:

@@ -6,7 +6,8 @@ from gateway.guard.custom import BadPattern, Custom
 from gateway.guard.detector import Window
 from gateway.guard.leak import Leak
 from gateway.guard.length import Length
-from gateway.guard.links import Links, host_of
+from gateway.guard.links import Links
+from gateway.guard.urls import host_of
 from tests.unit.gateway.guard.scans import found, held
 
 INSTRUCTIONS = (

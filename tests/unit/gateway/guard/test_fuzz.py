@@ -29,6 +29,11 @@ DETECTORS: dict[str, Detector] = {
 BOMBS = [
     "1 ", "1-", "a", "a.", "a@", "a.a@a.", "4111 ", "AB12 ", "-----BEGIN ", "eyJ", "sk-", "eyJaaaaaaaaa.eyJaaaaaaaaa.",
     "(1", "+1", "123456789012345 ", "202-555-0123 ", "a dot ", "//", "[.]", "a[.]", "https://", "http://a.", "敏 ",
+    "DE89 ", "DE89", "4", "4 ", "22 ", "2222 ", "6304/", "/\\", "http:", "http:a.", "https://example.com$@", "a:",
+    "a+", "a-",
+    "&#58;", "&", 'href="', 'href="\n', "](", "https://敏", "data:text/html", "mailto:a", "020 7946 0958 / ",
+    "00 49 30 ",
+    "1.2.3.4 ", "hw_", "AKIA", "://a:b", "aws_secret_access_key=", "x.com/",
     "a ", "you are a helpful ", "<", "<EMAIL_1", "\u200b", "\u0301", "ﷺ", "１", "%2e", "a%", "\\n", "\n",
     "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n",
 ]  # fmt: skip
@@ -81,10 +86,41 @@ def test_a_text_is_folded_in_pieces_as_in_one(text: str, cut: int) -> None:
         ("ＡＢ１２", "AB12", "ab12"), ("a\u200bb", "ab", "ab"), ("x\u00a0y", "x y", "x y"), ("١٢٣", "123", "123"),
         ("1–2", "1-2", "1-2"), ("ﬁn", "fin", "fin"), ("É", "É", "e"), ("e\u0301", "e\u0301", "e"), ("ß", "ß", "ss"),
         ("СССР", "СССР", "cccp"), ("が", "が", "が"), ("한", "한", "한"), ("①", "1", "1"),
+        ("a\U000e0100b", "ab", "ab"), ("a\u180bb", "ab", "ab"), ("a\x00b\x1bc", "abc", "abc"), ("a\u20ddb", "ab", "ab"),
+        ("a\x85\x9fb", "a\x85b", "a\x85b"), ("4\ufe0f\u20e31\u0336", "41", "41"), ("a\ufff0\U000e0001b", "ab", "ab"),
+        ("a\U0001d173\u2065b", "ab", "ab"), ("a\udc00b", "ab", "ab"), ("❶⓶❿⑴", "12101", "12101"), ("¹₂𝟛", "123", "123"),
+        ("\u2e3a\u207b", "--", "--"), ("a\u2044b", "a/b", "a/b"), ("ʙᴀᴅ", "ʙᴀᴅ", "bad"), ("🅱🄰🅳", "🅱A🅳", "bad"),
+        ("оՕ", "оՕ", "oo"), ("\t\n\r", "\t\n\r", "\t\n\r"), ("二", "二", "二"),
     ],
 )  # fmt: skip
 def test_what_characters_fold_to(written: str, plain: str, search: str) -> None:
     assert (PLAIN(written), SEARCH(written)) == (plain, search)
+
+
+HIDDEN = ["\u200b", "\U000e0100", "\u180b", "\x00", "\u20dd", "\u2065", "\ufe0f", "\U0001d173", "\U000e0041", "\x1f"]
+SEEN = [
+    ("pii", "4111 1111 1111 1111"), ("pii", "jo@example.com"), ("secrets", "AKIAIOSFODNN7EXAMPLE"), ("terms", "敏感词"),
+    ("links", "https://evil.com"), ("custom", "B1234"), ("leak", "you are a helpful assistant you are a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), SEEN)
+@pytest.mark.parametrize("hidden", HIDDEN, ids=repr)
+def test_what_is_not_seen_blinds_no_detector(name: str, text: str, hidden: str) -> None:
+    """And what is found is all of it, at its places in the text as it came."""
+    disguised = hidden.join(text)
+    [match, *_] = DETECTORS[name].scan(Window(f"so {disguised} it is")).matches
+    assert (match.start, match.end) == (3, 3 + len(disguised))
+
+
+DIGITS = ["０", "٠", "𝟎", "₀", "⓪①②③④⑤⑥⑦⑧⑨", "🄋➀➁➂➃➄➅➆➇➈"]
+
+
+@pytest.mark.parametrize("zero", DIGITS)
+def test_digits_of_all_kinds_are_digits(zero: str) -> None:
+    digits = zero if len(zero) == 10 else "".join(chr(ord(zero) + number) for number in range(10))
+    text = "".join(digits[int(each)] for each in "4111111111111111")
+    assert [match.category for match in DETECTORS["pii"].scan(Window(text)).matches][:1] == ["CARD"]
 
 
 @pytest.mark.parametrize("words", [3, 4, 8, 9])

@@ -64,6 +64,83 @@ NEAR = [
     "+1 202 555 012", "12-34", "192.168.100.200", "v1.2.3-4", "2019-2024", "1 2 3 4 5 6 7",
 ]  # fmt: skip
 
+# Each a card or an account, whatever stands between its groups.
+GROUPED = [
+    *[("CARD", mark.join(("4111", "1111", "1111", "1111"))) for mark in (
+        " ", "  ", "-", " - ", ".", "/", "_", "|", "\\", "*", "·", "•", ":", "~", "\t", "\n", "\r\n", "\u00a0",
+        "\u202f",
+        "\u2009", "\u2028", "\x85", "\u2013", "\u2011", "\u200b", " / ",
+    )],
+    ("CARD", "4111 1111-1111.1111"), ("CARD", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"), ("CARD", "41-11-11-11-11-11-11-11"),
+    ("CARD", "3782.822463.10005"), ("CARD", "3056/930902/5904"), ("CARD", "2223 0031 2200 3222"),
+    ("CARD", "3530.1113.3330.0000"), ("CARD", "6011-0009-9013-9424"), ("CARD", "6304\n0000\n0000\n0000"),
+    *[("IBAN", mark.join(("DE89", "3704", "0044", "0532", "0130", "00"))) for mark in (
+        " ", "-", ".", "/", "\n", "\u00a0", " - ", "_",
+    )],
+    ("IBAN", "DE 89 370 400 440 532 013 000"), ("IBAN", "NL91ABNA0417164300"), ("IBAN", "ch9300762011623852957"),
+    ("IBAN", "NO93 8601 1117 947"), ("IBAN", "MT84MALT011000012345MTLCAST001S"),
+]  # fmt: skip
+
+# By region: how its people write numbers.
+PHONES = [
+    ("FR", "06 12 34 56 78"), ("FR", "06.12.34.56.78"), ("FR", "01-23-45-67-89"), ("FR", "0612345678"),
+    ("DE", "030/901820"), ("DE", "0151 23456789"), ("DE", "(030) 901820"), ("DE", "01512 3456789"),
+    ("GB", "07911 123456"), ("GB", "(020) 7946 0958"), ("GB", "07911123456"), ("IN", "98765 43210"),
+    ("JP", "03-1234-5678"), ("AU", "0412 345 678"), ("BR", "(11) 91234-5678"), ("ES", "612 34 56 78"),
+    ("IT", "347 123 4567"), ("CH", "044 668 18 00"), ("NL", "06-12345678"), ("KR", "010-1234-5678"),
+    ("RU", "8 (495) 123-45-67"), ("CN", "010-62345678"), ("US", "1-800-555-0123"), ("US", "(202) 555-0123 x45"),
+    ("US", "202-555-0123 ext. 12"), ("US", "+33 (0)6 12 34 56 78"), ("US", "+49 (0) 30 901820"),
+    ("US", "+7 495 123-45-67"),
+    ("US", "0049 30 901820"), ("US", "+55 11 91234-5678"), ("US", "+1.202.555.0123"),
+]  # fmt: skip
+
+# What is no telephone number in any of the regions that have many.
+NO_PHONES = [
+    "216.239.32.10", "8.8.8.8", "203.0.113.195:8080", "192.168.0.0/16", "10.0.19041.3636", "v2.16.239.3210",
+    "1.2.3.4.5",
+    "5.10.0-26-amd64", "2025-11-20 12:30:45", "20251120123045", "28.11.2024", "28/11/2024",
+    "2025-11-20T12:30:45.123456",
+    "550e8400-e29b-41d4-a716-446655440000", "12345678-1234-1234-1234-123456789012", "978-3-16-148410-0",
+    "978-0-306-40615-7", "10.1000/182", "order 2025-0123-4567", "#123456789", "id=4915123456789", "1700000000.123456",
+    "52.5200, 13.4050", "-33.8688 151.2093", "12 345 678", "100 000 000", "1.234.567,89", "123-456-7890123", "12-34-56",
+    "00:1A:2B:3C:4D:5E", "port 49152-65535", "0.1.2.3", "1-2-3-4-5-6", "US9780306406157", "pp. 123-456",
+]  # fmt: skip
+REGIONS = ("US", "CN", "GB", "DE", "FR", "IN", "JP", "BR")
+
+NO_CARDS = [
+    "2019 2020 2021 2022", "1 2 3 4 5 6 7 8 9 10 11 12 13", "4.4.4.4.4.4.4.4.4.4.4.4.4.4.4.4", "2 3 5 7 11 13",
+    "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "0 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "411 11111 111 111111",
+    "20251120 12304567",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("category", "words"), GROUPED)
+@pytest.mark.parametrize("around", ["{}", "it is {}, I think", "号码{}。", "no.\n{}\nand"])
+def test_whatever_stands_between_groups(category: str, words: str, around: str) -> None:
+    assert (category, words) in found(DETECTOR, around.format(words))
+
+
+@pytest.mark.parametrize(("region", "words"), PHONES)
+@pytest.mark.parametrize("around", ["{}", "call {}, please"])
+def test_numbers_as_countries_write_them(region: str, words: str, around: str) -> None:
+    assert found(PersonalData(("PHONE",), (region,)), around.format(words)) == [("PHONE", words)]
+
+
+@pytest.mark.parametrize("text", NO_PHONES)
+@pytest.mark.parametrize("around", ["{}", "it is {} now"])
+def test_what_is_no_telephone_number(text: str, around: str) -> None:
+    assert found(PersonalData(("PHONE",), REGIONS), around.format(text)) == []
+
+
+@pytest.mark.parametrize("text", NO_CARDS)
+def test_rows_of_numbers_are_no_card(text: str) -> None:
+    assert found(PersonalData(("CARD",), ()), text) == []
+
+
+def test_numbers_side_by_side_are_each_found() -> None:
+    text = "020 7946 0958 / 020 7946 0959"
+    assert found(DETECTOR, text) == [("PHONE", "020 7946 0958"), ("PHONE", "020 7946 0959")]
+
 
 @pytest.mark.parametrize(("category", "text", "words"), HITS)
 def test_what_it_is(category: str, text: str, words: str) -> None:

@@ -27,6 +27,32 @@ HITS = [
     ("HUGGINGFACE_TOKEN", "hf_" + "abcdefgh12" * 3 + "abcd"),
     ("HEADWORKS_KEY", "hw_" + "aB3_-" * 8),
     ("JWT", JWT),
+    ("GITLAB_TOKEN", "glrt-" + "x1y2z" * 4),
+    ("SLACK_TOKEN", "xapp-1-A012-3456-" + "abc0" * 8),
+    ("GOOGLE_KEY", "GOCSPX-" + "aB3_" * 7),
+    ("STRIPE_KEY", "rk_test_" + "4eC39HqLyjWD" * 2),
+    ("STRIPE_KEY", "whsec_" + "aB3d" * 8),
+    ("API_KEY", "sk-ant-api03-" + "aB3-" * 20),
+    ("API_KEY", "gsk_" + "aB3d" * 13),
+    ("API_KEY", "xai-" + "aB3d" * 20),
+    ("API_KEY", "pplx-" + "aB3d" * 12),
+    ("API_KEY", "r8_" + "aB3d" * 9 + "a"),
+    ("API_KEY", "nvapi-" + "aB3_" * 16),
+    ("API_KEY", "lsv2_pt_" + "0af3" * 8 + "_" + "0123456789"),
+    ("DATABRICKS_TOKEN", "dapi" + "0af3" * 8),
+    ("REGISTRY_TOKEN", "npm_" + "aB3d" * 9),
+    ("REGISTRY_TOKEN", "pypi-AgEIcHlwaS5vcmc" + "aB3_" * 20),
+    ("REGISTRY_TOKEN", "dckr_pat_" + "aB3_" * 6 + "abc"),
+    ("CLOUD_TOKEN", "dop_v1_" + "0af3" * 16),
+    ("CLOUD_TOKEN", "hvs." + "CAESI" * 8),
+    ("CLOUD_TOKEN", "AGE-SECRET-KEY-1" + "Q" * 58),
+    ("SERVICE_TOKEN", "SG." + "aB3_" * 5 + "ab." + "aB3-" * 10 + "abc"),
+    ("SERVICE_TOKEN", "shpat_" + "0aF3" * 8),
+    ("SERVICE_TOKEN", "SK" + "0af3" * 8),
+    ("SERVICE_TOKEN", "key-" + "0af3" * 8),
+    ("SERVICE_TOKEN", "123456789:AA" + "abc_1-2" * 4 + "abcde"),
+    ("SERVICE_TOKEN", "glsa_" + "aB3d" * 8 + "_01234567"),
+    ("AZURE_KEY", "abc8Q~" + "aB3." * 8 + "a"),
     ("PRIVATE_KEY", PEM),
     ("PRIVATE_KEY", PEM.replace("\n", "\\n")),
     ("PRIVATE_KEY", PEM[: PEM.index("ab==")].strip()),
@@ -36,10 +62,40 @@ NEAR = [
     "AKIA", "AKIAIOSFODNN7EXAMPL", "XAKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLEX", "ghp_short",
     "task-force-" + "a1" * 20,
     "sk-this-is-not-a-key-but-words", "xoxb-1", "eyJ.eyJ.x", "hw_short", "the hf_ prefix", "glpat-x",
+    "SK" + "0af3" * 7, "monkey-" + "0af3" * 8, "risk-2024-report-number-1", "npm_config_registry", "hw_id",
+    "key-value-store",
+    "10:AA" + "a" * 33, "SG.1.2", "dapi_version_1", "hvs.short", "gsk_x", "SKU" + "0af3" * 8,
     "-----BEGIN PUBLIC KEY-----\n" + "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n",
     "-----BEGIN PRIVATE KEY----- is how the header of a key file reads",
     "-----BEGIN CERTIFICATE-----\n" + "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n",
 ]  # fmt: skip
+
+# Where a part of the words is the secret.
+WITHIN = [
+    ("AWS_SECRET", "aws_secret_access_key={}", "aB3/" * 10),
+    ("AWS_SECRET", '"AWS_SECRET_ACCESS_KEY":"{}"', "aB3+" * 10),
+    ("AZURE_KEY", "AccountName=a;AccountKey={};EndpointSuffix=x", "aB3/" * 21 + "ab=="),
+    ("URL_PASSWORD", "postgres://app:{}@db.internal:5432/app", "hunter22"),
+    ("URL_PASSWORD", "redis://:{}@cache:6379/0", "s3cr3t-pw"),
+    ("URL_PASSWORD", "see https://jo:{}@example.com/x.", "a%40b!c"),
+    ("SLACK_TOKEN", "https://hooks.slack.com/services/{}", "T012AB3CD/B012AB3CD/" + "aB3d" * 6),
+    ("SERVICE_TOKEN", "https://discord.com/api/webhooks/{}", "123456789012345678/" + "aB3_" * 17),
+]
+
+NO_PASSWORDS = [
+    "postgres://user:password@localhost/db", "https://user:<password>@host", "http://u:$PASSWORD@h", "http://u:{pw}@h",
+    "https://example.com:8080/@jo", "https://example.com/a:b@c", "amqp://guest:***@mq", "ws://a:xxxx@b", "http://h:80/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("category", "form", "secret"), WITHIN)
+def test_a_secret_among_other_words(category: str, form: str, secret: str) -> None:
+    assert found(DETECTOR, form.format(secret)) == [(category, secret)]
+
+
+@pytest.mark.parametrize("text", NO_PASSWORDS)
+def test_what_stands_for_a_password_is_none(text: str) -> None:
+    assert found(DETECTOR, text) == []
 
 
 @pytest.mark.parametrize(("category", "secret"), HITS)

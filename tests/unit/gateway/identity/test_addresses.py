@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.identity.addresses import FailedAuthenticationLimiter, address_of
+from gateway.identity.addresses import EDGE_KEY, CallerAddresses, FailedAuthenticationLimiter, address_of
 from gateway.identity.errors import TooManyAttempts
 from services.runtime.call import Call
 from tests.fakes.serving import until
@@ -30,6 +30,19 @@ from tests.fakes.serving import until
 )
 def test_addresses(forwarded: str, proxies: int, peer: str, address: str) -> None:
     assert address_of(Call("/x", {"x-forwarded-for": forwarded}, peer=peer), proxies) == address
+
+
+@pytest.mark.parametrize(
+    ("token", "given", "address"),
+    [
+        ("t" * 32, "t" * 32, "9.9.9.9"), ("t" * 32, "", "10.0.0.9"), ("t" * 32, "t" * 31, "10.0.0.9"),
+        ("t" * 32, "é" * 32, "10.0.0.9"), ("", "", "9.9.9.9"), ("", "anything", "9.9.9.9"),
+    ],
+)  # fmt: skip
+def test_only_the_edge_is_believed(token: str, given: str, address: str) -> None:
+    metadata = {"x-forwarded-for": "9.9.9.9"} | ({EDGE_KEY: given} if given else {})
+    call = Call("/x", metadata, peer="ipv4:10.0.0.9:5000")
+    assert CallerAddresses(1, token).of(call) == address
 
 
 async def test_attempts_run_out_and_come_back() -> None:

@@ -4,16 +4,18 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import jwt
 import pytest
 
-from gateway.identity.addresses import FailedAuthenticationLimiter
+from gateway.identity.addresses import CallerAddresses, FailedAuthenticationLimiter
 from gateway.identity.authenticate import Authenticate
 from gateway.identity.credentials import Credentials
 from gateway.identity.errors import TooManyAttempts
 from gateway.identity.keys import KeyRing
+from gateway.identity.open_calls import OpenCalls
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
 from services.runtime.identity import LIFETIME
@@ -30,7 +32,7 @@ def layer(keys: Keys, folder: Path, burst: int = 2) -> Authenticate:
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "ann", "scopes": ["*"]}
     (folder / "keys.json").write_text(json.dumps({"keys": [stored]}))
     callers = Credentials(KeyRing(folder / "keys.json"), limiter=FailedAuthenticationLimiter(0.001, burst))
-    return Authenticate(callers, keys.signer)
+    return Authenticate(callers, keys.signer, OpenCalls(callers), CallerAddresses(1).of)
 
 
 async def nothing() -> None:
@@ -77,6 +79,30 @@ async def test_strangers_are_told_to_come_back_later(keys: Keys, tmp_path: Path)
     with pytest.raises(Unauthenticated):
         await called(authenticate, metadata={**bad, "x-forwarded-for": "9.9.9.9, 1.2.3.4"})
     await called(authenticate, metadata={"authorization": f"bearer {KEY} ", "x-forwarded-for": "9.9.9.9"})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "known"),
+    [
+        ({"x-api-key": KEY}, True),
+        ({"api-key": KEY}, True),
+        ({"api-key": f"  {KEY} "}, True),
+        ({"authorization": "", "x-api-key": KEY}, True),
+        ({"authorization": "Basic dTpw", "api-key": KEY}, True),
+        ({"authorization": f"Bearer {KEY}", "x-api-key": "sk-other"}, True),
+        ({"authorization": "Bearer sk-other", "x-api-key": KEY}, False),  # what is said first is meant
+        ({"x-api-key": ""}, False),
+        ({"x-api-key": "sk-other"}, False),
+        ({"authorization": KEY}, False),
+    ],
+    ids=repr,
+)
+async def test_headers_in_which_clients_send_keys(
+    keys: Keys, tmp_path: Path, metadata: dict[str, str], known: bool
+) -> None:
+    with nullcontext() if known else pytest.raises(Unauthenticated):
+        call = await called(layer(keys, tmp_path), metadata=metadata)
+        assert call.identity is not None
 
 
 @pytest.mark.parametrize("name", ["x-headworks-identity", "x-headworks-tenant", "x-headworks-key"])

@@ -48,8 +48,11 @@ async def test_all_that_the_caller_says_goes_to_the_model() -> None:
     model, generator = bare(says("Hel", "lo", tokens=TokenCounts(9, 2, 4)))
     got, outcome = await played(model, ASK)
     assert generator.asked == [
-        Generation(ASK.messages, ASK.tools, ASK.tool_choice, True, ResponseFormat(), ASK.sampling, Priority.BATCH)
-    ]
+        Generation(
+            ASK.messages, ASK.tools, ASK.tool_choice, True, ResponseFormat(), ASK.sampling, Priority.BATCH,
+            reasoning=True,
+        )
+    ]  # fmt: skip
     assert kinds(got) == ["StepStarted", "TextDelta", "TextDelta", "StepFinished", "UsageReported"]
     assert (text(got), outcome.reason) == ("Hello", FinishReason.STOP)
     assert got[-1] == UsageReported(9, 2, 4, 13)

@@ -1,0 +1,82 @@
+"""What a caller asks of a run, as guards and counters read it: every text in it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import run_pb2
+
+from gateway.calls.request import ANSWER_TOKENS, ModelRequest
+from services.llm.tokens import estimate_prompt
+
+# For each message where its parts were joined, each joint being one character.
+Seams = Sequence[Sequence[int]]
+_Put = Callable[[str], None]
+
+
+class RunTexts:
+    """The texts of a request. `seams`: where in the messages' contents there were parts."""
+
+    def __init__(self, request: pb.RunRequest, seams: Seams = ()) -> None:
+        self._request = request
+        self._places: list[tuple[str, _Put]] = []
+        self._said: list[list[int]] = []
+        for number, message in enumerate(request.messages):
+            self._content(message, seams[number] if seams else ())
+            self._fields(message, "name", "tool_call_id")
+            for call in message.tool_calls:
+                self._fields(call, "id", "name", "arguments")
+        for tool in request.tools:
+            self._fields(tool, "name", "description", "parameters")
+        self._fields(request.tool_choice, "function")
+        self._fields(request.response_format, "name", "schema")
+        for place, text in enumerate(request.sampling.stop):
+            self._add(text, partial(request.sampling.stop.__setitem__, place))
+
+    def asked(self, model: str, instructions: str, stream: bool) -> ModelRequest:
+        """The same as the pipeline takes it. `instructions`: the agent's own."""
+        request = self._request
+        protected = [instructions] if instructions else []
+        protected += [each.content for each in request.messages if each.role == each.ROLE_SYSTEM and each.content]
+        most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
+        texts = [text for text, _ in self._places]
+        return ModelRequest(
+            model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted()),
+            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, stream=stream, flows=self._said,
+        )  # fmt: skip
+
+    def put(self, texts: Sequence[str]) -> None:
+        """Write others in their places: as many, in the same order."""
+        for (old, put), text in zip(self._places, texts, strict=True):
+            if text != old:
+                put(text)
+
+    def _counted(self) -> list[str]:
+        """The same as a model reads it: what messages say, the calls in them, the tools and the form of the answer."""
+        request, counted = self._request, list[str]()
+        for message in request.messages:
+            counted += [message.content, *(f"{call.name}{call.arguments}" for call in message.tool_calls)]
+        counted += [f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools]
+        return counted + [request.response_format.schema] * bool(request.response_format.schema)
+
+    def _content(self, message: run_pb2.Message, seams: Sequence[int]) -> None:
+        edges = [-1, *seams, len(message.content)]
+        parts = [message.content[start + 1 : end] for start, end in pairwise(edges)]
+
+        def put(place: int, text: str) -> None:
+            parts[place] = text
+            message.content = "\n".join(parts)
+
+        first = len(self._places)
+        self._said.append(list(range(first, first + len(parts))))
+        for place, part in enumerate(parts):
+            self._add(part, partial(put, place))
+
+    def _fields(self, holder: object, *names: str) -> None:
+        for name in names:
+            if text := getattr(holder, name):
+                self._add(text, partial(setattr, holder, name))
+
+    def _add(self, text: str, put: _Put) -> None:
+        self._places.append((text, put))

@@ -1,0 +1,138 @@
+"""Numbers that people write in groups: payment cards, and accounts by their IBAN."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from gateway.guard.personal import checks
+
+# What stands between groups, one or a few, of one kind or mixed.
+SEPARATORS = r" ./\\_|*:\u00b7\u2022~+\t\r\n\x85\u2028\u2029-"
+_BETWEEN = rf"[{SEPARATORS}]{{1,3}}"
+# What stands before a first character that has been read: patterns that begin with one are found much faster.
+_EDGE = r"(?<![A-Za-z0-9].)(?<![A-Za-z0-9][+_-].)(?<!\d\..)"
+_AFTER = re.compile(r"(?![A-Za-z0-9])(?![._-][A-Za-z0-9])")
+_SHORTEST_CARD, _LONGEST_CARD = 13, 19
+_CARD = re.compile(rf"[2-69]{_EDGE}(?=(?:[{SEPARATORS}]{{0,3}}\d){{{_SHORTEST_CARD - 1}}})", re.ASCII | re.DOTALL)
+_GROUP = re.compile(rf"(\d+)({_BETWEEN}(?=\d))?", re.ASCII)
+# Of the issuers: first digits, and how many there are in all.
+_ISSUERS = (
+    (range(4, 5), (13, 16, 18, 19)),
+    (range(51, 56), (16,)),
+    (range(2221, 2721), (16,)),
+    (range(34, 35), (15,)),
+    (range(37, 38), (15,)),
+    (range(300, 306), (14, 16)),
+    (range(3095, 3096), (14, 16)),
+    (range(36, 37), (14, 16)),
+    (range(38, 40), (14, 16)),
+    (range(6011, 6012), (16, 19)),
+    (range(622, 623), (16, 17, 18, 19)),
+    (range(644, 660), (16, 19)),
+    (range(3528, 3590), (16, 17, 18, 19)),
+    (range(62, 63), (16, 17, 18, 19)),
+    (range(81, 83), (16,)),
+    (range(2200, 2206), (16, 17, 18, 19)),
+    (range(9792, 9793), (16,)),
+    (range(50, 51), tuple(range(13, 20))),
+    (range(56, 70), tuple(range(13, 20))),
+)
+# Single digits and pairs are numbers of a list or a table, save where they are no more than a card has.
+_SINGLE = 2
+_BEFORE = re.compile(rf"\d{_BETWEEN}\Z", re.ASCII)
+
+
+class Cards:
+    """Payment cards: an issuer's first digits and length, Luhn, and groups as on a card, or all of one length."""
+
+    name = "CARD"
+
+    def find(self, text: str, start: int) -> Iterator[tuple[int, int]]:
+        """Where one stands from `start` on."""
+        match = _CARD.search(text, start)
+        while match:
+            end = _card_end(text, match.start())
+            if end:
+                yield match.start(), end
+            match = _CARD.search(text, end or match.start() + 1)
+
+
+def _card_end(text: str, start: int) -> int:
+    """Where the longest card ends that begins here; 0 for none."""
+    digits, end, at = "", 0, start
+    lengths: list[int] = []
+    separators: set[str] = set()
+    while group := _GROUP.match(text, at):
+        digits += group[1]
+        lengths.append(len(group[1]))
+        if len(digits) > _LONGEST_CARD or (lengths[0] <= _SINGLE and _BEFORE.search(text, max(start - 4, 0), start)):
+            break
+        if len(digits) >= _SHORTEST_CARD and _AFTER.match(text, group.end(1)):
+            alone = lengths[0] > _SINGLE or (len(separators) == 1 and group[2] is None)
+            if alone and _is_grouped(lengths) and _is_card(digits):
+                end = group.end(1)
+        if group[2] is None:
+            break
+        separators.add(group[2])
+        at = group.end()
+    return end
+
+
+def _is_grouped(lengths: list[int]) -> bool:
+    first, last = lengths[0], lengths[-1]
+    if len(lengths) == 3 and lengths[:2] == [4, 6]:
+        return last in (4, 5)
+    return all(length == first for length in lengths[1:-1]) and (last <= first or lengths == [4, 4, 4, 7])
+
+
+def _is_card(digits: str) -> bool:
+    known = any(len(digits) in lengths and int(digits[: len(str(first[0]))]) in first for first, lengths in _ISSUERS)
+    return known and checks.luhn(digits)
+
+
+# The lengths of each country's IBAN.
+LENGTHS: Mapping[str, int] = {
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
+    "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29,
+    "ES": 24, "FI": 18, "FK": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28,
+    "HN": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20,
+    "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24, "ME": 22, "MK": 19,
+    "MN": 20, "MR": 27, "MT": 31, "MU": 30, "NI": 28, "NL": 18, "NO": 15, "OM": 23, "PK": 24, "PL": 28, "PS": 29,
+    "PT": 25, "QA": 29, "RO": 24, "RS": 22, "RU": 33, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24,
+    "SM": 27, "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
+    "YE": 30,
+}  # fmt: skip
+_ACCOUNT = re.compile(rf"[A-Za-z]{_EDGE}[A-Za-z](?=[{SEPARATORS}]?\d[{SEPARATORS}]?\d)", re.ASCII | re.DOTALL)
+_UPPER = re.compile(rf"[A-Z0-9](?:[{SEPARATORS}]{{0,3}}[A-Z0-9]){{14,32}}", re.ASCII)
+_LOWER = re.compile(r"[a-z0-9]{15,33}", re.ASCII)
+_OTHER = re.compile(rf"[{SEPARATORS}]+")
+
+
+class Accounts:
+    """IBANs: the country's length, and mod 97. In small letters they have no groups."""
+
+    name = "IBAN"
+
+    def find(self, text: str, start: int) -> Iterator[tuple[int, int]]:
+        """Where one stands from `start` on."""
+        match = _ACCOUNT.search(text, start)
+        while match:
+            end = _account_end(text, match)
+            if end:
+                yield match.start(), end
+            match = _ACCOUNT.search(text, end or match.start() + 1)
+
+
+def _account_end(text: str, match: re.Match[str]) -> int:
+    length = LENGTHS.get(match[0].upper())
+    form = _UPPER if match[0].isupper() else _LOWER
+    body = form.match(text, match.start()) if length else None
+    if not length or not body:
+        return 0
+    at, left = match.start(), length
+    for character in body[0]:
+        left -= character.isalnum()
+        at += 1
+        if not left:
+            break
+    account = _OTHER.sub("", text[match.start() : at]).upper()
+    return at if not left and _AFTER.match(text, at) and checks.mod97(account) else 0

@@ -1,0 +1,174 @@
+"""Several texts screened in one go: each by itself, and those that a model reads one behind the other across their
+joints too, so that nothing hides by being cut in two."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+
+from gateway.guard.bound import VISIBLE, BoundDetector, BoundMatch, DetectorGroup
+from gateway.guard.escapes import unescaped
+from gateway.guard.finding import Finding
+from gateway.guard.json_text import begins_json
+from gateway.guard.length import Length
+from gateway.guard.rewriter import Rewriter
+
+# Nothing that is found reaches over it, whatever separators it may have.
+_BETWEEN = "\n;\n"
+# So much on each side of a joint is looked at, and the whole of the words that this begins and ends in.
+_BESIDE = 96
+_LONGEST_WORD = 2048
+
+
+@dataclass(slots=True)
+class ScreenedText:
+    """What becomes of a text, and what is found in it. What reaches over several is found in the first of them."""
+
+    text: str
+    findings: list[Finding] = field(default_factory=list)
+
+
+def screen_texts(
+    texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]] = ()
+) -> list[ScreenedText]:
+    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
+    in the texts."""
+    said = [item for flow in flows for item in flow if texts[item]]
+    flow = _Joined(texts, said, "") if len(said) > 1 else None
+    stretches = _beside(flow.text, flow.joints) if flow is not None else []
+    hits = _found([*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed)
+    if flow is not None:
+        flow.add(stretches, hits[len(texts) :], hits)
+    return [_written(text, found) for text, found in zip(texts, hits, strict=False)]
+
+
+_Hits = Sequence[list[BoundMatch]]
+
+
+class _Joined:
+    """Some of the texts as one, with something `between` them."""
+
+    def __init__(self, texts: Sequence[str], items: Sequence[int], between: str) -> None:
+        self.text = texts[items[0]] if len(items) == 1 else between.join(texts[item] for item in items)
+        self._items = items
+        self._ends = list(accumulate(len(texts[item]) + len(between) for item in items))
+        self._gap = len(between)
+
+    @property
+    def joints(self) -> Sequence[int]:
+        return self._ends[:-1]
+
+    def add(self, stretches: Sequence[tuple[int, int]], found: Sequence[Sequence[BoundMatch]], hits: _Hits) -> None:
+        """Add what was found in stretches of the whole and reaches over a joint; not where the same is found in one of
+        the texts, for that is all of it then."""
+        seen: set[tuple[int, int, str, int]] = set()
+        across: list[tuple[BoundMatch, list[tuple[int, BoundMatch]]]] = []
+        for (start, _), each in zip(stretches, found, strict=True):
+            for hit in each:
+                placed = replace(hit, start=hit.start + start, end=hit.end + start)
+                key = (placed.start, placed.end, hit.match.category, id(hit.armed))
+                if hit.armed.tells and key not in seen and placed.end > self._end(placed.start):
+                    seen.add(key)
+                    parts = list(self._parts(placed))
+                    if not any(_is_part(other, part) for item, part in parts for other in hits[item]):
+                        across.append((placed, parts))
+        for placed, parts in across:
+            self._put(placed, parts, hits)
+
+    def put(self, hit: BoundMatch, hits: _Hits) -> None:
+        """Add a hit to those of its text, or its parts to those of several."""
+        self._put(hit, list(self._parts(hit)), hits)
+
+    def _put(self, hit: BoundMatch, parts: list[tuple[int, BoundMatch]], hits: _Hits) -> None:
+        """Of several parts the first says what stands in place of all."""
+        if len(parts) > 1 and hit.match.replacement is None:
+            found = self.text[hit.start : hit.end]
+            said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
+            parts[0] = (parts[0][0], replace(parts[0][1], match=replace(hit.match, replacement=said)))
+        for item, part in parts:
+            hits[item].append(part)
+
+    def _end(self, place: int) -> int:
+        """Where the text ends that is at a place."""
+        return self._ends[bisect_right(self._ends, place)]
+
+    def _parts(self, hit: BoundMatch) -> Iterator[tuple[int, BoundMatch]]:
+        at = bisect_right(self._ends, hit.start)
+        first = self._ends[at - 1] if at else 0
+        if hit.end <= self._ends[at]:
+            yield self._items[at], replace(hit, start=hit.start - first, end=hit.end - first) if first else hit
+            return
+        start, part = hit.start, hit
+        while start < hit.end:
+            end = min(hit.end, self._ends[at] - self._gap)
+            if start < end:
+                yield self._items[at], replace(part, start=start - first, end=end - first)
+            part = replace(hit, match=replace(hit.match, replacement=""), armed=replace(hit.armed, tells=False))
+            start = first = self._ends[at]
+            at += 1
+
+
+def _is_part(found: BoundMatch, part: BoundMatch) -> bool:
+    """Whether a hit is one of the same thing at the same place."""
+    overlap = part.start < found.end and found.start < part.end
+    return overlap and part.armed.detector is found.armed.detector and part.match.category == found.match.category
+
+
+def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -> list[list[BoundMatch]]:
+    """What is found in each text: in all of them at once, with an edge between each two. The first `counted` have their
+    own lengths."""
+    hits: list[list[BoundMatch]] = [[] for _ in texts]
+    lengths = [each for each in armed if isinstance(each.detector, Length)]
+    if lengths:
+        armed = [each for each in armed if each not in lengths]
+        for item in range(counted):
+            hits[item] += DetectorGroup(lengths).push(texts[item], final=True)
+    escaped = {item for item, text in enumerate(texts) if "\\" in text or begins_json(text)}
+    plain = [item for item, text in enumerate(texts) if text and item not in escaped]
+    for items, json in ((plain, False), (sorted(escaped), True)):
+        if items and armed:
+            joined = _Joined(texts, items, _BETWEEN)
+            for hit in DetectorGroup(armed, json).push(joined.text, final=True):
+                joined.put(hit, hits)
+    return hits
+
+
+def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
+    """The stretches around the joints: each joint's own, in which the joints beside it are edges; and where there are
+    several in one, that too."""
+    edges = [0, *joints, len(text)]
+    around = [(_word_start(text, joint - _BESIDE), _word_end(text, joint + _BESIDE)) for joint in joints]
+    own = [(max(start, edges[at]), min(end, edges[at + 2])) for at, (start, end) in enumerate(around)]
+    several: list[tuple[int, int]] = []
+    for at, (start, end) in enumerate(around):
+        if at and start < joints[at - 1] and several:
+            several[-1] = (several[-1][0], max(several[-1][1], end))
+        else:
+            several.append((start, end))
+    return [*own, *(each for each in several if each not in own)]
+
+
+def _word_start(text: str, at: int) -> int:
+    before = text[max(at - _LONGEST_WORD, 0) : max(at, 0)]
+    return max(at, 0) - len(before) + len(before.rstrip(VISIBLE))
+
+
+def _word_end(text: str, at: int) -> int:
+    after = text[at : at + _LONGEST_WORD]
+    return min(at, len(text)) + len(after) - len(after.lstrip(VISIBLE))
+
+
+def _written(text: str, hits: list[BoundMatch]) -> ScreenedText:
+    if not hits:
+        return ScreenedText(text)
+    findings: list[Finding] = []
+    acting = [hit for hit in hits if hit.armed.acts]
+    looking = [hit.finding for hit in hits if hit.armed.tells and not hit.armed.acts]
+    said = text
+    if acting:
+        rewriter = Rewriter()
+        rewriter.take(text)
+        said, _ = rewriter.write(
+            sorted(acting, key=lambda hit: (hit.start, hit.end)), len(text), begins_json(text), True, findings
+        )
+    return ScreenedText(said, [*looking, *findings])

@@ -1,0 +1,168 @@
+"""Which call of tools a part of an answer belongs to, whatever an upstream makes of indexes and ids. Pure."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from services.llm.openai.chunks import Json, MalformedChunk
+
+MOST_CALLS, LONGEST_CALLS, LONGEST_ID = 1024, 4 << 20, 256
+
+
+@dataclass(slots=True)
+class StreamedCall:
+    """A call as far as it has come. `index` is its place among the calls of its choice, in the order in which they
+    begin; `id` is empty where the upstream gives none."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    repeated: bool = False
+    """Whether the last part had the name again, as some upstreams have it in every part."""
+
+    def add(self, name: str, arguments: str) -> None:
+        self.repeated = bool(name) and name == self.name
+        self.name += "" if self.repeated else name
+        self.arguments += arguments
+
+    @property
+    def complete(self) -> bool:
+        """Whether its arguments are all there."""
+        if not self.arguments.rstrip().endswith("}"):
+            return False
+        try:
+            orjson.loads(self.arguments)
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+
+class CallSorter:
+    """Sorts the parts of one choice's calls. A call begins with a part that has a name: of another id, at another
+    index, or after a call that is complete. So calls stay apart that come whole and all have one index, or no id."""
+
+    def __init__(self) -> None:
+        self.calls: list[StreamedCall] = []
+        self._at: dict[int, StreamedCall] = {}
+        self._ids: dict[str, StreamedCall] = {}
+        self._size = 0
+
+    def add(self, part: Mapping[str, Any], place: int) -> StreamedCall:
+        """Take the part at this `place` of its chunk. Returns the call, grown by it. Raises MalformedChunk."""
+        function = part.get("function") or {}
+        if not isinstance(function, Mapping):
+            raise MalformedChunk("is not in OpenAI's form")
+        given, index = str(part.get("id") or "").strip()[:LONGEST_ID], _index(part)
+        name, arguments = _text(function.get("name")), _text(function.get("arguments"))
+        call = self._ids.get(given) or self._last if index is None else self._at.get(index)
+        if call is None or (name and call.name and _begins(call, given, name, arguments, place)):
+            call = self._begin(given, index)
+        call.add(name, arguments)
+        self._size += len(name) + len(arguments)
+        if len(self.calls) > MOST_CALLS or self._size > LONGEST_CALLS:
+            raise MalformedChunk("has more calls than any model makes")
+        return call
+
+    @property
+    def _last(self) -> StreamedCall | None:
+        return self.calls[-1] if self.calls else None
+
+    def _begin(self, given: str, index: int | None) -> StreamedCall:
+        call = StreamedCall(len(self.calls), given)
+        self.calls.append(call)
+        if index is not None:
+            self._at[index] = call
+        if given:
+            self._ids[given] = call
+        return call
+
+
+class CallNumbers:
+    """Numbers the calls in a stream's chunks as OpenAI does, so that a client who goes by the index keeps them apart,
+    and gives ids to those that have none."""
+
+    def __init__(self) -> None:
+        self._sorters: dict[int, CallSorter] = {}
+
+    @property
+    def made(self) -> bool:
+        """Whether there was any call."""
+        return bool(self._sorters)
+
+    def mend(self, value: Json) -> bool:
+        """Number the calls in a chunk's JSON; whether that changed it. Raises MalformedChunk."""
+        changed = False
+        for choice in _objects(value.get("choices")):
+            delta = choice.get("delta")
+            if not isinstance(delta, dict) or not delta.get("tool_calls"):
+                changed = _identify(choice.get("message")) or changed
+                continue
+            index = choice.get("index")
+            sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
+            for place, part in enumerate(_objects(delta["tool_calls"])):
+                changed = _number(sorter, part, place) or changed
+        return changed
+
+
+def _identify(message: Any) -> bool:
+    """Give ids to the calls of a whole message that have none; whether there were such."""
+    without = [
+        call for call in _objects(message.get("tool_calls") if isinstance(message, dict) else None)
+        if not isinstance(call.get("id"), str) or not call["id"].strip()
+    ]  # fmt: skip
+    for call in without:
+        call["id"] = new_id()
+    return bool(without)
+
+
+def _number(sorter: CallSorter, part: Json, place: int) -> bool:
+    """Clients append an id or a name that comes again to the one before."""
+    before = len(sorter.calls)
+    call = sorter.add(part, place)
+    changed = part.get("index") != call.index
+    part["index"] = call.index
+    if len(sorter.calls) > before:
+        if part.get("id") == call.id != "":
+            return changed
+        part["id"] = call.id or new_id()
+        return True
+    if part.pop("id", None) is not None:
+        changed = True
+    if call.repeated:
+        del part["function"]["name"]
+        changed = True
+    return changed
+
+
+def _objects(value: Any) -> list[Json]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _begins(call: StreamedCall, given: str, name: str, arguments: str, place: int) -> bool:
+    """Whether a part with a name begins a call after this one, rather than repeat its name or go on with it."""
+    if given and call.id and given != call.id:
+        return True
+    if call.complete:
+        return bool(arguments) or name != call.name
+    return name != call.name and (bool(call.arguments) or place > 0)
+
+
+def _index(part: Mapping[str, Any]) -> int | None:
+    index = part.get("index")
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+
+def _text(value: Any) -> str:
+    """Arguments may come as the object that they are of."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def new_id() -> str:
+    """For a call whose upstream gives none."""
+    return f"call_{uuid.uuid4().hex[:24]}"
