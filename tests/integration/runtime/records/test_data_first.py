@@ -67,10 +67,17 @@ def first_table(connection: sa.Connection) -> None:
     connection.execute(sa.insert(OLD), old_rows())
 
 
+def without_owners(connection: sa.Connection) -> None:
+    """All of today's tables, but sessions are nobody's."""
+    SCHEMA.metadata.create_all(connection)
+    connection.execute(sa.text("DROP INDEX orchestrator_runs_by_subject"))
+    connection.execute(sa.text("ALTER TABLE orchestrator_sessions DROP COLUMN subject"))
+
+
 def tables_without_migrations(connection: sa.Connection) -> None:
     """As runs were kept next: the first table left where it was, no subjects, costs in 32 bits."""
     first_table(connection)
-    SCHEMA.metadata.create_all(connection)
+    without_owners(connection)
     for table in ("orchestrator_runs", "orchestrator_messages"):
         connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN subject"))
     if connection.dialect.name == "postgresql":
@@ -85,7 +92,7 @@ def first_agents(connection: sa.Connection) -> None:
 
 def tables_with_subjects(connection: sa.Connection) -> None:
     first_table(connection)
-    SCHEMA.metadata.create_all(connection)
+    without_owners(connection)
 
 
 def migrated_without_the_first_table(connection: sa.Connection) -> None:

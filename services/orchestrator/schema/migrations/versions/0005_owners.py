@@ -10,9 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "orchestrator_sessions", sa.Column("subject", sa.String(length=256), server_default="", nullable=False)
-    )
+    sessions = "orchestrator_sessions"
+    if "subject" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns(sessions)}:
+        op.add_column(sessions, sa.Column("subject", sa.String(length=256), server_default="", nullable=False))
     op.execute(
         "UPDATE orchestrator_sessions SET subject = COALESCE((SELECT m.subject FROM orchestrator_messages m "
         "WHERE m.tenant = orchestrator_sessions.tenant AND m.session_id = orchestrator_sessions.id "
