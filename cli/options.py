@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -23,6 +23,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @dataclass(frozen=True, slots=True)
 class MeshOptions:
     """Which mesh a verb calls, how long it waits, and how it prints."""
+
+    META: ClassVar[str] = "headworks.mesh"
 
     data: Path | None
     edge: str | None
@@ -52,7 +54,9 @@ def on_mesh(seconds: float) -> Callable[[Verb], Verb]:
             as_json: bool,
             **kwargs: Any,
         ) -> Any:
-            return verb(*args, on=MeshOptions(data, edge, key, timeout, as_json), **kwargs)
+            on = MeshOptions(data, edge, key, timeout, as_json)
+            click.get_current_context().meta[MeshOptions.META] = on
+            return verb(*args, on=on, **kwargs)
 
         return _timeout_option(seconds)(_mesh_options(wrapped))
 
@@ -98,6 +102,10 @@ def data_option(verb: Verb) -> Verb:
         envvar="HEADWORKS_DATA",
         help="Data directory of the mesh; by default .headworks here or in a folder above.",
     )(verb)
+
+
+def timings_option(verb: Verb) -> Verb:
+    return click.option("--timings", is_flag=True, help="Print what each hop took, too; --json always has it.")(verb)
 
 
 def json_option(verb: Verb) -> Verb:

@@ -1,17 +1,28 @@
 """How results are printed: tables for people, JSON for programs."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.brief import ago, short
 from cli.options import MeshOptions
+from services.runtime.language.markdown import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 QUOTE = 160
+# Of tables: the space between two columns, how few columns there are at least, how wide a text may be before it is
+# wrapped, how wide a table is where nobody watches.
+GAP, FEWEST, NARROW, UNBROKEN = 2, 2, 24, 100_000
+_PARTS = re.compile(r"\s+|\S+")
+# What a terminal would obey rather than show.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 DEGRADED = "degraded: the embedding model is gone, and the search went by words alone"
 
 
@@ -34,7 +45,14 @@ def print_list(
         click.echo(none)
     else:
         heads = columns if isinstance(columns, Mapping) else {column.replace("_", " "): column for column in columns}
-        print_table(heads, [[row[key] for key in heads.values()] for row in rows])
+        print_table(heads, [[brief(key, row[key]) for key in heads.values()] for row in rows])
+
+
+def brief(key: str, value: object) -> object:
+    """A value as a list has it: ids short, times by how long ago they were."""
+    if not isinstance(value, str):
+        return value
+    return ago(value) if key.endswith("_time") else short(value)
 
 
 def print_record(on: MeshOptions, record: dict[str, Any]) -> None:
@@ -54,17 +72,54 @@ def print_done(on: MeshOptions, text: str, **record: Any) -> None:
 
 
 def print_table(columns: Iterable[str], rows: Sequence[Sequence[object]]) -> None:
-    """A plain table, unbroken where nobody watches; a column of numbers is set to the right."""
+    """A plain table that fits the terminal, and unbroken where nobody watches."""
+    out = console()
+    table, left_out = table_of(list(columns), rows, out.width)
+    out.print(table)
+    if left_out:
+        click.echo(f"(left out: {', '.join(left_out)}; a wider terminal and --json have them)", err=True)
+
+
+def table_of(
+    columns: Sequence[str], rows: "Sequence[Sequence[object | Text]]", width: int
+) -> "tuple[Table, list[str]]":
+    """A table of `width` characters at most, and the heads of the columns that are left out for it.
+
+    Columns that are empty are no columns; those at the end go first where there is no room. Columns of numbers are set
+    to the right. Longer texts are wrapped at words, all else is left whole.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for at, name in enumerate(columns):
-        number = name and any(isinstance(row[at], int | float) for row in rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    wide().print(table)
+    texts = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
+    shown = [at for at in range(len(columns)) if not rows or any(row[at].plain for row in texts)]
+    least = {at: _least([row[at].plain for row in texts], columns[at]) for at in shown}
+    left_out: list[str] = []
+    while len(shown) > FEWEST and sum(least[at] + GAP for at in shown) > width + GAP:
+        left_out.insert(0, columns[shown.pop()])
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for at in shown:
+        number = columns[at] and any(isinstance(row[at], int | float) for row in rows)
+        whole = least[at] >= max(map(len, [columns[at], *(row[at].plain for row in texts)]))
+        table.add_column(
+            Text(columns[at]), justify="right" if number else "left", overflow="fold",
+            min_width=min(least[at], width), no_wrap=whole and least[at] <= width,
+        )  # fmt: skip
+    for row in texts:
+        table.add_row(*(row[at] for at in shown))
+    return table, left_out
+
+
+def _least(values: Iterable[str], head: str) -> int:
+    """The width that a column needs: a text of words can be wrapped, and an id cannot."""
+    from rich.cells import cell_len
+
+    longest = 0
+    for value in values:
+        whole = cell_len(value)
+        words = max(map(cell_len, value.split()), default=0)
+        longest = max(longest, whole if whole <= NARROW else max(words, NARROW))
+    return max(longest, cell_len(head))
 
 
 def cell(value: object) -> str:
@@ -75,21 +130,91 @@ def cell(value: object) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return "" if value is None else str(value)
+    return "" if value is None else visible(str(value))
 
 
-def console() -> "Console":
+def visible(text: str) -> str:
+    """The text without characters that a terminal would obey."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Where text goes as it is: nothing in it is taken for markup, an emoji's name or a number to color. A terminal's
+    lines are wrapped at words; where nobody watches they are left whole."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    out = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
+    if not out.is_terminal:
+        out.soft_wrap, out.width = True, UNBROKEN
+    return out
 
 
-def wide() -> "Console":
-    """A console that does not break the lines of a table where nobody watches."""
-    from rich.console import Console
+def put(out: "Console", text: str, *, style: str | None = None, first: int = 0, indent: int = 0) -> None:
+    """Print a paragraph; its first line begins behind `first` characters that are there already, the others at
+    `indent`."""
+    from rich.text import Text
 
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=200)
+    text = visible(text)
+    if not out.is_terminal:
+        out.print(text if first else " " * indent + text, style=style)
+        return
+    width = max(out.width - indent, NARROW)
+    lines = Text(text, style=style or "").wrap(out, width) if text else [Text()]
+    for number, line in enumerate(lines):
+        line.rstrip()
+        out.print(line if first and not number else Text(" " * indent) + line, no_wrap=True, overflow="ignore")
+
+
+class Flow:
+    """Text that comes in pieces, written as it comes; on a terminal words that do not fit go to the next line."""
+
+    def __init__(self, out: "Console", indent: int = 0) -> None:
+        self._out = out
+        self._width = max(out.width - indent, NARROW) if out.is_terminal else 0
+        self._indent = indent
+        self._at = 0
+        self._word = ""
+
+    def write(self, text: str) -> None:
+        """A word goes out once it is known to be whole."""
+        text = visible(text)
+        if not self._width:
+            self._put(text)
+            return
+        for part in _PARTS.findall(text):
+            if part.isspace():
+                self._end_word()
+                self._space(part)
+            else:
+                self._word += part
+
+    def close(self) -> None:
+        self._end_word()
+
+    def _space(self, space: str) -> None:
+        for line in space.splitlines(keepends=True):
+            if line.endswith(("\n", "\r")):
+                self._put("\n" + " " * self._indent)
+                self._at = 0
+            else:
+                self._put(line)
+                self._at += len(line)
+
+    def _end_word(self) -> None:
+        from rich.cells import cell_len
+
+        length = cell_len(self._word)
+        if self._at and self._at + length > self._width:
+            self._put("\n" + " " * self._indent)
+            self._at = 0
+        self._put(self._word)
+        self._at = (self._at + length) % self._width if length > self._width else self._at + length
+        self._word = ""
+
+    def _put(self, text: str) -> None:
+        if text:
+            self._out.out(text, end="", highlight=False)
+            self._out.file.flush()
 
 
 def print_citations(citations: Iterable[Mapping[str, Any]]) -> None:
@@ -101,8 +226,9 @@ def print_citations(citations: Iterable[Mapping[str, Any]]) -> None:
         title = "" if source["title"] in ("", source["document_id"]) else f"{source['title']} · "
         span = source["span"]
         place = f"{title}{source['document_id']}, characters {span['start']}-{span['end']}"
-        out.print(f" [{number}] {place}", markup=False)
-        out.print(f"     “{shorten(source['quote'])}”", style="dim", markup=False)
+        out.print(f" [{number}]", end=" ")
+        put(out, place, first=5, indent=5)
+        put(out, f"“{shorten(plain(source['quote']))}”", style="dim", indent=5)
 
 
 def timings_ms(timings: Iterable[Any]) -> dict[str, float]:

@@ -52,7 +52,7 @@ def execute(options: argparse.Namespace, measure: Callable[[argparse.Namespace, 
     signal.signal(signal.SIGTERM, _interrupt)
 
     def say(text: str) -> None:
-        progress.print(text, markup=False, highlight=False, soft_wrap=True)
+        progress.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     try:
         report = measure(options, say)

@@ -49,7 +49,7 @@ class Report:
         if self.goals:
             console.print(_goals(self.goals))
         for note in self.notes:
-            console.print(note, markup=False, highlight=False)
+            console.print(note, markup=False, emoji=False, highlight=False)
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs, with the machine and the versions."""

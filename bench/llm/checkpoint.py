@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from services.models import checkpoints
 from tests.fakes.tiny_llm import cache, tokenizer
 
 SEED = 5
@@ -22,7 +23,7 @@ CONTEXT = 4096
 def bench_llm() -> Path:
     """The folder of the checkpoint, in Hugging Face form; made in some seconds if there is none."""
     inputs = [Path(__file__), Path(tokenizer.__file__), tokenizer.TEMPLATE]
-    return cache.kept("bench-llm", cache.key_of(inputs), write)
+    return checkpoints.kept("bench-llm", cache.key_of(inputs), write)
 
 
 def write(folder: Path) -> None:

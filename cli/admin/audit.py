@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNCHECKED = "give the gateway's public key with --public-key"
 UNSIGNED = "the gateway has signed no record since the first that was read"
-COLUMNS = ("chain", "sequence", "time", "subject", "action", "decision", "reason", "model", "tokens")
+COLUMNS = ("time", "subject", "action", "decision", "model", "tokens", "reason", "sequence", "chain")
 
 
 @click.group()

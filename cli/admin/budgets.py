@@ -12,7 +12,7 @@ from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, Verb, confirm, on_mesh, tenant_option, yes_option
 from cli.output import cost, print_done, print_list, print_record
 
-COLUMNS = ("id", "scope", "scope_id", "period", "unit", "amount", "spent", "held", "reset_time")
+COLUMNS = ("id", "period", "unit", "amount", "spent", "scope", "scope_id", "reset_time", "held")
 ALERTS = ("budget", "period", "percent", "spent", "amount", "create_time")
 PERIODS = {"day": Budget.PERIOD_DAY, "month": Budget.PERIOD_MONTH}
 SCOPES = {"project": Budget.SCOPE_PROJECT, "of_key": Budget.SCOPE_KEY, "agent": Budget.SCOPE_AGENT}

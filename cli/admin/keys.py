@@ -10,7 +10,7 @@ from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, TimeSpan, confirm, on_mesh, tenant_option, yes_option
 from cli.output import print_list, print_record
 
-COLUMNS = ("id", "prefix", "name", "principal", "project", "scopes", "expire_time", "last_use_time", "state")
+COLUMNS = ("id", "name", "state", "last_use_time", "expire_time", "principal", "scopes", "project", "prefix")
 
 
 @click.group()

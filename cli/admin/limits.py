@@ -7,7 +7,8 @@ from cli.messages import as_dict
 from cli.options import MeshOptions, Verb, confirm, on_mesh, tenant_option, yes_option
 from cli.output import print_done, print_list, print_record
 
-COLUMNS = ("id", "tenant", "caller", "model", "requests_per_minute", "tokens_per_minute", "streams")
+COLUMNS = {"id": "id", "requests/min": "requests_per_minute", "tokens/min": "tokens_per_minute", "streams": "streams",
+           "caller": "caller", "model": "model", "tenant": "tenant"}  # fmt: skip
 
 
 @click.group()

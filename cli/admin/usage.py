@@ -12,7 +12,9 @@ from cli.messages import as_dict, list_all, set_fields
 from cli.options import MeshOptions, Verb, between_options, on_mesh, tenant_option
 from cli.output import cost, print_list
 
-CALLS = ("time", "subject", "agent", "model", "prompt_tokens", "completion_tokens", "cost", "finish_reason", "seconds")
+CALLS = {"time": "time", "subject": "subject", "model": "model", "read": "prompt_tokens",
+         "written": "completion_tokens", "seconds": "seconds", "finish": "finish_reason", "cost": "cost",
+         "agent": "agent"}  # fmt: skip
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost")
 BY = ("day", "tenant", "project", "key", "agent", "model")
 

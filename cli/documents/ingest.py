@@ -10,7 +10,7 @@ import click
 
 from cli.errors import FAILURE, USAGE, CliError
 from cli.options import MeshOptions, collection_option, on_mesh
-from cli.output import print_json, print_table
+from cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
@@ -111,15 +111,14 @@ def ingest_files(
 @contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[Any]:
     """A bar on a terminal; elsewhere nothing but the report at the end."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    out = console(stderr=True)
+    if quiet or not out.is_terminal:
         yield lambda *_: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=out, transient=True) as progress:
         task = progress.add_task("", total=total)
 
         def on_response(response: Any, outcome: "Outcome") -> None:

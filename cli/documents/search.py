@@ -5,8 +5,9 @@ from typing import Any
 import click
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
-from cli.options import MeshOptions, collection_option, on_mesh
-from cli.output import DEGRADED, console, print_json, print_timings, shorten, timings_ms
+from cli.options import MeshOptions, collection_option, on_mesh, timings_option
+from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms
+from services.runtime.language.markdown import plain
 
 MODES = ("hybrid", "dense", "lexical")
 
@@ -20,8 +21,11 @@ MODES = ("hybrid", "dense", "lexical")
     "--where", multiple=True, metavar="FIELD=VALUE",
     help="Only documents whose document_id, media_type or metadata.KEY has the value; may be repeated.",
 )  # fmt: skip
+@timings_option
 @on_mesh(30)
-def search(query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], on: MeshOptions) -> None:
+def search(
+    query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], timings: bool, on: MeshOptions
+) -> None:
     """Find the passages that best answer QUERY, each with its score taken apart.
 
     \b
@@ -36,14 +40,16 @@ def search(query: str, collection: str, limit: int, mode: str, where: tuple[str,
     with on.client() as client:
         response = client.retrieval.Search(request)
     hits = [_hit(hit) for hit in response.hits]
-    timings = timings_ms(response.timings)
+    took = timings_ms(response.timings)
     if on.as_json:
         header = {"query_script": response.query_script, "degraded": response.degraded}
-        print_json({**header, "hits": hits, "timings_ms": timings})
+        print_json({**header, "hits": hits, "timings_ms": took})
         return
     if response.degraded:
         click.echo(f"headworks: {DEGRADED}", err=True)
-    _print(hits, timings)
+    _print(hits)
+    if timings:
+        print_timings(took)
 
 
 def _filter(where: tuple[str, ...]) -> Any:
@@ -78,16 +84,17 @@ def _hit(hit: Any) -> dict[str, Any]:
     }
 
 
-def _print(hits: list[dict[str, Any]], timings: dict[str, float]) -> None:
+def _print(hits: list[dict[str, Any]]) -> None:
     out = console()
     if not hits:
         out.print("Nothing found.")
     for number, hit in enumerate(hits, 1):
-        out.print(f"{number}. {' › '.join([hit['document_id'], *hit['headings']])}", style="bold", markup=False)
+        out.print(f"{number}.", style="bold", end=" ")
+        put(out, " › ".join([hit["document_id"], *hit["headings"]]), style="bold", first=3, indent=3)
         signals = "  ".join(
             f"{name} {one['score']:.3f} (rank {one['rank'] or '-'}, adds {one['contribution']:.3f})"
             for name, one in hit["signals"].items()
         )
-        out.print(f"   score {hit['score']:.3f}  =  {signals}", style="cyan", markup=False)
-        out.print(f"   {shorten(hit['text'], 240)}\n", markup=False)
-    print_timings(timings)
+        put(out, f"score {hit['score']:.3f}  =  {signals}", style="cyan", indent=3)
+        put(out, shorten(plain(hit["text"]), 240), indent=3)
+        out.print()

@@ -11,7 +11,7 @@ import click
 
 from cli.errors import USAGE, CliError
 from cli.options import DATA_DEFAULT, data_option, json_option
-from cli.output import print_json
+from cli.output import console, print_json
 
 if TYPE_CHECKING:
     from infra.backup.places import Places
@@ -132,17 +132,16 @@ def _places(data: Path | None, config: Path | None) -> "Places":
 @contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[OnBytes]:
     """A bar of bytes on a terminal; elsewhere nothing but the report at the end."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    out = console(stderr=True)
+    if quiet or not out.is_terminal:
         yield lambda *_: None
         return
     columns: tuple[Any, ...] = (
         BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.description}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda what, count: bar.update(task, advance=count, description=what)
 

@@ -1,28 +1,29 @@
-"""The demo: a mesh of its own, the documentation in it, one question over the OpenAI face."""
+"""The demo: a mesh of its own, the documentation in it, one question over the OpenAI face; with a language model, a
+conversation too."""
 
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
 
 from cli.client import Client
 from cli.documents.ingest import ingest_files, summary
 from cli.documents.scan import FileScan, find_files
 from cli.edge import Edge
 from cli.errors import INTERRUPTED, CliError
+from cli.mesh.conversation import Conversation, hold
 from cli.mesh.screen import PlainScreen, make_screen
 from cli.mesh.settings import check_settings
 from cli.mesh.up import describe
-from cli.output import print_citations, print_json, print_timings
+from cli.output import Flow, console, print_citations, print_json, print_timings
 from cli.runs.chat import ChatAnswer, ask_over_http
 from infra.local import ports
 from infra.local.keys import read_dev_key
 from infra.local.layout import Layout
 from infra.local.logs import tail
-from infra.local.options import Options, make_options
+from infra.local.models import LLM_VARIABLE, models_settings, with_packaged
+from infra.local.options import BadOptions, Options, make_options
 from infra.local.process_host import ProcessHostGone
 from infra.local.session import Refused, mesh
 from infra.local.supervisor import StartFailed, Supervisor, handle_signals
@@ -30,19 +31,33 @@ from infra.local.supervisor import StartFailed, Supervisor, handle_signals
 COLLECTION = "docs"
 INGEST_SECONDS = 300.0
 PROJECT = Path(__file__).parents[2]
-Say = Callable[[str], None]
 
 
-async def run_demo(question: str, as_json: bool) -> int:
-    """Run the demo; 0 when it went well. Raises CliError. Nothing is left running or on disk either way."""
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What the demo shows: the answer to a question, with what each hop took where `timings` are asked for; in JSON,
+    at its end."""
+
+    question: str
+    timings: bool = False
+    as_json: bool = False
+
+    def say(self, text: str) -> None:
+        if not self.as_json:
+            print(text, flush=True)
+
+
+async def run_demo(show: Show, llm: str | None) -> int:
+    """Run the demo, with a language model where one is named; 0 when it went well. Raises CliError. Nothing is left
+    running or on disk either way, but for a model that was made ready."""
     scan = documentation()
     check_settings({})
-    say = (lambda _: None) if as_json else _say
+    env = {**os.environ, **({LLM_VARIABLE: llm} if llm else {})}
     with tempfile.TemporaryDirectory(prefix="headworks-demo-") as folder:
-        options = make_options(Path(folder), ports.pick(), {}, None, os.environ)
         try:
-            return await _with_mesh(options, scan, question, say, as_json)
-        except (Refused, ProcessHostGone) as error:
+            options = make_options(Path(folder), ports.pick(), {}, None, env)
+            return await _with_mesh(with_packaged(options, show.say), scan, show)
+        except (BadOptions, Refused, ProcessHostGone) as error:
             raise CliError(str(error)) from None
         except StartFailed as error:
             raise CliError(describe(error)) from None
@@ -57,49 +72,66 @@ def documentation() -> FileScan:
     raise CliError("there is no documentation to ingest: run the demo where docs/ or README.md is")
 
 
-async def _with_mesh(options: Options, scan: FileScan, question: str, say: Say, as_json: bool) -> int:
-    say("==> starting the mesh")
-    screen = PlainScreen(Console(stderr=True)) if as_json else make_screen(False)
+async def _with_mesh(options: Options, scan: FileScan, show: Show) -> int:
+    show.say("==> starting the mesh" + (", and a language model, which takes up to a minute" if _llm(options) else ""))
+    screen = PlainScreen(console(stderr=True)) if show.as_json else make_screen(False)
     async with mesh(options, screen.show) as supervisor:
         handle_signals(supervisor)
         with screen:
             if not await supervisor.start():
                 return INTERRUPTED
         now = supervisor.state()
-        say(f"==> ready in {now.seconds_to_ready:.1f} s")
+        show.say(f"==> ready in {now.seconds_to_ready:.1f} s")
         edge = Edge(now.edge, read_dev_key(Layout(options.data).dev_key))
-        job = asyncio.create_task(asyncio.to_thread(_ingest_and_ask, edge, scan, question, say))
+        job = asyncio.create_task(asyncio.to_thread(_use, edge, scan, show, _llm(options)))
         keep = asyncio.create_task(supervisor.keep())
         await asyncio.wait((job, keep), return_when=asyncio.FIRST_COMPLETED)
         if not job.done():
             return INTERRUPTED
         keep.cancel()
         try:
-            answer = job.result()
+            answer, conversation = job.result()
         except Exception as error:
             raise CliError(_failure(supervisor, error)) from error
-        say("\n==> stopping")
-    if as_json:
-        print_json({"seconds_to_ready": now.seconds_to_ready, "question": question, **answer.as_json()})
+        show.say("\n==> stopping")
+    if show.as_json:
+        more = {} if conversation is None else {"conversation": conversation.as_json()}
+        print_json({"seconds_to_ready": now.seconds_to_ready, "question": show.question, **answer.as_json(), **more})
     return 0
 
 
-def _ingest_and_ask(edge: Edge, scan: FileScan, question: str, say: Say) -> ChatAnswer:
-    """What a user would do: ingest, ask, read."""
-    say(f"==> ingesting {len(scan.files)} documents into the collection {COLLECTION}")
+def _llm(options: Options) -> bool:
+    return bool(models_settings(options).llm)
+
+
+def _use(edge: Edge, scan: FileScan, show: Show, llm: bool) -> tuple[ChatAnswer, Conversation | None]:
+    """What a user would do: ingest, ask, read; and talk, where there is somebody to talk to."""
     with Client(edge) as client:
-        outcome = ingest_files(client, scan, COLLECTION, False, INGEST_SECONDS, quiet=True)
-    say(f"    {summary(outcome)}")
+        _ingest(client, scan, show)
+        answer = _ask(edge, show)
+        return answer, hold(client, show.say, show.as_json) if llm else None
+
+
+def _ingest(client: Client, scan: FileScan, show: Show) -> None:
+    show.say(f"==> ingesting {len(scan.files)} documents into the collection {COLLECTION}")
+    outcome = ingest_files(client, scan, COLLECTION, False, INGEST_SECONDS, quiet=True)
+    show.say(f"    {summary(outcome)}")
     for name, reason, message in outcome.failures():
-        say(f"    {name} failed: {reason} {message}")
+        show.say(f"    {name} failed: {reason} {message}")
     if not outcome.counts()["created"]:
         raise CliError("none of the documents could be ingested")
-    say(f"==> asking: {question}\n")
-    answer = ask_over_http(edge, question, COLLECTION, lambda text: _piece(text, say))
-    if say is _say:
-        Console().print()
+
+
+def _ask(edge: Edge, show: Show) -> ChatAnswer:
+    show.say(f"==> asking: {show.question}\n")
+    flow = Flow(console())
+    answer = ask_over_http(edge, show.question, COLLECTION, (lambda _: None) if show.as_json else flow.write)
+    flow.close()
+    if not show.as_json:
+        print()
         print_citations(answer.citations)
-        print_timings(answer.timings_ms)
+        if show.timings:
+            print_timings(answer.timings_ms)
     return answer
 
 
@@ -111,12 +143,3 @@ def _failure(supervisor: Supervisor, error: Exception) -> str:
             lines.append(f"{process.spec.name}: {process.health.reason or process.state}, restarts: {process.restarts}")
             lines += [f"  | {line}" for line in tail(process.log)]
     return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _piece(text: str, say: Say) -> None:
-    if say is _say:
-        print(text, end="", flush=True)

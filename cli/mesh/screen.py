@@ -7,15 +7,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.table import Table
 
+from cli import shell
 from cli.mesh.status import mesh_table
-from cli.options import DATA_DEFAULT
+from cli.output import console
 from infra.local.state import MeshState, ProcessState, to_json
 
-QUESTION = "What is Headworks?"
+QUESTION = "What happens when control dies?"
+# Of the folder that the mesh is started in.
+TO_READ = ("README.md", "docs")
+TALK = "What is a waterwheel?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
@@ -30,7 +33,7 @@ class Screen(Protocol):
 
     def show(self, state: MeshState) -> None: ...
 
-    def ready(self, key: Path, state: MeshState) -> None: ...
+    def ready(self, key: Path, state: MeshState, llm: bool) -> None: ...
 
 
 class PlainScreen:
@@ -54,8 +57,8 @@ class PlainScreen:
                 self._seen[process.name] = now
                 self._changed(state, process)
 
-    def ready(self, key: Path, state: MeshState) -> None:
-        self._console.print("\n".join(welcome(key, state)), soft_wrap=True, highlight=False, markup=False)
+    def ready(self, key: Path, state: MeshState, llm: bool) -> None:
+        self._console.print("\n".join(welcome(key, state, llm)), soft_wrap=True)
 
     def _changed(self, state: MeshState, process: ProcessState) -> None:
         reason = "" if process.reason == process.state else process.reason
@@ -63,7 +66,7 @@ class PlainScreen:
         restarts = f"restarts: {process.restarts}" if process.restarts else ""
         words = (f"{process.name:<16}", f"{process.state:<10}", f"{process.address:<16}", status, restarts)
         line = "  ".join(words).rstrip()
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(line, soft_wrap=True)
 
 
 class _JsonScreen(PlainScreen):
@@ -73,7 +76,7 @@ class _JsonScreen(PlainScreen):
         entry = next(entry for entry in to_json(state)["processes"] if entry["name"] == process.name)
         print(json.dumps({"event": "process", "phase": state.phase, **entry}), flush=True)
 
-    def ready(self, key: Path, state: MeshState) -> None:
+    def ready(self, key: Path, state: MeshState, llm: bool) -> None:
         print(json.dumps({"event": "ready", "dev_key": str(key), **to_json(state)}), flush=True)
 
 
@@ -95,35 +98,41 @@ class _TableScreen:
     def show(self, state: MeshState) -> None:
         self._state = state
 
-    def ready(self, key: Path, state: MeshState) -> None:
+    def ready(self, key: Path, state: MeshState, llm: bool) -> None:
         self._state = state
-        text = "\n".join(welcome(key, state))
-        self._live.console.print(text, soft_wrap=True, highlight=False, markup=False)
+        text = "\n".join(welcome(key, state, llm))
+        self._live.console.print(text, soft_wrap=True)
 
-    def _render(self) -> Table | str:
-        return mesh_table(self._state) if self._state else ""
+    def _render(self) -> RenderableType:
+        return mesh_table(self._state, self._live.console.width) if self._state else ""
 
 
 def make_screen(as_json: bool) -> Screen:
-    console = Console()
+    out = console()
     if as_json:
-        return _JsonScreen(console)
-    return _TableScreen(console) if console.is_terminal else PlainScreen(console)
+        return _JsonScreen(out)
+    return _TableScreen(out) if out.is_terminal else PlainScreen(out)
 
 
-def welcome(key: Path, state: MeshState) -> list[str]:
-    """The lines to print; `key` is the file of the development key."""
+def welcome(key: Path, state: MeshState, llm: bool = False) -> list[str]:
+    """The lines to print; `key` is the file of the development key, `llm` says that there is a language model. Each
+    command runs in any shell, anywhere."""
     seconds = f" in {state.seconds_to_ready:.1f} s" if state.seconds_to_ready else ""
-    data = "" if key.parent == Path.cwd() / DATA_DEFAULT else f" --data {shlex.quote(str(key.parent))}"
+    here = [str(path) for path in map(Path.absolute, map(Path, TO_READ)) if path.exists()]
     return [
         f"\nReady{seconds}. Ctrl-C stops it.",
         f"  edge             {state.edge}",
         *([f"  its CA           {state.ca}"] if state.ca else []),
         f"  development key  the one line of {key}",
-        "\nGive it something to read:",
-        f"  headworks ingest README.md docs{data}",
+        "\nIn another shell, give it something to read:",
+        f"  {shell.headworks('ingest', *(here or ['FOLDER']), data=key.parent)}",
         "\nThen try:",
-        f'  headworks ask "{QUESTION}"{data}',
+        f"  {shell.headworks('ask', QUESTION, data=key.parent)}",
+        *(
+            [f"  {shell.headworks('ask', TALK, '--agent', 'chat', '--session', 'mine', data=key.parent)}"]
+            if llm
+            else []
+        ),
         f"  {curl(key, state.edge, state.ca)}",
         f"  {python(key, state.edge, state.ca)}",
         "",
@@ -146,4 +155,5 @@ def python(key: Path, edge: str, ca: str = "") -> str:
         f"print(mesh.chat.completions.create(model='rag', messages={MESSAGES!r}).choices[0].message.content)"
     )
     trusting = f"SSL_CERT_FILE={shlex.quote(ca)} " if ca else ""
-    return trusting + (f"python -c {shlex.quote(code)}" if '"' in code else f'python -c "{code}"')
+    easy = not set(code) & set('"$`\\!')
+    return f"{trusting}{shell.python()} -c " + (f'"{code}"' if easy else shlex.quote(code))

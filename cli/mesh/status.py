@@ -8,15 +8,15 @@ import psutil
 
 from cli.errors import FAILURE
 from cli.options import data_option, json_option
-from cli.output import print_json, wide
+from cli.output import console, print_json, table_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
     from rich.text import Text
 
     from infra.local.state import MeshState, ProcessState
 
-STYLES = {"running": "green", "starting": "yellow", "waiting": "dim", "restarting": "red", "stopping": "yellow"}
+STYLES = {"running": "yellow", "starting": "yellow", "waiting": "dim", "restarting": "red", "stopping": "yellow"}
 
 
 @click.command()
@@ -47,7 +47,8 @@ def status(data: Path | None, as_json: bool) -> int:
     if as_json:
         print_json({"running": True, "data": str(folder), **_with_memory(state)})
     else:
-        wide().print(mesh_table(state))
+        out = console()
+        out.print(mesh_table(state, out.width))
     return 0 if state.ready else FAILURE
 
 
@@ -62,23 +63,17 @@ def _with_memory(state: "MeshState") -> dict[str, Any]:
     return values | {"supervisor_memory_bytes": own, "memory_bytes": total}
 
 
-def mesh_table(state: "MeshState") -> "Table":
-    """The processes as they stand, with the memory that they hold now."""
-    from rich.table import Table
+def mesh_table(state: "MeshState", width: int) -> "RenderableType":
+    """The processes as they stand, with the memory that they hold now, in `width` characters."""
+    from rich.console import Group
     from rich.text import Text
 
-    table = Table(title=f"{state.edge}  ·  {state.phase}", title_justify="left", expand=False)
-    for name in ("process", "state", "ready", "restarts", "memory", "address"):
-        table.add_column(name, justify="right" if name in ("restarts", "memory") else "left", overflow="fold")
-    total = 0
-    for process in state.processes:
-        memory = resident(process.pid)
-        total += memory
-        table.add_row(*_row(process, memory))
+    memory = [resident(process.pid) for process in state.processes]
     own = resident(state.pid, children=False)
-    table.add_row("supervisor", Text(state.phase), "", "", mebibytes(own), "")
-    table.caption = f"{mebibytes(total + own)} in all"
-    return table
+    rows: list[tuple[str | Text, ...]] = [_row(*each) for each in zip(state.processes, memory, strict=True)]
+    rows.append(("supervisor", Text(state.phase), "", mebibytes(own), ""))
+    table, _ = table_of(("process", "state", "restarts", "memory", "address"), rows, width)
+    return Group(Text(f"{state.edge}  ·  {state.phase}"), table, Text(f"{mebibytes(sum(memory) + own)} in all"))
 
 
 def mebibytes(size: int) -> str:
@@ -88,9 +83,18 @@ def mebibytes(size: int) -> str:
 def _row(process: "ProcessState", memory: int) -> "tuple[str | Text, ...]":
     from rich.text import Text
 
-    ready = Text("ready", style="green") if process.ready else Text(process.reason or "no", style="yellow")
-    state = Text(process.state, style=STYLES.get(process.state, ""))
-    return process.name, state, ready, str(process.restarts), mebibytes(memory), process.address
+    reason = "" if process.reason == process.state else process.reason
+    if process.ready and process.state == "running":
+        state = Text("ready", style="green")
+    else:
+        state = Text(": ".join(filter(None, (process.state, reason))), style=STYLES.get(process.state, "yellow"))
+    restarts = str(process.restarts) if process.restarts else ""
+    return process.name, state, restarts, mebibytes(memory), _address(process.address)
+
+
+def _address(address: str) -> str:
+    """A port; of a Unix socket its name: where it is, the data directory says."""
+    return f"unix:{Path(address).name}" if address.startswith("unix:") else address
 
 
 def resident(pid: int | None, children: bool = True) -> int:

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--llm", metavar="PATH_OR_NAME", envvar="HEADWORKS_MODELS_LLM",
-    help="Language model to serve: a folder in Hugging Face form, or a name on its hub (ORGANISATION/NAME).",
+    help="Language model to serve: smollm2, a small one that `make llm` installs; a folder in Hugging Face form; or a "
+    "name on its hub (ORGANISATION/NAME).",
 )  # fmt: skip
-@click.option("--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator and retrieval.")
+@click.option(
+    "--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator, retrieval, triton."
+)
 @click.option(
     "--tls", is_flag=False, flag_value="", metavar="[FOLDER]",
     help="Speak TLS at the edge and mutual TLS between the services, with the certificates of a folder that `headworks "
@@ -47,6 +50,7 @@ def up(
     \b
     Examples:
       headworks up
+      headworks up --llm smollm2
       headworks up --llm ~/models/qwen3-0.6b
       headworks up --replicas orchestrator=2,gateway=2
       headworks up --data /srv/other --edge-port 8081
@@ -54,6 +58,7 @@ def up(
     """
     from cli.mesh.settings import check_settings
     from infra.local.layout import Layout
+    from infra.local.models import with_packaged
     from infra.local.options import BadOptions, make_options, parse_replicas
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
@@ -62,6 +67,7 @@ def up(
     try:
         certificates = None if tls is None else Path(tls) if tls else Layout(data).tls
         options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ, certificates)
+        options = with_packaged(options, lambda text: click.echo(text, err=True))
     except BadOptions as error:
         raise CliError(str(error), USAGE) from None
     if CONFIG_FILE_VARIABLE in options.env:
@@ -74,6 +80,7 @@ async def keep_up(options: "Options", as_json: bool) -> int:
     """Start the mesh and keep it until a signal stops it. Raises CliError."""
     from cli.mesh.screen import make_screen
     from infra.local.layout import Layout
+    from infra.local.models import models_settings
     from infra.local.process_host import ProcessHostGone
     from infra.local.session import Refused, mesh
     from infra.local.supervisor import StartFailed, handle_signals
@@ -84,7 +91,8 @@ async def keep_up(options: "Options", as_json: bool) -> int:
             async with mesh(options, screen.show) as supervisor:
                 handle_signals(supervisor)
                 if await supervisor.start():
-                    screen.ready(Layout(options.data).dev_key, supervisor.state())
+                    llm = bool(models_settings(options).llm)
+                    screen.ready(Layout(options.data).dev_key, supervisor.state(), llm)
                     await supervisor.keep()
     except (Refused, ProcessHostGone) as error:
         raise CliError(str(error)) from None

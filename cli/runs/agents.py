@@ -10,8 +10,8 @@ from cli.options import MeshOptions, confirm, on_mesh, yes_option
 from cli.output import print_done, print_json, print_list, print_record
 from cli.runs.specs import apply, diff, reference
 
-COLUMNS = {"agent": "name", "version": "version", "model": "model", "from": "from", "applied": "create_time",
-           "cannot run because": "unavailable", "what it does": "description"}  # fmt: skip
+COLUMNS = {"agent": "name", "what it does": "description", "cannot run because": "unavailable", "model": "model",
+           "version": "version", "from": "from", "applied": "create_time"}  # fmt: skip
 
 
 @click.group()

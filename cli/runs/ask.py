@@ -7,8 +7,9 @@ import click
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 
-from cli.options import MeshOptions, on_mesh, read_option
-from cli.output import DEGRADED, print_citations, print_json, print_timings
+from cli import shell
+from cli.options import MeshOptions, on_mesh, read_option, timings_option
+from cli.output import DEGRADED, Flow, console, print_citations, print_json, print_timings
 from cli.runs.answers import gather, with_gateway
 from cli.runs.wording import approval
 
@@ -20,35 +21,41 @@ from cli.runs.wording import approval
 @click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--max-passages", type=click.IntRange(0, 20), default=0, help="Passages to read; 0 means 3.")
 @click.option("--max-sentences", type=click.IntRange(0, 10), default=0, help="Sentences to quote; 0 means 2.")
+@timings_option
 @on_mesh(60)
 def ask(
-    question: str, collection: str, model: str, session: str, max_passages: int, max_sentences: int, on: MeshOptions
-) -> None:
-    """Ask QUESTION and print the answer as it comes, its sources and what each hop took.
+    question: str, collection: str, model: str, session: str, max_passages: int, max_sentences: int, timings: bool,
+    on: MeshOptions,
+) -> None:  # fmt: skip
+    """Ask QUESTION and print the answer as it comes, and its sources.
 
     \b
     Examples:
       headworks ask "What happens when the gateway dies?" --collection docs
       headworks ask "And who wrote it?" --agent chat --session mine
+      headworks ask "Who wrote it?" --timings
       headworks ask "Who wrote it?" --json | jq -r .answer
     """
     request = pb.RunRequest(
         model=model, messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)],
         collection=collection, max_passages=max_passages, max_sentences=max_sentences, session_id=session,
     )  # fmt: skip
+    flow = Flow(console())
     with on.client() as client:
         call = client.orchestrator.Run(request)
-        answer = gather(_events(call), (lambda _: None) if on.as_json else _print_text)
+        answer = gather(_events(call), (lambda _: None) if on.as_json else flow.write)
         answer.timings_ms = with_gateway(answer.timings_ms, _server_timing(call))
     record = answer.as_json()
     if on.as_json:
         print_json(record)
         return
+    flow.close()
     click.echo()
     if answer.degraded:
         click.echo(f"headworks: {DEGRADED}", err=True)
     print_citations(record["citations"])
-    print_timings(answer.timings_ms)
+    if timings:
+        print_timings(answer.timings_ms)
 
 
 def _events(call: Any) -> Iterator[Any]:
@@ -64,12 +71,8 @@ def _events(call: Any) -> Iterator[Any]:
 
 
 def _print_approval(event: Any) -> None:
-    decide = f"headworks run decide {event.run_id} {event.approval_request.approval_id} --yes"
+    decide = shell.headworks("run", "decide", event.run_id, event.approval_request.approval_id, "--yes")
     click.echo(f"headworks: {approval(event.approval_request)}; decide with `{decide}` or --no", err=True)
-
-
-def _print_text(text: str) -> None:
-    click.echo(text, nl=False)
 
 
 def _server_timing(call: Any) -> str:

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.type.v1 import usage_pb2
 
+from cli import shell
 from cli.options import MeshOptions, on_mesh
-from cli.output import DEGRADED, print_json, shorten
+from cli.output import DEGRADED, console, print_json, put, shorten
 from cli.runs import wording
+from cli.runs.find import find_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()
@@ -28,11 +33,12 @@ def explain(run_id: str, on: MeshOptions) -> None:
     from cli.runs.follow import so_far
 
     with on.client() as client:
+        run_id = find_run(client, run_id)
         entries = explain_events(so_far(client, run_id, on.timeout))
     if on.as_json:
         print_json({"run_id": run_id, "entries": [entry.as_json() for entry in entries]})
     else:
-        click.echo(as_text(entries))
+        print_entries(console(), entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,13 @@ def explain_events(events: Sequence[pb.RunEvent]) -> list[Entry]:
     return entries
 
 
-def as_text(entries: Sequence[Entry]) -> str:
+def print_entries(out: "Console", entries: Sequence[Entry]) -> None:
     """The entries as lines: when, what, and what belongs to it below."""
-    lines = []
     for entry in entries:
-        lines.append(f"{entry.at:8.3f}  {entry.what}")
-        lines += [f"{'':10}  {detail}" for detail in entry.details]
-    return "\n".join(lines)
+        out.print(f"{entry.at:8.3f}", end="  ")
+        put(out, entry.what, first=10, indent=10)
+        for detail in entry.details:
+            put(out, detail, indent=12)
 
 
 def _entries(event: pb.RunEvent, index: _Index) -> Iterator[tuple[str, tuple[str, ...]]]:  # noqa: C901  # one case a kind
@@ -171,7 +177,9 @@ def _end(finished: pb.RunFinished, index: _Index) -> Iterator[tuple[str, tuple[s
 def _unfinished(run_id: str, index: _Index) -> tuple[str, tuple[str, ...]]:
     if not index.pending:
         return "it is still under way", ()
-    ways = (f"headworks run decide {run_id} {approval_id} --yes|--no" for approval_id in index.pending)
+    ways = (
+        f"{shell.headworks('run', 'decide', run_id, approval_id, '--yes')} (or --no)" for approval_id in index.pending
+    )
     return "it waits for a person", tuple(ways)
 
 

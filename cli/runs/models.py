@@ -11,8 +11,8 @@ from cli.options import MeshOptions, on_mesh
 from cli.output import print_list
 
 NANOS = 1e9
-COLUMNS = {"model": "id", "kind": "kind", "version": "version", "context": "context_length", "can": "capabilities",
-           "in": "input_price", "out": "output_price", "what it does": "description"}  # fmt: skip
+COLUMNS = {"model": "id", "kind": "kind", "what it does": "description", "context": "context_length",
+           "in": "input_price", "out": "output_price", "can": "capabilities", "version": "version"}  # fmt: skip
 
 
 @click.group(invoke_without_command=True)

@@ -9,16 +9,17 @@ from headworks.orchestrator.v1 import run_pb2
 from cli.errors import USAGE, CliError
 from cli.messages import as_dict, enum_word
 from cli.options import MeshOptions, on_mesh
-from cli.output import print_done, print_json, print_list, print_table
+from cli.output import print_done, print_list, print_record
 from cli.runs.explain import explain
+from cli.runs.find import find_run
 from cli.runs.watch import start, watch
 
 if TYPE_CHECKING:
     from cli.client import Client
 
 STATES = ("running", "waiting", "succeeded", "failed", "cancelled")
-COLUMNS = {"run": "id", "model": "model", "collection": "collection", "state": "state", "ended by": "finish_reason",
-           "started": "create_time", "seconds": "seconds", "waits for": "pending_approvals"}  # fmt: skip
+COLUMNS = {"run": "id", "model": "model", "state": "state", "started": "create_time", "seconds": "seconds",
+           "waits for": "pending_approvals", "ended by": "finish_reason", "collection": "collection"}  # fmt: skip
 
 
 @click.group()
@@ -70,7 +71,7 @@ def show(run_id: str, on: MeshOptions) -> None:
       headworks run show run_0123
     """
     with on.client() as client:
-        response = client.orchestrator.GetRun(pb.GetRunRequest(run_id=run_id))
+        response = client.orchestrator.GetRun(pb.GetRunRequest(run_id=find_run(client, run_id)))
     _print(on, _run(response.run))
 
 
@@ -85,7 +86,7 @@ def cancel(run_id: str, on: MeshOptions) -> None:
       headworks run cancel run_0123
     """
     with on.client() as client:
-        response = client.orchestrator.Cancel(pb.CancelRequest(run_id=run_id))
+        response = client.orchestrator.Cancel(pb.CancelRequest(run_id=find_run(client, run_id)))
     _print(on, _run(response.run))
 
 
@@ -111,6 +112,7 @@ def decide(
     if replacement and not approved:
         raise CliError("--replacement is an answer to give: it goes with --yes", USAGE)
     with on.client() as client:
+        run_id = find_run(client, run_id)
         request = pb.DecideRequest(
             run_id=run_id, approval_id=approval_id or _only_approval(client, run_id),
             approved=approved, comment=comment, replacement=replacement,
@@ -131,10 +133,7 @@ def _only_approval(client: "Client", run_id: str) -> str:
 
 
 def _print(on: MeshOptions, run: dict[str, Any]) -> None:
-    if on.as_json:
-        print_json(run)
-    else:
-        print_table(("", ""), list(run.items()))
+    print_record(on, run)
 
 
 def _run(run: Any) -> dict[str, Any]:

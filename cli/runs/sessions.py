@@ -8,7 +8,7 @@ from headworks.orchestrator.v1 import session_service_pb2 as pb
 
 from cli.messages import as_dict, enum_word, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
-from cli.output import console, print_done, print_json, print_list
+from cli.output import console, print_done, print_json, print_list, put
 
 COLUMNS = {"session": "id", "messages": "messages", "created": "create_time", "last used": "update_time"}
 NONE = 'No sessions yet: make one with `headworks ask "…" --session NAME`.'
@@ -61,10 +61,11 @@ def get(session_id: str, on: MeshOptions) -> None:
         return
     out = console()
     if response.session.summary:
-        out.print(f"[before that]  {response.session.summary}", style="dim", markup=False)
+        put(out, f"[before that]  {response.session.summary}", style="dim")
     for message in messages:
         calls = "".join(f" [calls {call['name']} {call['arguments']}]" for call in message.get("tool_calls", ()))
-        out.print(f"{message['role']:<10} {message['content']}{calls}", markup=False)
+        out.print(f"{message['role']:<10}", end=" ")
+        put(out, f"{message['content']}{calls}", first=11, indent=11)
 
 
 @sessions.command()

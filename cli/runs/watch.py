@@ -9,16 +9,19 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.run_event_pb2 import RunEvent
 
+from cli import shell
 from cli.messages import enum_word
 from cli.options import MeshOptions, on_mesh, read_option
-from cli.output import DEGRADED, console, shorten
+from cli.output import DEGRADED, Flow, console, put, shorten
 from cli.runs import wording
+from cli.runs.find import find_run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from cli.client import Client
 
+MARGIN = 19
 STYLES = {
     "started": "bold", "step": "dim", "step done": "dim", "passages": "cyan", "tool call": "yellow",
     "tool result": "yellow", "tool failed": "red", "verdict": "magenta", "approval": "bold red", "decision": "bold red",
@@ -76,7 +79,7 @@ def watch(run_id: str, after: int, on: MeshOptions) -> None:
       headworks run watch run_0123 --after 7 --json
     """
     with on.client() as client:
-        _render(client, run_id, after, on)
+        _render(client, find_run(client, run_id), after, on)
 
 
 def _render(client: "Client", run_id: str, after: int, on: MeshOptions, first: Any = (), call: Any = None) -> None:
@@ -121,7 +124,7 @@ class TextWatcher:
 
     def __init__(self, out: "Console") -> None:
         self._out = out
-        self._flowing = False
+        self._flow: Flow | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -132,25 +135,26 @@ class TextWatcher:
     def show(self, event: RunEvent) -> None:
         kind, words = line(event)
         if kind == "text":
-            if not self._flowing:
+            if self._flow is None:
                 self._begin(event, kind)
-            self._flowing = True
-            self._out.print(words, end="", markup=False)
+                self._flow = Flow(self._out, MARGIN)
+            self._flow.write(words)
             return
         self._close()
         self._begin(event, kind)
-        self._out.print(words, markup=False)
+        put(self._out, words, first=MARGIN, indent=MARGIN)
         if kind == "approval":
-            way = f"headworks run decide {event.run_id} {event.approval_request.approval_id} --yes"
-            self._out.print(f"{'':19}{way}", style="dim", markup=False)
+            way = shell.headworks("run", "decide", event.run_id, event.approval_request.approval_id, "--yes")
+            self._out.print(f"{'':{MARGIN}}{way}", style="dim", soft_wrap=True)
 
     def _close(self) -> None:
-        if self._flowing:
+        if self._flow is not None:
+            self._flow.close()
             self._out.print()
-        self._flowing = False
+        self._flow = None
 
     def _begin(self, event: RunEvent, kind: str) -> None:
-        self._out.print(f"{event.sequence:>4}  {kind:<11}  ", style=STYLES.get(kind), end="", markup=False)
+        self._out.print(f"{event.sequence:>4}  {kind:<11}  ", style=STYLES.get(kind), end="")
 
 
 def make_watcher(as_json: bool) -> Watcher:

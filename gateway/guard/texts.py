@@ -13,7 +13,8 @@ from gateway.guard.json_text import begins_json
 from gateway.guard.length import Length
 from gateway.guard.rewriter import Rewriter
 
-_BETWEEN = "\n"
+# Nothing that is found reaches over it, whatever separators it may have.
+_BETWEEN = "\n;\n"
 # So much on each side of a joint is looked at, and the whole of the words that this begins and ends in.
 _BESIDE = 96
 _LONGEST_WORD = 2048
@@ -61,6 +62,7 @@ class _Joined:
         """Add what was found in stretches of the whole and reaches over a joint; not where the same is found in one of
         the texts, for that is all of it then."""
         seen: set[tuple[int, int, str, int]] = set()
+        across: list[tuple[BoundMatch, list[tuple[int, BoundMatch]]]] = []
         for (start, _), each in zip(stretches, found, strict=True):
             for hit in each:
                 placed = replace(hit, start=hit.start + start, end=hit.end + start)
@@ -69,7 +71,9 @@ class _Joined:
                     seen.add(key)
                     parts = list(self._parts(placed))
                     if not any(_is_part(other, part) for item, part in parts for other in hits[item]):
-                        self._put(placed, parts, hits)
+                        across.append((placed, parts))
+        for placed, parts in across:
+            self._put(placed, parts, hits)
 
     def put(self, hit: BoundMatch, hits: _Hits) -> None:
         """Add a hit to those of its text, or its parts to those of several."""

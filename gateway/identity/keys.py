@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.runtime.identity import Identity
 
@@ -107,7 +107,13 @@ class KeyRing:
     def _load(self) -> None:
         stamp = self._stat()
         keys: dict[str, list[StoredKey]] = {}
-        for entry in _File.model_validate_json(self._path.read_bytes()).keys:
+        try:
+            file = _File.model_validate_json(self._path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(
+                f"{self._path} is no list of API keys: {error.errors(include_url=False)[0]['msg']}"
+            ) from error
+        for entry in file.keys:
             identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes), key=entry.id)
             stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)

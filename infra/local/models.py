@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.options import BadOptions, Options
-from services.models import triton
+from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.settings import ModelsSettings, adapters
+from services.runtime.settings import prefix
 
 if TYPE_CHECKING:
     from infra.local.supervisor import Limits
 
+REPLICA_SECONDS = 30.0
+"""How much longer a start may take for each further Triton: they load at the same time, on the same cores."""
 LLM_VARIABLE = "HEADWORKS_MODELS_LLM"
 CATALOGUES = (("llm", "models_file"), ("orchestrator", "catalogue_file"), ("gateway", "upstreams_file"))
 
@@ -39,6 +43,23 @@ def models_settings(options: Options) -> ModelsSettings:
     return ModelsSettings.model_validate({name: value for name, value in values.items() if value is not None})
 
 
+def with_packaged(options: Options, notice: Callable[[str], None]) -> Options:
+    """The options with the folder of the language model that comes as a wheel, where it is asked for by its name, and
+    with settings that suit it. A folder of that name goes before it. Raises BadOptions."""
+    if models_settings(options).llm != smollm2.NAME or Path(smollm2.NAME).is_dir():
+        return options
+    try:
+        folder = smollm2.smollm2(notice)
+    except (smollm2.ModelNotInstalled, smollm2.NotConverted) as error:
+        raise BadOptions(str(error)) from error
+    own = {
+        prefix("models") + name.upper(): value
+        for name, value in smollm2.SETTINGS.items()
+        if options.given("models", name) is None
+    }
+    return dataclasses.replace(options, env={**options.env, **own, LLM_VARIABLE: str(folder)})
+
+
 def with_llm(options: Options) -> Options:
     """The options with the language model's whole path in them. Raises BadOptions where it cannot be served."""
     settings = models_settings(options)
@@ -53,8 +74,9 @@ def with_llm(options: Options) -> Options:
 def start_limits(options: Options, limits: "Limits") -> "Limits":
     """The limits with how long a start may take, as the models' settings have it: all else is quick."""
     settings = models_settings(options)
+    more = (options.count("triton") - 1) * REPLICA_SECONDS
     return dataclasses.replace(
-        limits, ready=triton.start_seconds(settings), ready_setting=triton.start_setting(settings)
+        limits, ready=triton.start_seconds(settings) + more, ready_setting=triton.start_setting(settings)
     )
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from services.control.edge import Edge
+from services.control.edge import SYSTEM_CA, Collector, Edge
 from services.runtime.settings import ServerSettings, read_token
 
 
@@ -86,5 +86,12 @@ class ControlSettings(ServerSettings):
             max_gateway_requests=self.max_gateway_requests,
             secrets=self.edge_secrets,
             mutual=self.tls is not None,
+            collector=self._collector(),
             token=read_token(self.edge_token_file) if self.edge_token_file else "",
         )
+
+    def _collector(self) -> Collector | None:
+        export = self.trace_export
+        if not export.on:
+            return None
+        return Collector(export.collector, export.http, export.headers, export.new_traces, export.ca or SYSTEM_CA)

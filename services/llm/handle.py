@@ -1,10 +1,13 @@
 """A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from opentelemetry.trace import SpanKind
+
+from services.llm import spans
 from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import UpstreamReply
@@ -13,6 +16,7 @@ from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Ended, Generation, Generator, Said
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
+from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 
@@ -45,10 +49,14 @@ class BareHandle:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
+    @asynccontextmanager
+    async def post(self, body: bytes, seconds: float, whole: bool = False) -> AsyncIterator[UpstreamReply]:
         """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
         Raises DomainErrors."""
-        return self.engine.post(body, seconds, whole)
+        with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
+            tracing.describe(span, spans.of_model(self.entry))
+            async with self.engine.post(body, seconds, whole) as reply:
+                yield reply
 
 
 class BoundedGenerator:
@@ -72,19 +80,23 @@ class BoundedGenerator:
         end = "left"
         try:
             generation = self._completed(generation)
-            async with (
-                self._limit.place(generation.priority),
-                aclosing(self._generator.generate(generation)) as pieces,
-            ):
-                async for piece in pieces:
-                    if isinstance(piece, Ended):
-                        end = piece.finish.value
-                        self._metrics.used(piece.tokens)
-                    else:
-                        now = monotonic()
-                        observe(now - last)
-                        observe, last = self._metrics.between.observe, now
-                    yield piece
+            with tracing.detached(f"chat {self._entry.name}", SpanKind.CLIENT) as span:
+                tracing.describe(span, spans.asked(self._entry, generation))
+                async with (
+                    self._limit.place(generation.priority),
+                    aclosing(self._generator.generate(generation)) as pieces,
+                    aclosing(tracing.within(span, pieces)) as steps,
+                ):
+                    async for piece in steps:
+                        if isinstance(piece, Ended):
+                            end = piece.finish.value
+                            self._metrics.used(piece.tokens)
+                            tracing.describe(span, spans.ended(piece))
+                        else:
+                            now = monotonic()
+                            observe(now - last)
+                            observe, last = self._metrics.between.observe, now
+                        yield piece
         except DomainError as error:
             end = error.kind.name
             raise

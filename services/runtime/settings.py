@@ -7,8 +7,11 @@ HEADWORKS_CONFIG names.
 import os
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from urllib.parse import unquote
 
 from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
@@ -82,6 +85,66 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _TomlSource(settings_cls)
 
 
+@dataclass(frozen=True, slots=True)
+class TraceExport:
+    """Where spans go. `collector` is its whole address, and `endpoint` the same where the service's own settings name
+    it: what they leave open, OpenTelemetry's exporter reads from the OTEL_… variables itself. `ratio` is the share of
+    new traces that are recorded, None where OTEL_TRACES_SAMPLER says it; `new_traces` is what that comes to."""
+
+    on: bool
+    endpoint: str = ""
+    collector: str = ""
+    http: bool = False
+    ratio: float | None = None
+    new_traces: float = 1.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca: str = ""
+
+
+OFF = TraceExport(False)
+
+
+def trace_export(endpoint: str, ratio: float | None) -> TraceExport:
+    """As a service's settings say, else as the usual variables of OpenTelemetry do."""
+    exporter, sampler = _otel("TRACES_EXPORTER"), _otel("TRACES_SAMPLER")
+    named = _otlp("ENDPOINT")
+    if _otel("SDK_DISABLED").lower() == "true" or exporter not in ("", "otlp") or not (endpoint or named or exporter):
+        return OFF
+    http = not endpoint and _otlp("PROTOCOL").startswith("http/")
+    collector = endpoint or named or f"http://127.0.0.1:{4318 if http else 4317}"
+    if http and not _otel("EXPORTER_OTLP_TRACES_ENDPOINT"):
+        collector = f"{collector.rstrip('/')}/v1/traces"
+    return TraceExport(
+        True, endpoint, collector if "://" in collector else f"http://{collector}", http,
+        1.0 if ratio is None and not sampler else ratio, _new_traces(sampler) if ratio is None else ratio,
+        _pairs(_otlp("HEADERS")), _otlp("CERTIFICATE"),
+    )  # fmt: skip
+
+
+def _otel(name: str) -> str:
+    return os.environ.get(f"OTEL_{name}", "").strip()
+
+
+def _otlp(name: str) -> str:
+    """A variable of the exporter, that for traces before that for everything."""
+    return _otel(f"EXPORTER_OTLP_TRACES_{name}") or _otel(f"EXPORTER_OTLP_{name}")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`name=value,name=value`, percent-encoded, as OTEL_EXPORTER_OTLP_HEADERS has it."""
+    pairs = (part.partition("=") for part in text.split(",") if "=" in part)
+    return {unquote(name).strip().lower(): unquote(value).strip() for name, _, value in pairs}
+
+
+def _new_traces(sampler: str) -> float:
+    if sampler.endswith("always_off"):
+        return 0.0
+    try:
+        return float(_otel("TRACES_SAMPLER_ARG")) if sampler.endswith("traceidratio") else 1.0
+    except ValueError:
+        return 1.0
+
+
 def read_token(path: Path) -> str:
     """The token that a file holds. Raises OSError, and ValueError for one that is none, or too short to be one."""
     token = path.read_text("ascii", "replace").strip()
@@ -147,10 +210,16 @@ class ServerSettings(Settings):
         10, ge=0, description="After SIGTERM: how long calls under way may take to finish before they are cancelled."
     )
     otlp_endpoint: str = Field(
-        "", description="OTLP/gRPC endpoint for traces, such as http://127.0.0.1:4317; empty exports none."
+        "",
+        description="OTLP/gRPC endpoint for traces, such as http://127.0.0.1:4317. Empty goes by the variables "
+        "OTEL_EXPORTER_OTLP_…, and exports none without them.",
     )
-    trace_ratio: float = Field(
-        1.0, ge=0, le=1, description="Share of new traces that are recorded when an endpoint is set."
+    trace_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of new traces that are recorded; unset goes by OTEL_TRACES_SAMPLER, and records all without "
+        "it.",
     )
     tls_certificate: Path | None = Field(
         None,
@@ -165,6 +234,11 @@ class ServerSettings(Settings):
     @property
     def replica_name(self) -> str:
         return self.replica or f"{self.service}-0"
+
+    @property
+    def trace_export(self) -> TraceExport:
+        """Where spans go."""
+        return trace_export(self.otlp_endpoint, self.trace_ratio)
 
     @property
     def tls(self) -> TlsFiles | None:

@@ -1,6 +1,7 @@
 """Spans leave this process without content, personal data and secrets, as log lines do."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -9,7 +10,23 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from services.runtime.redaction import redact, redact_field, redact_traceback
 
+if TYPE_CHECKING:
+    from services.runtime.settings import TraceExport
+
 _TRACEBACKS = ("exception.message", "exception.stacktrace")
+
+
+def otlp_exporter(export: "TraceExport") -> SpanExporter:
+    """The exporter that the settings name; what they leave open is as the OTEL_EXPORTER_OTLP_… variables say."""
+    if export.http:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+
+        return HttpExporter()
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+    if not export.endpoint:
+        return GrpcExporter()
+    return GrpcExporter(endpoint=export.endpoint, insecure=not export.endpoint.startswith("https://"))
 
 
 class RedactingExporter(SpanExporter):

@@ -1,9 +1,11 @@
 """`headworks up --llm`: what is refused before anything starts, when it is ready, and what it survives."""
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -11,12 +13,14 @@ import pytest
 
 from infra.local.layout import Layout
 from infra.local.ports import PortBook
+from services.models import smollm2
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
 from tests.e2e.meshes import EDGES, HEADWORKS, Mesh, running, wait_for
 from tests.fakes.random_llm import make_llm
 from tests.integration.models.metrics import Metrics
 
 pytest.importorskip("vllm")
+ROOT = Path(__file__).parents[2]
 READY_SECONDS = 240.0
 GONE_SECONDS = 5.0
 
@@ -74,6 +78,29 @@ def test_a_mesh_with_a_model_lives_through_its_engine_and_dies_with_its_supervis
         wait_for(lambda: not any(runs(one) for one in everything), GONE_SECONDS, lambda: str(everything))
         prefix = shared_memory_prefix(Layout(data).of("triton"))
         wait_for(lambda: not list(SHARED_MEMORY.glob(f"{prefix}*")), GONE_SECONDS)
+
+
+@pytest.mark.skipif(
+    find_spec("gguf") is None or find_spec(smollm2.PACKAGE) is None, reason="SmolLM2 is not installed: make llm"
+)
+def test_the_demo_talks_and_an_agent_calls_its_tool() -> None:
+    demo = subprocess.run(
+        [HEADWORKS, "demo", "--llm", "smollm2", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout[-2000:] + demo.stderr[-2000:]
+    shown = json.loads(demo.stdout)
+    assert shown["citations"]
+    turns, run = shown["conversation"]["turns"], shown["conversation"]["run"]
+    assert [turn["finish_reason"] for turn in turns] == ["stop", "stop"]
+    assert "wheel" in turns[0]["answer"]
+    assert all(turn["usage"]["completion_tokens"] > 5 for turn in turns)
+    assert run["tools"] == [{"name": "calculator", "arguments": {"expression": "17 * 23"}, "result": "391"}]
+    assert "391" in run["answer"]
 
 
 def family(mesh: Mesh) -> list[psutil.Process]:

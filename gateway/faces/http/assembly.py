@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from gateway.access.authorizer import Authorizer
 from gateway.faces.http.app import HttpFace
+from gateway.faces.http.errors import status_of
 from gateway.faces.http.routes import Route, Routes
 from gateway.faces.http.server import HttpServer
 from gateway.settings import GatewaySettings
@@ -21,7 +22,7 @@ def http_server(
     """The server of `routes`, each call within `layers` and admitted by `access`. Raises LookupError for a route that
     has no entry in the permission table."""
     access.check(route.name for route in routes)
-    outer = Chain([Trace(), AccessLog(), Metrics(), Errors()])
+    outer = Chain([Trace(status_of), AccessLog(), Metrics(), Errors()])
     face = HttpFace(
         Routes(routes), Chain(layers, access), outer,
         most_bytes=settings.max_body_bytes, most_calls=settings.max_concurrent_rpcs, callers=callers,

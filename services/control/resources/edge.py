@@ -7,6 +7,7 @@ from services.control.edge import Edge
 from services.control.resources.endpoints import TLS_MATCH, assignment, http_assignment
 from services.control.resources.listener import listener
 from services.control.resources.routes import routes
+from services.control.resources.tracing import collector_cluster
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, seconds, typed
 from services.control.tls import envoy_upstream
 from services.control.topology import GATEWAY, GATEWAY_HTTP, Topology
@@ -21,6 +22,7 @@ def edge_resources(topology: Topology, edge: Edge) -> list[Resource]:
         resource(CDS, grpc_cluster(edge)),
         resource(CDS, http_cluster(edge)),
         *replicas,
+        *collector_cluster(edge),
         resource(LDS, listener(edge)),
         resource(RDS, routes(edge)),
     ]

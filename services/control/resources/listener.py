@@ -11,9 +11,10 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from services.control.edge import Edge
-from services.control.resources.access_log import REQUEST_ID, access_log, request_id
+from services.control.resources.access_log import REQUEST_ID, access_logs, request_id
 from services.control.resources.errors import local_replies
 from services.control.resources.routes import BUFFER, TIMEOUT_KEY
+from services.control.resources.tracing import tracing
 from services.control.resources.wire import ADS, Data, seconds, typed
 from services.control.tls import downstream
 
@@ -55,8 +56,9 @@ def _manager(edge: Edge) -> Data:
         rds={"route_config_name": "edge", "config_source": ADS},
         http_filters=_filters(edge),
         local_reply_config=local_replies(edge),
-        access_log=[{"name": "stdout", "typed_config": access_log()}],
+        access_log=access_logs(),
         server_name="headworks",
+        **tracing(edge),
         **_request_ids(),
         **_hygiene(),
         **_limits(edge),
@@ -93,8 +95,13 @@ def _request_ids() -> Data:
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
-        "request_id_extension": {"typed_config": typed(uuid_pb2.UuidRequestIdConfig, pack_trace_reason=False)},
+        "request_id_extension": {"typed_config": _uuid()},
     }
+
+
+def _uuid() -> Data:
+    """What an id looks like decides nothing about traces."""
+    return typed(uuid_pb2.UuidRequestIdConfig, pack_trace_reason=False, use_request_id_for_trace_sampling=False)
 
 
 def _hygiene() -> Data:

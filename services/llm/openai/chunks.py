@@ -16,7 +16,7 @@ class Channel(NamedTuple):
 
     name: str
     choice: int = 0
-    index: int = 0
+    call: int = 0
 
 
 APART = Channel("apart")

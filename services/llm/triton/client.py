@@ -93,8 +93,8 @@ class LlmClient:
             raise TooManyGenerations(self._limit)
         self._under_way += 1
         try:
-            with tracing.detached(f"triton/{MODEL}", SpanKind.CLIENT) as carried:
-                trace = str(dict(carried).get("traceparent", ""))
+            with tracing.detached(f"triton/{MODEL}", SpanKind.CLIENT, tracing.triton(MODEL)) as span:
+                trace = tracing.carried(span)
                 stream = min(self._streams, key=lambda one: one.under_way)
                 exchange = stream.ask(replace(request, remaining=timeout, traceparent=trace))
                 try:

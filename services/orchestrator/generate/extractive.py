@@ -14,6 +14,7 @@ from services.orchestrator.domain.event import Citation, Span
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.rag.quotes import QuoteQuestion, choose
+from services.runtime.language.markdown import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class PassageSentence:
     passage: Passage
     span: Span
     text: str
+
+    @property
+    def raw(self) -> str:
+        """With the lines as they are in the document."""
+        return self.passage.text[self.span.start : self.span.end]
 
     @property
     def citation(self) -> Citation:
@@ -35,7 +41,8 @@ SEPARATOR = " "
 
 
 class ExtractiveGenerator:
-    """Quotes what was found. Each piece is one sentence with its citation, a space before all but the first. Below
+    """Quotes what was found, without Markdown's marks. Each piece is one sentence with its citation, a space before all
+    but the first. Below
     `threshold`, a confidence from 0 to 1, it finds no answer."""
 
     name = "extractive"
@@ -56,7 +63,7 @@ class ExtractiveGenerator:
         answer = choose(_question(generation, found, sentences), self._threshold)
         for number, (place, _) in enumerate(answer.chosen):
             chosen = sentences[place]
-            yield Piece(f"{SEPARATOR if number else ''}{chosen.text}", chosen.citation)
+            yield Piece(f"{SEPARATOR if number else ''}{plain(chosen.raw)}", chosen.citation)
         metrics.CONFIDENCE.observe(answer.confidence)
         finish = Finish.STOP if answer.chosen else Finish.NO_ANSWER
         yield Ended(finish, TokenCounts(answer.tokens_read, answer.tokens_written), answer.confidence)

@@ -26,6 +26,7 @@ from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
+from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.time_limit import TimeLimit
 
@@ -211,9 +212,12 @@ class Executor:
 
     async def _execute(self, execution: Execution) -> None:
         started = time.monotonic()
-        with metrics.running(execution.run.model):
+        run = execution.run
+        with metrics.running(run.model), tracing.span(f"invoke_agent {run.model}") as span:
+            tracing.describe(span, _begun(run))
             finished = await self._outcome(execution)
             self._end(execution, finished, time.monotonic() - started)
+            tracing.describe(span, _over(run, run.finished or finished))
 
     def _left(self, execution: Execution) -> None:
         """The run's task is over. One that was cancelled before its first step has not ended its run."""
@@ -265,6 +269,23 @@ class Executor:
                 else:
                     await execution.keep_up()
         raise RuntimeError(f"agent {run.model} ended without an outcome")
+
+
+def _begun(run: Run) -> tracing.Attributes:
+    return {
+        "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": run.model,
+        "gen_ai.agent.version": str(run.agent_version or ""), "gen_ai.conversation.id": run.session_id,
+        "headworks.run.id": run.id, "headworks.tenant": run.tenant, "headworks.collection": run.collection,
+    }  # fmt: skip
+
+
+def _over(run: Run, finished: Finished) -> tracing.Attributes:
+    return {
+        "headworks.finish_reason": finished.reason.name.lower(), "error.type": finished.error_reason,
+        "gen_ai.usage.input_tokens": run.usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": run.usage.completion_tokens,
+        "headworks.cost_nanos": run.usage.cost_nanos,
+    }  # fmt: skip
 
 
 def _failed(error: DomainError) -> Finished:

@@ -23,8 +23,9 @@ from services.runtime.identity import REFRESH_KEY, refresh_expiry
 from services.runtime.interceptors.pipeline import Context
 
 DEFAULT_MODEL = "rag"
-# A little less than the caller waits, so that it still gets the `finished` event.
-DEADLINE_MARGIN = 0.05
+# How long before its caller's deadline a run ends, so that the caller still gets the `finished` event: a share of the
+# time that there is. A busy machine needs more than some milliseconds for it.
+MARGIN_SHARE, MOST_MARGIN = 0.1, 0.5
 
 
 class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
@@ -42,7 +43,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         call = current()
         ask = requests.ask(request)
         # What a detached run calls has until its own deadline, not until that of a caller who may be gone.
-        seconds = self._detached_seconds if request.detached else max(call.remaining - DEADLINE_MARGIN, 0.001)
+        seconds = self._detached_seconds if request.detached else _within(call.remaining)
         refresh_token = call.metadata.get(REFRESH_KEY, "")
         ends, identity = refresh_expiry(refresh_token), self._identities.of(call)
         limit = DETACHED_LIMIT if request.detached else call.limit
@@ -147,3 +148,8 @@ def _raise_error(finished: Finished) -> None:
             ErrorKind(finished.error_code), finished.error_reason, finished.error_message, **finished.error_details
         )
         raise error.retry_in(finished.retry_after)
+
+
+def _within(remaining: float) -> float:
+    """How long a run may take whose caller waits for so many seconds."""
+    return max(remaining - min(MARGIN_SHARE * remaining, MOST_MARGIN), 0.001)

@@ -25,6 +25,7 @@ from services.orchestrator.domain.tool import (
 )
 from services.orchestrator.tools import metrics
 from services.orchestrator.tools.arguments import ArgumentSchema
+from services.runtime import tracing
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
@@ -94,7 +95,9 @@ class Toolbox:
         except ToolFailed as error:
             result = _failed(call, error)
         else:
-            result = await _attempts(entry, call, arguments, replace(context, call_id=call.id))
+            with tracing.span(f"execute_tool {call.name}") as span:
+                result = await _attempts(entry, call, arguments, replace(context, call_id=call.id))
+                tracing.describe(span, _attributes(result))
         result = replace(result, seconds=time.monotonic() - started)
         metrics.called(result, known=call.name in self._entries)
         return result
@@ -186,6 +189,14 @@ def _text(content: object, entry: _Entry) -> str:
 def _clean(text: str) -> str:
     """Without what UTF-8 and databases cannot hold: surrogates and NUL."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _attributes(result: ToolResult) -> tracing.Attributes:
+    return {
+        "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": result.name, "gen_ai.tool.call.id": result.call_id,
+        "error.type": result.error_reason.value if result.error_reason else None,
+        "headworks.attempts": result.attempts,
+    }  # fmt: skip
 
 
 def _succeeded(call: ToolCall, entry: _Entry, content: str, attempts: int) -> ToolResult:

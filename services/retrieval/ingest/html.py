@@ -18,6 +18,7 @@ _INLINE_TAGS = """
 """
 _INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_CELLS = frozenset(("td", "th"))
 _SPACE = re.compile(r"\s+")
 _TEXT = "-text"
 
@@ -56,6 +57,13 @@ class _Writer:
         self._gap = " " if raw[-1:].isspace() else ""
         return [(self._length - len(body), self._length)] if preformatted else []
 
+    def write_row(self, row: str) -> Span:
+        """Write a row of a table on a line of its own; its range."""
+        self.close_line()
+        self._put((self._gap if self._length else "") + row)
+        self._gap = "\n"
+        return self._length - len(row), self._length
+
     def close_block(self) -> None:
         self._gap = "\n\n"
 
@@ -73,7 +81,7 @@ def read_html(data: bytes) -> Extract:
     tree = LexborHTMLParser(decode(data))
     writer = _Writer()
     headings: list[Heading] = []
-    code: list[Span] = []
+    apart: list[Span] = []
     opened: list[tuple[int, int, int]] = []
     node = tree.body
     top = node.mem_id if node is not None else 0  # comparing nodes would compare all of their text
@@ -81,9 +89,12 @@ def read_html(data: bytes) -> Extract:
     while node is not None:
         tag = node.tag or ""
         if tag == _TEXT:
-            code += writer.write(node.text_content or "", preformatted > 0)
+            apart += writer.write(node.text_content or "", preformatted > 0)
         elif tag == "br":
             writer.close_line()
+        elif tag == "tr" and not preformatted and (row := _row(node)):
+            span = writer.write_row(row)
+            apart += [span] if node.css_first("td") is None else []
         elif tag not in _HIDDEN:
             if tag not in _INLINE:
                 writer.close_block()
@@ -96,17 +107,38 @@ def read_html(data: bytes) -> Extract:
             preformatted -= _leave(node, writer, opened, headings)
         while node is not None and node.mem_id != top and node.next is None:
             node = node.parent
-            if node is not None:
-                preformatted -= _leave(node, writer, opened, headings)
+            preformatted -= _leave(node, writer, opened, headings)
         node = None if node is None or node.mem_id == top else node.next
+    return _extract(tree, writer.text(), headings, apart)
+
+
+def _extract(tree: LexborHTMLParser, text: str, headings: list[Heading], apart: list[Span]) -> Extract:
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
-    apart = sorted([*code, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
-    return Extract(named or (headings[0].title if headings else ""), writer.text(), headings, apart)
+    ranges = sorted([*apart, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
+    return Extract(named or (headings[0].title if headings else ""), text, headings, ranges)
 
 
-def _leave(node: LexborNode, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]) -> bool:
+def _row(row: LexborNode) -> str:
+    """A row of a table as Markdown has it, so that its cells stay together; empty for a row that is laid out by it:
+    one with blocks in its cells, or with a single cell."""
+    cells = [cell for cell in row.iter() if cell.tag in _CELLS]
+    if len(cells) < 2 or not all(_is_line(cell) for cell in cells):
+        return ""
+    texts = (_SPACE.sub(" ", cell.text()).strip().replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(texts)} |"
+
+
+def _is_line(cell: LexborNode) -> bool:
+    return all(node.tag in _INLINE or node is cell or node.tag in _CELLS for node in cell.traverse())
+
+
+def _leave(
+    node: LexborNode | None, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]
+) -> bool:
     """Close an element; True for one with preformatted text."""
+    if node is None:
+        return False
     tag = node.tag or ""
     if tag in _HEADINGS and opened:
         start, part, level = opened.pop()

@@ -1,6 +1,7 @@
 """Reads plain text and Markdown. The extracted text is the original, with its line ends made one kind."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.retrieval.errors import DocumentUnreadable
@@ -14,6 +15,10 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _RULE = re.compile(r"[ \t|:=*_-]*[-=*_]{2,}[ \t|:=*_-]*")
+# A sentence that is but a link with a word or two before it, and says nothing by itself.
+_POINTER = re.compile(
+    r"(?:\A|(?<=[.!?:][ \n])|(?<=\n\n))(?:[^\W\d_]+ ){0,2}\[[^\[\]\n]{1,200}\]\([^()\s]{1,500}\)[.:](?=\s|\Z)"
+)
 _LONGEST_HEADING = 300
 
 
@@ -21,7 +26,8 @@ _LONGEST_HEADING = 300
 class Extract:
     """What a reader found: the title ("" for none), the text, the headings in it.
 
-    `apart`: ranges that nobody would quote as a sentence, in order: headings, code, rules.
+    `apart`: ranges that nobody would quote as a sentence, in order: headings, code, rules, the heads of tables, mere
+    references.
     """
 
     title: str
@@ -50,7 +56,27 @@ def read_plain(data: bytes) -> Extract:
 def read_markdown(data: bytes) -> Extract:
     text = decode(data)
     headings, apart = _markdown_blocks(text)
+    apart = _merged([*apart, *_references(text)])
     return Extract(headings[0].title if headings else "", text, headings, apart)
+
+
+def _references(text: str) -> Iterator[Span]:
+    """The sentences that only refer; those in a table belong to their row."""
+    for match in _POINTER.finditer(text):
+        line = text.rfind("\n", 0, match.start()) + 1
+        if not text[line : match.start()].lstrip(" \t").startswith("|"):
+            yield match.span()
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    """In order, without what is within another one."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if not merged or start >= merged[-1][1]:
+            merged.append((start, end))
+        elif end > merged[-1][1]:
+            merged[-1] = (merged[-1][0], end)
+    return merged
 
 
 def _markdown_blocks(text: str) -> tuple[list[Heading], list[Span]]:
@@ -71,7 +97,9 @@ def _markdown_blocks(text: str) -> tuple[list[Heading], list[Span]]:
             found = _heading(line, at, before, before_start)
             headings.extend(found)
             if found or _RULE.fullmatch(line):
-                apart.append((found[0].start if found else at, end))
+                # Over the rule of a table are the names of its columns.
+                heads = not found and "|" in line and "|" in before
+                apart.append((found[0].start if found else before_start if heads else at, end))
         before, before_start = line, at
         at = end + 1
     if fence:

@@ -13,9 +13,10 @@ ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 _END = re.compile(
     r"""(?P<wide>[。！？；｡]++[”’"'」』）》】]*+)          # ideographic stops need no space behind them
       | (?<![.!?…])(?P<stop>[.!?…]++)[”’"'»)\]]*+(?:\[\d{1,4}\])*+(?=\s)    # Latin ones do; footnote marks go along
+      | (?P<row>^[ \t]*+\|[^\n]*\|[ \t]*+$)     # a table's row is one sentence, whatever its cells hold
       | (?P<break>\n[ \t]*+(?=\n|[-*•#|]\s|\d{1,4}[.)]\s))     # a blank line, or a line that opens an item or a heading
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
 _WORD_BEFORE = re.compile(r"(?:^|[\s(\[“\"'‘])([^\W\d_]+(?:\.[^\W\d_]+)*)$")
 _NUMBER = re.compile(r"\s*\d{1,3}")  # of a list's item
@@ -29,6 +30,9 @@ def sentences(text: str) -> list[Span]:
     for match in _END.finditer(text):
         if match["stop"] and not _ends_sentence(text, start, match):
             continue
+        if match["row"]:
+            _add(spans, text, start, match.start())
+            start = match.start()
         _add(spans, text, start, match.end())
         start = match.end()
     _add(spans, text, start, len(text))

@@ -6,9 +6,11 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import grpc
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span
 
 from services.runtime import metrics, statuses, tracing
 from services.runtime.call import LIMIT_KEY, REQUEST_ID_KEY, Call, new_request_id
@@ -22,6 +24,17 @@ log = logging.getLogger(__name__)
 access_log = logging.getLogger("access")
 
 SETTING = re.compile(r"HEADWORKS_[A-Z_]{1,80}")
+# Of these a server is at fault, by OpenTelemetry's conventions.
+FAULTS = frozenset(code.value[0] for code in (
+    grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS,
+))  # fmt: skip
+# What is noted of a call (see Call.notes), and the attribute that it is.
+NOTED = {
+    "model": "gen_ai.request.model", "run_id": "headworks.run.id", "collection": "headworks.collection",
+    "prompt_tokens": "gen_ai.usage.input_tokens", "completion_tokens": "gen_ai.usage.output_tokens",
+    "cost_nanos": "headworks.cost_nanos", "finish": "headworks.finish_reason", "decision": "headworks.decision",
+}  # fmt: skip
 SERIOUS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE)
 NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -44,12 +57,55 @@ def layers(
 
 class Trace:
     """A server span around the call, under the caller's; and the request's id: the caller's, if it is one that can be
-    logged and handed on."""
+    logged and handed on. `http_status`: what an error becomes where the call came by HTTP."""
+
+    def __init__(self, http_status: Callable[[DomainError], int] | None = None) -> None:
+        self._http_status = http_status
 
     async def around(self, call: Call, serve: Serve[T]) -> T:
         call.request_id = identifier(call.metadata.get(REQUEST_ID_KEY, "")) or new_request_id()
-        with tracing.span(call.method.removeprefix("/"), SpanKind.SERVER, tracing.extract(call.metadata)):
-            return await serve()
+        parent = tracing.extract(call.metadata)
+        with tracing.server_span(call.method.removeprefix("/"), parent) as span:
+            if not span.is_recording():
+                return await serve()
+            try:
+                answer = await serve()
+            except BaseException as error:
+                self._fail(span, call, error)
+                raise
+            tracing.describe(span, self._attributes(call))
+            return answer
+
+    def _fail(self, span: Span, call: Call, error: BaseException) -> None:
+        reason = call.reason or NAMES.get(call.code, "UNKNOWN")
+        if call.code in FAULTS:
+            tracing.fail(span, error, reason)
+        else:  # the caller's own affair, such as a collection that is not there
+            tracing.describe(span, {"error.type": reason})
+        tracing.describe(span, self._attributes(call, error))
+
+    def _attributes(self, call: Call, error: BaseException | None = None) -> tracing.Attributes:
+        """What is known of a call that is over."""
+        identity, notes = call.identity, call.notes
+        known: dict[str, Any] = {
+            "headworks.request.id": call.request_id, "headworks.tenant": identity.tenant if identity else None,
+            **{attribute: notes.get(note) for note, attribute in NOTED.items()},
+        }  # fmt: skip
+        if not call.method.startswith("/"):
+            verb, _, path = call.method.partition(" ")
+            known |= {"http.request.method": verb, "http.route": path}
+            if error is None:
+                known["http.response.status_code"] = 200
+            elif self._http_status and isinstance(error, DomainError):
+                known["http.response.status_code"] = self._http_status(error)
+            return known
+        method = call.method.removeprefix("/")
+        # Under their names of today and of yesterday, which many backends still look for.
+        return known | {
+            "rpc.system.name": "grpc", "rpc.system": "grpc", "rpc.method": method,
+            "rpc.service": method.rpartition("/")[0], "rpc.response.status_code": NAMES.get(call.code, "UNKNOWN"),
+            "rpc.grpc.status_code": call.code,
+        }  # fmt: skip
 
 
 class AccessLog:

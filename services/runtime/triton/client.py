@@ -122,7 +122,8 @@ class TritonClient:
             raise TooManyInferences(self._limit)
         self._under_way += 1
         try:
-            with tracing.span(f"triton/{request.model_name}", SpanKind.CLIENT):
+            model = request.model_name
+            with tracing.span(f"triton/{model}", SpanKind.CLIENT, attributes=tracing.triton(model)):
                 metadata = tuple(tracing.inject())
                 return await clients.unary(self._stub.ModelInfer(request, timeout=timeout, metadata=metadata))
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from services.models import checkpoints
 from tests.fakes.tiny_llm import cache
 from tests.fakes.tiny_llm.places import placed
 from tests.fakes.tiny_llm.scenarios import SCENARIOS
@@ -38,7 +39,7 @@ def read_in_a_mesh() -> str:
 
 def tiny_llm(say: Callable[[str], None] = lambda line: None) -> Path:
     """The folder of a checkpoint that is right for every scenario: trained now, in a minute, if there is none."""
-    return cache.kept("tiny-llm", cache.key_of(inputs(), read_in_a_mesh()), lambda folder: train(folder, say))
+    return checkpoints.kept("tiny-llm", cache.key_of(inputs(), read_in_a_mesh()), lambda folder: train(folder, say))
 
 
 def train(folder: Path, say: Callable[[str], None]) -> None:

@@ -251,7 +251,7 @@ async def test_a_stopping_server_finishes_its_streams() -> None:
         async def refused() -> bool:
             try:
                 await envoy.get("/v1/hello")
-            except httpx.ConnectError:
+            except httpx.TransportError:  # also where it was accepted at the very end
                 return True
             return False
 
@@ -298,6 +298,29 @@ async def test_a_process_that_is_not_ready_says_so() -> None:
         assert (await http.get("/healthz")).status_code == 503
         ready = True
         assert (await http.get("/healthz")).status_code == 200
+    await server.stop(0)
+
+
+@pytest.mark.parametrize(
+    ("well", "missing", "status", "answer"),
+    [
+        (True, [], 200, {"ready": True, "not_ready": []}),
+        (True, ["triton"], 200, {"ready": True, "not_ready": ["triton"]}),
+        (True, ["orchestrator"], 503, {"ready": False, "not_ready": ["orchestrator"]}),
+        (True, ["retrieval", "triton"], 503, {"ready": False, "not_ready": ["retrieval", "triton"]}),
+        (False, [], 503, {"ready": False, "not_ready": ["gateway"]}),
+        (False, ["orchestrator"], 503, {"ready": False, "not_ready": ["gateway", "orchestrator"]}),
+    ],
+)
+async def test_readiness_names_the_services_that_are_not_well_and_says_no_more(
+    well: bool, missing: list[str], status: int, answer: dict[str, Any]
+) -> None:
+    server = HttpServer(face_of())
+    address = await server.start(lambda: well, lambda: missing)
+    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        response = await http.get("/readyz")
+        assert (response.status_code, response.json()) == (status, answer)
+        assert set(response.headers) <= {"content-type", "content-length", "x-request-id"}
     await server.stop(0)
 
 

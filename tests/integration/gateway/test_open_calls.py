@@ -163,7 +163,7 @@ async def failed(call: Any) -> grpc.aio.AioRpcError:
 
 
 async def read_on(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
+    while await call.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
         pass
 
 

@@ -150,6 +150,7 @@ async def guarded(make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Gu
                 "bare": True,
                 "base_url": upstream.url,
                 "model": "small-2026",
+                "passes": ["*"],
             }
             (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": [small]}))
             (tmp_path / "guards.yaml").write_text(f"guards: [{guards}]")

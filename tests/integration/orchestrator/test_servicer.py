@@ -187,7 +187,7 @@ async def test_an_error_comes_as_the_last_event_and_then_as_the_status(
 async def test_a_deadline_comes_as_the_last_event_too(keys: Keys, records_url: str) -> None:
     agent = FakeAgent(hold=1)
     async with replicas(keys, records_url, agent) as (replica,):
-        events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata(), timeout=1.5))
+        events, error = await drain(replica.stub.Run(ask(), metadata=keys.metadata(), timeout=4))
         assert agent.closed == 1
     assert kinds(events) == ["started", "text", "finished"]
     assert events[-1].finished.reason == run_pb2.FINISH_REASON_DEADLINE_EXCEEDED

@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import run_pb2, tool_pb2
 from rich.console import Console
 
 from cli.runs import wording
-from cli.runs.explain import as_text, explain_events
+from cli.runs.explain import explain_events, print_entries
 from cli.runs.watch import JsonWatcher, TextWatcher, line
 from tests.fakes.agent_run import CALL, PAY, RUN_ID, ms, numbered, until_approval, whole_run
 
@@ -34,16 +34,16 @@ written, which cost 0.000054; it stopped: to call tools
 
 
 def test_a_whole_run_in_words() -> None:
-    assert as_text(explain_events(whole_run())) == WHOLE
+    out = Console(file=io.StringIO(), soft_wrap=True)
+    print_entries(out, explain_events(whole_run()))
+    assert out.file.getvalue() == f"{WHOLE}\n"  # type: ignore[attr-defined]
 
 
 def test_a_run_that_waits_says_for_what() -> None:
     last = explain_events(until_approval())[-1]
-    assert last.as_json() == {
-        "at": 3.0,
-        "what": "it waits for a person",
-        "details": [f"headworks run decide {RUN_ID} apr_1 --yes|--no"],
-    }
+    assert (last.at, last.what) == (3.0, "it waits for a person")
+    (detail,) = last.details
+    assert detail.endswith(f"headworks run decide {RUN_ID} apr_1 --yes (or --no)")
 
 
 def test_a_run_that_is_under_way() -> None:

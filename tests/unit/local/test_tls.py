@@ -1,6 +1,7 @@
 """What a local mesh with TLS tells its processes."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_the_welcome_trusts_the_ca(tmp_path: Path) -> None:
     key.write_text("hw_key\n")
     text = "\n".join(welcome(key, MeshState(1, "running", "https://127.0.0.1:1", 0, True, ca="/tls/ca.crt")))
     assert "curl -s --cacert /tls/ca.crt https://127.0.0.1:1/" in text
-    assert "SSL_CERT_FILE=/tls/ca.crt python" in text
+    assert f"SSL_CERT_FILE=/tls/ca.crt {sys.executable} -c" in text
     assert "ca" not in "\n".join(welcome(key, MeshState(1, "running", "http://127.0.0.1:1", 0, True))).split()
 
 

@@ -56,7 +56,7 @@ def test_the_threshold_decides(threshold: float, declines: bool) -> None:
     assert (numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), threshold) == []) is declines
 
 
-@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (9, 4)])
+@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (9, 2)])
 def test_no_more_sentences_than_asked_for(wanted: int, given: int) -> None:
     assert len(numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
 
@@ -135,3 +135,17 @@ def test_latin_share(text: str, share: float) -> None:
 def test_a_threshold_that_is_no_share_is_refused() -> None:
     with pytest.raises(ValidationError, match="answer_threshold"):
         OrchestratorSettings.model_validate({"answer_threshold": 1.5})
+
+
+def test_a_further_sentence_is_quoted_where_it_adds() -> None:
+    """Not one that is far behind the best, nor one that says nothing that is not yet said."""
+    sentences = [
+        "The headworks were built in 1887 by the town.",
+        "In 1887 the town built the headworks.",
+        "The headworks were built in three years of work by two hundred men.",
+        "Otters live there.",
+    ]
+    asked = question(
+        WHEN_BUILT, [0.8, 0.8, 0.7, 0.1], sentences=sentences, max_sentences=4, passage=np.zeros(4, np.int32)
+    )
+    assert numbers(asked) == [0, 2]

@@ -168,7 +168,6 @@ def test_headings_code_and_rules_are_no_sentences() -> None:
         "They need power.",
         "Open the valve.",
         "Close\n   the drain.",
-        "| part | price |",
         "| seal | two crowns |",
         "The end.",
     ]
@@ -183,3 +182,54 @@ def test_html_headings_and_code_are_no_sentences() -> None:
     extract = read_html(b"<h1>Pumps</h1><p>They need power.</p><pre>pump --start</pre><p>The end.</p>")
     (piece,) = split(extract.text, extract.headings, 2000, extract.apart)
     assert [extract.text[slice(*span)] for span in piece.sentences] == ["They need power.", "The end."]
+
+
+TABLES = """# Failures
+
+| what dies | what goes on |
+|---|---|
+| `control` | Envoy keeps its routes. Nothing new. See [a](b.md). |
+| Triton | Search by words. |
+
+After it. See [more](c.md). As told in
+the [guide](g.md). [Bare](d.md): and so on.
+"""
+
+
+def test_a_row_is_one_sentence_and_what_only_refers_is_none() -> None:
+    extract = read_markdown(TABLES.encode())
+    (piece,) = split(extract.text, extract.headings, 2000, extract.apart)
+    start = piece.span[0]
+    assert [extract.text[start + low : start + high] for low, high in piece.sentences] == [
+        "| `control` | Envoy keeps its routes. Nothing new. See [a](b.md). |",
+        "| Triton | Search by words. |",
+        "After it.",
+        "As told in\nthe [guide](g.md).",
+        "and so on.",
+    ]
+
+
+HTML_TABLES = [
+    (
+        "<table><tr><th>what</th><th>goes on</th></tr>"
+        "<tr><td><code>control</code></td><td>All. Nothing new.</td></tr></table>",
+        ["| control | All. Nothing new. |"],
+    ),
+    ("<table><tr><td>a | b</td><td>c</td></tr></table>", [r"| a \| b | c |"]),
+    ("<table><tr><td><p>Laid out.</p><p>By it.</p></td><td>Here.</td></tr></table>", ["Laid out.", "By it.", "Here."]),
+    ("<table><tr><td>One cell.</td></tr></table>", ["One cell."]),
+    (
+        "<table><tr><td>a<table><tr><td>b</td><td>c</td></tr></table></td><td>d</td></tr></table>",
+        ["a", "| b | c |", "d"],
+    ),
+    ("<table><tr><td>a<script>x</script></td><td>b</td></tr></table>", ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("page", "quoted"), HTML_TABLES)
+def test_the_cells_of_a_row_of_html_stay_together(page: str, quoted: list[str]) -> None:
+    extract = read_html(page.encode())
+    pieces = split(extract.text, extract.headings, 2000, extract.apart)
+    assert [
+        extract.text[piece.span[0] + low : piece.span[0] + high] for piece in pieces for low, high in piece.sentences
+    ] == quoted

@@ -38,13 +38,15 @@ def parse(body: Json) -> list[run_pb2.Message]:
 
 def seams(body: Json) -> list[list[int]]:
     """For each message where in its text one part ends and the next begins; of a body that `parse` has taken."""
-    return [_seams(message.get("content")) for message in body["messages"]]
+    return [_seams(message) for message in body["messages"]]
 
 
-def _seams(content: object) -> list[int]:
+def _seams(message: Json) -> list[int]:
+    content = message.get("content")
     if not isinstance(content, list):
         return []
-    return [end + place for place, end in enumerate(accumulate(len(part["text"]) for part in content[:-1]))]
+    parts = [str(_part(part, message["role"])) for part in content[:-1]]
+    return [end + place for place, end in enumerate(accumulate(map(len, parts)))]
 
 
 def _message(message: object, path: str) -> run_pb2.Message:

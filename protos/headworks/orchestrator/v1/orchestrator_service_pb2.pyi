@@ -50,7 +50,7 @@ class RunRequest(_message.Message):
     max_passages: _builtins.int
     """How many passages to build the answer from; 0 means 3, and 20 is the most."""
     max_sentences: _builtins.int
-    """How many sentences to quote; 0 means 2, and 10 is the most."""
+    """How many sentences to quote at most; 0 means 2, and 10 is the most. Those that add nothing are left out."""
     detached: _builtins.bool
     """Let the run go on when the caller leaves; Attach takes it up again."""
     session_id: _builtins.str

@@ -75,3 +75,11 @@ def test_parts_are_texts_that_are_read_one_behind_the_other() -> None:
     texts.put(["s", "a *******", "\nand", "more"])
     assert chat.run.messages[1].content == "a *******\n\nand\nmore"
     assert chat.run.messages[0].role == run_pb2.Message.ROLE_SYSTEM
+
+
+def test_a_part_that_is_a_refusal_is_a_part_like_others() -> None:
+    parts = [{"type": "refusal", "refusal": "No, no."}, {"type": "output_text", "text": "Or yes."}]
+    body = {"model": "rag", "messages": [{"role": "assistant", "content": parts}, {"role": "user", "content": "So?"}]}
+    chat = read(body)
+    asked = RunTexts(chat.run, chat.seams).asked("rag", "", stream=True)
+    assert list(asked.texts) == ["No, no.", "Or yes.", "So?"]

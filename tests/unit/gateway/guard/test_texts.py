@@ -23,6 +23,7 @@ PIPELINE = GuardPipeline(compile_policy(parse(POLICY), Library(None)), None)
 CUT = [
     ["my card 4111 1111 ", "1111 1111, thanks"],
     ["4111", "1111", "1111", "1111"],
+    ["my card 4111 ", "1111 ", "1111 ", "1111 ok"],
     ["a bad", "word"],
     ["so bad", "word", "evil"],
     ["two ", "words"],
@@ -47,9 +48,12 @@ async def test_what_is_cut_over_texts_is_found(texts: list[str]) -> None:
     assert several.findings[0].item == 0
 
 
-async def test_texts_that_are_not_read_together_are_screened_apart() -> None:
-    texts = ["a bad", "word"]
+@pytest.mark.parametrize("texts", [*CUT[:5], ["4111 1111", "1111 1111"], ["4111-1111-", "1111-1111"]], ids=repr)
+async def test_texts_that_are_not_read_together_are_no_one_text(texts: list[str]) -> None:
     assert (await PIPELINE.screen_input(texts)).texts == texts
+
+
+async def test_what_stands_between_the_messages_is_not_read_with_them() -> None:
     screened = await PIPELINE.screen_input(["a bad", "between", "word"], flows=[[0], [2]])
     assert screened.texts == ["a *******", "between", ""]
 
@@ -94,4 +98,4 @@ def test_wherever_it_is_cut(before: str, found: str, after: str, cuts: list[int]
     texts = [text[start:end] for start, end in pairwise(edges)]
     screened = asyncio.run(PIPELINE.screen_input(texts, flows=[list(range(len(texts)))]))
     assert found not in "".join(screened.texts)
-    assert {each.category for each in screened.findings} <= {"EMAIL", "CARD", "terms", "LENGTH"}
+    assert {each.category for each in screened.findings} & {"EMAIL", "CARD", "terms"}

@@ -1,0 +1,29 @@
+"""What tables say in few characters: a run's id by its beginning, times by how long ago they were."""
+
+import re
+from datetime import UTC, datetime
+
+# Of the replica that began it, and a random number in hexadecimal.
+RUN_ID = re.compile(r"run_.+_(?P<number>[0-9a-f]{32})")
+DIGITS = 8
+_UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def short(text: str) -> str:
+    """The beginning of a run's id, which every verb that takes one accepts; anything else as it is."""
+    run = RUN_ID.fullmatch(text)
+    return f"run_{run['number'][:DIGITS]}" if run else text
+
+
+def ago(time: str, now: datetime | None = None) -> str:
+    """A time in RFC 3339 as people say it: "3 min ago", "in 89 d"; anything else as it is."""
+    try:
+        then = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    seconds = ((now or datetime.now(UTC)) - then.replace(tzinfo=then.tzinfo or UTC)).total_seconds()
+    for length, unit in _UNITS:
+        if abs(seconds) >= length:
+            count = f"{int(abs(seconds) / length)} {unit}"
+            return f"{count} ago" if seconds > 0 else f"in {count}"
+    return "just now"

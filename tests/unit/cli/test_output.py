@@ -1,0 +1,178 @@
+"""Tables that fit, ids and times in few characters, and text that is printed as it is."""
+
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from cli import brief, output
+from cli.errors import CliError
+from cli.output import Flow, console, put, table_of
+from cli.runs.find import whole_id
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+RUN = "run_orchestrator-0_0123456789abcdef0123456789abcdef"
+OTHER = "run_orchestrator-1_0123ffffffffffffffffffffffffffff"
+
+
+def terminal(width: int) -> Console:
+    return Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=True,
+        color_system=None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def text_of(out: Console) -> str:
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue()
+
+
+def printed(columns: list[str], rows: list[list[object]], width: int) -> list[str]:
+    out = terminal(width)
+    table, _ = table_of(columns, rows, width)
+    out.print(table)
+    return text_of(out).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("back", "said"),
+    [
+        (timedelta(seconds=0), "just now"),
+        (timedelta(seconds=59), "59 s ago"),
+        (timedelta(minutes=3, seconds=20), "3 min ago"),
+        (timedelta(hours=25), "1 d ago"),
+        (timedelta(days=800), "2 y ago"),
+        (-timedelta(days=89, hours=1), "in 89 d"),
+    ],
+)
+def test_times_are_said_as_people_do(back: timedelta, said: str) -> None:
+    assert brief.ago((NOW - back).isoformat().replace("+00:00", "Z"), NOW) == said
+
+
+def test_what_is_no_time_or_id_stays() -> None:
+    assert brief.ago("soon", NOW) == "soon"
+    assert brief.short("run_1") == "run_1"
+    assert brief.short("key_0123456789abcdef0123") == "key_0123456789abcdef0123"
+
+
+def test_a_short_id_is_accepted_where_it_is_the_beginning_of_one() -> None:
+    assert brief.short(RUN) == "run_01234567"
+    assert whole_id(brief.short(RUN), [OTHER, RUN]) == RUN
+    assert whole_id("run_0123f", [OTHER, RUN]) == OTHER
+    assert whole_id("run_9999", [OTHER, RUN]) == "run_9999"
+    with pytest.raises(CliError, match="several"):
+        whole_id("run_0123", [OTHER, RUN])
+
+
+ROWS: list[list[object]] = [
+    ["run_01234567", "analyst", "succeeded", "3 min ago", 1.25, "", "stop", "a-collection-of-some-length"],
+    ["run_89abcdef", "a-model-with-a-rather-long-name", "waiting", "1 d ago", None, "", "", "docs"],
+]
+HEADS = ["run", "model", "state", "started", "seconds", "waits for", "ended by", "collection"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_a_table_fits_and_no_id_is_torn(width: int) -> None:
+    lines = printed(HEADS, ROWS, width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert any(line.startswith("run_01234567 ") for line in lines)
+    assert len(lines) == 3
+
+
+def test_columns_at_the_end_go_first_and_are_named() -> None:
+    _, left_out = table_of(HEADS, ROWS, 80)
+    assert left_out == ["ended by", "collection"]
+    assert table_of(HEADS, ROWS, 200)[1] == []
+
+
+def test_where_nobody_watches_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "words and more of them " * 30
+    output.print_table(["a", "b", "c"], [["x" * 100, words.strip(), RUN], ["y", "z", 1]])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split() == ["x" * 100, *words.split(), RUN]
+
+
+def test_an_empty_column_is_none() -> None:
+    assert "waits for" not in printed(HEADS, ROWS, 200)[0]
+
+
+def test_long_texts_are_wrapped_at_words() -> None:
+    words = "Answers questions with tools, searches the documents, calculates, and knows the time."
+    lines = printed(["agent", "what it does"], [["analyst", words]], 40)
+    assert all(cell_len(line) <= 40 for line in lines)
+    assert " ".join(" ".join(line.split()) for line in lines).endswith(words.replace("Answers", "Answers"))
+    assert " ".join(part for line in lines[1:] for part in line.replace("analyst", "").split()) == words
+
+
+USERS = [":x: stays", "[bold]not bold[/]", "[/] alone", ":warning: [red]", "\\[x]", "x[0] :smile:"]
+
+
+@pytest.mark.parametrize("said", USERS)
+@pytest.mark.parametrize("width", [0, 80])
+def test_what_users_wrote_is_printed_as_it_is(
+    said: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if width:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    put(console(), said, style="dim")
+    output.print_table(["a", said], [["b", said]])
+    flow = Flow(console())
+    flow.write(said)
+    flow.close()
+    span = {"start": 0, "end": 1}
+    output.print_citations([{"title": said, "document_id": said, "quote": "q", "span": span}])
+    plain = Text.from_ansi(capsys.readouterr().out).plain
+    assert plain.count(said) == 5
+
+
+def test_every_console_is_made_in_one_place() -> None:
+    """Others would take what users wrote for markup and for the names of emojis."""
+    folder = Path(output.__file__).parent
+    makers = [path.name for path in folder.rglob("*.py") if re.search(r"\bConsole\(", path.read_text("utf-8"))]
+    assert makers == ["output.py"]
+
+
+def test_what_a_terminal_would_obey_is_shown_as_a_mark() -> None:
+    out = terminal(80)
+    put(out, "a\x1b[2Jb\x07")
+    flow = Flow(out)
+    flow.write("c\x1b]0;title\x07d\r\ne\r")
+    flow.close()
+    assert text_of(out).replace("\ufffd", "?") == "a?[2Jb?\nc?]0;title?d\ne?"
+    assert output.cell("x\x9by") == "x\ufffdy"
+
+
+PIECES = ["Hello", ", wor", "ld! This", " is a sentence that is lon", "ger than a line.\n\nAnd", " another one\n"]
+
+
+@pytest.mark.parametrize("width", [24, 30, 80])
+def test_text_that_comes_in_pieces_is_wrapped_at_words(width: int) -> None:
+    out = terminal(width)
+    flow = Flow(out)
+    for piece in PIECES:
+        flow.write(piece)
+    flow.close()
+    lines = text_of(out).split("\n")
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert " ".join(text_of(out).split()) == " ".join("".join(PIECES).split())
+    assert "" in lines  # the blank line
+
+
+def test_where_nobody_watches_text_goes_out_as_it_comes() -> None:
+    out = Console(file=io.StringIO(), soft_wrap=True)
+    flow = Flow(out)
+    flow.write(PIECES[0])
+    assert text_of(out) == PIECES[0]
