@@ -1,6 +1,7 @@
 """The composition root of the gateway."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
 from headworks.gateway.v1 import (
@@ -42,10 +43,12 @@ from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
+from services.runtime.health import serving
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
+from services.runtime.records.engine import data_folder
 from services.runtime.server import App
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
@@ -59,6 +62,7 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 ENVOY = ("envoy",)
+EMBEDDER = ("embed",)
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
@@ -149,10 +153,17 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
     http = http_server(settings, paths, around, access, ENVOY)
+    folder = data_folder(settings.records_url)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
+        optional={
+            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name),
+            "retrieval": serving(retrieval, RETRIEVAL.full_name),
+            "triton": partial(triton.ready, EMBEDDER),
+        },
+        data={"records": folder} if folder else {},
         resources=resources,
         layers=around,
         gate=access,

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     help="Language model to serve: smollm2, a small one that `make llm` installs; a folder in Hugging Face form; or a "
     "name on its hub (ORGANISATION/NAME).",
 )  # fmt: skip
-@click.option("--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator and retrieval.")
+@click.option(
+    "--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator, retrieval, triton."
+)
 @click.option(
     "--tls", is_flag=False, flag_value="", metavar="[FOLDER]",
     help="Speak TLS at the edge and mutual TLS between the services, with the certificates of a folder that `headworks "

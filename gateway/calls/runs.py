@@ -22,7 +22,7 @@ from gateway.calls.run_request import RunTexts, Seams
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
 from services.runtime import clients
-from services.runtime.call import READS_KEY, UNSCREENED, Call, outgoing
+from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -77,8 +77,7 @@ class RunCalls:
         try:
             texts.put(admitted.texts)
             carried = outgoing(call.remaining, self._lasting(call))
-            if not guards.screens_context:  # the orchestrator need not ask
-                carried["metadata"] += ((READS_KEY, UNSCREENED),)
+            carried["metadata"] += ((READS_KEY, _reads(guards)),)
             responses = clients.stream(self._stub.Run(request, **carried))
             async with aclosing(answered(admitted, responses, answer)) as batches:
                 async for events in batches:
@@ -183,3 +182,10 @@ class RunCalls:
                 answer.count(response.events)
                 if not (admitted.finished or admitted.covered() or await admitted.extend()):
                     await self._cancel(admitted.run_id, admitted.incoming)
+
+
+def _reads(guards: GuardPipeline) -> str:
+    """What the orchestrator is told of what the run reads: it need not ask where nothing looks at that."""
+    if not guards.screens_context:
+        return UNSCREENED
+    return CLOSED if guards.closes_context else SCREENED

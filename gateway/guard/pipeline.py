@@ -67,6 +67,11 @@ class GuardPipeline:
         return self._guards.has(Stage.CONTEXT)
 
     @property
+    def closes_context(self) -> bool:
+        """Whether agents may read nothing while it cannot be judged."""
+        return any(spec.acts and spec.when_gone == "closed" for spec in self._guards.injection(Stage.CONTEXT))
+
+    @property
     def guards_instructions(self) -> bool:
         """Whether answers are searched for OutputFacts.system_prompt."""
         return self._guards.guards_instructions

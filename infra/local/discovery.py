@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Replicas = tuple[tuple[str, int, str], ...]
 """Each with its name, its gRPC port, and the Unix socket at which it serves HTTP, empty for none."""
+SUPERVISOR = "supervisor"
 LIMIT = 3.0
 RETRY_SECONDS = 0.2
 
@@ -91,22 +92,27 @@ def _request(service: str, replicas: Replicas) -> control_service_pb2.SetEndpoin
     return control_service_pb2.SetEndpointsRequest(service=service, endpoints=endpoints)
 
 
-def prometheus_targets(processes: Iterable[Process]) -> list[dict[str, Any]]:
-    """One entry for each process that has metrics."""
+def prometheus_targets(processes: Iterable[Process], own: int = 0) -> list[dict[str, Any]]:
+    """One entry for each process that has metrics; `own` is the port of the supervisor's, 0 for none."""
+    supervisor = [_target(SUPERVISOR, SUPERVISOR, own, "/metrics")] if own else []
     return [
-        {
-            "targets": [f"{HOST}:{process.ports[port]}"],
-            "labels": {"service": process.spec.service, "replica": process.spec.name, "__metrics_path__": path},
-        }
+        _target(process.spec.service, process.spec.name, process.ports[port], path)
         for process in processes
         for port, path in (process.spec.metrics, *process.spec.more_metrics)
         if port in process.ports
-    ]
+    ] + supervisor
 
 
-def write_targets(path: Path, processes: Iterable[Process], written: str) -> str:
+def _target(service: str, replica: str, port: int, path: str) -> dict[str, Any]:
+    return {
+        "targets": [f"{HOST}:{port}"],
+        "labels": {"service": service, "replica": replica, "__metrics_path__": path},
+    }
+
+
+def write_targets(path: Path, processes: Iterable[Process], written: str, own: int = 0) -> str:
     """Replace the file for file_sd_configs at once, unless it holds this already; returns what it holds."""
-    text = json.dumps(prometheus_targets(processes), indent=1) + "\n"
+    text = json.dumps(prometheus_targets(processes, own), indent=1) + "\n"
     if text != written:
         new = path.with_name(f".{path.name}.new")
         new.write_text(text, "utf-8")

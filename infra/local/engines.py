@@ -13,32 +13,49 @@ from infra.local.probes import EdgeReady, GrpcHealth, drain_edge
 from infra.local.spec import Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
+from services.runtime import sockets
 
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
 STUB_GIVEN_UP = "is not healthy"
 
 
-def triton_spec(options: Options, layout: Layout, rank: int) -> Spec:
+def triton_specs(options: Options, layout: Layout, rank: int) -> list[Spec]:
+    """The replicas of Triton. The first one alone serves the language model, which takes all cores that it gets and the
+    memory of its weights and its cache: two of it on a machine are slower than one."""
+    return [_triton_spec(options, layout, rank, index) for index in range(options.count("triton"))]
+
+
+def triton_target(options: Options, layout: Layout) -> str:
+    """All replicas, for clients that take one after the other."""
+    return sockets.targets([triton.socket_in(layout.sockets, index) for index in range(options.count("triton"))])
+
+
+def llm_target(layout: Layout) -> str:
+    """The replica that serves the language model."""
+    return sockets.target(triton.socket_in(layout.sockets))
+
+
+def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spec:
     """Triton, its data directory laid out anew at each start. Its shared memory is named after the directory, so that
     what a killed Triton left can be removed. It asks no caller who he is: hence a Unix socket."""
-    data = layout.of("triton")
-    socket = triton.socket_in(layout.sockets)
-    llm = bool(models_settings(options).llm)
+    data = layout.of(f"triton-{index}" if index else "triton")
+    socket = triton.socket_in(layout.sockets, index)
+    llm = models_settings(options).llm if index == 0 else ""
 
     def command(ports: Ports) -> Command:
-        listen = triton.Listen(grpc=0, metrics=ports["metrics"], folder=layout.sockets)
-        settings = models_settings(options).model_copy(update={"llm_metrics_port": ports.get("llm", 0)})
-        made = triton.prepare(data, listen, settings, options.env)
+        listen = triton.Listen(grpc=0, metrics=ports["metrics"], folder=layout.sockets, replica=index)
+        own = {"llm": llm, "llm_metrics_port": ports.get("llm", 0)}
+        made = triton.prepare(data, listen, models_settings(options).model_copy(update=own), options.env)
         return Command(made.argv, made.env)
 
     return Spec(
-        "triton-0",
+        f"triton-{index}",
         "triton",
         command,
         GrpcHealth((), "triton", socket=socket),
         ports=("metrics", *(("llm",) if llm else ())),
-        given=given_llm_port(options),
+        given=given_llm_port(options) if llm else {},
         more_metrics=(("llm", "/metrics"),) if llm else (),
         published=False,
         rank=rank,

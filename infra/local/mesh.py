@@ -7,14 +7,13 @@ from pathlib import Path
 from infra.envoy import grpc_bootstrap, write_json
 from infra.local import tls
 from infra.local.dial import Dial
-from infra.local.engines import envoy_spec, given_llm_port, triton_spec
+from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
 from infra.local.models import llm_settings
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
-from services.models.triton import socket_in
 from services.runtime import sockets
 from services.runtime.settings import prefix
 
@@ -99,7 +98,7 @@ def _command(options: Options, service: str, own: Mapping[str, str], bootstrap: 
 def local_settings(options: Options, layout: Layout, service: str) -> dict[str, str]:
     """What the supervisor sets of a service beyond its address, except where the user's settings do."""
     folder = layout.of(service)
-    to_triton = {"TRITON_TARGET": sockets.target(socket_in(layout.sockets))}
+    to_triton = {"TRITON_TARGET": triton_target(options, layout)}
     ours: dict[str, dict[str, str]] = {
         "control": {"STATE_FILE": str(folder / "topology.json"), "EDGE_TOKEN_FILE": str(layout.edge_token)},
         "retrieval": {
@@ -113,6 +112,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,
+            **_to_llm(options, layout),
             **llm_settings(options),
         },
         "gateway": {
@@ -129,6 +129,12 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
     return {**unset, **fixed} if service == "control" else unset
 
 
+def _to_llm(options: Options, layout: Layout) -> dict[str, str]:
+    """Where the language model is, if not at every Triton that is asked."""
+    several = options.count("triton") > 1 and options.given("orchestrator", "triton_target") is None
+    return {"LLM_TARGET": llm_target(layout)} if several else {}
+
+
 def _identity_target(options: Options, layout: Layout) -> str:
     """The gateways, by mutual TLS or at their sockets."""
     if tls.files(options, "gateway") is not None:
@@ -141,7 +147,7 @@ def mesh_specs(options: Options, layout: Layout, key: str) -> list[Spec]:
     specs = python_specs(options, layout)
     return [
         specs[0],
-        triton_spec(options, layout, RANKS["triton"]),
+        *triton_specs(options, layout, RANKS["triton"]),
         *specs[1:],
         envoy_spec(options, layout, key, RANKS["envoy"]),
     ]

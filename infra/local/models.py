@@ -15,6 +15,8 @@ from services.runtime.settings import prefix
 if TYPE_CHECKING:
     from infra.local.supervisor import Limits
 
+REPLICA_SECONDS = 30.0
+"""How much longer a start may take for each further Triton: they load at the same time, on the same cores."""
 LLM_VARIABLE = "HEADWORKS_MODELS_LLM"
 CATALOGUES = (("llm", "models_file"), ("orchestrator", "catalogue_file"), ("gateway", "upstreams_file"))
 
@@ -72,8 +74,9 @@ def with_llm(options: Options) -> Options:
 def start_limits(options: Options, limits: "Limits") -> "Limits":
     """The limits with how long a start may take, as the models' settings have it: all else is quick."""
     settings = models_settings(options)
+    more = (options.count("triton") - 1) * REPLICA_SECONDS
     return dataclasses.replace(
-        limits, ready=triton.start_seconds(settings), ready_setting=triton.start_setting(settings)
+        limits, ready=triton.start_seconds(settings) + more, ready_setting=triton.start_setting(settings)
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from services.runtime.settings import CONFIG_FILE_VARIABLE, prefix
 
-REPLICATED = ("gateway", "orchestrator", "retrieval")
-ONCE = ("control", "envoy", "triton")
+REPLICATED = ("gateway", "orchestrator", "retrieval", "triton")
+ONCE = ("control", "envoy")
 MOST_REPLICAS = 16
 DEFAULT_EDGE_PORT = 8080
 

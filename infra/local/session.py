@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.local import models, ports, state, tls
+from infra.local import metrics, models, ports, state, tls
 from infra.local.dial import Dial
 from infra.local.guards import check_guards
 from infra.local.keys import make_keys
@@ -81,11 +81,13 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
         specs = mesh_specs(options, layout, key)
         edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
+        port = book.take()
         async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
                               limits=models.start_limits(options, limits),
-                              keep_open=(lock.fd,), book=book, ca=tls.ca(options),
+                              keep_open=(lock.fd,), book=book, ca=tls.ca(options), metrics=port,
                               dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
-            yield supervisor
+            with metrics.served(port, lambda: supervisor.processes, layout.root, tls.certificates(options)):
+                yield supervisor
     finally:
         book.close()
         lock.release()

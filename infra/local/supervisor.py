@@ -54,17 +54,19 @@ class Supervisor:
     """Runs the processes of `specs` until it is stopped. Enter it, `start`, `keep`; leaving it stops everything.
 
     `observe` sees each new state. `control` names the service that gets the endpoints of the others, if there is one,
-    and `dial` how it is called. `ca` is what signed the edge's certificate.
+    and `dial` how it is called. `ca` is what signed the edge's certificate; `metrics` the port of the supervisor's own
+    metrics, for the targets.
     """
 
     def __init__(
         self, layout: Layout, specs: Sequence[Spec], edge: str, cwd: Path, *, observe: Callable[[MeshState], None],
         limits: Limits = DEFAULT_LIMITS, keep_open: tuple[int, ...] = (), control: str = "control",
-        book: PortBook | None = None, dial: Dial = PLAIN, ca: Path | None = None,
+        book: PortBook | None = None, dial: Dial = PLAIN, ca: Path | None = None, metrics: int = 0,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._edge = edge
         self._ca = ca
+        self._metrics = metrics
         self._observe = observe
         self._limits = limits
         self._phase = "starting"
@@ -209,7 +211,7 @@ class Supervisor:
         with contextlib.suppress(OSError):  # a full disk must not take the mesh down
             state.write(self._layout.state, now)
             self._written = True
-            self._targets = write_targets(self._layout.targets, self.processes, self._targets)
+            self._targets = write_targets(self._layout.targets, self.processes, self._targets, self._metrics)
         self._observe(now)
 
     async def _beat(self) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from infra.certificates import EDGE, OPERATOR, Folder, MissingCertificates, ensure
+from infra.certificates.shown import SUFFIX
 from infra.envoy import write_secrets
 from infra.local.layout import Layout
 from infra.local.options import BadOptions, Options
@@ -25,6 +26,13 @@ def check(options: Options, layout: Layout) -> None:
 def files(options: Options, name: str) -> TlsFiles | None:
     """The files of a service; None where the mesh speaks without TLS."""
     return Folder(options.tls).files(name) if options.tls else None
+
+
+def certificates(options: Options) -> dict[str, Path]:
+    """All of the mesh's, by name: the authority's, the edge's, each service's."""
+    if options.tls is None:
+        return {}
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(options.tls.glob(f"*{SUFFIX}"))}
 
 
 def supervisor_files(options: Options) -> TlsFiles | None:

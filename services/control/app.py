@@ -33,4 +33,5 @@ async def wire(settings: ControlSettings, build: Build | None = None) -> App:
         control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlServicer(plane), server)
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(AdsServicer(cache), server)
 
-    return App(add=add, names=[CONTROL, ADS], callers=CALLERS)
+    data = {"topology": settings.state_file.parent} if settings.state_file else {}
+    return App(add=add, names=[CONTROL, ADS], callers=CALLERS, data=data)

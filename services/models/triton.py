@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
-SOCKET, SOCKET_NUMBER = "triton", 1
+SOCKET = "triton"
 
 
 class LibpythonNotFound(Exception):
@@ -38,17 +38,18 @@ class LibpythonNotFound(Exception):
 class Listen:
     """Where tritonserver listens: gRPC at a port of 127.0.0.1, or at a Unix socket in `folder`.
 
-    Triton writes a colon and the port behind any address, so the number ends the socket's name.
+    Triton writes a colon and the port behind any address, so a number ends the socket's name: that of the `replica`.
     """
 
     grpc: int
     metrics: int
     folder: Path | None = None
+    replica: int = 0
 
     @property
     def socket(self) -> Path | None:
         """The Unix socket; None where it is a port."""
-        return socket_in(self.folder) if self.folder else None
+        return socket_in(self.folder, self.replica) if self.folder else None
 
     @property
     def target(self) -> str:
@@ -56,9 +57,14 @@ class Listen:
         return sockets.target(self.socket) if self.socket else f"{HOST}:{self.grpc}"
 
 
-def socket_in(folder: Path) -> Path:
-    """Where Triton's Unix socket is, if it listens in `folder`."""
-    return folder / f"{SOCKET}:{SOCKET_NUMBER}"
+def socket_in(folder: Path, replica: int = 0) -> Path:
+    """Where the Unix socket of that replica is, if it listens in `folder`."""
+    return folder / f"{SOCKET}:{socket_number(replica)}"
+
+
+def socket_number(replica: int) -> int:
+    """What Triton takes for a port; 0 is none."""
+    return replica + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,9 @@ def prepare(
 
 
 def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, settings: ModelsSettings) -> list[str]:
-    address, port = (sockets.target(listen.folder / SOCKET), SOCKET_NUMBER) if listen.folder else (HOST, listen.grpc)
+    address, port = HOST, listen.grpc
+    if listen.folder:
+        address, port = sockets.target(listen.folder / SOCKET), socket_number(listen.replica)
     flags = {
         "model-repository": repository,
         "backend-directory": backends,

@@ -53,6 +53,7 @@ from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
+from services.runtime.records.engine import data_folder
 from services.runtime.server import App, verifier_of
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
@@ -75,7 +76,10 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     )
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
     triton = TritonClient(triton_channel)
-    llm = LlmClient(triton_channel, streams=settings.llm_streams)
+    llm_channel = await resources.enter_async_context(
+        open_channel(settings.llm_target or settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
+    )
+    llm = LlmClient(llm_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
     models = models or LlmSettings()
     http = HttpClient(models.connections)
@@ -139,14 +143,18 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
     callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
     checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
-    return App(add, names, checks, resources=resources, callers=callers)
+    folder = data_folder(settings.records_url)
+    kept = {"records": folder} if folder else {}
+    return App(add, names, checks, resources=resources, callers=callers, data=kept)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:
     if not settings.guard_target:
         return None
     channel = await resources.enter_async_context(open_channel(settings.guard_target, [GUARDS], settings.tls))
-    return GuardClient(channel, settings.guard_seconds, settings.screen_when_guard_is_gone)
+    return GuardClient(
+        channel, settings.guard_seconds, settings.screen_when_guard_is_gone, attempts=settings.guard_attempts
+    )
 
 
 def _tool_settings(settings: OrchestratorSettings) -> ToolSettings:

@@ -18,6 +18,9 @@ class OrchestratorSettings(ServerSettings):
     )
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton.")
+    llm_target: str = Field(
+        "", description="gRPC target of the Triton that serves the language model, if that is not any of triton_target."
+    )
     peers_target: str = Field(
         "xds:///orchestrator", description="gRPC target of the orchestrator's replicas, for runs that another one has."
     )
@@ -38,11 +41,17 @@ class OrchestratorSettings(ServerSettings):
         description="How long the gateway is asked for the identity token of a run that has none left, because another "
         "process began it or it waited for a person, before the run ends.",
     )
-    guard_seconds: float = Field(2, gt=0, description="Longest time that the guards may take for one step.")
+    guard_seconds: float = Field(
+        2, gt=0, description="Longest time that a gateway's guards may take for one step; then another one is asked."
+    )
+    guard_attempts: int = Field(
+        3, gt=0, description="Gateways that are asked, one after the other, before the guards are taken to be gone."
+    )
     screen_when_guard_is_gone: Literal["auto", "closed", "open"] = Field(
         "auto",
-        description="What happens while the guards cannot be asked: passages and tool results are not read (closed), "
-        "are read as they are (open), or closed for agents with tools and open for the others (auto).",
+        description="What happens while no gateway's guards can be asked: passages and tool results are not read "
+        "(closed), are read as they are (open), or closed for agents with tools and open for the others (auto). A "
+        "policy whose guard has when_gone closed is closed whatever this says.",
     )
     search_seconds: float = Field(10, gt=0, description="Longest time a search may take.")
     generate_seconds: float = Field(60, gt=0, description="Longest time the writing of an answer may take.")

@@ -64,6 +64,7 @@ async def assemble(
         optional={"triton": embedder.ready},
         resources=resources,
         callers={"/": ("gateway", "orchestrator")},
+        data={"collections": settings.data_dir} if settings.store == "edge" else {},
     )
 
 
@@ -75,4 +76,10 @@ def open_engine(settings: RetrievalSettings) -> VectorEngine:
         return ServerEngine.connect(settings.qdrant_url, settings.qdrant_api_key)
     from services.retrieval.store.qdrant_edge import EdgeEngine
 
-    return EdgeEngine(settings.data_dir, settings.store_threads, min_free=settings.min_free_bytes)
+    return EdgeEngine(
+        settings.data_dir,
+        settings.store_threads,
+        min_free=settings.min_free_bytes,
+        most_open=settings.max_open_collections,
+        idle_seconds=settings.collection_idle_seconds,
+    )

@@ -23,6 +23,8 @@ PASSAGES = Counter("headworks_retrieval_passages_total", "Passages embedded and 
 EMBED = Histogram("headworks_retrieval_embed_seconds", "Waiting for the embedding model.", ["what"], buckets=SECONDS)
 STORE = Histogram("headworks_retrieval_store_seconds", "Waiting for the store.", ["what"], buckets=SECONDS)
 BROKEN = Gauge("headworks_retrieval_collection_broken", "1: its data cannot be read.", ["tenant", "collection"])
+OPEN = Gauge("headworks_retrieval_open_collections", "Collections that the edge store has open.")
+OPENINGS = Counter("headworks_retrieval_collection_openings_total", "Times that the edge store opened a collection.")
 FULL = Gauge("headworks_retrieval_store_full", "1 while the edge store's disk has too little space to write.")
 
 _EMBED = {what: EMBED.labels(what) for what in ("query", "passages")}

@@ -25,6 +25,15 @@ class RetrievalSettings(ServerSettings):
         description="Free bytes on the edge store's disk below which writes get RESOURCE_EXHAUSTED; reads and deletions"
         " go on.",
     )
+    max_open_collections: int = Field(
+        64,
+        ge=2,
+        description="Collections that the edge store has open at once, each with a thread, files and memory of its own;"
+        " the one unused for longest is closed for the next.",
+    )
+    collection_idle_seconds: float = Field(
+        600, gt=0, description="How long a collection of the edge store stays open after its last call."
+    )
     qdrant_url: str = Field("http://127.0.0.1:6334", description="gRPC address of the Qdrant server.")
     qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")

@@ -15,10 +15,17 @@ from services.runtime.tracing import inject
 REQUEST_ID_KEY = "x-request-id"
 # Names the replica that a call is for; control's routes go by it.
 REPLICA_KEY = "x-headworks-replica"
-# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads. The
-# gateway alone sets it, beside the identity; without it the guards are asked.
+# Names one of the replicas by its number, from 0, whichever they are: the number is taken modulo their count, so that
+# two that follow each other are two replicas where there are as many. From ORDINALS on there is no route.
+ORDINAL_KEY = "x-headworks-replica-ordinal"
+ORDINALS = 16
+# What the gateway knows of a run when it admits it: UNSCREENED where no policy screens what its agent reads; SCREENED
+# where one does; CLOSED where that one wants nothing to be read while it cannot be screened. The gateway alone sets it,
+# beside the identity; without it the guards are asked, and nothing is known to be open.
 READS_KEY = "x-headworks-reads"
 UNSCREENED = "unscreened"
+SCREENED = "screened"
+CLOSED = "closed"
 # What sets the deadline of a call, where that is a setting: the next service has no other way to name it.
 LIMIT_KEY = "x-headworks-limit"
 

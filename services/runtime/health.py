@@ -45,6 +45,23 @@ class Readiness:
         """Whether all that the service needs is well, and it is not about to stop."""
         return not self._draining and all(self._missed[name] < 2 for name in self._needed)
 
+    @property
+    def dependencies(self) -> list[str]:
+        """All that is checked, by name."""
+        return sorted(self._checks)
+
+    def needs(self, name: str) -> bool:
+        """Whether the service is not ready without it."""
+        return name in self._needed
+
+    def is_well(self, name: str) -> bool:
+        """What was last found of a dependency."""
+        return self._missed[name] < 2
+
+    def missing(self) -> list[str]:
+        """The dependencies that are not well."""
+        return [name for name in self.dependencies if not self.is_well(name)]
+
     async def watch(self) -> None:
         """Check for ever. The first round is awaited by nobody: a server answers NOT_SERVING until it has passed."""
         await self._publish()

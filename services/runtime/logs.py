@@ -6,14 +6,18 @@ No field holds what people or models wrote, or a secret: see redaction.py.
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from traceback import TracebackException
+from types import TracebackType
 
 import orjson
 
 from services.runtime import tracing
 from services.runtime.call import current_or_none
 from services.runtime.redaction import redact, redact_field, redact_message
+
+log = logging.getLogger(__name__)
 
 # Below warnings these tell what goes through them: statements with their values, addresses with their queries.
 TALKATIVE = ("aiosqlite", "httpcore", "httpx", "httpcore2", "httpx2", "mcp", "sqlalchemy")
@@ -67,9 +71,26 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def configure(service: str, level: str) -> None:
-    """Send this process's logs to standard error at `level`."""
+    """Send this process's logs to standard error at `level`, with warnings and what nobody catches among them."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in TALKATIVE:
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    log.critical("nobody caught an error", exc_info=(kind, error, traceback))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:  # of SystemExit there is nothing to say
+        name = args.thread.name if args.thread else ""
+        log.error(
+            "nobody caught an error in a thread",
+            extra={"thread_name": name},
+            exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+        )

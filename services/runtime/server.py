@@ -16,7 +16,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import logs, metrics, sockets, tracing
+from services.runtime import logs, metrics, sockets, tracing, vitals
 from services.runtime.errors import CannotStart, DomainError
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
@@ -32,8 +32,11 @@ GC_THRESHOLD = 20_000
 class Beside(Protocol):
     """A server of another protocol in the same process and event loop."""
 
-    async def start(self, ready: Callable[[], bool]) -> str:
-        """Listen; `ready` says whether the process is. Returns the address."""
+    async def start(self, ready: Callable[[], bool], missing: Callable[[], Sequence[str]] = tuple) -> str:
+        """Listen; `ready` says whether the process is, `missing` which dependencies are not well.
+
+        Returns the address.
+        """
         ...
 
     async def stop(self, grace: float) -> None:
@@ -49,7 +52,7 @@ class App:
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
     mutual TLS only the `callers` may call. `sockets`: private Unix sockets that it is served at too. The process is
-    ready once the servers `beside` gRPC's listen too.
+    ready once the servers `beside` gRPC's listen too. `data`: the folders that it keeps data in, by what that is.
     """
 
     add: Callable[[grpc.aio.Server], None]
@@ -62,6 +65,7 @@ class App:
     callers: Callers = field(default_factory=dict)
     beside: Sequence[Beside] = ()
     sockets: Sequence[Path] = ()
+    data: Mapping[str, Path] = field(default_factory=dict)
 
 
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
@@ -128,7 +132,10 @@ async def serve(
             for path in app.sockets:
                 server.add_insecure_port(sockets.target(path))
             await server.start()
-        besides = [await one.start(lambda: readiness.ready) for one in app.beside]
+        besides = [await one.start(lambda: readiness.ready, readiness.missing) for one in app.beside]
+        vitals.VITALS.data(app.data)
+        vitals.VITALS.certificates(vitals.tls_certificates(settings.tls))
+        vitals.READINESS.show(readiness)
         metrics.serve(settings.host, settings.metrics_port)
         log.info("serving", extra={"address": address, "beside": besides, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())

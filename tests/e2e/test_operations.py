@@ -19,12 +19,48 @@ ROOT = Path(__file__).parents[2]
 def test_every_process_shows_its_metrics(mesh: Mesh) -> None:
     targets = json.loads((mesh.data / "prometheus" / "targets.json").read_text())
     shown = {target["labels"]["replica"] for target in targets}
-    assert shown == set(mesh.names())
+    assert shown == {*mesh.names(), "supervisor"}
     for target in targets:
         path = target["labels"].get("__metrics_path__", "/metrics")
         response = httpx.get(f"http://{target['targets'][0]}{path}")
         assert response.status_code == 200
         assert "# TYPE" in response.text, target
+
+
+def text_of(mesh: Mesh, replica: str) -> str:
+    """A process's metrics."""
+    targets = json.loads((mesh.data / "prometheus" / "targets.json").read_text())
+    target = next(one for one in targets if one["labels"]["replica"] == replica)
+    return httpx.get(f"http://{target['targets'][0]}{target['labels']['__metrics_path__']}").text
+
+
+def test_each_says_its_version_its_readiness_and_the_space_of_its_data(mesh: Mesh) -> None:
+    for replica, data in (
+        ("retrieval-0", "collections"), ("orchestrator-0", "records"), ("gateway-0", "records"),
+        ("control-0", "topology"), ("supervisor", "mesh"),
+    ):  # fmt: skip
+        text = text_of(mesh, replica)
+        assert f'headworks_data_free_bytes{{data="{data}"}}' in text
+        assert "headworks_build_info{" in text
+        assert "headworks_ready 1.0" in text or replica == "supervisor"
+    supervisor = text_of(mesh, "supervisor")
+    for name in mesh.names():
+        assert f'headworks_process_ready{{of="{name.rpartition("-")[0]}",process="{name}"}} 1.0' in supervisor
+    assert "headworks_process_restarts_total{" in supervisor
+
+
+def test_health_at_the_edge_needs_no_key_and_says_little(mesh: Mesh) -> None:
+    assert httpx.get(f"{mesh.edge}/healthz").status_code == 200
+    ready = httpx.get(f"{mesh.edge}/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "not_ready": []})
+
+
+def test_every_log_is_json_with_level_and_service(mesh: Mesh) -> None:
+    for name in mesh.names():
+        for line in (mesh.data / "logs" / f"{name}.log").read_text().splitlines():
+            fields = json.loads(line)
+            assert fields["service"] == name.rpartition("-")[0]
+            assert fields["level"] in {"debug", "info", "warning", "error", "critical"}
 
 
 def test_streams_are_counted(mesh: Mesh) -> None:

@@ -67,7 +67,7 @@ def test_yaml_is_what_the_code_takes(path: Path, block: str, tmp_path: Path) -> 
 
 
 def test_metrics_are_those_that_there_are() -> None:
-    made = {name for folder in ("services", "gateway") for path in (ROOT / folder).rglob("*.py")
+    made = {name for folder in ("services", "gateway", "infra") for path in (ROOT / folder).rglob("*.py")
             for name in METRIC.findall(path.read_text("utf-8"))}  # fmt: skip
     for schema in (GATEWAY, ORCHESTRATOR):
         for collector in vars(writer_metrics(schema.service)).values():

@@ -3,14 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, NoReturn
 
 from gateway.faces.http.errors import TooManyCalls
 from gateway.faces.http.exchange import Exchange, Receive, Scope, Send
-from gateway.faces.http.message import Body, Request
+from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.routes import Route, Routes
 from services.runtime.call import REQUEST_ID_KEY, Call
 from services.runtime.errors import DomainError, Unavailable
@@ -18,6 +18,12 @@ from services.runtime.interceptors import Chain
 from services.runtime.interceptors.certificates import check_names
 
 HEALTH = b"/healthz"
+"""Whether this gateway is well: for the health checks of who stands before it."""
+READY = b"/readyz"
+"""Whether the mesh is, and what of it is not: for those outside."""
+SELF = "gateway"
+OPTIONAL = ("triton",)
+"""Without which the mesh does less, and is ready all the same."""
 UNMATCHED = "unmatched"
 """The method's name of a call that no route leads to."""
 LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
@@ -47,6 +53,7 @@ class HttpFace:
         self._heartbeat_seconds = heartbeat_seconds
         self._serving = 0
         self.ready: Callable[[], bool] = lambda: False
+        self.missing: Callable[[], Sequence[str]] = tuple
         self.leaving = False
         self.left = False
         """Whether a health check was told that this process is leaving."""
@@ -57,6 +64,9 @@ class HttpFace:
             exchange.extra |= LEAVE
         if exchange.path == HEALTH:
             await self._health(exchange)
+            return
+        if exchange.path == READY:
+            await self._readiness(exchange)
             return
         connection = exchange.connection
         self._serving += 1
@@ -76,9 +86,20 @@ class HttpFace:
                 connection.task = None
 
     async def _health(self, exchange: Exchange) -> None:
-        well = self.ready() and not self.leaving
+        well = self._well
         self.left = self.leaving
         await exchange.whole(200 if well else 503, Body("text/plain", b"ok\n" if well else b"not ready\n"), {})
+
+    @property
+    def _well(self) -> bool:
+        return self.ready() and not self.leaving
+
+    async def _readiness(self, exchange: Exchange) -> None:
+        """Names of services and nothing else, for anybody may ask; found by the checks of each second, not by calls of
+        its own."""
+        missing = [*([] if self._well else [SELF]), *self.missing()]
+        ready = not set(missing) - set(OPTIONAL)
+        await exchange.whole(200 if ready else 503, as_json({"ready": ready, "not_ready": missing}), {})
 
     async def _serve(self, exchange: Exchange, connection: Any) -> None:
         call = Call(UNMATCHED, exchange.headers, peer=exchange.peer, received=1)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,9 +100,10 @@ class HttpServer:
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
-    async def start(self, ready: Callable[[], bool]) -> str:
+    async def start(self, ready: Callable[[], bool], missing: Callable[[], Sequence[str]] = tuple) -> str:
         """Listen. Returns the address. Raises OSError, BadCertificates."""
         self._face.ready = ready
+        self._face.missing = missing
         config = uvicorn.Config(
             self._face, interface="asgi3", lifespan="off", ws="none", http=Connection, log_config=None,
             access_log=False, proxy_headers=False, server_header=False, date_header=False,

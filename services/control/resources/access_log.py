@@ -70,6 +70,9 @@ def _lines(path: str, told: str) -> Data:
     """The id is the one that the caller was told; grpc_status what it received. The user-agent is free text."""
     line: Data = {
         "time": "%START_TIME%",
+        "level": "info",
+        "service": "envoy",
+        "logger": "access",
         "request_id": told,
         "method": "%REQ(:METHOD):16%",
         "path": path,

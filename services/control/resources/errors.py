@@ -4,6 +4,7 @@ own; callers who speak gRPC get a status. All have an x-request-id."""
 from services.control.edge import Edge
 from services.control.resources.access_log import REQUEST_ID
 from services.control.resources.wire import Data
+from services.control.topology import GATEWAY
 
 # status -> message, type, code. OpenAI's own words where it has them. A key, a conflict, a type of body and a rate are
 # the gateway's to judge.
@@ -62,16 +63,28 @@ def local_replies(edge: Edge) -> Data:
         "HEADWORKS_CONTROL_IDLE_TIMEOUT_SECONDS."
     )
     rows = {**ERRORS, 504: (late, kind, code)}
-    known = [_mapper(_status("EQ", status), row) for status, row in rows.items()]
-    others = [_mapper(_status("GE", status), row) for status, row in OTHERS.items()]
+    known = [_mapper(_status("EQ", status), error_json(*row)) for status, row in rows.items()]
+    others = [_mapper(_status("GE", status), error_json(*row)) for status, row in OTHERS.items()]
     rest = {"filter": _status("GE", 200), **_WITH_ID}
-    return {"mappers": [_mapper(_SILENT, (silent, kind, code)), *known, *others, rest]}
+    return {"mappers": [*_unready(), _mapper(_SILENT, error_json(silent, kind, code)), *known, *others, rest]}
 
 
-def _mapper(which: Data, row: tuple[str, str, str]) -> Data:
+def _unready() -> list[Data]:
+    """Where no gateway says whether the mesh is ready, it is not."""
+    asked = {
+        "header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": r"/readyz(\?.*)?"}}}}
+    }
+    body: Data = {"ready": False, "not_ready": [GATEWAY]}
+    return [
+        _mapper(_status("EQ", 503), body, asked),
+        {**_mapper(_status("EQ", 504), body, asked), "status_code": 503},
+    ]
+
+
+def _mapper(which: Data, body: Data, *more: Data) -> Data:
     return {
-        "filter": {"and_filter": {"filters": [which, _WANTS_JSON]}},
-        "body_format_override": {"content_type": "application/json", "json_format": error_json(*row)},
+        "filter": {"and_filter": {"filters": [which, _WANTS_JSON, *more]}},
+        "body_format_override": {"content_type": "application/json", "json_format": body},
         **_WITH_ID,
     }
 

@@ -1,6 +1,7 @@
 """What the services' own gRPC clients are given for xds:///NAME: a listener, its routes, the clusters they lead to.
 
-A call goes to any replica in turn, or, with the metadata x-headworks-replica, to the one it names.
+A call goes to any replica in turn, or, with the metadata x-headworks-replica, to the one it names; with
+x-headworks-replica-ordinal to one of them by number.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from services.control.resources.retries import GRPC_CLIENT, retry_policy, retrya
 from services.control.resources.wire import ADS, CDS, LDS, RDS, Data, Resource, resource, typed
 from services.control.tls import grpc_upstream
 from services.control.topology import SERVICES, Endpoint, Topology
-from services.runtime.call import REPLICA_KEY
+from services.runtime.call import ORDINAL_KEY, ORDINALS, REPLICA_KEY
 
 OUTLIERS: Data = {
     # A replica that fails nearly everything is left out; one answer in a while that is an error is its callers' affair.
@@ -65,8 +66,13 @@ def _listener(service: str) -> Data:
 
 
 def _routes(service: str, endpoints: tuple[Endpoint, ...]) -> Data:
-    """The replica that is asked for, or none where it is gone; else any, with retries where the method allows."""
-    named = [_replica_route(service, one.replica) for one in endpoints]
+    """The replica that is asked for, or none where it is gone; else any, with retries where the method allows. Those by
+    number are retried by who numbers."""
+    named = [_replica_route(service, REPLICA_KEY, one.replica, one.replica) for one in endpoints]
+    numbered = [
+        _replica_route(service, ORDINAL_KEY, str(number), endpoints[number % len(endpoints)].replica)
+        for number in (range(ORDINALS) if endpoints else ())
+    ]
     gone = {
         "match": {"prefix": "", "headers": [{"name": REPLICA_KEY, "present_match": True}]},
         "non_forwarding_action": {},
@@ -78,12 +84,12 @@ def _routes(service: str, endpoints: tuple[Endpoint, ...]) -> Data:
     rest = {"match": {"prefix": ""}, "route": {"cluster": service}}
     return {
         "name": service,
-        "virtual_hosts": [{"name": service, "domains": ["*"], "routes": [*named, gone, *retried, rest]}],
+        "virtual_hosts": [{"name": service, "domains": ["*"], "routes": [*named, gone, *numbered, *retried, rest]}],
     }
 
 
-def _replica_route(service: str, replica: str) -> Data:
-    header = {"name": REPLICA_KEY, "string_match": {"exact": replica}}
+def _replica_route(service: str, key: str, value: str, replica: str) -> Data:
+    header = {"name": key, "string_match": {"exact": value}}
     return {"match": {"prefix": "", "headers": [header]}, "route": {"cluster": replica_cluster(service, replica)}}
 
 

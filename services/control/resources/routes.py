@@ -1,4 +1,5 @@
-"""The edge's routes: HTTP below /v1/ and the packages that gRPC callers may use, all to the gateway; else 404."""
+"""The edge's routes: its own health, HTTP below /v1/ and the packages that gRPC callers may use, all of these to the
+gateway; else 404."""
 
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -29,6 +30,10 @@ EXPOSED = (
 )  # fmt: skip
 HTTP_PATHS = "/v1/"
 BUFFER = "buffer"
+LIVE = "/healthz"
+"""Whether Envoy is alive, which it says itself."""
+READY = "/readyz"
+"""Whether the mesh is ready, which a gateway says, and Envoy itself where there is none."""
 TIMEOUT_KEY = "x-headworks-timeout"
 """The seconds that a caller of HTTP gives."""
 EDGE_KEY = "x-headworks-edge"
@@ -43,13 +48,28 @@ def routes(edge: Edge) -> Data:
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
     asked = [_preflight(prefix) for prefix in PACKAGES]
-    host: Data = {"name": "edge", "domains": ["*"], "routes": [*http, *repeatable, *others, *asked]}
+    host: Data = {"name": "edge", "domains": ["*"], "routes": [*_health(), *http, *repeatable, *others, *asked]}
     if edge.token:
         header = {"key": EDGE_KEY, "value": edge.token}
         host["request_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     if edge.cors_origins:
         host["typed_per_filter_config"] = {"cors": _cors(edge.cors_origins)}
     return {"name": "edge", "virtual_hosts": [host], "max_direct_response_body_size_bytes": 4096}
+
+
+def _health() -> list[Data]:
+    """For load balancers and people, without a key. Nobody can wait on it for long."""
+    getting = [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}]
+    alive: Data = {"status": 200, "body": {"inline_string": "ok\n"}}
+    asked: Data = {"cluster": GATEWAY_HTTP, "timeout": "2s", "retry_policy": elsewhere(UNSERVED)}
+    return [
+        {"match": {"path": LIVE, "headers": getting}, "direct_response": alive},
+        {
+            "match": {"path": READY, "headers": getting},
+            "route": asked,
+            "response_headers_to_remove": ["x-envoy-immediate-health-check-fail"],
+        },
+    ]
 
 
 def _reading(verb: str) -> Data:

@@ -85,7 +85,7 @@ class Folders:
         fresh.rename(marker)
 
     def find(self, key: CollectionKey) -> Marked:
-        """The collection's marker. Removes copies of its shard that came to nothing.
+        """The collection's marker.
 
         Raises CollectionNotFound, and CollectionBroken where the marker cannot be read or its shard is not whole.
         """
@@ -93,7 +93,6 @@ class Folders:
         if not _is_marked(folder):
             raise CollectionNotFound(key.collection)
         try:
-            within = [each for each in folder.iterdir() if each.is_dir() and _SHARD_NAME.fullmatch(each.name)]
             said = orjson.loads((folder / MARKER).read_bytes())
             marked = Marked(
                 About(said["max_chars"], float(said["create_time"])), folder / said["shard"], said["indexed"]
@@ -106,10 +105,13 @@ class Folders:
         # The engine takes a shard without its segments for an empty one.
         if not all((marked.folder / _MARKED_SEGMENTS / name / _SEGMENT_FILE).is_file() for name in segments):
             raise CollectionBroken(key.collection, "parts of its data are missing")
-        for spare in within if marked.folder in within else ():
-            if spare != marked.folder:
-                shutil.rmtree(spare, ignore_errors=True)
         return marked
+
+    def remove_spares(self, key: CollectionKey, marked: Marked) -> None:
+        """Remove copies of the collection's shard that came to nothing."""
+        for each in _folders_in(self.folder(key)) if marked.folder.is_dir() else ():
+            if _SHARD_NAME.fullmatch(each.name) and each != marked.folder:
+                shutil.rmtree(each, ignore_errors=True)
 
     def copy(self, shard: Path) -> Path:
         """A copy of a shard's folder, beside it."""

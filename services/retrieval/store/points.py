@@ -6,7 +6,6 @@ with the note. What a dead process left of these in a collection is settled befo
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -23,9 +22,7 @@ from services.retrieval.model import (
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Operation, Point, Remove, Upsert, VectorEngine, Where
 from services.retrieval.store.leases import CollectionLeases
-from services.runtime.errors import CollectionNotFound, DomainError
-
-log = logging.getLogger(__name__)
+from services.runtime.errors import CollectionNotFound
 
 
 class PointStore:
@@ -33,8 +30,7 @@ class PointStore:
 
     def __init__(self, engine: VectorEngine) -> None:
         self._engine = engine
-        self._unsettled: set[CollectionKey] = set()
-        self._settling = asyncio.Lock()
+        self._unsettled: dict[CollectionKey, asyncio.Lock] = {}
 
     async def create(self, key: CollectionKey, max_chars: int) -> Collection:
         now = datetime.now(UTC)
@@ -57,7 +53,7 @@ class PointStore:
 
     async def drop(self, key: CollectionKey) -> None:
         await self._engine.drop(key)
-        self._unsettled.discard(key)
+        self._unsettled.pop(key, None)
 
     async def max_chars(self, key: CollectionKey) -> int:
         return (await (await self._on(key)).about(key)).max_chars
@@ -83,24 +79,18 @@ class PointStore:
         await self._engine.apply(key, _tidy(document_id, found[0][1]["version"] if found else None))
 
     async def recover(self) -> None:
-        """Settle what a process that died left half done, where nobody else writes. A collection that cannot be opened
-        for now is settled when it can; a broken one keeps nobody from the others."""
-        self._unsettled = set(self._engine.owned())
-        for key in sorted(self._unsettled, key=lambda key: (key.tenant, key.collection)):
-            try:
-                await self._on(key)
-            except Exception as error:
-                reason = error.reason if isinstance(error, DomainError) else type(error).__name__
-                which = {"tenant": key.tenant, "collection": key.collection, "reason": reason}
-                log.exception("a collection is not served", extra=which)
+        """What a process that died left half done is settled where nobody else writes: in each collection when it is
+        first used, for only then is it opened."""
+        self._unsettled = {key: asyncio.Lock() for key in self._engine.owned()}
 
     async def _on(self, key: CollectionKey) -> VectorEngine:
         """The engine, with nothing left half done in the collection by a process that died."""
-        if key in self._unsettled:
-            async with self._settling:
+        lock = self._unsettled.get(key)
+        if lock is not None:
+            async with lock:
                 if key in self._unsettled:
                     await self._settle_all(key)
-                    self._unsettled.discard(key)
+                    self._unsettled.pop(key, None)
         return self._engine
 
     async def _settle_all(self, key: CollectionKey) -> None:

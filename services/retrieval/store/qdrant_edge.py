@@ -1,10 +1,14 @@
 """Qdrant's engine in this process: one shard folder for each collection. The only module that knows `qdrant_edge`.
 
 Its calls release the GIL and may run side by side, so they go to a small pool of threads. An update is in the shard's
-write-ahead log when the call returns; `flush` shortens what the next start replays.
+write-ahead log when the call returns; `flush` shortens what the next opening replays.
+
+An open shard costs a thread, a file and sixty mappings, of which the system allows a process 65,530: so only so many
+are open at once.
 
 A collection that the engine cannot open, or whose opening ended the process twice, is set aside: it answers
-CollectionBroken until it is deleted, or the service is started anew. The others go on.
+CollectionBroken until it is deleted, or the service is started anew. The others go on. They are opened one after the
+other, so that it is known which one ended the process.
 
 Only `optimize`, which builds the HNSW index, keeps the GIL, for a minute where there is much. So a process of its own,
 python -m services.retrieval.store.qdrant_edge FOLDER, does that to a copy, which takes the shard's place unless there
@@ -16,30 +20,32 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import qdrant_edge as edge
 
 from services.retrieval import metrics
-from services.retrieval.errors import CollectionBroken, StoreFull
+from services.retrieval.errors import CollectionBroken, CollectionExists, StoreFull
 from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
 from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
+from services.retrieval.store.handles import Handle, HandleCache
 from services.retrieval.store.space import Space
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.copy_lock import begin_writing
-from services.runtime.errors import DomainError
+from services.runtime.errors import CollectionNotFound, DomainError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 
 PAGE = 4096
 # Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
@@ -50,16 +56,17 @@ QUICK_POINTS = 5_000
 GROWTH = 1.3
 DEADLY = 2
 POLL_SECONDS = 0.5
+MOST_OPEN = 64
+IDLE_SECONDS = 600.0
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
 
 @dataclass(slots=True)
 class _Open:
-    """A shard that is loaded. The engine can close it only while nobody uses it."""
+    """A shard that is loaded."""
 
     shard: edge.EdgeShard
     marked: Marked
-    users: int = 0
     writes: int = 0
     writing: int = 0
     points: int = 0
@@ -69,33 +76,43 @@ class _Open:
         """Whether reading a few points takes less than handing the work to a thread: little to search, no lock held."""
         return self.points < QUICK_POINTS and not self.writing
 
-    free: asyncio.Event = field(default_factory=asyncio.Event)
-
 
 class EdgeEngine:
     """A VectorEngine under one folder, which it owns alone until `aclose`. Raises StoreLocked where another owns it.
 
     A collection of `index_from` points or more is indexed after an ingestion. With less than `min_free` bytes left on
-    the disk nothing is written but deletions.
+    the disk nothing is written but deletions. At most `most_open` collections are open at once, and one more while an
+    index takes its place; each is closed after `idle_seconds` without a call.
     """
 
-    def __init__(self, root: Path, threads: int, index_from: int = INDEX_FROM, min_free: int = 0) -> None:
+    def __init__(
+        self, root: Path, threads: int, index_from: int = INDEX_FROM, min_free: int = 0, most_open: int = MOST_OPEN,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:  # fmt: skip
         self._index_from = index_from
         self._folders = Folders(root)
         self._space = Space(root, min_free)
+        self._shards = HandleCache[CollectionKey, _Open](
+            self._open_shard, self._close_shard, most_open, idle_seconds,
+            around=lambda key: self._writing(self._folders.folder(key)),
+        )  # fmt: skip
         metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
-        self._shards: dict[CollectionKey, _Open] = {}
+        metrics.OPEN.set_function(lambda: float(len(self._shards)))
         self._broken: dict[CollectionKey, str] = {}
-        self._opening = asyncio.Lock()
+        self._counts: dict[CollectionKey, dict[Fields, int]] = {}
+        self._changing = asyncio.Lock()
+        self._indexing = asyncio.Lock()
         self._resting: dict[CollectionKey, asyncio.Task[None]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
 
     async def create(self, key: CollectionKey, about: About) -> None:
-        async with self._opening:
-            self._shards[key] = await self._run(lambda: self._create(key, about))
+        await _to_its_end(self._create(key, about))
 
     async def about(self, key: CollectionKey) -> About:
-        return (await self._open(key)).marked.about
+        if opened := self._shards.get(key):
+            return opened.marked.about
+        self._check_broken(key)
+        return (await self._run(lambda: self._folders.find(key), key.collection)).about
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
@@ -105,26 +122,22 @@ class EdgeEngine:
         return self._folders.keys()
 
     async def drop(self, key: CollectionKey) -> None:
-        async with self._writing(key) as hold, self._opening:
-            await self._run(lambda: self._folders.unmark(key), hold=hold)
-            await self._stop_resting(key)
-            with suppress(DomainError):
-                await self._close(key, hold)
-            await self._run(lambda: self._folders.remove(key))
-            if self._broken.pop(key, None):
-                metrics.BROKEN.remove(key.tenant, key.collection)
+        await _to_its_end(self._drop(key))
 
     async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         updates = [update for operation in operations for update in _updates(operation)]
-        opened = await self._open(key)
+        grows = any(_grows(operation) for operation in operations)
+        handle = await self._shards.acquire(key)
+        opened = handle.resource
         opened.writes += 1
         opened.writing += 1
         opened.points += sum(len(each.points) for each in operations if isinstance(each, Upsert))
-        grows = any(_grows(operation) for operation in operations)
-        try:
-            await self._call(key, lambda shard: self._apply(shard, updates, grows), writes=True)
-        finally:
+
+        def done() -> None:
             opened.writing -= 1
+            self._counts.pop(key, None)
+
+        await self._write(key, handle, lambda shard: self._apply(shard, updates, grows), done)
 
     async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
         selected = edge.PayloadSelector.Exclude(list(without)) if without else True
@@ -138,8 +151,18 @@ class EdgeEngine:
         return await self._call(key, lambda shard: _scroll(shard, _filter(where), selected))
 
     async def count(self, key: CollectionKey, where: Where) -> int:
-        request = edge.CountRequest(filter=_filter(where))
-        return await self._call(key, lambda shard: shard.count(request))
+        """Remembered until the next write, so that a list of many collections does not open them all each time."""
+        fields = _fields(where)
+        known = self._counts.get(key, {}).get(fields)
+        if known is not None:
+            return known
+        handle = await self._shards.acquire(key)
+        opened, request = handle.resource, edge.CountRequest(filter=_filter(where))
+        writes = opened.writes
+        count = await self._work(key, handle, lambda shard: shard.count(request))
+        if self._shards.get(key) is opened and opened.writes == writes and not opened.writing:
+            self._counts.setdefault(key, {})[fields] = count
+        return count
 
     async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
         signals, requests = _requests(probe)
@@ -153,7 +176,7 @@ class EdgeEngine:
         return Candidates(found, also)
 
     async def rest(self, key: CollectionKey) -> None:
-        if key in self._resting or key not in self._shards:
+        if key in self._resting:
             return
         task = asyncio.create_task(self._rest(key))
         self._resting[key] = task
@@ -165,49 +188,51 @@ class EdgeEngine:
     async def aclose(self) -> None:
         for key in tuple(self._resting):
             await self._stop_resting(key)
-        for key in tuple(self._shards):
-            with suppress(DomainError):
-                async with self._writing(key) as hold:
-                    await self._close(key, hold)
+        async with self._changing:
+            await self._shards.aclose()
         self._pool.shutdown()
         self._folders.release()
 
     async def _rest(self, key: CollectionKey) -> None:
         try:
-            await self._call(key, lambda shard: shard.flush(), writes=True)
-            opened = await self._open(key)
-            points = await self._call(key, lambda shard: shard.info().points_count)
-            if points >= max(self._index_from, GROWTH * opened.marked.indexed):
-                await self._reindex(key, opened, points)
+            await self._write(key, await self._shards.acquire(key), lambda shard: shard.flush())
+            async with self._indexing:  # one at a time: it takes a core, and holds a collection open for long
+                await self._index(key)
+        except CollectionNotFound:
+            return
         except DomainError as error:
             why = {"collection": key.collection, "reason": error.reason, "error": error.message}
             log.warning("indexes could not be brought up to date", extra=why)
 
-    async def _reindex(self, key: CollectionKey, opened: _Open, points: int) -> None:
-        """Put an indexed copy in the shard's place, unless somebody writes to the shard before it is there."""
-        writes = opened.writes
-        old = opened.marked
-
-        def still() -> bool:
-            return self._shards.get(key) is opened and opened.writes == writes and not opened.writing
-
-        spare = await self._run(lambda: self._copy(old.folder))
-        try:
-            if not await _optimized(spare, still):
+    async def _index(self, key: CollectionKey) -> None:
+        """Put an indexed copy in the shard's place, if it is due, unless somebody writes to the shard meanwhile."""
+        with ExitStack() as use:
+            handle = await self._shards.acquire(key)
+            use.callback(self._shards.release, handle)
+            opened = handle.resource
+            points = await self._call(key, lambda shard: shard.info().points_count)
+            if points < max(self._index_from, GROWTH * opened.marked.indexed):
                 return
-            fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
-            async with self._writing(key):
-                if still():
+            writes, old = opened.writes, opened.marked
+
+            def still() -> bool:
+                return self._shards.get(key) is opened and opened.writes == writes and not opened.writing
+
+            unused = spare = await self._run(lambda: self._copy(old.folder))
+            try:
+                if not await _optimized(spare, still):
+                    return
+                fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
+                async with self._writing(self._folders.folder(key)):
+                    if not still():
+                        await self._run(fresh.shard.close)
+                        return
                     self._folders.mark(key, fresh.marked)
-                    self._shards[key], fresh = fresh, opened
-            while fresh.users:
-                fresh.free.clear()
-                await fresh.free.wait()
-            await self._run(fresh.shard.close)
-        finally:
-            current = self._shards.get(key)
-            unused = old.folder if current and current.marked.folder == spare else spare
-            await self._run(lambda: shutil.rmtree(unused, ignore_errors=True))
+                    closed, unused = self._shards.replace(key, fresh), old.folder
+                use.close()
+                await asyncio.shield(closed)
+            finally:
+                await self._run(lambda: shutil.rmtree(unused, ignore_errors=True))
 
     async def _stop_resting(self, key: CollectionKey) -> None:
         resting = self._resting.pop(key, None)
@@ -215,20 +240,58 @@ class EdgeEngine:
             resting.cancel()
             await asyncio.gather(resting, return_exceptions=True)
 
-    async def _open(self, key: CollectionKey) -> _Open:
-        opened = self._shards.get(key)
-        if opened is not None:
-            return opened
-        async with self._writing(key) as hold, self._opening:
-            if key not in self._shards:
-                if key in self._broken:
-                    raise CollectionBroken(key.collection, self._broken[key])
-                try:
-                    self._shards[key] = await self._run(lambda: self._load(key), key.collection, hold)
-                except CollectionBroken as error:
-                    self._set_aside(key, error)
-                    raise
-            return self._shards[key]
+    async def _create(self, key: CollectionKey, about: About) -> None:
+        async with self._changing:
+            while not await self._shards.add(key, lambda _: self._run(lambda: self._make(key, about))):
+                try:  # somebody asks for it this moment
+                    self._shards.release(await self._shards.acquire(key))
+                except CollectionNotFound:
+                    continue
+                except DomainError:
+                    pass
+                raise CollectionExists(key.collection)
+
+    async def _drop(self, key: CollectionKey) -> None:
+        async with self._changing:
+            async with self._writing(self._folders.folder(key)):
+                await self._run(lambda: self._folders.unmark(key))
+            await self._stop_resting(key)
+            await self._shards.discard(key)
+            async with self._writing(self._folders.folder(key)):
+                await self._run(lambda: self._folders.remove(key))
+            self._counts.pop(key, None)
+            if self._broken.pop(key, None):
+                metrics.BROKEN.remove(key.tenant, key.collection)
+
+    def _check_broken(self, key: CollectionKey) -> None:
+        if key in self._broken:
+            raise CollectionBroken(key.collection, self._broken[key])
+
+    async def _open_shard(self, key: CollectionKey) -> _Open:
+        self._check_broken(key)
+        try:
+            opened = await self._run(lambda: self._load(key), key.collection)
+        except CollectionBroken as error:
+            self._set_aside(key, error)
+            raise
+        metrics.OPENINGS.inc()
+        return opened
+
+    async def _close_shard(self, opened: _Open) -> None:
+        """Raises nothing: what was written is in the log of the shard, which the next opening replays."""
+        with suppress(DomainError):
+            async with self._writing(opened.marked.folder.parent):
+                await self._run(opened.shard.close)
+
+    @asynccontextmanager
+    async def _writing(self, folder: Path) -> AsyncIterator[int | None]:
+        """Wait while another process copies the collection in that folder; none does within. Within, nobody waits for
+        the same collection's users, some of whom may wait for who copies, as who copies waits for those within."""
+        hold = await _begin_writing(folder)
+        try:
+            yield hold
+        finally:
+            _let_copy(hold)
 
     def _set_aside(self, key: CollectionKey, error: CollectionBroken) -> None:
         self._broken[key] = error.why
@@ -236,7 +299,7 @@ class EdgeEngine:
         where = {"tenant": key.tenant, "collection": key.collection, "folder": str(self._folders.folder(key))}
         log.error("a collection is broken: it is set aside, the others go on", extra={**where, "why": error.why})
 
-    def _create(self, key: CollectionKey, about: About) -> _Open:
+    def _make(self, key: CollectionKey, about: About) -> _Open:
         self._space.check()
         folder = self._folders.make(key)
         try:
@@ -259,6 +322,7 @@ class EdgeEngine:
             raise StoreFull(
                 f"opening the collection {key.collection!r} ended the service while its disk was nearly full"
             )
+        self._folders.remove_spares(key, marked)
         self._folders.begin_opening(key)
         try:
             shard = _load(marked.folder)
@@ -279,64 +343,57 @@ class EdgeEngine:
         self._space.check(2 * size)
         return self._folders.copy(shard)
 
-    async def _close(self, key: CollectionKey, hold: int | None) -> None:
-        """Let nobody begin, wait for those who have begun, close."""
-        opened = self._shards.pop(key, None)
-        if opened is None:
-            return
-        while opened.users:
-            opened.free.clear()
-            await opened.free.wait()
-        await self._run(opened.shard.close, hold=hold)
-
-    @asynccontextmanager
-    async def _writing(self, key: CollectionKey) -> AsyncIterator[int | None]:
-        """Wait while another process copies the collection; none does within, nor while a duplicate of the descriptor
-        is open. None where there is no folder to copy. It is not entered twice by one task, nor with `_opening` held:
-        who copies waits for the first, and the second for who copies."""
-        try:
-            hold = await begin_writing(self._folders.folder(key))
-        except OSError:
-            yield None
-            return
-        try:
-            yield hold
-        finally:
-            os.close(hold)
-
     async def _read(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
-        opened = await self._open(key)
-        if not opened.quick:
+        opened = self._shards.get(key)
+        if opened is None or not opened.quick:
             return await self._call(key, work)
         return _guarded(lambda: work(opened.shard), key.collection)
 
-    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T], writes: bool = False) -> T:
-        while True:
-            opened = await self._open(key)
-            if not writes:
-                return await self._use(opened, work, key.collection)
-            async with self._writing(key) as hold:
-                if self._shards.get(key) is opened:
-                    return await self._use(opened, work, key.collection, hold)
+    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
+        return await self._work(key, await self._shards.acquire(key), work)
 
-    async def _use(
-        self, opened: _Open, work: Callable[[edge.EdgeShard], T], collection: str, hold: int | None = None
-    ) -> T:
-        opened.users += 1
-        running = self._submit(lambda: work(opened.shard), collection, hold)
-        running.add_done_callback(lambda _: _leave(opened))
+    async def _write(
+        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
+        done: Callable[[], None] = lambda: None,
+    ) -> T:  # fmt: skip
+        """The same of work that writes: nobody copies the collection meanwhile, though its caller may have left."""
+        try:
+            hold = await _begin_writing(self._folders.folder(key))
+        except BaseException:
+            done()
+            self._shards.release(handle)
+            raise
+
+        def ended() -> None:
+            _let_copy(hold)
+            done()
+
+        return await self._work(key, handle, work, ended)
+
+    async def _work(
+        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
+        done: Callable[[], None] = lambda: None,
+    ) -> T:  # fmt: skip
+        """What `work` returns. The handle is released, and `done` called, when it has ended, whether or not the caller
+        still waits."""
+        shard = handle.resource.shard
+
+        def ended(_: object) -> None:
+            done()
+            self._shards.release(handle)
+
+        try:
+            running = asyncio.get_running_loop().run_in_executor(
+                self._pool, _guarded, lambda: work(shard), key.collection
+            )
+        except BaseException as error:
+            ended(error)
+            raise
+        running.add_done_callback(ended)
         return await asyncio.shield(running)
 
-    async def _run(self, work: Callable[[], T], collection: str = "", hold: int | None = None) -> T:
-        return await self._submit(work, collection, hold)
-
-    def _submit(self, work: Callable[[], T], collection: str, hold: int | None) -> "asyncio.Future[T]":
-        """Work in a thread, with a duplicate of `hold` for as long as it takes: its caller may leave before."""
-        running = self._pool.submit(_guarded, work, collection)
-        if hold is not None:
-            held = os.dup(hold)
-            running.add_done_callback(lambda _: os.close(held))
-        return asyncio.wrap_future(running)
+    async def _run(self, work: Callable[[], T], collection: str = "") -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work, collection)
 
 
 def _guarded(work: Callable[[], T], collection: str) -> T:
@@ -351,9 +408,28 @@ def _guarded(work: Callable[[], T], collection: str) -> T:
         raise
 
 
-def _leave(opened: _Open) -> None:
-    opened.users -= 1
-    opened.free.set()
+async def _begin_writing(folder: Path) -> int | None:
+    """A descriptor while which is open nobody copies the collection in that folder; None where there is nothing to
+    copy."""
+    try:
+        return await begin_writing(folder)
+    except OSError:
+        return None
+
+
+def _let_copy(hold: int | None) -> None:
+    if hold is not None:
+        os.close(hold)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, to its end even where its caller leaves: half of it is no state to be in."""
+    await asyncio.shield(asyncio.ensure_future(work))
+
+
+def _fields(where: Where) -> Fields:
+    """The same as a key."""
+    return tuple(tuple((name, tuple(values)) for name, values in part) for part in (where.all_of, where.none_of))
 
 
 async def _optimized(folder: Path, still: Callable[[], bool]) -> bool:

@@ -51,6 +51,12 @@ def open_engines(url: URL, timeout: float, name: str = "headworks") -> Engines:
     return _sqlite(url, timeout) if url.get_backend_name() == "sqlite" else _postgres(url, timeout, name)
 
 
+def data_folder(url: str) -> Path | None:
+    """Where the records of that URL are kept on this machine; None for those of a server. Raises ValueError."""
+    parsed = parse(url)
+    return Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else None
+
+
 def sqlite_file(url: URL) -> Path | None:
     """The file of an SQLite database, its folder made for the owner alone; None for another database."""
     if url.get_backend_name() != "sqlite":

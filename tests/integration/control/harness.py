@@ -217,12 +217,15 @@ class Gateway(Servicer):  # type: ignore[misc]
         self.served = 0
         self.ready: Callable[[], bool] = lambda: True
         self.leaving = self.left = False
+        self.hangs_at = b""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange(scope, receive, send)
         if exchange.path == HEALTH:
             await exchange.whole(200, Body("text/plain", b"ok"), {})
             return
+        if exchange.path == self.hangs_at:
+            await asyncio.Event().wait()
         self.served += 1
         self.seen.append(exchange.headers)
         scope["state"][CONNECTION].task = asyncio.current_task()

@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from services.runtime.call import ORDINAL_KEY, ORDINALS, REPLICA_KEY
 from tests.integration.control.harness import Context, Mesh, kill9
 
-# Reads a line [method, replica], calls, writes a line [code, who answered or the status's words].
+# Reads a line [method, metadata], calls, writes a line [code, who answered or the status's words].
 CLIENT = """
 import json, sys, grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb, orchestrator_service_pb2_grpc as pb_grpc
 stub = pb_grpc.OrchestratorServiceStub(grpc.insecure_channel("xds:///orchestrator"))
 for line in sys.stdin:
-    method, replica = json.loads(line)
-    metadata = (("x-headworks-replica", replica),) if replica else ()
+    method, metadata = json.loads(line)
+    metadata = tuple(metadata.items())
     try:
         if method == "Run":
             call = stub.Run(pb.RunRequest(), timeout=10, metadata=metadata)
@@ -68,10 +70,11 @@ class Client:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def call(self, method: str = "ListRuns", replica: str = "") -> tuple[str, str]:
+    async def call(self, method: str = "ListRuns", replica: str = "", ordinal: int | None = None) -> tuple[str, str]:
+        metadata = {REPLICA_KEY: replica} if replica else {} if ordinal is None else {ORDINAL_KEY: str(ordinal)}
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([method, replica]).encode() + b"\n")
+        self._process.stdin.write(json.dumps([method, metadata]).encode() + b"\n")
         code, who = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))
         return code, who
 
@@ -126,6 +129,22 @@ async def test_calls_go_to_all_replicas_or_to_the_one_they_name(mesh: Mesh) -> N
             await one.until(name, replica=name)
         assert (await one.call("Run", "orchestrator-1")) == ("OK", "orchestrator-1")
         assert (await one.call(replica="orchestrator-9"))[0] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_replicas_by_number_are_different_ones_in_turn(mesh: Mesh, count: int) -> None:
+    names = [f"orchestrator-{number}" for number in range(count)]
+    async with orchestrators(mesh, *names), client(mesh) as one:
+        for number in range(ORDINALS):
+            await one.until(names[number % count], ordinal=number)
+
+
+async def test_one_that_is_gone_has_no_number(mesh: Mesh) -> None:
+    async with orchestrators(mesh, "orchestrator-0", "orchestrator-1"), client(mesh) as one:
+        await one.until("orchestrator-1", ordinal=1)
+        async with orchestrators(mesh, "orchestrator-2"):
+            await one.until("orchestrator-2", ordinal=0)
+            await one.until("orchestrator-2", ordinal=1)
 
 
 async def test_an_open_channel_follows_the_topology(mesh: Mesh) -> None:

@@ -85,7 +85,11 @@ async def test_the_gateways_errors_are_the_body(
     ("method", "path"),
     [
         ("GET", "/"),
-        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/healthz/more"),
+        ("POST", "/healthz"),
+        ("POST", "/readyz"),
+        ("GET", "/readyz/more"),
         ("GET", "/v1"),
         ("POST", "/headworks.control.v1.ControlService/GetTopology"),
         ("POST", "/headworks.retrieval.v1.RetrievalService/Search"),
@@ -95,6 +99,30 @@ async def test_the_gateways_errors_are_the_body(
 async def test_nothing_else_is_there(gateway: Gateway, http: httpx.AsyncClient, method: str, path: str) -> None:
     assert_openai_error(await http.request(method, path, content=b"{}"), 404, "not_found")
     assert gateway.served == 0
+
+
+async def test_health_needs_no_key_and_readiness_is_the_gateways_word(
+    gateway: Gateway, mesh: Mesh, http: httpx.AsyncClient
+) -> None:
+    for path in ("/healthz", "/healthz?a=b"):
+        alive = await http.get(path)
+        assert (alive.status_code, alive.text) == (200, "ok\n")
+    assert gateway.served == 0
+    assert (await http.get("/readyz")).json() == {"replica": "gateway-0", "length": 0}
+    assert (await http.head("/readyz")).status_code == 200
+    await mesh.set_endpoints("gateway", {})
+    await mesh.healthy()
+    assert (await http.get("/healthz")).status_code == 200
+    for path in ("/readyz", "/readyz?a=b"):
+        unready = await http.get(path)
+        assert (unready.status_code, unready.json()) == (503, {"ready": False, "not_ready": ["gateway"]})
+        assert unready.headers["content-type"] == "application/json"
+
+
+async def test_a_gateway_that_hangs_is_not_ready(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    gateway.hangs_at = b"/readyz"
+    unready = await http.get("/readyz")
+    assert (unready.status_code, unready.json()) == (503, {"ready": False, "not_ready": ["gateway"]})
 
 
 async def test_control_cannot_be_reached_through_the_edge(

@@ -301,6 +301,29 @@ async def test_a_process_that_is_not_ready_says_so() -> None:
     await server.stop(0)
 
 
+@pytest.mark.parametrize(
+    ("well", "missing", "status", "answer"),
+    [
+        (True, [], 200, {"ready": True, "not_ready": []}),
+        (True, ["triton"], 200, {"ready": True, "not_ready": ["triton"]}),
+        (True, ["orchestrator"], 503, {"ready": False, "not_ready": ["orchestrator"]}),
+        (True, ["retrieval", "triton"], 503, {"ready": False, "not_ready": ["retrieval", "triton"]}),
+        (False, [], 503, {"ready": False, "not_ready": ["gateway"]}),
+        (False, ["orchestrator"], 503, {"ready": False, "not_ready": ["gateway", "orchestrator"]}),
+    ],
+)
+async def test_readiness_names_the_services_that_are_not_well_and_says_no_more(
+    well: bool, missing: list[str], status: int, answer: dict[str, Any]
+) -> None:
+    server = HttpServer(face_of())
+    address = await server.start(lambda: well, lambda: missing)
+    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        response = await http.get("/readyz")
+        assert (response.status_code, response.json()) == (status, answer)
+        assert set(response.headers) <= {"content-type", "content-length", "x-request-id"}
+    await server.stop(0)
+
+
 async def test_a_socket_is_its_owners_alone_and_replaces_a_dead_one(tmp_path: Path) -> None:
     path = tmp_path / "gateway-0.sock"
     for _ in range(2):  # the second finds what the first has left

@@ -15,7 +15,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from gateway.budgets.model import Period, Scope, Unit
 from gateway.budgets.store import BudgetStore
 from gateway.schema.schema import SCHEMA
-from services.runtime.call import READS_KEY, UNSCREENED
+from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED
 from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
@@ -316,12 +316,23 @@ async def test_a_run_that_waits_for_a_person_is_told_so(make_gateway: MakeGatewa
 
 
 @pytest.mark.parametrize(
-    ("stage", "said_so"), [("context", None), ("output", UNSCREENED), ("input", UNSCREENED)], ids=str
+    ("guard", "said_so"),
+    [
+        ("pii, stage: [context], action: redact", SCREENED),
+        ("pii, stage: [output], action: redact", UNSCREENED),
+        ("pii, stage: [input], action: redact", UNSCREENED),
+        ("injection, stage: [context], action: block", SCREENED),
+        ("injection, stage: [context], action: block, when_gone: closed", CLOSED),
+        ("injection, stage: [context], action: block, when_gone: closed, mode: shadow", SCREENED),
+        ("injection, stage: [context], when_gone: closed", SCREENED),
+        ("injection, stage: [input], action: block, when_gone: closed", UNSCREENED),
+    ],
+    ids=str,
 )
-async def test_the_orchestrator_is_told_where_no_policy_screens_what_is_read(
-    make_gateway: MakeGateway, tmp_path: Path, stage: str, said_so: str | None
+async def test_the_orchestrator_is_told_what_the_policy_wants_of_what_is_read(
+    make_gateway: MakeGateway, tmp_path: Path, guard: str, said_so: str
 ) -> None:
-    (tmp_path / "guards.yaml").write_text(f"guards: [{{guard: pii, stage: [{stage}], action: redact}}]")
+    (tmp_path / "guards.yaml").write_text(f"guards: [{{guard: {guard}}}]")
     orchestrator = FakeOrchestrator(said("Yes."))
     gateway = await make_gateway(orchestrator, guards_file=tmp_path / "guards.yaml")
     await run(gateway, spoofed=((READS_KEY, UNSCREENED),))

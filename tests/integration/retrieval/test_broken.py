@@ -225,10 +225,12 @@ async def test_one_that_may_not_be_read_is_broken_and_can_be_deleted(nobodys: Pa
     await again.aclose()
 
 
-# Opens the store in DATA; the engine dies of SIGNAL when it opens a collection named "bad".
+# Uses each collection of the store in DATA; the engine dies of SIGNAL when it opens a collection named "bad".
 DYING = """
 import asyncio, os, sys
 from pathlib import Path
+from services.retrieval.errors import CollectionBroken
+from services.retrieval.model import CollectionKey
 from services.retrieval.store import qdrant_edge
 from services.retrieval.store.points import PointStore
 
@@ -242,7 +244,13 @@ qdrant_edge._load = deadly
 async def main():
     store = PointStore(qdrant_edge.EdgeEngine(Path(sys.argv[1]), threads=1))
     await store.recover()
-    print(await store.collections("acme"), flush=True)
+    names = await store.collections("acme")
+    for name in names:
+        try:
+            await store.describe(CollectionKey("acme", name))
+        except CollectionBroken:
+            assert name == "bad"
+    print(names, flush=True)
     await store.aclose()
 
 asyncio.run(main())

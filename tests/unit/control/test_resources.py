@@ -17,7 +17,7 @@ from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.listener import internal_headers
 from services.control.resources.retries import ADMIN, HTTP_REPEATABLE, REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import HTTP_PATHS, PACKAGES
+from services.control.resources.routes import HTTP_PATHS, LIVE, PACKAGES, READY
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -131,7 +131,9 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     resources = edge_resources(TOPOLOGY, Edge())
     assert [one.name for one in resources if one.type == CDS] == ["gateway", "gateway-http"]
     routes = edge_routes()
-    assert {route.route.cluster for route in routes} == {"gateway", "gateway-http"}
+    alive = [route for route in routes if route.HasField("direct_response")]
+    assert [(one.match.path, one.direct_response.status) for one in alive] == [(LIVE, 200)]
+    assert {route.route.cluster for route in routes if route not in alive} == {"gateway", "gateway-http"}
     prefixes = [route.match.prefix for route in routes if route.match.prefix]
     assert sorted(prefixes) == sorted([*PACKAGES, *PACKAGES, HTTP_PATHS, HTTP_PATHS, HTTP_PATHS])
     assert not any("control" in route.match.path + route.match.prefix for route in routes)
@@ -184,6 +186,8 @@ def test_the_edge_knows_every_service_of_administrators() -> None:
 
 def test_http_has_limits_and_grpc_only_its_callers() -> None:
     for route in edge_routes(Edge(request_timeout=7, max_body_bytes=99)):
+        if route.match.path in (LIVE, READY):
+            continue
         if route.match.headers and route.match.headers[0].string_match.exact == "OPTIONS":
             continue
         limit, is_http = route.route.max_stream_duration, route.match.prefix == HTTP_PATHS

@@ -8,13 +8,14 @@ import pytest
 
 from infra.local import models
 from infra.local.discovery import changes
-from infra.local.engines import triton_spec
+from infra.local.engines import triton_specs
 from infra.local.guards import check_guards
 from infra.local.layout import Layout
 from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
 from infra.local.ports import NoFreePort, PortBook, is_free, pick
 from infra.local.process import Backoff
+from infra.local.supervisor import Limits
 
 
 def options(tmp_path: Path, **more: object) -> Options:
@@ -27,6 +28,7 @@ def options(tmp_path: Path, **more: object) -> Options:
     [
         ("", {}),
         ("gateway=2", {"gateway": 2}),
+        ("triton=2", {"triton": 2}),
         (" orchestrator = 2, gateway=16,", {"orchestrator": 2, "gateway": 16}),
     ],
 )
@@ -36,7 +38,7 @@ def test_replicas(text: str, replicas: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(
     "text", ["gateway", "gateway=", "gateway=0", "gateway=-1", "gateway=17", "gateway=²", "gateway=1,gateway=2",
-             "triton=2", "control=2", "other=2"]
+             "envoy=2", "control=2", "other=2"]
 )  # fmt: skip
 def test_bad_replicas(text: str) -> None:
     with pytest.raises(BadOptions):
@@ -92,6 +94,34 @@ def test_what_the_python_services_are_told(tmp_path: Path) -> None:
     assert bootstrap["node"]["id"] == "orchestrator-1"
     assert bootstrap["xds_servers"][0]["server_uri"] == f"unix:{layout.control_socket}"
     assert "HEADWORKS_GATEWAY_IDENTITY_PUBLIC_KEY" not in gateway.command({"grpc": 5, "metrics": 6}).env
+
+
+def test_replicas_of_triton_are_asked_in_turn_and_one_has_the_language_model(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    checkpoint = tmp_path / "tiny"
+    environ = {"HEADWORKS_MODELS_LLM": str(checkpoint), "HEADWORKS_MODELS_LLM_METRICS_PORT": "7100"}
+    given = options(tmp_path, replicas={"triton": 2}, environ=environ)
+    first, second = triton_specs(given, layout, 0)
+    assert (first.name, second.name) == ("triton-0", "triton-1")
+    assert (first.socket, second.socket) == (layout.sockets / "triton:1", layout.sockets / "triton:2")
+    assert (first.ports, dict(first.given)) == (("metrics", "llm"), {"llm": 7100})
+    assert (second.ports, dict(second.given)) == (("metrics",), {})
+    assert first.sweep != second.sweep
+    command = second.command({"metrics": 6})
+    assert {f"--grpc-address=unix:{layout.sockets / 'triton'}", "--grpc-port=2"} <= set(command.argv)
+    assert not (layout.of("triton-1") / "repository" / "llm").exists()
+    for spec in python_specs(given, layout):
+        env = spec.command({"grpc": 5, "metrics": 6}).env
+        if spec.service != "control":
+            both = f"unix:{first.socket},{second.socket}"
+            assert env[f"HEADWORKS_{spec.service.upper()}_TRITON_TARGET"] == both
+        assert env.get(f"HEADWORKS_{spec.service.upper()}_LLM_TARGET") == (
+            f"unix:{first.socket}" if spec.service == "orchestrator" else None
+        )
+    alone = python_specs(options(tmp_path, environ=environ), layout)
+    assert "HEADWORKS_ORCHESTRATOR_LLM_TARGET" not in alone[2].command({"grpc": 5, "metrics": 6}).env
+    limits = models.start_limits(given, Limits(ready=10))
+    assert limits.ready > models.start_limits(options(tmp_path, environ=environ), Limits(ready=10)).ready
 
 
 def test_the_private_key_is_named_to_the_gateway_alone(tmp_path: Path) -> None:
@@ -240,6 +270,6 @@ def test_a_wrong_catalogue_is_named_before_anything_starts(tmp_path: Path) -> No
     ],
 )
 def test_a_model_that_takes_too_long_to_load_names_the_limit(tmp_path: Path, lines: list[str], said: str) -> None:
-    spec = triton_spec(options(tmp_path, environ={"HEADWORKS_MODELS_START_SECONDS": "75"}), Layout(tmp_path), 0)
+    (spec,) = triton_specs(options(tmp_path, environ={"HEADWORKS_MODELS_START_SECONDS": "75"}), Layout(tmp_path), 0)
     assert said in spec.why(lines)
     assert bool(spec.why(lines)) == bool(said)

@@ -42,5 +42,5 @@ class Screener(Protocol):
     def closed(self, tools: bool) -> bool: ...
 
     async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
-        """One for each item, in order. Raises DomainErrors."""
+        """One for each item, in order. Raises DomainErrors: of the kind UNAVAILABLE where the guards are gone."""
         ...

@@ -12,7 +12,7 @@ from services.orchestrator.agents.loop.work import Work
 from services.orchestrator.domain.event import Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolResult
-from services.runtime.errors import DomainError
+from services.runtime.errors import DomainError, ErrorKind
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
     try:
         told = await screener.screen(Reading.PASSAGE, work.spec.name, items)
     except DomainError as error:
-        if screener.closed(len(work.toolbox) > 0):
+        if _refused(error) or screener.closed(len(work.toolbox) > 0):
             raise
         _missed(Reading.PASSAGE, error)
         return found
@@ -89,7 +89,7 @@ async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> 
     try:
         told = await screener.screen(Reading.TOOL_RESULT, work.spec.name, items)
     except DomainError as error:
-        if not screener.closed(tools=True):
+        if not (_refused(error) or screener.closed(tools=True)):
             _missed(Reading.TOOL_RESULT, error)
             return list(given)
         return [replace(one, content=UNCHECKED, is_error=True, error_reason=Reason.UNAVAILABLE) for one in given]
@@ -118,6 +118,11 @@ def noted(work: Work) -> list[VerdictGiven]:
 def _note(work: Work, told: ScreeningVerdict, what: str) -> None:
     reason = f"{what}: {told.reason}" if told.reason else what
     work.screened.append(VerdictGiven(f"guard:{told.guard}", False, 1 - told.score, reason, NO_ANSWER))
+
+
+def _refused(error: DomainError) -> bool:
+    """Whether the guards are there and say no, such as for a policy that cannot be used."""
+    return error.kind is not ErrorKind.UNAVAILABLE
 
 
 def _missed(reading: Reading, error: DomainError) -> None:

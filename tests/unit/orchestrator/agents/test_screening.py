@@ -12,7 +12,7 @@ from services.orchestrator.agents.loop.screening import UNCHECKED, WITHHELD, par
 from services.orchestrator.domain.event import PassagesRetrieved, Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolResult
-from services.runtime.errors import Unavailable
+from services.runtime.errors import DomainError, InvalidArgument, PermissionDenied, Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeTool, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent, results
@@ -148,6 +148,18 @@ async def test_without_guards_passages_end_the_run_or_are_read() -> None:
     screener.shut = False
     got, _ = await played(helper, ASK)
     assert [len(body.passages) for body in got if isinstance(body, PassagesRetrieved)] == [1]
+
+
+@pytest.mark.parametrize("refusal", [InvalidArgument("a policy that is broken"), PermissionDenied("no")])
+async def test_what_the_guards_refuse_is_not_read_whatever_happens_without_them(refusal: DomainError) -> None:
+    screener = FakeScreener(refusal, shut=False)
+    tool = FakeTool("look", lambda _: "all well")
+    helper, _ = agent(turns(calls(("look", "{}")), says("Done.")), "", tool, screener=screener)
+    (result,) = results((await played(helper, ASK))[0])
+    assert result.content == UNCHECKED
+    searching, _ = agent(lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((GOOD,))), screener=screener)
+    with pytest.raises(type(refusal)):
+        await played(searching, ASK)
 
 
 async def test_what_the_agent_says_of_a_call_itself_is_not_screened() -> None:

@@ -1,0 +1,77 @@
+"""Two Tritons: one dies while the mesh is asked, and nobody notices."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import COLLECTION
+from tests.e2e.meshes import Mesh, running, wait_for
+
+SECONDS = 60.0
+ASK = {
+    "model": "rag",
+    "messages": [{"role": "user", "content": "How many eggs can the queen lay in a day?"}],
+    "metadata": {"collection": COLLECTION},
+}
+EMBED = {"model": "all-minilm-l6-v2", "input": "How many eggs can the queen lay in a day?"}
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[Mesh]:
+    """A mesh with two Tritons."""
+    with running(tmp_path_factory.mktemp("tritons") / "data", "--replicas", "triton=2") as mesh:
+        ingested = mesh.command("ingest", ".", "--collection", COLLECTION, "--json", cwd=handbook)
+        assert ingested.returncode == 0, ingested.stdout + ingested.stderr
+        yield mesh
+
+
+class Asking:
+    """Asks until the block ends; notes what was not answered, or answered by words alone."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.answered = 0
+        self.wrong: list[Any] = []
+        self._mesh = mesh
+        self._stop = threading.Event()
+
+    def __enter__(self) -> "Asking":
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def more(self, count: int = 20) -> None:
+        """Wait until so many more were answered."""
+        wanted = self.answered + count
+        wait_for(lambda: self.answered >= wanted, SECONDS, lambda: f"{self.answered} answered, {self.wrong[:3]}")
+
+    def _ask(self) -> None:
+        with self._mesh.http() as http:
+            while not self._stop.is_set():
+                answer, embedded = http.post("/v1/chat/completions", json=ASK), http.post("/v1/embeddings", json=EMBED)
+                if answer.status_code != 200 or answer.json()["headworks"].get("degraded"):
+                    self.wrong.append(answer.text)
+                if embedded.status_code != 200:
+                    self.wrong.append(embedded.text)
+                self.answered += 1
+
+
+@pytest.mark.parametrize("name", ["triton-0", "triton-1"])
+def test_one_that_is_killed_is_not_noticed(mesh: Mesh, name: str) -> None:
+    restarts = mesh.process(name)["restarts"]
+    with Asking(mesh) as asking:
+        asking.more()
+        os.kill(mesh.process(name)["pid"], signal.SIGKILL)
+        asking.more()
+        wait_for(lambda: mesh.process(name)["restarts"] > restarts, SECONDS)
+        wait_for(lambda: bool(mesh.state()["ready"]), SECONDS, lambda: str(mesh.process(name)))
+        asking.more()
+    assert not asking.wrong, asking.wrong[:3]
