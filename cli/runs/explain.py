@@ -60,18 +60,21 @@ class _Index:
     steps: dict[int, pb.StepFinished] = field(default_factory=dict)
     results: dict[str, pb.ToolResultReceived] = field(default_factory=dict)
     calls: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
     pending: dict[str, pb.ApprovalRequested] = field(default_factory=dict)
     text: str = ""
     sources: list[str] = field(default_factory=list)
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     finished: bool = False
 
-    def take(self, event: pb.RunEvent) -> None:
+    def take(self, event: pb.RunEvent) -> None:  # noqa: C901  # one case a kind
         match event.WhichOneof("event"):
             case "step_finished":
                 self.steps[event.step_finished.step] = event.step_finished
             case "tool_call":
                 self.calls.add(event.tool_call.call.id)
+            case "tool_begun":
+                self.begun.add(event.tool_begun.call_id)
             case "tool_result":
                 self.results[event.tool_result.call_id] = event.tool_result
             case "approval_request":
@@ -130,6 +133,8 @@ def _entries(event: pb.RunEvent, index: _Index) -> Iterator[tuple[str, tuple[str
             yield _call(event.tool_call, index)
         case "tool_result" if event.tool_result.call_id not in index.calls:
             yield f"{event.tool_result.name} {wording.result(event.tool_result)}", ()
+        case "context_trimmed":
+            yield wording.trimmed(event.context_trimmed), ()
         case "verdict":
             yield wording.verdict(event.verdict), tuple(f"faulted: “{one}”" for one in event.verdict.sentences)
         case "approval_request":
@@ -163,6 +168,8 @@ def _call(requested: pb.ToolCallRequested, index: _Index) -> tuple[str, tuple[st
     why = (f"why: “{shorten(step.text, wording.LONG)}”",) if step and step.text.strip() else ()
     result = index.results.get(requested.call.id)
     went = (f"it {wording.result(result)}",) if result else ()
+    if not went and requested.call.id in index.begun:
+        went = ("it has begun",)
     return f"the model called {wording.call(requested.call)}{whose}", (*why, *went)
 
 

@@ -95,7 +95,11 @@ def cancel(run_id: str, on: MeshOptions) -> None:
 @click.argument("approval_id", required=False)
 @click.option("--yes/--no", "approved", default=None, help="Approve, or refuse.")
 @click.option("--comment", default="", help="Why; the model reads it with a refusal.")
-@click.option("--replacement", default="", help="What to answer instead of the draft; goes with --yes.")
+@click.option(
+    "--replacement",
+    default="",
+    help="What to answer instead of the draft, or the JSON arguments to call the tool with; goes with --yes.",
+)
 @on_mesh(30)
 def decide(
     run_id: str, approval_id: str | None, approved: bool | None, comment: str, replacement: str, on: MeshOptions
@@ -106,11 +110,12 @@ def decide(
     Examples:
       headworks run decide run_0123 --yes
       headworks run decide run_0123 apr_1 --no --comment "That is too expensive."
+      headworks run decide run_0123 apr_1 --yes --replacement '{"amount": 10}'
     """
     if approved is None:
         raise CliError("say --yes or --no", USAGE)
     if replacement and not approved:
-        raise CliError("--replacement is an answer to give: it goes with --yes", USAGE)
+        raise CliError("--replacement is what to approve instead: it goes with --yes", USAGE)
     with on.client() as client:
         run_id = find_run(client, run_id)
         request = pb.DecideRequest(
@@ -145,6 +150,7 @@ def _run(run: Any) -> dict[str, Any]:
         "agent_version": run.agent_version,
         "collection": run.collection,
         "session_id": run.session_id,
+        "subject": run.subject,
         "state": enum_word(run_pb2.Run.State.DESCRIPTOR, run.state),
         "finish_reason": enum_word(run_pb2.FinishReason.DESCRIPTOR, run.finish_reason) if ended else "",
         "last_sequence": run.last_sequence,

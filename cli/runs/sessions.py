@@ -93,6 +93,7 @@ def _session(message: Any) -> dict[str, Any]:
         "create_time": message.create_time.ToJsonString(),
         "update_time": message.update_time.ToJsonString(),
         "summary": message.summary,
+        "subject": message.subject,
     }
 
 

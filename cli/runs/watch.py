@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARGIN = 19
 STYLES = {
     "started": "bold", "step": "dim", "step done": "dim", "passages": "cyan", "tool call": "yellow",
+    "tool begun": "dim", "trimmed": "dim",
     "tool result": "yellow", "tool failed": "red", "verdict": "magenta", "approval": "bold red", "decision": "bold red",
     "citation": "cyan", "usage": "dim", "finished": "bold",
 }  # fmt: skip
@@ -188,9 +189,13 @@ def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
         case "tool_call":
             whose = " (the caller's own)" if event.tool_call.callers else ""
             return "tool call", f"{event.tool_call.call.name} {shorten(event.tool_call.call.arguments)}{whose}"
+        case "tool_begun":
+            return "tool begun", event.tool_begun.call_id
         case "tool_result":
             how = "tool failed" if event.tool_result.is_error else "tool result"
             return how, f"{event.tool_result.name} {shorten(wording.result(event.tool_result))}"
+        case "context_trimmed":
+            return "trimmed", wording.trimmed(event.context_trimmed)
         case "verdict":
             return kind, wording.verdict(event.verdict)
         case "approval_request":

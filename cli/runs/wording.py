@@ -76,7 +76,21 @@ def step(finished: pb.StepFinished) -> str:
     return said
 
 
+def trimmed(context: pb.ContextTrimmed) -> str:
+    """What a model whose context is full reads no more."""
+    gone, cut = (sum(bool(one.kept) is kept for one in context.results) for kept in (False, True))
+    parts = [
+        f"{gone} tool result{'s' * (gone > 1)} left out" * bool(gone),
+        f"{cut} tool result{'s' * (cut > 1)} cut" * bool(cut),
+        f"{context.messages} of the session's messages left out" * bool(context.messages),
+    ]
+    what = ", ".join(part for part in parts if part)
+    return f"the prompt of {context.prompt_tokens} tokens was too long for the model: {what}"
+
+
 def verdict(given: pb.VerdictGiven) -> str:
+    if given.undecided:
+        return f"the grader “{given.grader}” gave no verdict: {given.reason}"
     how = "passed" if given.passed else "faulted"
     which = f" (attempt {given.attempt})" if given.attempt > 1 else ""
     why = f": {given.reason}" if given.reason else ""
@@ -101,7 +115,7 @@ def decision(decided: pb.ApprovalDecided) -> str:
         return f"nobody decided {decided.approval_id} in time, so the answer was no"
     how = "approved" if decided.approved else "refused"
     comment = f": {decided.comment}" if decided.comment else ""
-    instead = f"; to be said instead: “{shorten(decided.replacement, LONG)}”" if decided.replacement else ""
+    instead = f"; instead: “{shorten(decided.replacement, LONG)}”" if decided.replacement else ""
     return f"{decided.decided_by} {how} {decided.approval_id}{comment}{instead}"
 
 

@@ -1,39 +1,28 @@
-"""Permissions, the patterns that allow them, and the one question, wherever it is asked: may this caller do that?
-
-A permission is "<area>.<verb>:<resource>", such as "models.call:rag". Either half of a pattern may end in "*", which
-stands for any rest; "*" alone is "*:*".
-"""
+"""The one question, wherever it is asked: may this caller do that? And what becomes of patterns of permissions."""
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from services.runtime.errors import InvalidArgument, PermissionDenied
 from services.runtime.identity import Identity
+from services.runtime.permissions import EVERYTHING, half_includes, halves, includes
+from services.runtime.permissions import allows as allows
 
-EVERYTHING = "*"
 LONGEST = 200
 MOST = 100
 _FORM = re.compile(r"(?:[a-z_.]+\*?|\*):(?:[^\s*]+\*?|\*)")
-CACHED = 16_384
-
-
-@lru_cache(CACHED)
-def allows(scopes: frozenset[str], permission: str) -> bool:
-    """Whether one of the patterns allows the permission."""
-    return any(_covers(pattern, permission) for pattern in scopes)
 
 
 def covers(scopes: Iterable[str], pattern: str) -> bool:
     """Whether one of the patterns allows all that `pattern` does."""
-    return any(_covers(scope, pattern) for scope in scopes)
+    return any(includes(scope, pattern) for scope in scopes)
 
 
 def narrowed(patterns: Iterable[str], scopes: Iterable[str]) -> frozenset[str]:
     """Patterns of what both the one side and the other allow."""
     scopes = tuple(scopes)
     both = {found for one in patterns for other in scopes if (found := _both(one, other)) is not None}
-    return frozenset(one for one in both if not any(one != other and _covers(other, one) for other in both))
+    return frozenset(one for one in both if not any(one != other and includes(other, one) for other in both))
 
 
 def checked(patterns: Iterable[str]) -> frozenset[str]:
@@ -51,35 +40,17 @@ def checked(patterns: Iterable[str]) -> frozenset[str]:
     return found
 
 
-def _halves(pattern: str) -> tuple[str, str]:
-    if pattern == EVERYTHING:
-        return EVERYTHING, EVERYTHING
-    area, _, resource = pattern.partition(":")
-    return area, resource
-
-
-def _covers(pattern: str, other: str) -> bool:
-    if pattern == EVERYTHING:
-        return True
-    (area, resource), (other_area, other_resource) = _halves(pattern), _halves(other)
-    return _half(area, other_area) and _half(resource, other_resource)
-
-
-def _half(pattern: str, other: str) -> bool:
-    return other.startswith(pattern[:-1]) if pattern.endswith("*") else other == pattern
-
-
 def _both(one: str, other: str) -> str | None:
     """The pattern of what both allow. Of two halves that have anything in common one covers the other."""
-    halves: list[str] = []
-    for mine, yours in zip(_halves(one), _halves(other), strict=True):
-        if _half(mine, yours):
-            halves.append(yours)
-        elif _half(yours, mine):
-            halves.append(mine)
+    common: list[str] = []
+    for mine, yours in zip(halves(one), halves(other), strict=True):
+        if half_includes(mine, yours):
+            common.append(yours)
+        elif half_includes(yours, mine):
+            common.append(mine)
         else:
             return None
-    return EVERYTHING if halves == [EVERYTHING, EVERYTHING] else ":".join(halves)
+    return EVERYTHING if common == [EVERYTHING, EVERYTHING] else ":".join(common)
 
 
 OTHER_TENANTS = "admin.tenants"

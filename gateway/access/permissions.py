@@ -96,6 +96,8 @@ HTTP: Mapping[str, Needs] = {
 }
 """Of the paths that are no RPC's, by the route's name."""
 
+# Runs and sessions are their user's. Of others' a caller sees what "runs.others:<read|write>" and
+# "sessions.others:<read|write>" allow, which the orchestrator asks for: it knows whose they are.
 RUNS: Mapping[str, Needs] = {
     "Run": of_run,
     "Attach": of_field("runs.read", "run_id"),
@@ -162,7 +164,9 @@ OPERATOR = "operator"
 BUILT_IN: Mapping[str, frozenset[str]] = {
     "user": frozenset(_USER),
     "developer": frozenset(_DEVELOPER),
-    "auditor": frozenset({"models.read:*", "runs.read:*"} | {f"admin.{noun}:read" for noun in NOUNS}),
-    "admin": frozenset(_DEVELOPER | {f"admin.{noun}:*" for noun in NOUNS}),
+    "auditor": frozenset(
+        {"models.read:*", "runs.read:*", "runs.others:read"} | {f"admin.{noun}:read" for noun in NOUNS}
+    ),
+    "admin": frozenset(_DEVELOPER | {"runs.others:*", "sessions.others:*"} | {f"admin.{noun}:*" for noun in NOUNS}),
     OPERATOR: frozenset({"*"}),
 }

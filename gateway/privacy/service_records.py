@@ -22,7 +22,9 @@ from services.runtime.call import Call, Outgoing, new_request_id, outgoing
 from services.runtime.identity import Identity, TokenSigner
 
 SUBJECT = "headworks/privacy"
-SCOPES = frozenset({"admin.data:write", "collections.read:*", "collections.write:*", "collections.delete:*"})
+SCOPES = frozenset({
+    "admin.data:write", "collections.read:*", "collections.write:*", "collections.delete:*", "runs.others:write",
+})  # fmt: skip
 PART_SECONDS = 60.0
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.5

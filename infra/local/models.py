@@ -37,6 +37,19 @@ def check_catalogue(options: Options) -> None:
         raise BadOptions(str(error)) from error
 
 
+def check_tools(options: Options) -> None:
+    """Raises BadOptions, by file, line and field, where the file of what tools may reach is wrong."""
+    path = options.given("orchestrator", "tools_file")
+    if not path:
+        return
+    from services.orchestrator.tools.config import BadToolSettings, load
+
+    try:
+        load(Path(path), options.env)
+    except BadToolSettings as error:
+        raise BadOptions(str(error)) from error
+
+
 def models_settings(options: Options) -> ModelsSettings:
     """From the environment and the configuration file alike."""
     values = {name: options.given("models", name) for name in ModelsSettings.model_fields}
@@ -81,14 +94,15 @@ def start_limits(options: Options, limits: "Limits") -> "Limits":
 
 
 def llm_settings(options: Options) -> dict[str, str]:
-    """The orchestrator's settings of the language model: its name, those of its adapters, its context length. Empty
-    where the mesh has none."""
+    """The orchestrator's settings of the language model: its name, those of its adapters, its context length, how much
+    it does at once. Empty where the mesh has none."""
     settings = models_settings(options)
     if not settings.llm:
         return {}
     values = {
         "LLM": Path(settings.llm).name,
         "LLM_ADAPTERS": ",".join(adapters(settings.llm_lora)),
+        "LLM_CONCURRENCY": str(settings.llm_max_sequences or ""),
         "LLM_CONTEXT_LENGTH": str(settings.llm_max_model_len or _context_length(Path(settings.llm)) or ""),
     }
     return {name: value for name, value in values.items() if value}

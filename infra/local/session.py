@@ -51,6 +51,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
+        models.check_tools(options)
         check_guards(options)
     except BadOptions as error:
         raise Refused(str(error)) from error

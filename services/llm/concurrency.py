@@ -1,16 +1,18 @@
 """How many generations a model does at once, and how many more may wait."""
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from services.llm.chat import Priority
+from services.runtime.call import current_or_none
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.fairness import FairLimit, Full, Owner
 
 SHORTEST, LONGEST = 1.0, 60.0
 WEIGHT = 0.1  # of the newest generation in the mean that retry_after goes by
+
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 class ModelBusy(DomainError):
@@ -27,67 +29,48 @@ class ModelBusy(DomainError):
 
 
 class ConcurrencyLimit:
-    """Admits `limit` at once; `queue` more wait, `seconds` at most, interactive ones ahead of batch ones."""
+    """Admits `limit` at once; `queue` more wait, `seconds` at most: interactive ones ahead of batch ones, then the
+    tenant with the fewest under way."""
 
     def __init__(
         self, model: str, limit: int, queue: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> None:
         self._model = model
-        self._limit = limit
-        self._queue = queue
+        self._limit = FairLimit(limit, queue, ranks=len(Priority))
         self._seconds = seconds
         self._clock = clock
-        self._waiters: dict[Priority, deque[asyncio.Future[None]]] = {one: deque() for one in Priority}
         self._mean = SHORTEST
-        self.running = 0
+
+    @property
+    def running(self) -> int:
+        return self._limit.used
 
     @property
     def waiting(self) -> int:
-        return sum(map(len, self._waiters.values()))
+        return self._limit.waiting
 
     @asynccontextmanager
     async def place(self, priority: Priority) -> AsyncIterator[None]:
-        """A place for one generation. Raises ModelBusy."""
-        await self._enter(priority)
+        """A place for one generation of the present caller's tenant. Raises ModelBusy."""
+        owner = _tenant()
+        try:
+            await self._limit.acquire(owner, rank=_RANKS[priority], seconds=self._seconds)
+        except Full:
+            raise self._busy() from None
         entered = self._clock()
         try:
             yield
         finally:
             self._mean += WEIGHT * (self._clock() - entered - self._mean)
-            self._leave()
-
-    async def _enter(self, priority: Priority) -> None:
-        if self.running < self._limit:
-            self.running += 1
-            return
-        if self.waiting >= self._queue:
-            raise self._busy()
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[priority].append(place)
-        try:
-            async with asyncio.timeout(self._seconds):
-                await place
-        except BaseException as error:
-            if place.done() and not place.cancelled():
-                self._leave()
-            else:
-                with suppress(ValueError):
-                    self._waiters[priority].remove(place)
-            if isinstance(error, TimeoutError):
-                raise self._busy() from None
-            raise
-
-    def _leave(self) -> None:
-        """Hand the place on, or give it up."""
-        for waiters in self._waiters.values():
-            while waiters:
-                place = waiters.popleft()
-                if not place.done():
-                    place.set_result(None)
-                    return
-        self.running -= 1
+            self._limit.release(owner)
 
     def _busy(self) -> ModelBusy:
-        seconds = self._mean * (self.waiting + 1) / self._limit
+        seconds = self._mean * (self.waiting + 1) / self._limit.total
         error = ModelBusy(self._model, self.running, self.waiting)
         return error.retry_in(round(min(LONGEST, max(SHORTEST, seconds)), 1))
+
+
+def _tenant() -> Owner:
+    """That of the call being served; nobody's outside of one."""
+    call = current_or_none()
+    return (call.identity.tenant if call is not None and call.identity is not None else "",)

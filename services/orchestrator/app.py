@@ -114,7 +114,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     gateway = await resources.enter_async_context(open_channel(settings.identity_target, [IDENTITIES], settings.tls))
     exchange = IdentityClient(gateway, verifier_of(settings), settings.identity_timeout_seconds)
     identities = Identities(exchange, settings.identity_patience_seconds)
-    executor = Executor(registry, records, settings.max_runs, sessions)
+    executor = Executor(registry, records, settings.max_runs, sessions, most_waiting=settings.max_waiting_runs)
     heartbeat = Heartbeat(
         executor,
         records,
@@ -132,7 +132,7 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     )
     data_store = DataStore(database)
     erasure = DataEraser(data_store, store, registry.changed)
-    data = DataServicer(data_store, session_store, store, directory, erasure, servicer.Cancel)
+    data = DataServicer(data_store, session_store, store, directory, erasure, servicer.cancel)
 
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -11,7 +12,8 @@ from services.orchestrator import convert
 from services.orchestrator.adapters.peers import Peers, gone
 from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import Event
-from services.orchestrator.runs.errors import RunMoved, RunNotFound
+from services.orchestrator.runs.access import Viewer
+from services.orchestrator.runs.errors import RunMoved
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import Run
 
@@ -27,11 +29,12 @@ class Reader:
         self._directory = directory
         self._peers = peers
 
-    async def follow(self, tenant: str, run_id: str, after: int) -> AsyncGenerator[pb.AttachResponse, None]:
-        """Raises RunNotFound."""
+    async def follow(self, viewer: Viewer, run_id: str, after: int) -> AsyncGenerator[pb.AttachResponse, None]:
+        """Raises RunNotFound. Who sees the run once follows it to its end."""
         position = after
         while True:
-            sources = self._source(tenant, run_id, position)
+            sources = self._source(viewer, run_id, position)
+            viewer = replace(viewer, others=True)
             async with aclosing(sources) as responses:
                 async for response in responses:
                     if response.events:
@@ -40,16 +43,14 @@ class Reader:
                     else:
                         return
 
-    async def _source(self, tenant: str, run_id: str, after: int) -> AsyncGenerator[pb.AttachResponse, None]:
+    async def _source(self, viewer: Viewer, run_id: str, after: int) -> AsyncGenerator[pb.AttachResponse, None]:
         """What the best source has. An empty response says that nothing will follow; without one, look again."""
-        run = self._executor.find(tenant, run_id)
+        run = self._directory.live(viewer, run_id)
         if run is not None:
             async for response in self._live(run, after):
                 yield response
             return
-        info = await self._directory.get(tenant, run_id)
-        if info is None:
-            raise RunNotFound(run_id)
+        info = await self._directory.get(viewer, run_id)
         owner = self._peers.owner(info)
         if owner is not None:
             async for response in self._passed_on(owner, run_id, after):

@@ -18,6 +18,7 @@ from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
     CitationAdded,
+    ContextTrimmed,
     Event,
     Finished,
     PassagesRetrieved,
@@ -28,6 +29,7 @@ from services.orchestrator.domain.event import (
     StepStarted,
     TextDelta,
     Timing,
+    ToolCallBegun,
     ToolCallRequested,
     ToolResultReceived,
     UsageReported,
@@ -140,6 +142,10 @@ def _tool_called(message: event_pb.RunEvent, body: ToolCallRequested) -> None:
     )
 
 
+def _tool_begun(message: event_pb.RunEvent, body: ToolCallBegun) -> None:
+    message.tool_begun.CopyFrom(event_pb.ToolCallBegun(call_id=body.call_id))
+
+
 def _tool_result(message: event_pb.RunEvent, body: ToolResultReceived) -> None:
     result = body.result
     message.tool_result.CopyFrom(
@@ -156,6 +162,13 @@ def _tool_result(message: event_pb.RunEvent, body: ToolResultReceived) -> None:
     )
 
 
+def _context_trimmed(message: event_pb.RunEvent, body: ContextTrimmed) -> None:
+    results = [event_pb.TrimmedResult(call_id=one.call_id, kept=one.kept) for one in body.results]
+    message.context_trimmed.CopyFrom(
+        event_pb.ContextTrimmed(results=results, messages=body.messages, prompt_tokens=body.prompt_tokens)
+    )
+
+
 def _verdict(message: event_pb.RunEvent, body: VerdictGiven) -> None:
     message.verdict.CopyFrom(
         event_pb.VerdictGiven(
@@ -165,6 +178,7 @@ def _verdict(message: event_pb.RunEvent, body: VerdictGiven) -> None:
             reason=body.reason,
             attempt=body.attempt,
             sentences=body.sentences,
+            undecided=body.undecided,
         )
     )
 
@@ -245,7 +259,9 @@ _FILL: dict[type, Callable[[event_pb.RunEvent, Any], None]] = {
     StepStarted: _step_started,
     StepFinished: _step_finished,
     ToolCallRequested: _tool_called,
+    ToolCallBegun: _tool_begun,
     ToolResultReceived: _tool_result,
+    ContextTrimmed: _context_trimmed,
     VerdictGiven: _verdict,
     ApprovalRequested: _approval_requested,
     ApprovalDecided: _approval_decided,
@@ -279,6 +295,7 @@ def run(info: RunInfo) -> run_pb.Run:
         agent_version=info.agent_version,
         session_id=info.session_id,
         pending_approvals=info.pending,
+        subject=info.subject,
     )
 
 

@@ -66,6 +66,11 @@ class OrchestratorSettings(ServerSettings):
     llm_context_length: int = Field(
         0, ge=0, description="Tokens that the language model can read and write in sum; 0 for unknown."
     )
+    llm_concurrency: int = Field(
+        256,
+        ge=1,
+        description="Generations that the language model does at once: further ones wait here, tenants taking turns.",
+    )
     llm_streams: int = Field(2, ge=1, description="Streams that carry all generations to Triton.")
     rag_model: str = Field(
         "", description="The model that the agent rag asks, by its catalogue name; extractive if empty."
@@ -74,7 +79,14 @@ class OrchestratorSettings(ServerSettings):
         None, description="YAML file of what tools may reach: databases, MCP servers, gRPC targets, hosts."
     )
     detached_run_seconds: float = Field(600, gt=0, description="Longest time a detached run may take.")
-    max_runs: int = Field(1000, gt=0, description="Runs under way at once on a replica; more are refused.")
+    max_runs: int = Field(
+        1000,
+        gt=0,
+        description="Runs under way at once on a replica; more are refused. One tenant gets three quarters at most.",
+    )
+    max_waiting_runs: int = Field(
+        10_000, gt=0, description="Runs beside them that wait for a person; while there are more, none is begun."
+    )
     beat_seconds: float = Field(2, gt=0, description="How often a replica tells the others that it lives.")
     lease_seconds: float = Field(
         10, gt=0, description="A replica that was silent for this long is dead: another one takes up its runs."

@@ -23,8 +23,12 @@ class TooManyIngests(DomainError):
     kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_INGESTS"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} ingestions are under way already; try again later", limit=str(limit))
+    def __init__(self, running: int, limit: int) -> None:
+        super().__init__(
+            f"{running} ingestions are under way already, of {limit} at most, and this tenant has its share; try again "
+            "later",
+            limit=str(limit),
+        )
 
 
 class IngestUnderWay(DomainError):

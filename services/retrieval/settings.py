@@ -51,7 +51,11 @@ class RetrievalSettings(ServerSettings):
         96 << 20, gt=0, description="Bytes of documents held at once, all ingestions together; reading waits beyond."
     )
     max_documents_in_flight: int = Field(32, gt=0, description="Documents of one ingestion worked on at once.")
-    max_ingests: int = Field(16, gt=0, description="Ingestions served at once; more get RESOURCE_EXHAUSTED.")
+    max_ingests: int = Field(
+        16,
+        gt=0,
+        description="Ingestions served at once; more get RESOURCE_EXHAUSTED. One tenant gets three quarters at most.",
+    )
     read_seconds: float = Field(
         60, gt=0, description="Longest time a document may take to be read; then it is unreadable."
     )

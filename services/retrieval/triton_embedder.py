@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -23,7 +23,8 @@ FIRST_PAUSE = 0.1
 
 
 class TritonEmbedder:
-    """An Embedder. A passage's call has `seconds` and is tried again for some more, as ingestion can wait; a query's
+    """An Embedder. A passages' call has `seconds` and is tried again for some more, as ingestion can wait: with half as
+    many where that was too little time. A query's
     has `query_seconds`, half of what remains of its deadline at most: the store is to be asked too."""
 
     def __init__(self, client: TritonClient, seconds: float, query_seconds: float) -> None:
@@ -48,18 +49,34 @@ class TritonEmbedder:
     async def embed_passages(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> Sequence[tuple[Vector, Sentences]]:
-        for failures in range(PASSAGE_TRIES):
+        done: list[tuple[Vector, Sentences]] = []
+        size, failures = len(texts), 0
+        while len(done) < len(texts):
+            part = slice(len(done), len(done) + size)
             try:
-                found = await _translated(lambda: self._client.embed_passages(texts, spans, timeout=self._seconds))
-                break
-            except EmbedderUnavailable:
-                if failures == PASSAGE_TRIES - 1:
-                    raise
-                await asyncio.sleep(FIRST_PAUSE * 2**failures)
-        return [
+                done += await self._passages(texts[part], spans[part])
+                failures = 0
+                continue
+            except DeadlineExceeded as error:
+                size = max(1, size // 2)
+                failure = EmbedderUnavailable(error.message)
+            except EmbedderUnavailable as error:
+                failure = error
+            failures += 1
+            if failures == PASSAGE_TRIES:
+                raise failure
+            await asyncio.sleep(FIRST_PAUSE * 2 ** (failures - 1))
+        return done
+
+    async def _passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> Iterable[tuple[Vector, Sentences]]:
+        """Raises DeadlineExceeded, EmbedderUnavailable."""
+        found = await _translated(lambda: self._client.embed_passages(texts, spans, timeout=self._seconds))
+        return (
             (vector, Sentences(own, sentences.tobytes()))
             for vector, own, sentences in zip(found.vectors, spans, found.sentences, strict=True)
-        ]
+        )
 
     async def ready(self) -> bool:
         return await self._client.ready(MODELS)

@@ -32,6 +32,7 @@ class Keys:
     def verifier(self) -> TokenVerifier:
         return TokenVerifier(self.public_pem)
 
-    def metadata(self, tenant: str = "acme") -> tuple[tuple[str, str], ...]:
+    def metadata(self, tenant: str = "acme", subject: str = "", *scopes: str) -> tuple[tuple[str, str], ...]:
         """What a call from the gateway carries."""
-        return ((IDENTITY_KEY, self.signer.token(Identity(tenant, f"{tenant}-key"))),)
+        identity = Identity(tenant, subject or f"{tenant}-key", frozenset(scopes))
+        return ((IDENTITY_KEY, self.signer.token(identity)),)

@@ -12,9 +12,16 @@ from services.llm.generation import Calls, Ended, Finish, Generation, Generator,
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.llm.price import Price
-from services.orchestrator.domain.event import ApprovalDecided, ApprovalRequested, Body, Event, Started
+from services.orchestrator.domain.event import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Body,
+    Event,
+    Started,
+    ToolCallBegun,
+)
 from services.orchestrator.domain.tool import Declaration, ToolCall, ToolContext
-from services.orchestrator.runs.agent import Agent, RunInput, RunOutcome
+from services.orchestrator.runs.agent import Agent, Review, RunInput, RunOutcome
 
 Said = Piece | Thought | Calls | Ended
 END = Ended(Finish.STOP, TokenCounts(10, 5))
@@ -111,12 +118,13 @@ class FakeTool:
 class FakeJournal:
     """A run as its agent sees it; `decide` says what a person does."""
 
-    events: list[Event] = field(default_factory=lambda: [Event(1, Started("agent", "default", 1))])
+    events: list[Event] = field(default_factory=lambda: [Event(1, Started("agent", "default", 1, begins=True))])
     decide: Callable[[ApprovalRequested], ApprovalDecided] | None = None
     run_id: str = "run_orchestrator-0_0123456789abcdef"
     tenant: str = "acme"
     deadline: float = field(default_factory=lambda: time.monotonic() + 60)
     record: list[Event] = field(default_factory=list)
+    checks: list[Review] = field(default_factory=list)
 
     def append(self, body: Body) -> None:
         self.record.append(Event(len(self.record) + 1, body))
@@ -126,8 +134,18 @@ class FakeJournal:
         request = next(b for b in bodies if isinstance(b, ApprovalRequested) and b.approval_id == approval_id)
         assert self.decide is not None
         decision = self.decide(request)
+        for check in self.checks:
+            check(request, decision)
         self.append(decision)
         return decision
+
+    async def begin(self, call_id: str) -> ToolCallBegun:
+        body = ToolCallBegun(call_id)
+        self.append(body)
+        return body
+
+    def review(self, check: Review) -> None:
+        self.checks = [check]
 
 
 async def played(agent: Agent, ask: RunInput, journal: FakeJournal | None = None) -> tuple[list[Body], RunOutcome]:

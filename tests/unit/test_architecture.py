@@ -38,6 +38,7 @@ LEAVES = ("services/orchestrator/domain",)
 PURE = (
     "services.runtime.children",
     "services.runtime.errors",
+    "services.runtime.fairness",
     "services.runtime.language",
     "services.runtime.numerals",
     "services.runtime.records",

@@ -57,7 +57,18 @@ class Registry:
         self._made: dict[str, Agent] = {}
 
     async def find(self, tenant: str, model: str) -> Agent:
-        """By "name" or "name@version". Raises ModelNotFound; ModelUnavailable where its model is not served."""
+        """By "name" or "name@version"; one that another replica has just stored is found too. Raises ModelNotFound;
+        ModelUnavailable where its model is not served."""
+        try:
+            return await self._find(tenant, model)
+        except ModelNotFound:
+            known = self._names.get(tenant)
+            if known is None or not known.fresh:
+                raise
+            known.fresh = False
+            return await self._find(tenant, model)
+
+    async def _find(self, tenant: str, model: str) -> Agent:
         name, at, wanted = model.partition("@")
         number = numeral(wanted, VERSION_DIGITS)
         if not name or (at and number is None):

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, select, update
 
 from services.llm.chat import Message
 from services.orchestrator.runs.agent import RunInput
@@ -118,7 +118,14 @@ class DataStore:
                 renumbered = [dict(row._mapping) | {"number": number} for number, row in enumerate(kept, 1)]
                 await connection.execute(insert(MESSAGES), renumbered)
             await connection.execute(
-                update(SESSIONS).where(this).values(message_count=len(kept), summary="", summarised=0)
+                update(SESSIONS)
+                .where(this)
+                .values(
+                    message_count=len(kept),
+                    summary="",
+                    summarised=0,
+                    subject=case((SESSIONS.c.subject == whose.subject, ""), else_=SESSIONS.c.subject),
+                )
             )
         return len(rows) - len(kept)
 

@@ -53,12 +53,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """`agent_version` is 0 for a bare model; `session_id` empty outside of a session."""
+    """`agent_version` is 0 for a bare model; `session_id` empty outside of a session. `begins`: a call that must not be
+    made twice is recorded as begun before it is made; in runs of earlier versions none is."""
 
     model: str
     collection: str
     agent_version: int = 0
     session_id: str = ""
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,13 @@ class ToolCallRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallBegun:
+    """The call is about to be made. Of calls that must not be made twice; it is stored before they are."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResultReceived:
     result: ToolResult
 
@@ -165,7 +174,7 @@ class ToolResultReceived:
 @dataclass(frozen=True, slots=True)
 class VerdictGiven:
     """`score` from 0, bad, to 1, good; `attempt` 1 for the first answer, 2 for the one after a retry; `sentences`
-    those that the grader found fault with."""
+    those that the grader found fault with. `undecided`: there is no verdict, neither yes nor no."""
 
     grader: str
     passed: bool
@@ -173,6 +182,25 @@ class VerdictGiven:
     reason: str
     attempt: int = 1
     sentences: tuple[str, ...] = ()
+    undecided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrimmedResult:
+    """A tool's result, of which the model reads so many characters from here on."""
+
+    call_id: str
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextTrimmed:
+    """The prompt was too long for the model: of these results it reads less from here on, and of the session not the
+    oldest `messages` of those that it had read. `prompt_tokens`: how long it was."""
+
+    results: tuple[TrimmedResult, ...]
+    messages: int = 0
+    prompt_tokens: int = 0
 
 
 class ApprovalKind(IntEnum):
@@ -197,7 +225,8 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecided:
-    """`decided_by` is empty where the time ran out; `replacement` is what to answer instead of the draft."""
+    """`decided_by` is empty where the time ran out; `replacement` is what to answer instead of the draft, or the
+    arguments, as JSON, to make the call with."""
 
     approval_id: str
     approved: bool
@@ -231,7 +260,9 @@ Body: TypeAlias = (
     | StepStarted
     | StepFinished
     | ToolCallRequested
+    | ToolCallBegun
     | ToolResultReceived
+    | ContextTrimmed
     | VerdictGiven
     | ApprovalRequested
     | ApprovalDecided

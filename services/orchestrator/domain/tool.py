@@ -1,7 +1,7 @@
 """A tool: what the model is told of it, and the call behind it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -46,15 +46,22 @@ class ToolPolicy:
     max_calls: int | None = None
 
 
+async def _nothing() -> None:
+    """Nobody records that a call begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is called. `deadline` is a point on the monotonic clock, in seconds: the end of the run."""
+    """For whom a tool is called. `deadline` is a point on the monotonic clock, in seconds: the end of the run. `begin`
+    records that the call begins: it is durable on return. It is called once, before a call that must not be made
+    twice."""
 
     tenant: str
     run_id: str
     call_id: str
     collections: tuple[str, ...] = ()
     deadline: float = float("inf")
+    begin: Callable[[], Awaitable[object]] = _nothing
 
 
 class ToolFailed(Exception):
@@ -68,7 +75,8 @@ class ToolFailed(Exception):
 
 
 class Tool(Protocol):
-    """Something that the model may call. `idempotent`: a call that may have been made can be made again."""
+    """Something that the model may call. `idempotent`: a call that may have been made can be made again. A tool whose
+    calls share something with others' has `places`, a FairLimit: a call holds one, and has not begun before."""
 
     @property
     def declaration(self) -> Declaration: ...

@@ -47,7 +47,7 @@ def own_entries(settings: OrchestratorSettings) -> list[CatalogueEntry]:
     llms = [
         CatalogueEntry(
             name, EngineKind.TRITON, f"{described[:-1]}, adapted." if lora else described, lora=lora,
-            context_length=settings.llm_context_length, capabilities=ALL,
+            context_length=settings.llm_context_length, capabilities=ALL, concurrency=settings.llm_concurrency,
         )
         for name, lora in names.items()
     ]  # fmt: skip

@@ -1,11 +1,19 @@
 """What executes a run."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
-from services.orchestrator.domain.event import ApprovalDecided, Body, Event, FinishReason, Timing
+from services.orchestrator.domain.event import (
+    ApprovalDecided,
+    ApprovalRequested,
+    Body,
+    Event,
+    FinishReason,
+    Timing,
+    ToolCallBegun,
+)
 from services.orchestrator.domain.tool import Declaration
 
 
@@ -45,6 +53,10 @@ class RunOutcome:
     limit: str = ""
 
 
+# Checks a decision before it is taken. Raises InvalidArgument for one that cannot be acted upon.
+Review = Callable[[ApprovalRequested, ApprovalDecided], None]
+
+
 class Journal(Protocol):
     """A run as its agent sees it."""
 
@@ -70,12 +82,20 @@ class Journal(Protocol):
         does not count: the deadline moves by as much."""
         ...
 
+    async def begin(self, call_id: str) -> ToolCallBegun:
+        """Record that a tool's call begins: an event, and stored on return. Raises RecordsUnavailable; then the call
+        must not be made."""
+        ...
+
+    def review(self, check: Review) -> None:
+        """Have decisions checked before they are taken. Until this is called none that brings a replacement is."""
+
 
 class Agent(Protocol):
     """Something that answers. `run` yields events as they happen and a RunOutcome last.
 
-    What is yielded is stored before anybody sees it; after a ToolCallRequested of the agent's own or an
-    ApprovalRequested the agent goes on only once that is stored. An agent may have `resumable = True`: it goes on from
+    What is yielded is stored before anybody sees it; after an ApprovalRequested the agent goes on only once that is
+    stored. An agent may have `resumable = True`: it goes on from
     `journal.events` after its process died. A run of any other agent is then ended as failed.
     """
 

@@ -39,6 +39,10 @@ class Approvals:
     def decided(self, approval_id: str) -> ApprovalDecided | None:
         return self._decided.get(approval_id)
 
+    def requested(self, approval_id: str) -> ApprovalRequested:
+        """KeyError for one that was not asked for."""
+        return self._requested[approval_id]
+
     def expires(self, approval_id: str) -> float | None:
         """KeyError for one that was not asked for."""
         return self._requested[approval_id].expires

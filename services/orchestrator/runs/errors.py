@@ -15,8 +15,24 @@ class TooManyRuns(DomainError):
     kind = ErrorKind.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_RUNS"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} runs are under way on this replica, which is its limit; try again", limit=str(limit))
+    def __init__(self, running: int, limit: int) -> None:
+        super().__init__(
+            f"{running} runs are under way on this replica, of {limit} at most, and this tenant has its share of them; "
+            "try again",
+            limit=str(limit),
+        )
+
+
+class TooManyWaiting(DomainError):
+    kind = ErrorKind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_WAITING_RUNS"
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(
+            f"{waiting} runs wait for a person on this replica, of {limit} at most, and this tenant has its share of "
+            "them; decide some, or cancel them",
+            limit=str(limit),
+        )
 
 
 class ApprovalNotFound(DomainError):
@@ -46,6 +62,15 @@ class AlreadyDecided(DomainError):
             approved=str(approved).lower(),
             decided_by=decided_by,
         )
+
+
+class NotReviewable(Unavailable):
+    """A replacement cannot be checked yet, as the run is just being taken up."""
+
+    reason = "RUN_NOT_READY"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the run {run_id!r} is just being taken up; decide again in some seconds", run_id=run_id)
 
 
 class IdentityRefused(DomainError):
@@ -94,6 +119,19 @@ class SessionBusy(DomainError):
             f"the run {run_id!r} of the session {session_id!r} is under way; one at a time",
             session_id=session_id,
             run_id=run_id,
+        )
+
+
+class SessionTaken(DomainError):
+    """Somebody else's session has this id."""
+
+    kind = ErrorKind.PERMISSION_DENIED
+    reason = "SESSION_TAKEN"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"the session {session_id!r} is another user's; name another one, or ask for sessions.others:write",
+            session_id=session_id,
         )
 
 

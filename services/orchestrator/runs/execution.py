@@ -20,12 +20,13 @@ from services.orchestrator.domain.event import (
     Started,
     StepFinished,
     StepStarted,
+    ToolCallBegun,
     UsageReported,
     VerdictGiven,
 )
-from services.orchestrator.runs.agent import Agent, RunInput
+from services.orchestrator.runs.agent import Agent, Review, RunInput
 from services.orchestrator.runs.codec import encode, encode_ask, encode_message
-from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, NotReviewable
 from services.orchestrator.runs.identity import Nobody, RunIdentity
 from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import pending_text
@@ -59,7 +60,8 @@ DETACHED_LIMIT = "HEADWORKS_ORCHESTRATOR_DETACHED_RUN_SECONDS"
 class RunTerms:
     """Under what a run is executed. `refresh_token` is what its identity is renewed by, also by another process that
     takes it up, until `expires`, in seconds since the epoch. A run that is `detached` does not need its caller.
-    `subject` is the caller, by name; `limit` what sets how many `seconds` it has, in words."""
+    `subject` is the caller, by name; `others`: they may go on with others' sessions; `limit` what sets how many
+    `seconds` it has, in words."""
 
     seconds: float
     identity: RunIdentity = field(default_factory=Nobody)
@@ -68,6 +70,7 @@ class RunTerms:
     detached: bool = False
     subject: str = ""
     limit: str = DETACHED_LIMIT
+    others: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +97,7 @@ class Execution:
     _state: RunState | None = None
     _detached: bool = False
     _keeping: asyncio.Task[None] | None = None
+    _review: Review | None = None
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.terms.seconds
@@ -161,8 +165,20 @@ class Execution:
             await self.terms.identity.ensure()
         return decided
 
+    async def begin(self, call_id: str) -> ToolCallBegun:
+        """See Journal."""
+        body = ToolCallBegun(call_id)
+        event = self.append(body)
+        await self.run.saved(event.sequence)
+        return body
+
+    def review(self, check: Review) -> None:
+        """See Journal."""
+        self._review = check
+
     async def decide(self, decision: ApprovalDecided) -> ApprovalDecided:
-        """Decide an approval; it is stored when this returns. Raises ApprovalNotFound, or AlreadyDecided."""
+        """Decide an approval; it is stored when this returns. What a person has approved does not need the run's caller
+        any more. Raises ApprovalNotFound, AlreadyDecided, or InvalidArgument for a replacement that cannot be taken."""
         try:
             self.run.approvals.check(self.run.id, decision.approval_id)
         except AlreadyDecided:
@@ -170,6 +186,12 @@ class Execution:
             raise
         if self.run.finished is not None:
             raise ApprovalNotFound(self.run.id, decision.approval_id)
+        if decision.replacement:
+            if self._review is None:
+                raise NotReviewable(self.run.id)
+            self._review(self.run.approvals.requested(decision.approval_id), decision)
+        if decision.approved:
+            self.terms = replace(self.terms, detached=True)
         event = self.append(decision)
         await self.run.saved(event.sequence)
         return decision

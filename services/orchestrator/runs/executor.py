@@ -17,10 +17,10 @@ from services.orchestrator.domain.event import (
     FinishReason,
     Started,
     Timing,
-    ToolCallRequested,
 )
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import Agent, Agents, RunInput, RunOutcome
-from services.orchestrator.runs.errors import RunMoved, TooManyRuns
+from services.orchestrator.runs.errors import RunMoved, TooManyRuns, TooManyWaiting
 from services.orchestrator.runs.execution import Execution, RunTerms
 from services.orchestrator.runs.identity import RunIdentity
 from services.orchestrator.runs.log import EventLog
@@ -28,6 +28,7 @@ from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
 from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.fairness import within_share
 from services.runtime.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
@@ -40,18 +41,28 @@ INTERRUPTED = "RUN_INTERRUPTED"
 class RunClaims(Protocol):
     """Sessions, of which a run holds one while it is under way."""
 
-    async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
-        """How many messages it has. Raises SessionBusy."""
+    async def claim(self, viewer: Viewer, session_id: str, run_id: str) -> int:
+        """How many messages it has. Raises SessionBusy, or SessionTaken where it is not the viewer's."""
         ...
 
     async def count(self, tenant: str, session_id: str) -> int: ...
 
 
 class Executor:
-    """The runs of one replica that are under way, `limit` at most beside those that wait for a person."""
+    """The runs of one replica that are under way: `limit` at most that work, and `most_waiting` beside them that wait
+    for a person. Of both, something is left for tenants with few."""
 
-    def __init__(self, agents: Agents, records: RunRecords, limit: int, sessions: RunClaims | None = None) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        records: RunRecords,
+        limit: int,
+        sessions: RunClaims | None = None,
+        *,
+        most_waiting: int = 10_000,
+    ) -> None:
         self.agents = agents
+        self._most_waiting = most_waiting
         self._records = records
         self._limit = limit
         self._sessions = sessions
@@ -61,31 +72,38 @@ class Executor:
         self._rejoining: asyncio.Task[None] | None = None
 
     async def start(self, tenant: str, model: str, ask: RunInput, terms: RunTerms) -> Run:
-        """Start a run. Raises ModelNotFound, TooManyRuns, SessionBusy or RecordsUnavailable."""
+        """Start a run. Raises ModelNotFound, TooManyRuns, SessionBusy, SessionTaken or RecordsUnavailable."""
         self.log.check()
         agent = await self.agents.find(tenant, model)
-        self._admit()
+        self._admit(tenant)
         version, session = agent.version, ask.session_id
         run = Run(new_id(self._records.replica), tenant, agent.name, ask.collection, version, session)
-        run.replica = self._records.replica
+        run.replica, run.subject = self._records.replica, terms.subject
         execution = Execution(run, agent, ask, terms, self.log, done=self._forget)
         self._executions[run.id] = execution
         if session and self._sessions is not None:
             try:
-                execution.message_count = await self._sessions.claim(tenant, session, run.id)
+                viewer = Viewer(tenant, terms.subject, terms.others)
+                execution.message_count = await self._sessions.claim(viewer, session, run.id)
             except BaseException:
                 del self._executions[run.id]
                 raise
-        event = execution.append(Started(run.model, run.collection, version, session))
+        event = execution.append(Started(run.model, run.collection, version, session, begins=True))
         execution.events = (event,)
         self._begin(execution)
         return run
 
-    def _admit(self) -> None:
-        if len(self._executions) >= self._limit:
-            under_way = sum(1 for each in self._executions.values() if not each.run.approvals.pending)
-            if under_way >= self._limit:
-                raise TooManyRuns(self._limit)
+    def _admit(self, tenant: str) -> None:
+        """Raises TooManyRuns for a run that has no room, or would leave none to other tenants."""
+        if within_share(len(self._executions), len(self._executions), self._limit):
+            return
+        runs = [each.run for each in self._executions.values()]
+        waiting = [run.tenant for run in runs if run.approvals.pending]
+        working = [run.tenant for run in runs if not run.approvals.pending]
+        if not within_share(working.count(tenant), len(working), self._limit):
+            raise TooManyRuns(len(working), self._limit)
+        if not within_share(waiting.count(tenant), len(waiting), self._most_waiting):
+            raise TooManyWaiting(len(waiting), self._most_waiting)
 
     def _begin(self, execution: Execution) -> None:
         task = asyncio.create_task(self._execute(execution), name=execution.run.id)
@@ -136,7 +154,7 @@ class Executor:
     async def _take_up(self, left: Left, identify: Identify, seconds: float) -> None:
         info = left.info
         run = Run(info.id, info.tenant, info.model, info.collection, info.agent_version, info.session_id)
-        run.create_time, run.replica = info.create_time, self._records.replica
+        run.create_time, run.replica, run.subject = info.create_time, self._records.replica, info.subject
         events = await self._records.events(info.id)
         run.restore(events)
         terms = RunTerms(
@@ -144,7 +162,7 @@ class Executor:
             refresh_token=left.refresh_token,
             expires=left.expires,
             detached=True,
-            subject=left.subject,
+            subject=info.subject,
         )
         execution = Execution(run, None, left.ask, terms, self.log, events, inserted=True, done=self._forget)
         self._executions[run.id] = execution
@@ -263,8 +281,7 @@ class Executor:
                 if isinstance(body, RunOutcome):
                     return Finished(body.reason, timings=body.timings, limit=body.limit)
                 event = execution.append(body)
-                if isinstance(body, ApprovalRequested) or (isinstance(body, ToolCallRequested) and not body.callers):
-                    # What comes next has effects: it is known that it may have happened before it does.
+                if isinstance(body, ApprovalRequested):
                     await run.saved(event.sequence)
                 else:
                     await execution.keep_up()

@@ -11,6 +11,7 @@ from sqlalchemy import Row as TableRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.event import Event, FinishReason, UsageReported
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import decode, decode_all, decode_ask
 from services.orchestrator.runs.run import RunInfo, RunState
@@ -21,7 +22,7 @@ from services.runtime.records.lease import Held
 
 UNDER_WAY = (int(RunState.RUNNING), int(RunState.WAITING))
 PRUNED_AT_ONCE = 200
-_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "refresh_token", "subject")
+_NOT_SHOWN = ("owner", "detached", "seconds", "expires", "ask", "refresh_token")
 _INFO = [column for column in RUNS.c if column.key not in _NOT_SHOWN]
 
 
@@ -35,7 +36,6 @@ class Left:
     detached: bool
     seconds: float
     expires: float | None
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,14 @@ class RunRecords:
             rows = (await connection.execute(query)).scalars().all()
         return await decode_all(partial(_events, after=after, limit=limit), rows)
 
-    async def newest(self, tenant: str, limit: int, before: tuple[float, str] | None, of: RunFilter) -> list[RunInfo]:
-        """The tenant's runs, newest first, from the one after (create time, id) `before`."""
-        query = select(*_INFO).where(RUNS.c.tenant == tenant)
+    async def newest(
+        self, viewer: Viewer, limit: int, before: tuple[float, str] | None, of: RunFilter
+    ) -> list[RunInfo]:
+        """The runs that the viewer sees, newest first, from the one after (create time, id) `before`."""
+        query = select(*_INFO).where(RUNS.c.tenant == viewer.tenant)
+        if not viewer.others:
+            seen = RUNS.c.subject == viewer.subject
+            query = query.where(seen | (RUNS.c.state == int(RunState.WAITING)) if viewer.decides else seen)
         if before is not None:
             created, run_id = before
             older: ColumnElement[bool] = RUNS.c.create_time < created
@@ -178,6 +183,7 @@ def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:
         session_id=row.session_id,
         pending=tuple(orjson.loads(row.pending)),
         replica=row.replica,
+        subject=row.subject,
     )
 
 
@@ -186,4 +192,4 @@ def _left(row: "TableRow[tuple[object, ...]]") -> Left:
         ask = decode_ask(row.ask) if row.ask else None
     except ValueError:
         ask = None
-    return Left(_info(row), ask, row.refresh_token or "", bool(row.detached), row.seconds, row.expires, row.subject)
+    return Left(_info(row), ask, row.refresh_token or "", bool(row.detached), row.seconds, row.expires)

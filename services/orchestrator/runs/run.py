@@ -59,7 +59,8 @@ def new_id(replica: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run as it is told to others. Times are seconds since the epoch; `replica` is the one that executes it."""
+    """A run as it is told to others. Times are seconds since the epoch; `replica` is the one that executes it;
+    `subject` who started it."""
 
     id: str
     tenant: str
@@ -75,6 +76,7 @@ class RunInfo:
     session_id: str = ""
     pending: tuple[str, ...] = ()
     replica: str = ""
+    subject: str = ""
 
 
 # Stored events of a run after a sequence number, by id: for readers who are further behind than its memory.
@@ -97,6 +99,7 @@ class Run:
     agent_version: int = 0
     session_id: str = ""
     replica: str = ""
+    subject: str = ""
     create_time: float = field(default_factory=time.time)
     sequence: int = 0
     stored: int = 0
@@ -230,4 +233,5 @@ class Run:
             self.session_id,
             self.approvals.pending if self.finished is None else (),
             self.replica,
+            self.subject,
         )

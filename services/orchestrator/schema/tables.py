@@ -40,6 +40,7 @@ RUNS = Table(
     Index("orchestrator_runs_by_tenant", "tenant", "create_time", "id"),
     Index("orchestrator_runs_by_owner", "owner", "state"),
     Index("orchestrator_runs_by_session", "tenant", "session_id", "create_time"),
+    Index("orchestrator_runs_by_subject", "tenant", "subject", "create_time", "id"),
 )
 
 # Events that were stored together: `first` to `last`, as `codec.encode` writes them.
@@ -66,7 +67,8 @@ REPLICAS = Table(
 # By which replicas learn that agents changed.
 REVISIONS = revisions("orchestrator_revisions", METADATA)
 
-# `run_id`: the run of the session that is under way. `summary` covers the first `summarised` messages.
+# `subject` is whose it is. `run_id`: the run of the session that is under way. `summary` covers the first `summarised`
+# messages.
 SESSIONS = Table(
     "orchestrator_sessions",
     METADATA,
@@ -78,6 +80,7 @@ SESSIONS = Table(
     Column("message_count", Integer, nullable=False),
     Column("summary", Text, nullable=False),
     Column("summarised", Integer, nullable=False),
+    Column("subject", String(256), nullable=False, server_default=""),
     Index("orchestrator_sessions_by_time", "tenant", "update_time", "id"),
 )
 

@@ -12,6 +12,8 @@ from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import DataEraser, Erased, What
 from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.access import Viewer
+from services.orchestrator.runs.errors import RunNotFound
 from services.orchestrator.servicers.sessions import session_message
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.call import current
@@ -20,7 +22,7 @@ from services.runtime.interceptors.pipeline import Context
 
 SCOPE = "admin.data:write"
 _WHAT = {pb.DATA_KIND_RUNS: What.RUNS, pb.DATA_KIND_SESSIONS: What.SESSIONS, pb.DATA_KIND_AGENTS: What.AGENTS}
-Cancel = Callable[[runs_pb.CancelRequest, Context], Awaitable[runs_pb.CancelResponse]]
+Cancel = Callable[[runs_pb.CancelRequest, Viewer], Awaitable[runs_pb.CancelResponse]]
 
 
 class DataServicer(pb_grpc.DataServiceServicer):
@@ -58,8 +60,9 @@ class DataServicer(pb_grpc.DataServiceServicer):
 
     async def _runs(self, whose: DataSubject) -> AsyncIterator[pb.ExportDataResponse]:
         async for run_id, subject, ask in self._store.runs(whose):
-            info = await self._directory.get(whose.tenant, run_id)
-            if info is None:
+            try:
+                info = await self._directory.get(Viewer(whose.tenant, others=True), run_id)
+            except RunNotFound:
                 continue
             asked = [convert.message(message) for message in (ask.messages if ask else ())]
             exported = pb.ExportedRun(run=convert.run(info), subject=subject, messages=asked)
@@ -75,7 +78,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
         whose = DataSubject(_tenant(), request.subject, before)
 
         async def end(run_id: str) -> None:
-            await self._cancel(runs_pb.CancelRequest(run_id=run_id), context)
+            await self._cancel(runs_pb.CancelRequest(run_id=run_id), Viewer(whose.tenant, others=True))
 
         async with aclosing(self._erasure.erase(whose, _what(request), end)) as parts:
             async for erased in parts:

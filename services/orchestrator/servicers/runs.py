@@ -12,11 +12,12 @@ from services.orchestrator.adapters.peers import Peers, gone
 from services.orchestrator.attach import Reader
 from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import ApprovalDecided, Finished
-from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone, RunNotFound
+from services.orchestrator.runs.access import Verb, Viewer
+from services.orchestrator.runs.errors import AlreadyDecided, ApprovalNotFound, OwnerGone
 from services.orchestrator.runs.execution import DETACHED_LIMIT, RunTerms
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.run import RunInfo
-from services.orchestrator.scopes import Identities, subject_of
+from services.orchestrator.scopes import Identities, subject_of, viewer_of
 from services.runtime.call import current
 from services.runtime.errors import ErrorKind, InvalidArgument, UpstreamError
 from services.runtime.identity import REFRESH_KEY, refresh_expiry
@@ -46,8 +47,11 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         seconds = self._detached_seconds if request.detached else _within(call.remaining)
         refresh_token = call.metadata.get(REFRESH_KEY, "")
         ends, identity = refresh_expiry(refresh_token), self._identities.of(call)
+        viewer = viewer_of(call, "sessions", Verb.WRITE)
         limit = DETACHED_LIMIT if request.detached else call.limit
-        terms = RunTerms(seconds, identity, refresh_token, ends, request.detached, subject_of(call), limit)
+        terms = RunTerms(
+            seconds, identity, refresh_token, ends, request.detached, viewer.subject, limit, others=viewer.others
+        )
         run = await self._executor.start(call.tenant, request.model or DEFAULT_MODEL, ask, terms)
         try:
             async for batch in run.follow(0, self._executor.history):
@@ -62,17 +66,22 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             raise InvalidArgument("after_sequence must not be negative", field="after_sequence")
         call = current()
         self._identities.of(call).enter(call.deadline)
-        following = self._reader.follow(call.tenant, request.run_id, request.after_sequence)
+        viewer = viewer_of(call, "runs", Verb.READ, request.run_id)
+        following = self._reader.follow(viewer, request.run_id, request.after_sequence)
         async with aclosing(following) as responses:
             async for response in responses:
                 yield response
 
     async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
-        run = self._executor.find(current().tenant, request.run_id)
+        return await self.cancel(request, viewer_of(current(), "runs", Verb.WRITE))
+
+    async def cancel(self, request: pb.CancelRequest, viewer: Viewer) -> pb.CancelResponse:
+        """End a run that the viewer sees, on whichever replica it is."""
+        run = self._directory.live(viewer, request.run_id)
         if run is not None:
             await self._executor.cancel(run)
             return pb.CancelResponse(run=convert.run(run.info))
-        info = await self._recorded(request.run_id)
+        info = await self._directory.get(viewer, request.run_id)
         if info.finish_reason is not None:
             return pb.CancelResponse(run=convert.run(info))
         try:
@@ -86,7 +95,7 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         run = self._executor.find(call.tenant, request.run_id)
         if run is not None:
             return pb.DecideResponse(decision=convert.decision(await self._executor.decide(run, decision)))
-        info = await self._recorded(request.run_id)
+        info = await self._directory.get(Viewer(call.tenant, others=True), request.run_id)
         if info.finish_reason is not None:
             raise await self._decided(info, decision)
         try:
@@ -112,14 +121,8 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             raise OwnerGone(info.id)
         return owner
 
-    async def _recorded(self, run_id: str) -> RunInfo:
-        info = await self._directory.get(current().tenant, run_id)
-        if info is None:
-            raise RunNotFound(run_id)
-        return info
-
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
-        info = await self._recorded(request.run_id)
+        info = await self._directory.get(viewer_of(current(), "runs", Verb.READ, request.run_id), request.run_id)
         owner = self._peers.owner(info)
         if owner is not None and self._executor.find(info.tenant, info.id) is None:
             try:
@@ -132,7 +135,8 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         size = requests.page_size(request.page_size)
         start = convert.page_start(request.page_token)
-        runs, more = await self._directory.newest(current().tenant, size, start, requests.run_filter(request))
+        viewer = viewer_of(current(), "runs", Verb.READ)
+        runs, more = await self._directory.newest(viewer, size, start, requests.run_filter(request))
         token = convert.page_token(runs[-1]) if more else ""
         return pb.ListRunsResponse(runs=[convert.run(info) for info in runs], next_page_token=token)
 

@@ -5,6 +5,8 @@ from headworks.orchestrator.v1 import session_service_pb2 as pb
 from headworks.orchestrator.v1 import session_service_pb2_grpc as pb_grpc
 
 from services.orchestrator import convert, requests
+from services.orchestrator.runs.access import Verb
+from services.orchestrator.scopes import viewer_of
 from services.orchestrator.sessions.store import Session, SessionStore
 from services.runtime.call import current
 from services.runtime.interceptors.pipeline import Context
@@ -15,9 +17,9 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         self._store = store
 
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
-        tenant, name = current().tenant, requests.session_id(request.session_id)
-        session = await self._store.get(tenant, name)
-        messages = await self._store.messages(tenant, name)
+        name, viewer = requests.session_id(request.session_id), viewer_of(current(), "sessions", Verb.READ)
+        session = await self._store.get(viewer, name)
+        messages = await self._store.messages(viewer.tenant, name)
         return pb.GetSessionResponse(
             session=session_message(session), messages=[convert.message(message) for message in messages]
         )
@@ -25,7 +27,7 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
         size = requests.page_size(request.page_size)
         start = convert.page_start(request.page_token)
-        found = await self._store.latest(current().tenant, size + 1, start)
+        found = await self._store.latest(viewer_of(current(), "sessions", Verb.READ), size + 1, start)
         more = len(found) > size
         last = found[size - 1] if more else None
         return pb.ListSessionsResponse(
@@ -34,7 +36,8 @@ class SessionServicer(pb_grpc.SessionServiceServicer):
         )
 
     async def DeleteSession(self, request: pb.DeleteSessionRequest, context: Context) -> pb.DeleteSessionResponse:
-        await self._store.delete(current().tenant, requests.session_id(request.session_id))
+        viewer = viewer_of(current(), "sessions", Verb.WRITE)
+        await self._store.delete(viewer, requests.session_id(request.session_id))
         return pb.DeleteSessionResponse()
 
 
@@ -45,4 +48,5 @@ def session_message(of: Session) -> session_pb2.Session:
         update_time=convert.timestamp(of.update_time),
         message_count=of.message_count,
         summary=of.summary,
+        subject=of.subject,
     )

@@ -3,13 +3,14 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.llm.chat import Message
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.codec import decode_all, decode_messages
-from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
+from services.orchestrator.runs.errors import SessionBusy, SessionNotFound, SessionTaken
 from services.orchestrator.runs.records import UNDER_WAY
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, RUNS, SESSIONS
 from services.runtime.records.database import Database
@@ -21,7 +22,7 @@ DELETED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Times are seconds since the epoch. `summary` covers the first `summarised` messages."""
+    """Times are seconds since the epoch. `subject` is whose it is. `summary` covers the first `summarised` messages."""
 
     id: str
     create_time: float
@@ -30,6 +31,7 @@ class Session:
     summary: str = ""
     summarised: int = 0
     run_id: str | None = None
+    subject: str = ""
 
 
 class SessionStore:
@@ -38,17 +40,20 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
-        """Have the session for a run, made if there is none; gives how many messages it has. Raises SessionBusy."""
-        now = time.time()
+    async def claim(self, viewer: Viewer, session_id: str, run_id: str) -> int:
+        """Have the session for a run, made if there is none; gives how many messages it has. Raises SessionBusy, or
+        SessionTaken."""
+        now, tenant = time.time(), viewer.tenant
         async with self._database.write() as connection:
-            free = SESSIONS.c.run_id.is_(None)
+            free = SESSIONS.c.run_id.is_(None) & _seen(viewer)
             taken = update(SESSIONS).where(_this(tenant, session_id), free).values(run_id=run_id, update_time=now)
             if (await connection.execute(taken)).rowcount == 1:
                 return await self._count(connection, tenant, session_id)
         found = await self.find(tenant, session_id)
         if found is None:
-            return await self._make(tenant, session_id, run_id, now)
+            return await self._make(viewer, session_id, run_id, now)
+        if not viewer.sees(found.subject):
+            raise SessionTaken(session_id)
         if found.run_id is None or not await self._gone(found, now):
             raise SessionBusy(session_id, found.run_id or "")
         async with self._database.write() as connection:
@@ -58,8 +63,11 @@ class SessionStore:
                 raise SessionBusy(session_id, found.run_id)
             return await self._count(connection, tenant, session_id)
 
-    async def _make(self, tenant: str, session_id: str, run_id: str, now: float) -> int:
-        row = {"tenant": tenant, "id": session_id, "run_id": run_id, "create_time": now, "update_time": now}
+    async def _make(self, viewer: Viewer, session_id: str, run_id: str, now: float) -> int:
+        row = {
+            "tenant": viewer.tenant, "id": session_id, "run_id": run_id, "create_time": now, "update_time": now,
+            "subject": viewer.subject,
+        }  # fmt: skip
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(SESSIONS).values(**row, message_count=0, summary="", summarised=0))
@@ -90,10 +98,10 @@ class SessionStore:
             row = (await connection.execute(_QUERY.where(_this(tenant, session_id)))).one_or_none()
         return Session(**row._mapping) if row else None
 
-    async def get(self, tenant: str, session_id: str) -> Session:
-        """Raises SessionNotFound."""
-        found = await self.find(tenant, session_id)
-        if found is None:
+    async def get(self, viewer: Viewer, session_id: str) -> Session:
+        """Raises SessionNotFound, also for one that is not the viewer's to see."""
+        found = await self.find(viewer.tenant, session_id)
+        if found is None or not viewer.sees(found.subject):
             raise SessionNotFound(session_id)
         return found
 
@@ -113,9 +121,9 @@ class SessionStore:
                 update(SESSIONS).where(_this(tenant, session_id), older).values(summary=summary, summarised=summarised)
             )
 
-    async def latest(self, tenant: str, limit: int, before: tuple[float, str] | None) -> list[Session]:
-        """The tenant's sessions, the latest used first, from the one after (update time, id) `before`."""
-        query = _QUERY.where(SESSIONS.c.tenant == tenant)
+    async def latest(self, viewer: Viewer, limit: int, before: tuple[float, str] | None) -> list[Session]:
+        """The sessions that the viewer sees, the latest used first, from the one after (update time, id) `before`."""
+        query = _QUERY.where(SESSIONS.c.tenant == viewer.tenant, _seen(viewer))
         if before is not None:
             used, session_id = before
             older: ColumnElement[bool] = SESSIONS.c.update_time < used
@@ -124,9 +132,9 @@ class SessionStore:
         async with self._database.read() as connection:
             return [Session(**row._mapping) for row in await connection.execute(query)]
 
-    async def delete(self, tenant: str, session_id: str) -> None:
+    async def delete(self, viewer: Viewer, session_id: str) -> None:
         """Delete a session, its messages and its runs. Raises SessionNotFound, or SessionBusy."""
-        found = await self.get(tenant, session_id)
+        found, tenant = await self.get(viewer, session_id), viewer.tenant
         if found.run_id is not None and not await self._gone(found, time.time()):
             raise SessionBusy(session_id, found.run_id)
         async with self._database.write() as connection:
@@ -152,7 +160,12 @@ _QUERY = select(
     SESSIONS.c.summary,
     SESSIONS.c.summarised,
     SESSIONS.c.run_id,
+    SESSIONS.c.subject,
 )
+
+
+def _seen(viewer: Viewer) -> ColumnElement[bool]:
+    return true() if viewer.others else SESSIONS.c.subject == viewer.subject
 
 
 def _this(tenant: str, session_id: str) -> ColumnElement[bool]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from services.llm.chat import Message, Role
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.sessions.memory import Count, SessionWindow, Summarise
 from services.orchestrator.sessions.store import SessionStore
 from services.runtime.errors import DomainError
@@ -17,8 +18,8 @@ class Sessions:
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
-    async def claim(self, tenant: str, session_id: str, run_id: str) -> int:
-        return await self._store.claim(tenant, session_id, run_id)
+    async def claim(self, viewer: Viewer, session_id: str, run_id: str) -> int:
+        return await self._store.claim(viewer, session_id, run_id)
 
     async def count(self, tenant: str, session_id: str) -> int:
         return await self._store.count(tenant, session_id)

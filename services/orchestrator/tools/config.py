@@ -68,7 +68,8 @@ class SqlDatabase(ToolConfigPart):
 
 
 class McpServerSettings(ToolConfigPart):
-    """`command` or `url`. `env`: variables that the command gets, beside HOME, PATH and the like."""
+    """`command` or `url`. `env`: variables that the command gets, beside HOME, PATH and the like. `optional`: agents
+    run without its tools while it is gone."""
 
     command: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
@@ -77,6 +78,7 @@ class McpServerSettings(ToolConfigPart):
     headers: dict[str, str] = Field(default_factory=dict)
     start_seconds: float = Field(20, gt=0, le=300)
     concurrency: int = Field(8, ge=1, le=256)
+    optional: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> "McpServerSettings":

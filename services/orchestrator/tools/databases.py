@@ -4,7 +4,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ READING = re.compile(r"\s*(select|with|values|table|explain)\b", re.IGNORECASE)
 SQLITE_ALLOWED = {
     sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE,
 }  # fmt: skip
+JSON_TABLES = ("json_each", "json_tree")
+INTERNAL = ("sqlite_", "pragma_", "dbstat")
 FORBIDDEN_FUNCTIONS = ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer")
 
 
@@ -149,7 +151,11 @@ class Asking:
         """From here on the connection reads, and nothing else; SQLAlchemy has asked it what it needs to know."""
         raw = connection.connection.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type checker)
-        raw.set_authorizer(_authorizer(self._database.tables))
+        # SQLite declares the tables of JSON's functions at their first use, as if it changed its schema: that is before
+        # it is held to reading.
+        raw.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
+        known = {str(name) for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+        raw.set_authorizer(_authorizer(self._database.tables, known))
         raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         raw.set_progress_handler(self._over, STEPS)
@@ -158,14 +164,20 @@ class Asking:
         return self._stopped.is_set() or time.monotonic() >= self._deadline
 
 
-def _authorizer(tables: frozenset[str]) -> Callable[..., int]:
-    """Lets SQLite read the tables (all if none are named) and nothing else. A view needs those that it reads as well: a
-    query could give its own parts a view's name."""
+def _authorizer(tables: frozenset[str], known: Collection[str]) -> Callable[..., int]:
+    """Lets SQLite read the tables (all if none are named) and nothing else; `known` are all that there are. A view
+    needs those that it reads as well: a query could give its own parts a view's name."""
+
+    def hidden(table: str, column: str | None) -> bool:
+        if table in tables or (table in JSON_TABLES and table not in known):
+            return False
+        # Of a part of the query's own no column is asked for, but that it is read: WITH n AS … SELECT count(*) FROM n.
+        return bool(column) or table in known or table.lower().startswith(INTERNAL)
 
     def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:
         if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in FORBIDDEN_FUNCTIONS:
             return sqlite3.SQLITE_DENY
-        if action == sqlite3.SQLITE_READ and tables and first not in tables:
+        if action == sqlite3.SQLITE_READ and tables and hidden(first or "", second):
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK if action in SQLITE_ALLOWED else sqlite3.SQLITE_DENY
 

@@ -1,6 +1,7 @@
 """From the `tools` of an agent's spec to a toolbox."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
 from services.orchestrator.tools.hosts import HostRule
-from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
+from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, McpTool, ServerGone
 from services.orchestrator.tools.reflection import NotReflected
 from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxRefused
 from services.orchestrator.tools.specs import Problem, ToolSpec
@@ -33,6 +34,10 @@ from services.runtime.tls import TlsFiles
 
 MAX_TOOLBOXES = 128
 TOOLBOX_SECONDS = 300.0
+# Of a toolbox that lacks the tools of a server that is gone.
+PARTIAL_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class BadTools(InvalidArgument):
@@ -66,7 +71,10 @@ class ToolFactory:
         for name, one in self._settings.grpc.items():
             targets[name] = GrpcTarget(one.target, one.mesh, one.tls, tuple(one.metadata.items()))
         self._grpc = {name: GrpcServer(target, tls if target.mesh else None) for name, target in targets.items()}
-        self._mcp = {name: McpServer(name, McpConfig(**one.model_dump())) for name, one in self._settings.mcp.items()}
+        self._mcp = {
+            name: McpServer(name, McpConfig(**one.model_dump(exclude={"optional"})))
+            for name, one in self._settings.mcp.items()
+        }
         self._sandbox = Sandbox(self._settings.python.concurrency)
         self._sandbox_works = False
         self._toolboxes: OrderedDict[bytes, tuple[float, Toolbox]] = OrderedDict()
@@ -84,8 +92,8 @@ class ToolFactory:
         kept = self._toolboxes.get(key)
         if kept is not None and kept[0] > time.monotonic():
             return kept[1]
-        toolbox = await self._open(entries)
-        self._toolboxes[key] = (time.monotonic() + TOOLBOX_SECONDS, toolbox)
+        toolbox, whole = await self._open(entries)
+        self._toolboxes[key] = (time.monotonic() + (TOOLBOX_SECONDS if whole else PARTIAL_SECONDS), toolbox)
         self._toolboxes.move_to_end(key)
         if len(self._toolboxes) > MAX_TOOLBOXES:
             self._toolboxes.popitem(last=False)
@@ -98,29 +106,36 @@ class ToolFactory:
         closing += [server.aclose() for server in self._grpc.values()]
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _open(self, entries: Sequence[Any]) -> Toolbox:
+    async def _open(self, entries: Sequence[Any]) -> tuple[Toolbox, bool]:
+        """The tools, and whether they are all: not so where a server is gone that is optional."""
         problems = self.check(entries)
         if problems:
             raise BadTools(problems)
         parsed, _ = specs.parse(entries)
-        tools: list[Tool] = []
-        policies: dict[str, ToolPolicy] = {}
-        for number, spec in parsed:
-            try:
-                made = await self._tools(spec)
-            except ValueError as error:
-                raise BadTools([((number,), str(error))]) from error
-            except (ServerGone, NotReflected, SandboxRefused) as error:
-                raise ToolUnavailable(f"tools[{number}]: {error}") from error
-            for tool in made:
-                if tool.declaration.name in policies:
-                    raise BadTools([((number,), f"there is a tool {tool.declaration.name!r} already; set its name")])
-                policies[tool.declaration.name] = spec.policy
-            tools += made
+        made = [(number, spec, await self._made(number, spec)) for number, spec in parsed]
+        policies = _named_once([(number, spec, tools) for number, spec, tools in made if tools is not None])
         try:
-            return Toolbox(tools, policies)
+            toolbox = Toolbox([tool for _, _, tools in made for tool in tools or ()], policies)
         except ValueError as error:
             raise BadTools([((), str(error))]) from error
+        return toolbox, all(tools is not None for _, _, tools in made)
+
+    async def _made(self, number: int, spec: ToolSpec) -> list[Tool] | None:
+        """The tools of an entry; None of a server that is gone and optional. Raises BadTools, ToolUnavailable."""
+        try:
+            return await self._tools(spec)
+        except ValueError as error:
+            raise BadTools([((number,), str(error))]) from error
+        except (ServerGone, NotReflected, SandboxRefused) as error:
+            if not (isinstance(error, ServerGone) and self._optional(spec)):
+                raise ToolUnavailable(f"tools[{number}]: {error}") from error
+            log.warning("an agent runs without tools", extra={"entry": number, "why": str(error)})
+            return None
+
+    def _optional(self, spec: ToolSpec) -> bool:
+        if not isinstance(spec, specs.McpSpec):
+            return False
+        return self._settings.mcp[spec.mcp].optional if spec.optional is None else spec.optional
 
     def _check(self, spec: ToolSpec) -> list[Problem]:
         match spec:
@@ -197,6 +212,20 @@ class ToolFactory:
             await self._sandbox.run("pass", SandboxLimits())
             self._sandbox_works = True
         return Python(self._sandbox, SandboxLimits(spec.seconds, spec.memory_mib, spec.scratch_mib, spec.output))
+
+
+def _named_once(made: Sequence[tuple[int, ToolSpec, Sequence[Tool]]]) -> dict[str, ToolPolicy]:
+    """Each tool's policy by its name. Names that a spec says stand, those of servers give way. Raises BadTools."""
+    policies: dict[str, ToolPolicy] = {}
+    for number, spec, tools in sorted(made, key=lambda one: isinstance(one[1], specs.McpSpec)):
+        for tool in tools:
+            if isinstance(tool, McpTool):
+                tool.avoid(policies)
+            name = tool.declaration.name
+            if name in policies:
+                raise BadTools([((number,), f"there is a tool {name!r} already; set its name")])
+            policies[name] = spec.policy
+    return policies
 
 
 def _named(name: str, known: Mapping[str, Any], field: str, what: str) -> list[Problem]:

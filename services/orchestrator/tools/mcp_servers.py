@@ -1,13 +1,14 @@
 """MCP servers, over stdio and streamable HTTP: one session with each, whose tools become tools of agents."""
 
 import asyncio
+import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -22,6 +23,7 @@ from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.mcp_results import text_of
 from services.orchestrator.tools.mcp_stdio import stdio
 from services.runtime.children import DiedAtStart, once_more
+from services.runtime.fairness import FairLimit
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
@@ -32,6 +34,9 @@ MAX_TOOLS = 200
 # So many calls in a row without an answer, and the session is opened anew.
 MAX_UNHEARD = 3
 MAX_DESCRIPTION = 2000
+MAX_NAME = 64
+# Calls that may wait for one server.
+QUEUE = 256
 
 log = logging.getLogger(__name__)
 
@@ -161,14 +166,15 @@ async def _connected(config: McpConfig) -> AsyncIterator[Client]:
 
 
 class McpServer:
-    """One server. Its session is opened at the first use, and again, with growing pauses, where it has ended."""
+    """One server. Whoever calls it holds one of its `places`. Its session is opened at the first use, and again, with
+    growing pauses, where it has ended."""
 
     def __init__(self, name: str, config: McpConfig) -> None:
         self.name = name
         self._config = config
         self._sessions: list[_Session] = []  # the last is in use, the others are closing
         self._opening = asyncio.Lock()
-        self._slots = asyncio.Semaphore(config.concurrency)
+        self.places = FairLimit(config.concurrency, QUEUE, spare=True)
         self._failures = 0
         self._not_before = 0.0
         self._listed: tuple[types.Tool, ...] = ()
@@ -185,23 +191,22 @@ class McpServer:
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         """Raises ServerGone, MCPError, and what a broken answer gives."""
-        async with self._slots:
-            session = await self._open()
-            client = await session.client()
-            with session.calling():
-                try:
-                    return await client.call_tool(name, dict(arguments))
-                except MCPError as error:
-                    if error.code == types.CONNECTION_CLOSED:
-                        session.give_up()
-                        raise ServerGone(f"the server {self.name} died during the call") from error
-                    if self._config.url:
-                        # A lost HTTP session is told by an error like any other; a new one is cheap.
-                        session.give_up()
-                    raise
-                except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError) as error:
+        session = await self._open()
+        client = await session.client()
+        with session.calling():
+            try:
+                return await client.call_tool(name, dict(arguments))
+            except MCPError as error:
+                if error.code == types.CONNECTION_CLOSED:
                     session.give_up()
                     raise ServerGone(f"the server {self.name} died during the call") from error
+                if self._config.url:
+                    # A lost HTTP session is told by an error like any other; a new one is cheap.
+                    session.give_up()
+                raise
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError) as error:
+                session.give_up()
+                raise ServerGone(f"the server {self.name} died during the call") from error
 
     async def aclose(self) -> None:
         async with self._opening:
@@ -261,7 +266,8 @@ async def _all_tools(client: Client) -> tuple[types.Tool, ...]:
 
 
 class McpTool:
-    """A tool of a server, as SERVER_TOOL. Whether it may be called again is what the server says of it."""
+    """A tool of a server, as SERVER_TOOL, with a few characters more where another tool has that name. Whether it may
+    be called again is what the server says of it."""
 
     def __init__(self, server: McpServer, tool: types.Tool) -> None:
         """Raises ValueError for a schema that is none."""
@@ -272,10 +278,18 @@ class McpTool:
             raise ValueError(f"the tool {tool.name!r} of the server {server.name!r}: {error}") from error
         self._server = server
         self._tool = tool.name
-        name = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server.name}_{tool.name}")[:64]
+        self.places = server.places
+        name = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server.name}_{tool.name}")[:MAX_NAME]
         self.declaration = Declaration(name, (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema)
         hints = tool.annotations
         self.idempotent = bool(hints and (hints.read_only_hint or hints.idempotent_hint))
+
+    def avoid(self, taken: Container[str]) -> None:
+        """Have a name that no other tool has. The same tool has the same one each time, whatever came before it."""
+        name = self.declaration.name
+        if name in taken:
+            digest = hashlib.sha256(f"{self._server.name}/{self._tool}".encode()).hexdigest()
+            self.declaration = replace(self.declaration, name=f"{name[: MAX_NAME - 9]}_{digest[:8]}")
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         try:

@@ -86,7 +86,7 @@ class PythonSpec(ToolSpec):
 
     @property
     def seconds_for_call(self) -> float:
-        """The code's own limit, and time to wait for a free process and to start it."""
+        """The code's own limit, and time to start its process."""
         return self.timeout or self.seconds + 20
 
 
@@ -109,10 +109,12 @@ class GrpcSpec(ToolSpec):
 
 
 class McpSpec(ToolSpec):
-    """`mcp`: a server by its name in the operator's settings. `allow`: these of its tools; * for all."""
+    """`mcp`: a server by its name in the operator's settings. `allow`: these of its tools; * for all. `optional`: the
+    agent runs without them while the server is gone; None as the operator has it."""
 
     mcp: str
     allow: tuple[str, ...] = Field(min_length=1)
+    optional: bool | None = None
 
 
 BUILTIN: dict[str, type[ToolSpec]] = {

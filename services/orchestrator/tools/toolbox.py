@@ -25,10 +25,14 @@ from services.orchestrator.domain.tool import (
 )
 from services.orchestrator.tools import metrics
 from services.orchestrator.tools.arguments import ArgumentSchema
+from services.orchestrator.tools.json_results import cut_json
 from services.runtime import tracing
+from services.runtime.fairness import FairLimit, Full
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
+# The longest wait for a place, in seconds; a run's own end may come before.
+WAIT = 60.0
 # How long a cancelled tool may take to leave before its caller goes on without it.
 GRACE = 0.25
 
@@ -40,6 +44,10 @@ class _Entry:
     tool: Tool
     policy: ToolPolicy
     schema: ArgumentSchema
+
+    @property
+    def places(self) -> FairLimit | None:
+        return getattr(self.tool, "places", None)
 
 
 class Toolbox:
@@ -87,8 +95,9 @@ class Toolbox:
         return None
 
     async def call(self, call: ToolCall, context: ToolContext) -> ToolResult:
-        """Make a call. Never raises but CancelledError, and then the tool is cancelled too. Returns within the tool's
-        timeout (and GRACE) for each attempt, even where the tool does not heed its cancellation."""
+        """Make a call. Raises what `context.begin` does, and CancelledError; then the tool is cancelled too, or was not
+        called. Returns within the tool's timeout (and GRACE) for each attempt, and WAIT for its place, even where the
+        tool does not heed its cancellation."""
         started = time.monotonic()
         try:
             entry, arguments = self._prepare(call)
@@ -128,10 +137,23 @@ async def _attempts(entry: _Entry, call: ToolCall, arguments: dict[str, Any], co
 
 
 async def _attempt(entry: _Entry, arguments: dict[str, Any], context: ToolContext) -> str:
+    """One attempt, in the place that it needs. Raises ToolFailed."""
+    left, places = _time_left(context), entry.places
+    if places is None:
+        return await _placed(entry, arguments, context)
+    try:
+        async with places.place((context.tenant, context.run_id), seconds=min(left, WAIT)):
+            return await _placed(entry, arguments, context)
+    except Full as error:
+        name = entry.tool.declaration.name
+        raise ToolFailed(f"the tool {name!r} is busy; try again later", reason=Reason.UNAVAILABLE) from error
+
+
+async def _placed(entry: _Entry, arguments: dict[str, Any], context: ToolContext) -> str:
     """One attempt, in a task of its own. Raises ToolFailed."""
-    timeout = min(entry.policy.timeout, context.deadline - time.monotonic())
-    if timeout <= 0:
-        raise ToolFailed("the run's time is over", reason=Reason.TIMEOUT)
+    if not entry.tool.idempotent:
+        await context.begin()
+    timeout = min(entry.policy.timeout, _time_left(context))
     task = asyncio.create_task(entry.tool.call(arguments, context))
     try:
         done, _ = await asyncio.wait({task}, timeout=timeout)
@@ -149,6 +171,14 @@ async def _attempt(entry: _Entry, arguments: dict[str, Any], context: ToolContex
         identifier = uuid.uuid4().hex[:12]
         log.exception("tool %s broke (%s)", entry.tool.declaration.name, identifier, exc_info=error)
         raise ToolFailed(f"the tool broke; error {identifier} in the log", reason=Reason.INTERNAL) from error
+
+
+def _time_left(context: ToolContext) -> float:
+    """Seconds until the run's end. Raises ToolFailed where there are none."""
+    left = context.deadline - time.monotonic()
+    if left <= 0:
+        raise ToolFailed("the run's time is over", reason=Reason.TIMEOUT)
+    return left
 
 
 _stuck: set[asyncio.Task[Any]] = set()
@@ -200,7 +230,9 @@ def _attributes(result: ToolResult) -> tracing.Attributes:
 
 
 def _succeeded(call: ToolCall, entry: _Entry, content: str, attempts: int) -> ToolResult:
-    text, truncated = _cut(content, entry.policy.result_limit)
+    limit = entry.policy.result_limit
+    shorter = cut_json(content, limit) if entry.tool.declaration.json and len(content) > limit else None
+    text, truncated = (shorter, True) if shorter is not None else _cut(content, limit)
     return ToolResult(call.id, call.name, text, attempts=attempts, truncated=truncated)
 
 

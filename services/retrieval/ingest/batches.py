@@ -1,11 +1,11 @@
 """Passages of many documents, embedded together."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 
 from services.retrieval.embedder import Embedder
 from services.retrieval.model import Sentences, Span, Vector
+from services.runtime.fairness import FairQueue, Owner
 
 Embedded = tuple[Vector, Sentences]
 _Item = tuple[str, Sequence[Span], "asyncio.Future[Embedded]"]
@@ -14,21 +14,25 @@ _Item = tuple[str, Sequence[Span], "asyncio.Future[Embedded]"]
 class Batches:
     """Gathers passages that wait into calls of at most `size`, `calls` of them open at once.
 
-    A batch is taken as soon as a call is free, so that a lone passage does not wait for others.
+    A batch is taken as soon as a call is free, so that a lone passage does not wait for others; it has passages of all
+    owners that wait, as many of each.
     """
 
     def __init__(self, embedder: Embedder, size: int, calls: int) -> None:
         self._embedder = embedder
         self._size = size
         self._calls = calls
-        self._waiting: deque[_Item] = deque()
+        self._waiting: FairQueue[_Item] = FairQueue()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def embed(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> Sequence[Embedded]:
+    async def embed(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], owner: Owner = ("",)
+    ) -> Sequence[Embedded]:
         """The passages' vectors. Raises EmbedderUnavailable."""
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Embedded]] = [loop.create_future() for _ in texts]
-        self._waiting.extend(zip(texts, spans, futures, strict=True))
+        for item in zip(texts, spans, futures, strict=True):
+            self._waiting.push(owner, item)
         self._start()
         try:
             return await asyncio.gather(*futures)
@@ -42,8 +46,8 @@ class Batches:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        for _, _, future in self._waiting:
-            future.cancel()
+        while self._waiting:
+            self._waiting.pop()[2].cancel()
 
     def _start(self) -> None:
         while self._waiting and len(self._running) < self._calls:
@@ -76,7 +80,7 @@ class Batches:
         """The next batch, without those that nobody waits for any more."""
         batch: list[_Item] = []
         while self._waiting and len(batch) < self._size:
-            item = self._waiting.popleft()
+            item = self._waiting.pop()
             if not item[2].done():
                 batch.append(item)
         return batch

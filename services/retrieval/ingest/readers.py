@@ -13,6 +13,7 @@ from services.retrieval.ingest.digest import Digest, digest
 from services.retrieval.ingest.split import TextPiece
 from services.retrieval.ingest.worker import LENGTHS, READY, frame
 from services.runtime.children import DiedAtStart, ended, once_more
+from services.runtime.fairness import FairLimit, Owner
 
 AT_ONCE = 64 << 10
 IDLE_SECONDS = 30.0
@@ -28,18 +29,18 @@ class Readers:
     """
 
     def __init__(self, workers: int, seconds: float, memory_bytes: int, interpreter: str = sys.executable) -> None:
-        self._slots = asyncio.Semaphore(workers)
+        self._places = FairLimit(workers)
         self._seconds = seconds
         self._memory = memory_bytes
         self._interpreter = interpreter
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
 
-    async def read(self, media_type: str, data: bytes, max_chars: int) -> Digest:
+    async def read(self, media_type: str, data: bytes, max_chars: int, owner: Owner = ("",)) -> Digest:
         """The document's text and passages. Raises a DocumentError where it has none that can be read."""
         if media_type in SAFE and len(data) <= AT_ONCE:
             return digest(media_type, data, max_chars)
-        async with self._slots:
+        async with self._places.place(owner):
             worker = self._idle.pop() if self._idle else await self._start()
             try:
                 async with asyncio.timeout(self._seconds):

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from services.retrieval import metrics, names
 from services.retrieval.errors import CollectionExists, DocumentError, DocumentTooLarge, TooManyIngests
 from services.retrieval.ingest import media
 from services.retrieval.ingest.deletion import Deletion
-from services.retrieval.ingest.limits import SharedAmount
 from services.retrieval.ingest.messages import (
     DocumentChunk,
     DocumentHead,
@@ -28,6 +28,7 @@ from services.retrieval.ingest.writer import CollectionWriter, WriteTarget
 from services.retrieval.model import DEFAULT_MAX_CHARS, CollectionKey
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
+from services.runtime.fairness import FairLimit
 
 MAX_CHUNK = 1 << 20
 EVENTS = 64
@@ -59,19 +60,19 @@ class Ingestion:
         self._store = store
         self._writer = writer
         self._limits = limits
-        self._bytes = SharedAmount(limits.bytes_in_flight)
-        self._under_way = 0
+        self._bytes = FairLimit(limits.bytes_in_flight, spare=True)
+        self._places = FairLimit(limits.ingests, spare=True)
+        self._streams = count()
 
     async def run(self, tenant: str, messages: AsyncIterator[Message]) -> AsyncGenerator[Event, None]:
         """The events of one ingestion, the summary last. Raises InvalidArgument where the protocol is broken.
 
         Closing the iterator stops the work; nothing goes on behind it.
         """
-        if self._under_way >= self._limits.ingests:
-            raise TooManyIngests(self._limits.ingests)
-        self._under_way += 1
+        if not self._places.take((tenant,)):
+            raise TooManyIngests(self._places.used, self._limits.ingests)
         events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS)
-        stream = _Stream(self._store, self._writer, self._limits, self._bytes, events)
+        stream = _Stream(self._store, self._writer, self._limits, self._bytes, events, next(self._streams))
         work = asyncio.create_task(stream.work(tenant, messages))
         try:
             while (event := await events.get()) is not None:
@@ -81,7 +82,7 @@ class Ingestion:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await work
-            self._under_way -= 1
+            self._places.release((tenant,))
 
 
 class _Stream:
@@ -92,13 +93,15 @@ class _Stream:
         store: VectorStore,
         writer: CollectionWriter,
         limits: IngestLimits,
-        budget: SharedAmount,
+        budget: FairLimit,
         events: asyncio.Queue[Event | None],
+        number: int,
     ) -> None:
         self._store = store
         self._writer = writer
         self._limits = limits
         self._bytes = budget
+        self._number = number
         self._slots = asyncio.Semaphore(limits.documents_in_flight)
         self._events = events
         self._named: set[str] = set()
@@ -134,13 +137,13 @@ class _Stream:
     async def _target(self, tenant: str, opening: Open) -> WriteTarget:
         key = CollectionKey(tenant, names.collection_name(opening.collection))
         try:
-            return WriteTarget(key, await self._store.max_chars(key))
+            return WriteTarget(key, await self._store.max_chars(key), self._number)
         except CollectionNotFound:
             if not opening.create_collection:
                 raise
         with suppress(CollectionExists):
             await self._store.create(key, DEFAULT_MAX_CHARS)
-        return WriteTarget(key, await self._store.max_chars(key))
+        return WriteTarget(key, await self._store.max_chars(key), self._number)
 
     async def _receive(
         self, target: WriteTarget, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,
@@ -196,7 +199,7 @@ class _Stream:
         data = bytes(receiving.data)
         await self._slots.acquire()
         try:
-            await self._bytes.acquire(len(data))
+            await self._bytes.acquire(target.owner, len(data))
         except asyncio.CancelledError:
             self._slots.release()
             raise
@@ -208,7 +211,7 @@ class _Stream:
         except DocumentError as error:
             result = _failed(head, error)
         finally:
-            self._bytes.release(len(data))
+            self._bytes.release(target.owner, len(data))
             self._slots.release()
         await self._finish(result)
 

@@ -12,7 +12,7 @@ from services.retrieval.errors import HashMismatch
 from services.retrieval.ingest import media
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.digest import Digest
-from services.retrieval.ingest.limits import Locks
+from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
@@ -21,6 +21,7 @@ from services.retrieval.model import CollectionKey, Document, Passage, PassageRe
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
+from services.runtime.fairness import Owner
 
 WINDOW = 64
 Report = Callable[[IngestProgress], Awaitable[None]]
@@ -28,10 +29,16 @@ Report = Callable[[IngestProgress], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """Where documents go, and how they are split."""
+    """Where documents go, how they are split, and in which stream they come."""
 
     key: CollectionKey
     max_chars: int
+    stream: int = 0
+
+    @property
+    def owner(self) -> Owner:
+        """Who waits where ingestions share something."""
+        return self.key.tenant, self.stream
 
 
 class CollectionWriter:
@@ -62,7 +69,7 @@ class CollectionWriter:
             known = await self._known(target, head, record, media_type, content_hash)
             if known:
                 return known
-            digest = await self._readers.read(media_type, data, target.max_chars)
+            digest = await self._readers.read(media_type, data, target.max_chars, target.owner)
             document = Document(
                 id=head.id,
                 uri=head.uri,
@@ -111,7 +118,7 @@ class CollectionWriter:
             if in_parts:
                 await self._store.begin(target.key, document.id)
             for first in range(0, len(pieces), WINDOW):
-                entries = await self._embed(document, digest.text, pieces[first : first + WINDOW], first)
+                entries = await self._embed(target, document, digest.text, pieces[first : first + WINDOW], first)
                 done = first + len(entries)
                 with metrics.store_seconds("write"):
                     if done < len(pieces):
@@ -128,11 +135,11 @@ class CollectionWriter:
             raise
 
     async def _embed(
-        self, document: Document, text: str, pieces: Sequence[TextPiece], first: int
+        self, target: WriteTarget, document: Document, text: str, pieces: Sequence[TextPiece], first: int
     ) -> list[PassageRecord]:
         texts = [text[slice(*piece.span)] for piece in pieces]
         with metrics.embed_seconds("passages"):
-            embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces])
+            embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces], target.owner)
         return [
             PassageRecord(
                 passage=Passage(

@@ -23,6 +23,7 @@ from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import DataEraser
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
@@ -65,7 +66,7 @@ class Mesh:
             pass
 
     async def runs(self, tenant: str) -> int:
-        return len(await self.records.newest(tenant, 100, None, RunFilter()))
+        return len(await self.records.newest(Viewer(tenant, others=True), 100, None, RunFilter()))
 
     async def exported(self, tenant: str, subject: str | None = None) -> list[str]:
         kinds = [str(item["kind"]) async for item in self.privacy.export(tenant, subject)]

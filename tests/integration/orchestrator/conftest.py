@@ -55,9 +55,11 @@ async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor
         lease: float = 0.5,
         timeout: float = 5.0,
         identify: Identify = lambda left: Nobody(),
+        most_waiting: int = 10_000,
     ) -> Executor:
         records = await open_records(replica, timeout=timeout)
-        executor = Executor(FixedAgents(agents), records, limit, Sessions(SessionStore(records.database)))
+        sessions = Sessions(SessionStore(records.database))
+        executor = Executor(FixedAgents(agents), records, limit, sessions, most_waiting=most_waiting)
         heartbeat = Heartbeat(executor, records, identify, 30, beat, lease)
         await heartbeat.open()
         opened.append((executor, heartbeat))

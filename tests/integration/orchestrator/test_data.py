@@ -19,6 +19,7 @@ from services.orchestrator.data import erasure as erasing
 from services.orchestrator.data.erasure import DataBusy, DataEraser, What
 from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.execution import RunTerms
 from services.orchestrator.runs.executor import Executor
@@ -67,7 +68,7 @@ class World:
         await self.executor.cancel(run)
 
     async def runs(self, tenant: str = "acme") -> list[str]:
-        return [info.id for info in await self.records.newest(tenant, 100, None, RunFilter())]
+        return [info.id for info in await self.records.newest(Viewer(tenant, others=True), 100, None, RunFilter())]
 
     async def said(self, session: str, tenant: str = "acme") -> list[str]:
         return [message.content for message in await self.sessions.messages(tenant, session)]

@@ -155,6 +155,17 @@ async def test_the_limit_is_on_runs_under_way(open_executor: OpenExecutor) -> No
     await ended(await until(lambda: _try_start(executor)))
 
 
+async def test_one_tenant_leaves_room_for_the_next(open_executor: OpenExecutor) -> None:
+    agent = FakeAgent(hold=0)
+    executor = await open_executor(agent, limit=8)
+    runs = [await start(executor) for _ in range(6)]
+    with pytest.raises(TooManyRuns):
+        await start(executor)
+    runs.append(await executor.start("other", "rag", ASK, RunTerms(30)))
+    agent.release.set()
+    await asyncio.gather(*(ended(run) for run in runs))
+
+
 async def _try_start(executor: Executor) -> Run | None:
     try:
         return await start(executor)

@@ -20,6 +20,7 @@ from tests.fakes.identity import Keys
 from tests.fakes.renewing import FakeGateway, renewing
 from tests.fakes.serving import until
 from tests.integration.orchestrator.counting_orchestrator import LAST
+from tests.integration.orchestrator.paying_orchestrator import PAYMENTS, SECONDS
 
 ROOT = Path(__file__).parents[3]
 # Seconds that identity tokens are good: a run that is taken up has none.
@@ -29,7 +30,8 @@ TOKEN_SECONDS = 4.0
 class Replica:
     """An orchestrator in a process of its own."""
 
-    def __init__(self, folder: Path, database: str, name: str, gateway: FakeGateway) -> None:
+    def __init__(self, folder: Path, database: str, name: str, gateway: FakeGateway, kind: str = "counting") -> None:
+        self._module = f"tests.integration.orchestrator.{kind}_orchestrator"
         self._arguments = (database, str(folder / "public.pem"), name, gateway.target)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -37,7 +39,7 @@ class Replica:
     async def up(self) -> AsyncIterator[Any]:
         """Start it; gives a stub. It is killed at the end, if it was not before."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.integration.orchestrator.counting_orchestrator", *self._arguments,
+            sys.executable, "-m", self._module, *self._arguments,
             stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
         try:
@@ -158,3 +160,45 @@ async def test_killed_while_it_waits_for_a_person_and_again_after_the_decision(
             request = pb.AttachRequest(run_id=run_id, after_sequence=len(events))
             await read(stub.Attach(request, metadata=gateway.metadata()), events)
     check(events)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_was_approved_is_paid_once_wherever_the_process_dies(
+    gateway: FakeGateway, folder: Path, records_url: str, seed: int
+) -> None:
+    """A payment that had begun when the process died may have been made; the others are made."""
+    moment = random.Random(seed)
+    paid = folder / "paid"
+    events: list[run_event_pb2.RunEvent] = []
+    replica = Replica(folder, records_url, "orchestrator-0", gateway, "paying")
+    async with replica.up() as stub:
+        question = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="Pay.")
+        request = pb.RunRequest(messages=[question], model="helper")
+        stream = stub.Run(request, metadata=gateway.metadata())
+        while sum(event.HasField("approval_request") for event in events) < PAYMENTS:
+            await read(stream, events, len(events) + 1)
+        run_id = events[0].run_id
+        for event in events:
+            if event.HasField("approval_request"):
+                approval_id = event.approval_request.approval_id
+                yes = pb.DecideRequest(run_id=run_id, approval_id=approval_id, approved=True)
+                await stub.Decide(yes, metadata=gateway.metadata())
+        await asyncio.sleep(moment.uniform(0, 3 * SECONDS))
+        await replica.kill()
+    for _ in range(2):
+        async with replica.up():
+            await asyncio.sleep(moment.uniform(0, 3 * SECONDS))
+    events = []
+    async with replica.up() as stub, asyncio.timeout(60):
+        await read(stub.Attach(pb.AttachRequest(run_id=run_id), metadata=gateway.metadata()), events)
+    assert events[-1].finished.reason == run_pb2.FINISH_REASON_STOP
+    made = paid.read_text().split() if paid.exists() else []
+    assert len(made) == len(set(made)), "nothing is paid twice"
+    results = {event.tool_result.call_id: event.tool_result for event in events if event.HasField("tool_result")}
+    begun = {event.tool_begun.call_id for event in events if event.HasField("tool_begun")}
+    assert len(results) == PAYMENTS
+    for call_id, result in results.items():
+        if result.error_reason:
+            assert (result.error_reason, call_id in begun) == ("INTERRUPTED", True)
+        else:
+            assert (result.content, call_id in made) == ("paid", True)

@@ -5,6 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Event, Finished, FinishReason, Started, TextDelta, UsageReported
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import encode, encode_ask
 from services.orchestrator.runs.records import RunFilter, RunRecords
@@ -93,13 +94,13 @@ async def test_events_after_a_sequence_number(records: RunRecords, after: int, l
 async def test_what_is_unknown(records: RunRecords) -> None:
     assert await records.get("acme", "run_x_1") is None
     assert await records.events("run_x_1") == []
-    assert await records.newest("acme", 10, None, ALL) == []
+    assert await records.newest(Viewer("acme", others=True), 10, None, ALL) == []
 
 
 async def test_tenants_do_not_see_each_others_runs(records: RunRecords) -> None:
     await put(records, info(1))
     assert await records.get("other", "run_x_0001") is None
-    assert await records.newest("other", 10, None, ALL) == []
+    assert await records.newest(Viewer("other", others=True), 10, None, ALL) == []
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
@@ -108,7 +109,9 @@ async def test_pages_newest_first_without_gap_or_repetition(records: RunRecords,
     infos = [info(number, time=5.0 if same_time else None) for number in range(10)]
     await put(records, *infos)
     found: list[RunInfo] = []
-    while page := await records.newest("acme", size, (found[-1].create_time, found[-1].id) if found else None, ALL):
+    while page := await records.newest(
+        Viewer("acme", others=True), size, (found[-1].create_time, found[-1].id) if found else None, ALL
+    ):
         found += page
     assert found == infos[::-1]
 
@@ -125,7 +128,7 @@ async def test_pages_newest_first_without_gap_or_repetition(records: RunRecords,
 )
 async def test_runs_by_state_and_session(records: RunRecords, of: RunFilter, expected: list[int]) -> None:
     await put(records, info(1), info(2, over=False), info(3, session="s"))
-    assert [int(found.id[-4:]) for found in await records.newest("acme", 10, None, of)] == expected
+    assert [int(found.id[-4:]) for found in await records.newest(Viewer("acme", others=True), 10, None, of)] == expected
 
 
 async def test_nothing_is_written_by_halves(records: RunRecords) -> None:
@@ -180,7 +183,7 @@ async def test_the_oldest_are_pruned(open_records: OpenRecords) -> None:
     await put(records, info(0, over=False), *(info(number) for number in range(1, 61)))
     assert await records.prune() == 40
     assert await records.prune() == 0
-    ids = [run.id for run in await other.newest("acme", 1000, None, ALL)]
+    ids = [run.id for run in await other.newest(Viewer("acme", others=True), 1000, None, ALL)]
     assert ids == [f"run_x_{number:04}" for number in range(60, 40, -1)] + ["run_x_0000"]
     assert await records.events("run_x_0001") == []
     assert await records.events("run_x_0000")

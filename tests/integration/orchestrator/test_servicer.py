@@ -15,6 +15,7 @@ from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.orchestrator.adapters.peers import Peers
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import Agent
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
@@ -330,7 +331,7 @@ async def test_list_runs_by_pages_newest_first(keys: Keys, records_url: str, siz
             ids.append(first.run_id)
 
         async def all_are_stored() -> bool:
-            return len(await replica.records.newest("acme", 10, None, RunFilter())) == 5
+            return len(await replica.records.newest(Viewer("acme", others=True), 10, None, RunFilter())) == 5
 
         await until(all_are_stored)
         found, token, pages = [], "", 0

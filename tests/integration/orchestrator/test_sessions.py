@@ -8,6 +8,7 @@ import pytest
 from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Body, FinishReason, TextDelta, ToolCallRequested, ToolResultReceived
 from services.orchestrator.domain.tool import ToolCall, ToolResult
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput, RunOutcome
 from services.orchestrator.runs.errors import SessionBusy, SessionNotFound
 from services.orchestrator.runs.execution import RunTerms
@@ -39,6 +40,9 @@ async def words(messages: Sequence[Message]) -> int:
     return sum(len(message.content.split()) for message in messages)
 
 
+ACME = Viewer("acme")
+
+
 async def start(executor: Executor, text: str, session: str = "s", tenant: str = "acme", model: str = "rag") -> Run:
     return await executor.start(tenant, model, RunInput((user(text),), session_id=session), RunTerms(30, detached=True))
 
@@ -65,7 +69,7 @@ async def test_a_run_adds_what_was_said_in_full(open_executor: OpenExecutor, sto
         Message(Role.ASSISTANT, "it is so"),
     ]
     assert await store.messages("acme", "s") == [user("why?"), *one, user("and?"), *one]
-    found = await store.get("acme", "s")
+    found = await store.get(ACME, "s")
     assert (found.message_count, found.run_id, found.summary) == (8, None, "")
 
 
@@ -78,7 +82,7 @@ async def test_one_run_at_a_time(open_executor: OpenExecutor, store: SessionStor
         await start(executor, "and?")
     assert caught.value.details["run_id"] == run.id
     with pytest.raises(SessionBusy):
-        await store.delete("acme", "s")
+        await store.delete(ACME, "s")
     other = await start(executor, "and?", "other")
     agent.release.set()
     await asyncio.gather(run.ended(), other.ended())
@@ -112,7 +116,7 @@ async def test_tenants_have_their_own(open_executor: OpenExecutor, store: Sessio
     await ask(executor, "mine", tenant="acme")
     await ask(executor, "theirs", tenant="other")
     assert [(await store.messages(tenant, "s"))[0].content for tenant in ("acme", "other")] == ["mine", "theirs"]
-    await store.delete("acme", "s")
+    await store.delete(ACME, "s")
     assert await store.messages("other", "s")
 
 
@@ -120,14 +124,14 @@ async def test_deleting_leaves_nothing(open_executor: OpenExecutor, store: Sessi
     executor = await open_executor(FakeAgent())
     run = await ask(executor, "why?")
     other = await ask(executor, "why?", "other")
-    await store.delete("acme", "s")
+    await store.delete(ACME, "s")
     assert await store.messages("acme", "s") == []
     assert await records.get("acme", run.id) is None
     assert await records.events(run.id) == []
-    assert [info.id for info in await records.newest("acme", 10, None, RunFilter())] == [other.id]
+    assert [info.id for info in await records.newest(Viewer("acme", others=True), 10, None, RunFilter())] == [other.id]
     for again in (store.get, store.delete):
         with pytest.raises(SessionNotFound):
-            await again("acme", "s")
+            await again(ACME, "s")
 
 
 async def test_sessions_by_pages_the_latest_used_first(open_executor: OpenExecutor, store: SessionStore) -> None:
@@ -135,7 +139,7 @@ async def test_sessions_by_pages_the_latest_used_first(open_executor: OpenExecut
     for name in ("a", "b", "c", "a"):
         await ask(executor, "why?", name)
     found, before = [], None
-    while page := await store.latest("acme", 2, before):
+    while page := await store.latest(ACME, 2, before):
         found += [session.id for session in page]
         before = (page[-1].update_time, page[-1].id)
     assert found == ["a", "c", "b"]
@@ -175,7 +179,7 @@ async def test_what_is_beyond_is_summed_up_once(open_executor: OpenExecutor, sto
     assert asked == [("", ["q1", "one two", "q2", "one two", "q3", "one two"])]
     assert await sessions.window("acme", "s", 9, words, summarise) == window
     assert len(asked) == 1
-    assert (await store.get("acme", "s")).summary == "sum1"
+    assert (await store.get(ACME, "s")).summary == "sum1"
     for number in (5, 6):
         await ask(executor, f"q{number}")
     window = await sessions.window("acme", "s", 9, words, summarise)
@@ -193,4 +197,4 @@ async def test_a_model_that_cannot_sum_up_does_not_stop_the_run(
 
     window = await Sessions(store).window("acme", "s", 9, words, summarise)
     assert (window.summary, window.messages[0].content) == ("", "q4")
-    assert (await store.get("acme", "s")).summarised == 0
+    assert (await store.get(ACME, "s")).summarised == 0

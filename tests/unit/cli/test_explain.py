@@ -103,7 +103,7 @@ def test_results(event: pb.ToolResultReceived, words: str) -> None:
         (pb.ApprovalDecided(approval_id="a", decided_by="dev", comment="no"), "dev refused a: no"),
         (pb.ApprovalDecided(approval_id="a"), "nobody decided a in time, so the answer was no"),
         (pb.ApprovalDecided(approval_id="a", approved=True, decided_by="dev", replacement="4"),
-         "dev approved a; to be said instead: “4”"),
+         "dev approved a; instead: “4”"),
     ],
 )  # fmt: skip
 def test_decisions(decided: pb.ApprovalDecided, words: str) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from services.llm.chat import Priority
 from services.llm.concurrency import ConcurrencyLimit, ModelBusy
+from services.runtime.call import Call, enter
 from services.runtime.errors import ErrorKind
+from services.runtime.identity import Identity
 from tests.fakes.serving import until
 
 NOW, LATER = Priority.INTERACTIVE, Priority.BATCH
@@ -20,15 +22,20 @@ def gate(limit: int = 1, queue: int = 2, seconds: float = 30) -> ConcurrencyLimi
 class Visit:
     """Someone who wants in, and stays until told to go."""
 
-    def __init__(self, gate: ConcurrencyLimit, priority: Priority = NOW) -> None:
+    def __init__(self, gate: ConcurrencyLimit, priority: Priority = NOW, tenant: str = "acme") -> None:
         self.inside = asyncio.Event()
         self.go = asyncio.Event()
-        self.task = asyncio.create_task(self._visit(gate, priority))
+        self.task = asyncio.create_task(self._visit(gate, priority, tenant))
 
-    async def _visit(self, gate: ConcurrencyLimit, priority: Priority) -> None:
+    async def _visit(self, gate: ConcurrencyLimit, priority: Priority, tenant: str) -> None:
+        enter(Call("/x", identity=Identity(tenant, "ann")))
         async with gate.place(priority):
             self.inside.set()
             await self.go.wait()
+
+    async def entered(self) -> None:
+        async with asyncio.timeout(60):
+            await self.inside.wait()
 
     async def leave(self) -> None:
         self.go.set()
@@ -51,6 +58,38 @@ async def test_the_queue_is_served_in_order_and_interactive_first() -> None:
         order.append(expected)
     await batch.leave()
     assert (one.running, one.waiting) == (0, 0)
+
+
+async def test_tenants_take_turns() -> None:
+    one = gate(queue=8)
+    first = Visit(one, tenant="big")
+    await first.inside.wait()
+    big = [Visit(one, tenant="big") for _ in range(4)]
+    await until(lambda: one.waiting == 4)
+    small = Visit(one, tenant="small")
+    await until(lambda: one.waiting == 5)
+    await first.leave()
+    await small.entered()
+    assert not any(visit.inside.is_set() for visit in big)
+    await small.leave()
+    for visit in big:
+        await visit.entered()
+        await visit.leave()
+
+
+async def test_a_full_queue_has_room_for_another_tenant() -> None:
+    one = gate(queue=4)
+    first = Visit(one, tenant="big")
+    await first.inside.wait()
+    big = [Visit(one, tenant="big") for _ in range(4)]
+    await until(lambda: one.waiting == 4)
+    small = Visit(one, tenant="small")
+    with pytest.raises(ModelBusy):
+        await big.pop().task
+    await first.leave()
+    for visit in (small, *big):
+        await visit.entered()
+        await visit.leave()
 
 
 async def test_one_too_many_is_turned_away() -> None:

@@ -224,6 +224,25 @@ def test_a_mesh_without_a_language_model_says_nothing_of_one(tmp_path: Path) -> 
         assert not [name for name in spec.command({"grpc": 5, "metrics": 6}).env if "_LLM" in name]
 
 
+def test_a_wrong_file_of_tools_is_named_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "tools.yaml"
+    made = options(tmp_path, environ={"HEADWORKS_ORCHESTRATOR_TOOLS_FILE": str(file), "TOKEN": "x"})
+    with pytest.raises(BadOptions, match="cannot be read"):
+        models.check_tools(made)
+    for wrong, why in (
+        ("mcp:\n  a: {comand: [x]}\n", r"tools.yaml:2: mcp.a.comand: there is no such field"),
+        ("mcp:\n  a: {command: [x], env: {T: {env: NOWHERE}}}\n", "the variable NOWHERE is not set"),
+        ("databases:\n  a: {url: nonsense}\n", "not an SQLAlchemy URL"),
+        ("- a\n", "are a mapping"),
+    ):
+        file.write_text(wrong)
+        with pytest.raises(BadOptions, match=why):
+            models.check_tools(made)
+    file.write_text("mcp:\n  a: {command: [x], env: {T: {env: TOKEN}}, optional: true}\n")
+    models.check_tools(made)
+    models.check_tools(options(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

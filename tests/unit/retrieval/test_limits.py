@@ -1,4 +1,4 @@
-"""What bounds ingestion, and how passages are batched."""
+"""What ingestions share: documents, and the calls of the embedder."""
 
 import asyncio
 
@@ -6,62 +6,13 @@ import pytest
 
 from services.retrieval.errors import EmbedderUnavailable
 from services.retrieval.ingest.batches import Batches
-from services.retrieval.ingest.limits import Locks, SharedAmount
+from services.retrieval.ingest.locks import Locks
 from tests.fakes.retrieval import FakeEmbedder, vector_of
 
 
 async def settle() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
-
-
-class TestBudget:
-    async def test_waits_for_what_is_not_left(self) -> None:
-        budget = SharedAmount(10)
-        await budget.acquire(7)
-        waiting = asyncio.create_task(budget.acquire(5))
-        await settle()
-        assert not waiting.done()
-        budget.release(7)
-        await waiting
-        assert budget.used == 5
-
-    async def test_serves_in_order(self) -> None:
-        budget = SharedAmount(10)
-        await budget.acquire(8)
-        large, small = asyncio.create_task(budget.acquire(9)), asyncio.create_task(budget.acquire(1))
-        await settle()
-        assert not small.done()
-        budget.release(8)
-        await asyncio.gather(large, small)
-        assert budget.used == 10
-
-    async def test_gives_more_than_there_is_to_one_alone(self) -> None:
-        budget = SharedAmount(10)
-        await budget.acquire(50)
-        budget.release(50)
-        assert budget.used == 0
-
-    async def test_loses_nothing_to_the_cancelled(self) -> None:
-        budget = SharedAmount(10)
-        await budget.acquire(10)
-        cancelled, waiting = asyncio.create_task(budget.acquire(10)), asyncio.create_task(budget.acquire(3))
-        await settle()
-        cancelled.cancel()
-        await settle()
-        budget.release(10)
-        await waiting
-        assert budget.used == 3
-
-    async def test_loses_nothing_to_one_cancelled_as_it_is_served(self) -> None:
-        budget = SharedAmount(10)
-        await budget.acquire(10)
-        served = asyncio.create_task(budget.acquire(4))
-        await settle()
-        budget.release(10)
-        served.cancel()
-        await asyncio.gather(served, return_exceptions=True)
-        assert budget.used == 0
 
 
 class TestLocks:
@@ -96,6 +47,23 @@ class TestBatches:
         embedder = FakeEmbedder()
         await Batches(embedder, 8, 1).embed(["one"], [[]])
         assert embedder.batches == [1]
+
+    async def test_have_some_of_everybody(self) -> None:
+        """A small ingestion is not behind a large one, nor a tenant's stream behind its other."""
+        embedder = FakeEmbedder()
+        embedder.gate.clear()
+        batches = Batches(embedder, 4, 1)
+        large = asyncio.create_task(batches.embed(["a"] * 400, [[]] * 400, ("big", 1)))
+        await settle()
+        same = asyncio.create_task(batches.embed(["b"] * 2, [[]] * 2, ("big", 2)))
+        other = asyncio.create_task(batches.embed(["c"] * 4, [[]] * 4, ("small", 3)))
+        await settle()
+        embedder.gate.set()
+        await asyncio.gather(same, other)
+        assert len(embedder.batches) < 20, "of a hundred"
+        assert not large.done()
+        await large
+        await batches.aclose()
 
     async def test_skip_those_who_left(self) -> None:
         embedder = FakeEmbedder()

@@ -22,12 +22,14 @@ class FakeTriton:
         self.failures = failures
         self.code = code
         self.timeouts: list[float] = []
+        self.sizes: list[int] = []
 
     async def embed(self, texts: Sequence[str], *, timeout: float, priority: int = 1) -> Embeddings:
         self._answer(timeout)
         return Embeddings(np.ones((len(texts), 384), dtype=np.float32), np.full(len(texts), 3, dtype=np.int32))
 
     async def embed_passages(self, texts: Sequence[str], spans: Any, *, timeout: float) -> PassageEmbeddings:
+        self.sizes.append(len(texts))
         self._answer(timeout)
         sentences = [np.full((len(own), 384), 7, dtype=np.int8) for own in spans]
         return PassageEmbeddings(np.ones((len(texts), 384), dtype=np.float32), 3, sentences)
@@ -76,6 +78,17 @@ async def test_passages_are_not_tried_for_ever() -> None:
     with pytest.raises(EmbedderUnavailable):
         await embedder(client).embed_passages(["a"], [[]])
     assert len(client.timeouts) == triton_embedder.PASSAGE_TRIES
+
+
+async def test_passages_that_took_too_long_are_tried_again_by_halves() -> None:
+    client = FakeTriton(failures=2, code=grpc.StatusCode.DEADLINE_EXCEEDED)
+    found = await embedder(client).embed_passages(list("abcdefgh"), [[(0, 1)]] * 8)
+    assert len(found) == 8
+    assert client.sizes == [8, 4, 2, 2, 2, 2]
+    late = FakeTriton(failures=100, code=grpc.StatusCode.DEADLINE_EXCEEDED)
+    with pytest.raises(EmbedderUnavailable):
+        await embedder(late).embed_passages(["a", "b"], [[], []])
+    assert len(late.timeouts) == triton_embedder.PASSAGE_TRIES
 
 
 async def test_a_late_answer_is_a_deadline() -> None:

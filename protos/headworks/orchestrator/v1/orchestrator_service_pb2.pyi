@@ -55,7 +55,8 @@ class RunRequest(_message.Message):
     """Let the run go on when the caller leaves; Attach takes it up again."""
     session_id: _builtins.str
     """The session to go on with: `messages` are what is new in it. 1 to 64 letters, digits, "_" and "-"; it is made
-    where there is none of that name. Empty for a run on its own.
+    where there is none of that name. PERMISSION_DENIED (SESSION_TAKEN) for another user's, without the permission
+    sessions.others:write. Empty for a run on its own.
     """
     priority: _generation_pb2.Priority.ValueType
     """Who is served first where the model is busy."""
@@ -248,7 +249,10 @@ class DecideRequest(_message.Message):
     comment: _builtins.str
     """Why; the model reads it with a refusal. At most 2000 characters."""
     replacement: _builtins.str
-    """For an answer: what to say instead of the draft, with approved set."""
+    """With approved set. For an answer: what to say instead of the draft; where the answer has a form, in that form. For a
+    tool's call: the arguments to make it with, a JSON text of the tool's schema. INVALID_ARGUMENT for any other, and
+    for the approval of a run.
+    """
     def __init__(
         self,
         *,

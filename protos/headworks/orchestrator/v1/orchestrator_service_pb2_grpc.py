@@ -30,7 +30,8 @@ class OrchestratorServiceStub:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     def __init__(self, channel):
@@ -81,7 +82,8 @@ class OrchestratorServiceServicer:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     def Run(self, request, context):
@@ -110,7 +112,8 @@ class OrchestratorServiceServicer:
 
     def Decide(self, request, context):
         """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
-        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata;
+        UNAVAILABLE (RUN_NOT_READY) for a replacement while the run is being taken up: decide again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +127,7 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Lists the tenant's runs, the newest first.
+        """Lists the runs, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +191,8 @@ class OrchestratorService:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     @staticmethod

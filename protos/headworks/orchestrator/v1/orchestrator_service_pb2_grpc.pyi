@@ -31,7 +31,8 @@ class OrchestratorServiceStub:
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     @_typing.overload
@@ -51,12 +52,13 @@ class OrchestratorServiceStub:
     """Ends a run. Returns when it is over; a run that was over already is left as it is."""
     Decide: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DecideRequest, _orchestrator_service_pb2.DecideResponse]
     """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
-    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata;
+    UNAVAILABLE (RUN_NOT_READY) for a replacement while the run is being taken up: decide again.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Returns one run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]
-    """Lists the tenant's runs, the newest first."""
+    """Lists the runs, the newest first."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListModelsRequest, _orchestrator_service_pb2.ListModelsResponse]
     """Lists the models that Run accepts, agents and bare models, ordered by id."""
 
@@ -66,7 +68,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -83,12 +86,13 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Ends a run. Returns when it is over; a run that was over already is left as it is."""
     Decide: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DecideRequest, _orchestrator_service_pb2.DecideResponse]  # type: ignore[assignment]
     """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
-    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+    FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata;
+    UNAVAILABLE (RUN_NOT_READY) for a replacement while the run is being taken up: decide again.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns one run."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists the tenant's runs, the newest first."""
+    """Lists the runs, the newest first."""
     ListModels: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListModelsRequest, _orchestrator_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models that Run accepts, agents and bare models, ordered by id."""
 
@@ -97,7 +101,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (reason
     RUN_NOT_FOUND, MODEL_NOT_FOUND, COLLECTION_NOT_FOUND) for an unknown name, INVALID_ARGUMENT for a
-    malformed field. All see the caller's own tenant only.
+    malformed field. All see the caller's own runs only; with the permission runs.others:read, or runs.others:write to
+    cancel, all of the tenant's. Who may decide a run sees it while it waits.
     """
 
     @_abc_1.abstractmethod
@@ -136,7 +141,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.DecideResponse, _abc.Awaitable[_orchestrator_service_pb2.DecideResponse]]:
         """Decides an approval that a run waits for; the run goes on. Errors: NOT_FOUND (APPROVAL_NOT_FOUND),
-        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata.
+        FAILED_PRECONDITION (APPROVAL_DECIDED) where somebody else was first, with who and how in its metadata;
+        UNAVAILABLE (RUN_NOT_READY) for a replacement while the run is being taken up: decide again.
         """
 
     @_abc_1.abstractmethod
@@ -153,7 +159,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.ListRunsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListRunsResponse]]:
-        """Lists the tenant's runs, the newest first."""
+        """Lists the runs, the newest first."""
 
     @_abc_1.abstractmethod
     def ListModels(

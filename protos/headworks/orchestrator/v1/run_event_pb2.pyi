@@ -92,6 +92,8 @@ class RunEvent(_message.Message):
     APPROVAL_REQUEST_FIELD_NUMBER: _builtins.int
     APPROVAL_DECISION_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
+    TOOL_BEGUN_FIELD_NUMBER: _builtins.int
+    CONTEXT_TRIMMED_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run."""
     sequence: _builtins.int
@@ -156,6 +158,14 @@ class RunEvent(_message.Message):
     def reasoning(self) -> Global___ReasoningDelta:
         """The model thought aloud."""
 
+    @_builtins.property
+    def tool_begun(self) -> Global___ToolCallBegun:
+        """A tool's call is about to be made."""
+
+    @_builtins.property
+    def context_trimmed(self) -> Global___ContextTrimmed:
+        """The model's context is full: it reads less of what was before."""
+
     def __init__(
         self,
         *,
@@ -176,12 +186,14 @@ class RunEvent(_message.Message):
         approval_request: Global___ApprovalRequested | None = ...,
         approval_decision: Global___ApprovalDecided | None = ...,
         reasoning: Global___ReasoningDelta | None = ...,
+        tool_begun: Global___ToolCallBegun | None = ...,
+        context_trimmed: Global___ContextTrimmed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "reasoning"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "reasoning", "tool_begun", "context_trimmed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -586,6 +598,30 @@ class ToolCallRequested(_message.Message):
 Global___ToolCallRequested: _TypeAlias = ToolCallRequested  # noqa: Y015
 
 @_typing.final
+class ToolCallBegun(_message.Message):
+    """A tool's call is about to be made. It is stored before that, so that it is known of a run whose process dies which
+    calls may have been made. Of calls that may be made twice there is none.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """The call."""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCallBegun: _TypeAlias = ToolCallBegun  # noqa: Y015
+
+@_typing.final
 class ToolResultReceived(_message.Message):
     """A tool's result is there."""
 
@@ -610,7 +646,7 @@ class ToolResultReceived(_message.Message):
     error_reason: _builtins.str
     """For a failure: UNKNOWN_TOOL, INVALID_JSON, INVALID_ARGUMENTS, NOT_ALLOWED, TIMEOUT, UNAVAILABLE, INVALID_RESULT,
     FAILED, INTERNAL; REFUSED by a person; LIMIT where the agent may not call it again; INTERRUPTED where the process
-    died during the call.
+    died during the call, which may not be made twice.
     """
     attempts: _builtins.int
     """How often it was tried."""
@@ -641,6 +677,66 @@ class ToolResultReceived(_message.Message):
 Global___ToolResultReceived: _TypeAlias = ToolResultReceived  # noqa: Y015
 
 @_typing.final
+class ContextTrimmed(_message.Message):
+    """The prompt was too long for the model's context, and the run goes on with less: from here on the model does not read
+    all of these results, the oldest first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    messages: _builtins.int
+    """How many of the session's messages that it had read so far it reads no more, the oldest first."""
+    prompt_tokens: _builtins.int
+    """How many tokens the prompt had."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrimmedResult]:
+        """The tools' results."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___TrimmedResult] | None = ...,
+        messages: _builtins.int = ...,
+        prompt_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "prompt_tokens", b"prompt_tokens", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextTrimmed: _TypeAlias = ContextTrimmed  # noqa: Y015
+
+@_typing.final
+class TrimmedResult(_message.Message):
+    """A tool's result that the model does not read as a whole any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """The call."""
+    kept: _builtins.int
+    """Characters of it that the model reads; 0 for none."""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str = ...,
+        kept: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "kept", b"kept"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrimmedResult: _TypeAlias = TrimmedResult  # noqa: Y015
+
+@_typing.final
 class VerdictGiven(_message.Message):
     """A grader has judged the answer."""
 
@@ -652,6 +748,7 @@ class VerdictGiven(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     SENTENCES_FIELD_NUMBER: _builtins.int
+    UNDECIDED_FIELD_NUMBER: _builtins.int
     grader: _builtins.str
     """The grader: "grounded", "answers" or "schema"; or a guard of the gateway's, such as "guard:pii"."""
     passed: _builtins.bool
@@ -662,6 +759,8 @@ class VerdictGiven(_message.Message):
     """Why, for people."""
     attempt: _builtins.int
     """Which answer was judged: 1 for the first, 2 for the one after a retry."""
+    undecided: _builtins.bool
+    """There is no verdict, neither yes nor no; `reason` says why. `passed` is not set then."""
     @_builtins.property
     def sentences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The sentences that the grader found fault with."""
@@ -675,10 +774,11 @@ class VerdictGiven(_message.Message):
         reason: _builtins.str = ...,
         attempt: _builtins.int = ...,
         sentences: _abc.Iterable[_builtins.str] | None = ...,
+        undecided: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grader", b"grader", "passed", b"passed", "reason", b"reason", "score", b"score", "sentences", b"sentences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grader", b"grader", "passed", b"passed", "reason", b"reason", "score", b"score", "sentences", b"sentences", "undecided", b"undecided"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -777,7 +877,9 @@ class ApprovalDecided(_message.Message):
     comment: _builtins.str
     """What they said; the model reads it with a refusal."""
     replacement: _builtins.str
-    """For KIND_ANSWER: the answer to give instead of the draft; empty to give the draft."""
+    """For KIND_ANSWER: the answer to give instead of the draft; empty to give the draft. For KIND_TOOL_CALL: the arguments
+    with which the call is made, a JSON text; empty for the model's own.
+    """
     def __init__(
         self,
         *,

@@ -27,21 +27,21 @@ from headworks.orchestrator.v1 import tool_pb2 as headworks_dot_orchestrator_dot
 from headworks.type.v1 import usage_pb2 as headworks_dot_type_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headworks/orchestrator/v1/run.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a\x1dheadworks/type/v1/usage.proto\"\x91\x04\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.headworks.orchestrator.v1.Run.State\x12>\n\rfinish_reason\x18\x05 \x01(\x0e\x32\'.headworks.orchestrator.v1.FinishReason\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05usage\x18\t \x01(\x0b\x32\x18.headworks.type.v1.Usage\x12\x15\n\ragent_version\x18\n \x01(\x05\x12\x12\n\nsession_id\x18\x0b \x01(\t\x12\x19\n\x11pending_approvals\x18\x0c \x03(\t\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x13\n\x0fSTATE_CANCELLED\x10\x04\x12\x11\n\rSTATE_WAITING\x10\x05\"\x8f\x02\n\x07Message\x12\x35\n\x04role\x18\x01 \x01(\x0e\x32\'.headworks.orchestrator.v1.Message.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x37\n\ntool_calls\x18\x03 \x03(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\xe6\x02\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x1b\n\x17\x46INISH_REASON_NO_ANSWER\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x12#\n\x1f\x46INISH_REASON_DEADLINE_EXCEEDED\x10\x04\x12\x17\n\x13\x46INISH_REASON_ERROR\x10\x05\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x06\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x07\x12\x17\n\x13\x46INISH_REASON_LIMIT\x10\x08\x12\x1a\n\x16\x46INISH_REASON_REJECTED\x10\t\x12 \n\x1c\x46INISH_REASON_CONTENT_FILTER\x10\n\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headworks/orchestrator/v1/run.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a\x1dheadworks/type/v1/usage.proto\"\xa2\x04\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.headworks.orchestrator.v1.Run.State\x12>\n\rfinish_reason\x18\x05 \x01(\x0e\x32\'.headworks.orchestrator.v1.FinishReason\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05usage\x18\t \x01(\x0b\x32\x18.headworks.type.v1.Usage\x12\x15\n\ragent_version\x18\n \x01(\x05\x12\x12\n\nsession_id\x18\x0b \x01(\t\x12\x19\n\x11pending_approvals\x18\x0c \x03(\t\x12\x0f\n\x07subject\x18\r \x01(\t\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x13\n\x0fSTATE_CANCELLED\x10\x04\x12\x11\n\rSTATE_WAITING\x10\x05\"\x8f\x02\n\x07Message\x12\x35\n\x04role\x18\x01 \x01(\x0e\x32\'.headworks.orchestrator.v1.Message.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x37\n\ntool_calls\x18\x03 \x03(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\xe6\x02\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x1b\n\x17\x46INISH_REASON_NO_ANSWER\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x12#\n\x1f\x46INISH_REASON_DEADLINE_EXCEEDED\x10\x04\x12\x17\n\x13\x46INISH_REASON_ERROR\x10\x05\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x06\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x07\x12\x17\n\x13\x46INISH_REASON_LIMIT\x10\x08\x12\x1a\n\x16\x46INISH_REASON_REJECTED\x10\t\x12 \n\x1c\x46INISH_REASON_CONTENT_FILTER\x10\n\x12\x18\n\x14\x46INISH_REASON_BUDGET\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.orchestrator.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=975
-  _globals['_FINISHREASON']._serialized_end=1333
+  _globals['_FINISHREASON']._serialized_start=992
+  _globals['_FINISHREASON']._serialized_end=1350
   _globals['_RUN']._serialized_start=169
-  _globals['_RUN']._serialized_end=698
-  _globals['_RUN_STATE']._serialized_start=570
-  _globals['_RUN_STATE']._serialized_end=698
-  _globals['_MESSAGE']._serialized_start=701
-  _globals['_MESSAGE']._serialized_end=972
-  _globals['_MESSAGE_ROLE']._serialized_start=877
-  _globals['_MESSAGE_ROLE']._serialized_end=972
+  _globals['_RUN']._serialized_end=715
+  _globals['_RUN_STATE']._serialized_start=587
+  _globals['_RUN_STATE']._serialized_end=715
+  _globals['_MESSAGE']._serialized_start=718
+  _globals['_MESSAGE']._serialized_end=989
+  _globals['_MESSAGE_ROLE']._serialized_start=894
+  _globals['_MESSAGE_ROLE']._serialized_end=989
 # @@protoc_insertion_point(module_scope)

@@ -135,6 +135,7 @@ class Run(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PENDING_APPROVALS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The run's id, beginning with "run_"."""
     model: _builtins.str
@@ -151,6 +152,8 @@ class Run(_message.Message):
     """The version of the agent; 0 for a bare model."""
     session_id: _builtins.str
     """The session it belongs to; empty where it belongs to none."""
+    subject: _builtins.str
+    """Who started it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it started."""
@@ -182,10 +185,11 @@ class Run(_message.Message):
         agent_version: _builtins.int = ...,
         session_id: _builtins.str = ...,
         pending_approvals: _abc.Iterable[_builtins.str] | None = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "collection", b"collection", "create_time", b"create_time", "end_time", b"end_time", "finish_reason", b"finish_reason", "id", b"id", "last_sequence", b"last_sequence", "model", b"model", "pending_approvals", b"pending_approvals", "session_id", b"session_id", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "collection", b"collection", "create_time", b"create_time", "end_time", b"end_time", "finish_reason", b"finish_reason", "id", b"id", "last_sequence", b"last_sequence", "model", b"model", "pending_approvals", b"pending_approvals", "session_id", b"session_id", "state", b"state", "subject", b"subject", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class SessionServiceStub:
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.
@@ -56,7 +58,9 @@ class SessionServiceStub:
 
 
 class SessionServiceServicer:
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.
@@ -70,7 +74,7 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Lists the tenant's sessions, the latest used first.
+        """Lists the sessions, the latest used first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +115,9 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SessionServiceStub:
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.
@@ -40,7 +42,7 @@ class SessionServiceStub:
     GetSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]
     """Returns a session with its messages, the oldest first."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]
-    """Lists the tenant's sessions, the latest used first."""
+    """Lists the sessions, the latest used first."""
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.DeleteSessionRequest, _session_service_pb2.DeleteSessionResponse]
     """Deletes a session: its messages, its summary, and the questions and events of its runs that are over. Errors:
     FAILED_PRECONDITION (SESSION_BUSY) while a run of it is under way.
@@ -48,7 +50,9 @@ class SessionServiceStub:
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.
@@ -58,14 +62,16 @@ class SessionServiceAsyncStub(SessionServiceStub):
     GetSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Returns a session with its messages, the oldest first."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ListSessionsRequest, _session_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """Lists the tenant's sessions, the latest used first."""
+    """Lists the sessions, the latest used first."""
     DeleteSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.DeleteSessionRequest, _session_service_pb2.DeleteSessionResponse]  # type: ignore[assignment]
     """Deletes a session: its messages, its summary, and the questions and events of its runs that are over. Errors:
     FAILED_PRECONDITION (SESSION_BUSY) while a run of it is under way.
     """
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows and deletes sessions. A session is made by the first run that names it. All see the caller's own tenant.
+    """Shows and deletes sessions. A session is made by the first run that names it, and is that run's caller's. All see the
+    caller's own sessions only; with the permission sessions.others:read, or sessions.others:write to delete, all of the
+    tenant's.
 
     Errors common to all methods: UNAUTHENTICATED without a valid identity, NOT_FOUND (SESSION_NOT_FOUND) for an unknown
     id, INVALID_ARGUMENT for a malformed field.
@@ -85,7 +91,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _session_service_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_service_pb2.ListSessionsResponse, _abc.Awaitable[_session_service_pb2.ListSessionsResponse]]:
-        """Lists the tenant's sessions, the latest used first."""
+        """Lists the sessions, the latest used first."""
 
     @_abc_1.abstractmethod
     def DeleteSession(

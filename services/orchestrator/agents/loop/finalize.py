@@ -5,7 +5,7 @@ from services.llm.generation import Finish
 from services.orchestrator.agents.loop.approving import ask_person, decided
 from services.orchestrator.agents.loop.citations import CitationWriter, quotes
 from services.orchestrator.agents.loop.generating import generate
-from services.orchestrator.agents.loop.grading import failures, graded
+from services.orchestrator.agents.loop.grading import failures, graded, unchecked
 from services.orchestrator.agents.loop.limits import reached
 from services.orchestrator.agents.loop.prompt import declined
 from services.orchestrator.agents.loop.prompt_plan import build_request
@@ -24,6 +24,8 @@ from services.orchestrator.domain.event import (
 
 REJECTED_RUN = "A person has refused this run."
 REJECTED_ANSWER = "A person has refused the answer to this."
+NOT_CERTAIN = "This answer is not certain:"
+NOT_CHECKED = "This answer was not checked in full:"
 _REASONS = {
     Finish.STOP: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
@@ -90,7 +92,8 @@ async def finalize(work: Work) -> Bodies:
             yield request
         decision = await decided(work, ApprovalKind.ANSWER)
         refused = f"{REJECTED_ANSWER} {decision.comment}".strip()
-        text = decision.replacement or text if decision.approved else refused
+        instead = structured.unfenced(decision.replacement) if work.checker is not None else decision.replacement
+        text = instead or text if decision.approved else refused
     for body in _said(work, text):
         yield body
 
@@ -99,22 +102,22 @@ def _checked(work: Work, draft: StepFinished) -> str | None:
     """The draft as it may be said; None where it may not. Raises OutputInvalid."""
     if not draft.finish:
         # The run's time is over: what there is, if it has its form.
-        return None if work.checker and work.checker.fault(draft.text) else draft.text
+        if work.checker is None:
+            return draft.text
+        return None if work.checker.fault(draft.text) else structured.unfenced(draft.text)
     if work.checker is not None:
         fault = work.checker.fault(draft.text)
         structured.counted(1 + work.state.repairs, valid=fault is None)
         if fault is None:
-            return draft.text
+            return structured.unfenced(draft.text)
         if work.limit:
             return None
         if draft.finish == Finish.LENGTH:
             return draft.text  # cut off at its largest number of tokens, as the run's end says
         raise OutputInvalid(f"the model's answer does not have the form that was asked for: {fault}"[:600])
-    failed = failures(work)
-    if not failed:
-        return draft.text
-    doubts = " ".join(verdict.reason.rstrip(".") + "." for verdict in failed)
-    return f"{draft.text.rstrip()}\n\nThis answer is not certain: {doubts}"
+    notes = [(NOT_CERTAIN, failures(work)), (NOT_CHECKED, unchecked(work))]
+    said = [f"{how} {' '.join(one.reason.rstrip('.') + '.' for one in given)}" for how, given in notes if given]
+    return "\n\n".join((draft.text.rstrip(), *said)) if said else draft.text
 
 
 def _unsure(work: Work, draft: StepFinished) -> bool:

@@ -6,13 +6,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from services.llm.errors import ContextTooLong
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan
 from services.orchestrator.agents.loop.transcript import canonical
+from services.orchestrator.agents.loop.trimming import refused
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import (
+    ContextTrimmed,
     ReasoningDelta,
     StepFinished,
     StepStarted,
@@ -23,11 +26,17 @@ from services.orchestrator.domain.tool import ToolCall
 
 log = logging.getLogger(__name__)
 
+# How often a model is asked that finds its prompt too long each time.
+ATTEMPTS = 5
+
 
 @dataclass(slots=True)
 class _Heard:
-    """What the model has said in a step."""
+    """What the model was asked in a step, if it was, and what it has said. `thinks`: its reasoning is of interest."""
 
+    order: PromptPlan
+    asked: bool = False
+    thinks: bool = False
     text: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     ended: Ended | None = None
@@ -43,17 +52,21 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     assert step is not None  # noqa: S101 (the fold has seen it)
     cited = work.passages if work.spec.retrieval.citations and not work.quotes else ()
     writer = CitationWriter(state.text[: step.start], state.text[step.start :], step.citations, cited)
-    heard = _Heard()
+    heard = _Heard(order)
     started = time.monotonic()
     # What was thought before is not thought again by a run that was picked up.
-    thinks = not work.held and not step.thoughts
-    async with aclosing(_pieces(work, replace(order.generation, reasoning=thinks), heard)) as pieces:
+    heard.thinks = not work.held and not step.thoughts
+    async with aclosing(_fitting(work, heard)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, Thought):
-                yield ReasoningDelta(piece.text)
+            if isinstance(piece, ContextTrimmed | ReasoningDelta):
+                yield piece
             elif not work.held:
                 for body in writer.write(piece.text, piece.citation, piece.tokens):
                     yield body
+    if not heard.asked:  # the limits leave no room
+        yield StepFinished(step.number, kind, model, seconds=time.monotonic() - started)
+        return
+    order = heard.order
     calls = permitted(order.generation, heard.calls)
     if len(calls) < len(heard.calls):
         log.warning("calls that the model was not free to make", extra={"model": model, "calls": len(heard.calls)})
@@ -72,6 +85,29 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
 
 def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
     return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
+
+
+async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed, None]:
+    """The pieces of the answer to a prompt that fits: of one that is too long the oldest parts are left out."""
+    for attempt in range(1, ATTEMPTS + 1):
+        while (trimmed := heard.order.trimmed) is not None:
+            yield trimmed
+            planned = await heard.order.again()
+            if planned is None:
+                return
+            heard.order = planned
+        heard.asked = True
+        try:
+            generation = replace(heard.order.generation, reasoning=heard.thinks)
+            async with aclosing(_pieces(work, generation, heard)) as pieces:
+                async for piece in pieces:
+                    yield ReasoningDelta(piece.text) if isinstance(piece, Thought) else piece
+            return
+        except ContextTooLong as error:
+            trimmed = await refused(work, heard.order.generation, error)
+            if trimmed is None or heard.text or attempt == ATTEMPTS:
+                raise
+            heard.order = replace(heard.order, trimmed=trimmed)
 
 
 async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece | Thought, None]:

@@ -1,5 +1,6 @@
 """The step that has the answer judged."""
 
+import logging
 import time
 
 from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer, Grader
@@ -9,6 +10,9 @@ from services.orchestrator.agents.loop.retrieving import question_of
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.agents.specs.spec import GraderSpec
 from services.orchestrator.domain.event import StepFinished, StepKind, StepStarted, UsageReported, VerdictGiven
+from services.runtime.errors import DomainError
+
+log = logging.getLogger(__name__)
 
 
 def graded(work: Work) -> bool:
@@ -24,7 +28,12 @@ def verdicts(work: Work) -> list[VerdictGiven]:
 
 def failures(work: Work) -> list[VerdictGiven]:
     """The verdicts against the present draft."""
-    return [verdict for verdict in verdicts(work) if not verdict.passed]
+    return [verdict for verdict in verdicts(work) if not verdict.passed and not verdict.undecided]
+
+
+def unchecked(work: Work) -> list[VerdictGiven]:
+    """What of the present draft was not judged, and why."""
+    return [verdict for verdict in verdicts(work) if verdict.undecided]
 
 
 async def grade(work: Work) -> Bodies:
@@ -42,7 +51,9 @@ async def grade(work: Work) -> Bodies:
         if spec.grader not in known:
             given = await _judge(work, spec, question)
             usage = _sum(usage, given.usage)
-            yield VerdictGiven(spec.grader, given.passed, given.score, given.reason, attempt, given.sentences)
+            yield VerdictGiven(
+                spec.grader, given.passed, given.score, given.reason, attempt, given.sentences, given.undecided
+            )
     took = time.monotonic() - started
     work.hops["graders"] += took
     yield StepFinished(number, StepKind.GRADE, usage=usage, seconds=took, waited=took)
@@ -52,9 +63,13 @@ async def _judge(work: Work, spec: GraderSpec, question: GradedAnswer) -> Grade:
     limit = reached(work.spec.limits, work.state, work.clock.elapsed)
     if limit and not soft(limit):
         work.limit = limit
-        return Grade(False, 0.0, f"it was not judged: the limit on {limit} was reached")
+        return Grade.none(f"it was not judged: the limit on {limit} was reached")
     grader: Grader = grader_of(spec, work.handle, work.kit.models, work.kit.embedder)
-    return await grader.grade(question)
+    try:
+        return await grader.grade(question)
+    except DomainError as error:
+        log.warning("an answer was not judged", extra={"grader": spec.grader, "reason": error.reason})
+        return Grade.none(f"the judge cannot be asked now ({error.reason})")
 
 
 def _evidence(work: Work) -> tuple[str, ...]:

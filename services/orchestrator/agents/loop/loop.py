@@ -1,12 +1,15 @@
 """The loop: look at what has happened, take the next step, until the answer is said or a limit is reached."""
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop import metrics
-from services.orchestrator.agents.loop.approving import ask_person, decided
+from services.orchestrator.agents.loop.approving import ask_person, decided, review
 from services.orchestrator.agents.loop.finalize import REJECTED_RUN, finalize, needs_grade, reason_of, repair
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import grade
@@ -31,8 +34,10 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.tools.toolbox import Toolbox
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
+# How long a run that is picked up waits for its tools, and how often it looks.
+PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.5
 CLOSE = Message(Role.USER, "No more tools may be called. Answer now, with what you have.")
 _NAMES = {"seconds": "time", "cost": "cost", "tokens": "tokens", "steps": "steps", "repetition": "repeated calls"}
 
@@ -62,7 +67,7 @@ class SpecAgent:
                 return
             async with aclosing(step) as bodies:
                 async for body in bodies:
-                    work.state.apply(body)
+                    work.apply(body)
                     if type(body) is StepFinished:
                         metrics.step(body)
                     elif type(body) is VerdictGiven:
@@ -72,9 +77,7 @@ class SpecAgent:
     async def _begin(self, ask: RunInput, journal: Journal) -> Work:
         """Pick up where the recorded events end."""
         spec, kit = self._spec, self._kit
-        toolbox = Toolbox([])
-        if (entries := tool_entries(spec)) and kit.toolboxes is not None:
-            toolbox = await kit.toolboxes.open(entries)
+        toolbox = await self._tools(resumed=len(journal.events) > 1)
         _check_tools(spec, ask, toolbox)
         _check_collection(spec, ask)
         form = _form(spec, ask)
@@ -92,7 +95,22 @@ class SpecAgent:
             toolbox,
         )
         work.limit = recorded(spec.limits, work.state)
+        journal.review(partial(review, work))
         return work
+
+    async def _tools(self, *, resumed: bool) -> Toolbox:
+        """The agent's tools. A run that is picked up waits for those that start when it does. Raises DomainErrors."""
+        entries, toolboxes = tool_entries(self._spec), self._kit.toolboxes
+        if not entries or toolboxes is None:
+            return Toolbox([])
+        give_up = time.monotonic() + (PATIENCE_SECONDS if resumed else 0)
+        while True:
+            try:
+                return await toolboxes.open(entries)
+            except DomainError as error:
+                if error.kind is not ErrorKind.UNAVAILABLE or time.monotonic() >= give_up:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _next(work: Work) -> Bodies | RunOutcome:

@@ -29,4 +29,4 @@ def limit(name: str) -> None:
 
 
 def verdict(given: VerdictGiven) -> None:
-    VERDICTS.labels(given.grader, str(given.passed).lower()).inc()
+    VERDICTS.labels(given.grader, "undecided" if given.undecided else str(given.passed).lower()).inc()

@@ -1,29 +1,30 @@
 """What to ask the model next: the prompt, the tools, the form, and how much it may write."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-
-import orjson
+from functools import partial
 
 from services.llm.chat import Choice, Message, ResponseFormat, Role, Sampling, ToolChoice, merge
 from services.llm.generation import Generation
 from services.orchestrator.agents.loop.limits import COST, TOKENS, room
 from services.orchestrator.agents.loop.prompt import variables
 from services.orchestrator.agents.loop.retrieving import question_of
+from services.orchestrator.agents.loop.trimming import overflowing, upper_bound
 from services.orchestrator.agents.loop.work import Work, sampling_of
-from services.orchestrator.domain.event import StepKind
+from services.orchestrator.domain.event import ContextTrimmed, StepKind
 from services.orchestrator.domain.tool import Declaration
-
-MESSAGE_OVERHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
 class PromptPlan:
-    """What a step asks for. `capped` names the limit that set max_tokens, if one did."""
+    """What a step asks for. `capped` names the limit that set max_tokens, if one did. `trimmed`: what has to be left
+    out first; the plan that `again` makes after that is without it."""
 
     kind: StepKind
     generation: Generation
+    again: Callable[[], Awaitable["PromptPlan | None"]]
     capped: str = ""
+    trimmed: ContextTrimmed | None = None
 
 
 async def build_request(
@@ -31,26 +32,30 @@ async def build_request(
 ) -> PromptPlan | None:
     """What to ask the model next; None where the limits leave no room to ask, and then `work.limit` is set."""
     generation = _generation(work, extra, tools=tools and kind is StepKind.GENERATE)
+    plan = PromptPlan(kind, generation, partial(build_request, work, kind, extra, tools=tools))
+    if not work.quotes and (trimmed := await overflowing(work, generation)) is not None:
+        return replace(plan, trimmed=trimmed)
     limits = work.spec.limits
     if limits.tokens is None and limits.cost is None:
-        return PromptPlan(kind, generation)
+        return plan
     entry = work.handle.entry
     wanted = generation.sampling.max_tokens or entry.sampling.max_tokens
-    most = room(limits, work.state, entry, _upper_bound(generation))
+    most = room(limits, work.state, entry, upper_bound(generation))
     if most is not None and (wanted is None or most < wanted):
         exact = await work.handle.generator.count(generation.messages, generation.tools)
         most = room(limits, work.state, entry, exact)
         if wanted is None and entry.context_length:
             wanted = entry.context_length - exact  # a cap beyond what the context leaves would be refused
     if most is None:
-        return PromptPlan(kind, generation)
+        return plan
     limit = TOKENS if limits.cost is None or _is_tokens(work, most) else COST
     if most <= 0:
         work.limit = limit
         return None
     if wanted is not None and wanted <= most:
-        return PromptPlan(kind, generation)
-    return PromptPlan(kind, replace(generation, sampling=replace(generation.sampling, max_tokens=most)), limit)
+        return plan
+    capped = replace(generation, sampling=replace(generation.sampling, max_tokens=most))
+    return replace(plan, generation=capped, capped=limit)
 
 
 def _generation(work: Work, extra: Sequence[Message], *, tools: bool) -> Generation:
@@ -110,13 +115,6 @@ def sampling(work: Work) -> Sampling:
     if own.max_tokens is not None and both.max_tokens is not None:
         return replace(both, max_tokens=min(own.max_tokens, both.max_tokens))
     return both
-
-
-def _upper_bound(generation: Generation) -> int:
-    """Tokens of the prompt at most: a token is a byte at least."""
-    size = sum(len(message.content.encode()) + MESSAGE_OVERHEAD for message in generation.messages)
-    size += sum(len(call.arguments_json) + len(call.name) for one in generation.messages for call in one.tool_calls)
-    return size + sum(len(orjson.dumps(tool)) for tool in generation.tools)
 
 
 def _is_tokens(work: Work, most: int) -> bool:

@@ -65,7 +65,7 @@ async def _approved(work: Work, calls: Sequence[ToolCall]) -> Bodies:
     for call in calls:
         decision = await decided(work, ApprovalKind.TOOL_CALL, call.id)
         if decision.approved:
-            approved.append(call)
+            approved.append(work.state.calls[call.id].call)  # as the person has left it
         else:
             yield ToolResultReceived(_error(call, _refusal(decision), Reason.REFUSED))
     async with aclosing(_side_by_side(work, approved)) as results:
@@ -79,9 +79,15 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
         return
     slots = asyncio.Semaphore(work.spec.limits.parallel_tools)
 
+    async def begin(call: ToolCall) -> None:
+        work.state.apply(await work.journal.begin(call.id))
+
     async def one(call: ToolCall) -> ToolResult:
+        journal = work.journal
         async with slots:
-            context = ToolContext(work.journal.tenant, work.journal.run_id, call.id, work.collections, work.deadline)
+            context = ToolContext(
+                journal.tenant, journal.run_id, call.id, work.collections, work.deadline, lambda: begin(call)
+            )
             return await work.toolbox.call(call, context)
 
     tasks = {asyncio.create_task(one(call)) for call in calls}
@@ -98,17 +104,22 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
 
 
 def _interrupted(work: Work, calls: Sequence[ToolCall], gated: Sequence[ToolCall]) -> list[ToolResult]:
-    """Of calls that may have been under way when the process died: those that must not be made twice."""
-    made: list[ToolResult] = []
-    for call in calls:
-        if call in gated:
-            request = work.state.request(ApprovalKind.TOOL_CALL, call.id)
-            decision = work.state.decisions.get(request.approval_id) if request else None
-            if decision is None or not decision.approved:
-                continue
-        if call.name in work.toolbox and not work.toolbox.idempotent(call.name):
-            made.append(_error(call, INTERRUPTED, Reason.INTERRUPTED))
-    return made
+    """Of calls that may have been made when the process died: those that must not be made twice."""
+    state, toolbox = work.state, work.toolbox
+    return [
+        _error(call, INTERRUPTED, Reason.INTERRUPTED)
+        for call in calls
+        if call.name in toolbox
+        and not toolbox.idempotent(call.name)
+        and (call not in gated or _is_approved(work, call))
+        and state.may_have_been_made(call.id)
+    ]
+
+
+def _is_approved(work: Work, call: ToolCall) -> bool:
+    request = work.state.request(ApprovalKind.TOOL_CALL, call.id)
+    decision = work.state.decisions.get(request.approval_id) if request else None
+    return decision is not None and decision.approved
 
 
 def _gated(work: Work, call: ToolCall) -> bool:

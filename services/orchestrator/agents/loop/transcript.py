@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -14,14 +14,17 @@ from services.orchestrator.domain.event import (
     ApprovalRequested,
     Body,
     CitationAdded,
+    ContextTrimmed,
     Event,
     PassageReference,
     PassagesRetrieved,
     ReasoningDelta,
+    Started,
     StepFinished,
     StepKind,
     StepStarted,
     TextDelta,
+    ToolCallBegun,
     ToolCallRequested,
     ToolResultReceived,
     UsageReported,
@@ -30,6 +33,7 @@ from services.orchestrator.domain.event import (
 from services.orchestrator.domain.tool import Reason, ToolCall, ToolResult
 
 NOTHING = UsageReported(0, 0)
+LEFT_OUT = "[This result was left out, as the conversation had grown too long. Call the tool again if you need it.]"
 WRITES = (StepKind.GENERATE, StepKind.REPAIR)
 
 
@@ -47,9 +51,12 @@ class OpenStep:
 
 @dataclass(slots=True)
 class Transcript:
-    """What has happened in a run. `text` is the answer so far; `drafts` what the model wrote and may have to mend."""
+    """What has happened in a run. `text` is the answer so far; `draft` what the model wrote and may have to mend;
+    `begun` the ids of the calls that may have been made, where the run `begins` them on record."""
 
     text: str = ""
+    begins: bool = False
+    begun: set[str] = field(default_factory=set)
     steps: int = 0
     generations: int = 0
     repairs: int = 0
@@ -93,6 +100,13 @@ class Transcript:
                 return one
         return None
 
+    def may_have_been_made(self, call_id: str) -> bool:
+        """Of a call without a result, in a step that was under way when the process died."""
+        return call_id in self.begun if self.begins else self.open is not None and self.open.kind is StepKind.TOOLS
+
+    def _run(self, body: Started) -> None:
+        self.begins = body.begins
+
     def _say(self, body: TextDelta) -> None:
         self.text += body.text
 
@@ -120,6 +134,16 @@ class Transcript:
         self.calls[body.call.id] = body
         self._step_calls.append(body.call)
 
+    def _begin(self, body: ToolCallBegun) -> None:
+        self.begun.add(body.call_id)
+
+    def _trim(self, body: ContextTrimmed) -> None:
+        kept = {one.call_id: one.kept for one in body.results}
+        for number, message in enumerate(self.messages):
+            if message.role is Role.TOOL and message.tool_call_id in kept:
+                result = self.results[message.tool_call_id]
+                self.messages[number] = replace(message, content=_shortened(result, kept[result.call_id]))
+
     def _judge(self, body: VerdictGiven) -> None:
         self.verdicts.append(body)
 
@@ -128,6 +152,17 @@ class Transcript:
 
     def _decide(self, body: ApprovalDecided) -> None:
         self.decisions[body.approval_id] = body
+        request = self.requests.get(body.approval_id)
+        if request is not None and request.call is not None and body.replacement:
+            self._edit(replace(request.call, arguments_json=body.replacement))
+
+    def _edit(self, call: ToolCall) -> None:
+        """A person has changed the call's arguments: from here on the model has written these."""
+        self.calls[call.id] = replace(self.calls[call.id], call=call)
+        for number, message in enumerate(self.messages):
+            if any(one.id == call.id for one in message.tool_calls):
+                edited = tuple(call if one.id == call.id else one for one in message.tool_calls)
+                self.messages[number] = replace(message, tool_calls=edited)
 
     def _finish(self, step: StepFinished) -> None:
         usage, of = self.usage, step.usage
@@ -164,6 +199,7 @@ class Transcript:
 
 
 _HANDLERS: dict[type, Callable[[Transcript, Any], None]] = {
+    Started: Transcript._run,
     TextDelta: Transcript._say,
     ReasoningDelta: Transcript._think,
     CitationAdded: Transcript._cite,
@@ -172,11 +208,20 @@ _HANDLERS: dict[type, Callable[[Transcript, Any], None]] = {
     PassagesRetrieved: Transcript._find,
     UsageReported: Transcript._report,
     ToolCallRequested: Transcript._call,
+    ToolCallBegun: Transcript._begin,
     ToolResultReceived: Transcript._result,
+    ContextTrimmed: Transcript._trim,
     VerdictGiven: Transcript._judge,
     ApprovalRequested: Transcript._ask,
     ApprovalDecided: Transcript._decide,
 }
+
+
+def _shortened(result: ToolResult, kept: int) -> str:
+    """What the model reads of a result for which its context has no room."""
+    if kept <= 0:
+        return LEFT_OUT
+    return f"{result.content[:kept]}\n[cut here, to fit: {kept} of {len(result.content)} characters are shown]"
 
 
 def fold(events: Iterable[Event]) -> Transcript:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from services.orchestrator.agents.loop.screener import Screener
 from services.orchestrator.agents.loop.transcript import Transcript
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import Checker
-from services.orchestrator.domain.event import Body, FinishReason, Timing, VerdictGiven
+from services.orchestrator.domain.event import Body, ContextTrimmed, FinishReason, Timing, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage, Retriever
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.sessions.memory import SessionMemory, SessionWindow
@@ -112,6 +112,12 @@ class Work:
     def deadline(self) -> float:
         """When tools must be done, on the monotonic clock."""
         return self.journal.deadline if self.ends is None else min(self.journal.deadline, self.ends)
+
+    def apply(self, body: Body) -> None:
+        """Take in what happens."""
+        self.state.apply(body)
+        if isinstance(body, ContextTrimmed) and self.window is not None and body.messages:
+            self.window = replace(self.window, messages=self.window.messages[body.messages :])
 
     def outcome(self, reason: FinishReason) -> RunOutcome:
         """The run's end. A limit goes before any other reason but a refusal."""

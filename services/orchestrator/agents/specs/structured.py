@@ -1,5 +1,6 @@
 """Answers in a form: JSON objects, and JSON that is valid under a schema."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,12 @@ ANSWERS = Counter(
     "headworks_structured_answers_total", "Answers in a form that was asked for, checked.", ["attempt", "valid"]
 )
 MOST_WORDS = 500
+_FENCED = re.compile(
+    r"^[ \t]*(?:```|~~~)[ \t]*(?:json[\w-]*)?[ \t]*\r?\n(.*?)^[ \t]*(?:```|~~~)[ \t]*$",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+
+_INLINE = re.compile(r"```[ \t]*(?:json)?\s*(.*?)\s*```", re.IGNORECASE | re.DOTALL)
 
 
 class BadSchema(ValueError):
@@ -45,9 +52,9 @@ class Checker:
         self._validator = Draft202012Validator(schema, registry=Registry()) if schema is not None else None
 
     def fault(self, text: str) -> str | None:
-        """What is wrong with the text, in words for the model; None where nothing is."""
+        """What is wrong with the text, in words for the model; None where nothing is. A fence around it is not."""
         try:
-            value = orjson.loads(text)
+            value = orjson.loads(unfenced(text))
         except ValueError as error:
             return f"it is not JSON: {_short(str(error))}"
         if self._validator is None:
@@ -59,6 +66,15 @@ class Checker:
         except Unresolvable as missing:
             return f"the schema refers to what is not there: {_short(str(missing))}"
         return None if wrong is None else f"{wrong.json_path}: {_short(wrong.message)}"
+
+
+def unfenced(text: str) -> str:
+    """JSON without the fence of Markdown that models write around it, and what they say before and after; any other
+    text as it is."""
+    if text.lstrip()[:1] in ("{", "["):
+        return text
+    fenced = _FENCED.findall(text) or _INLINE.findall(text)
+    return fenced[0].strip() if len(fenced) == 1 else text
 
 
 def checker(form: ResponseFormat) -> Checker | None:

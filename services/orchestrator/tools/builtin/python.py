@@ -18,6 +18,7 @@ class Python:
 
     def __init__(self, sandbox: Sandbox, limits: SandboxLimits) -> None:
         self._sandbox = sandbox
+        self.places = sandbox.places
         self._limits = limits
         self.declaration = Declaration(
             "python",

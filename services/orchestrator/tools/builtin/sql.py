@@ -9,13 +9,16 @@ import orjson
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
 from services.orchestrator.tools.databases import QueryRefused, QueryTimeout, ReadOnlyDatabase, Rows
+from services.runtime.fairness import FairLimit
 
 MAX_QUERY = 10_000
+# Queries of one database at once, and those that may wait.
+AT_ONCE, QUEUE = 4, 256
 
 
 class Sql:
     """Asks one database. The result is {"columns": […], "rows": [[…]], "more": …}; `more` says that rows were left
-    out."""
+    out. One that is too long for the model has less rows, and says how many in `left_out`."""
 
     idempotent = True
 
@@ -24,7 +27,7 @@ class Sql:
         self._database = database
         self._max_rows = max_rows
         self._seconds = seconds
-        self._slots = asyncio.Semaphore(4)
+        self.places = FairLimit(AT_ONCE, QUEUE, spare=True)
         self.declaration = Declaration(
             name,
             f"Runs one read-only SQL query ({database.dialect}) and gives its rows as JSON, {max_rows} at most.\n"
@@ -34,8 +37,7 @@ class Sql:
         )
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
-        async with self._slots:
-            return _json(await self._ask(arguments["query"]))
+        return _json(await self._ask(arguments["query"]))
 
     async def _ask(self, query: str) -> Rows:
         asking = self._database.ask(query, self._max_rows, self._seconds)

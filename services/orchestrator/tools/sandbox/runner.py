@@ -1,4 +1,4 @@
-"""Runs code in sandboxed processes, a bounded number at once."""
+"""Runs code in sandboxed processes."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from services.orchestrator.tools.sandbox.libc import SandboxRefused
 from services.runtime.children import DiedAtStart, ended, once_more
+from services.runtime.fairness import FairLimit
 
 ROOT = Path(__file__).parents[4]
 BOOTSTRAP = (
@@ -24,6 +25,8 @@ BOOTSTRAP = (
     "from services.orchestrator.tools.sandbox import launch; launch.main()"
 )
 START_SECONDS = 10.0
+# Calls that may wait for a process.
+QUEUE = 256
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 1.0
 CHUNK = 1 << 16
@@ -63,26 +66,26 @@ class SandboxOutcome:
 
 
 class Sandbox:
-    """Starts a process for each piece of code. Nothing of it is left when `run` returns, however it does."""
+    """Starts a process for each piece of code. Nothing of it is left when `run` returns, however it does. `places`
+    bound the processes at once: whoever runs code for a caller holds one."""
 
     def __init__(self, concurrency: int = 4, *, interpreter: str = "", namespaces: bool = True) -> None:
         """`interpreter`: the Python that runs the code, by default the one below this one's environment. `namespaces`:
         use them where they can be had."""
         self._interpreter = os.path.realpath(interpreter or getattr(sys, "_base_executable", sys.executable))
-        self._slots = asyncio.Semaphore(concurrency)
+        self.places = FairLimit(concurrency, QUEUE, spare=True)
         self._namespaces = namespaces
 
     async def run(self, code: str, limits: SandboxLimits) -> SandboxOutcome:
         """Raises SandboxRefused where the protection that it needs cannot be had, or no process."""
-        async with self._slots:
-            folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="headworks-sandbox-")
-            try:
-                return await once_more(lambda: self._run(code, limits, folder))
-            except DiedAtStart as error:
-                raise SandboxRefused(str(error)) from error
-            finally:
-                # Even for a caller who was cancelled.
-                await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="headworks-sandbox-")
+        try:
+            return await once_more(lambda: self._run(code, limits, folder))
+        except DiedAtStart as error:
+            raise SandboxRefused(str(error)) from error
+        finally:
+            # Even for a caller who was cancelled.
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
     async def _run(self, code: str, limits: SandboxLimits, folder: str) -> SandboxOutcome:
         order = {

@@ -136,6 +136,21 @@ async def test_what_other_replicas_change_is_followed(store: AgentStore) -> None
         await other.find("acme", "mine")
 
 
+async def test_what_another_replica_has_just_stored_is_found(store: AgentStore) -> None:
+    """Before the change feed has told of it."""
+    mine, other = registry(store), registry(store)
+    with pytest.raises(ModelNotFound):
+        await other.find("acme", "mine")
+    await other.find("acme", "small")
+    keeper = AgentService(store, mine)
+    await keeper.apply("acme", "name: mine\nmodel: small\n", dry_run=False)
+    assert (await other.find("acme", "mine")).version == 1
+    await keeper.apply("acme", "name: mine\nmodel: small\nprompt: Hi.\n", dry_run=False)
+    assert (await other.find("acme", "mine@2")).version == 2
+    with pytest.raises(ModelNotFound):
+        await other.find("other", "mine")
+
+
 async def test_a_change_while_names_are_read_is_not_missed(store: AgentStore) -> None:
     found, read, go_on = registry(store), asyncio.Event(), asyncio.Event()
     latest = store.latest

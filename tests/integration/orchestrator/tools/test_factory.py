@@ -3,17 +3,21 @@
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import mcp_types as types
 import pytest
 
 from services.orchestrator.domain.passage import Found, Passage
+from services.orchestrator.domain.tool import NAME
 from services.orchestrator.tools import config
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.factory import BadTools, ToolFactory, ToolUnavailable
+from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, McpTool
 from tests.fakes.agents import FakeRetriever
+from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call
 
 ROOT = Path(__file__).parents[4]
@@ -101,3 +105,57 @@ async def test_what_cannot_be_asked_is_told(factory: ToolFactory, entry: dict[st
 async def test_a_tool_that_a_server_does_not_have(factory: ToolFactory) -> None:
     with pytest.raises(BadTools, match=r"tools\[0\]: the server has no tool 'nope'"):
         await factory.open([{"mcp": "test", "allow": ["nope"]}])
+
+
+@pytest.mark.parametrize("way", ["by the operator", "by the agent"])
+async def test_an_agent_runs_without_an_optional_server(way: str, tmp_path: Path) -> None:
+    entry: dict[str, object] = {"mcp": "late", "allow": ["*"]}
+    script = tmp_path / "late"
+    late: dict[str, object] = {"command": (str(script),)}
+    (late if way == "by the operator" else entry)["optional"] = True
+    settings = ToolSettings.model_validate({"mcp": {"late": late}})
+    made = ToolFactory(FakeRetriever(), settings)
+    try:
+        assert [one.name for one in (await made.open(["calculator", entry])).declarations] == ["calculator"]
+        with pytest.raises(ToolUnavailable):
+            await made.open(["calculator", {**entry, "optional": False}])
+        script.write_text(f"#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m tests.fakes.mcp_server\n")
+        script.chmod(0o755)
+
+        async def there() -> bool:
+            return "late_add" in await made.open(["calculator", entry])
+
+        await until(there)
+    finally:
+        await made.aclose()
+
+
+def tool_of(server: str, name: str) -> McpTool:
+    schema = {"type": "object"}
+    return McpTool(McpServer(server, McpConfig(command=("x",))), types.Tool(name=name, input_schema=schema))
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [("a", "b_c"), ("a_b", "c")],
+        [("a", "b.c"), ("a", "b c"), ("a", "b_c")],
+        [("a", "x" * 70), ("a", "x" * 71)],
+    ],
+)
+def test_names_that_servers_share_are_told_apart(tools: list[tuple[str, str]]) -> None:
+    def named(order: Sequence[tuple[str, str]], *taken: str) -> dict[tuple[str, str], str]:
+        names: dict[str, None] = dict.fromkeys(taken)
+        found = {}
+        for server, name in order:
+            tool = tool_of(server, name)
+            tool.avoid(names)
+            names[tool.declaration.name] = None
+            found[server, name] = tool.declaration.name
+        return found
+
+    found = named(tools)
+    assert len(set(found.values())) == len(tools)
+    assert all(NAME.fullmatch(name) for name in found.values())
+    first = tools[0]
+    assert named(tools, found[first])[first] == named([first], found[first])[first] != found[first]

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -314,12 +315,33 @@ async def test_its_folders_are_gone_afterwards(sandbox: Sandbox, monkeypatch: py
 async def test_only_so_many_run_at_once() -> None:
     sandbox = Sandbox(concurrency=1)
     before = children()
-    first = asyncio.create_task(run(sandbox, "while True: pass", SandboxLimits(seconds=0.4)))
-    second = asyncio.create_task(run(sandbox, "2"))
+    loop, quick = (Toolbox([Python(sandbox, SandboxLimits(seconds=seconds))]) for seconds in (0.4, 10))
+    first = asyncio.create_task(loop.call(call('{"code": "while True: pass"}', "python"), CONTEXT))
+    second = asyncio.create_task(quick.call(call('{"code": "2"}', "python"), CONTEXT))
     await until(lambda: children() - before)
     assert len(children() - before) == 1
-    assert (await first).stopped_for == Stop.TIME
-    assert (await second).output == "2\n"
+    assert (await first).error_reason is Reason.TIMEOUT
+    assert (await second).content == "2\n"
+
+
+async def test_one_tenant_s_sleeping_code_holds_up_no_other_s() -> None:
+    sandbox = Sandbox()
+    toolbox = Toolbox([Python(sandbox, SandboxLimits(seconds=300))], {"python": ToolPolicy(timeout=320)})
+    sleeping = [
+        asyncio.create_task(toolbox.call(call('{"code": "import time; time.sleep(290)"}', "python"), CONTEXT))
+        for _ in range(8)
+    ]
+    try:
+        await until(lambda: sandbox.places.used == 3 and sandbox.places.waiting == 5)
+        other = replace(CONTEXT, tenant="other")
+        result = await toolbox.call(call('{"code": "2"}', "python"), other)
+        assert result.content == "2\n"
+        assert not any(task.done() for task in sleeping)
+    finally:
+        for task in sleeping:
+            task.cancel()
+        await asyncio.gather(*sleeping, return_exceptions=True)
+    assert (sandbox.places.used, sandbox.places.waiting) == (0, 0)
 
 
 async def test_without_its_protection_no_code_runs(tmp_path: Path) -> None:

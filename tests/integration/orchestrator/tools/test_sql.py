@@ -109,6 +109,58 @@ async def test_other_tables_are_refused(path: Path, query: str) -> None:
     assert not (await ask(tool(path, "sales", "totals"), "SELECT total FROM totals")).is_error
 
 
+@pytest.mark.parametrize("tables", [(), ("sales",)], ids=["all", "some"])
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 4) SELECT count(*) FROM n", [[4]]),
+        ("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3) SELECT 'y' FROM n", [["y"]] * 3),
+        ("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2) "
+         "SELECT x, item FROM n JOIN sales ON sales.id = n.x ORDER BY x", [[1, "item 1"], [2, "item 2"]]),
+        ("WITH RECURSIVE up(id) AS (SELECT id FROM sales WHERE id = 3 UNION SELECT sales.id FROM sales "
+         "JOIN up ON sales.id = up.id - 1 WHERE sales.id > 0) SELECT count(*) FROM up", [[3]]),
+        ("WITH some AS (SELECT id FROM sales WHERE id < 5) SELECT count(*) FROM some", [[5]]),
+        ("SELECT value FROM json_each('[1, \"two\"]')", [[1], ["two"]]),
+        ("SELECT count(*) FROM json_each('[1, 2]')", [[2]]),
+        ("SELECT j.value FROM sales, json_each('[' || sales.cents || ']') j WHERE sales.id = 3", [[300]]),
+        ("SELECT fullkey FROM json_tree('{\"a\": [1]}') WHERE atom IS NOT NULL", [["$.a[0]"]]),
+    ],
+)  # fmt: skip
+async def test_queries_may_build_rows_of_their_own(
+    path: Path, tables: tuple[str, ...], query: str, rows: list[list[object]]
+) -> None:
+    result = await ask(tool(path, *tables), query)
+    assert not result.is_error, result
+    assert orjson.loads(result.content)["rows"] == rows
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH RECURSIVE n(x) AS (SELECT word FROM secrets UNION SELECT x || x FROM n WHERE x < 'z') SELECT x FROM n",
+        "WITH secrets AS (SELECT 1) SELECT count(*) FROM main.secrets", "SELECT count(*) FROM sqlite_master",
+        "SELECT count(*) FROM sqlite_schema", "SELECT count(*) FROM leak", "SELECT 1 FROM secrets",
+        "SELECT j.value FROM secrets, json_each('[\"' || word || '\"]') j", "SELECT count(*) FROM dbstat",
+        "SELECT count(*) FROM pragma_table_info('secrets')", "SELECT count(*) FROM pragma_database_list",
+    ],
+)  # fmt: skip
+async def test_rows_of_its_own_are_no_way_to_other_tables(path: Path, query: str) -> None:
+    result = await ask(tool(path, "sales"), query)
+    assert result.is_error, result
+    assert "hush" not in result.content
+
+
+async def test_a_long_result_is_cut_by_rows(path: Path) -> None:
+    toolbox = Toolbox([tool(path, max_rows=50)], {"sql": ToolPolicy(result_limit=600)})
+    given = await toolbox.call(call('{"query": "SELECT id, item FROM sales ORDER BY id"}', "sql"), CONTEXT)
+    told = orjson.loads(given.content)
+    assert given.truncated
+    assert len(given.content) <= 600
+    assert told["rows"] == [[n, f"item {n % 3}"] for n in range(len(told["rows"]))]
+    assert (told["more"], len(told["rows"]) + told["left_out"]) == (True, 50)
+    assert len(told["rows"]) > 20
+
+
 async def test_a_mistake_is_told_in_the_databases_words(path: Path) -> None:
     result = await ask(tool(path), "SELECT nope FROM sales")
     assert result.error_reason == Reason.FAILED

@@ -16,6 +16,7 @@ from gateway.identity.tables import API_KEYS
 from gateway.schema.schema import SCHEMA as GATEWAY
 from gateway.usage.tables import USAGE
 from services.orchestrator.agents.specs.store import AgentStore
+from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.records import RunFilter, RunRecords
 from services.orchestrator.runs.run import RunState
 from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
@@ -51,16 +52,19 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 async def test_runs_sessions_and_agents(stack: AsyncExitStack, tmp_path: Path) -> None:
     database = await migrated(stack, tmp_path, ORCHESTRATOR)
     records = RunRecords(database, "orchestrator-0", 1000)
-    runs = await records.newest("default", 100, None, RunFilter())
+    runs = await records.newest(Viewer("default", others=True), 100, None, RunFilter())
     assert [run.state for run in runs] == [RunState.RUNNING, *[RunState.SUCCEEDED] * 5]
     for run in runs[1:]:
         events = await records.events(run.id)
         assert [event.sequence for event in events] == list(range(1, run.last_sequence + 1))
     await records.join()
     (left,) = await records.left([])
-    assert (left.info.id, left.detached, left.subject) == (runs[0].id, True, "dev")
+    assert (left.info.id, left.detached, left.info.subject) == (runs[0].id, True, "dev")
     sessions = SessionStore(database)
-    assert {session.id: session.message_count for session in await sessions.latest("default", 10, None)} == {
+    assert {session.subject for session in await sessions.latest(Viewer("default", others=True), 10, None)} == {"dev"}
+    assert {
+        session.id: session.message_count for session in await sessions.latest(Viewer("default", others=True), 10, None)
+    } == {
         "rivers": 4,
         "bees": 2,
     }

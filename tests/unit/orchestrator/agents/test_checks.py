@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pytest
 from prometheus_client import REGISTRY
 
 from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Form, Message, ResponseFormat, Role
+from services.llm.errors import ContextTooLong
 from services.llm.generation import Finish, Generation, TokenCounts
 from services.orchestrator.agents.loop.finalize import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.loop.graders.grader import GradedAnswer
@@ -34,6 +36,7 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolPolicy
+from services.runtime.errors import DomainError, InvalidArgument, Unavailable
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, calls, played, says, turns
 from tests.fixtures.clock import DrivenClock
@@ -212,14 +215,104 @@ async def test_a_model_may_judge() -> None:
     assert text(got).endswith("This answer is not certain: the sources do not support: “Foxes fly.”.")
 
 
-@pytest.mark.parametrize("said", ["I think so", "[1]", '{"score": 1}', '{"unsupported": "all", "score": 1}'])
-async def test_a_judge_that_does_not_judge_is_no_yes(said: str) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I think so", "[1]", '{"score": 1}', '{"unsupported": "all", "score": 1}', "",
+        '{"unsupported": [], "score": 85}',
+        '{"unsupported": [], "score": true}', '{"unsupported": []}', '{"unsupported": [], "score": "high"}',
+    ],
+)  # fmt: skip
+async def test_a_judge_that_does_not_judge_is_neither_yes_nor_no(said: str) -> None:
     def answer(generation: Generation) -> Sequence[Said]:
         return says(said) if "supported by sources" in generation.messages[0].content else says("Cats sleep.")
 
-    helper, _ = agent(answer, "retrieval: {mode: always}\ngraders: [grounded]\n", retriever=CATS)
+    helper, generator = agent(answer, "retrieval: {mode: always}\ngraders: [grounded]\n", retriever=CATS)
+    got, outcome = await played(helper, ASK)
+    assert text(got) == "Cats sleep.\n\nThis answer was not checked in full: the judge gave no verdict."
+    assert StepKind.REPAIR not in steps(got)
+    assert len(generator.asked) == 2, "one answer, one judgement"
+    (verdict,) = [body for body in got if isinstance(body, VerdictGiven)]
+    assert (verdict.undecided, verdict.passed, outcome.reason) == (True, False, FinishReason.STOP)
+
+
+@pytest.mark.parametrize("error", [Unavailable("gone"), ContextTooLong("too long"), InvalidArgument("no", field="x")])
+async def test_a_judge_that_cannot_be_asked_ends_no_run(error: DomainError) -> None:
+    def answer(generation: Generation) -> Sequence[Said]:
+        if "answers a question" in generation.messages[0].content:
+            raise error
+        return says("Cats sleep.")
+
+    helper, generator = agent(answer, "graders: [answers]\n")
+    got, outcome = await played(helper, ASK)
+    assert error.reason in text(got)
+    assert "not checked" in text(got)
+    assert (len(generator.asked), outcome.reason) == (2, FinishReason.STOP)
+
+
+async def test_no_verdict_hides_no_fault() -> None:
+    def answer(generation: Generation) -> Sequence[Said]:
+        system = generation.messages[0].content
+        if "supported by sources" in system:
+            return says('{"unsupported": [1], "score": 0.1}')
+        return says("?") if "answers a question" in system else says("Foxes fly.")
+
+    helper, _ = agent(answer, "retrieval: {mode: always}\ngraders: [grounded, answers]\n", retriever=CATS)
     got, _ = await played(helper, ASK)
-    assert "the judge gave no verdict" in text(got)
+    assert StepKind.REPAIR in steps(got)
+    assert "This answer is not certain: the sources do not support: “Foxes fly.”." in text(got)
+    assert text(got).endswith("This answer was not checked in full: the judge gave no verdict.")
+
+
+async def test_courtesy_is_not_judged() -> None:
+    said = "Sure! Here is what I found: Cats sleep [1]. I hope this helps! Would you like to know more?"
+    helper, generator = agent(drafts(says(said)), GROUNDED, retriever=CATS, embedder=Embeds())  # type: ignore[arg-type]
+    got, _ = await played(helper, ASK)
+    assert len(generator.asked) == 1
+    assert text(got) == said
+
+
+FENCED = [
+    '```json\n{"a": 1}\n```', '```\n{"a": 1}\n```', '```JSON\n{"a":\n 1}\n```\n', '\n  ```json\n  {"a": 1}\n  ```  ',
+    'Here it is:\n\n```json\n{"a": 1}\n```\n\nI hope this helps!', '~~~json\n{"a": 1}\n~~~',
+    '```json\r\n{"a": 1}\r\n```', '```json {"a": 1} ```', '```{"a": 1}```', '```json\n{"a": 1}```',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", FENCED)
+@pytest.mark.parametrize("form", [FORM, ResponseFormat(Form.JSON_OBJECT)], ids=["schema", "object"])
+async def test_a_fence_is_taken_off(said: str, form: ResponseFormat) -> None:
+    helper, generator = agent(drafts(says(said)))  # type: ignore[arg-type]
+    got, outcome = await played(helper, replace(ASK, response_format=form))
+    assert orjson.loads(text(got)) == {"a": 1}
+    assert (len(generator.asked), outcome.reason) == (1, FinishReason.STOP)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['```json\n{"a": "x"}\n```', '```json\n{"a": 1}', '```json\n{"a": 1}\n```\n```json\n{"a": 2}\n```', "```\n```"],
+)
+async def test_a_fence_makes_nothing_right(said: str) -> None:
+    helper, _ = agent(drafts(says(said)))  # type: ignore[arg-type]
+    with pytest.raises(OutputInvalid):
+        await played(helper, replace(ASK, response_format=FORM))
+
+
+async def test_a_fence_within_json_is_text() -> None:
+    said = '{"a": "```json\\n{}\\n```"}'
+    helper, _ = agent(drafts(says(said)))  # type: ignore[arg-type]
+    got, _ = await played(helper, replace(ASK, response_format=ResponseFormat(Form.JSON_OBJECT)))
+    assert text(got) == said
+
+
+async def test_a_judge_may_use_a_fence() -> None:
+    def answer(generation: Generation) -> Sequence[Said]:
+        if "answers a question" in generation.messages[0].content:
+            return says('```json\n{"score": 0.9, "reason": "It does."}\n```')
+        return says("Cats sleep.")
+
+    got, _ = await played(agent(answer, "graders: [answers]\n")[0], ASK)
+    assert [(body.passed, body.undecided) for body in got if isinstance(body, VerdictGiven)] == [(True, False)]
 
 
 async def test_the_schema_may_be_graded_too() -> None:

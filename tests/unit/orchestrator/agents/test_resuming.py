@@ -22,14 +22,19 @@ from services.orchestrator.domain.event import (
     Event,
     FinishReason,
     Span,
+    Started,
     StepFinished,
     StepStarted,
+    ToolCallBegun,
+    ToolResultReceived,
     UsageReported,
     VerdictGiven,
 )
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration, Reason, ToolPolicy
 from services.orchestrator.runs.agent import Agent, RunInput, RunOutcome
+from services.orchestrator.runs.transcript import SessionTranscript
+from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, FakeTool, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, results, text
@@ -37,6 +42,18 @@ from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, results
 PASSAGE = Passage("p", "d", "T", "u", "Cats sleep. Dogs run.", 0, 0.5, sentences=(Span(0, 11), Span(12, 21)))
 FOUND = FakeRetriever(Found((PASSAGE,)))
 QUOTE = Citation("d", "T", "u", "p", Span(0, 11), "Cats sleep.")
+
+
+class Strict(FakeTool):
+    """A tool whose arguments have a schema."""
+
+    def __init__(self, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(name, idempotent=False)
+        self._schema = schema
+
+    @property
+    def declaration(self) -> Declaration:
+        return Declaration(self.name, "Does as it is told.", self._schema)
 
 
 class Embeds:
@@ -131,6 +148,8 @@ CASES = {
                                      "limits: {repetitions: 2}\n", FakeTool("t"))[0]),
     "calls": Case(lambda: agent(lambda g: [*TWO] if g.tools else says("Once."), "limits: {calls: {t: 1}}\n",
                                 FakeTool("t"))[0]),
+    "trimmed": Case(lambda: agent(turns(calls(("t", '{"n":1}')), calls(("t", '{"n":2}')), says("It is 4.")), "",
+                                  FakeTool("t", lambda _: "word " * 150), context_length=400)[0]),
     "callers": Case(lambda: agent(turns(calls(("t", "{}"), ("theirs", "{}"))), "", FakeTool("t"))[0],
                     replace(ASK, tools=(Declaration("theirs", "", {}),))),
 }  # fmt: skip
@@ -166,31 +185,94 @@ async def test_picked_up_after_any_event(case: Case) -> None:
         assert told(again.record, end) == told(whole, outcome), f"after {whole[length - 1].body}"
 
 
-async def test_a_call_that_must_not_be_made_twice_is_interrupted() -> None:
-    tool = FakeTool("t", idempotent=False)
+@pytest.mark.parametrize("policies", [{}, GATED], ids=["free", "approved"])
+async def test_a_call_is_made_once_wherever_the_process_dies(policies: dict[str, ToolPolicy]) -> None:
+    """After any event: a call that has not begun is made, one that has is not made again."""
+    script = turns(calls(("t", '{"n":1}'), ("t", '{"n":2}'), ("t", '{"n":3}')), says("done"))
+    journal = FakeJournal(decide=yes)
+    spec = "limits: {parallel_tools: 1}\n"
+    await played(agent(script, spec, FakeTool("t", idempotent=False), policies=policies)[0], ASK, journal)
+    for length in range(1, len(journal.record) + 1):
+        events = journal.record[:length]
+        begun = [event.body.call_id for event in events if isinstance(event.body, ToolCallBegun)]
+        known = {event.body.result.call_id for event in events if isinstance(event.body, ToolResultReceived)}
+        tool = FakeTool("t", idempotent=False)
+        again = FakeJournal(events=events, decide=yes)
+        got, _ = await played(agent(script, spec, tool, policies=policies)[0], ASK, again)
+        made = {one.call_id: one.error_reason for one in results(got)}
+        assert len(tool.called) == 3 - len(begun), f"after {events[-1].body}"
+        assert made == {
+            f"c{number}": Reason.INTERRUPTED if f"c{number}" in begun else None
+            for number in (1, 2, 3)
+            if f"c{number}" not in known
+        }, f"after {events[-1].body}"
+
+
+async def test_a_run_of_an_earlier_version_makes_no_call_twice() -> None:
+    """Its record does not say which calls had begun."""
     script = turns(calls(("t", '{"n":1}'), ("t", '{"n":2}')), says("sorry"))
-    journal = FakeJournal()
-    await played(agent(script, "", tool)[0], ASK, journal)
-    begun = next(n for n, event in enumerate(journal.record) if type(event.body).__name__ == "ToolResultReceived")
+    journal = FakeJournal(events=[Event(1, Started("agent", "default", 1))])
+    await played(agent(script, "", FakeTool("t", idempotent=False))[0], ASK, journal)
+    old = [event for event in journal.record if not isinstance(event.body, ToolCallBegun)]
+    first = next(n for n, event in enumerate(old) if isinstance(event.body, ToolResultReceived))
     again = FakeTool("t", idempotent=False)
-    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=journal.record[: begun + 1]))
+    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=old[: first + 1]))
     assert [(one.error_reason, again.called) for one in results(got)] == [(Reason.INTERRUPTED, [])]
-    # Before its step had begun it had not been made.
-    before = journal.record[: begun - 1]
-    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=before))
+    # Before its step had begun no call had been made.
+    got, _ = await played(agent(script, "", again)[0], ASK, FakeJournal(events=old[: first - 1]))
     assert [one.error_reason for one in results(got)] == [None, None]
 
 
-async def test_a_call_that_waits_for_a_person_has_not_been_made() -> None:
-    tool = FakeTool("t", idempotent=False)
-    script = turns(calls(("t", "{}")), says("done"))
-    journal = FakeJournal(decide=yes)
-    await played(agent(script, "", tool, policies=GATED)[0], ASK, journal)
-    asked = next(n for n, event in enumerate(journal.record) if isinstance(event.body, ApprovalRequested))
-    for length, reason in ((asked + 1, None), (asked + 2, Reason.INTERRUPTED)):
-        again = FakeJournal(events=journal.record[:length], decide=yes)
-        got, _ = await played(agent(script, "", tool, policies=GATED)[0], ASK, again)
-        assert [one.error_reason for one in results(got)] == [reason]
+async def test_arguments_that_a_person_changed_are_those_of_the_call() -> None:
+    """The tool gets them, the model reads them as its own, and a run that is picked up has them too."""
+
+    def decide(request: ApprovalRequested) -> ApprovalDecided:
+        return ApprovalDecided(request.approval_id, True, "ann", replacement='{"n": 5}')
+
+    script = turns(calls(("t", '{"n":1}')), says("done"))
+    journal = FakeJournal(decide=decide)
+    await played(agent(script, "", FakeTool("t", idempotent=False), policies=GATED)[0], ASK, journal)
+    decided = next(n for n, event in enumerate(journal.record) if isinstance(event.body, ApprovalDecided))
+    for events in (journal.events, journal.record[: decided + 1]):
+        tool = FakeTool("t", idempotent=False)
+        made, model = agent(script, "", tool, policies=GATED)
+        await played(made, ASK, FakeJournal(events=events, decide=decide))
+        assert tool.called == [{"n": 5}]
+        spoken = [call.arguments_json for message in model.asked[-1].messages for call in message.tool_calls]
+        assert spoken == ['{"n": 5}']
+    session = SessionTranscript()
+    for event in journal.record:
+        session.add(event.body)
+    assert [call.arguments_json for message in session.messages() for call in message.tool_calls] == ['{"n": 5}']
+
+
+SCHEMA = "output: {schema: {type: object, required: [a]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "tool", "replacement", "fault"),
+    [
+        ("", "t", "not json", "not valid JSON"),
+        ("", "t", "[1]", "JSON object"),
+        ("", "t", '{"n": "one"}', "n"),
+        ("approval: {run: true}\n", "", "something", "as it is"),
+        (SCHEMA + "approval: {answer_below: 0.9}\n", "", "no json", "not JSON"),
+        (SCHEMA + "approval: {answer_below: 0.9}\n", "", '{"b": 1}', "a"),
+    ],
+)
+async def test_a_replacement_that_cannot_be_taken_is_refused(
+    spec: str, tool: str, replacement: str, fault: str
+) -> None:
+    def decide(request: ApprovalRequested) -> ApprovalDecided:
+        return ApprovalDecided(request.approval_id, True, "ann", replacement=replacement)
+
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    tools = [Strict("t", schema)] if tool else []
+    script = turns(calls(("t", '{"n":1}')), says("4")) if tool else lambda _: says('{"a": 1}')
+    with pytest.raises(InvalidArgument, match=fault) as refused:
+        await played(agent(script, spec, *tools, policies=GATED)[0], ASK, FakeJournal(decide=decide))
+    assert refused.value.details["field"] == "replacement"
+    assert all(not one.called for one in tools)
 
 
 async def test_a_model_that_says_something_else_begins_again_openly() -> None:

@@ -26,13 +26,20 @@ class GradedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """`score` from 0, bad, to 1, good; `sentences` those found fault with."""
+    """`score` from 0, bad, to 1, good; `sentences` those found fault with. `undecided`: there is no verdict, neither
+    yes nor no."""
 
     passed: bool
     score: float
     reason: str
     sentences: tuple[str, ...] = ()
     usage: UsageReported = NOTHING
+    undecided: bool = False
+
+    @classmethod
+    def none(cls, why: str, usage: UsageReported = NOTHING) -> "Grade":
+        """No verdict."""
+        return cls(False, 0.0, why, usage=usage, undecided=True)
 
 
 class Grader(Protocol):

@@ -9,9 +9,11 @@ from services.llm.generation import Calls, Ended, Generation, Piece, TokenCounts
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer
-from services.orchestrator.agents.loop.graders.sentences import sentences_of
+from services.orchestrator.agents.loop.graders.sentences import claims_of
+from services.orchestrator.agents.specs.structured import unfenced
 from services.orchestrator.domain.event import UsageReported
 
+NO_VERDICT = "the judge gave no verdict"
 MOST_EVIDENCE = 24_000
 MOST_TOKENS = 512
 _SCHEMA = {
@@ -51,7 +53,7 @@ class JudgeGrounded:
         self._threshold = threshold
 
     async def grade(self, question: GradedAnswer) -> Grade:
-        said = sentences_of(question.answer)
+        said = claims_of(question.answer)
         if not said:
             return Grade(True, 1.0, "the answer claims nothing")
         sources = "\n\n".join(question.evidence)[:MOST_EVIDENCE]
@@ -60,11 +62,10 @@ class JudgeGrounded:
             self._judge, _GROUNDED, f"Sources:\n{sources}\n\nAnswer:\n{numbered}", _SCHEMA, question.ends
         )
         given = _object(text)
-        numbers = given.get("unsupported") if given else None
-        if given is None or not isinstance(numbers, list):
-            return Grade(False, 0.0, "the judge gave no verdict", usage=usage)
+        numbers, score = given.get("unsupported"), _score(given)
+        if not isinstance(numbers, list) or score is None:
+            return Grade.none(NO_VERDICT, usage)
         weak = tuple(said[n - 1] for n in numbers if isinstance(n, int) and 1 <= n <= len(said))
-        score = _score(given)
         passed = not weak and score >= self._threshold
         quoted = "; ".join(f"“{sentence[:200]}”" for sentence in weak[:5])
         if passed:
@@ -83,9 +84,9 @@ class JudgeAnswers:
         asked = f"Question:\n{question.question}\n\nAnswer:\n{question.answer[:MOST_EVIDENCE]}"
         text, usage = await _ask(self._judge, _ANSWERS, asked, _ANSWERS_SCHEMA, question.ends)
         given = _object(text)
-        if given is None:
-            return Grade(False, 0.0, "the judge gave no verdict", usage=usage)
         score, reason = _score(given), str(given.get("reason", ""))[:300]
+        if score is None:
+            return Grade.none(NO_VERDICT, usage)
         passed = score >= self._threshold
         return Grade(passed, score, reason or ("it answers" if passed else "it does not answer"), usage=usage)
 
@@ -117,14 +118,18 @@ async def _ask(
     return "".join(parts), usage
 
 
-def _object(text: str) -> dict[str, object] | None:
+def _object(text: str) -> dict[str, object]:
+    """The judge's verdict; empty where that is none."""
     try:
-        given = orjson.loads(text)
+        given = orjson.loads(unfenced(text))
     except ValueError:
-        return None
-    return given if isinstance(given, dict) else None
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
-def _score(given: dict[str, object]) -> float:
+def _score(given: dict[str, object]) -> float | None:
+    """From 0 to 1; None where the judge gave no such number."""
     score = given.get("score")
-    return max(0.0, min(1.0, float(score))) if isinstance(score, int | float) else 0.0
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        return None
+    return float(score)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer
 from services.orchestrator.agents.loop.graders.overlap import covered, numbers, readable
-from services.orchestrator.agents.loop.graders.sentences import sentences_of
+from services.orchestrator.agents.loop.graders.sentences import claims_of, sentences_of
 from services.orchestrator.agents.loop.work import Embedder
 
 # On XQuAD, with claims made of a question and its answer: of those that their own passage supports 0.91 pass, of those
@@ -31,7 +31,7 @@ class SimilarToEvidence:
         self._threshold = threshold
 
     async def grade(self, question: GradedAnswer) -> Grade:
-        said = sentences_of(question.answer)[:MOST_SENTENCES]
+        said = claims_of(question.answer)[:MOST_SENTENCES]
         known = _windows(question.evidence)
         if not said:
             return Grade(True, 1.0, "the answer claims nothing")
