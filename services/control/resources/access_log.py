@@ -33,7 +33,7 @@ def path() -> str:
 
 
 def agent() -> str:
-    """The first product of the user-agent."""
+    """The first product of the user-agent. For traces too: to find it costs Envoy 20 us."""
     return f"%CEL(re.extract(request.headers['user-agent'], '{_AGENT}', '\\\\1')):{LONGEST_AGENT}%"
 
 
@@ -67,7 +67,7 @@ def _is(header: str, form: str, *, invert: bool) -> Data:
 
 
 def _lines(path: str, told: str) -> Data:
-    """The id is the one that the caller was told; grpc_status what it received; user_agent its first product."""
+    """The id is the one that the caller was told; grpc_status what it received. The user-agent is free text."""
     line: Data = {
         "time": "%START_TIME%",
         "level": "info",
@@ -88,6 +88,5 @@ def _lines(path: str, told: str) -> Data:
         "bytes_in": "%BYTES_RECEIVED%",
         "bytes_out": "%BYTES_SENT%",
         "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "user_agent": agent(),
     }
     return typed(stream_pb2.StdoutAccessLog, log_format={"json_format": line})

@@ -292,27 +292,6 @@ async def test_the_access_log_shows_no_secret_of_a_path(gateway: Gateway, mesh: 
     assert not [one for one in ("0123456789", "ada@", "said", "what%20is", "d" * 300) if one in log]
 
 
-@pytest.mark.parametrize(
-    ("agent", "shown"),
-    [
-        ("OpenAI/Python 1.63.0", "OpenAI/Python 1.63.0"),
-        ("curl/7.88.1", "curl/7.88.1"),
-        ("grpc-python/1.80.0 grpc-c/50.0.0 (linux; chttp2)", "grpc-python/1.80.0"),
-        ("Mozilla/5.0 (X11; Linux x86_64) I am ada@example.com", "Mozilla/5.0"),
-        ("what is said", None),
-        ("sk-0123456789/1.0", None),
-        ("hw_0123456789abcdef", None),
-        ("abc/" + "1" * 3000, "abc/" + "1" * 60),
-    ],
-)
-async def test_the_access_log_shows_the_product_of_a_user_agent(
-    gateway: Gateway, http: httpx.AsyncClient, mesh: Mesh, agent: str, shown: str | None
-) -> None:
-    response = await http.get("/v1/models", headers={"user-agent": agent})
-    line = await logged(mesh, response.headers["x-request-id"])
-    assert (line["user_agent"] or "") == (shown or "")
-
-
 async def test_the_gateway_is_told_the_time_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
     await http.post(CHAT, json={})
     await http.post(CHAT, json={}, headers={"x-headworks-timeout": "0.5"})
@@ -375,7 +354,7 @@ async def test_the_access_log(gateway: Gateway, http: httpx.AsyncClient, mesh: M
     await http.post(
         CHAT,
         json={"do": "fail", "status": 404},
-        headers={"x-request-id": "logged", "authorization": "Bearer hw_secret"},
+        headers={"x-request-id": "logged", "authorization": "Bearer hw_secret", "user-agent": "some words"},
     )
 
     def lines() -> list[dict[str, Any]]:
@@ -385,7 +364,7 @@ async def test_the_access_log(gateway: Gateway, http: httpx.AsyncClient, mesh: M
     [line] = lines()
     assert (line["method"], line["path"], line["status"]) == ("POST", CHAT, 404)
     assert line["upstream_host"].startswith("127.0.0.1:")
-    assert "hw_secret" not in mesh.log.read_text()
+    assert not [one for one in ("hw_secret", "some words") if one in mesh.log.read_text()]
 
 
 async def test_no_replica_at_all(mesh: Mesh, http: httpx.AsyncClient) -> None:
