@@ -56,7 +56,9 @@ class World:
 
     async def start(self, subject: str, words: str, session: str = "", tenant: str = "acme") -> Run:
         asked = RunInput((Message(Role.USER, words),), session_id=session)
-        return await self.executor.start(tenant, "rag", asked, RunTerms(30, detached=True, subject=subject))
+        return await self.executor.start(
+            tenant, "rag", asked, RunTerms(30, detached=True, subject=subject, others=True)
+        )
 
     async def erase(self, whose: DataSubject, what: set[What] = EVERYTHING) -> tuple[int, int, int, int]:
         *_, last = [erased async for erased in self.erasure.erase(whose, what, self.end)]

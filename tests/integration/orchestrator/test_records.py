@@ -29,7 +29,7 @@ def info(number: int, *, over: bool = True, time: float | None = None, session: 
     )
     return RunInfo(
         f"run_x_{number:04}", "acme", "rag", "c", state, reason, 3 if over else 1, created, end,
-        UsageReported(4, 5, 6, 7), 2, session, (), "orchestrator-0",
+        UsageReported(4, 5, 6, 7), 2, session, (), "orchestrator-0", "ann",
     )  # fmt: skip
 
 
