@@ -103,7 +103,10 @@ def test_sessions_agents_keys_usage_and_audit_go_on(later: Mesh) -> None:
     key = Key("", KEY_0_1, "")
     before = told(later, "sessions", "get", "rivers")["messages"]
     assert len(before) == 4
-    answer = chat(later, key, "say The Rhone.", "clerk", metadata={"session_id": "rivers"})
+    another = chat(later, key, "say The Rhone.", "clerk", metadata={"session_id": "rivers"})
+    assert (another.status_code, another.json()["error"]["code"]) == (403, "session_taken")
+    assert chat(later, key, "say The Rhone.", "clerk").status_code == 200
+    answer = chat(later, Key("", later.key, ""), "say The Rhone.", "clerk", metadata={"session_id": "rivers"})
     assert answer.status_code == 200, answer.text
     after = told(later, "sessions", "get", "rivers")["messages"]
     assert after[:4] == before
