@@ -31,6 +31,8 @@ QUESTION = "When does the sluice open?"
 RUN = "orchestrator.v1.OrchestratorService/Run"
 CHAT = "POST /v1/chat/completions"
 DENIED = "PERMISSION_DENIED"
+# The session that is asked for is another's.
+SEES_OTHERS = "sessions.others:read"
 
 
 @pytest.fixture
@@ -91,12 +93,12 @@ CASES: list[tuple[str, Message, list[str]]] = [
 
 @pytest.mark.parametrize(("method", "request_", "needed"), CASES, ids=[f"{case[0]}-{case[2]}" for case in CASES])
 async def test_what_is_needed_and_nothing_less(mesh: World, method: str, request_: Message, needed: list[str]) -> None:
-    await key_for(mesh, "enough", *needed)
+    await key_for(mesh, "enough", *needed, SEES_OTHERS)
     answer = await ask(mesh, "enough", method, request_)
     assert answer.code is grpc.StatusCode.OK
     for missing in needed:
         others = [one for one in needed if one != missing]
-        await key_for(mesh, f"without-{missing}", *others, "runs.read:*")
+        await key_for(mesh, f"without-{missing}", *others, "runs.read:*", SEES_OTHERS)
         answer = await ask(mesh, f"without-{missing}", method, request_)
         assert (answer.code, answer.reason) == (grpc.StatusCode.PERMISSION_DENIED, DENIED)
 
