@@ -92,7 +92,8 @@ async def test_tables_from_before_there_were_migrations(empty_url: str) -> None:
     await database.open(migrate=False)
     async with database.write() as connection:
         await connection.run_sync(ORCHESTRATOR.metadata.create_all)
-        for table in ("orchestrator_runs", "orchestrator_messages"):
+        await connection.execute(text("DROP INDEX orchestrator_runs_by_subject"))
+        for table in ("orchestrator_runs", "orchestrator_messages", "orchestrator_sessions"):
             await connection.execute(text(f"ALTER TABLE {table} DROP COLUMN subject"))
     await database.aclose()
     for _ in range(2):
