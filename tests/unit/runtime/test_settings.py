@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 from pydantic import Field, ValidationError
 
+from services.runtime import settings
 from services.runtime.settings import ServerSettings, Settings, unknown_variables
 
 
@@ -103,6 +104,13 @@ def test_other_services_may_have_tables(config: Path, service: str) -> None:
     assert Widget().port == 3
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other services' settings are not loaded, whatever other tests have loaded."""
+    monkeypatch.setattr(settings, "_classes", lambda _: [Widget, Gadget])
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     ("variable", "said"),
     [
@@ -122,6 +130,7 @@ def test_a_misspelt_variable_is_named_with_the_nearest(
     assert unknown_variables() == [f"{variable} is no setting, and has no effect{said}"]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "variable",
     ["HEADWORKS_WIDGET_PORT", "headworks_widget_port", "HEADWORKS_CONFIG", "HEADWORKS_KEY", "HEADWORK_WIDGET_PROT",
