@@ -16,7 +16,11 @@ from services.retrieval.search.sentences import cosines
 from services.runtime.triton import TritonClient
 from tests.integration.models.conftest import Server, running
 
-SENTENCES = ["The headworks were built in 1912 by Anna Weir.", "The headworks stand at the river.", "Bread needs flour."]
+SENTENCES = [
+    "The headworks were built in 1912 by Anna Weir.",
+    "The headworks stand at the river.",
+    "Bread needs flour.",
+]
 
 
 @pytest.fixture
