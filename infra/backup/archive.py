@@ -212,3 +212,12 @@ def looks_like_one(file: Path) -> bool:
     """Whether a file begins as a backup does."""
     with file.open("rb") as source:
         return source.read(BLOCK).startswith(FIRST.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk know the names in a folder, as it knows the files' contents."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

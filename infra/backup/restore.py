@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from infra.backup.archive import ArchiveReader
+from infra.backup.archive import ArchiveReader, sync_folder
 from infra.backup.errors import BackupFailed, BadBackup
 from infra.backup.manifest import Manifest, SavedFile
 from infra.local.layout import PRIVATE, Layout
@@ -151,7 +151,7 @@ class _Staging:
     def take_place(self, replace: bool) -> Path | None:
         """Become the data directory; where the one before is now. Raises BackupFailed, OSError."""
         for folder, _, _ in os.walk(self._folder):
-            _sync(Path(folder))
+            sync_folder(Path(folder))
         replaced = self._move_away() if replace and self._root.is_dir() and any(self._root.iterdir()) else None
         try:
             self._folder.rename(self._root)
@@ -160,7 +160,7 @@ class _Staging:
                 with suppress(OSError):
                     replaced.rename(self._root)
             raise
-        _sync(self._root.parent)
+        sync_folder(self._root.parent)
         return replaced
 
     def _move_away(self) -> Path:
@@ -182,11 +182,3 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

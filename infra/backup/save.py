@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from infra.backup.archive import ArchiveWriter, looks_like_one
+from infra.backup.archive import ArchiveWriter, looks_like_one, sync_folder
 from infra.backup.errors import BackupFailed
 from infra.backup.manifest import Manifest
 from infra.backup.places import DATABASES, STORE, Places
@@ -160,7 +160,7 @@ def _whole_or_nothing(file: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
 
 
 @contextmanager
@@ -172,11 +172,3 @@ def _private_file(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.meshes import Mesh, running
+from tests.e2e.upstreams import obeying
+from tests.fakes.openai_upstream import FakeOpenAi
 
 COLLECTION = "handbook"
 HANDBOOK = {
@@ -24,6 +26,13 @@ def handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in HANDBOOK.items():
         (folder / name).write_text(text, "utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeOpenAi]:
+    """An upstream of a model that says what it is told to."""
+    with obeying() as upstream:
+        yield upstream
 
 
 @pytest.fixture(scope="session")

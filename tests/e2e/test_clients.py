@@ -9,18 +9,12 @@ import psutil
 import pytest
 
 from tests.e2e.meshes import Mesh, running
-from tests.e2e.upstreams import models_file, obeying
+from tests.e2e.upstreams import models_file
 from tests.fakes.openai_upstream import FakeOpenAi
 
 BARE, RUN = "passed", "run"
 ORIGIN = "https://app.example"
 ENV = {"HEADWORKS_CONTROL_CORS_ORIGINS": f'["{ORIGIN}"]', "HEADWORKS_GATEWAY_DRAIN_SECONDS": "1"}
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[FakeOpenAi]:
-    with obeying() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

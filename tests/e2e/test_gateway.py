@@ -42,7 +42,7 @@ from tests.e2e.callers import (
     usage,
 )
 from tests.e2e.meshes import Mesh, running, wait_for
-from tests.e2e.upstreams import models_file, obeying
+from tests.e2e.upstreams import models_file
 from tests.fakes.openai_upstream import FakeOpenAi
 
 GUARDED, RUN, GUARDED_RUN = "guarded", "listed", "guarded-run"
@@ -58,12 +58,6 @@ guards:
   - {guard: pii, stage: both, action: redact, restore: true, categories: [EMAIL]}
   - {guard: terms, stage: output, action: block, terms: [forbidden]}
 """
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[FakeOpenAi]:
-    with obeying() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

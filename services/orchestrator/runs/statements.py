@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BindParameter, Column, Integer, bindparam, exists, insert, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.schema.tables import EVENTS, MESSAGES, REPLICAS, RUNS, SESSIONS
 from services.runtime.records.lease import Leases
-from services.runtime.records.many import Many, Rows, Step
+from services.runtime.records.many import Many, Rows, Step, execute_all
 from services.runtime.records.upsert import insert_new
 from services.runtime.records.writer import NothingWritten, ScriptSink
 
@@ -52,6 +53,9 @@ class RunSink(ScriptSink[RunRows]):
         """Raises Fenced for an incarnation that was given up."""
         if not all(found):
             raise Fenced
+
+    async def write(self, connection: AsyncConnection, items: Sequence[RunRows]) -> None:
+        await execute_all(connection, self.steps(items), self.check)
 
 
 def _param(column: "Column[object]", name: str = "") -> BindParameter[object]:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
-from services.runtime.records.many import Part, Rows, Step, execute_all
+from services.runtime.records.many import Part, Rows, Step
 from services.runtime.records.metrics import writer_metrics
 
 LOG = logging.getLogger(__name__)
@@ -58,12 +58,9 @@ class ScriptSink(ABC, Generic[T]):
         """Raise for what the selects among them found, where nothing is to be written; Outdated where `write` is to
         write the items. Not in the loop."""
 
+    @abstractmethod
     async def write(self, connection: AsyncConnection, items: Sequence[T]) -> None:
-        """See Sink. To be overridden by a sink that does not always know its steps."""
-        steps = self.steps(items)
-        if steps is None:
-            raise NotImplementedError(f"{type(self).__name__} has no other way to write")
-        await execute_all(connection, steps, self.check)
+        """See Sink."""
 
 
 Put = tuple[Sink[Any], Any]

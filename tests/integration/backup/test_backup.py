@@ -240,14 +240,14 @@ def killed(module: str, what: str, then: str, *arguments: Path) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("what", ["snapshot", "Manifest", "_sync_folder"])
+@pytest.mark.parametrize("what", ["snapshot", "Manifest", "sync_folder"])
 async def test_a_backup_that_was_killed_leaves_nothing_that_looks_complete(
     root: Path, tmp_path: Path, what: str
 ) -> None:
     target = tmp_path / "backups" / "b.tar"
     target.parent.mkdir()
     await asyncio.to_thread(killed, "save", what, SAVE, root, target)
-    if what != "_sync_folder":
+    if what != "sync_folder":
         assert not target.exists()
         for left in listed(target.parent):
             with pytest.raises(BadBackup):
@@ -314,7 +314,7 @@ async def test_the_data_of_a_running_mesh_stays(root: Path, tmp_path: Path, repl
         lock.release()
 
 
-@pytest.mark.parametrize("what", ["_write_all", "_sync"])
+@pytest.mark.parametrize("what", ["_write_all", "sync_folder"])
 async def test_a_restoration_that_was_killed_changes_nothing_and_can_be_made_again(
     root: Path, tmp_path: Path, what: str
 ) -> None:

@@ -11,21 +11,11 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import grpc
-
-from services.orchestrator.adapters.peers import Peers
-from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.event import ApprovalKind, ApprovalRequested, Body, FinishReason, TextDelta
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
-from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.heartbeat import Heartbeat
-from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.call import current, renewed
 from services.runtime.identity import TokenVerifier
-from tests.fakes.agents import FixedAgents
-from tests.fakes.renewing import identities
-from tests.fakes.serving import app_of, serving
-from tests.fixtures.runs import opened_records
+from tests.integration.orchestrator.killable import serve_agent
 
 LAST = 100
 
@@ -56,18 +46,7 @@ class Counting:
 
 async def main(database: str, public_key: str, name: str, gateway: str) -> None:
     verifier = TokenVerifier(await asyncio.to_thread(Path(public_key).read_bytes), leeway=0)
-    async with (
-        opened_records(database, name) as records,
-        grpc.aio.insecure_channel("127.0.0.1:1") as nobody,
-        identities(verifier, gateway, 10) as whose,
-    ):
-        executor = Executor(FixedAgents([Counting(verifier)]), records, 100)
-        await Heartbeat(executor, records, whose.of_left, 60, 0.2, 1.0).open()
-        peers = Peers(nobody, name)
-        servicer = OrchestratorServicer(executor, RunDirectory(executor, records), peers, whose, 60)
-        async with serving(app_of(servicer), verifier=verifier) as address:
-            print(address, flush=True)
-            await asyncio.Event().wait()
+    await serve_agent(Counting(verifier), verifier, database, name, gateway)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
-
-from services.orchestrator.adapters.peers import Peers
-from services.orchestrator.directory import RunDirectory
 from services.orchestrator.domain.tool import Declaration, ToolContext, ToolPolicy
-from services.orchestrator.runs.executor import Executor
-from services.orchestrator.runs.heartbeat import Heartbeat
-from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.runtime.identity import TokenVerifier
-from tests.fakes.agents import FixedAgents
 from tests.fakes.models import calls, says, turns
-from tests.fakes.renewing import identities
-from tests.fakes.serving import app_of, serving
-from tests.fixtures.runs import opened_records
+from tests.integration.orchestrator.killable import serve_agent
 from tests.unit.orchestrator.agents.making import agent
 
 PAYMENTS = 3
@@ -53,18 +43,7 @@ async def main(database: str, public_key: str, name: str, gateway: str) -> None:
     script = turns(calls(*(("pay", f'{{"n": {n}}}') for n in range(PAYMENTS))), says("All paid."))
     gated = {"pay": ToolPolicy(approval=True)}
     payer, _ = agent(script, "limits: {parallel_tools: 1}\n", Pay(key.parent / "paid"), policies=gated)  # type: ignore[arg-type]
-    async with (
-        opened_records(database, name) as records,
-        grpc.aio.insecure_channel("127.0.0.1:1") as nobody,
-        identities(verifier, gateway, 10) as whose,
-    ):
-        executor = Executor(FixedAgents([payer]), records, 100)
-        await Heartbeat(executor, records, whose.of_left, 60, 0.2, 1.0).open()
-        peers = Peers(nobody, name)
-        servicer = OrchestratorServicer(executor, RunDirectory(executor, records), peers, whose, 60)
-        async with serving(app_of(servicer), verifier=verifier) as address:
-            print(address, flush=True)
-            await asyncio.Event().wait()
+    await serve_agent(payer, verifier, database, name, gateway)
 
 
 if __name__ == "__main__":

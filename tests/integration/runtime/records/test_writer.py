@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.database import Database
 from services.runtime.records.errors import RecordsUnavailable
-from services.runtime.records.many import Many, Rows, Step
+from services.runtime.records.many import Many, Rows, Step, execute_all
 from services.runtime.records.upsert import insert_new
 from services.runtime.records.writer import NothingWritten, Outdated, ScriptSink, Writer
 from tests.fakes.serving import until
@@ -219,6 +219,9 @@ class NoteScript(ScriptSink[tuple[int, str]]):
     def check(self, found: list[Rows]) -> None:
         if found[0]:
             raise NothingWritten
+
+    async def write(self, connection: AsyncConnection, items: Sequence[tuple[int, str]]) -> None:
+        await execute_all(connection, self.steps(items), self.check)
 
 
 async def test_a_script_is_written_alone_and_beside_others(database: Database) -> None:
