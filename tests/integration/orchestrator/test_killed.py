@@ -116,7 +116,7 @@ async def test_killed_in_the_middle_of_runs(gateway: FakeGateway, folder: Path, 
     runs: list[list[run_event_pb2.RunEvent]] = [[] for _ in range(4)]
     first = Replica(folder, records_url, "orchestrator-0", gateway)
     async with first.up() as stub:
-        streams = [stub.Run(ask("count"), metadata=gateway.metadata()) for _ in runs]
+        streams = [stub.Run(ask("slowly 3"), metadata=gateway.metadata()) for _ in runs]
         reading = [asyncio.create_task(read(stream, events)) for stream, events in zip(streams, runs, strict=True)]
         most = random.Random(1).randint(5, 50)
         await until(lambda: all(len(events) >= most for events in runs))
