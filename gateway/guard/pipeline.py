@@ -101,7 +101,7 @@ class GuardPipeline:
             Stage.INPUT,
             vault,
             lambda: screen_texts(texts, armed, flows),
-            _judged(texts, flows) if instructs else [],
+            _judged(texts, flows) if instructs and self._guards.injection(Stage.INPUT) else [],
         )
 
     async def screen_context(self, texts: Sequence[str]) -> Screened:
@@ -140,6 +140,8 @@ class GuardPipeline:
 
     async def _injections(self, judged: "Sequence[_Judged]", stage: Stage) -> Sequence[Finding]:
         """What the call waits for; the rest is seen to later."""
+        if not judged:
+            return ()
         specs = self._guards.injection(stage)
         if self._later is not None and (looking := [spec for spec in specs if not spec.acts]):
             specs = [spec for spec in specs if spec.acts]

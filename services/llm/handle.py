@@ -1,7 +1,7 @@
 """A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -49,10 +49,15 @@ class BareHandle:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    @asynccontextmanager
-    async def post(self, body: bytes, seconds: float, whole: bool = False) -> AsyncIterator[UpstreamReply]:
+    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
         """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
         Raises DomainErrors."""
+        if not tracing.recording():
+            return self.engine.post(body, seconds, whole)
+        return self._traced(body, seconds, whole)
+
+    @asynccontextmanager
+    async def _traced(self, body: bytes, seconds: float, whole: bool) -> AsyncIterator[UpstreamReply]:
         with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
             tracing.describe(span, spans.of_model(self.entry))
             async with self.engine.post(body, seconds, whole) as reply:

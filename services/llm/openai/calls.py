@@ -96,24 +96,27 @@ class CallNumbers:
     def mend(self, value: Json) -> bool:
         """Number the calls in a chunk's JSON; whether that changed it. Raises MalformedChunk."""
         changed = False
-        for choice in _objects(value.get("choices")):
-            delta = choice.get("delta")
-            if not isinstance(delta, dict) or not delta.get("tool_calls"):
-                changed = _identify(choice.get("message")) or changed
+        choices = value.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
                 continue
-            index = choice.get("index")
-            sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
-            for place, part in enumerate(_objects(delta["tool_calls"])):
-                changed = _number(sorter, part, place) or changed
+            if calls := _calls_of(choice.get("delta")):
+                index = choice.get("index")
+                sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
+                for place, part in enumerate(_objects(calls)):
+                    changed = _number(sorter, part, place) or changed
+            elif calls := _calls_of(choice.get("message")):
+                changed = _identify(calls) or changed
         return changed
 
 
-def _identify(message: Any) -> bool:
+def _calls_of(message: Any) -> Any:
+    return message.get("tool_calls") if isinstance(message, dict) else None
+
+
+def _identify(calls: Any) -> bool:
     """Give ids to the calls of a whole message that have none; whether there were such."""
-    without = [
-        call for call in _objects(message.get("tool_calls") if isinstance(message, dict) else None)
-        if not isinstance(call.get("id"), str) or not call["id"].strip()
-    ]  # fmt: skip
+    without = [call for call in _objects(calls) if not isinstance(call.get("id"), str) or not call["id"].strip()]
     for call in without:
         call["id"] = new_id()
     return bool(without)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +20,8 @@ class Channel(NamedTuple):
     call: int = 0
 
 
+# Each chunk has those of the last one.
+_channel = lru_cache(256)(Channel)
 APART = Channel("apart")
 """Of texts that no other continues."""
 # What upstreams write piece by piece; all else comes whole.
@@ -101,8 +104,8 @@ def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) ->
             raise MalformedChunk("has a choice that is no object")
         index = choice.get("index")
         _choice(chunk, choice, index if isinstance(index, int) else place)
-    for key, inner in value.items():
-        if key not in _ENVELOPE and isinstance(inner, str | list | dict):
+    for key in value.keys() - _ENVELOPE:
+        if isinstance(inner := value[key], str | list | dict):
             _apart(chunk, value, key, inner, key)
     return chunk
 
@@ -146,7 +149,7 @@ def _message(chunk: Chunk, message: Json, choice: int) -> None:
         if not value or (key == "role" and value == "assistant"):
             continue
         if isinstance(value, str) and key in _FLOWING:
-            chunk.parts.append(TextPart(Channel(key, choice), Leaf(message, key, value)))
+            chunk.parts.append(TextPart(_channel(key, choice), Leaf(message, key, value)))
         elif key == "content" and not isinstance(value, list):
             raise MalformedChunk("has a content that is no text")
         elif key == "tool_calls" and isinstance(value, list):
