@@ -69,7 +69,7 @@ class BareCalls:
         restrict(request.body, handle.entry)
         texts = request.texts
         tally = TokenTally(request.counted, handle.entry.context_length)
-        asked = request.asked(handle.entry, texts, tally.read)
+        asked = request.asked(handle.entry, texts, tally.counts.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)

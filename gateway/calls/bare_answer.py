@@ -165,7 +165,7 @@ class BareAnswer:
     def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
         """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
         for what is no text."""
-        if not self._call.guarded:
+        if not (chunk.stray or chunk.unread) or not self._call.guarded:
             return
         if chunk.stray:
             for choice in chunk.stray:
@@ -184,10 +184,11 @@ class BareAnswer:
             if chunk.finish_reason:
                 self._finish_reason = chunk.finish_reason
                 self._finished |= set(_finished(chunk))
-            if chunk.usage is not None:
-                tally.report(chunk.usage)
+            if (reported := chunk.json.get("usage")) is not None:
+                tally.report(reported)
             self.chunks += not chunk.empty
-        self._call.meter.report(tally.read, tally.written, tally.cached)
+        counts = tally.counts
+        self._call.meter.report(counts.read, counts.written, counts.cached)
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""

@@ -78,9 +78,7 @@ class BareRequest:
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
         for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
-            if text != leaf.text:
-                leaf.put(text)
-                leaf.text = text
+            leaf.put(text)
 
     def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""

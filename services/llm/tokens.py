@@ -1,7 +1,9 @@
 """How many tokens a text has: the one estimate, and what is believed of an upstream's own count. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
+
+from services.llm.generation import TokenCounts
 
 CHARACTERS_PER_TOKEN = 4
 PER_TEXT = 4
@@ -80,7 +82,7 @@ class TokenTally:
     """The tokens of one answer as it comes: estimated until the upstream reports its usage, and where that cannot
     be."""
 
-    __slots__ = ("_answer", "_characters", "_context_length", "_prompt", "_usage")
+    __slots__ = ("_answer", "_characters", "_context_length", "_counts", "_estimated", "_prompt", "_usage")
 
     def __init__(self, prompt: Iterable[str], context_length: int = 0) -> None:
         """`prompt`: its texts. `context_length`: the model's, 0 where it is not known."""
@@ -90,15 +92,18 @@ class TokenTally:
         self._context_length = context_length
         self._answer = TextEstimate()
         self._usage: dict[str, Any] | None = None
+        self._counts: TokenCounts | None = None
+        self._estimated = True
 
     def add(self, text: str) -> None:
         """Count a piece of the answer."""
         self._answer.add(text)
+        self._counts = None
 
     def report(self, usage: Any) -> None:
         """Take what the upstream reports; the last report counts."""
         if isinstance(usage, dict):
-            self._usage = usage
+            self._usage, self._counts = usage, None
 
     @property
     def reported(self) -> dict[str, Any] | None:
@@ -106,39 +111,37 @@ class TokenTally:
         return self._usage
 
     @property
-    def read(self) -> int:
-        return believed(self._reported("prompt_tokens"), self._prompt, self._characters, self._context_length)
-
-    @property
-    def written(self) -> int:
-        """Of the answer so far. Some upstreams have what was thought in the total alone."""
-        counted = self._reported("completion_tokens")
-        if _whole(counted) and _whole(total := self._reported("total_tokens")):
-            counted = max(counted, total - self.read)
-        return believed(counted, self._answer.tokens, context_length=self._context_length)
-
-    @property
-    def cached(self) -> int:
-        """Of those read."""
-        details = self._reported("prompt_tokens_details")
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        return int(min(self.read, max(0, cached))) if _whole(cached) else 0
+    def counts(self) -> TokenCounts:
+        """Of the answer so far."""
+        return self._counts or self._count()
 
     @property
     def estimated(self) -> bool:
         """Whether the upstream did not report its usage, or not one that can be."""
-        read, written, cached = self.read, self.written, self.cached
-        parts = (self._reported("prompt_tokens"), self._reported("completion_tokens"))
-        total, details = self._reported("total_tokens"), self._reported("prompt_tokens_details")
-        whole = total is None or total == read + written
-        counted = parts == (read, written) or (parts[0] == read and _whole(parts[1]) and total == read + written)
-        hit = details.get("cached_tokens") if isinstance(details, dict) else None
-        return not (whole and counted and (hit is None or hit == cached))
+        if self._counts is None:
+            self._count()
+        return self._estimated
 
     @property
     def implausible(self) -> bool:
         """Whether it reported one that cannot be."""
         return bool(self._usage) and self.estimated
 
-    def _reported(self, name: str) -> Any:
-        return None if self._usage is None else self._usage.get(name)
+    def _count(self) -> TokenCounts:
+        usage, self._estimated = self._usage, True
+        self._counts = TokenCounts(self._prompt, self._answer.tokens) if usage is None else self._believed(usage)
+        return self._counts
+
+    def _believed(self, usage: Mapping[str, Any]) -> TokenCounts:
+        """Some upstreams have what was thought in the total alone."""
+        prompt, answer, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+        details = usage.get("prompt_tokens_details")
+        hit = details.get("cached_tokens") if isinstance(details, dict) else None
+        read = believed(prompt, self._prompt, self._characters, self._context_length)
+        answered = max(answer, total - read) if _whole(answer) and _whole(total) else answer
+        written = believed(answered, self._answer.tokens, context_length=self._context_length)
+        cached = int(min(read, max(0, hit))) if _whole(hit) else 0
+        whole = total is None or total == read + written
+        counted = prompt == read and (answer == written or (_whole(answer) and total == read + written))
+        self._estimated = not (whole and counted and (hit is None or hit == cached))
+        return TokenCounts(read, written, cached)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.llm.chat import ToolCall
-from services.llm.generation import Calls, Ended, Finish, Piece, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Piece, Thought
 from services.llm.openai import usage
 from services.llm.openai.calls import CallSorter, new_id
 from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
@@ -68,7 +68,7 @@ class AnswerReader:
         elif finish is Finish.TOOL_CALLS:
             finish = Finish.STOP
         confidence = math.exp(math.fsum(self._logprobs) / len(self._logprobs)) if self._logprobs else None
-        yield Ended(finish, TokenCounts(self._tally.read, self._tally.written, self._tally.cached), confidence)
+        yield Ended(finish, self._tally.counts, confidence)
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
         message = choice.get("delta") or choice.get("message") or {}

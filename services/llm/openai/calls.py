@@ -93,21 +93,14 @@ class CallNumbers:
         """Whether there was any call."""
         return bool(self._sorters)
 
-    def mend(self, value: Json) -> bool:
-        """Number the calls in a chunk's JSON; whether that changed it. Raises MalformedChunk."""
-        changed = False
-        choices = value.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, dict):
-                continue
-            if calls := _calls_of(choice.get("delta")):
-                index = choice.get("index")
-                sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
-                for place, part in enumerate(_objects(calls)):
-                    changed = _number(sorter, part, place) or changed
-            elif calls := _calls_of(choice.get("message")):
-                changed = _identify(calls) or changed
-        return changed
+    def mend(self, choice: Json) -> bool:
+        """Number the calls in a choice of a chunk; whether that changed it. Raises MalformedChunk."""
+        if not (calls := _calls_of(choice.get("delta"))):
+            return _identify(_calls_of(choice.get("message")))
+        index = choice.get("index")
+        sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
+        changed = [_number(sorter, part, place) for place, part in enumerate(_objects(calls))]
+        return any(changed)
 
 
 def _calls_of(message: Any) -> Any:

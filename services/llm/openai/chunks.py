@@ -33,6 +33,7 @@ _FLOWING = frozenset((
 _ENVELOPE = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"))
 _MESSAGES = ("delta", "message")
 _LONGEST_REASON = 32
+Mend = Callable[[Json], bool]
 DEEPEST = 64
 """Levels of JSON that an answer may have: beyond 254 it could not be written again."""
 
@@ -42,32 +43,25 @@ class MalformedChunk(ValueError):
 
 
 @dataclass(slots=True)
-class TextPart:
-    """A piece of text, and where in the JSON it stands. `counted`: a model has written it."""
+class TextPart(Leaf):
+    """A piece of text, where in the JSON it stands, and which text it continues. `counted`: a model has written it."""
 
-    channel: Channel
-    leaf: Leaf
+    channel: Channel = APART
     counted: bool = True
-
-    @property
-    def text(self) -> str:
-        return self.leaf.text
-
-    def put(self, text: str) -> None:
-        """Put another in its place."""
-        if text != self.leaf.text:
-            self.leaf.put(text)
 
 
 @dataclass(slots=True)
 class Chunk:
-    """An event or a whole completion: its bytes, its JSON, and the texts in it. `unread`: the path of what is no text;
-    empty where all is. `stray`: the choices whose log probabilities are of other texts than those beside them."""
+    """An event or a whole completion: its bytes, its JSON, and the texts in it. `empty`: it has nothing of the message,
+    as the chunk with the usage has not. `mended`: its calls are not as they came. `unread`: the path of what is no
+    text; empty where all is. `stray`: the choices whose log probabilities are of other texts than those beside them."""
 
     raw: bytes
     json: Json
     parts: list[TextPart] = field(default_factory=list)
     finish_reason: str = ""
+    empty: bool = True
+    mended: bool = False
     unread: str = ""
     stray: list[Json] = field(default_factory=list)
 
@@ -76,15 +70,10 @@ class Chunk:
         usage = self.json.get("usage")
         return usage if isinstance(usage, dict) else None
 
-    @property
-    def empty(self) -> bool:
-        """Whether it has nothing of the message, as the chunk with the usage has not."""
-        return not self.json.get("choices")
 
-
-def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
-    """`data` is the JSON, `raw` the event around it. `mend` changes the JSON of an upstream that has ways of its own,
-    and returns whether it did. Raises MalformedChunk."""
+def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
+    """`data` is the JSON, `raw` the event around it. `mend` changes the calls in a choice of an upstream that has ways
+    of its own, and returns whether it did. Raises MalformedChunk."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -93,29 +82,32 @@ def read(raw: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) ->
         raise MalformedChunk("is no object")
     if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
         raise MalformedChunk(f"has more than {DEEPEST} levels")
-    if mend is not None and mend(value):
-        raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     chunk = Chunk(raw, value)
     choices = value.get("choices") or ()
     if not isinstance(choices, list | tuple):
         raise MalformedChunk("has choices that are no list")
+    chunk.empty = not choices
     for place, choice in enumerate(choices):
         if not isinstance(choice, dict):
             raise MalformedChunk("has a choice that is no object")
         index = choice.get("index")
-        _choice(chunk, choice, index if isinstance(index, int) else place)
+        _choice(chunk, choice, index if isinstance(index, int) else place, mend)
     for key in value.keys() - _ENVELOPE:
         if isinstance(inner := value[key], str | list | dict):
             _apart(chunk, value, key, inner, key)
+    if chunk.mended:
+        chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     return chunk
 
 
-def _choice(chunk: Chunk, choice: Json, index: int) -> None:
+def _choice(chunk: Chunk, choice: Json, index: int, mend: Mend | None) -> None:
     """Some upstreams have both a delta and a message, and mean the delta."""
     for key, value in choice.items():
         if not value or key == "index":
             continue
         if key in _MESSAGES and isinstance(value, dict) and not (key == "message" and choice.get("delta")):
+            if "tool_calls" in value and mend is not None and mend(choice):
+                chunk.mended = True
             _message(chunk, value, index)
         elif key == "logprobs":
             continue
@@ -145,11 +137,11 @@ def _deeper(value: Any, levels: int) -> bool:
 def _message(chunk: Chunk, message: Json, choice: int) -> None:
     for key, value in message.items():
         if key not in NAMES:
-            chunk.parts.append(TextPart(APART, Leaf(message, key, key, named=True), counted=False))
+            chunk.parts.append(TextPart(message, key, key, named=True, counted=False))
         if not value or (key == "role" and value == "assistant"):
             continue
         if isinstance(value, str) and key in _FLOWING:
-            chunk.parts.append(TextPart(_channel(key, choice), Leaf(message, key, value)))
+            chunk.parts.append(TextPart(message, key, value, False, _channel(key, choice)))
         elif key == "content" and not isinstance(value, list):
             raise MalformedChunk("has a content that is no text")
         elif key == "tool_calls" and isinstance(value, list):
@@ -173,15 +165,19 @@ def _within(chunk: Chunk, holder: Any, place: Any, value: Any, name: str, choice
             channel = Channel("content" if name == "content" else str(leaf.key), choice, index)
         else:
             channel = Channel(f"{name}.{leaf.key}", choice, index) if flows else APART
-        chunk.parts.append(TextPart(channel, leaf, counted=flows or leaf.key == "name"))
+        chunk.parts.append(_part(leaf, channel, counted=flows or leaf.key == "name"))
     chunk.unread = chunk.unread or walk.unread
 
 
 def _apart(chunk: Chunk, holder: Any, key: str, value: Any, path: str) -> None:
     walk = Walk(spoken=True)
     for leaf in walk.at(holder, key, value, path):
-        chunk.parts.append(TextPart(APART, leaf, counted=False))
+        chunk.parts.append(_part(leaf, APART, counted=False))
     chunk.unread = chunk.unread or walk.unread
+
+
+def _part(leaf: Leaf, channel: Channel, counted: bool) -> TextPart:
+    return TextPart(leaf.holder, leaf.key, leaf.text, leaf.named, channel, counted)
 
 
 def _are_stray(chunk: Chunk, logprobs: Any, index: int) -> bool:

@@ -12,7 +12,7 @@ from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Generation, Piece, Said, Thought
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
-from services.llm.openai.chunks import Chunk, Json, MalformedChunk
+from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt
@@ -85,7 +85,7 @@ async def _events(reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
     yield reader.end()
 
 
-def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
+def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     """A chunk of a streamed answer. Raises UpstreamBroken for what is none, and the error that it reports."""
     try:
         chunk = chunks.read(event, data, mend)
@@ -96,7 +96,7 @@ def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Callable[[J
     return chunk
 
 
-def completion(endpoint: ModelEndpoint, body: bytes, mend: Callable[[Json], bool] | None = None) -> Chunk:
+def completion(endpoint: ModelEndpoint, body: bytes, mend: Mend | None = None) -> Chunk:
     """A whole completion. Raises the same."""
     chunk = decode(endpoint, body, body, mend)
     if chunk.empty:

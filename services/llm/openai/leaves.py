@@ -55,13 +55,16 @@ class Leaf:
 
     def put(self, text: str) -> None:
         """Put another in its place. Of several leaves the last comes first: what is named before its name."""
-        if not self.named:
-            self.holder[self.key] = text
-        elif text != self.key:
+        if text == self.text:
+            return
+        if self.named:
             fields = [(text if name == self.key else name, value) for name, value in self.holder.items()]
             self.holder.clear()
             self.holder.update(fields)
             self.key = text
+        else:
+            self.holder[self.key] = text
+        self.text = text
 
 
 class Walk:

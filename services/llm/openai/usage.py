@@ -16,7 +16,8 @@ def usage_of(reported: Json | None, tally: TokenTally) -> Json:
         return reported
     details = (reported or {}).get("completion_tokens_details")
     beyond = {"completion_tokens_details": details} if isinstance(details, dict) and not tally.implausible else {}
-    return usage_json(tally.read, tally.written, tally.cached) | beyond
+    counts = tally.counts
+    return usage_json(counts.read, counts.written, counts.cached) | beyond
 
 
 def check(model: str, tally: TokenTally) -> None:
@@ -25,5 +26,5 @@ def check(model: str, tally: TokenTally) -> None:
         metrics.DISBELIEVED.labels(model).inc()
         log.warning(
             "the upstream reports a usage that cannot be: other numbers are booked",
-            extra={"model": model, "prompt_tokens": tally.read, "completion_tokens": tally.written},
+            extra={"model": model, "prompt_tokens": tally.counts.read, "completion_tokens": tally.counts.written},
         )

@@ -60,7 +60,7 @@ def test_no_part_is_lost_and_indexes_are_in_order(chunks: list[list[dict[str, An
     numbers = CallNumbers()
     begun: list[int] = []
     for parts in chunks:
-        numbers.mend({"choices": [{"index": 0, "delta": {"tool_calls": parts}}]})
+        numbers.mend({"index": 0, "delta": {"tool_calls": parts}})
         begun += [one["index"] for one in parts]
     assert all(index <= max(begun[:at], default=-1) + 1 for at, index in enumerate(begun))
     assert sorted("".join(one["function"].get("arguments") or "" for parts in chunks for one in parts)) == written
@@ -69,7 +69,7 @@ def test_no_part_is_lost_and_indexes_are_in_order(chunks: list[list[dict[str, An
 def mended(*chunks: list[dict[str, Any]]) -> list[Any]:
     numbers = CallNumbers()
     for parts in chunks:
-        numbers.mend({"choices": [{"index": 0, "delta": {"tool_calls": parts}}]})
+        numbers.mend({"index": 0, "delta": {"tool_calls": parts}})
     return [one.get("id") for parts in chunks for one in parts]
 
 
@@ -85,5 +85,5 @@ def test_ids_are_strings_and_come_once() -> None:
 def test_a_chunk_as_openai_writes_it_is_left_alone() -> None:
     numbers = CallNumbers()
     for calls in ([part("f", "", index=0, id="x")], [part(None, "{}", index=0)], [part("g", "{}", index=1, id="y")]):
-        assert not numbers.mend({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]})
-    assert not numbers.mend({"choices": [{"index": 0, "delta": {"content": "a"}}]})
+        assert not numbers.mend({"index": 0, "delta": {"tool_calls": calls}})
+    assert not numbers.mend({"index": 0, "delta": {"content": "a"}})

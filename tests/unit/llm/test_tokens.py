@@ -72,8 +72,8 @@ def test_an_answer_in_pieces_has_as_many_tokens_as_whole(pieces: list[str]) -> N
     for piece in pieces:
         tally.add(piece)
         text.add(piece)
-    assert tally.written == text.tokens
-    assert tally.written == estimate("".join(pieces)) or not "".join(pieces).isascii()
+    assert tally.counts.written == text.tokens
+    assert tally.counts.written == estimate("".join(pieces)) or not "".join(pieces).isascii()
     assert tally.estimated
     assert not tally.implausible
 
@@ -90,11 +90,11 @@ def test_a_piece_whose_tokens_are_known_is_not_estimated() -> None:
 def test_what_the_upstream_reports_counts() -> None:
     tally = TokenTally(["why?"])
     tally.add("because")
-    assert (tally.read, tally.written, tally.cached, tally.estimated) == (5, 2, 0, True)
+    assert (tally.counts.read, tally.counts.written, tally.counts.cached, tally.estimated) == (5, 2, 0, True)
     tally.report({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
-    assert (tally.read, tally.written, tally.cached, tally.estimated) == (9, 3, 4, False)
+    assert (tally.counts.read, tally.counts.written, tally.counts.cached, tally.estimated) == (9, 3, 4, False)
     tally.report({"prompt_tokens": 1 << 62, "completion_tokens": "3"})
-    assert (tally.read, tally.written, tally.implausible) == (MOST_TOKENS, 2, True)
+    assert (tally.counts.read, tally.counts.written, tally.implausible) == (MOST_TOKENS, 2, True)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_parts_of_a_usage_have_to_agree(usage: dict[str, Any], written: int,
     tally = TokenTally(["why?"])
     tally.add("because")
     tally.report({"prompt_tokens": 9, **usage})
-    assert (tally.read, tally.written, tally.implausible) == (9, written, implausible)
+    assert (tally.counts.read, tally.counts.written, tally.implausible) == (9, written, implausible)
 
 
 def test_secrets_are_keys_and_credentials_in_addresses() -> None:
