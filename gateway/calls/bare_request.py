@@ -33,7 +33,7 @@ class _Texts:
     """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what
     messages with instructions say. `beside`: the other fields that a model reads."""
 
-    leaves: list[Leaf] = field(default_factory=list)
+    leaves: list[Leaf]
     said: list[list[int]] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     told: list[Leaf] = field(default_factory=list)
@@ -125,11 +125,12 @@ class BareRequest:
     @cached_property
     def _found(self) -> _Texts:
         """The texts of the messages, whose contents are read one behind the other, then of all other fields."""
-        walk, found = Walk(), _Texts()
-        leaves = found.leaves
+        walk = Walk()
+        leaves = walk.leaves
+        found = _Texts(leaves)
         for place, message in enumerate(self.body["messages"]):
             first = len(leaves)
-            leaves += walk.over(message, f"messages[{place}]")
+            walk.over(message, f"messages[{place}]")
             said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
             found.said.append(said)
             found.ends.append(len(leaves))
@@ -138,7 +139,7 @@ class BareRequest:
         for name, value in self.body.items():
             if name not in ("messages", "model") and isinstance(value, str | list | dict):
                 first = len(leaves)
-                leaves += walk.at(self.body, name, value, name)
+                walk.at(self.body, name, value, name)
                 if len(leaves) > first and name not in _UNCOUNTED:
                     found.beside.append(name)
         found.unread = walk.unread

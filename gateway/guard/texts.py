@@ -37,7 +37,7 @@ def screen_texts(
     flow = _Joined(texts, said, "") if len(said) > 1 else None
     stretches = _beside(flow.text, flow.joints) if flow is not None else []
     hits = _found([*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed)
-    if flow is not None:
+    if flow is not None and any(hits[len(texts) :]):
         flow.add(stretches, hits[len(texts) :], hits)
     return [_written(text, found) for text, found in zip(texts, hits, strict=False)]
 

@@ -8,6 +8,7 @@ applies, and rules of different shapes apply together.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 from urllib.parse import quote
 
@@ -168,19 +169,22 @@ def charge(estimate: int, limit: int) -> int:
 
 def headers(usages: Sequence[LimitUsage]) -> dict[str, str]:
     """limit, remaining and reset, of requests and of tokens; nothing for what has no limit."""
-    made: dict[str, str] = {}
-    for what in ("requests", "tokens"):
-        rows = [
-            (_left(getattr(one, what), getattr(one.applied.rule, what)), getattr(one, what), one.applied.rule)
-            for one in usages
-            if getattr(one.applied.rule, what)
-        ]
-        if rows:
-            left, used, rule = min(rows, key=lambda row: row[0])
-            made[f"x-ratelimit-limit-{what}"] = str(getattr(rule, what))
-            made[f"x-ratelimit-remaining-{what}"] = str(left)
-            made[f"x-ratelimit-reset-{what}"] = duration(used)
-    return made
+    requests = [(one.requests, one.applied.rule.requests) for one in usages]
+    tokens = [(one.tokens, one.applied.rule.tokens) for one in usages]
+    return _said_of("requests", requests) | _said_of("tokens", tokens)
+
+
+def _said_of(what: str, usages: Sequence[tuple[float, int]]) -> dict[str, str]:
+    """`usages`: the seconds that are used of each minute, and its limit, 0 where it has none."""
+    rows = [(_left(used, limit), used, limit) for used, limit in usages if limit]
+    if not rows:
+        return {}
+    left, used, limit = rows[0] if len(rows) == 1 else min(rows, key=itemgetter(0))
+    return {
+        f"x-ratelimit-limit-{what}": str(limit),
+        f"x-ratelimit-remaining-{what}": str(left),
+        f"x-ratelimit-reset-{what}": duration(used),
+    }
 
 
 def _left(used: float, limit: int) -> int:

@@ -1,10 +1,10 @@
 """What one call used."""
 
-import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.metadata import random_digits
 from services.runtime.identity import Identity
 
 
@@ -76,7 +76,7 @@ def usage_of(who: Identity, spent: Spent, now: float | None = None) -> Usage:
 
 def new_usage_id(now: float) -> str:
     """An id that sorts by time, to the microsecond."""
-    return f"{usage_id_at(now)}{secrets.token_hex(5)}"
+    return f"{usage_id_at(now)}{random_digits()[:10]}"
 
 
 def usage_id_at(now: float) -> str:

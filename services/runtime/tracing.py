@@ -13,8 +13,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -27,10 +28,14 @@ TRITON = "inference.GRPCInferenceService"
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("headworks")
+_new_ids = RandomIdGenerator()
+_exports = True
 
 
 def configure(service: str, replica: str, export: "TraceExport") -> TracerProvider:
     """Install the tracer provider of this process. Without an exporter it records nothing."""
+    global _exports
+    _exports = export.on
     own = Resource.create(
         {
             "service.name": f"headworks-{service}",
@@ -54,6 +59,16 @@ def configure(service: str, replica: str, export: "TraceExport") -> TracerProvid
         provider.add_span_processor(BatchSpanProcessor(RedactingExporter(otlp_exporter(export))))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _start(name: str, context: Context | None, kind: SpanKind) -> Span:
+    """A span; where nothing is exported the caller's own ids, or those of a new trace, which travel on."""
+    if _exports:
+        return _tracer.start_span(name, context=context, kind=kind)
+    parent = trace.get_current_span(context)
+    if parent.get_span_context().is_valid:
+        return parent
+    return NonRecordingSpan(SpanContext(_new_ids.generate_trace_id(), _new_ids.generate_span_id(), is_remote=False))
 
 
 def _version() -> str:
@@ -107,7 +122,7 @@ def span(
     name: str, kind: SpanKind = SpanKind.INTERNAL, parent: Context | None = None, attributes: Attributes | None = None
 ) -> Iterator[Span]:
     """A span around a piece of work; an exception marks it as failed and passes."""
-    started = _tracer.start_span(name, context=parent, kind=kind)
+    started = _start(name, parent, kind)
     describe(started, attributes or {})
     token = attach(trace.set_span_in_context(started))
     try:
@@ -123,7 +138,7 @@ def span(
 @contextmanager
 def server_span(name: str, parent: Context | None) -> Iterator[Span]:
     """A span around a call that is served; who serves it says how it ended."""
-    started = _tracer.start_span(name, context=parent, kind=SpanKind.SERVER)
+    started = _start(name, parent, SpanKind.SERVER)
     token = attach(trace.set_span_in_context(started))
     try:
         yield started
@@ -136,7 +151,7 @@ def server_span(name: str, parent: Context | None) -> Iterator[Span]:
 def detached(name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes | None = None) -> Iterator[Span]:
     """A span around work that is done in steps of different contexts, as an asynchronous generator's is. It is the
     present one only `within` its steps."""
-    started = _tracer.start_span(name, kind=kind)
+    started = _start(name, None, kind)
     describe(started, attributes or {})
     try:
         yield started

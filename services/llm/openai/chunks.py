@@ -159,7 +159,8 @@ def _calls(chunk: Chunk, calls: list[Any], choice: int) -> None:
 def _within(chunk: Chunk, holder: Any, place: Any, value: Any, name: str, choice: int, index: int = 0) -> None:
     """The texts of a field that is a list or an object. Of contents in parts each goes on with the text before it."""
     walk = Walk(spoken=True)
-    for leaf in walk.at(holder, place, value, f"message.{name}"):
+    walk.at(holder, place, value, f"message.{name}")
+    for leaf in walk.leaves:
         flows = not leaf.named and (leaf.key in _FLOWING or isinstance(leaf.key, int))
         if flows and name in ("content", "tool_calls"):
             channel = Channel("content" if name == "content" else str(leaf.key), choice, index)
@@ -171,8 +172,8 @@ def _within(chunk: Chunk, holder: Any, place: Any, value: Any, name: str, choice
 
 def _apart(chunk: Chunk, holder: Any, key: str, value: Any, path: str) -> None:
     walk = Walk(spoken=True)
-    for leaf in walk.at(holder, key, value, path):
-        chunk.parts.append(_part(leaf, APART, counted=False))
+    walk.at(holder, key, value, path)
+    chunk.parts += [_part(leaf, APART, counted=False) for leaf in walk.leaves]
     chunk.unread = chunk.unread or walk.unread
 
 

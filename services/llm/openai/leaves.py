@@ -1,7 +1,6 @@
 """Every text in a JSON of OpenAI's form, whatever its shape: strings, unknown fields' names, long numbers. Pure."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +39,8 @@ _UNREAD = frozenset((
     "file_data", "file_id", "prompt_token_ids", "token_ids", "input_ids", "prompt_embeds", "inputs_embeds",
     "previous_response_id",
 ))  # fmt: skip
+# Strings under other names are texts whatever they hold.
+_NO_TEXT = _URLS | _UNREAD | _SEALED | {"data"}
 # Within these all names are a caller's or a model's own, and say nothing of what is under them.
 _FREE = frozenset(("arguments", "input", "metadata", "parameters", "schema", "tools", "functions", "json_schema"))
 
@@ -68,37 +69,40 @@ class Leaf:
 
 
 class Walk:
-    """Goes over JSONs. `unread`: the path of the first thing that is no text but says something; empty where there is
-    none. `spoken`: so does a sound."""
+    """Goes over JSONs and keeps their `leaves`, in order. `unread`: the path of the first thing that is no text but
+    says something; empty where there is none. `spoken`: so does a sound."""
 
     def __init__(self, spoken: bool = False) -> None:
         self._spoken = spoken
+        self.leaves: list[Leaf] = []
         self.unread = ""
 
-    def over(self, value: Any, path: str, depth: int = 0, free: bool = False) -> Iterator[Leaf]:
-        """The leaves within a list or an object, in order. `free`: its form is nobody's."""
+    def over(self, value: Any, path: str, depth: int = 0, free: bool = False) -> None:
+        """Take the leaves within a list or an object. `free`: its form is nobody's."""
         if depth > MOST_NESTED:
             self._cannot_read(path)
         elif isinstance(value, dict):
-            for key, inner in list(value.items()):
+            for key, inner in value.items():
                 if key not in NAMES and key:
-                    yield Leaf(value, key, key, named=True)
-                yield from self.at(value, key, inner, f"{path}.{key}" if path else key, depth, free)
+                    self.leaves.append(Leaf(value, key, key, named=True))
+                self.at(value, key, inner, f"{path}.{key}" if path else key, depth, free)
         elif isinstance(value, list):
             for place, inner in enumerate(value):
-                yield from self.at(value, place, inner, f"{path}[{place}]", depth, free)
+                self.at(value, place, inner, f"{path}[{place}]", depth, free)
 
-    def at(self, holder: Any, key: Any, value: Any, path: str, depth: int = 0, free: bool = False) -> Iterator[Leaf]:
-        """The leaves of one value, which `holder` has under `key`."""
+    def at(self, holder: Any, key: Any, value: Any, path: str, depth: int = 0, free: bool = False) -> None:
+        """Take the leaves of one value, which `holder` has under `key`."""
         if isinstance(value, str):
-            if value and (free or self._is_text(holder, key, value, path)) and not (key in _KINDS and value in _WORDS):
-                yield Leaf(holder, key, value)
+            if not value or (key in _KINDS and value in _WORDS):
+                return
+            if free or key not in _NO_TEXT or self._is_text(holder, key, value, path):
+                self.leaves.append(Leaf(holder, key, value))
         elif isinstance(value, dict | list):
             if key in _UNREAD and value and not free:
                 self._cannot_read(path)
-            yield from self.over(value, path, depth + 1, free or key in _FREE)
+            self.over(value, path, depth + 1, free or key in _FREE)
         elif isinstance(value, int | float) and abs(value) >= _LONG_NUMBER:
-            yield Leaf(holder, key, str(value))
+            self.leaves.append(Leaf(holder, key, str(value)))
 
     def _is_text(self, holder: Any, key: Any, value: str, path: str) -> bool:
         if key in _URLS and value.startswith("data:"):
