@@ -16,6 +16,7 @@ _LONGEST_WORD = 64
 _TOKEN = re.compile(rf"[{CJK}]|(?<![^\W{CJK}])[^\W{CJK}]{{1,{_LONGEST_WORD}}}")
 _WORD_WEIGHT = 2
 _MOST_TOKENS = 8000
+_MOST_SIGNS = 64
 REASON = "the answer repeats the agent's instructions"
 
 
@@ -28,6 +29,8 @@ class Leak:
 
     def scan(self, window: Window) -> Scan:
         view = window.search
+        if window.final and not self._known.may_be_in(view.text):
+            return Scan((), len(window.text))
         start = view.index(window.start)
         words: list[str] = _TOKEN.findall(view.text, start)
         if not self._known.may_leak(words):
@@ -102,12 +105,18 @@ def _complete(words: Sequence[str], text: str) -> int:
 @dataclass(frozen=True, slots=True)
 class _Known:
     """Of the instructions: `runs` are the states after each run of words, up to the weight of a leak; `stretches` all
-    runs of `stride` words, of which a leak has one at a place that `stride` divides."""
+    runs of `stride` words, of which a leak has one at a place that `stride` divides; `signs` some words, of which each
+    leak has one; None where they are too many to look for."""
 
     runs: frozenset[int]
     words: frozenset[str]
     stretches: frozenset[tuple[str, ...]]
     stride: int
+    signs: Sequence[str] | None
+
+    def may_be_in(self, text: str) -> bool:
+        """False where no leak is in a text, whose words need not be known for it."""
+        return self.signs is None or any(map(text.__contains__, self.signs))
 
     def may_leak(self, words: Sequence[str]) -> bool:
         """False where no leak is in the words: it is looked at a few of them only."""
@@ -131,4 +140,17 @@ def _known(instructions: str, words: int) -> _Known:
     # A leak has as many words at least, so that one of its stretches begins where the stride says.
     stride = (words + 1) // 2
     stretches = {tuple(tokens[at : at + stride]) for at in range(len(tokens) - stride + 1)}
-    return _Known(frozenset(runs), frozenset(tokens), frozenset(stretches), stride)
+    return _Known(frozenset(runs), frozenset(tokens), frozenset(stretches), stride, _signs(tokens, words))
+
+
+def _signs(tokens: Sequence[str], words: int) -> Sequence[str] | None:
+    """The longest word of each run of so many, as few of them as suffice."""
+    signs: dict[str, None] = {}
+    first = 0
+    while first + words <= len(tokens):
+        run = tokens[first : first + words]
+        known = [at for at, word in enumerate(run) if word in signs]
+        at = known[-1] if known else max(range(words), key=lambda at: (len(run[at]), at))
+        signs[run[at]] = None
+        first += at + 1
+    return tuple(signs) if len(signs) <= _MOST_SIGNS else None
