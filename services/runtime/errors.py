@@ -8,6 +8,10 @@ from enum import IntEnum
 from typing import ClassVar, Self
 
 
+FINAL = "final"
+"""The detail of an error, "true", for which work was done that asking again would do again."""
+
+
 class ErrorKind(IntEnum):
     """What kind of failure it is. The value is the gRPC status code that it becomes."""
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -384,6 +385,61 @@ async def test_what_may_pass_is_tried_again(first: Behaviour) -> None:
     fake = FakeOpenAi(first, streams(*HELLO))
     assert len(await generated(fake)) == 3
     assert len(fake.exchanges) == 2
+
+
+def after(seconds: float, behaviour: Behaviour) -> Behaviour:
+    """Does the same after some time of work."""
+
+    async def behave(exchange: Exchange) -> None:
+        await asyncio.sleep(seconds)
+        if behaviour is hangs_up:
+            exchange.close()
+        else:
+            await behaviour(exchange)
+
+    return behave
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "a kept one"])
+@pytest.mark.parametrize("behaviour", [fails(503), fails(500), hangs_up], ids=["503", "500", "hangs up"])
+async def test_what_an_upstream_had_in_hand_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, kept: bool
+) -> None:
+    monkeypatch.setattr(client, "IN_HAND_SECONDS", 0.05)
+    monkeypatch.setattr(client, "AT_ONCE_SECONDS", 0.05)
+    fake = FakeOpenAi(*[streams(*HELLO)] * kept, after(0.1, behaviour))
+    async with upstream_of(fake) as upstream:
+        for _ in range(kept):
+            assert [piece async for piece in upstream.generate(ASKED)]
+        with pytest.raises(DomainError) as caught:
+            await anext(upstream.generate(ASKED))
+    assert (caught.value.reason, caught.value.details) == ("UPSTREAM_UNAVAILABLE", {"final": "true"})
+    assert len(fake.exchanges) == kept + 1
+
+
+async def test_a_request_to_a_new_connection_is_sent_once() -> None:
+    fake = FakeOpenAi(hangs_up, streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        with pytest.raises(DomainError) as caught:
+            async with upstream.post(b"{}", 20):
+                pass
+    assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert len(fake.exchanges) == 1
+
+
+async def test_a_timer_that_is_ahead_of_the_clock_is_the_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which limit was hit does not depend on what the clock says by then."""
+    fake = FakeOpenAi(silent, headers_only)
+    async with upstream_of(fake, timeout=600) as upstream:
+        for _ in range(2):
+            began = time.monotonic()
+            monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda began=began: began))
+            with pytest.raises(DomainError) as caught:
+                async with upstream.post(b"{}", 0.1) as reply:
+                    async for _ in reply.portions():
+                        pass
+            monkeypatch.undo()
+            assert caught.value.reason == "DEADLINE_EXCEEDED"
 
 
 async def test_it_is_tried_three_times() -> None:
