@@ -28,7 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 AT_ONCE_SECONDS = 0.25
 """A kept connection that ends sooner than this after a request was sent on it had been closed before."""
 IN_HAND_SECONDS = 1.0
-"""An upstream that fails later than this after it got a request has worked on it: it is not asked for the same again."""
+"""An upstream that fails later than this after it got a request has worked on it: it is not asked for that again."""
 
 
 class _Ended(Exception):

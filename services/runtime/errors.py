@@ -7,7 +7,6 @@ google.rpc.ErrorInfo, whose reason is the word that programs may rely on.
 from enum import IntEnum
 from typing import ClassVar, Self
 
-
 FINAL = "final"
 """The detail of an error, "true", for which work was done that asking again would do again."""
 

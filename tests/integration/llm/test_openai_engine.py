@@ -417,12 +417,17 @@ async def test_what_an_upstream_had_in_hand_is_not_sent_again(
     assert len(fake.exchanges) == kept + 1
 
 
+async def read(upstream: OpenAiEngine, seconds: float) -> None:
+    async with upstream.post(b"{}", seconds) as reply, aclosing(reply.portions()) as portions:
+        async for _ in portions:
+            pass
+
+
 async def test_a_request_to_a_new_connection_is_sent_once() -> None:
     fake = FakeOpenAi(hangs_up, streams(*HELLO))
     async with upstream_of(fake) as upstream:
         with pytest.raises(DomainError) as caught:
-            async with upstream.post(b"{}", 20):
-                pass
+            await read(upstream, 20)
     assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
     assert len(fake.exchanges) == 1
 
@@ -435,9 +440,7 @@ async def test_a_timer_that_is_ahead_of_the_clock_is_the_deadlines(monkeypatch: 
             began = time.monotonic()
             monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda began=began: began))
             with pytest.raises(DomainError) as caught:
-                async with upstream.post(b"{}", 0.1) as reply:
-                    async for _ in reply.portions():
-                        pass
+                await read(upstream, 0.1)
             monkeypatch.undo()
             assert caught.value.reason == "DEADLINE_EXCEEDED"
 
