@@ -27,6 +27,7 @@ _TOO_LONG = re.compile(
     r"reduce the length of the (?:messages|prompt|input)|current length is \d+.{0,40}limit is",
     re.IGNORECASE | re.DOTALL,
 )
+_ANSWER_TOO_LONG = re.compile(r"max_(?:completion_)?tokens\W.{0,30}?(?:is )?too large", re.IGNORECASE)
 _NUMBER = r"(\d[\d,]*)"
 _LIMIT = (
     re.compile(r"\d \+ \d+ > (\d+)"),
@@ -111,6 +112,7 @@ class ContextTooLong(InvalidArgument):
             prompt_tokens=str(prompt_tokens),
             max_tokens=str(max_tokens),
             context_length=str(context_length),
+            **({"param": "max_tokens"} if prompt_tokens < min(max_tokens, context_length) else {}),
         )
 
 
@@ -196,7 +198,8 @@ def _too_long(endpoint: ModelEndpoint, message: str) -> ContextTooLong:
     elif message and not length:
         text += f" The upstream said: {message}"
     text += " Please reduce the length of the messages or of the answer."
-    details = {"prompt_tokens": prompt, "context_length": length}
+    param = "max_tokens" if _ANSWER_TOO_LONG.search(message) else ""
+    details = {"prompt_tokens": prompt, "context_length": length, "param": param}
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
 
 

@@ -11,7 +11,12 @@ from services.llm.openai.calls import CallSorter, new_id
 from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
 from services.llm.tokens import TokenTally
 
-_FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS, "max_tokens": Finish.LENGTH}
+_FINISHES = {
+    "stop": Finish.STOP, "length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS,
+    "content_filter": Finish.CONTENT_FILTER,
+}  # fmt: skip
+_THINKING = ("thinking", "reasoning")
+"""Parts of a content that are thoughts, by their `type`."""
 _TEXTS = tuple(map(Channel, ("content", "refusal", "reasoning_content", "reasoning")))
 LONGEST_TEXT = 32 << 20
 
@@ -37,12 +42,14 @@ class AnswerReader:
         self.chunks += not chunk.empty
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
+        thinking = _thoughts(chunk)
         for part in chunk.parts:
             if part.counted:
                 self._tally.add(part.text)
             self._characters += len(part.text)
             if part.channel in _TEXTS:
-                texts[part.channel.name] = texts.get(part.channel.name, "") + part.text
+                name = "reasoning_content" if id(part.holder) in thinking else part.channel.name
+                texts[name] = texts.get(name, "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
         for place, choice in enumerate(chunk.json.get("choices") or ()):
@@ -76,3 +83,24 @@ class AnswerReader:
             self._calls.add(call, place)
         for token in (choice.get("logprobs") or {}).get("content") or ():
             self._logprobs.append(min(0.0, float(token["logprob"])))
+
+
+def _thoughts(chunk: Chunk) -> set[int]:
+    """The ids of the objects and lists within a chunk's contents that hold what was thought."""
+    found: set[int] = set()
+    for choice in chunk.json.get("choices") or ():
+        message = choice.get("delta") or choice.get("message")
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            for part in content:
+                if isinstance(part, dict) and part.get("type") in _THINKING:
+                    _within(part, found)
+    return found
+
+
+def _within(value: Any, found: set[int]) -> None:
+    """Add an object or a list, and those in it; the levels of a chunk are bounded."""
+    if isinstance(value, dict | list):
+        found.add(id(value))
+        for inner in value.values() if isinstance(value, dict) else value:
+            _within(inner, found)

@@ -187,6 +187,28 @@ async def test_what_is_thought_comes_where_it_is_wanted(field: str, wanted: bool
         assert ended.tokens.written > 1  # what is thought is paid for, wanted or not
 
 
+async def test_thoughts_among_the_parts_of_a_content_are_no_answer() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}, {"type": "text", "text": "So."}]}
+    content = [thought, {"type": "text", "text": "Yes."}]
+    whole = raw(json.dumps({"choices": [{"message": {"content": content}}]}).encode(), kind="application/json")
+    parts = streams(delta(content=[thought]), delta(content=[{"type": "text", "text": "Yes."}]), delta("stop"))
+    for behaviour in (whole, parts):
+        *said, _ = await generated(FakeOpenAi(behaviour), replace(ASKED, reasoning=True))
+        assert said == [Thought("Hm. So."), Piece("Yes.")]
+        *said, _ = await generated(FakeOpenAi(behaviour))
+        assert said == [Piece("Yes.")]
+
+
+@pytest.mark.parametrize(
+    ("word", "finish"),
+    [("stop", Finish.STOP), ("length", Finish.LENGTH), ("content_filter", Finish.CONTENT_FILTER), ("eos", Finish.STOP)],
+)
+async def test_why_it_ended_is_kept(word: str, finish: Finish) -> None:
+    *_, ended = await generated(FakeOpenAi(streams(delta(content="a"), delta(word))))
+    assert isinstance(ended, Ended)
+    assert ended.finish is finish
+
+
 @pytest.mark.parametrize("noise", [None, b": ping\n\n"], ids=["silent", "comments"])
 async def test_an_upstream_that_does_not_end_after_its_end_is_left(
     monkeypatch: pytest.MonkeyPatch, noise: bytes | None
