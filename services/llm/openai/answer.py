@@ -4,11 +4,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from services.llm.chat import ToolCall
 from services.llm.generation import Calls, Ended, Finish, Piece, Thought
 from services.llm.openai import usage
 from services.llm.openai.calls import CallSorter, new_id
 from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
+from services.llm.openai.request import EXTRA, REASONING
 from services.llm.tokens import TokenTally
 
 _FINISHES = {
@@ -19,6 +22,8 @@ _THINKING = ("thinking", "reasoning")
 """Parts of a content that are thoughts, by their `type`."""
 _TEXTS = tuple(map(Channel, ("content", "refusal", "reasoning_content", "reasoning")))
 LONGEST_TEXT = 32 << 20
+LONGEST_BESIDE = 256 << 10
+"""What is longer is not sent back."""
 
 
 class AnswerReader:
@@ -32,6 +37,8 @@ class AnswerReader:
         self._tally = TokenTally(prompt, context_length)
         self._characters = 0
         self._calls = CallSorter()
+        self._extras: dict[int, Any] = {}
+        self._thoughts: list[str] = []
         self._logprobs: list[float] = []
         self.finish = ""
         self.chunks = 0
@@ -48,7 +55,7 @@ class AnswerReader:
                 self._tally.add(part.text)
             self._characters += len(part.text)
             if part.channel in _TEXTS:
-                name = "reasoning_content" if id(part.holder) in thinking else part.channel.name
+                name = "reasoning" if id(part.holder) in thinking else part.channel.name
                 texts[name] = texts.get(name, "") + part.text
         if self._characters > LONGEST_TEXT:
             raise MalformedChunk("has more text than any model writes")
@@ -60,6 +67,8 @@ class AnswerReader:
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
         text = texts.get("content") or texts.get("refusal")
+        if reasoning := texts.get(REASONING):
+            self._thoughts.append(reasoning)
         thought = texts.get("reasoning_content") or texts.get("reasoning") if self._reasoning else ""
         return (*((Thought(thought),) if thought else ()), *((Piece(text),) if text else ()))
 
@@ -67,7 +76,11 @@ class AnswerReader:
         usage.check(self._model, self._tally)
         calls = self._calls.calls
         if calls:
-            yield Calls(tuple(ToolCall(call.id or new_id(), call.name, call.arguments) for call in calls))
+            yield Calls(
+                tuple(
+                    ToolCall(call.id or new_id(), call.name, call.arguments, self._beside(call.index)) for call in calls
+                )
+            )
         finish = _FINISHES.get(self.finish, Finish.STOP)
         # Some say "stop" after calls, and some say "tool_calls" without one.
         if calls:
@@ -77,10 +90,20 @@ class AnswerReader:
         confidence = math.exp(math.fsum(self._logprobs) / len(self._logprobs)) if self._logprobs else None
         yield Ended(finish, self._tally.counts, confidence)
 
+    def _beside(self, index: int) -> str:
+        """What goes back with a call: its own extras, and with the first one what was thought before."""
+        made: dict[str, Any] = {EXTRA: self._extras[index]} if index in self._extras else {}
+        if index == 0 and self._thoughts:
+            made[REASONING] = "".join(self._thoughts)
+        beside = orjson.dumps(made).decode() if made else ""
+        return beside if len(beside) <= LONGEST_BESIDE else ""
+
     def _choice(self, choice: Mapping[str, Any]) -> None:
         message = choice.get("delta") or choice.get("message") or {}
         for place, call in enumerate(message.get("tool_calls") or ()):
-            self._calls.add(call, place)
+            taken = self._calls.add(call, place)
+            if extra := call.get(EXTRA):
+                self._extras[taken.index] = extra
         for token in (choice.get("logprobs") or {}).get("content") or ():
             self._logprobs.append(min(0.0, float(token["logprob"])))
 

@@ -29,6 +29,7 @@ from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
+from services.orchestrator.runs.codec import decode_message, encode_message
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, ErrorKind
@@ -185,6 +186,23 @@ async def test_what_is_thought_comes_where_it_is_wanted(field: str, wanted: bool
         assert said == [*(map(Thought, thoughts) if wanted else ()), Piece("Yes.")]
         assert isinstance(ended, Ended)
         assert ended.tokens.written > 1  # what is thought is paid for, wanted or not
+
+
+async def test_what_a_server_wants_back_with_its_calls_goes_back() -> None:
+    """Sealed thoughts and thoughts aloud, in the agent's next request."""
+    sealed = {"google": {"thought_signature": "c2VhbGVk"}}
+    call = {**part(0, "c1", "add", "{}"), "extra_content": sealed}
+    thought = [delta(reasoning_content=text) for text in ("Let me ", "add.")]
+    fake = FakeOpenAi(streams(*thought, delta(tool_calls=[call]), delta("stop")), streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        got, _ = [said async for said in upstream.generate(replace(ASKED, tools=(TOOL,)))]
+        assert isinstance(got, Calls)
+        kept = decode_message(encode_message(Message(Role.ASSISTANT, "", got.calls)))  # as on record
+        messages = (*ASKED.messages, kept, Message(Role.TOOL, "3", (), "c1", "add"))
+        assert [said async for said in upstream.generate(replace(ASKED, messages=messages))]
+    sent = fake.bodies[1]["messages"][1]
+    assert sent["reasoning_content"] == "Let me add."
+    assert sent["tool_calls"][0]["extra_content"] == sealed
 
 
 async def test_thoughts_among_the_parts_of_a_content_are_no_answer() -> None:
