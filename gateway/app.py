@@ -42,16 +42,15 @@ from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
-from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import serving
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.records.engine import data_folder
-from services.runtime.server import App
+from services.runtime.server import App, opening
 from services.runtime.time_limit import TimeLimit
-from services.runtime.triton import TritonClient
+from services.runtime.triton import TritonClient, open_channels
 
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
@@ -82,12 +81,8 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Ca
 async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> App:
     """The gateway, its records and channels open. Raises RecordsUnavailable where there is no database, and ValueError
     or OSError for a file that cannot be read."""
-    resources = AsyncExitStack()
-    try:
+    async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
-    except BaseException:
-        await resources.aclose()
-        raise
 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
@@ -101,11 +96,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton = TritonClient(
-        await resources.enter_async_context(
-            open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-        )
-    )
+    triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     open_calls = OpenCalls(credentials)

@@ -9,7 +9,7 @@ from infra.local import tls
 from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
-from infra.local.models import llm_settings
+from infra.local.models import llm_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
@@ -61,6 +61,7 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         after=() if service == "control" else ("control",),
         published=service != "control",
         rank=RANKS[service],
+        start=start_seconds(options),
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",

@@ -16,7 +16,8 @@ from infra.local.dial import PLAIN, Dial
 from infra.local.discovery import Publisher, current_replicas, write_targets
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
-from infra.local.process import Backoff, Process, State, is_stopped
+from infra.local.proc import is_stopped
+from infra.local.process import Backoff, Process, State
 from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.spec import Spec
 from infra.local.state import MeshState, ProcessState

@@ -1,5 +1,6 @@
 """Triton's models of single answers: `embed`, `embed_passages` and `injection`."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
 from services.runtime.errors import DomainError, ErrorKind
-from services.runtime.triton.wire import pb, pb_grpc, split, strings
+from services.runtime.triton.replicas import Replicas
+from services.runtime.triton.wire import pb, split, strings
 
 WIDTH = 384
 EMBED_TOKENS = 512
@@ -58,13 +60,14 @@ class PassageEmbeddings:
 
 
 class TritonClient:
-    """The models of a Triton server, at most `limit` requests at once, as Triton's own queue has no bound.
+    """The models of a Triton server, or of several that serve the same, at most `limit` requests at once, as Triton's
+    own queue has no bound.
 
-    Safe for concurrent use; the channel stays the caller's to close.
+    Safe for concurrent use; the channels stay the caller's to close.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, limit: int = 512) -> None:
-        self._stub = pb_grpc.GRPCInferenceServiceStub(channel)
+    def __init__(self, *channels: grpc.aio.Channel, limit: int = 512) -> None:
+        self._replicas = Replicas(channels)
         self._limit = limit
         self._under_way = 0
 
@@ -103,19 +106,18 @@ class TritonClient:
         return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
 
     async def ready(self, models: Iterable[str]) -> bool:
-        """Whether the server and these models are loaded and serving; False also when it cannot be reached."""
+        """Whether a server and these models are loaded and serving; False also when none can be reached."""
+        names = tuple(models)
+        asking = [asyncio.create_task(_is_ready(stub, names)) for stub in self._replicas.stubs]
         try:
-            server = await self._stub.ServerReady(pb.ServerReadyRequest(), timeout=READY_SECONDS)
-            if not server.ready:
-                return False
-            for name in models:
-                if not (await self._stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=READY_SECONDS)).ready:
-                    return False
-        except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                return False
-            raise
-        return True
+            for one in asyncio.as_completed(asking):
+                if await one:
+                    return True
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        return False
 
     async def _infer(self, request: Any, timeout: float) -> Any:
         if self._under_way >= self._limit:
@@ -125,9 +127,25 @@ class TritonClient:
             model = request.model_name
             with tracing.span(f"triton/{model}", SpanKind.CLIENT, attributes=tracing.triton(model)):
                 metadata = tuple(tracing.inject())
-                return await clients.unary(self._stub.ModelInfer(request, timeout=timeout, metadata=metadata))
+                return await self._replicas.infer(request, timeout, metadata)
         finally:
             self._under_way -= 1
+
+
+async def _is_ready(stub: Any, models: Iterable[str]) -> bool:
+    try:
+        server = await clients.unary(stub.ServerReady(pb.ServerReadyRequest(), timeout=READY_SECONDS))
+        if not server.ready:
+            return False
+        for name in models:
+            asked = stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=READY_SECONDS)
+            if not (await clients.unary(asked)).ready:
+                return False
+    except grpc.aio.AioRpcError as error:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            return False
+        raise
+    return True
 
 
 def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: bytes) -> None:

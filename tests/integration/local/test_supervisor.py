@@ -23,7 +23,7 @@ from infra.local.ports import PortBook, is_free
 from infra.local.process import State
 from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.session import Refused, claim_edge_port, take
-from infra.local.spec import SILENT, Command, Health, Ports, Spec
+from infra.local.spec import SILENT, Children, Command, Health, Ports, Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
 from tests.integration.local.mesh_of_stand_ins import stand_in
@@ -333,6 +333,72 @@ async def test_a_stopped_reaper_is_woken(layout: Layout) -> None:
         os.kill(process.pid, signal.SIGKILL)
         await until(lambda: process.restarts == 1, "news of its death")
         await until(process.ready.is_set, "its return")
+
+
+def child_of(pid: int | None) -> psutil.Process:
+    assert pid is not None
+    return psutil.Process(pid).children()[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_process_whose_child_has_died_is_started_anew_at_once(layout: Layout, number: signal.Signals) -> None:
+    """Its parent answers as ever, and leaves it a zombie."""
+    needs = Children("sleep", lambda command_line: f"of {command_line.split()[-1]}")
+    async with supervised(layout, replace(stand_in("one", "children"), children=needs)) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        child, pid = child_of(process.pid), process.pid
+        child.send_signal(number)
+        await until(lambda: process.restarts == 1, "its end")
+        assert process.ending == f"its process of 600 ({child.pid}) has died; killed by SIGKILL"
+        assert process.kills == {"child_died": 1, "silent": 0, "slow_start": 0}
+        assert f"its process of 600 ({child.pid}) has died" in process.log.read_text()
+        await until(process.ready.is_set, "its return")
+        assert process.pid != pid
+
+
+async def test_other_children_may_come_and_go(layout: Layout) -> None:
+    one = replace(stand_in("one", "children"), children=Children("another"))
+    async with supervised(layout, one) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        child_of(process.pid).kill()
+        other = child_of(process.pid)
+        await until(lambda: other.status() == psutil.STATUS_ZOMBIE, "its end")
+        health = process.health
+        await asyncio.sleep(0)
+        assert health.ready
+        assert process.restarts == 0
+
+
+@pytest.mark.parametrize(("patience", "why"), [(1.0, "slow_start"), (600.0, "silent")], ids=["mute", "stopped"])
+async def test_a_process_that_hangs_while_it_starts_is_started_anew(layout: Layout, patience: float, why: str) -> None:
+    one = replace(stand_in("one", "mute"), probe=Speaks(), start=patience)
+    async with supervised(layout, one) as supervisor:
+        starting = asyncio.create_task(supervisor.start())
+        (process,) = supervisor.processes
+        await until(lambda: process.health.reason == SILENT, "its first answer that does not come")
+        if why == "silent":
+            os.kill(process.pid or 0, signal.SIGSTOP)
+        await until(lambda: process.restarts == 1, "its end")
+        expected = "stopped by a signal, for 1" if why == "silent" else f"{SILENT}, 1 s after its start"
+        assert process.ending.startswith(expected)
+        assert process.ending.endswith("; killed by SIGKILL")
+        assert process.health.reason.endswith("starts again in 0.2 s")
+        assert process.kills[why] == process.kills.total() == 1
+        assert "killed, to be started again: " in process.log.read_text()
+        supervisor.interrupt()
+        assert not await starting
+
+
+async def test_a_service_that_cannot_start_says_why(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one", "refuse")) as supervisor:
+        starting = asyncio.create_task(supervisor.start())
+        (process,) = supervisor.processes
+        await until(lambda: process.restarts == 2, "its second death")
+        assert process.health.reason == "exited with code 1: the disk is full; starts again in 0.4 s"
+        with pytest.raises(StartFailed, match="exited with code 1: the disk is full"):
+            await starting
 
 
 class Broken(Speaks):
