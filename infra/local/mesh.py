@@ -24,6 +24,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "orchestrator": ("retrieval", "triton"),
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
+PORT_SETTINGS = {"metrics": "METRICS_PORT", "grpc": "PORT"}
 MODULES = {"gateway": "gateway"}
 RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
 """What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
@@ -68,11 +69,15 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     )
 
 
-def given_ports(options: Options) -> set[int]:
-    """Every port of the mesh that the user chose."""
+def given_ports(options: Options) -> dict[int, str]:
+    """Every port of the mesh that the user chose, beside the edge's, and the setting that names it."""
     pairs = [(service, index) for service in NEEDS for index in range(options.count(service))]
-    chosen = {port for service, index in pairs for port in _given_ports(options, service, index).values()}
-    return {options.edge_port, *chosen, *given_llm_port(options).values()}
+    chosen = {
+        port: f"{prefix(service)}{PORT_SETTINGS[name]}"
+        for service, index in pairs
+        for name, port in _given_ports(options, service, index).items()
+    }
+    return {**chosen, **dict.fromkeys(given_llm_port(options).values(), f"{prefix('models')}LLM_METRICS_PORT")}
 
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:

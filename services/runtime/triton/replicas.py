@@ -53,6 +53,7 @@ class Replicas:
         end = time.monotonic() + timeout
         failure: grpc.aio.AioRpcError | None = None
         for replica in self._order():
+            tried = replica.breaker.open
             left = timeout if failure is None else end - time.monotonic()
             if failure is not None and left <= 0:
                 break
@@ -61,7 +62,9 @@ class Replicas:
             except grpc.aio.AioRpcError as error:
                 if error.code() not in SICK:
                     raise
-                replica.breaker.failed()
+                # Those that were under way when it fell sick fail together, and count once.
+                if tried or not replica.breaker.open:
+                    replica.breaker.failed()
                 failure = error
                 continue
             replica.breaker.succeeded()

@@ -19,10 +19,11 @@ from infra.local import state
 from infra.local.discovery import current_replicas
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, is_locked
+from infra.local.options import Options
 from infra.local.ports import PortBook, is_free
 from infra.local.process import State
 from infra.local.process_host import ProcessHost, ProcessHostGone
-from infra.local.session import Refused, claim_edge_port, take
+from infra.local.session import Refused, claim_edge_port, mesh, take
 from infra.local.spec import SILENT, Children, Command, Health, Ports, Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
@@ -315,6 +316,12 @@ async def test_a_state_that_cannot_be_written_is_not_confirmed(layout: Layout) -
             in_the_way.mkdir()
             os.kill(supervisor.processes[0].pid or 0, signal.SIGKILL)
             await until(lambda: not state.running(layout).ready, "doubt")  # type: ignore[union-attr]  # likewise
+            found = state.running(layout)
+            assert found is not None
+            assert found.phase == "running"
+            assert f"the supervisor (process {os.getpid()}) cannot write mesh.json" in found.trouble
+            assert found.processes[0].reason == found.trouble
+            assert supervisor.state().trouble == "cannot write mesh.json: Is a directory"
             in_the_way.rmdir()
             await until(lambda: state.running(layout).ready, "the truth")  # type: ignore[union-attr]  # likewise
             assert state.running(layout).process("one").restarts == 1  # type: ignore[union-attr]  # likewise
@@ -446,8 +453,10 @@ def test_what_a_silent_supervisor_said_is_not_taken_for_true(layout: Layout) -> 
         assert state.running(layout) == now
         before = time.time() - 60
         os.utime(layout.state, (before, before))
+        os.utime(layout.lock, (before, before))
         found = state.running(layout)
         assert found is not None
+        assert found.phase == "silent"
         assert (found.ready, found.processes[0].ready) == (False, False)
         assert "the supervisor (process 42) has not been heard from for 60 s" in found.processes[0].reason
     finally:
@@ -494,6 +503,19 @@ async def test_after_a_crash_the_directory_can_be_used_again(layout: Layout) -> 
         process.kill()
     async with mesh_process(layout, "one:") as process:
         assert (await running(layout)).pid == process.pid
+
+
+@pytest.mark.parametrize("variable", ["", "HEADWORKS_GATEWAY_METRICS_PORT", "HEADWORKS_RETRIEVAL_PORT"])
+async def test_a_port_that_is_taken_is_refused_before_anything_is_written(tmp_path: Path, variable: str) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        taken = str(server.sockets[0].getsockname()[1])
+        with contextlib.closing(PortBook()) as book:
+            edge = book.take()
+        options = Options(tmp_path / "data", edge if variable else int(taken), env={variable: taken})
+        with pytest.raises(Refused, match=f"port {taken}.*{variable or '--edge-port'}"):
+            async with mesh(options, lambda _: None):
+                pass
+    assert not (tmp_path / "data").exists()
 
 
 async def test_an_edge_port_that_is_taken_is_refused() -> None:
