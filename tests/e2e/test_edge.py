@@ -73,7 +73,7 @@ def test_headers_that_are_let_in_are_taken_over_grpc_too(mesh: Mesh, kib: int) -
         for _ in range(10):
             stub.ListRuns(
                 pb.ListRunsRequest(),
-                metadata=[*mesh.metadata, *((f"x-big-{part}", "x" * 1000) for part in range(kib))],
+                metadata=(*mesh.metadata, *((f"x-big-{part}", "x" * 1000) for part in range(kib))),
                 timeout=20,
             )
 
