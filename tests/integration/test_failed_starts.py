@@ -23,7 +23,7 @@ def settings(service: str, folder: Path) -> dict[str, str]:
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     (folder / "keys.json").write_text('{"keys": []}')
-    own = {
+    every: dict[str, dict[str, Path | str]] = {
         "gateway": {
             "IDENTITY_PRIVATE_KEY": private,
             "API_KEYS_FILE": folder / "keys.json",
@@ -40,8 +40,8 @@ def settings(service: str, folder: Path) -> dict[str, str]:
             "IDENTITY_TARGET": NOWHERE,
         },
         "retrieval": {"IDENTITY_PUBLIC_KEY": public, "DATA_DIR": folder / "store"},
-    }[service]
-    return {name: str(value) for name, value in own.items()} | {"TRITON_TARGET": NOWHERE}
+    }
+    return {name: str(value) for name, value in every[service].items()} | {"TRITON_TARGET": NOWHERE}
 
 
 async def ended(service: str, values: dict[str, str]) -> tuple[int, list[dict[str, Any]]]:

@@ -27,6 +27,7 @@ from infra.local.session import Refused, claim_edge_port, mesh, take
 from infra.local.spec import SILENT, Children, Command, Health, Ports, Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
+from tests.fakes.probes import Listening
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
 MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
@@ -364,17 +365,28 @@ async def test_a_process_whose_child_has_died_is_started_anew_at_once(layout: La
         assert process.pid != pid
 
 
+class Counted(Listening):
+    """Knows how often it was asked."""
+
+    asked = 0
+
+    async def check(self, ports: Ports) -> Health:
+        self.asked += 1
+        return await super().check(ports)
+
+
 async def test_other_children_may_come_and_go(layout: Layout) -> None:
-    one = replace(stand_in("one", "children"), children=Children("another"))
+    probe = Counted()
+    one = replace(stand_in("one", "children"), probe=probe, children=Children("another"))
     async with supervised(layout, one) as supervisor:
         assert await supervisor.start()
         (process,) = supervisor.processes
         child_of(process.pid).kill()
         other = child_of(process.pid)
         await until(lambda: other.status() == psutil.STATUS_ZOMBIE, "its end")
-        health = process.health
-        await asyncio.sleep(0)
-        assert health.ready
+        asked = probe.asked
+        await until(lambda: probe.asked >= asked + 2, "a whole check after that")
+        assert process.health.ready
         assert process.restarts == 0
 
 
