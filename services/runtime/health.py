@@ -39,8 +39,8 @@ class _Standing:
 
 
 class Readiness:
-    """Watches `checks` and `optional`, by dependency name, and sets the health of `names` by the former. `vital`: of the
-    optional ones those without which callers cannot be served, though the process can.
+    """Watches `checks` and `optional`, by dependency name, and sets the health of `names` by the former. `vital`: of
+    the optional ones those without which callers cannot be served, though the process can.
 
     A dependency is gone once it has failed for PATIENCE seconds, and well again once a check succeeds. While one that
     is needed or vital is gone, another such that fails just now is gone too: what depends on something comes back a

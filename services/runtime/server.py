@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +60,7 @@ class App:
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
     optional: Mapping[str, Check] = field(default_factory=dict)
-    vital: Sequence[str] = ()
+    vital: Collection[str] = ()
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[CallLayer] | None = None
     gate: Gate | None = None
