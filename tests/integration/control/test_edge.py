@@ -13,6 +13,7 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from cli import main
 from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, openai_error, until_async
 
 CHAT = "/v1/chat/completions"
@@ -117,6 +118,22 @@ async def test_health_needs_no_key_and_readiness_is_the_gateways_word(
         unready = await http.get(path)
         assert (unready.status_code, unready.json()) == (503, {"ready": False, "not_ready": ["gateway"]})
         assert unready.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [["collections"], ["models"], ["tenants", "list"], ["ingest", "README.md"], ["ask", "Why?"], ["run", "list"]],
+)
+async def test_the_command_says_in_its_own_words_that_no_gateway_answers(
+    gateway: Gateway, mesh: Mesh, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    await mesh.set_endpoints("gateway", {})
+    await mesh.healthy()
+    assert await asyncio.to_thread(main.run, [*verb, "--edge", mesh.url, "--key", "hw_x"]) == 1
+    said = capsys.readouterr().err
+    assert f"no gateway answers behind {mesh.url}: the mesh is starting" in said
+    assert "`headworks status`" in said
+    assert "upstream" not in said
 
 
 async def test_a_gateway_that_hangs_is_not_ready(gateway: Gateway, http: httpx.AsyncClient) -> None:
