@@ -27,6 +27,8 @@ from services.runtime.settings import ServerSettings, unknown_variables
 log = logging.getLogger(__name__)
 
 KEEPALIVE_FLOOR_MS = 10_000
+# Of headers: more than the edge lets in, which is what callers are told of.
+MAX_METADATA = 256 << 10
 GC_THRESHOLD = 20_000
 
 
@@ -85,6 +87,8 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_metadata_size", MAX_METADATA),
+            ("grpc.absolute_max_metadata_size", MAX_METADATA),
             ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_FLOOR_MS),
             ("grpc.keepalive_permit_without_calls", 1),
         ],
