@@ -17,6 +17,8 @@ from services.runtime.triton.wire import pb as inference_pb
 from services.runtime.triton.wire import pb_grpc as inference_grpc
 from tests.fakes.serving import channel_for, generic, until
 
+AS_IT_IS: Any = None  # no serializer: messages stay bytes
+
 
 class Odd(DomainError):
     kind = ErrorKind.RESOURCE_EXHAUSTED
@@ -148,7 +150,7 @@ async def test_every_call_is_one_line_of_the_log(caplog: pytest.LogCaptureFixtur
 async def test_who_does_not_answer_is_named_by_role_and_not_by_address() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
         runs, triton = run_grpc.OrchestratorServiceStub(nowhere), inference_grpc.GRPCInferenceServiceStub(nowhere)
-        passed_on: Any = nowhere.unary_unary("/headworks.retrieval.v1.RetrievalService/Search")
+        passed_on: Any = nowhere.unary_unary("/headworks.retrieval.v1.RetrievalService/Search", AS_IT_IS, AS_IT_IS)
         calls = {
             "orchestrator": clients.unary(runs.ListModels(run_pb.ListModelsRequest())),
             "orchestrator ": anext(clients.stream(runs.Attach(run_pb.AttachRequest()))),
