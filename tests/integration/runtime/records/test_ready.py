@@ -51,12 +51,17 @@ async def test_records_that_are_there(records_url: str) -> None:
         await until(passes)
 
 
-async def test_a_server_that_is_gone_and_comes_back(postgres_server: Postgres, postgres_url: str) -> None:
+@pytest.mark.parametrize(("goes", "returns"), [(Postgres.stop, Postgres.start), (Postgres.pause, Postgres.resume)])
+async def test_a_server_that_is_gone_or_hangs_and_comes_back(
+    postgres_server: Postgres, postgres_url: str, goes: Callable[..., None], returns: Callable[..., None]
+) -> None:
     async with checked(postgres_url) as (_, passes):
         await until(passes)
-        await asyncio.to_thread(postgres_server.stop)
-        await fails(passes)
-        await asyncio.to_thread(postgres_server.start)
+        await asyncio.to_thread(goes, postgres_server)
+        try:
+            await fails(passes)
+        finally:
+            await asyncio.to_thread(returns, postgres_server)
         await until(passes)
 
 
