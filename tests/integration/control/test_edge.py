@@ -184,13 +184,12 @@ async def test_headers_have_limits(
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
-        ("GET /v1/models HTTP/1.0\r\n", 426, "upgrade_required"),
         ("GET /v1/models HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 403, "permission_denied"),
         ("POST /v1/models HTTP/1.1\r\ntransfer-encoding: deflate\r\n", 501, "not_implemented"),
         ("POST /v1/models HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: -1\r\n", 400, "bad_request"),
         ("GET /v1/models HTTP/1.1\r\nno colon\r\n", 400, "bad_request"),
     ],
-    ids=["http-1.0", "websocket", "encoding", "length", "header"],
+    ids=["websocket", "encoding", "length", "header"],
 )
 async def test_what_never_gets_as_far_as_a_gateway(
     gateway: Gateway, mesh: Mesh, request_: str, status: int, code: str
