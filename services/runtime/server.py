@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import logs, metrics, sockets, tracing, vitals
 from services.runtime.errors import CANNOT_START, CannotStart, DomainError
 from services.runtime.exits import EXIT_SECONDS, exit_within
-from services.runtime.health import Check, Readiness
+from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
+from services.runtime.replicas import Check
 from services.runtime.settings import ServerSettings, unknown_variables
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Beside(Protocol):
 @dataclass(frozen=True)
 class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready, and what it can
-    do without, in part.
+    do without, in part; `vital`: what of the latter its callers cannot do without.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
@@ -62,6 +63,7 @@ class App:
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
     optional: Mapping[str, Check] = field(default_factory=dict)
+    vital: Collection[str] = ()
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[CallLayer] | None = None
     gate: Gate | None = None
@@ -152,7 +154,7 @@ async def serve(
         app = await wire()
     _settle_memory()
     async with app.resources:
-        readiness = Readiness(app.names, app.checks, app.optional)
+        readiness = Readiness(app.names, app.checks, app.optional, app.vital)
         server = build(settings, app, readiness, checked)
         with _starting():
             address, besides = await _listen(server, settings, app, readiness)

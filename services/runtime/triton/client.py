@@ -1,8 +1,8 @@
 """Triton's models of single answers: `embed`, `embed_passages` and `injection`."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
+from services.runtime.call import ORDINAL_KEY
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.replicas import AnyReplica, Metadata
 from services.runtime.triton.replicas import Replicas
 from services.runtime.triton.wire import pb, split, strings
 
@@ -107,17 +109,24 @@ class TritonClient:
 
     async def ready(self, models: Iterable[str]) -> bool:
         """Whether a server and these models are loaded and serving; False also when none can be reached."""
-        names = tuple(models)
-        asking = [asyncio.create_task(_is_ready(stub, names)) for stub in self._replicas.stubs]
+        return await AnyReplica(partial(self._ready, list(models)))()
+
+    async def _ready(self, models: Sequence[str], metadata: Metadata) -> bool:
+        """Of one of them, by its number among those that are asked."""
+        stubs = self._replicas.stubs
+        stub = stubs[int(dict(metadata)[ORDINAL_KEY]) % len(stubs)]
+        told: dict[str, Any] = {"timeout": READY_SECONDS, "metadata": metadata}
         try:
-            for one in asyncio.as_completed(asking):
-                if await one:
-                    return True
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        return False
+            if not (await clients.unary(stub.ServerReady(pb.ServerReadyRequest(), **told))).ready:
+                return False
+            for name in models:
+                if not (await clients.unary(stub.ModelReady(pb.ModelReadyRequest(name=name), **told))).ready:
+                    return False
+        except grpc.aio.AioRpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return False
+            raise
+        return True
 
     async def _infer(self, request: Any, timeout: float) -> Any:
         if self._under_way >= self._limit:
@@ -130,22 +139,6 @@ class TritonClient:
                 return await self._replicas.infer(request, timeout, metadata)
         finally:
             self._under_way -= 1
-
-
-async def _is_ready(stub: Any, models: Iterable[str]) -> bool:
-    try:
-        server = await clients.unary(stub.ServerReady(pb.ServerReadyRequest(), timeout=READY_SECONDS))
-        if not server.ready:
-            return False
-        for name in models:
-            asked = stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=READY_SECONDS)
-            if not (await clients.unary(asked)).ready:
-                return False
-    except grpc.aio.AioRpcError as error:
-        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            return False
-        raise
-    return True
 
 
 def _add(request: Any, name: str, datatype: str, shape: Sequence[int], data: bytes) -> None:
