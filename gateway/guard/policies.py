@@ -47,9 +47,10 @@ class Policies:
         self._stored: dict[tuple[str, str], StoredPolicy] = {}
         self._pipelines: dict[tuple[str, str], GuardPipeline | None] = {}
 
-    def of(self, tenant: str, agent: str) -> GuardPipeline:
-        """The agent's own policy, else the tenant's, else the default. Raises GuardPolicyBroken."""
-        for key in ((tenant, agent), (tenant, "")):
+    def of(self, tenant: str, *names: str) -> GuardPipeline:
+        """The policy of the first of the names that has one, which are an agent and the models that it asks; else the
+        tenant's, else the default. Raises GuardPolicyBroken."""
+        for key in (*((tenant, name) for name in names), (tenant, "")):
             if key in self._pipelines:
                 pipeline = self._pipelines[key]
                 if pipeline is None:
