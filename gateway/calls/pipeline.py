@@ -111,7 +111,7 @@ class CallPipeline:
         who = _caller(call)
         call.notes["model"] = request.model
         guards = guards or self.guards(call, request.model, *request.beside)
-        ticket = await self._limits.admit(who, request.model, request.tokens, request.stream, request.beside)
+        ticket = await self._limits.admit(who, request.model, request.tokens, request.lasts, request.beside)
         try:
             screened = await screen_input(call, guards, request)
             cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))

@@ -34,7 +34,7 @@ class RunTexts:
         for place, text in enumerate(request.sampling.stop):
             self._add(text, partial(request.sampling.stop.__setitem__, place))
 
-    def asked(self, model: str, instructions: str, stream: bool, models: Sequence[str] = ()) -> ModelRequest:
+    def asked(self, model: str, instructions: str, models: Sequence[str] = ()) -> ModelRequest:
         """The same as the pipeline takes it. `instructions`: the agent's own; `models`: those that it asks."""
         request = self._request
         protected = [instructions] if instructions else []
@@ -43,7 +43,7 @@ class RunTexts:
         texts = [text for text, _ in self._places]
         return ModelRequest(
             model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted()),
-            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, stream=stream, flows=self._said,
+            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
             models=models,
         )  # fmt: skip
 

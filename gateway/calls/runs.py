@@ -60,9 +60,7 @@ class RunCalls:
         self._tokens = tokens
         self._follow_seconds = follow_seconds
 
-    async def run(
-        self, request: pb.RunRequest, call: Call, stream: bool = True, seams: Seams = ()
-    ) -> AsyncGenerator[Events, None]:
+    async def run(self, request: pb.RunRequest, call: Call, seams: Seams = ()) -> AsyncGenerator[Events, None]:
         """The run's events as they may go out; the last is `finished`, and by then the run is settled. `seams`: see
         `RunTexts`.
 
@@ -78,7 +76,7 @@ class RunCalls:
         guards = self._pipeline.guards(call, model.name, *model.models)
         instructions = await self._instructions(call, model.asked, guards)
         texts = RunTexts(request, seams)
-        asked = texts.asked(model.name, instructions, stream, model.models)
+        asked = texts.asked(model.name, instructions, model.models)
         admitted = await self._pipeline.admit(call, asked, model.price, guards)
         answer = RunAnswer(admitted)
         try:

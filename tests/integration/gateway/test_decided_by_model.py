@@ -1,5 +1,6 @@
 """Whatever name a caller asks by, what is decided is decided by the model that is asked."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -144,10 +145,9 @@ async def test_the_right_to_call_is_that_of_the_model(
     make_gateway: MakeGateway, scope: str, model: str, denied: bool
 ) -> None:
     gateway, orchestrator = await behind(make_gateway, Agents(("norun",)))
-    await put(gateway, "POST", "tenants", id="acme", name="Acme")
-    await put(gateway, "POST", "principals", kind="KIND_SERVICE_ACCOUNT", name="bot")
-    found = json.loads((await gateway.ask("GET", "/v1/admin/principals").whole()).data)["principals"]
-    fields = {"principal": found[0]["id"], "name": "k", "roles": ["user"], "scopes": [scope]}
+    account = {"kind": "KIND_SERVICE_ACCOUNT", "name": "bot"}
+    made = json.loads((await gateway.ask("POST", "/v1/admin/principals", json.dumps(account).encode()).whole()).data)
+    fields = {"principal": made["principal"]["id"], "name": "k", "roles": ["user"], "scopes": [scope]}
     made = json.loads((await gateway.ask("POST", "/v1/admin/keys", json.dumps(fields).encode()).whole()).data)
     asked = gateway.ask(
         "POST", "/v1/chat/completions",
@@ -192,3 +192,16 @@ async def test_default_that_is_bare(make_gateway: MakeGateway, tmp_path: Path, r
         assert [await refused(gateway, "default"), await refused(gateway, "norun")] == ["", "rate_limited"]
         assert await rows(records_url, "SELECT model FROM usage") == [("norun",)]
         assert gateway.orchestrator.runs == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_open_call_is_one_of_those_at_once(make_gateway: MakeGateway, stream: bool) -> None:
+    orchestrator = FakeOrchestrator(events("Said."), hold=1)
+    gateway = await make_gateway(orchestrator)
+    await put(gateway, "POST", "limits", streams=1)
+    first = asyncio.create_task(gateway.chat(stream=stream).whole())
+    await orchestrator.held.wait()
+    assert await refused(gateway, "rag") == "rate_limited"
+    orchestrator.resume.set()
+    await first if not stream else await asyncio.wait([first])
+    assert await refused(gateway, "rag") == ""

@@ -117,7 +117,7 @@ class OpenAIFace:
     async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._runs.run(chat.run, call, chat.stream, chat.seams)) as batches,
+            aclosing(self._runs.run(chat.run, call, chat.seams)) as batches,
             aclosing(patiently(batches, seen, call)) as events,
         ):
             try:
