@@ -12,10 +12,11 @@ class ModelRequest:
     """`model`: the model or agent, `models` those that the agent asks, the one that answers first.
 
     `texts`: all that the caller sends to be read, in order. `instructions`: what an answer must not give away.
-    `lasts`: whether it
-    counts among those at once, streamed or not. `prompt_tokens` and `answer_tokens` are estimates. `instructs`: whether a model does what the texts say. `flows`:
-    which of the texts are read one behind the other. `unread` and `speaks` name the fields with what no guard can read,
-    and with the wish for an answer of that kind; empty where there are none."""
+    `prompt_tokens` and `answer_tokens` are estimates. `lasts`: whether it counts among the calls at once, streamed or
+    not. `instructs`: whether a model does what the texts say. `flows`: which of the texts are read one behind the
+    other. `unread` and `speaks` name the fields with what no guard can read, and with the wish for an answer of that
+    kind; empty where there are none.
+    """
 
     model: str
     texts: Sequence[str]

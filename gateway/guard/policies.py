@@ -11,6 +11,7 @@ from gateway.guard.store import GuardStore, StoredPolicy
 from gateway.guard.terms.automaton import TooManyTerms
 from gateway.guard.terms.library import Library
 from gateway.guard.terms.lists import BadTerms
+from gateway.guard.turns import Turns
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Policies:
         self._library = library
         self._classifier = classifier
         self._later = later
+        self._turns = Turns()
         self._default = self._ready(default)
         self._stored: dict[tuple[str, str], StoredPolicy] = {}
         self._pipelines: dict[tuple[str, str], GuardPipeline | None] = {}
@@ -95,4 +97,6 @@ class Policies:
             raise InvalidArgument(f"the policy cannot be used: {error}") from error
 
     def _ready(self, policy: Policy) -> GuardPipeline:
-        return GuardPipeline(compile_policy(policy, self._library), self._classifier, later=self._later)
+        return GuardPipeline(
+            compile_policy(policy, self._library), self._classifier, later=self._later, turns=self._turns
+        )

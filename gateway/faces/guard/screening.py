@@ -33,7 +33,7 @@ class Judged:
 class ContextPipeline(Protocol):
     """The part of Pipeline that is needed."""
 
-    async def screen_context(self, texts: Sequence[str]) -> Screened: ...
+    async def screen_context(self, texts: Sequence[str], *, owner: str = "") -> Screened: ...
 
 
 class Pipelines(Protocol):
@@ -52,7 +52,7 @@ async def judge(
         raise InvalidArgument(f"{len(texts)} items; the most is {MOST_ITEMS}", field="items")
     if sum(len(text.encode("utf-8", "replace")) for text in texts) > MOST_BYTES:
         raise InvalidArgument(f"the items have more than {MOST_BYTES >> 20} MiB in all", field="items")
-    screened = await pipelines.of(tenant, agent, *models).screen_context(texts)
+    screened = await pipelines.of(tenant, agent, *models).screen_context(texts, owner=tenant)
     blocked = screened.blocked_items
     return [
         _judged(text, said, number in blocked, tuple(one for one in screened.findings if one.item == number))
