@@ -22,7 +22,9 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CELLS = frozenset(("td", "th"))
 _SPACE = re.compile(r"\s+")
-MOST_DEPTH = 1024
+MOST_DEPTH = 8192
+# The depths of all tags together.
+MOST_LOOKS = 10**9
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,31})")
 # Void elements, and those whose end may be left out.
 _CLOSED_BY_OTHERS_TAGS = """
@@ -125,22 +127,26 @@ def read_html(data: bytes) -> Extract:
 
 
 def check_depth(text: str) -> None:
-    """Raises DocumentUnreadable where elements are nested more than MOST_DEPTH deep: a parser looks through all that is
-    open at each tag. Before anything is parsed, by the tags alone: one closes what is open of its name."""
+    """Raises DocumentUnreadable where elements are nested more than MOST_DEPTH deep, or many tags deep enough: a parser
+    looks through all that is open at each tag. Before anything is parsed, by the tags alone: one closes what is open of
+    its name."""
     opened: Counter[str] = Counter()
-    depth = 0
+    depth = looks = 0
     for tag in _TAG.finditer(text):
         name = tag[2].lower()
+        looks += depth
         if name in _CLOSED_BY_OTHERS:
             continue
         if not tag[1]:
             opened[name] += 1
             depth += 1
-            if depth > MOST_DEPTH:
-                raise DocumentUnreadable(f"its elements are nested more than {MOST_DEPTH} deep")
+            if depth > MOST_DEPTH or looks > MOST_LOOKS:
+                raise DocumentUnreadable(f"its elements are nested too deeply: at {tag.start()} they are {depth} deep")
         elif opened[name]:
             opened[name] -= 1
             depth -= 1
+    if looks > MOST_LOOKS:
+        raise DocumentUnreadable("its elements are nested too deeply: too many tags stand within too many others")
 
 
 def _extract(tree: LexborHTMLParser, text: str, headings: list[Heading], apart: list[Span]) -> Extract:

@@ -30,10 +30,10 @@ SAFE = (media.PLAIN, media.MARKDOWN)
 
 
 class Readers:
-    """Reads documents outside of this process: at most `workers` long ones at once, and beside them a short one. Each has
-    some seconds and more by its size, `seconds` at most. Tenants take turns; one whose document took too long waits
-    behind the others for a while.
+    """Reads documents outside of this process: at most `workers` long ones at once, and beside them a short one.
 
+    Each has some seconds, and more by its size, `seconds` at most. Tenants take turns; one whose document took too long
+    waits behind the others for a while.
     Processes start when they are needed and end after half a minute without work. `interpreter` is the Python that
     runs them.
     """
