@@ -76,7 +76,8 @@ class RunCalls:
         if call.identity is None:
             raise Unauthenticated("this call has no identity")
         authorize(call.identity, f"models.call:{model.name}")
-        request.model = model.asked
+        if request.model:
+            request.model = model.asked
         guards = self._pipeline.guards(call, model.name, *model.models)
         instructions = await self._instructions(call, model.asked, guards)
         texts = RunTexts(request, seams)
