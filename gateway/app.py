@@ -30,6 +30,7 @@ from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
+from gateway.faces.native.agents import following
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import CallerAddresses
@@ -131,7 +132,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
 
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | ScreenedMethods(runs, orchestrator).handlers())
+    forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)
