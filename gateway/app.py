@@ -49,6 +49,8 @@ from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.records.engine import data_folder
+from services.runtime.records.mesh import claim
+from services.runtime.records.tables import MESH
 from services.runtime.server import App
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
@@ -107,6 +109,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         )
     )
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
+    await claim(records.database, MESH, signer.fingerprint, settings.audit_former_keys, "audit_former_keys")
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     open_calls = OpenCalls(credentials)
     await open_calls.open()

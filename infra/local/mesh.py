@@ -1,7 +1,8 @@
 """The processes of a whole local mesh, as specs: which they are, in what order they start, how each is configured."""
 
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from infra.envoy import grpc_bootstrap, write_json
@@ -15,6 +16,7 @@ from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
 from services.runtime import sockets
+from services.runtime.errors import CANNOT_START
 from services.runtime.settings import prefix
 
 BOOTSTRAP_VARIABLE = "GRPC_XDS_BOOTSTRAP"
@@ -46,7 +48,9 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     http_socket = layout.http_socket(name) if service == "gateway" else None
     own_tls = tls.files(options, service)
     bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
-    own = {"REPLICA": name, **local_settings(options, layout, service)}
+    given = options.given(service, "replica")
+    replica = f"{given}-{index}" if given else name
+    own = {"REPLICA": replica, **local_settings(options, layout, service)}
     if http_socket:
         own["HTTP_SOCKET"] = str(http_socket)
     if service == "gateway" and own_tls is None:
@@ -64,7 +68,21 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
+        why=_cannot_start,
+        replica=replica,
     )
+
+
+def _cannot_start(lines: Sequence[str]) -> str:
+    """What a service says that must not start as things are."""
+    for line in reversed(lines):
+        try:
+            message = json.loads(line)["message"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(message, str) and message.startswith(CANNOT_START):
+            return f": {message.removeprefix(CANNOT_START)}"
+    return ""
 
 
 def given_ports(options: Options) -> set[int]:
@@ -109,6 +127,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+            "PLACE": layout.place(),
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,

@@ -59,7 +59,7 @@ class Spec:
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
     children is stopped. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the last
-    lines of its log say.
+    lines of its log say. `replica` is its name among the replicas of its service, where that is not `name`.
     """
 
     name: str
@@ -80,6 +80,12 @@ class Spec:
     needs_children: bool = False
     http_socket: Path | None = None
     why: Callable[[Sequence[str]], str] = lambda _: ""
+    replica: str = ""
+
+    @property
+    def replica_name(self) -> str:
+        """As the replica knows itself."""
+        return self.replica or self.name
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

@@ -25,6 +25,10 @@ class ErrorKind(IntEnum):
     UNAUTHENTICATED = 16
 
 
+# How the last line of a process that ends with CannotStart begins.
+CANNOT_START = "cannot start: "
+
+
 class CannotStart(Exception):
     """A process must not start as things are; the message says why, and what to do."""
 

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing, vitals
-from services.runtime.errors import CannotStart, DomainError
+from services.runtime.errors import CANNOT_START, CannotStart, DomainError
 from services.runtime.health import Check, Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
@@ -155,11 +155,16 @@ async def serve(
 
 def verifier_of(settings: ServerSettings) -> TokenVerifier:
     """The verifier that the settings name. ValueError where they name none: a service never serves unchecked."""
+    return TokenVerifier(identity_key_of(settings), settings.identity_leeway_seconds)
+
+
+def identity_key_of(settings: ServerSettings) -> bytes:
+    """PEM of the public key that identity tokens are checked with. ValueError where the settings name none."""
     if settings.identity_public_key is None:
         raise ValueError(
             f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
         )
-    return TokenVerifier(settings.identity_public_key.read_bytes(), settings.identity_leeway_seconds)
+    return settings.identity_public_key.read_bytes()
 
 
 def _settle_memory() -> None:
@@ -178,5 +183,5 @@ def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(main)
     except CannotStart as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400 (the message says it all)
+        log.error("%s%s", CANNOT_START, error)  # noqa: TRY400 (the message says it all)
         sys.exit(1)
