@@ -1,12 +1,16 @@
 """What the system allows: how many files may be open, and what its refusals mean for a person."""
 
 import errno
+import os
+import re
 import resource
+import shutil
 
 LEAST_FILES = 256
 """A process of a mesh that does little has fewer files and connections open."""
 WANTED_FILES = 65_536
 """Raised to no more than this: every connection is a file, and nobody has more of them."""
+ERRNO = re.compile(r"\[Errno (\d+)\]")
 NO_THREAD = "can't start new thread"
 FILES = "raise the limit with `ulimit -n {least}` or more, and where that is refused have the administrator raise it"
 PROCESSES = (
@@ -41,12 +45,24 @@ def refusal(error: BaseException) -> str | None:
         return PROCESS_LIMITS[errno.ENOMEM]
     if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
         return PROCESSES
+    if isinstance(error, shutil.Error):
+        return _of_copies(error)
     if not isinstance(error, OSError) or error.errno is None:
         return None
     if (said := PROCESS_LIMITS.get(error.errno)) is not None:
         return said.format(soft=resource.getrlimit(resource.RLIMIT_NOFILE)[0], least=LEAST_FILES)
     said = FILE_LIMITS.get(error.errno, error.strerror if error.filename else None)
     return f"{error.filename}: {said}" if said and error.filename else said
+
+
+def _of_copies(error: shutil.Error) -> str | None:
+    """The first of the copies that could not be made; of each, its errors' texts alone are there."""
+    failed = error.args[0] if error.args else ()
+    for _, path, text in failed if isinstance(failed, list) else ():
+        if number := ERRNO.search(text):
+            code = int(number[1])
+            return refusal(OSError(code, os.strerror(code), path))
+    return None
 
 
 def raise_files(least: int = LEAST_FILES, wanted: int = WANTED_FILES) -> str | None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 
 import pytest
 
@@ -15,6 +16,10 @@ MET = [
     *[(OSError(number, os.strerror(number), "/srv/data/x"), "/srv/data/x: ") for number in FILE_LIMITS],
     (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
     (OSError(errno.ENOENT, "No such file or directory", "/srv/x"), "/srv/x: No such file or directory"),
+    (
+        shutil.Error([("/a", "/srv/b", "[Errno 28] No space left on device: '/a' -> '/srv/b'")]),
+        "/srv/b: the disk is full",
+    ),
     (THREAD, PROCESSES),
     (MemoryError(), "there is not enough memory"),
 ]
@@ -35,7 +40,18 @@ def test_a_verb_ends_with_one_sentence(
     assert refusal(error) == line.removeprefix("headworks: ")
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError("x"), OSError(errno.ENOTSOCK, "x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        RuntimeError("x"),
+        OSError("x"),
+        OSError(errno.ENOTSOCK, "x"),
+        shutil.Error(),
+        shutil.Error("x"),
+        shutil.Error([("a", "b", "no number")]),
+    ],
+)
 def test_what_is_no_limit_is_not_taken_for_one(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
