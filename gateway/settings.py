@@ -186,7 +186,7 @@ class GatewaySettings(ServerSettings):
     audit_former_keys: tuple[Path, ...] = Field(
         (),
         description="PEM files of the public keys of identity_private_keys of before, by which what they signed of the "
-        "audit is checked.",
+        "audit is checked, and a database that is theirs is this mesh's.",
     )
     audit_content_tenants: str = Field(
         "",

@@ -47,7 +47,9 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     http_socket = layout.http_socket(name) if service == "gateway" else None
     own_tls = tls.files(options, service)
     bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
-    own = {"REPLICA": name, **local_settings(options, layout, service)}
+    given = options.given(service, "replica")
+    replica = f"{given}-{index}" if given else name
+    own = {"REPLICA": replica, **local_settings(options, layout, service)}
     if http_socket:
         own["HTTP_SOCKET"] = str(http_socket)
     if service == "gateway" and own_tls is None:
@@ -66,6 +68,7 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
+        replica=replica,
     )
 
 
@@ -115,6 +118,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+            "PLACE": layout.place(),
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local import logs
+from infra.local.limits import refusal
 from infra.local.ports import PortBook, is_free
 from infra.local.probes import LIMIT, answers
 from infra.local.proc import ChildWatch, is_stopped
@@ -175,7 +176,7 @@ class Process:
         except ProcessHostGone:
             raise
         except Exception as error:  # noqa: BLE001 (whatever a program needs and lacks, it is tried again and reported)
-            return f"cannot be started: {error}"
+            return f"cannot be started: {refusal(error) or error}"
         if self._stopping:
             self._host.signal(child, signal.SIGTERM)
         self._changed()

@@ -12,6 +12,7 @@ from infra.local.dial import Dial
 from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
+from infra.local.limits import PROCESS_LIMITS, raise_files
 from infra.local.lock import DirectoryLock, Locked
 from infra.local.mesh import given_ports, mesh_specs
 from infra.local.options import BadOptions, Options
@@ -22,7 +23,15 @@ from services.runtime import data_format
 from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
-DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
+DATA_ERRORS = {
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is used up",
+    errno.EROFS: "its file system is read-only",
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.ENOTDIR: "a part of its path is no directory",
+}
 DEFAULT_LIMITS = Limits()
 
 
@@ -48,6 +57,8 @@ async def mesh(
 
 @asynccontextmanager
 async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: Limits) -> AsyncIterator[Supervisor]:
+    if too_few := raise_files():
+        raise Refused(too_few)
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
@@ -96,6 +107,8 @@ def prepared(layout: Layout, lock: DirectoryLock, options: Options) -> Layout:
     except BadOptions as error:
         raise Refused(str(error)) from error
     except OSError as error:
+        if error.errno in PROCESS_LIMITS:
+            raise
         reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
         raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
     return layout

@@ -37,7 +37,7 @@ from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.schema.tables import REVISIONS
+from services.orchestrator.schema.tables import MESH, REVISIONS
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.agents import AgentServicer
 from services.orchestrator.servicers.data import DataServicer
@@ -50,12 +50,15 @@ from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
+from services.runtime.identity import fingerprint
 from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
 from services.runtime.records.engine import data_folder
+from services.runtime.records.mesh import claim
 from services.runtime.records.ready import RecordsReady
 from services.runtime.replicas import serving
-from services.runtime.server import App, opening, verifier_of
+from services.runtime.server import App, identity_key_of, opening, verifier_of
+from services.runtime.settings import prefix
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient, open_channels
 
@@ -69,7 +72,8 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 
 
 async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None) -> App:
-    """The service, its channels open and its record of runs at hand."""
+    """The service, its channels open and its record of runs at hand. Raises CannotStart, DomainError, and ValueError or
+    OSError for a file that cannot be read."""
     async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
 
@@ -90,7 +94,11 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
         settings, models, ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
     )
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
-    records = RunRecords(database, settings.replica_name, settings.retained_runs)
+    key = fingerprint(identity_key_of(settings))
+    await claim(database, MESH, key, settings.identity_former_keys, prefix("orchestrator"), "identity_former_keys")
+    records = RunRecords(
+        database, settings.replica_name, settings.retained_runs, place=settings.place, lease=settings.lease_seconds
+    )
     retriever = RetrievalClient(retrieval, TimeLimit.of(settings.service, "search_seconds", settings.search_seconds))
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)

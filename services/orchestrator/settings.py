@@ -96,6 +96,17 @@ class OrchestratorSettings(ServerSettings):
         description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
         "postgresql://<user>@<host>/<database>.",
     )
+    identity_former_keys: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of the identity_public_keys of before, whose mesh's database is this mesh's.",
+    )
+    place: str = Field(
+        "",
+        pattern="^[A-Za-z0-9-]{0,24}$",
+        description="Where this replica runs: a name that only it and those of its name before it have, such as one of "
+        "the machine and the data directory, which `headworks up` makes. One of its name that ran in the same place is "
+        "taken to be dead, and one elsewhere once its lease has ended; empty is elsewhere.",
+    )
     records_timeout_seconds: float = Field(
         5, gt=0, description="Longest time one transaction of the records may take, waiting included."
     )

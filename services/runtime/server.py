@@ -208,11 +208,16 @@ async def _listen(
 
 def verifier_of(settings: ServerSettings) -> TokenVerifier:
     """The verifier that the settings name. ValueError where they name none: a service never serves unchecked."""
+    return TokenVerifier(identity_key_of(settings), settings.identity_leeway_seconds)
+
+
+def identity_key_of(settings: ServerSettings) -> bytes:
+    """PEM of the public key that identity tokens are checked with. ValueError where the settings name none."""
     if settings.identity_public_key is None:
         raise ValueError(
             f"set HEADWORKS_{settings.service.upper()}_IDENTITY_PUBLIC_KEY to the gateway's public key file"
         )
-    return TokenVerifier(settings.identity_public_key.read_bytes(), settings.identity_leeway_seconds)
+    return settings.identity_public_key.read_bytes()
 
 
 def _settle_memory() -> None:
