@@ -6,7 +6,12 @@ from gateway.guard.normalize import Folded
 from services.runtime.language.script import CJK, has_cjk
 
 # l, 1 and | are read as i, in terms as well as in texts.
-_READ_AS = str.maketrans("4@3105$7|l", "aaeiosstii")
+_LETTERS = str.maketrans("4@3105$7|l", "aaeiosstii")
+# What stands between the words of a term as a space does.
+_SPACES = " \t\n\v\f\r\x85\u2028\u2029-_/\\.+*~^·•"
+_READ_AS = _LETTERS | str.maketrans(_SPACES, " " * len(_SPACES))
+# Signs of a term for which others may stand.
+_PARTS_WORDS = frozenset(" -_/")
 _DIGITS = frozenset("0123456789@$|")
 _I = frozenset("1|il")
 _SEPARATOR = r"[ .*_·•~^+/|\\-]"
@@ -21,12 +26,14 @@ _SPACED_ASCII = re.compile(rf"\b\w{_SEPARATOR}{{1,2}}(?:\w\b|\Z)", re.ASCII)
 
 
 def read_as(text: str) -> str:
-    """The text with digits and signs read as the letters that they look like; as long as it was."""
+    """The text with digits and signs read as the letters that they look like, and what parts words as spaces; as long as
+    it was."""
     return text.translate(_READ_AS)
 
 
 def is_written(text: str, term: str) -> bool:
-    """Whether a text that reads like the term is the term, or the term with digits in place of some of its letters."""
+    """Whether a text that reads like the term is the term, or the term with digits in place of some of its letters, or
+    another sign between its words."""
     if text == term:
         return True
     same = all(one == other or _stands_for(one, other) for one, other in zip(text, term, strict=True))
@@ -34,7 +41,9 @@ def is_written(text: str, term: str) -> bool:
 
 
 def _stands_for(sign: str, letter: str) -> bool:
-    return sign in _DIGITS and (sign.translate(_READ_AS) == letter or (sign in _I and letter in _I))
+    if letter in _PARTS_WORDS:
+        return sign in _SPACES
+    return sign in _DIGITS and (sign.translate(_LETTERS) == letter or (sign in _I and letter in _I))
 
 
 def joins(one: str, other: str) -> bool:
