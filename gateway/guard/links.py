@@ -36,7 +36,7 @@ _HEADS = (
     rf"{_SPECIAL}{_SLASH}{{1,6}}",
     rf"{_SPECIAL}{_NAMED}",
     rf"{_PLACE}(?:h(?:tt|xx)ps?|ftp|wss?){_COLON}",
-    rf"(?<![A-Za-z0-9])file:(?:/{{4,6}}|(?=/{{0,3}}\\)[/\\]{{2,8}}(?!\?))(?![A-Za-z][:|])",
+    r"(?<![A-Za-z0-9])file:(?:/{4,6}|(?=/{0,3}\\)[/\\]{2,8}(?!\?))(?![A-Za-z][:|])",
     rf"{_PLACE}{_SLASH}{{2,6}}",
     rf"(?<![A-Za-z0-9:/\\])//{_NAMED}",
     rf"(?<![A-Za-z0-9:/\\])[/\\]{{2,6}}(?={_BARE})",
@@ -76,11 +76,14 @@ _ENDING = "<>\"'` "
 _REST = re.compile(rf"[^/\\?#\s<]{{0,{LONGEST_AUTHORITY}}}")
 _REST_OF_VALUE = re.compile(rf"[^/\\?#]{{0,{LONGEST_AUTHORITY}}}")
 _BEHIND_AT = re.compile(r"@([^@/\\?#\s<>\"'`]+)")
+_ANGLE = re.compile(r"[<>\n]")
 _NAMED_HOST = re.compile(r"[.\[]|%2e|\A(?:0x[0-9a-f]+|\d{4,})\Z", re.IGNORECASE)
 _MOST_HOSTS = 8
 # Look like what ends an authority, but end it for no browser.
-_APPARENT = re.compile("[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2044\u207b\u2047-\u2049\u2100-\u2106\u2215\u29f8\u3000"
-                       "\ufe56\ufe5f\ufe68\uff03\uff0f\uff1f\uff3c]")
+_APPARENT = re.compile(
+    "[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2044\u207b\u2047-\u2049\u2100-\u2106\u2215\u29f8"
+    "\u3000\ufe56\ufe5f\ufe68\uff03\uff0f\uff1f\uff3c]"
+)
 _LONGEST, _LONGEST_SAID = 2100, 640
 _AFTER = 8
 
@@ -189,6 +192,8 @@ def _value(text: str, start: int, rest: str, close: str) -> str:
     before = text[start - 1 : start]
     if not close and before and before in "\"'`<":
         close = ">" if before == "<" else before
+    if close == ">":
+        return _ANGLE.split(rest, maxsplit=1)[0]
     if close:
         return rest.partition(close)[0]
     return _in_brackets(rest) if _is_in_brackets(text, start) else rest

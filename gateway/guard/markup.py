@@ -16,9 +16,7 @@ LONGEST_REFERENCE = 34
 _OPENING = (
     r"\b(?:href|src|srcset|action|formaction|poster|background|data|ping|cite|content)[ \t\r\n]{0,4}=[ \t\r\n]{0,4}"
 )
-_ATTRIBUTE = re.compile(
-    rf"{_OPENING}(?:\"([^\"]{{0,{LONGEST_VALUE}}})\"|'([^']{{0,{LONGEST_VALUE}}})')", re.IGNORECASE
-)
+_ATTRIBUTE = re.compile(rf"{_OPENING}(?:\"([^\"]{{0,{LONGEST_VALUE}}})\"|'([^']{{0,{LONGEST_VALUE}}})')", re.IGNORECASE)
 _OPEN = re.compile(
     rf"{_OPENING}(?:\"[^\"]{{0,{LONGEST_VALUE}}}|'[^']{{0,{LONGEST_VALUE}}}|)\Z"
     rf"|(?:\]\( ?|\]: )<[^<>\n]{{0,{LONGEST_VALUE}}}\Z",
@@ -62,10 +60,14 @@ class Rendered:
         """The text, save that what only looks like a slash, a question mark, a number sign or a space is another sign,
         as it is to a browser. `raw`: what each character of the folded text was."""
         was = raw if self._starts is None else map(raw.__getitem__, self._starts)
-        return "".join([
-            _NO_SEPARATOR if shown in _SEPARATORS and (shown != before or not shown.isascii()) and before != "&" else shown
-            for shown, before in zip(self.text, was, strict=True)
-        ])
+        return "".join(
+            [
+                _NO_SEPARATOR
+                if shown in _SEPARATORS and (shown != before or not shown.isascii()) and before != "&"
+                else shown
+                for shown, before in zip(self.text, was, strict=True)
+            ]
+        )
 
     def _apply(self, text: str, changes: list[tuple[int, int, str]]) -> None:
         pieces: list[str] = []

@@ -165,10 +165,11 @@ class Secrets:
         for number, at, after in self._prefixes.find_matches_as_indexes(text, overlapping=True):
             prefix, name, form = self._forms[number]
             first = _first(text, prefix, at)
-            if first is None:
+            inside = first is not None and prefix not in _BEFORE and _is_inside(text, prefix, at)
+            if first is None or (inside and not _may_begin_inside(text, prefix, at)):
                 continue
             match = form.match(text, after)
-            if match and (prefix in _BEFORE or _begins(text, prefix, at, match)):
+            if match and (not inside or prefix.isupper() or _is_random(match[0])):
                 part = match.span("secret") if "secret" in form.groupindex else (first, match.end())
                 if part[0] >= start:
                     yield Match(*part, name)
@@ -189,17 +190,21 @@ def _first(text: str, prefix: str, at: int) -> int | None:
     return at
 
 
-def _begins(text: str, prefix: str, at: int, match: re.Match[str]) -> bool:
-    """Whether a secret begins there and not in the middle of a word: that is seen by what it begins with, or, where the
-    word before is short, by its body, which is no word's."""
-    if at == 0 or prefix in _ANYWHERE or not (text[at - 1].isascii() and text[at - 1].isalnum()):
-        return True
-    if prefix in _WORDS or not _RUN_BEFORE.search(text, max(at - _LONGEST_BEFORE - 1, 0), at):
+def _is_inside(text: str, prefix: str, at: int) -> bool:
+    """Whether what begins there is in the middle of a word."""
+    return at > 0 and prefix not in _ANYWHERE and text[at - 1].isascii() and text[at - 1].isalnum()
+
+
+def _may_begin_inside(text: str, prefix: str, at: int) -> bool:
+    """Whether a secret may begin there although a letter is before it: the word before is short, and its beginning is
+    no word's."""
+    if prefix in _WORDS or (prefix.isupper() and not text[at - 1].islower()):
         return False
-    if prefix.isupper() and prefix.isalpha():
-        return text[at - 1].islower()
-    body = match[0]
-    return sum(map(str.isdigit, body)) >= _FEWEST_DIGITS and sum(map(str.isalnum, body)) >= _SHORTEST_BODY
+    return _RUN_BEFORE.search(text, max(at - _LONGEST_BEFORE - 1, 0), at) is not None
+
+
+def _is_random(secret: str) -> bool:
+    return sum(map(str.isdigit, secret)) >= _FEWEST_DIGITS and sum(map(str.isalnum, secret)) >= _SHORTEST_BODY
 
 
 def _open_key(text: str, start: int) -> int:

@@ -22,7 +22,8 @@ _LOWER = _UPPER[:26].lower()
 _OPEN_HOST = re.compile(r"@[\w.-]{0,80}\Z")
 # Of an account in small letters, which is in groups of four.
 _OPEN_ACCOUNT = re.compile(
-    rf"[A-Za-z]{{2,14}}\d\d(?:[{SEPARATORS}]{{1,3}}[A-Za-z0-9]{{4}}){{0,8}}[{SEPARATORS}]{{0,3}}[A-Za-z0-9]{{0,16}}\Z", re.ASCII
+    rf"[A-Za-z]{{2,14}}\d\d(?:[{SEPARATORS}]{{1,3}}[A-Za-z0-9]{{4}}){{0,8}}[{SEPARATORS}]{{0,3}}[A-Za-z0-9]{{0,16}}\Z",
+    re.ASCII,
 )
 # Of these all that is found has one.
 _MARKS = "0123456789@"

@@ -60,7 +60,7 @@ class Cards:
 
 
 def _begins(text: str, start: int) -> bool:
-    """Whether a number may begin there: not in the middle of a word that is none of letters, such as those of a hash."""
+    """Whether a number may begin there: not in the middle of a word that is none of letters, as in a hash."""
     before = text[start - 1 : start]
     if not before.isascii() or not before.isalnum():
         return True
@@ -80,7 +80,8 @@ def _ends(text: str, start: int, end: int) -> bool:
 
 def _is_part(text: str, start: int, end: int) -> bool:
     """Whether digits before it are of the same groups."""
-    return text[max(start - 2, 0) : start - 1].isdigit() and text[start - 1] in "_-+" and text[start - 1] in text[start:end]
+    sign = text[max(start - 1, 0) : start]
+    return text[max(start - 2, 0) : max(start - 1, 0)].isdigit() and sign in ("_", "-", "+") and sign in text[start:end]
 
 
 def _card_end(text: str, start: int) -> int:
@@ -93,7 +94,8 @@ def _card_end(text: str, start: int) -> int:
         lengths.append(len(group[1]))
         if len(digits) > _LONGEST_CARD or (lengths[0] <= _SINGLE and _BEFORE.search(text, max(start - 4, 0), start)):
             break
-        if len(digits) >= _SHORTEST_CARD and _ends(text, start, group.end(1)) and not _is_part(text, start, group.end(1)):
+        last = group.end(1)
+        if len(digits) >= _SHORTEST_CARD and _ends(text, start, last) and not _is_part(text, start, last):
             alone = lengths[0] > _SINGLE or (len(separators) == 1 and group[2] is None)
             if alone and _is_grouped(lengths) and _is_card(digits):
                 end = group.end(1)

@@ -124,9 +124,9 @@ class _Row:
         for end in reversed(ends):
             written = text[start:end]
             told = "+" in written or _is_sure(written) or _is_again(text, start, written)
-            if told and (end >= last or _is_apart(text, end)) and self._is(written):
-                if end >= last or self._are(end):
-                    return True
+            apart = end >= last or _is_apart(text, end)
+            if told and apart and self._is(written) and (end >= last or self._are(end)):
+                return True
         return False
 
     def _is(self, written: str) -> bool:
@@ -137,8 +137,8 @@ class _Row:
 
 
 def _edge(text: str, start: int) -> int:
-    """What a number that begins there has before it: nothing that it may be a part of, or digits or words that are apart
-    from it."""
+    """What a number that begins there has before it: nothing that it may be a part of, or digits or words that are
+    apart from it."""
     if text[start] == "(" and text[max(start - 1, 0) : start].isdigit():
         return _HALF
     two, one = text[max(start - 2, 0) : max(start - 1, 0)], text[max(start - 1, 0) : start]

@@ -1,6 +1,7 @@
 """How words are disguised: digits for letters, and separators between letters."""
 
 import re
+from collections.abc import Sequence
 
 from gateway.guard.normalize import Folded
 from services.runtime.language.script import CJK, has_cjk
@@ -22,12 +23,13 @@ _BETWEEN_LETTERS = (
     rf"(?<={_LETTER}{_SEPARATOR})(?<!{_LETTER}{{2}}{_SEPARATOR}){_SEPARATOR}?(?:(?={_LETTER}(?!{_LETTER}))|\Z)"
 )
 _SPACED = re.compile(rf"{_SEPARATOR}(?:{_BETWEEN_CJK}|{_BETWEEN_LETTERS})")
+_RETURN = re.compile(r"\r(?=\n)")
 _SPACED_ASCII = re.compile(rf"\b\w{_SEPARATOR}{{1,2}}(?:\w\b|\Z)", re.ASCII)
 
 
 def read_as(text: str) -> str:
-    """The text with digits and signs read as the letters that they look like, and what parts words as spaces; as long as
-    it was."""
+    """The text with digits and signs read as the letters that they look like, and what parts words as spaces; as long
+    as it was."""
     return text.translate(_READ_AS)
 
 
@@ -58,8 +60,18 @@ def drawn_together(folded: Folded) -> Folded | None:
     if text.isascii() and not _SPACED_ASCII.search(text):
         return None
     gaps = [match.span() for match in _SPACED.finditer(text)]
-    if not gaps:
-        return None
+    return _without(folded, gaps) if gaps else None
+
+
+def with_one_line_end(folded: Folded) -> Folded:
+    """The text with a single sign for each end of a line."""
+    if "\r\n" not in folded.text:
+        return folded
+    return _without(folded, [match.span() for match in _RETURN.finditer(folded.text)])
+
+
+def _without(folded: Folded, gaps: Sequence[tuple[int, int]]) -> Folded:
+    text = folded.text
     ends = [0, *(end for _, end in gaps)]
     starts = [*(start for start, _ in gaps), len(text)]
     kept = [at for end, start in zip(ends, starts, strict=True) for at in range(end, start)]
