@@ -104,7 +104,8 @@ class Links:
         if written is not None:
             if not window.final:
                 open_from = min(open_from, max(start, _open_from(written)))
-            found = _together(found, self._find(written, start))
+            behind_at = [span for span in self._find(written, start) if "@" in written[slice(*span)]]
+            found = _together(found, behind_at)
         if found and not window.final:
             open_from = min(open_from, *(first for first, end in found if end > len(text) - _AFTER), open_from)
         matches = [
@@ -207,7 +208,7 @@ def _as_written(view: Rendered, window: Window) -> str | None:
     return view.as_written(PLAIN.aligned(text)) if _has_separator(view.text) else None
 
 
-def _together(found: list[tuple[int, int]], others: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+def _together(found: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """In order, one for those that overlap."""
     spans: list[tuple[int, int]] = []
     for start, end in sorted([*found, *others]):
