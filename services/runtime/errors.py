@@ -28,6 +28,10 @@ class ErrorKind(IntEnum):
     UNAUTHENTICATED = 16
 
 
+CANNOT_START = "cannot start: "
+"""How a service's log says why it could not."""
+
+
 class CannotStart(Exception):
     """A process must not start as things are; the message says why, and what to do."""
 

@@ -226,7 +226,7 @@ async def test_anchors(told: Told, run: Run, capsys: Capture, tmp_path: Path) ->
     for name in ("a", "b"):
         await told("projects", "create", name)
         assert await run("audit", "anchor", str(file)) == 0
-        assert f"in 1 chains are anchored in {file}" in capsys.readouterr().out
+        assert f"in 1 chain are anchored in {file}" in capsys.readouterr().out
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(file.read_text().splitlines()) == 2
     assert int((await told("audit", "verify", "--anchor", str(file)))["anchors"]) == 2
