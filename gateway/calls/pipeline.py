@@ -184,7 +184,9 @@ async def screen_input(call: Call, guards: GuardPipeline, request: ModelRequest)
         metrics.UNSCREENABLE.labels("request").inc()
         call.notes["decision"] = Decision.BLOCKED.value
         raise unscreenable
-    screened = await guards.screen_input(request.texts, instructs=request.instructs, flows=request.flows)
+    screened = await guards.screen_input(
+        request.texts, instructs=request.instructs, flows=request.flows, lists=request.lists
+    )
     if screened.findings:
         call.notes["guards"] = _named(screened.findings)
     if screened.blocked is not None:

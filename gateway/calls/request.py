@@ -11,7 +11,8 @@ ANSWER_TOKENS = 256
 class ModelRequest:
     """`texts`: all that the caller sends to be read, in order. `instructions`: what an answer must not give away.
     `prompt_tokens` and `answer_tokens` are estimates. `instructs`: whether a model does what the texts say. `flows`:
-    which of the texts are read one behind the other. `unread` and `speaks` name the fields with what no guard can read,
+    which of the texts are read one behind the other, over messages too; `lists`: the same of other lists, each by
+    itself. `unread` and `speaks` name the fields with what no guard can read,
     and with the wish for an answer of that kind; empty where there are none."""
 
     model: str
@@ -22,6 +23,7 @@ class ModelRequest:
     stream: bool = True
     instructs: bool = True
     flows: Sequence[Sequence[int]] = ()
+    lists: Sequence[Sequence[int]] = ()
     unread: str = ""
     speaks: str = ""
 

@@ -29,16 +29,25 @@ class ScreenedText:
 
 
 def screen_texts(
-    texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]] = ()
+    texts: Sequence[str],
+    armed: Sequence[BoundDetector],
+    flows: Sequence[Sequence[int]] = (),
+    lists: Sequence[Sequence[int]] = (),
 ) -> list[ScreenedText]:
-    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
-    in the texts."""
+    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. `lists`: other
+    texts that are, those of each list by themselves. Time is linear in the texts."""
     said = [item for flow in flows for item in flow if texts[item]]
-    flow = _Joined(texts, said, "") if len(said) > 1 else None
-    stretches = _beside(flow.text, flow.joints) if flow is not None else []
-    hits = _found([*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed)
-    if flow is not None and any(hits[len(texts) :]):
-        flow.add(stretches, hits[len(texts) :], hits)
+    together = [said, *([item for item in each if texts[item]] for each in lists)]
+    joined = [_Joined(texts, items, "") for items in together if len(items) > 1]
+    stretches = [_beside(each.text, each.joints) for each in joined]
+    beside = [each.text[start:end] for each, places in zip(joined, stretches, strict=True) for start, end in places]
+    hits = _found([*texts, *beside] if beside else texts, len(texts), armed)
+    first = len(texts)
+    for each, places in zip(joined, stretches, strict=True):
+        found = hits[first : first + len(places)]
+        first += len(places)
+        if any(found):
+            each.add(places, found, hits)
     return [_written(text, found) for text, found in zip(texts, hits, strict=False)]
 
 
