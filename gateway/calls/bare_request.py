@@ -142,7 +142,7 @@ class BareRequest:
         for place, message in enumerate(self.body["messages"]):
             first = len(leaves)
             walk.over(message, f"messages[{place}]")
-            said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
+            said = [first + at for at, leaf in enumerate(leaves[first:]) if _is_said(leaf)]
             found.said.append(said)
             found.lists += _lists(leaves, first, frozenset(said))
             found.ends.append(len(leaves))
@@ -157,6 +157,11 @@ class BareRequest:
                     found.beside.append(name)
         found.unread, found.media = walk.unread, walk.media
         return found
+
+
+def _is_said(leaf: Leaf) -> bool:
+    """Whether it is what a message says, and not part of a call in it."""
+    return leaf.key in _SAID or (type(leaf.key) is int and not _ARGUMENTS.match(leaf.path))
 
 
 def _lists(leaves: Sequence[Leaf], first: int, apart: Collection[int] = ()) -> Iterator[list[int]]:

@@ -164,13 +164,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
                     arrived[text].append(original)
                 else:
                     arrived[text] = [original]
-            group = None
-            if self._joins(piece):
-                group = self._open = self._open or _Group()
-                group.places += places
-            elif self._open is not None:
-                self._open.open, self._open = False, None
-            self._held.append((piece, places, group))
+            self._held.append((piece, places, self._group_of(piece, places)))
             if blocked is not None:
                 break
         arrived |= {text: [] for text in ended if text not in arrived}
@@ -179,6 +173,15 @@ class HeldStream(ABC, Generic[Piece, Out]):
             arrived |= {text: [] for text in self._texts.values() if text not in arrived}
         self._screen_all(arrived, ended, last)
         self.blocked = self.blocked or blocked
+
+    def _group_of(self, piece: Piece, places: Sequence[_Place]) -> _Group | None:
+        if self._joins(piece):
+            group = self._open = self._open or _Group()
+            group.places += places
+            return group
+        if self._open is not None:
+            self._open.open, self._open = False, None
+        return None
 
     def _is_apart(self, channel: Channel, original: str) -> bool:
         """Whether a text that begins is taken by itself: one that was the same each time, or there are too many."""
@@ -209,9 +212,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
                 text.go_on(recent)
         return text
 
-    def _follow(
-        self, channel: Channel, text: HeldText, original: str, places: Sequence[_Place]
-    ) -> Sequence[Channel]:
+    def _follow(self, channel: Channel, text: HeldText, original: str, places: Sequence[_Place]) -> Sequence[Channel]:
         """The passing texts that end, since their choice goes on with another: it does not wait for what they may still
         say. One that is taken up again is screened together with its end. `places`: what the piece has beside it."""
         if channel in self._passing:

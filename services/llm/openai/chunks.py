@@ -60,8 +60,8 @@ class TextPart(Leaf):
 @dataclass(slots=True)
 class Chunk:
     """An event or a whole completion: its bytes, its JSON, and the texts in it. `empty`: it has nothing of the message,
-    as the chunk with the usage has not. `choices`: how many there are at least, by their indexes. `mended`: its calls are
-    not as they came. `unread`: the path of what is no text; empty where all is. `media`: about how many tokens that
+    as the chunk with the usage has not. `choices`: how many there are at least, by their indexes. `mended`: its calls
+    are not as they came. `unread`: the path of what is no text; empty where all is. `media`: about how many tokens that
     has. `stray`: the choices whose log probabilities are of other texts than those beside them; `loose`: those where
     they have more than these. `beyond`: the tokens that are of no text."""
 
@@ -102,10 +102,17 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
         _head(chunk, value)
     if choices is not None:
         value["choices"] = choices
-    choices = choices or ()
-    if not isinstance(choices, list | tuple):
+    if choices:
+        _choices(chunk, choices, mend)
+    if chunk.mended:
+        chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
+    return chunk
+
+
+def _choices(chunk: Chunk, choices: Any, mend: Mend | None) -> None:
+    if not isinstance(choices, list):
         raise MalformedChunk("has choices that are no list")
-    chunk.empty = not choices
+    chunk.empty = False
     for place, choice in enumerate(choices):
         if not isinstance(choice, dict):
             raise MalformedChunk("has a choice that is no object")
@@ -115,14 +122,13 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
         if index or place:
             chunk.choices = max(chunk.choices, abs(index) + 1, place + 1)
         _choice(chunk, choice, index, mend)
-    if chunk.mended:
-        chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
-    return chunk
 
 
 def _head(chunk: Chunk, head: Json) -> None:
     """The texts beside the choices."""
     for key, value in head.items():
+        if key not in words.HEAD and key not in NAMES:
+            chunk.parts.append(TextPart(head, key, key, named=True))
         if value is None or words.is_own(key, value):
             continue
         if key == "usage" and isinstance(value, dict):
@@ -151,27 +157,37 @@ def _usage(chunk: Chunk, usage: Json, path: str) -> None:
 
 
 def _choice(chunk: Chunk, choice: Json, index: int, mend: Mend | None) -> None:
-    """Some upstreams have both a delta and a message, and mean the delta."""
+    """Some upstreams have both a delta and a message, and mean the delta. What stands beside it comes first, so that
+    it is decided when the answer goes on."""
+    message: Json | None = None
     for key, value in choice.items():
         if not value:
             if key not in words.CHOICE:
                 chunk.parts.append(TextPart(choice, key, key, named=True))
-        elif key in _MESSAGES and isinstance(value, dict) and not (key == "message" and choice.get("delta")):
-            if "tool_calls" in value and mend is not None and mend(choice):
-                chunk.mended = True
-            _message(chunk, value, index)
-        elif key == "logprobs" or (key == "index" and isinstance(value, int)):
-            continue
-        elif key == "finish_reason":
-            chunk.finish_reason = value if value in words.FINISHES else words.OTHER_FINISH
-            if chunk.finish_reason is words.OTHER_FINISH:
-                _within(chunk, choice, key, value, "choice", index)
-        else:
-            if key not in words.CHOICE:
-                chunk.parts.append(TextPart(choice, key, key, named=True))
-            _within(chunk, choice, key, value, "choice", index)
+        elif key in _MESSAGES and isinstance(value, dict):
+            message = value if key == "delta" or not choice.get("delta") else message
+        elif key != "logprobs" and not (key == "index" and isinstance(value, int)):
+            _beside(chunk, choice, key, value, index)
+    if (both := choice.get("message")) and message is not None and both is not message:
+        _within(chunk, choice, "message", both, "choice", index)
+    if message is not None:
+        if "tool_calls" in message and mend is not None and mend(choice):
+            chunk.mended = True
+        _message(chunk, message, index)
     if logprobs := choice.get("logprobs"):
         _probabilities(chunk, choice, logprobs, index)
+
+
+def _beside(chunk: Chunk, choice: Json, key: str, value: Any, index: int) -> None:
+    """A field beside the message."""
+    if key == "finish_reason":
+        known = isinstance(value, str) and value in words.FINISHES
+        chunk.finish_reason = value if known else words.OTHER_FINISH
+        if known:
+            return
+    elif key not in words.CHOICE:
+        chunk.parts.append(TextPart(choice, key, key, named=True))
+    _within(chunk, choice, key, value, "choice", index)
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -210,7 +226,9 @@ def _calls(chunk: Chunk, calls: list[Any], choice: int) -> None:
         index = None
         if isinstance(call, dict):
             index = call.get("index")
-            if isinstance(function := call.get("function"), dict) and isinstance(function.get("arguments"), dict | list):
+            if isinstance(function := call.get("function"), dict) and isinstance(
+                function.get("arguments"), dict | list
+            ):
                 function["arguments"] = orjson.dumps(function["arguments"]).decode()
                 chunk.mended = True
         _within(chunk, calls, place, call, "tool_calls", choice, index if isinstance(index, int) else place)

@@ -6,7 +6,7 @@ from typing import Any
 _LISTS = ("content", "refusal")
 _FIELDS = frozenset(("token", "logprob", "bytes", "top_logprobs"))
 _LONGEST_TOKEN = 64
-"""Characters that a token has at most, such as of white space; what is longer as an alternative is a text of its own."""
+"""Characters that a token has at most, such as of white space; an alternative that is longer is a text of its own."""
 
 
 def stray_text(logprobs: Any, said: str) -> str | None:

@@ -16,6 +16,12 @@ CHOICE = frozenset((
     "matched_stop", "content_filter_results", "token_ids", "prompt_token_ids", "seed", "error",
 ))  # fmt: skip
 """Names of a choice's fields."""
+HEAD = frozenset((
+    "id", "object", "created", "model", "system_fingerprint", "service_tier", "usage", "provider", "obfuscation",
+    "citations", "prompt_filter_results", "x_groq", "timings", "error", "kv_transfer_params", "prompt_logprobs",
+    "choices", "moderation",
+))  # fmt: skip
+"""Names of the fields beside the choices."""
 USAGE = frozenset((
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "audio_tokens",
     "text_tokens", "image_tokens", "video_tokens", "input_tokens", "output_tokens", "cache_creation_input_tokens",
