@@ -107,10 +107,7 @@ class Client:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")
             case grpc.StatusCode.UNAVAILABLE if not reason:
-                return CliError(
-                    f"the mesh at {self.edge.url} cannot be reached or is not ready ({message}): "
-                    "look with `headworks status`, start it with `headworks up`"
-                )
+                return CliError(_unreached(self.edge.url, message, bool(error.trailing_metadata())))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return CliError("no answer in time: allow more with --timeout")
         return CliError(f"{message} ({reason or code.name})")
@@ -149,6 +146,28 @@ def connect(edge: Edge, timeout: float) -> Iterator[Client]:
             yield client
         except grpc.RpcError as error:
             raise client.explain(error) from None
+
+
+def _unreached(url: str, message: str, answered: bool) -> str:
+    """Why no service of the mesh has answered, of which gRPC and Envoy say what only their makers understand.
+    `answered`: whether something at the edge has, which is Envoy then."""
+    if answered:
+        return (
+            f"no gateway answers behind {url}: the mesh is starting, or its gateways are gone or have too much to do; "
+            "look with `headworks status`, and try again"
+        )
+    told = message.lower()
+    if "handshake failed" in told:
+        return (
+            f"no trusted TLS connection to {url} can be made: give the CA of its certificate with --ca, or an address "
+            "with http:// where it has none"
+        )
+    if "errors resolving" in told or "dns resolution" in told:
+        return f"the host of {url} is not known: is the address right?"
+    return (
+        f"the mesh at {url} cannot be reached, or broke the connection off: look with `headworks status`, start it "
+        "with `headworks up`"
+    )
 
 
 def _roots(edge: Edge) -> bytes | None:

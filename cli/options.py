@@ -66,7 +66,10 @@ def on_mesh(seconds: float) -> Callable[[Verb], Verb]:
 def _mesh_options(verb: Verb) -> Verb:
     verb = json_option(verb)
     verb = click.option(
-        "--key", envvar="HEADWORKS_KEY", help="API key; by default the development key of the data directory."
+        "--key",
+        envvar="HEADWORKS_KEY",
+        help="API key; by default the development key of the data directory. Other accounts can read command lines: "
+        "better set HEADWORKS_KEY.",
     )(verb)
     verb = click.option(
         "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="HEADWORKS_CA", expose_value=False,

@@ -43,12 +43,14 @@ from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import serving
+from services.runtime.health import DEPENDENCY
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.records.engine import data_folder
+from services.runtime.records.ready import RecordsReady
+from services.runtime.replicas import serving
 from services.runtime.server import App
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
@@ -63,6 +65,9 @@ BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 ENVOY = ("envoy",)
 EMBEDDER = ("embed",)
+RECORDS = "records"
+VITAL = frozenset({"orchestrator", "retrieval", RECORDS})
+"""What callers cannot be served without."""
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
@@ -118,7 +123,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     background = BackgroundTasks()
     guards = open_guards(settings, records, triton, background, resources)
     resources.push_async_callback(background.aclose)
-    audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
+    closed = settings.audit_when_records_are_gone == "closed"
+    audit = Audit(trail.log, address, closed=closed)
     pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
@@ -152,17 +158,20 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
-    http = http_server(settings, paths, around, access, ENVOY)
+    vital = VITAL if closed else VITAL - {RECORDS}
+    http = http_server(settings, paths, around, access, ENVOY, vital)
     folder = data_folder(settings.records_url)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
         optional={
-            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name),
+            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name, f"{DEPENDENCY}records"),
             "retrieval": serving(retrieval, RETRIEVAL.full_name),
+            RECORDS: RecordsReady(records.database, records.changes),
             "triton": partial(triton.ready, EMBEDDER),
         },
+        vital=vital,
         data={"records": folder} if folder else {},
         resources=resources,
         layers=around,

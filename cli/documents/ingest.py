@@ -54,6 +54,8 @@ def ingest(
     """
     from cli.documents.scan import find_files
 
+    if "" in paths:
+        raise CliError("a PATH is empty: is the variable that it comes from not set? Nothing was ingested", USAGE)
     scan = find_files(list(paths), Path.cwd(), follow_links)
     if scan.missing:
         raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)

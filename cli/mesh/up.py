@@ -67,12 +67,12 @@ def up(
     try:
         certificates = None if tls is None else Path(tls) if tls else Layout(data).tls
         options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ, certificates)
+        if CONFIG_FILE_VARIABLE in options.env:
+            os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
+        check_settings(options.tables)
         options = with_packaged(options, lambda text: click.echo(text, err=True))
     except BadOptions as error:
         raise CliError(str(error), USAGE) from None
-    if CONFIG_FILE_VARIABLE in options.env:
-        os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
-    check_settings(options.tables)
     return asyncio.run(keep_up(options, as_json))
 
 

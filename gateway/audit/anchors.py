@@ -61,9 +61,10 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class SignedHashes:
-    """What checkpoints say: for each chain the hashes of records, by number."""
+    """What checkpoints say: for each chain the hashes of records, by number. `number`: that of the last of them."""
 
     hashes: dict[int, dict[int, str]] = field(default_factory=dict)
+    number: int = 0
 
     def add(self, checkpoint: Checkpoint, report: AuditReport) -> None:
         for chain, end in checkpoint.ends.items():
@@ -92,6 +93,7 @@ def anchored(anchors: Iterable[Checkpoint], check: SealCheck | None, report: Aud
             report.add(Fault.FORGED, 0, f"the anchor number {anchor.number} is not signed by this gateway's key")
             continue
         said.add(anchor, report)
+        said.number = max(said.number, anchor.number)
         report.anchors += 1
     return said
 

@@ -21,9 +21,11 @@ PAGE = 500
 
 @dataclass(slots=True)
 class _Signed(SignedHashes):
-    """What good checkpoints say. `start` is the one to begin at."""
+    """What good checkpoints say. `start` is the one to begin at; `first` is the number of the oldest that is there,
+    good or not; 0 where there is none."""
 
     start: Heads | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Verifier:
         signed = await self._signed(after, chain, report)
         async with self._database.read() as connection:
             heads = {row.id: row for row in await connection.execute(select(HEAD))}
+        if signed.first > 1 and not any(head.base_sequence for head in heads.values()):
+            report.add(Fault.REMOVED, 0, f"the checkpoints before number {signed.first} were removed")
+        if kept.number > signed.number:
+            report.add(Fault.REMOVED, 0, f"the checkpoint number {kept.number}, that of an anchor, was removed")
         for number in range(1, max([FIRST_CHAIN, *heads, *signed.hashes]) + 1):
             if number not in heads:
                 self._missing(number, signed, report)
@@ -66,7 +72,8 @@ class Verifier:
         async for one in each_checkpoint(self._database):
             if last and one.number != last + 1:
                 report.add(Fault.REMOVED, 0, f"a checkpoint before number {one.number} was removed")
-            last = one.number
+            last = signed.number = one.number
+            signed.first = signed.first or last
             if not one.good(self._check):
                 at = one.ends.get(FIRST_CHAIN, ChainHead(0, "")).sequence
                 report.add(Fault.FORGED, at, f"the checkpoint number {last} is not signed by this gateway's key")

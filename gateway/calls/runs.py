@@ -10,6 +10,7 @@ from typing import Protocol
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
 from gateway.access.permissions import model_name
 from gateway.calls.agents import Agents
@@ -21,13 +22,17 @@ from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
 from gateway.calls.run_request import RunTexts, Seams
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
-from services.runtime import clients
+from services.runtime import clients, statuses
 from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
+from services.runtime.errors import ErrorKind, UpstreamError
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0
+MOVED = "RUN_MOVED"
+"""The reason of an orchestrator that was given up while it had a run under way."""
+Batch = pb.RunResponse | pb.AttachResponse
 
 
 class CallTokens(Protocol):
@@ -76,9 +81,7 @@ class RunCalls:
         answer = RunAnswer(admitted)
         try:
             texts.put(admitted.texts)
-            carried = outgoing(call.remaining, self._lasting(call))
-            carried["metadata"] += ((READS_KEY, _reads(guards)),)
-            responses = clients.stream(self._stub.Run(request, **carried))
+            responses = self._responses(request, call, guards, answer)
             async with aclosing(answered(admitted, responses, answer)) as batches:
                 async for events in batches:
                     yield events
@@ -92,6 +95,31 @@ class RunCalls:
                 self._background.add(self._follow(admitted, answer))
             else:
                 admitted.close("cancelled")
+
+    async def _responses(
+        self, request: pb.RunRequest, call: Call, guards: GuardPipeline, answer: RunAnswer
+    ) -> AsyncGenerator[Batch, None]:
+        """What the run says, wherever it is: where its replica was given up by the others, from one of these on."""
+        carried = outgoing(call.remaining, self._lasting(call))
+        carried["metadata"] += ((READS_KEY, _reads(guards)),)
+        try:
+            async with aclosing(clients.stream(self._stub.Run(request, **carried))) as responses:
+                async for response in responses:
+                    yield response
+            return
+        except grpc.aio.AioRpcError as error:
+            info = statuses.error_info(error)
+            if info is None or info.reason != MOVED or not info.metadata["run_id"]:
+                raise
+            run_id = info.metadata["run_id"]
+        log.info("a run is followed where it is now", extra={"run_id": run_id, "after": answer.last_event})
+        again = pb.AttachRequest(run_id=run_id, after_sequence=answer.last_event)
+        attached = self._stub.Attach(again, **outgoing(call.remaining, self._lasting(call)))
+        async with aclosing(clients.stream(attached)) as more:
+            async for further in more:
+                yield further
+                if further.events and further.events[-1].finished.error_code:
+                    raise _error_of(further.events[-1].finished)
 
     async def attach(self, request: pb.AttachRequest, call: Call) -> AsyncGenerator[Events, None]:
         """The events of a run as they may go out. Where guards look at answers, all of them are read anew: what may go
@@ -189,3 +217,11 @@ def _reads(guards: GuardPipeline) -> str:
     if not guards.screens_context:
         return UNSCREENED
     return CLOSED if guards.closes_context else SCREENED
+
+
+def _error_of(finished: event_pb.RunFinished) -> UpstreamError:
+    """The error by which a run has ended, as `Run` raises it."""
+    kind, details = ErrorKind(finished.error_code), dict(finished.error_details)
+    error = UpstreamError(kind, finished.error_reason, finished.error_message, **details)
+    has_delay = finished.HasField("retry_after")
+    return error.retry_in(finished.retry_after.ToNanoseconds() / 1e9 if has_delay else None)

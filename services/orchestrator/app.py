@@ -50,10 +50,11 @@ from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import serving
 from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
 from services.runtime.records.engine import data_folder
+from services.runtime.records.ready import RecordsReady
+from services.runtime.replicas import serving
 from services.runtime.server import App, verifier_of
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient
@@ -145,7 +146,9 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
     folder = data_folder(settings.records_url)
     kept = {"records": folder} if folder else {}
-    return App(add, names, checks, resources=resources, callers=callers, data=kept)
+    # Without its records it says so in words, and serves what needs none.
+    optional = {"records": RecordsReady(database, changes)}
+    return App(add, names, checks, optional, resources=resources, callers=callers, data=kept)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:

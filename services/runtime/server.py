@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +18,17 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing, vitals
 from services.runtime.errors import CannotStart, DomainError
-from services.runtime.health import Check, Readiness
+from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
+from services.runtime.replicas import Check
 from services.runtime.settings import ServerSettings, unknown_variables
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_FLOOR_MS = 10_000
+# Of headers: more than the edge lets in, which is what callers are told of.
+MAX_METADATA = 256 << 10
 GC_THRESHOLD = 20_000
 
 
@@ -47,7 +50,7 @@ class Beside(Protocol):
 @dataclass(frozen=True)
 class App:
     """A service, wired: how its servicers are added, what they are called, what it needs to be ready, and what it can
-    do without, in part.
+    do without, in part; `vital`: what of the latter its callers cannot do without.
 
     `resources` is closed, in reverse order of entering, after the last call is over. `layers` replaces the usual
     interceptors, where a service needs others; `gate`, if there is one, sees the first request of every call. With
@@ -59,6 +62,7 @@ class App:
     names: list[str]
     checks: Mapping[str, Check] = field(default_factory=dict)
     optional: Mapping[str, Check] = field(default_factory=dict)
+    vital: Collection[str] = ()
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     layers: list[CallLayer] | None = None
     gate: Gate | None = None
@@ -83,6 +87,8 @@ def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: To
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_metadata_size", MAX_METADATA),
+            ("grpc.absolute_max_metadata_size", MAX_METADATA),
             ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_FLOOR_MS),
             ("grpc.keepalive_permit_without_calls", 1),
         ],
@@ -125,7 +131,7 @@ async def serve(
         raise CannotStart(str(error)) from error
     _settle_memory()
     async with app.resources:
-        readiness = Readiness(app.names, app.checks, app.optional)
+        readiness = Readiness(app.names, app.checks, app.optional, app.vital)
         server = build(settings, app, readiness, verifier)
         with sockets.private() if settings.socket or app.sockets else nullcontext():
             address = bind(server, settings)

@@ -180,6 +180,43 @@ def test_frozen_replicas_leave_the_rotation_and_are_started_anew(mesh: Mesh) -> 
     assert {mesh.process(name)["state"] for name in names} == {"running"}
 
 
+def readyz(http: httpx.Client) -> tuple[int, list[str]]:
+    answer = http.get("/readyz")
+    return answer.status_code, answer.json()["not_ready"]
+
+
+@pytest.mark.parametrize("name", ["orchestrator-1", "gateway-1"])
+def test_the_mesh_is_ready_all_along_while_one_of_two_replicas_is_frozen(mesh: Mesh, name: str) -> None:
+    before = restarts_of(mesh, (name,))
+    mesh.wait_ready()
+    with mesh.http() as http:
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS)
+        freeze(mesh, (name,))
+        seen: list[tuple[int, list[str]]] = []
+        while restarts_of(mesh, (name,)) == before:
+            seen.append(readyz(http))
+            time.sleep(0.02)
+    assert seen
+    assert [one for one in seen if one != (200, [])] == []
+    wait_for(lambda: thawed(mesh, (name,), before), RECOVERY_SECONDS, lambda: str(mesh.state()))
+
+
+def test_without_records_the_mesh_is_not_ready_and_nothing_is_started_anew(mesh: Mesh) -> None:
+    mesh.wait_ready()
+    before = restarts_of(mesh, mesh.names())
+    with mesh.http() as http, Load(mesh) as load:
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS)
+        with closing(sqlite3.connect(mesh.data / "gateway" / "records.db", timeout=10, isolation_level=None)) as held:
+            held.execute("BEGIN IMMEDIATE")  # nobody else can write
+            wait_for(lambda: readyz(http) == (503, ["records"]), RECOVERY_SECONDS, lambda: str(readyz(http)))
+            wait_for(lambda: 503 in load.failures_since(0), RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+            assert mesh.state()["ready"]
+            held.execute("ROLLBACK")
+    with mesh.http() as http:  # nobody calls any more
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS, lambda: str(readyz(http)))
+    assert restarts_of(mesh, mesh.names()) == before
+
+
 def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
     names = ("control-0", "envoy-0", "retrieval-0", "triton-0")
     before = restarts_of(mesh, names)

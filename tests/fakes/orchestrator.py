@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.runtime import call as calls
-from services.runtime.errors import DeadlineExceeded, DomainError
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, UpstreamError
 
 RUN_ID = "run_orchestrator-0_1"
 
@@ -58,7 +58,8 @@ Base: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody ca
 
 class FakeOrchestrator(Base):  # type: ignore[misc]
     """`says` is what a run does; it holds before the event numbered `hold`
-    until `resume` is set, and ends with `error`, if any. The first `cuts` calls that follow it are over too soon."""
+    until `resume` is set, and ends with `error`, if any. From the event numbered `moves` on
+    it is another replica's, which whoever attaches hears. The first `cuts` calls that follow it are over too soon."""
 
     def __init__(
         self,
@@ -66,10 +67,12 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         *,
         hold: int | None = None,
         error: DomainError | None = None,
+        moves: int | None = None,
     ) -> None:
         self.says = says
         self.hold = hold
         self.error = error
+        self.moves = moves
         self.held = asyncio.Event()
         self.resume = asyncio.Event()
         self.left = asyncio.Event()
@@ -88,6 +91,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
                 if number == self.hold:
                     self.held.set()
                     await self.resume.wait()
+                if number == self.moves:
+                    raise UpstreamError(ErrorKind.UNAVAILABLE, "RUN_MOVED", "it is elsewhere", run_id=RUN_ID)
                 event.run_id, event.sequence = RUN_ID, number + 1
                 yield pb.RunResponse(events=[event])
             if self.hold == len(self.says):

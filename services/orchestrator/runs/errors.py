@@ -98,7 +98,10 @@ class RunMoved(Unavailable):
     reason = "RUN_MOVED"
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"the run {run_id!r} is with another replica now; attach to it again", run_id=run_id)
+        super().__init__(
+            f"the run {run_id!r} is with another replica now: attach to it from the last event seen, or ask again",
+            run_id=run_id,
+        )
 
 
 class OwnerGone(Unavailable):

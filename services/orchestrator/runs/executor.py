@@ -184,7 +184,7 @@ class Executor:
     async def _resumable(self, left: Left, run: Run) -> Agent:
         """The agent that goes on with the run. Raises DomainError where none can."""
         if not (left.detached or run.approvals.pending):
-            raise DomainError("its process died, and so did the connection of its caller")
+            raise DomainError("its process died or stood still while its caller waited for it; ask again")
         name = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
         agent = await self.agents.find(run.tenant, name)
         if left.ask is None or not getattr(agent, "resumable", False):

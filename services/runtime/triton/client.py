@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.replicas import AnyReplica, Metadata
 from services.runtime.triton.wire import pb, pb_grpc, split, strings
 
 WIDTH = 384
@@ -103,13 +105,16 @@ class TritonClient:
         return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
 
     async def ready(self, models: Iterable[str]) -> bool:
-        """Whether the server and these models are loaded and serving; False also when it cannot be reached."""
+        """Whether a server and these models are loaded and serving; False also when none can be reached."""
+        return await AnyReplica(partial(self._ready, list(models)))()
+
+    async def _ready(self, models: Sequence[str], metadata: Metadata) -> bool:
+        told: dict[str, Any] = {"timeout": READY_SECONDS, "metadata": metadata}
         try:
-            server = await self._stub.ServerReady(pb.ServerReadyRequest(), timeout=READY_SECONDS)
-            if not server.ready:
+            if not (await clients.unary(self._stub.ServerReady(pb.ServerReadyRequest(), **told))).ready:
                 return False
             for name in models:
-                if not (await self._stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=READY_SECONDS)).ready:
+                if not (await clients.unary(self._stub.ModelReady(pb.ModelReadyRequest(name=name), **told))).ready:
                     return False
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -24,13 +24,15 @@ def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("[models]\nstart_secs = 5\n", "[models] has no setting 'start_secs'; did you mean start_seconds?"),
         ("[llm]\nmodel_file = 'x'\n", "[llm] has no setting 'model_file'; did you mean models_file?"),
         ("log_level = 'debug'\n", "the table [log_level] is no service's"),
+        ("[models]\nllm_max_sequences = 'x'\n", "the settings of models are not valid: llm_max_sequences: "),
     ],
 )
-def test_a_file_with_unknown_names_starts_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+@pytest.mark.parametrize("verb", ["up", "config"])
+def test_a_file_with_what_is_wrong_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, content: str, said: str
 ) -> None:
     (tmp_path / "headworks.toml").write_text(content)
-    assert main.run(["up", "--config", "headworks.toml", "--data", "data"]) in (1, 2)
+    assert main.run([verb, "--config", "headworks.toml", "--data", "data"]) in (1, 2)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 

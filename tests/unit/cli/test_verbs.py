@@ -75,7 +75,7 @@ def test_no_option_takes_the_place_of_another() -> None:
     [
         ["frob"], ["ask"], ["ask", "a", "b"], ["ask", "x", "--max-passages", "99"], ["up", "--edge-port", "0"],
         ["up", "--replicas", "envoy=2"], ["up", "--replicas", "retrieval=2"], ["up", "--config", "none.toml"],
-        ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ask", "x", "--edge", "ftp://a"],
+        ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ingest", ""], ["ask", "x", "--edge", "ftp://a"],
         ["config", "nope"], ["run", "list", "--state", "odd"], ["run", "decide", "run_1", "--edge", "h", "--key", "k"],
         ["run", "decide", "run_1", "--no", "--replacement", "x"], ["agents", "apply"], ["agents", "apply", "nothing"],
         ["agents", "get", "Not A Name"], ["agents", "get", "rag@0"], ["agents", "delete", "rag@x"],

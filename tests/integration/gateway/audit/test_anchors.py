@@ -73,6 +73,18 @@ async def test_what_the_database_does_not_tell_an_anchor_does(
     assert faults(await audit.verify(anchors=[kept])) == found
 
 
+@pytest.mark.parametrize("which", ["number > 0", "number < 3", "number = 2", "number = 3"])
+@pytest.mark.parametrize("anchored", [True, False])
+async def test_checkpoints_that_were_removed(audit: Audit, which: str, anchored: bool) -> None:
+    kept = []
+    for _ in range(3):
+        await audit.fill(2)
+        kept.append(await anchor(audit))
+    await audit.execute(f"DELETE FROM audit_checkpoints WHERE {which}")  # noqa: S608 (those above)
+    told = anchored or which in ("number < 3", "number = 2")  # what is cut off at the end tells only beside an anchor
+    assert faults(await audit.verify(anchors=kept if anchored else ())) == ({Fault.REMOVED} if told else set())
+
+
 async def test_another_database_in_place_of_the_one(audit: Audit, records_url: str, keys: Keys) -> None:
     await audit.fill(6)
     kept = await anchor(audit)
