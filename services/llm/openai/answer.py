@@ -28,6 +28,7 @@ class AnswerReader:
         self._characters = 0
         self._calls = CallSorter()
         self._logprobs: list[float] = []
+        self._counter = usage.ChunkCounter(self._tally)
         self.finish = ""
         self.chunks = 0
 
@@ -37,9 +38,8 @@ class AnswerReader:
         self.chunks += not chunk.empty
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
+        self._counter.count(chunk)
         for part in chunk.parts:
-            if part.counted:
-                self._tally.add(part.text)
             self._characters += len(part.text)
             if part.channel in _TEXTS:
                 texts[part.channel.name] = texts.get(part.channel.name, "") + part.text
