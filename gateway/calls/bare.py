@@ -71,12 +71,12 @@ class BareCalls:
         handle = self._handles[request.model]
         restrict(request.body, handle.entry)
         texts = request.texts
-        tally = TokenTally(request.counted, handle.entry.context_length)
+        tally = TokenTally(request.counted, handle.entry.context_length, request.media)
         asked = request.asked(handle.entry, texts, tally.counts.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = TokenTally(request.counted, handle.entry.context_length)
+            tally = TokenTally(request.counted, handle.entry.context_length, request.media)
         if not request.stream:
             request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))

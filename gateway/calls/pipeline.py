@@ -187,7 +187,11 @@ async def screen_input(call: Call, guards: GuardPipeline, request: ModelRequest)
         call.notes["decision"] = Decision.BLOCKED.value
         raise unscreenable
     screened = await guards.screen_input(
-        request.texts, instructs=request.instructs, flows=request.flows, owner=call.tenant
+        request.texts,
+        instructs=request.instructs,
+        flows=request.flows,
+        lists=request.lists,
+        owner=call.tenant,
     )
     if screened.findings:
         call.notes["guards"] = _named(screened.findings)

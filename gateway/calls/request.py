@@ -14,8 +14,8 @@ class ModelRequest:
     `texts`: all that the caller sends to be read, in order. `instructions`: what an answer must not give away.
     `prompt_tokens` and `answer_tokens` are estimates. `lasts`: whether it counts among the calls at once, streamed or
     not. `instructs`: whether a model does what the texts say. `flows`: which of the texts are read one behind the
-    other. `unread` and `speaks` name the fields with what no guard can read, and with the wish for an answer of that
-    kind; empty where there are none.
+    other, over messages too; `lists`: the same of other lists, each by itself. `unread` and `speaks` name the fields
+    with what no guard can read, and with the wish for an answer of that kind; empty where there are none.
     """
 
     model: str
@@ -26,6 +26,7 @@ class ModelRequest:
     lasts: bool = True
     instructs: bool = True
     flows: Sequence[Sequence[int]] = ()
+    lists: Sequence[Sequence[int]] = ()
     unread: str = ""
     speaks: str = ""
     models: Sequence[str] = ()

@@ -11,6 +11,7 @@ from gateway.guard.classifier import Classifier, injections
 from gateway.guard.compile import CompiledPolicy, OutputFacts
 from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Action, Finding, Stage
+from gateway.guard.json_strings import strings_of
 from gateway.guard.specs import InjectionSpec
 from gateway.guard.stream import OutputStream
 from gateway.guard.texts import ScreenedText, screening
@@ -93,11 +94,17 @@ class GuardPipeline:
         return self._guards.acts(Stage.OUTPUT)
 
     async def screen_input(
-        self, texts: Sequence[str], *, instructs: bool = True, flows: Sequence[Sequence[int]] = (), owner: str = ""
+        self,
+        texts: Sequence[str],
+        *,
+        instructs: bool = True,
+        flows: Sequence[Sequence[int]] = (),
+        lists: Sequence[Sequence[int]] = (),
+        owner: str = "",
     ) -> Screened:
         """What a caller says, all of it, in one go: the same address gets the same placeholder in each text. Texts that
-        do not instruct a model, such as those to embed, are not asked whether they are attacks. `flows`: see
-        `screen_texts`. `owner`: the tenant, whose turn a long text waits for."""
+        do not instruct a model, such as those to embed, are not asked whether they are attacks. `flows` and
+        `lists`: see `screen_texts`. `owner`: the tenant, whose turn a long text waits for."""
         if not self._guards.has(Stage.INPUT):
             return Screened(texts)
         vault = Vault(texts)
@@ -106,8 +113,8 @@ class GuardPipeline:
             texts,
             Stage.INPUT,
             vault,
-            screening(texts, armed, flows),
-            _judged(texts, flows) if instructs and self._guards.injection(Stage.INPUT) else [],
+            screening(texts, armed, flows, lists),
+            _judged(texts, flows, lists) if instructs and self._guards.injection(Stage.INPUT) else [],
             owner,
         )
 
@@ -192,13 +199,17 @@ _Judged = tuple[int, str]
 _SHORTEST_ORDER = 24
 
 
-def _judged(texts: Sequence[str], flows: Sequence[Sequence[int]] = ()) -> list[_Judged]:
+def _judged(
+    texts: Sequence[str], flows: Sequence[Sequence[int]] = (), lists: Sequence[Sequence[int]] = ()
+) -> list[_Judged]:
     """What may be an attack, behind its escapes: what messages say, also all parts of one together; and of the rest
-    what is more than a name."""
+    what is more than a name, all strings of one JSON together, and all texts of one list."""
     said = {item for flow in flows for item in flow}
     alone = [
         (item, unescaped(text))
         for item, text in enumerate(texts)
         if text and (not said or item in said or len(text) > _SHORTEST_ORDER or " " in text or not text.isascii())
     ]
-    return [*alone, *((flow[0], unescaped("".join(texts[item] for item in flow))) for flow in flows if len(flow) > 1)]
+    alone += [(item, " ".join(strings)) for item, text in enumerate(texts) if len(strings := strings_of(text)) > 1]
+    joined = [(flow[0], unescaped("".join(texts[item] for item in flow))) for flow in flows if len(flow) > 1]
+    return [*alone, *joined, *((each[0], unescaped(" ".join(texts[item] for item in each))) for each in lists)]

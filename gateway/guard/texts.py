@@ -33,28 +33,38 @@ class ScreenedText:
 
 
 def screen_texts(
-    texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]] = ()
+    texts: Sequence[str],
+    armed: Sequence[BoundDetector],
+    flows: Sequence[Sequence[int]] = (),
+    lists: Sequence[Sequence[int]] = (),
 ) -> list[ScreenedText]:
-    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
-    in the texts."""
-    return at_once(screening(texts, armed, flows))
+    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. `lists`: other
+    texts that are, those of each list by themselves. Time is linear in the texts."""
+    return at_once(screening(texts, armed, flows, lists))
 
 
 def screening(
-    texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]] = ()
+    texts: Sequence[str],
+    armed: Sequence[BoundDetector],
+    flows: Sequence[Sequence[int]] = (),
+    lists: Sequence[Sequence[int]] = (),
 ) -> Steps[list[ScreenedText]]:
     """The same in steps, each of which is short however long the texts are."""
     said = [item for flow in flows for item in flow if texts[item]]
-    flow = _Joined(texts, said, "") if len(said) > 1 else None
-    stretches = _beside(flow.text, flow.joints) if flow is not None else []
-    hits = yield from _found(
-        [*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed
-    )
-    if flow is not None and any(hits[len(texts) :]):
-        flow.add(stretches, hits[len(texts) :], hits)
+    together = [said, *([item for item in each if texts[item]] for each in lists)]
+    joined = [_Joined(texts, items, "") for items in together if len(items) > 1]
+    stretches = [_beside(each.text, each.joints) for each in joined]
+    beside = [each.text[start:end] for each, places in zip(joined, stretches, strict=True) for start, end in places]
+    hits = yield from _found([*texts, *beside] if beside else texts, len(texts), armed)
+    first = len(texts)
+    for each, places in zip(joined, stretches, strict=True):
+        found = hits[first : first + len(places)]
+        first += len(places)
+        if any(found):
+            each.add(places, found, hits)
     written: list[ScreenedText] = []
-    for text, found in zip(texts, hits, strict=False):
-        written.append((yield from _written(text, found)) if found else ScreenedText(text))
+    for text, own in zip(texts, hits, strict=False):
+        written.append((yield from _written(text, own)) if own else ScreenedText(text))
     return written
 
 

@@ -40,6 +40,7 @@ class AnswerReader:
         self._extras: dict[int, Any] = {}
         self._thoughts: list[str] = []
         self._logprobs: list[float] = []
+        self._counter = usage.ChunkCounter(self._tally)
         self.finish = ""
         self.chunks = 0
 
@@ -50,9 +51,8 @@ class AnswerReader:
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
         thinking = _thoughts(chunk)
+        self._counter.count(chunk)
         for part in chunk.parts:
-            if part.counted:
-                self._tally.add(part.text)
             self._characters += len(part.text)
             if part.channel in _TEXTS:
                 name = "reasoning" if id(part.holder) in thinking else part.channel.name

@@ -287,7 +287,7 @@ async def test_what_is_said_anywhere_does_not_reach_the_upstream_and_comes_back(
     ]
     tools = [{"type": "function", "function": {"name": "pay", "parameters": {"enum": [mail, int(card)]}}}]
     data = b"".join(
-        [part.data async for part in gateway.chat(model="small", stream=True, messages=messages, tools=tools)]
+        [part.data async for part in gateway.chat(model="small", stream=True, messages=messages, tools=tools, n=2)]
     )
     [body] = upstream.bodies
     assert mail not in json.dumps(body)

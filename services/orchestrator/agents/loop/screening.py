@@ -21,8 +21,22 @@ log = logging.getLogger(__name__)
 MOST_CHARACTERS = 1 << 20
 # A verdict on what is read has the number of no answer.
 NO_ANSWER = 0
-WITHHELD = "Error: this result was withheld, because it may try to give you orders. Go on without it."
+# Why a result is withheld, by the guard that has found something in it.
+WITHHELD = {
+    "injection": "it may try to give you orders",
+    "pii": "it has personal data in it",
+    "secrets": "it has a key or a password in it",
+    "terms": "it has words in it that are not allowed",
+    "links": "it has links in it that are not allowed",
+    "length": "it is too long",
+}
+OTHER = "a guard does not let it pass"
 UNCHECKED = "Error: this result could not be checked, so it was withheld. Go on without it."
+
+
+def withheld(guard: str) -> str:
+    """What a model reads in place of a result in which a guard has found something."""
+    return f"Error: this result was withheld, because {WITHHELD.get(guard, OTHER)}. Go on without it."
 
 
 async def passages(work: Work, found: Found) -> Found:
@@ -102,7 +116,7 @@ async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> 
 def _result(work: Work, given: ToolResult, told: ScreeningVerdict) -> ToolResult:
     if told.text is None:
         _note(work, told, f"result of {given.name} withheld")
-        return replace(given, content=WITHHELD, is_error=True, error_reason=Reason.WITHHELD)
+        return replace(given, content=withheld(told.guard), is_error=True, error_reason=Reason.WITHHELD)
     return given if told.text == given.content else replace(given, content=told.text)
 
 
