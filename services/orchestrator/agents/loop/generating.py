@@ -61,7 +61,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
             if isinstance(piece, ContextTrimmed | ReasoningDelta):
                 yield piece
             elif not work.held:
-                for body in writer.write(piece.text, piece.citation, piece.tokens):
+                for body in writer.said(piece):
                     yield body
     if not heard.asked:  # the limits leave no room
         yield StepFinished(step.number, kind, model, seconds=time.monotonic() - started)
