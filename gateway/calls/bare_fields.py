@@ -72,8 +72,14 @@ class FieldNotAllowed(InvalidArgument):
         )
 
 
+EMPTY = frozenset(("logit_bias", "metadata", "stream_options", "chat_template_kwargs"))
+"""Of other fields an empty object says something: `web_search_options: {}` switches a search on."""
+
+
 def idle(name: str, value: Any) -> bool:
     """Whether a field says nothing that its absence does not."""
+    if isinstance(value, dict) and not value:
+        return name in EMPTY
     return not value or value in DEFAULTS.get(name, ())
 
 

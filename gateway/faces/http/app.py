@@ -28,6 +28,8 @@ LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
 """Headers of a process that is about to stop."""
 LAST_WORD_SECONDS = 1.0
 """How long a caller who does not read may keep the end of a call from going out."""
+STOPPING_SECONDS = 1.0
+"""After which another gateway has the calls of one that stops."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -78,7 +80,7 @@ class HttpFace:
             # The caller has left, or the time to drain is over. ASGI servers take a cancelled task for a fault.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORD_SECONDS):
-                    await exchange.fail(Unavailable("this gateway is stopping: try again"))
+                    await exchange.fail(Unavailable("this gateway is stopping: try again").retry_in(STOPPING_SECONDS))
         finally:
             exchange.close()
             self._serving -= 1

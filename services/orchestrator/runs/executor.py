@@ -27,7 +27,7 @@ from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
 from services.runtime import tracing
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import FINAL, DomainError, ErrorKind
 from services.runtime.fairness import within_share
 from services.runtime.time_limit import TimeLimit
 
@@ -265,6 +265,8 @@ class Executor:
         except DomainError as error:
             if error.kind is ErrorKind.DEADLINE_EXCEEDED:
                 return _ended_late(error if time.monotonic() < execution.deadline else _run_limit(execution))
+            if error.kind is ErrorKind.UNAVAILABLE and run.usage.completion_tokens:
+                error.details[FINAL] = "true"
             return _failed(error)
         except Exception:
             if limit.expired():

@@ -278,6 +278,22 @@ async def test_calls_of_the_caller_s_tools(make_gateway: MakeGateway) -> None:
     assert ([tool.name for tool in run.tools], run.tool_choice.mode) == (["weather"], 3)
 
 
+@pytest.mark.parametrize(("field", "param"), [("session_id", "metadata.session_id"), ("max_tokens", "max_tokens")])
+async def test_what_a_run_finds_wrong_is_named_as_it_was_written(
+    make_gateway: MakeGateway, field: str, param: str
+) -> None:
+    gateway = await make_gateway(FakeOrchestrator(error=InvalidArgument("no", field=field)))
+    status, told = await failure(gateway.chat())
+    assert (status, told["param"]) == (400, param)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions"])
+async def test_what_is_not_there_names_what_is(make_gateway: MakeGateway, path: str) -> None:
+    status, told = await failure((await make_gateway()).ask("POST", path))
+    assert (status, told["code"]) == (404, "not_found")
+    assert "use POST /v1/chat/completions" in told["message"]
+
+
 async def test_the_models(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
     answer = json.loads((await gateway.ask("GET", "/v1/models").whole()).data)
