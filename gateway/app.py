@@ -30,6 +30,7 @@ from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
+from gateway.faces.native.agents import following
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import CallerAddresses
@@ -42,7 +43,6 @@ from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
-from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.health import DEPENDENCY
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
@@ -53,9 +53,9 @@ from services.runtime.records.mesh import claim
 from services.runtime.records.ready import RecordsReady
 from services.runtime.records.tables import MESH
 from services.runtime.replicas import serving
-from services.runtime.server import App
+from services.runtime.server import App, opening
 from services.runtime.time_limit import TimeLimit
-from services.runtime.triton import TritonClient
+from services.runtime.triton import TritonClient, open_channels
 
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
@@ -89,12 +89,8 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Ca
 async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> App:
     """The gateway, its records and channels open. Raises RecordsUnavailable where there is no database, and ValueError
     or OSError for a file that cannot be read."""
-    resources = AsyncExitStack()
-    try:
+    async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
-    except BaseException:
-        await resources.aclose()
-        raise
 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
@@ -108,11 +104,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton = TritonClient(
-        await resources.enter_async_context(
-            open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-        )
-    )
+    triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     await claim(records.database, MESH, signer.fingerprint, settings.audit_former_keys, "audit_former_keys")
     credentials = await open_credentials(settings, records.database, records.changes, resources)
@@ -143,7 +135,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
 
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | ScreenedMethods(runs, orchestrator).handlers())
+    forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)

@@ -85,7 +85,7 @@ class BareRequest:
         found = self._found
         told = "\n".join(leaf.text for leaf in found.told)
         return ModelRequest(
-            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=found.said,
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=found.said,
             unread=found.unread, speaks=self._speaks,
         )  # fmt: skip
 

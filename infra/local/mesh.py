@@ -1,8 +1,7 @@
 """The processes of a whole local mesh, as specs: which they are, in what order they start, how each is configured."""
 
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.envoy import grpc_bootstrap, write_json
@@ -10,13 +9,12 @@ from infra.local import tls
 from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
-from infra.local.models import llm_settings
+from infra.local.models import llm_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
 from infra.local.spec import Command, Ports, Spec
 from services.runtime import sockets
-from services.runtime.errors import CANNOT_START
 from services.runtime.settings import prefix
 
 BOOTSTRAP_VARIABLE = "GRPC_XDS_BOOTSTRAP"
@@ -26,6 +24,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "orchestrator": ("retrieval", "triton"),
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
+PORT_SETTINGS = {"metrics": "METRICS_PORT", "grpc": "PORT"}
 MODULES = {"gateway": "gateway"}
 RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
 """What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
@@ -65,31 +64,23 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         after=() if service == "control" else ("control",),
         published=service != "control",
         rank=RANKS[service],
+        start=start_seconds(options),
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
-        why=_cannot_start,
         replica=replica,
     )
 
 
-def _cannot_start(lines: Sequence[str]) -> str:
-    """What a service says that must not start as things are."""
-    for line in reversed(lines):
-        try:
-            message = json.loads(line)["message"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if isinstance(message, str) and message.startswith(CANNOT_START):
-            return f": {message.removeprefix(CANNOT_START)}"
-    return ""
-
-
-def given_ports(options: Options) -> set[int]:
-    """Every port of the mesh that the user chose."""
+def given_ports(options: Options) -> dict[int, str]:
+    """Every port of the mesh that the user chose, beside the edge's, and the setting that names it."""
     pairs = [(service, index) for service in NEEDS for index in range(options.count(service))]
-    chosen = {port for service, index in pairs for port in _given_ports(options, service, index).values()}
-    return {options.edge_port, *chosen, *given_llm_port(options).values()}
+    chosen = {
+        port: f"{prefix(service)}{PORT_SETTINGS[name]}"
+        for service, index in pairs
+        for name, port in _given_ports(options, service, index).items()
+    }
+    return {**chosen, **dict.fromkeys(given_llm_port(options).values(), f"{prefix('models')}LLM_METRICS_PORT")}
 
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:

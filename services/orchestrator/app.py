@@ -57,9 +57,9 @@ from services.runtime.records.engine import data_folder
 from services.runtime.records.mesh import claim
 from services.runtime.records.ready import RecordsReady
 from services.runtime.replicas import serving
-from services.runtime.server import App, identity_key_of, verifier_of
+from services.runtime.server import App, identity_key_of, opening, verifier_of
 from services.runtime.time_limit import TimeLimit
-from services.runtime.triton import TritonClient
+from services.runtime.triton import TritonClient, open_channels
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
@@ -71,31 +71,23 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 
 
 async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None) -> App:
-    """The service, its channels open and its record of runs at hand. Raises CannotStart, DomainError, and ValueError or
-    OSError for a file that cannot be read."""
-    resources = AsyncExitStack()
-    try:
+    """The service, its channels open and its record of runs at hand."""
+    async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
-    except BaseException:
-        await resources.aclose()
-        raise
 
 
 async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton_channel = await resources.enter_async_context(
-        open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-    )
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
-    triton = TritonClient(triton_channel)
+    triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     llm_channel = await resources.enter_async_context(
         open_channel(settings.llm_target or settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
     )
     llm = LlmClient(llm_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
     http = HttpClient(models.connections)
-    await http.open()
     resources.push_async_callback(http.aclose)
+    await http.open()
     catalogue = open_catalogue(
         settings, models, ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
     )

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import RecordsUrl, ServerSettings
 
 
 class OrchestratorSettings(ServerSettings):
@@ -91,7 +91,7 @@ class OrchestratorSettings(ServerSettings):
     lease_seconds: float = Field(
         10, gt=0, description="A replica that was silent for this long is dead: another one takes up its runs."
     )
-    records_url: str = Field(
+    records_url: RecordsUrl = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
         description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
         "postgresql://<user>@<host>/<database>.",

@@ -25,8 +25,8 @@ class ErrorKind(IntEnum):
     UNAUTHENTICATED = 16
 
 
-# How the last line of a process that ends with CannotStart begins.
 CANNOT_START = "cannot start: "
+"""How a service's log says why it could not."""
 
 
 class CannotStart(Exception):

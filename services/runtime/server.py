@@ -5,8 +5,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, metrics, sockets, tracing, vitals
 from services.runtime.errors import CANNOT_START, CannotStart, DomainError
+from services.runtime.exits import EXIT_SECONDS, exit_within
 from services.runtime.health import Readiness
 from services.runtime.identity import TokenVerifier
 from services.runtime.interceptors import Callers, CallLayer, CertificateCheck, Chain, Gate, Pipeline, layers
@@ -72,6 +73,21 @@ class App:
     data: Mapping[str, Path] = field(default_factory=dict)
 
 
+@asynccontextmanager
+async def opening() -> AsyncIterator[AsyncExitStack]:
+    """The resources of an App that is wired meanwhile. Where that fails they are closed: what stays open has threads,
+    and a process with threads does not end."""
+    resources = AsyncExitStack()
+    try:
+        yield resources
+    except BaseException:
+        try:
+            await resources.aclose()
+        except Exception:
+            log.exception("what was open could not be closed")
+        raise
+
+
 def build(settings: ServerSettings, app: App, readiness: Readiness, verifier: TokenVerifier | None) -> grpc.aio.Server:
     """The server with everything on it, not yet started and not yet bound."""
     around = (
@@ -104,45 +120,44 @@ def bind(server: grpc.aio.Server, settings: ServerSettings) -> str:
     """The address that the server is bound to: a private Unix socket, or a port, with mutual TLS where the settings
     name certificates.
 
-    Raises BadCertificates.
+    Raises BadCertificates, and OSError where the address is taken.
     """
     if settings.socket:
         address = sockets.target(settings.socket)
-        server.add_insecure_port(address)
+        _bound(server.add_insecure_port, address)
         return address
     address = f"{settings.host}:{settings.port}"
-    port = server.add_secure_port(address, settings.tls.server()) if settings.tls else server.add_insecure_port(address)
-    return f"{settings.host}:{port}"
+    if settings.tls:
+        return f"{settings.host}:{_bound(server.add_secure_port, address, settings.tls.server())}"
+    return f"{settings.host}:{_bound(server.add_insecure_port, address)}"
+
+
+def _bound(bind: Callable[..., int], address: str, *more: object) -> int:
+    """The port that a server is bound to. gRPC has no error of its own for an address that it cannot have."""
+    try:
+        return bind(address, *more)
+    except RuntimeError as error:
+        raise OSError(f"{address} cannot be listened at: {error}") from error
 
 
 async def serve(
-    settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: TokenVerifier | None = None
+    settings: ServerSettings, wire: Callable[[], Awaitable[App]], verifier: Callable[[], TokenVerifier] | None = None
 ) -> None:
-    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises CannotStart where a file, a setting or a
-    database keeps it from being wired."""
+    """Wire the service, serve until SIGTERM or SIGINT, drain, close. Raises CannotStart where a file, a setting, a port
+    or a database keeps it from that."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     provider = tracing.configure(settings.service, settings.replica_name, settings.trace_export)
-    try:
+    with _starting():
+        checked = verifier() if verifier else None
         app = await wire()
-    except (DomainError, OSError, ValueError) as error:
-        log.debug("what kept it from starting", exc_info=error)
-        raise CannotStart(str(error)) from error
     _settle_memory()
     async with app.resources:
         readiness = Readiness(app.names, app.checks, app.optional, app.vital)
-        server = build(settings, app, readiness, verifier)
-        with sockets.private() if settings.socket or app.sockets else nullcontext():
-            address = bind(server, settings)
-            for path in app.sockets:
-                server.add_insecure_port(sockets.target(path))
-            await server.start()
-        besides = [await one.start(lambda: readiness.ready, readiness.missing) for one in app.beside]
-        vitals.VITALS.data(app.data)
-        vitals.VITALS.certificates(vitals.tls_certificates(settings.tls))
-        vitals.READINESS.show(readiness)
-        metrics.serve(settings.host, settings.metrics_port)
+        server = build(settings, app, readiness, checked)
+        with _starting():
+            address, besides = await _listen(server, settings, app, readiness)
         log.info("serving", extra={"address": address, "beside": besides, "replica": settings.replica_name})
         watch = asyncio.create_task(readiness.watch())
         try:
@@ -157,6 +172,38 @@ async def serve(
             await asyncio.gather(watch, return_exceptions=True)
     await asyncio.to_thread(provider.shutdown)
     log.info("stopped")
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Raises CannotStart for what an operator can set right: a file, a setting, a port, a database."""
+    try:
+        yield
+    except (DomainError, OSError, ValueError) as error:
+        log.debug("what kept it from starting", exc_info=error)
+        raise CannotStart(str(error)) from error
+
+
+async def _listen(
+    server: grpc.aio.Server, settings: ServerSettings, app: App, readiness: Readiness
+) -> tuple[str, list[str]]:
+    """Start the servers, and show the metrics; the addresses of gRPC's and of those beside it. Where one of them cannot
+    be started, none is. Raises OSError, BadCertificates."""
+    try:
+        with sockets.private() if settings.socket or app.sockets else nullcontext():
+            address = bind(server, settings)
+            for path in app.sockets:
+                _bound(server.add_insecure_port, sockets.target(path))
+            await server.start()
+        besides = [await one.start(lambda: readiness.ready, readiness.missing) for one in app.beside]
+        vitals.VITALS.data(app.data)
+        vitals.VITALS.certificates(vitals.tls_certificates(settings.tls))
+        vitals.READINESS.show(readiness)
+        metrics.serve(settings.host, settings.metrics_port)
+    except BaseException:
+        await asyncio.gather(server.stop(0), *(one.stop(0) for one in app.beside))
+        raise
+    return address, besides
 
 
 def verifier_of(settings: ServerSettings) -> TokenVerifier:
@@ -186,8 +233,17 @@ def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
     logs.configure(settings.service, settings.log_level)
     for wrong in unknown_variables():
         log.warning(wrong)
+    sys.exit(uvloop.run(_to_its_end(main)))
+
+
+async def _to_its_end(main: Coroutine[Any, Any, None]) -> int:
+    """The exit code. What `main` has left in threads gets no more than some seconds."""
+    code = 1
     try:
-        uvloop.run(main)
+        await main
+        code = 0
     except CannotStart as error:
         log.error("%s%s", CANNOT_START, error)  # noqa: TRY400 (the message says it all)
-        sys.exit(1)
+    finally:
+        exit_within(EXIT_SECONDS, code)
+    return code

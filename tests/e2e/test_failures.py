@@ -268,6 +268,32 @@ def test_triton_is_started_anew_where_a_models_process_is_stopped(mesh: Mesh) ->
     wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
 
 
+@pytest.mark.parametrize("model", ["embed", "embed_passages", "injection"])
+def test_triton_is_started_anew_where_a_models_process_is_killed(mesh: Mesh, model: str) -> None:
+    before = restarts_of(mesh, ("triton-0",))
+    mesh.model_process("triton-0", model).kill()
+    wait_for(lambda: mesh.process("triton-0")["restarts"] > before["triton-0"], RECOVERY_SECONDS)
+    wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
+    assert f"of the model {model} (" in (mesh.data / "logs" / "triton-0.log").read_text()
+    wait_for(lambda: not degraded(asked(mesh)[0]), RECOVERY_SECONDS)
+
+
+@pytest.mark.parametrize("name", ["orchestrator-0", "retrieval-0"])
+def test_what_freezes_while_it_starts_is_started_anew(mesh: Mesh, name: str) -> None:
+    before = restarts_of(mesh, (name,))[name]
+    os.kill(mesh.process(name)["pid"], signal.SIGKILL)
+
+    def starting() -> bool:
+        now = mesh.process(name)
+        return now["restarts"] == before + 1 and now["state"] == "starting" and bool(now["pid"])
+
+    wait_for(starting, RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    os.kill(mesh.process(name)["pid"], signal.SIGSTOP)
+    wait_for(lambda: mesh.process(name)["restarts"] == before + 2, RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    wait_for(lambda: bool(mesh.state()["ready"]), RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    assert "killed, to be started again: stopped by a signal" in (mesh.data / "logs" / f"{name}.log").read_text()
+
+
 def test_an_edge_that_stops_listening_is_started_anew(mesh: Mesh) -> None:
     before = restarts_of(mesh, ("envoy-0",))
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(mesh.data / "run" / "envoy.sock"))) as admin:

@@ -82,6 +82,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.cuts = 0
         self.listed: list[calls.Call] = []
         self.cancelled: list[str] = []
+        self.models: list[pb.Model] = []
+        self.default_model = ""
 
     async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:  # noqa: N802 (as in the proto)
         self.runs.append(request)
@@ -125,7 +127,7 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802
         self.listed.append(calls.current())
-        if self.error:
+        if self.error and not self.says:
             raise self.error
         agent = pb.Model(id="rag", description="Answers.", agent_version=2)
         bare = pb.Model(
@@ -135,4 +137,4 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
             input_price_nanos=500_000_000,
             output_price_nanos=1_500_000_000,
         )
-        return pb.ListModelsResponse(models=[agent, bare])
+        return pb.ListModelsResponse(models=[agent, bare, *self.models], default_model=self.default_model)

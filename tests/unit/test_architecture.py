@@ -36,6 +36,7 @@ WIRED = (
 LEAVES = ("services/orchestrator/domain",)
 # The parts of the runtime that know nothing of the wire.
 PURE = (
+    "services.runtime.breaker",
     "services.runtime.children",
     "services.runtime.errors",
     "services.runtime.fairness",

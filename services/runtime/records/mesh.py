@@ -14,7 +14,6 @@ from services.runtime.errors import CannotStart
 from services.runtime.identity import fingerprint
 from services.runtime.records.database import Database
 from services.runtime.records.upsert import insert_new
-from services.runtime.settings import prefix
 
 THE_ONE = 1
 SHOWN = 16
@@ -24,12 +23,13 @@ class AnotherMesh(CannotStart):
     """The database belongs to another mesh."""
 
     def __init__(self, service: str, theirs: str, ours: str, setting: str) -> None:
+        named = f"HEADWORKS_{service.upper()}"
         super().__init__(
-            f"the database of {prefix(service)}RECORDS_URL belongs to another mesh: it has the identity key "
+            f"the database of {named}_RECORDS_URL belongs to another mesh: it has the identity key "
             f"{theirs[:SHOWN]}…, and this one {ours[:SHOWN]}…. Give this mesh a database of its own; or, to run "
             "one mesh on several machines, the identity key pair of the first, which is in `identity` of its data "
             "directory; or, where this mesh's key was changed, name the public key of before in "
-            f"{prefix(service)}{setting.upper()}"
+            f"{named}_{setting.upper()}"
         )
 
 

@@ -48,3 +48,26 @@ def test_unknown_variables_are_warned_of_with_the_nearest(
         "HEADWORKS_GATEWAY_LOG_LEVEL?",
         "headworks: warning: HEADWORKS_MODEL_LLM is no setting, and has no effect; did you mean HEADWORKS_MODELS_LLM?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "said"),
+    [
+        ("GATEWAY_RECORDS_URL", "mysql://me:hidden@h/d", "sqlite or postgresql, not in 'mysql'"),
+        ("ORCHESTRATOR_RECORDS_URL", "mysql+pymysql://me:hidden@h/d", "sqlite or postgresql"),
+        ("GATEWAY_RECORDS_URL", "sqlite://", "records in SQLite need a file"),
+        ("ORCHESTRATOR_RECORDS_URL", "/hidden/runs.db", "records need a URL"),
+        ("GATEWAY_REDIS_URL", "http://me:hidden@h", "should match"),
+    ],
+)
+def test_a_database_that_is_not_supported_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, url: str,
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"HEADWORKS_{variable}", url)
+    assert main.run(["up", "--data", "data"]) in (1, 2)
+    err = capsys.readouterr().err
+    assert said in err
+    assert variable.partition("_")[2].lower() in err
+    assert "hidden" not in err
+    assert not (tmp_path / "data").exists()

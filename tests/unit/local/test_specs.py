@@ -123,20 +123,6 @@ def test_a_place_is_one_directory_and_no_copy_of_it(tmp_path: Path) -> None:
     assert orchestrator.command({"grpc": 5, "metrics": 6}).env["HEADWORKS_ORCHESTRATOR_PLACE"] == place
 
 
-@pytest.mark.parametrize(
-    ("lines", "why"),
-    [
-        ([], ""),
-        (["no JSON", "[]", '"text"', '{"message": 5}', '{"level": "info"}'], ""),
-        (['{"message": "cannot start: the disk is full"}'], ": the disk is full"),
-        (['{"message": "cannot start: the disk is full"}', "Killed"], ": the disk is full"),
-    ],
-)
-def test_why_a_service_did_not_start_is_in_its_log(tmp_path: Path, lines: list[str], why: str) -> None:
-    for spec in python_specs(options(tmp_path), Layout(tmp_path)):
-        assert spec.why(lines) == why
-
-
 def test_replicas_of_triton_are_asked_in_turn_and_one_has_the_language_model(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     checkpoint = tmp_path / "tiny"
@@ -218,7 +204,7 @@ def test_ports_that_others_claimed_or_listen_at_are_not_handed_out() -> None:
 def test_ports_of_the_users_are_known_before_any_is_picked(tmp_path: Path) -> None:
     environ = {"HEADWORKS_GATEWAY_PORT": "7000", "HEADWORKS_CONTROL_METRICS_PORT": "7005"}
     made = options(tmp_path, environ=environ, replicas={"gateway": 2})
-    assert given_ports(made) == {made.edge_port, 7000, 7001, 7005}
+    assert given_ports(made).keys() == {7000, 7001, 7005}
 
 
 def test_back_off_doubles_to_its_most_and_begins_anew() -> None:

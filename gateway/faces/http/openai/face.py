@@ -57,7 +57,9 @@ class OpenAIFace:
 
     def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         body = fields.parse(request.body)
-        return self._ask(body, call) if self._bare.serves(body.get("model")) else self._run(body, call)
+        # Under the one name by which it is decided.
+        bare = self._bare.named(body.get("model"))
+        return self._ask(body | {"model": bare}, call) if bare else self._run(body, call)
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
@@ -79,7 +81,7 @@ class OpenAIFace:
         request = orchestrator_service_pb2.ListModelsRequest()
         answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(call.remaining, call)))
         bare = [models.of_entry(entry) for entry in self._bare.entries]
-        runs = [models.of_run(model) for model in answered.models if not self._bare.serves(model.id)]
+        runs = [models.of_run(model) for model in answered.models if not self._bare.named(model.id)]
         return [*runs, *bare, models.EMBEDDER]
 
     async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
@@ -115,7 +117,7 @@ class OpenAIFace:
     async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._runs.run(chat.run, call, chat.stream, chat.seams)) as batches,
+            aclosing(self._runs.run(chat.run, call, chat.seams)) as batches,
             aclosing(patiently(batches, seen, call)) as events,
         ):
             try:

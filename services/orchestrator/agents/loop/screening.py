@@ -9,6 +9,7 @@ from math import isnan
 from services.orchestrator.agents.loop import metrics
 from services.orchestrator.agents.loop.screener import Item, Reading, Screener, ScreeningVerdict
 from services.orchestrator.agents.loop.work import Work
+from services.orchestrator.agents.specs.asked_models import asked_models
 from services.orchestrator.domain.event import Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolResult
@@ -42,7 +43,7 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
     items = [Item(one.id, one.text, one.document_id) for one in found.passages]
     items += [Item(one.id, one.title, one.document_id) for one in titled]
     try:
-        told = await screener.screen(Reading.PASSAGE, work.spec.name, items)
+        told = await screener.screen(Reading.PASSAGE, work.spec.name, items, asked_models(work.spec, work.kit.models))
     except DomainError as error:
         if _refused(error) or screener.closed(len(work.toolbox) > 0):
             raise
@@ -87,7 +88,9 @@ def parts(given: Sequence[ToolResult]) -> list[list[ToolResult]]:
 async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> list[ToolResult]:
     items = [Item(one.call_id, one.content, one.name) for one in given]
     try:
-        told = await screener.screen(Reading.TOOL_RESULT, work.spec.name, items)
+        told = await screener.screen(
+            Reading.TOOL_RESULT, work.spec.name, items, asked_models(work.spec, work.kit.models)
+        )
     except DomainError as error:
         if not (_refused(error) or screener.closed(tools=True)):
             _missed(Reading.TOOL_RESULT, error)

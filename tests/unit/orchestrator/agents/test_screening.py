@@ -40,7 +40,10 @@ class FakeScreener:
     def closed(self, tools: bool) -> bool:
         return self.shut
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
+    async def screen(
+        self, reading: Reading, agent: str, items: Sequence[Item], models: Sequence[str] = ()
+    ) -> list[ScreeningVerdict]:
+        assert models, "whose policies count is to be known"
         self.asked.append((reading, agent, list(items)))
         if self.error is not None:
             raise self.error
