@@ -54,6 +54,7 @@ from services.runtime.records.ready import RecordsReady
 from services.runtime.records.tables import MESH
 from services.runtime.replicas import serving
 from services.runtime.server import App, opening
+from services.runtime.settings import prefix
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient, open_channels
 
@@ -106,7 +107,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
     triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
-    await claim(records.database, MESH, signer.fingerprint, settings.audit_former_keys, "audit_former_keys")
+    await claim(
+        records.database, MESH, signer.fingerprint, settings.audit_former_keys, prefix("gateway"), "audit_former_keys"
+    )
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     open_calls = OpenCalls(credentials)
     await open_calls.open()

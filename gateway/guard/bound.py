@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
-from gateway.guard.escapes import Unescaped, unescape
+from gateway.guard.escapes import Unescaped, may_escape, unescape
 from gateway.guard.finding import Action, Finding, Mode
 from gateway.guard.json_text import JsonShape
 
@@ -113,7 +113,7 @@ class DetectorGroup:
         json = self._shape.take(text)
         behind = None
         windows = [Window(self._text, self._start, self._base, final)]
-        if json or "\\" in self._text:
+        if json or may_escape(self._text, final):
             behind = unescape(self._text, final, strings=json)
             read = Window(self._text, self._start, self._base, final, behind.read)
             windows = [read, *windows] if behind.starts else [read]

@@ -69,8 +69,8 @@ class Spec:
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. It is not alive while one of its `children` is stopped,
     and lost once one has died. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the
-    last lines of its log say. `start` is how many seconds it may take from its start to its first answer.
-    `replica` is its name among the replicas of its service, where that is not `name`.
+    last lines of its log say. `start` is how many seconds it may take from its start to its first answer. `replica` is
+    its name among the replicas of its service, where that is not `name`.
     """
 
     name: str

@@ -58,6 +58,7 @@ from services.runtime.records.mesh import claim
 from services.runtime.records.ready import RecordsReady
 from services.runtime.replicas import serving
 from services.runtime.server import App, identity_key_of, opening, verifier_of
+from services.runtime.settings import prefix
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient, open_channels
 
@@ -71,7 +72,8 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 
 
 async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None) -> App:
-    """The service, its channels open and its record of runs at hand."""
+    """The service, its channels open and its record of runs at hand. Raises CannotStart, DomainError, and ValueError or
+    OSError for a file that cannot be read."""
     async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
 
@@ -93,7 +95,7 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
     )
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     key = fingerprint(identity_key_of(settings))
-    await claim(database, MESH, key, settings.identity_former_keys, "identity_former_keys")
+    await claim(database, MESH, key, settings.identity_former_keys, prefix("orchestrator"), "identity_former_keys")
     records = RunRecords(
         database, settings.replica_name, settings.retained_runs, place=settings.place, lease=settings.lease_seconds
     )

@@ -102,7 +102,7 @@ class Walk:
                 self._cannot_read(path)
             self.over(value, path, depth + 1, free or key in _FREE)
         elif isinstance(value, int | float) and abs(value) >= _LONG_NUMBER:
-            self.leaves.append(Leaf(holder, key, str(value)))
+            self.leaves.append(Leaf(holder, key, str(int(value) if value % 1 == 0 else value)))
 
     def _is_text(self, holder: Any, key: Any, value: str, path: str) -> bool:
         if key in _URLS and value.startswith("data:"):

@@ -22,21 +22,22 @@ SHOWN = 16
 class AnotherMesh(CannotStart):
     """The database belongs to another mesh."""
 
-    def __init__(self, service: str, theirs: str, ours: str, setting: str) -> None:
-        named = f"HEADWORKS_{service.upper()}"
+    def __init__(self, variables: str, theirs: str, ours: str, setting: str) -> None:
         super().__init__(
-            f"the database of {named}_RECORDS_URL belongs to another mesh: it has the identity key "
+            f"the database of {variables}RECORDS_URL belongs to another mesh: it has the identity key "
             f"{theirs[:SHOWN]}…, and this one {ours[:SHOWN]}…. Give this mesh a database of its own; or, to run "
             "one mesh on several machines, the identity key pair of the first, which is in `identity` of its data "
             "directory; or, where this mesh's key was changed, name the public key of before in "
-            f"{named}_{setting.upper()}"
+            f"{variables}{setting.upper()}"
         )
 
 
-async def claim(database: Database, table: Table, key: str, former: Collection[Path], setting: str) -> None:
+async def claim(
+    database: Database, table: Table, key: str, former: Collection[Path], variables: str, setting: str
+) -> None:
     """Make the database the mesh's that has the key of this fingerprint, where it is nobody's yet, or that of a former
-    key. `former`: PEM files of those, which `setting` names. Raises AnotherMesh, RecordsUnavailable, ValueError or
-    OSError for a file that is none."""
+    key. `former`: PEM files of those, which `setting` names; `variables`: what the service's settings begin with.
+    Raises AnotherMesh, RecordsUnavailable, ValueError or OSError for a file that is none."""
     known = {fingerprint(path.read_bytes()) for path in former}
     async with database.write() as connection:
         await connection.execute(insert_new(table).values(id=THE_ONE, key=key))
@@ -44,7 +45,7 @@ async def claim(database: Database, table: Table, key: str, former: Collection[P
         if theirs == key:
             return
         if theirs not in known:
-            raise AnotherMesh(database.schema.service, str(theirs), key, setting)
+            raise AnotherMesh(variables, str(theirs), key, setting)
         await connection.execute(update(table).where(table.c.id == THE_ONE).values(key=key))
 
 

@@ -51,7 +51,7 @@ async def test_the_database_of_another_mesh(keys: Keys, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(good)
     database = Database(f"sqlite:///{tmp_path}/records.db", SCHEMA)
     await database.open()
-    await claim(database, MESH, fingerprint(keys.public_pem), (), "")
+    await claim(database, MESH, fingerprint(keys.public_pem), (), "", "")
     last = await refused(tmp_path)
     assert "HEADWORKS_GATEWAY_RECORDS_URL belongs to another mesh" in last["message"]
     assert "HEADWORKS_GATEWAY_AUDIT_FORMER_KEYS" in last["message"]

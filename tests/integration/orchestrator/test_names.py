@@ -52,7 +52,7 @@ async def test_one_elsewhere_that_left_in_peace(open_records: OpenRecords) -> No
 
 
 async def test_two_that_start_at_once(open_records: OpenRecords) -> None:
-    await claim((await open_records()).database, MESH, "a" * 64, (), "")
+    await claim((await open_records()).database, MESH, "a" * 64, (), "", "")
     both = [await open_records(place=place, lease=FOREVER) for place in ("here", "there")]
     living = await asyncio.gather(*(one.join() for one in both))
     assert sorted(map(len, living)) == [0, 1]

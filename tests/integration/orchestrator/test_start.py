@@ -27,7 +27,7 @@ async def test_a_database_that_another_has(keys: Keys, tmp_path: Path, same_mesh
     (tmp_path / "public.pem").write_bytes(keys.public_pem)
     database = Database(url, SCHEMA)
     await database.open()
-    await claim(database, MESH, fingerprint(keys.public_pem if same_mesh else Keys().public_pem), (), "")
+    await claim(database, MESH, fingerprint(keys.public_pem if same_mesh else Keys().public_pem), (), "", "")
     living = RunRecords(database, "orchestrator-0", 10, place="elsewhere")
     await living.join()
     settings = {

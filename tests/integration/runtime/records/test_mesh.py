@@ -29,11 +29,11 @@ async def opened(request: pytest.FixtureRequest, empty_url: str) -> AsyncIterato
 async def test_another_mesh_is_refused(opened: tuple[Database, Table]) -> None:
     database, table = opened
     for _ in range(2):
-        await claim(database, table, "a" * 64, (), "former_keys")
+        await claim(database, table, "a" * 64, (), "HEADWORKS_TEST_", "former_keys")
     for _ in range(2):
         with pytest.raises(AnotherMesh, match=r"belongs to another mesh: it has the identity key aaaa.*FORMER_KEYS"):
-            await claim(database, table, "b" * 64, (), "former_keys")
-    await claim(database, table, "a" * 64, (), "former_keys")
+            await claim(database, table, "b" * 64, (), "HEADWORKS_TEST_", "former_keys")
+    await claim(database, table, "a" * 64, (), "HEADWORKS_TEST_", "former_keys")
 
 
 async def test_a_key_that_was_changed(opened: tuple[Database, Table], tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ async def test_a_key_that_was_changed(opened: tuple[Database, Table], tmp_path: 
     (tmp_path / "old.pem").write_bytes(old.public_pem)
     before, now = fingerprint(old.public_pem), TokenSigner(new.private_pem).fingerprint
     assert now == fingerprint(new.public_pem) != before
-    await claim(database, table, before, (), "former_keys")
-    await claim(database, table, now, [tmp_path / "old.pem"], "former_keys")
-    await claim(database, table, now, (), "former_keys")
+    await claim(database, table, before, (), "HEADWORKS_TEST_", "former_keys")
+    await claim(database, table, now, [tmp_path / "old.pem"], "HEADWORKS_TEST_", "former_keys")
+    await claim(database, table, now, (), "HEADWORKS_TEST_", "former_keys")
     with pytest.raises(AnotherMesh):
-        await claim(database, table, before, (), "former_keys")
+        await claim(database, table, before, (), "HEADWORKS_TEST_", "former_keys")
