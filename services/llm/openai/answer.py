@@ -51,8 +51,8 @@ class AnswerReader:
         self.chunks += not chunk.empty
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
-        thinking = _thoughts(chunk)
         self._counter.count(chunk)
+        thinking = _thoughts(chunk)
         for part in chunk.parts:
             self._characters += len(part.text)
             if part.channel in _TEXTS:

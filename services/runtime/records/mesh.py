@@ -36,8 +36,8 @@ async def claim(
     database: Database, table: Table, key: str, former: Collection[Path], variables: str, setting: str
 ) -> None:
     """Make the database the mesh's that has the key of this fingerprint, where it is nobody's yet, or that of a former
-    key. `former`: PEM files of those, which `setting` names; `variables` is what the service's begin with. Raises
-    AnotherMesh, RecordsUnavailable, ValueError or OSError for a file that is none."""
+    key. `former`: PEM files of those, which `setting` names; `variables`: what the service's settings begin with.
+    Raises AnotherMesh, RecordsUnavailable, ValueError or OSError for a file that is none."""
     known = {fingerprint(path.read_bytes()) for path in former}
     async with database.write() as connection:
         await connection.execute(insert_new(table).values(id=THE_ONE, key=key))

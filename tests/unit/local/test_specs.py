@@ -123,20 +123,6 @@ def test_a_place_is_one_directory_and_no_copy_of_it(tmp_path: Path) -> None:
     assert orchestrator.command({"grpc": 5, "metrics": 6}).env["HEADWORKS_ORCHESTRATOR_PLACE"] == place
 
 
-@pytest.mark.parametrize(
-    ("lines", "why"),
-    [
-        ([], ""),
-        (["no JSON", "[]", '"text"', '{"message": 5}', '{"level": "info"}'], ""),
-        (['{"message": "cannot start: the disk is full"}'], ": the disk is full"),
-        (['{"message": "cannot start: the disk is full"}', "Killed"], ": the disk is full"),
-    ],
-)
-def test_why_a_service_did_not_start_is_in_its_log(tmp_path: Path, lines: list[str], why: str) -> None:
-    for spec in python_specs(options(tmp_path), Layout(tmp_path)):
-        assert spec.why(lines) == why
-
-
 def test_replicas_of_triton_are_asked_in_turn_and_one_has_the_language_model(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     checkpoint = tmp_path / "tiny"

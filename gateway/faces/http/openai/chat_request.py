@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
+from gateway.calls import bare_fields
 from gateway.faces.http.openai import fields, messages, run_fields, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.runtime.errors import DomainError
 
-_OPTIONS = ("include_usage", "include_obfuscation")
 # Fields of a run that stand under `metadata` in a chat completion.
 _IN_METADATA = ("session_id", "collection")
 
@@ -46,7 +46,7 @@ def read(body: Json) -> ChatRequest:
         priority=sampling.priority(body),
     )
     options = fields.mapping(body, "stream_options")
-    fields.known(options, _OPTIONS, "stream_options.")
+    fields.known(options, bare_fields.SAFE_WITHIN["stream_options"], "stream_options.")
     include_usage = fields.flag(options, "include_usage", "stream_options.")
     return ChatRequest(run, fields.flag(body, "stream"), include_usage, messages.seams(body))
 

@@ -376,7 +376,7 @@ def test_what_is_refused_is_refused_within_other_fields(body: dict[str, Any], na
 
 def test_what_says_nothing_is_left_out_within_other_fields() -> None:
     kwargs = {"enable_thinking": False, "add_generation_prompt": True, "documents": None}
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"n": 3}}, "web_search": {}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"n": 3}}, "web_search": None}
     body = wire(asked(chat_template_kwargs=kwargs, tools=[tool], reasoning={"effort": "low"}))
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert body["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {"n": 3}}}]
