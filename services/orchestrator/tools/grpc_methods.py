@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.message_schema import of_message
+from services.orchestrator.tools.naming import grpc_name
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
 from services.runtime import clients
 from services.runtime.call import Outgoing, outgoing, renewed
@@ -146,7 +147,7 @@ class GrpcMethodTool:
         self._method = descriptor
         self._spec = spec
         self._pool = descriptor.containing_service.file.pool
-        name = spec.name or f"{descriptor.containing_service.name}_{descriptor.name}"[-64:]
+        name = spec.name or grpc_name(descriptor.containing_service.name, descriptor.name)
         described = spec.description or f"Calls {descriptor.name} of the service {descriptor.containing_service.name}."
         self.declaration = Declaration(name, described, of_message(descriptor.input_type), json=True)
         self.idempotent = may_retry(descriptor)
