@@ -24,6 +24,7 @@ from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 
 from cli.edge import Edge
 from cli.errors import CliError
+from services.runtime import proxies
 from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
@@ -56,10 +57,11 @@ class Client:
 
     def __init__(self, edge: Edge, timeout: float | None = None) -> None:
         self.edge = edge
+        options = [*OPTIONS, *([proxies.NO_PROXY] if proxies.is_local(edge.target) else [])]
         self._transport = (
-            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), OPTIONS)
+            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), options)
             if edge.secure
-            else grpc.insecure_channel(edge.target, OPTIONS)
+            else grpc.insecure_channel(edge.target, options)
         )
         self._channel = grpc.intercept_channel(self._transport, CallDefaults(edge.key, timeout))
         self.orchestrator = OrchestratorServiceStub(self._channel)
@@ -107,13 +109,21 @@ class Client:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")
             case grpc.StatusCode.UNAVAILABLE if not reason:
-                return CliError(
-                    f"the mesh at {self.edge.url} cannot be reached or is not ready ({message}): "
-                    "look with `headworks status`, start it with `headworks up`"
-                )
+                return CliError(self._unreached(message))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return CliError("no answer in time: allow more with --timeout")
         return CliError(f"{message} ({reason or code.name})")
+
+    def _unreached(self, message: str) -> str:
+        if variable := proxies.proxy_variable(self.edge.target):
+            return (
+                f"the mesh at {self.edge.url} cannot be reached ({message}) by way of the proxy that {variable} names: "
+                f"if none is needed, add {proxies.host_of(self.edge.target)} to no_proxy"
+            )
+        return (
+            f"the mesh at {self.edge.url} cannot be reached or is not ready ({message}): "
+            "look with `headworks status`, start it with `headworks up`"
+        )
 
 
 class CallDefaults(  # the bases are generic in their stubs alone

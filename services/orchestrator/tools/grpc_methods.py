@@ -18,7 +18,7 @@ from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, 
 from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.naming import grpc_name
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
-from services.runtime import clients
+from services.runtime import clients, proxies
 from services.runtime.call import Outgoing, outgoing, renewed
 from services.runtime.channels import open_channel
 from services.runtime.contract import may_retry, path
@@ -125,10 +125,14 @@ class GrpcServer:
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
+            target = self._target.target
+            proxied = not self._target.mesh and not proxies.is_local(target)
             self._channel = (
-                grpc.aio.secure_channel(self._target.target, grpc.ssl_channel_credentials())
+                grpc.aio.secure_channel(
+                    target, grpc.ssl_channel_credentials(), options=[] if proxied else [proxies.NO_PROXY]
+                )
                 if self._target.tls
-                else open_channel(self._target.target, tls=self._tls)
+                else open_channel(target, tls=self._tls, proxied=proxied)
             )
         return self._channel
 
