@@ -77,7 +77,7 @@ def _spec(source: YamlDocument, problems: list[Problem]) -> AgentSpec | None:
     try:
         return AgentSpec.model_validate(source.data)
     except ValidationError as error:
-        problems += source.problems(error, _ALIASES)
+        problems += source.problems(error, _ALIASES, AgentSpec)
         return None
 
 

@@ -64,7 +64,7 @@ BAD = [
     ("name: a\nmemory:\n  summary: true\n  summary: false", "line 4, memory.summary: this key is there twice"),
     ("name: &x a\nmodel: *x", "line 2: aliases"),
     ("name: a\n? [b]\n: c", "line 2: a key must be a word"),
-    ("model: small", "name: Field required"),
+    ("model: small", "name: is missing"),
     ("name: Ü", "line 1, name: "),
     ("name: a\nlimit: {}", "line 2, limit: there is no such field"),
     ("name: a\nlimits:\n  step: 3", "line 3, limits.step: there is no such field"),
@@ -75,7 +75,7 @@ BAD = [
     ("name: a\ngraders: [truth]", "line 2, graders[0].grader: "),
     ("name: a\ngraders: [{grounded: {treshold: 1}}]", "graders[0].treshold: there is no such field"),
     ("name: a\ngraders: [answers, answers]", "one of them is there twice"),
-    ("name: a\nguards: {pii: {}}", "line 2, guards: Input should be a valid tuple"),
+    ("name: a\nguards: {pii: {}}", "line 2, guards: must be a list"),
     ("name: a\nguards:\n- {guard: pie}", "line 3, guards[0].guard: Input should be 'pii', 'terms'"),
     ("name: a\nguards:\n- {guard: pii, stage: never}", "line 3, guards[0].stage[0]: Input should be 'input'"),
     ("name: a\ninstructions: '{{ question'", "line 2, instructions: the template is broken in its line 1: "),
@@ -116,6 +116,32 @@ def test_the_tools_are_judged_by_who_knows_them() -> None:
             "name: a\ntools:\n  - search\n  - http_get:\n      hots: [x]\n", lambda _: [((1, "http_get", "hots"), "no")]
         )
     assert str(caught.value.problems[0]) == "line 5, tools[1].http_get.hots: no"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("instrucions: x", "instrucions: there is no such field; did you mean instructions?"),
+        ("limits: {step: 3}", "limits.step: there is no such field; did you mean steps?"),
+        ("output: {shema: {}}", "output.shema: there is no such field; did you mean schema?"),
+        ("graders: [{grounded: {treshold: 1}}]", "treshold: there is no such field; did you mean threshold?"),
+        ("sampling: {temprature: 1}", "sampling.temprature: there is no such field; did you mean temperature?"),
+        ("memory: {xyz: 1}", "memory.xyz: there is no such field"),
+        ("tools: search", "tools: must be a list, such as [a, b]"),
+        ("limits: 3", "limits: must be a mapping, such as {name: value}"),
+        ("limits: {steps: many}", "limits.steps: must be a whole number"),
+        ("memory: {summary: 7}", "memory.summary: must be true or false"),
+        ("description: [a]", "description: must be a text"),
+        ("retrieval: {collections: [Not OK]}",
+         "retrieval.collections[0]: must be 1 to 64 characters of a-z, 0-9, _, -, the first of a-z, 0-9"),
+        ("tool_choice: 'a b'", "tool_choice: must be 1 to 64 characters of a-z, A-Z, 0-9, _, -"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words_of_yaml(spec: str, words: str) -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse(f"name: a\n{spec}\n")
+    assert words in caught.value.message
+    assert not re.search(r"tuple|dictionary|Input should|pattern|\^", caught.value.message)
 
 
 TOOLS = """
