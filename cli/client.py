@@ -24,6 +24,7 @@ from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 
 from cli.edge import Edge
 from cli.errors import CliError
+from services.runtime import proxies
 from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
@@ -56,10 +57,11 @@ class Client:
 
     def __init__(self, edge: Edge, timeout: float | None = None) -> None:
         self.edge = edge
+        options = [*OPTIONS, *([proxies.NO_PROXY] if proxies.is_local(edge.target) else [])]
         self._transport = (
-            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), OPTIONS)
+            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), options)
             if edge.secure
-            else grpc.insecure_channel(edge.target, OPTIONS)
+            else grpc.insecure_channel(edge.target, options)
         )
         self._channel = grpc.intercept_channel(self._transport, CallDefaults(edge.key, timeout))
         self.orchestrator = OrchestratorServiceStub(self._channel)
@@ -107,7 +109,7 @@ class Client:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")
             case grpc.StatusCode.UNAVAILABLE if not reason:
-                return CliError(_unreached(self.edge.url, message, bool(error.trailing_metadata())))
+                return CliError(_unreached(self.edge, message, bool(error.trailing_metadata())))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return CliError("no answer in time: allow more with --timeout")
         return CliError(f"{message} ({reason or code.name})")
@@ -148,13 +150,19 @@ def connect(edge: Edge, timeout: float) -> Iterator[Client]:
             raise client.explain(error) from None
 
 
-def _unreached(url: str, message: str, answered: bool) -> str:
+def _unreached(edge: Edge, message: str, answered: bool) -> str:
     """Why no service of the mesh has answered, of which gRPC and Envoy say what only their makers understand.
     `answered`: whether something at the edge has, which is Envoy then."""
+    url = edge.url
     if answered:
         return (
             f"no gateway answers behind {url}: the mesh is starting, or its gateways are gone or have too much to do; "
             "look with `headworks status`, and try again"
+        )
+    if variable := proxies.proxy_variable(edge.target):
+        return (
+            f"the mesh at {url} cannot be reached ({message}) by way of the proxy that {variable} names: "
+            f"if none is needed, add {proxies.host_of(edge.target)} to no_proxy"
         )
     told = message.lower()
     if "handshake failed" in told:

@@ -46,8 +46,24 @@ VERBS = {
 }
 
 
+_ENDS = "`headworks up` ends with Ctrl-C, or with `kill PID` of its process"
+STOPPING = {
+    "down": _ENDS, "stop": _ENDS, "restart": f"{_ENDS}; start it again with `headworks up`",
+    "start": "a mesh is started with `headworks up`, a run with `headworks run start`",
+}  # fmt: skip
+"""What other tools call what the mesh does, and how it is done here."""
+
+
 class Verbs(click.Group):
     """Loads a verb's module when the verb is used, so that --help is quick."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UsageError, which says how what was meant is done."""
+        if args and args[0] in STOPPING:
+            raise click.UsageError(f"there is no verb {args[0]!r}: {STOPPING[args[0]]}", ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

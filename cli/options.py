@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
+from cli.errors import CliError
+
 if TYPE_CHECKING:
     from cli.client import Client
 
@@ -133,9 +135,16 @@ def yes_option(verb: Verb) -> Verb:
 
 
 def confirm(on: MeshOptions, question: str, yes: bool) -> None:
-    """Ask before what cannot be undone, where somebody is there to answer. Raises click.Abort."""
+    """Ask before what cannot be undone, where somebody is there to answer. Raises click.Abort, and CliError where the
+    answer is no."""
     if not yes and not on.as_json:
-        click.confirm(question, abort=True)
+        agreed(question)
+
+
+def agreed(question: str) -> None:
+    """Ask. Raises click.Abort, and CliError where the answer is no."""
+    if not click.confirm(question):
+        raise CliError("nothing was changed or deleted")
 
 
 class TimeSpan(click.ParamType[Any]):

@@ -1,6 +1,7 @@
 """How results are printed: tables for people, JSON for programs."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,23 +37,28 @@ def print_list(
     rows: Sequence[dict[str, Any]],
     columns: Sequence[str] | Mapping[str, str],
     none: str = "",
+    first: Sequence[str] = (),
 ) -> None:
     """Rows: JSON under `name`, a table, or `none` where there are none. `columns` are the keys to print, or the heads
-    of the columns with their keys."""
+    of the columns with their keys; those of `first` stay where there is no room for all, see table_of."""
     if on.as_json:
         print_json({name: rows})
     elif none and not rows:
         click.echo(none)
     else:
         heads = columns if isinstance(columns, Mapping) else {column.replace("_", " "): column for column in columns}
-        print_table(heads, [[brief(key, row[key]) for key in heads.values()] for row in rows])
+        print_table(heads, [[brief(key, row[key]) for key in heads.values()] for row in rows], first)
 
 
 def brief(key: str, value: object) -> object:
-    """A value as a list has it: ids short, times by how long ago they were."""
+    """A value as a list has it: ids and methods short, times by how long ago they were."""
     if not isinstance(value, str):
         return value
-    return ago(value) if key.endswith("_time") else short(value)
+    return ago(value) if is_time(key) else short(value)
+
+
+def is_time(key: str) -> bool:
+    return key == "time" or key.endswith("_time")
 
 
 def print_record(on: MeshOptions, record: dict[str, Any]) -> None:
@@ -60,7 +66,10 @@ def print_record(on: MeshOptions, record: dict[str, Any]) -> None:
     if on.as_json:
         print_json(record)
     else:
-        print_table(("", ""), [(key.replace("_", " "), cell(value)) for key, value in record.items() if value])
+        shown = [
+            (key, f"{ago(value)} ({value})" if is_time(key) else cell(value)) for key, value in record.items() if value
+        ]
+        print_table(("", ""), [(key.replace("_", " "), value) for key, value in shown])
 
 
 def print_done(on: MeshOptions, text: str, **record: Any) -> None:
@@ -71,22 +80,23 @@ def print_done(on: MeshOptions, text: str, **record: Any) -> None:
         click.echo(text)
 
 
-def print_table(columns: Iterable[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(columns: Iterable[str], rows: Sequence[Sequence[object]], first: Sequence[str] = ()) -> None:
     """A plain table that fits the terminal, and unbroken where nobody watches."""
     out = console()
-    table, left_out = table_of(list(columns), rows, out.width)
+    table, left_out = table_of(list(columns), rows, out.width, first)
     out.print(table)
     if left_out:
-        click.echo(f"(left out: {', '.join(left_out)}; a wider terminal and --json have them)", err=True)
+        put(console(stderr=True), f"(left out: {', '.join(left_out)}; a wider terminal and --json have them)")
 
 
 def table_of(
-    columns: Sequence[str], rows: "Sequence[Sequence[object | Text]]", width: int
+    columns: Sequence[str], rows: "Sequence[Sequence[object | Text]]", width: int, first: Sequence[str] = ()
 ) -> "tuple[Table, list[str]]":
     """A table of `width` characters at most, and the heads of the columns that are left out for it.
 
-    Columns that are empty are no columns; those at the end go first where there is no room. Columns of numbers are set
-    to the right. Longer texts are wrapped at words, all else is left whole.
+    Columns that are empty are no columns. Where there is no room, those at the end go; with `first`, the heads of the
+    columns by their importance, each that has room stays, and then of the others. Columns of numbers are set to the
+    right. Longer texts are wrapped at words, all else is left whole.
     """
     from rich.table import Table
     from rich.text import Text
@@ -94,9 +104,9 @@ def table_of(
     texts = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
     shown = [at for at in range(len(columns)) if not rows or any(row[at].plain for row in texts)]
     least = {at: _least([row[at].plain for row in texts], columns[at]) for at in shown}
-    left_out: list[str] = []
-    while len(shown) > FEWEST and sum(least[at] + GAP for at in shown) > width + GAP:
-        left_out.insert(0, columns[shown.pop()])
+    kept = _with_room(least, [*(columns.index(head) for head in first), *range(len(columns))], width, bool(first))
+    left_out = [columns[at] for at in shown if at not in kept]
+    shown = [at for at in shown if at in kept]
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for at in shown:
         number = columns[at] and any(isinstance(row[at], int | float) for row in rows)
@@ -108,6 +118,20 @@ def table_of(
     for row in texts:
         table.add_row(*(row[at] for at in shown))
     return table, left_out
+
+
+def _with_room(least: Mapping[int, int], order: Iterable[int], width: int, later: bool) -> set[int]:
+    """Which columns there is room for, by how wide each is at least, the most important one first. `later`: also after
+    one that there is no room for."""
+    kept: set[int] = set()
+    for at in dict.fromkeys(order):
+        if at not in least:
+            continue
+        if len(kept) < FEWEST or sum(least[one] + GAP for one in (*kept, at)) <= width + GAP:
+            kept.add(at)
+        elif not later:
+            break
+    return kept
 
 
 def _least(values: Iterable[str], head: str) -> int:
@@ -143,7 +167,10 @@ def console(*, stderr: bool = False) -> "Console":
     lines are wrapped at words; where nobody watches they are left whole."""
     from rich.console import Console
 
-    out = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
+    styles: Any = (
+        None if os.environ.get("NO_COLOR") else "auto"
+    )  # where there is no color, bold and dim are none either
+    out = Console(highlight=False, markup=False, emoji=False, stderr=stderr, color_system=styles)
     if not out.is_terminal:
         out.soft_wrap, out.width = True, UNBROKEN
     return out
@@ -166,19 +193,21 @@ def put(out: "Console", text: str, *, style: str | None = None, first: int = 0, 
 
 
 class Flow:
-    """Text that comes in pieces, written as it comes; on a terminal words that do not fit go to the next line."""
+    """Text that comes in pieces, written as it comes; on a terminal words that do not fit go to the next line. The last
+    column stays empty: a terminal that is written full begins a line by itself, and the next one would be a blank."""
 
     def __init__(self, out: "Console", indent: int = 0) -> None:
         self._out = out
-        self._width = max(out.width - indent, NARROW) if out.is_terminal else 0
+        self._full = max(out.width, NARROW + indent) if out.is_terminal else 0
         self._indent = indent
-        self._at = 0
+        self._at = 0  # behind the indent
         self._word = ""
+        self._spaces = ""
 
     def write(self, text: str) -> None:
-        """A word goes out once it is known to be whole."""
+        """A word goes out once it is known to be whole, and spaces once a word stands behind them on the line."""
         text = visible(text)
-        if not self._width:
+        if not self._full:
             self._put(text)
             return
         for part in _PARTS.findall(text):
@@ -194,22 +223,28 @@ class Flow:
     def _space(self, space: str) -> None:
         for line in space.splitlines(keepends=True):
             if line.endswith(("\n", "\r")):
-                self._put("\n" + " " * self._indent)
-                self._at = 0
+                self._break()
             else:
-                self._put(line)
-                self._at += len(line)
+                self._spaces += line
 
     def _end_word(self) -> None:
         from rich.cells import cell_len
 
-        length = cell_len(self._word)
-        if self._at and self._at + length > self._width:
-            self._put("\n" + " " * self._indent)
-            self._at = 0
-        self._put(self._word)
-        self._at = (self._at + length) % self._width if length > self._width else self._at + length
-        self._word = ""
+        if not self._word:
+            return
+        room, length = self._full - self._indent - 1, cell_len(self._word)
+        if self._at and self._at + len(self._spaces) + length > room:
+            self._break()
+        before = self._spaces if len(self._spaces) + length <= room or self._at else ""
+        self._put(before + self._word)
+        self._at += len(before) + length
+        if self._at > room:  # a word that is longer than a line, which the terminal breaks
+            self._at = (self._indent + self._at - 1) % self._full + 1 - self._indent
+        self._word = self._spaces = ""
+
+    def _break(self) -> None:
+        self._put("\n" + " " * self._indent)
+        self._at, self._spaces = 0, ""
 
     def _put(self, text: str) -> None:
         if text:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 UNCHECKED = "give the gateway's public key with --public-key"
 UNSIGNED = "the gateway has signed no record since the first that was read"
 COLUMNS = ("time", "subject", "action", "decision", "model", "tokens", "reason", "sequence", "chain")
+FIRST = ("time", "action", "decision", "subject", "model", "tokens", "reason")
 
 
 @click.group()
@@ -60,7 +61,7 @@ def list_(most: int, on: MeshOptions, **options: Any) -> None:
     request = set_fields(pb.ListAuditRecordsRequest(), options)
     with on.client() as client:
         rows = [_record(row) for row in islice(list_all(client.audit.ListAuditRecords, request, "records"), most)]
-    print_list(on, "records", rows, COLUMNS, "No records.")
+    print_list(on, "records", rows, COLUMNS, "No records.", FIRST)
 
 
 @audit.command()

@@ -9,7 +9,7 @@ from cli.brief import counted
 from cli.errors import USAGE, CliError
 from cli.files import destination, write_pieces
 from cli.messages import as_dict
-from cli.options import MeshOptions, on_mesh, tenant_option, yes_option
+from cli.options import MeshOptions, agreed, on_mesh, tenant_option, yes_option
 from cli.output import print_done, print_record
 
 WHOLE = "everything of the tenant"
@@ -60,7 +60,7 @@ def erase(subject: str, everything: bool, yes: bool, tenant: str, on: MeshOption
     if bool(subject) == everything:
         raise CliError("say whose: --subject NAME or --everything", USAGE)
     if not yes:
-        click.confirm(f"Erase all that is kept of {subject or WHOLE}? It cannot be brought back.", abort=True)
+        agreed(f"Erase all that is kept of {subject or WHOLE}? It cannot be brought back.")
     counts: dict[str, int] = {}
     with on.client() as client:
         request = pb.EraseDataRequest(tenant=tenant, subject=subject, confirm=True, everything=everything)

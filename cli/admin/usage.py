@@ -15,6 +15,7 @@ from cli.output import cost, print_list
 CALLS = {"time": "time", "subject": "subject", "model": "model", "read": "prompt_tokens",
          "written": "completion_tokens", "seconds": "seconds", "finish": "finish_reason", "cost": "cost",
          "agent": "agent"}  # fmt: skip
+FIRST = ("time", "model", "read", "written", "cost", "subject")
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cost")
 BY = ("day", "tenant", "project", "key", "agent", "model")
 
@@ -55,7 +56,7 @@ def list_(subject: str, most: int, on: MeshOptions, **options: Any) -> None:
     with on.client() as client:
         records = islice(list_all(client.usage.ListUsage, request, "records"), most)
         rows = [_priced(as_dict(record)) for record in records]
-    print_list(on, "calls", rows, CALLS, "No calls were settled.")
+    print_list(on, "calls", rows, CALLS, "No calls were settled.", FIRST)
 
 
 @usage.command("sum")

@@ -10,7 +10,7 @@ import click
 
 from cli.errors import USAGE, CliError
 from cli.options import data_option, json_option
-from cli.output import print_json, print_table
+from cli.output import GAP, console, print_json, print_table, put
 
 if TYPE_CHECKING:
     from cli.mesh.settings import Setting
@@ -73,7 +73,20 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
     if as_json:
         print_json({"settings": settings})
     else:
-        print_table(COLUMNS, [[setting[key] for key in COLUMNS.values()] for setting in settings])
+        _print(settings)
+
+
+def _print(settings: Sequence[dict[str, str]]) -> None:
+    """A table, or where that is too wide a paragraph for each setting: no value and no source is left out."""
+    out = console()
+    rows = [[setting[key] for key in COLUMNS.values()] for setting in settings]
+    widths = [max(len(row[at]) for row in [*rows, list(COLUMNS)]) for at in range(len(COLUMNS))]
+    if sum(widths) + GAP * len(widths) <= out.width or not out.is_terminal:
+        print_table(COLUMNS, rows)
+        return
+    for variable, value, source in rows:
+        put(out, variable)
+        put(out, f"{value or '(empty)'} (from {source})", indent=GAP)
 
 
 def _set_by_up(file: Path | None, data: Path | None) -> dict[str, dict[str, str]]:

@@ -14,7 +14,7 @@ from cli.messages import list_all
 if TYPE_CHECKING:
     from cli.client import Client
 
-_PART = re.compile(r"run_([0-9a-f]{4,31})")
+_PART = re.compile(r"run_([0-9a-f]{1,31})")
 # So many of the newest runs are looked through.
 MOST_RUNS = 5000
 

@@ -42,7 +42,7 @@ class RunTexts:
         most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
         texts = [text for text, _ in self._places]
         return ModelRequest(
-            model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted()),
+            model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted(instructions)),
             answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
             models=models,
         )  # fmt: skip
@@ -53,9 +53,10 @@ class RunTexts:
             if text != old:
                 put(text)
 
-    def _counted(self) -> list[str]:
-        """The same as a model reads it: what messages say, the calls in them, the tools and the form of the answer."""
-        request, counted = self._request, list[str]()
+    def _counted(self, instructions: str) -> list[str]:
+        """The same as a model reads it: the instructions, what messages say, the calls in them, the tools and the form
+        of the answer."""
+        request, counted = self._request, [instructions] * bool(instructions)
         for message in request.messages:
             counted += [message.content, *(f"{call.name}{call.arguments}" for call in message.tool_calls)]
         counted += [f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools]

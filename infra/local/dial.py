@@ -3,6 +3,7 @@ speaks that."""
 
 import grpc
 
+from services.runtime.proxies import NO_PROXY
 from services.runtime.sockets import is_unix
 from services.runtime.tls import Stamp, TlsFiles
 
@@ -11,6 +12,7 @@ OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.use_local_subchannel_pool", 1),
+    NO_PROXY,
 ]
 # An address says nothing of who is there: the certificate has to be for the service.
 EXPECT = "grpc.ssl_target_name_override"

@@ -1,9 +1,12 @@
 """How many tokens a text has: the one estimate, and what is believed of an upstream's own count. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from services.llm.generation import TokenCounts
+import orjson
+
+from services.llm.chat import Declaration, Message
+from services.llm.generation import Generation, TokenCounts
 
 CHARACTERS_PER_TOKEN = 4
 PER_TEXT = 4
@@ -25,6 +28,21 @@ def estimate(text: str) -> int:
 def estimate_prompt(texts: Iterable[str]) -> int:
     """About how many tokens a prompt of these texts has, tools and the like included among them."""
     return sum(estimate(text) + PER_TEXT for text in texts)
+
+
+def prompt_texts(messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> Iterator[str]:
+    """All texts of a prompt: what the messages say, the calls in them, and what the tools are."""
+    for message in messages:
+        yield message.content
+        for call in message.tool_calls:
+            yield f"{call.name}{call.arguments_json}{call.beside}"
+    for tool in tools:
+        yield orjson.dumps([tool.name, tool.description, tool.parameters]).decode()
+
+
+def estimate_generation(generation: Generation) -> int:
+    """About how many tokens a model reads that is asked this."""
+    return estimate_prompt(prompt_texts(generation.messages, generation.tools))
 
 
 def believed(counted: Any, estimated: int, characters: int | None = None, context_length: int = 0) -> int:

@@ -7,6 +7,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import experimental
 
+from services.runtime import proxies
 from services.runtime.contract import retryable_paths
 from services.runtime.sockets import is_unix
 from services.runtime.tls import TlsFiles
@@ -38,11 +39,13 @@ def open_channel(
     services: list[ServiceDescriptor] | None = None,
     tls: TlsFiles | None = None,
     retried: Sequence[str] = (),
+    *,
+    proxied: bool = False,
 ) -> grpc.aio.Channel:
     """A channel to `target`: xds:///NAME inside the mesh, or any gRPC target such as dns:///host:port or unix:/path.
 
     Retried is what the protos of `services` allow, and the methods at the paths `retried`. A Unix socket is called
-    without TLS: who may open it is who may call.
+    without TLS: who may open it is who may call. No proxy of the environment is on the way, unless it may be `proxied`.
 
     With `tls` it is mutual TLS. To an xds:/// target control says how, and gRPC reads the files that its bootstrap
     names, again when they change; to any other `tls` is what the channel shows for its whole life. Raises
@@ -60,6 +63,8 @@ def open_channel(
         # A service that is started anew is there within seconds, and nobody should have to wait longer than for that.
         ("grpc.max_reconnect_backoff_ms", 300),
     ]
+    if not proxied:
+        options.append(proxies.NO_PROXY)
     if not target.startswith("xds:"):
         options.append(("grpc.service_config", service_config([*retryable_paths(services or []), *retried])))
     credentials = tls.client() if tls and not is_unix(target) else None

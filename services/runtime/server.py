@@ -16,7 +16,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import logs, metrics, sockets, tracing, vitals
+from services.runtime import logs, metrics, proxies, sockets, tracing, vitals
 from services.runtime.errors import CANNOT_START, CannotStart, DomainError
 from services.runtime.exits import EXIT_SECONDS, exit_within
 from services.runtime.health import Readiness
@@ -233,6 +233,7 @@ def run(settings: ServerSettings, main: Coroutine[Any, Any, None]) -> None:
     logs.configure(settings.service, settings.log_level)
     for wrong in unknown_variables():
         log.warning(wrong)
+    proxies.spare_control()
     sys.exit(uvloop.run(_to_its_end(main)))
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from services.runtime.form_words import words
 
 DEEPEST = 32
 _PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -49,14 +51,16 @@ class YamlDocument:
             path = path[:-1]
         return self.lines.get(path, 0)
 
-    def problems(self, error: ValidationError, renamed: Mapping[str, str] | None = None) -> list[Problem]:
-        """What a model finds wrong with the data. `renamed`: fields by the names that the model has for them."""
+    def problems(
+        self, error: ValidationError, renamed: Mapping[str, str] | None = None, form: type[BaseModel] | None = None
+    ) -> list[Problem]:
+        """What a model finds wrong with the data. `renamed`: fields by the names that the model has for them. `form` is
+        the model, for the nearest names of fields."""
         names = renamed or {}
         found = []
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
+        for each in error.errors(include_url=False, include_input=False):
             path = tuple(names.get(part, part) if isinstance(part, str) else part for part in each["loc"])
-            message = "there is no such field" if each["type"] == "extra_forbidden" else str(each["msg"])
-            found.append(Problem(dotted(path), message.removeprefix("Value error, "), self.line(path)))
+            found.append(Problem(dotted(path), words(each, form), self.line(path)))
         return found
 
 

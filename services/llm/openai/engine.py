@@ -15,7 +15,7 @@ from services.llm.openai.answer import AnswerReader
 from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
-from services.llm.tokens import estimate_prompt
+from services.llm.tokens import estimate_prompt, prompt_texts
 
 ATTEMPTS = 3
 
@@ -34,7 +34,7 @@ class OpenAiEngine:
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         """An estimate: OpenAI's API does not count."""
-        return estimate_prompt(request.texts(messages, tools))
+        return estimate_prompt(prompt_texts(messages, tools))
 
     def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
         """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
@@ -42,7 +42,7 @@ class OpenAiEngine:
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         """What may pass is tried again, as long as nothing has come."""
-        prompt = list(request.texts(generation.messages, generation.tools))
+        prompt = list(prompt_texts(generation.messages, generation.tools))
         answer = AnswerReader(self.endpoint.name, prompt, self.endpoint.context_length, generation.reasoning)
         body = orjson.dumps(request.body(generation, self.endpoint.model))
         seconds = time_left(float("inf"))

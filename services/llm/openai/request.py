@@ -1,6 +1,6 @@
 """Conversations, tools and forms of answers as OpenAI's API writes them. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -48,17 +48,6 @@ def body(generation: Generation, model: str) -> dict[str, Any]:
     if generation.confidence:
         made["logprobs"] = True
     return made
-
-
-def texts(given: Sequence[Message], offered: Sequence[Declaration] = ()) -> Iterator[str]:
-    """All texts of a prompt, for an estimate of its tokens."""
-    for message in given:
-        yield message.content
-        for call in message.tool_calls:
-            yield call.arguments_json
-            yield call.beside
-    for tool in offered:
-        yield orjson.dumps([tool.name, tool.description, tool.parameters]).decode()
 
 
 def messages(given: Sequence[Message]) -> list[dict[str, Any]]:

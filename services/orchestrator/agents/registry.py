@@ -13,7 +13,7 @@ from services.llm.handle import ModelHandle
 from services.llm.models import DEFAULT
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.loop import SpecAgent
-from services.orchestrator.agents.loop.work import Kit, tool_entries
+from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.specs.asked_models import asked_models, catalogue_name
 from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.specs.shipped import shipped
@@ -191,7 +191,7 @@ class Registry:
                 agent=spec.name,
                 model=spec.model,
             )
-        if tool_entries(spec) and Capability.TOOLS not in served.entry.capabilities:
+        if spec.tool_entries and Capability.TOOLS not in served.entry.capabilities:
             raise ModelUnavailable(
                 f"the agent {spec.name!r} cannot run: its model {served.entry.name!r} cannot call tools",
                 agent=spec.name,

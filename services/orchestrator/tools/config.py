@@ -161,7 +161,7 @@ def parse(text: str, environment: Mapping[str, str], name: str = "tools.yaml") -
         try:
             return ToolSettings.model_validate(data)
         except ValidationError as error:
-            problems = source.problems(error)
+            problems = source.problems(error, form=ToolSettings)
     raise BadToolSettings(_told(name, problems))
 
 

@@ -16,8 +16,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.message_schema import of_message
+from services.orchestrator.tools.naming import grpc_name
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
-from services.runtime import clients
+from services.runtime import clients, proxies
 from services.runtime.call import Outgoing, outgoing, renewed
 from services.runtime.channels import open_channel
 from services.runtime.contract import may_retry, path
@@ -124,10 +125,14 @@ class GrpcServer:
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
+            target = self._target.target
+            proxied = not self._target.mesh and not proxies.is_local(target)
             self._channel = (
-                grpc.aio.secure_channel(self._target.target, grpc.ssl_channel_credentials())
+                grpc.aio.secure_channel(
+                    target, grpc.ssl_channel_credentials(), options=[] if proxied else [proxies.NO_PROXY]
+                )
                 if self._target.tls
-                else open_channel(self._target.target, tls=self._tls)
+                else open_channel(target, tls=self._tls, proxied=proxied)
             )
         return self._channel
 
@@ -146,7 +151,7 @@ class GrpcMethodTool:
         self._method = descriptor
         self._spec = spec
         self._pool = descriptor.containing_service.file.pool
-        name = spec.name or f"{descriptor.containing_service.name}_{descriptor.name}"[-64:]
+        name = spec.name or grpc_name(descriptor.containing_service.name, descriptor.name)
         described = spec.description or f"Calls {descriptor.name} of the service {descriptor.containing_service.name}."
         self.declaration = Declaration(name, described, of_message(descriptor.input_type), json=True)
         self.idempotent = may_retry(descriptor)

@@ -1,9 +1,7 @@
 """MCP servers, over stdio and streamable HTTP: one session with each, whose tools become tools of agents."""
 
 import asyncio
-import hashlib
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +20,7 @@ from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, 
 from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.mcp_results import text_of
 from services.orchestrator.tools.mcp_stdio import ServerExited, stdio
+from services.orchestrator.tools.naming import mcp_name, mcp_name_apart
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.fairness import FairLimit
 
@@ -34,7 +33,6 @@ MAX_TOOLS = 200
 # So many calls in a row without an answer, and the session is opened anew.
 MAX_UNHEARD = 3
 MAX_DESCRIPTION = 2000
-MAX_NAME = 64
 # Calls that may wait for one server.
 QUEUE = 256
 
@@ -293,17 +291,16 @@ class McpTool:
         self._server = server
         self._tool = tool.name
         self.places = server.places
-        name = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server.name}_{tool.name}")[:MAX_NAME]
-        self.declaration = Declaration(name, (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema)
+        self.declaration = Declaration(
+            mcp_name(server.name, tool.name), (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema
+        )
         hints = tool.annotations
         self.idempotent = bool(hints and (hints.read_only_hint or hints.idempotent_hint))
 
     def avoid(self, taken: Container[str]) -> None:
         """Have a name that no other tool has. The same tool has the same one each time, whatever came before it."""
-        name = self.declaration.name
-        if name in taken:
-            digest = hashlib.sha256(f"{self._server.name}/{self._tool}".encode()).hexdigest()
-            self.declaration = replace(self.declaration, name=f"{name[: MAX_NAME - 9]}_{digest[:8]}")
+        if self.declaration.name in taken:
+            self.declaration = replace(self.declaration, name=mcp_name_apart(self._server.name, self._tool))
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         try:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from services.orchestrator.domain.tool import ToolPolicy
 from services.orchestrator.tools.hosts import ANY, HostRule
+from services.runtime.form_words import words
+from services.runtime.spelling import meant
 
 NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 METHOD = re.compile(r"([a-zA-Z_]\w*\.)*[a-zA-Z_]\w*/[a-zA-Z_]\w*")
@@ -129,35 +131,33 @@ def parse(entries: Sequence[Any]) -> tuple[list[tuple[int, ToolSpec]], list[Prob
     problems: list[Problem] = []
     for number, entry in enumerate(entries):
         try:
-            specs.append((number, _entry(entry)))
-        except ValidationError as error:
-            problems += [((number, *one["loc"]), _words(one)) for one in error.errors(include_url=False)]
+            form, settings = _form(entry)
         except ValueError as error:
             problems.append(((number,), str(error)))
+            continue
+        try:
+            specs.append((number, form.model_validate(settings)))
+        except ValidationError as error:
+            problems += [((number, *one["loc"]), words(one, form)) for one in error.errors(include_url=False)]
     return specs, problems
 
 
-def _entry(entry: Any) -> ToolSpec:
-    """Raises ValueError, ValidationError."""
+def _form(entry: Any) -> tuple[type[ToolSpec], dict[str, Any]]:
+    """What an entry has to be, and what it says. Raises ValueError."""
     if isinstance(entry, str):
-        return _builtin(entry).model_validate({})
+        return _builtin(entry), {}
     if not isinstance(entry, dict):
         raise ValueError("a tool is a name, or a mapping with tool, grpc or mcp")
     kinds = [kind for kind in ("tool", "grpc", "mcp") if kind in entry]
     if len(kinds) != 1:
         raise ValueError("a tool has one of tool, grpc and mcp")
     if kinds[0] == "tool":
-        settings = {key: value for key, value in entry.items() if key != "tool"}
-        return _builtin(entry["tool"]).model_validate(settings)
-    return (GrpcSpec if kinds[0] == "grpc" else McpSpec).model_validate(entry)
+        return _builtin(entry["tool"]), {key: value for key, value in entry.items() if key != "tool"}
+    return (GrpcSpec if kinds[0] == "grpc" else McpSpec), entry
 
 
 def _builtin(name: Any) -> type[ToolSpec]:
     if not isinstance(name, str) or name not in BUILTIN:
-        raise ValueError(f"there is no tool {name!r}; there are: {', '.join(BUILTIN)}, and grpc and mcp")
+        near = meant(name, BUILTIN) if isinstance(name, str) else ""
+        raise ValueError(f"there is no tool {name!r}{near}; there are: {', '.join(BUILTIN)}, and grpc and mcp")
     return BUILTIN[name]
-
-
-def _words(error: Any) -> str:
-    message = "there is no such field" if error["type"] == "extra_forbidden" else str(error["msg"])
-    return message.removeprefix("Value error, ")

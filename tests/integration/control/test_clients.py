@@ -182,3 +182,35 @@ async def test_calls_go_on_without_control_and_after_its_return(tmp_path: Path) 
                 assert {(await one.call())[0] for _ in range(100)} == {"OK"}
                 async with orchestrators(mesh, "orchestrator-2"):
                     await one.until("orchestrator-2")
+
+
+# Opens a channel to xds:///orchestrator as services do, calls once, and writes who answered.
+SERVICE = """
+import asyncio
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb, orchestrator_service_pb2_grpc as pb_grpc
+from services.runtime.channels import open_channel
+from services.runtime.proxies import spare_control
+
+async def main():
+    async with open_channel("xds:///orchestrator") as channel:
+        call = pb_grpc.OrchestratorServiceStub(channel).ListRuns(pb.ListRunsRequest(), timeout=20)
+        print(dict(await call.initial_metadata()).get("replica", await call.details()))
+
+spare_control()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("given", [{}, {"no_proxy": "example.com"}, {"no_grpc_proxy": "example.com"}])
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+async def test_no_proxy_is_asked_on_the_way_to_control_and_to_services(
+    mesh: Mesh, variable: str, given: dict[str, str]
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    nobody = {variable: "http://127.0.0.1:1", **given, "GRPC_XDS_BOOTSTRAP": str(mesh.grpc_json)}
+    async with orchestrators(mesh, "one"):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SERVICE, stdout=asyncio.subprocess.PIPE, env=kept | nobody
+        )
+        told, _ = await process.communicate()
+    assert told.decode().strip() == "one"

@@ -172,6 +172,69 @@ def test_text_that_comes_in_pieces_is_wrapped_at_words(width: int) -> None:
     assert "" in lines  # the blank line
 
 
+def shown(text: str, width: int) -> list[str]:
+    """The lines of a terminal that begins the next one by itself once its last column is written."""
+    lines = [""]
+    for character in text:
+        if character == "\n":
+            lines.append("")
+            continue
+        lines[-1] += character
+        if cell_len(lines[-1]) >= width:
+            lines.append("")
+    return lines
+
+
+@pytest.mark.parametrize("length", range(76, 84))
+@pytest.mark.parametrize("indent", [0, 4])
+@pytest.mark.parametrize("wide", [False, True])
+def test_no_line_is_torn_where_one_is_as_long_as_the_terminal_is_wide(length: int, indent: int, wide: bool) -> None:
+    out = terminal(80)
+    flow = Flow(out, indent)
+    line = ("蜜蜂 " if wide else "bees ") * 20
+    flow.write(f"{line[: length - 1]}x \n\nIt goes  on.\n")
+    flow.close()
+    lines = shown(text_of(out), 80)
+    assert all(cell_len(one) < 80 for one in lines)
+    assert not [one for one in lines if one != one.rstrip() and one.strip()], "no spaces at the end"
+    words = [one.strip() for one in lines]
+    at = words.index("It goes  on.")
+    assert not words[at - 1]
+    assert all(words[: at - 1]), "the blank line of the text, and no other"
+
+
+def test_a_column_of_importance_stays_before_one_that_comes_first() -> None:
+    row: list[object] = [
+        "3 min ago",
+        "somebody-with-a-name@of-quite-some-length.example",
+        "RunService/Run",
+        "allowed",
+        12,
+    ]
+    heads = ["time", "subject", "action", "decision", "tokens"]
+    table, left_out = table_of(heads, [row], 60, ("time", "action", "decision"))
+    assert left_out == ["subject"]
+    out = terminal(60)
+    out.print(table)
+    assert text_of(out).split("\n")[0].split() == ["time", "action", "decision", "tokens"]
+
+
+def test_a_method_is_short() -> None:
+    assert brief.short("/headworks.orchestrator.v1.RunService/Run") == "RunService/Run"
+    assert brief.short("headworks.orchestrator.v1.RunService/Run") == "RunService/Run"
+    assert brief.short("docs/page.md") == "docs/page.md"
+
+
+def test_without_color_nothing_is_bold_or_dim(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    put(console(), "dim", style="dim")
+    output.print_table(["a", "b"], [["c", "d"]])
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_where_nobody_watches_text_goes_out_as_it_comes() -> None:
     out = Console(file=io.StringIO(), soft_wrap=True)
     flow = Flow(out)

@@ -56,8 +56,8 @@ def test_what_a_model_refuses_is_named_by_line_and_field() -> None:
     with pytest.raises(ValidationError) as caught:
         Form.model_validate({"steps": "many", "schema_": 3, "colour": "red"})
     assert document.problems(caught.value, {"schema_": "schema"}) == [
-        Problem("steps", "Input should be a valid integer, unable to parse string as an integer", 1),
-        Problem("schema", "Input should be a valid string", 2),
+        Problem("steps", "must be a whole number", 1),
+        Problem("schema", "must be a text", 2),
         Problem("colour", "there is no such field", 3),
     ]
 

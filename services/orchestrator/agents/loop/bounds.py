@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from services.llm.chat import Choice
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
-from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_prompt
+from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_generation
 from services.orchestrator.agents.loop.limits import SECONDS
 from services.orchestrator.domain.tool import ToolCall
 
@@ -69,10 +69,10 @@ def length(piece: Said) -> int:
     return 0
 
 
-def given_up(generation: Generation, text: str) -> Ended:
-    """The end of a generation that was broken off, whose tokens can only be guessed."""
-    read = estimate_prompt(message.content for message in generation.messages)
-    return Ended(Finish.LENGTH, TokenCounts(read, estimate(text)))
+def given_up(generation: Generation, written: str) -> Ended:
+    """The end of a generation that was broken off, whose tokens can only be guessed: of all that was sent, and of all
+    that the model wrote."""
+    return Ended(Finish.LENGTH, TokenCounts(estimate_generation(generation), estimate(written)))
 
 
 def finish_of(finish: Finish, calls: Sequence[ToolCall]) -> Finish:

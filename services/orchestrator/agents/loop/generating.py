@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from services.orchestrator.agents.loop.transcript import canonical
 from services.orchestrator.agents.loop.trimming import refused
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import (
+    Body,
     ContextTrimmed,
     ReasoningDelta,
     StepFinished,
@@ -23,6 +24,7 @@ from services.orchestrator.domain.event import (
     UsageReported,
 )
 from services.orchestrator.domain.tool import ToolCall
+from services.runtime.errors import DomainError, ErrorKind
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +40,18 @@ class _Heard:
     asked: bool = False
     thinks: bool = False
     text: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     ended: Ended | None = None
     waited: float = 0.0
 
+    @property
+    def written(self) -> str:
+        """All that the model wrote, for an estimate of its tokens."""
+        return "".join([*self.text, *self.thoughts, *(f"{call.name}{call.arguments_json}" for call in self.calls)])
 
-async def generate(work: Work, order: PromptPlan) -> Bodies:
+
+async def generate(work: Work, order: PromptPlan) -> Bodies:  # noqa: C901 (one stream, and its ends)
     """Ask the model: its text as it comes, unless it is held back, and its calls."""
     state, kind, model = work.state, order.kind, work.handle.entry.name
     if state.open is None:
@@ -56,31 +64,50 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:
     started = time.monotonic()
     # What was thought before is not thought again by a run that was picked up.
     heard.thinks = not work.held and not step.thoughts
-    async with aclosing(_fitting(work, heard)) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, ContextTrimmed | ReasoningDelta):
-                yield piece
-            elif not work.held:
-                for body in writer.said(piece):
-                    yield body
+    try:
+        async with aclosing(_fitting(work, heard)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, ContextTrimmed | ReasoningDelta):
+                    yield piece
+                elif not work.held:
+                    for body in writer.said(piece):
+                        yield body
+    except DomainError as error:
+        for charged in _failed(work, heard, error, step.number, started):
+            yield charged
+        raise
     if not heard.asked:  # the limits leave no room
         yield StepFinished(step.number, kind, model, seconds=time.monotonic() - started)
         return
-    order = heard.order
-    calls = permitted(order.generation, heard.calls)
-    if len(calls) < len(heard.calls):
-        log.warning("calls that the model was not free to make", extra={"model": model, "calls": len(heard.calls)})
+    calls = _permitted(heard, model)
     for requested in _requests(work, calls, step.number):
         yield requested
-    ended = heard.ended or given_up(order.generation, "".join(heard.text))
+    ended = heard.ended or given_up(heard.order.generation, heard.written)
     took = time.monotonic() - started
     work.hops[work.handle.generator.name] += took
     finish = finish_of(ended.finish, calls) if calls or heard.ended else ""
-    if finish == Finish.LENGTH and order.capped:
-        work.limit = order.capped
+    if finish == Finish.LENGTH:
+        work.limit = heard.order.capped or work.limit
     usage = usage_of(work, ended.tokens)
     text = "".join(heard.text)
     yield StepFinished(step.number, kind, model, usage, took, heard.waited, text, finish, ended.confidence)
+
+
+def _permitted(heard: _Heard, model: str) -> list[ToolCall]:
+    calls = permitted(heard.order.generation, heard.calls)
+    if len(calls) < len(heard.calls):
+        log.warning("calls that the model was not free to make", extra={"model": model, "calls": len(heard.calls)})
+    return calls
+
+
+def _failed(work: Work, heard: _Heard, error: DomainError, step: int, started: float) -> Iterator[Body]:
+    """What a step has used that an error ends, where the model has begun: it has read all that it was sent."""
+    if not heard.asked or not (heard.written or error.kind is ErrorKind.DEADLINE_EXCEEDED):
+        return
+    usage = usage_of(work, given_up(heard.order.generation, heard.written).tokens)
+    took, text = time.monotonic() - started, "".join(heard.text)
+    yield StepFinished(step, heard.order.kind, work.handle.entry.name, usage, took, heard.waited, text)
+    yield work.state.usage  # with that of this step, which was applied
 
 
 def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
@@ -121,7 +148,7 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 piece = await anext(pieces, None)
             except BrokenOff as broken:
                 work.limit = broken.limit or work.limit
-                heard.ended = None if broken.limit else given_up(generation, "".join(heard.text))
+                heard.ended = None if broken.limit else given_up(generation, heard.written)
                 return
             finally:
                 heard.waited += clock() - asked
@@ -133,6 +160,7 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 heard.text.append(piece.text)
                 yield piece
             elif isinstance(piece, Thought):
+                heard.thoughts.append(piece.text)
                 yield piece
             elif isinstance(piece, Calls):
                 heard.calls += piece.calls

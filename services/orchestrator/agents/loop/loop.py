@@ -20,7 +20,7 @@ from services.orchestrator.agents.loop.prompt_plan import PromptPlan, build_requ
 from services.orchestrator.agents.loop.retrieving import retrieve, search_again
 from services.orchestrator.agents.loop.tool_step import call_tools
 from services.orchestrator.agents.loop.transcript import fold
-from services.orchestrator.agents.loop.work import Bodies, Kit, Work, tool_entries
+from services.orchestrator.agents.loop.work import Bodies, Kit, Work
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import checker
 from services.orchestrator.domain.event import (
@@ -100,7 +100,7 @@ class SpecAgent:
 
     async def _tools(self, *, resumed: bool) -> Toolbox:
         """The agent's tools. A run that is picked up waits for those that start when it does. Raises DomainErrors."""
-        entries, toolboxes = tool_entries(self._spec), self._kit.toolboxes
+        entries, toolboxes = self._spec.tool_entries, self._kit.toolboxes
         if not entries or toolboxes is None:
             return Toolbox([])
         give_up = time.monotonic() + (PATIENCE_SECONDS if resumed else 0)

@@ -127,12 +127,6 @@ class Work:
         return RunOutcome(reason, timings)
 
 
-def tool_entries(spec: AgentSpec) -> tuple[Any, ...]:
-    """The spec's tools; an agent that retrieves by tool has `search` without listing it."""
-    listed = any(entry == "search" or (isinstance(entry, dict) and "search" in entry) for entry in spec.tools)
-    return spec.tools if spec.retrieval.mode != "tool" or listed else ("search", *spec.tools)
-
-
 def sampling_of(spec: AgentSpec) -> Mapping[str, Any]:
     """The spec's sampling, what it says of it."""
     return {name: value for name, value in spec.sampling.model_dump().items() if value not in (None, ())}

@@ -1,5 +1,6 @@
 """An agent's spec: what may stand in its YAML, with the defaults."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -138,3 +139,14 @@ class AgentSpec(SpecPart):
         if len(set(names)) < len(names):
             raise ValueError("graders: one of them is there twice")
         return self
+
+    @property
+    def tool_entries(self) -> tuple[Any, ...]:
+        """The tools, with those that are there without being listed."""
+        return with_search(self.tools, self.retrieval.mode)
+
+
+def with_search(tools: Sequence[Any], mode: object) -> tuple[Any, ...]:
+    """The tools of a spec; one that retrieves by tool has `search` without listing it."""
+    listed = any(entry == "search" or (isinstance(entry, dict) and entry.get("tool") == "search") for entry in tools)
+    return tuple(tools) if mode != "tool" or listed else ("search", *tools)

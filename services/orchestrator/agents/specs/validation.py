@@ -1,7 +1,7 @@
 """From YAML to a checked spec: all that is wrong is told at once, by line and field."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +9,10 @@ import orjson
 from pydantic import ValidationError
 
 from services.orchestrator.agents.specs.errors import BadAgent
-from services.orchestrator.agents.specs.spec import AgentSpec
+from services.orchestrator.agents.specs.spec import AgentSpec, with_search
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
 from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
 from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
 
@@ -31,6 +32,7 @@ SAMPLE: Mapping[str, Any] = {
 LARGEST = 256 << 10
 _ALIASES = {"schema_": "schema"}
 _MOST = 20
+CHOICES = ("auto", "none", "required")
 
 
 def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
@@ -47,6 +49,7 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
     if check_tools is not None and isinstance(tools, list):
         found = check_tools(tuple(tools))
         problems += [_problem(source, ("tools", *path), message) for path, message in found]
+    problems += _references(raw, source)
     if problems:
         raise BadAgent(sorted(problems, key=lambda each: each.line)[:_MOST])
     assert spec is not None  # noqa: S101 (there would be a problem)
@@ -74,7 +77,7 @@ def _spec(source: YamlDocument, problems: list[Problem]) -> AgentSpec | None:
     try:
         return AgentSpec.model_validate(source.data)
     except ValidationError as error:
-        problems += source.problems(error, _ALIASES)
+        problems += source.problems(error, _ALIASES, AgentSpec)
         return None
 
 
@@ -89,6 +92,29 @@ def _template(field: str, text: str, source: YamlDocument) -> list[Problem]:
         line = source.line((field,)) + max(error.line, 1) - 1
         return [Problem(field, f"the template is broken in its line {error.line}: {error.message}", line)]
     return []
+
+
+def _references(raw: Mapping[str, Any], source: YamlDocument) -> list[Problem]:
+    """Names of tools that the spec does not have: whoever wrote one believes that it holds for a tool."""
+    tools = raw.get("tools")
+    retrieval = raw.get("retrieval")
+    mode = retrieval.get("mode") if isinstance(retrieval, dict) else None
+    names = names_of(with_search(tools if isinstance(tools, list) else (), mode))
+    return [_problem(source, path, fault) for path, name in _named_tools(raw) if (fault := names.fault(name))]
+
+
+def _named_tools(raw: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Where a spec names its own tools, and as what."""
+    choice = raw.get("tool_choice")
+    if isinstance(choice, str) and choice not in CHOICES:
+        yield ("tool_choice",), choice
+    approval, limits = raw.get("approval"), raw.get("limits")
+    approved = approval.get("tools") if isinstance(approval, dict) else None
+    for number, name in enumerate(approved if isinstance(approved, list) else ()):
+        yield ("approval", "tools", number), str(name)
+    calls = limits.get("calls") if isinstance(limits, dict) else None
+    for name in calls if isinstance(calls, dict) else ():
+        yield ("limits", "calls", name), name
 
 
 def _schema(raw: Mapping[str, Any], source: YamlDocument) -> list[Problem]:

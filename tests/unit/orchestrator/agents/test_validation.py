@@ -21,7 +21,7 @@ instructions: |
   You are {{ agent }}.
 prompt: "{{ question }}"
 retrieval: {mode: tool, collections: [default, other], max_passages: 5, max_sentences: 1, caller_may_choose: false}
-tools: [search, calculator]
+tools: [search, calculator, {tool: sql, database: sales}]
 tool_choice: auto
 output: {schema: {type: object}, name: facts, repair: 1}
 limits: {steps: 8, seconds: 120, tokens: 20000, cost: 0.10, tool_calls: 20, calls: {search: 5}, repetitions: 3,
@@ -64,7 +64,7 @@ BAD = [
     ("name: a\nmemory:\n  summary: true\n  summary: false", "line 4, memory.summary: this key is there twice"),
     ("name: &x a\nmodel: *x", "line 2: aliases"),
     ("name: a\n? [b]\n: c", "line 2: a key must be a word"),
-    ("model: small", "name: Field required"),
+    ("model: small", "name: is missing"),
     ("name: Ü", "line 1, name: "),
     ("name: a\nlimit: {}", "line 2, limit: there is no such field"),
     ("name: a\nlimits:\n  step: 3", "line 3, limits.step: there is no such field"),
@@ -75,7 +75,7 @@ BAD = [
     ("name: a\ngraders: [truth]", "line 2, graders[0].grader: "),
     ("name: a\ngraders: [{grounded: {treshold: 1}}]", "graders[0].treshold: there is no such field"),
     ("name: a\ngraders: [answers, answers]", "one of them is there twice"),
-    ("name: a\nguards: {pii: {}}", "line 2, guards: Input should be a valid tuple"),
+    ("name: a\nguards: {pii: {}}", "line 2, guards: must be a list"),
     ("name: a\nguards:\n- {guard: pie}", "line 3, guards[0].guard: Input should be 'pii', 'terms'"),
     ("name: a\nguards:\n- {guard: pii, stage: never}", "line 3, guards[0].stage[0]: Input should be 'input'"),
     ("name: a\ninstructions: '{{ question'", "line 2, instructions: the template is broken in its line 1: "),
@@ -116,6 +116,99 @@ def test_the_tools_are_judged_by_who_knows_them() -> None:
             "name: a\ntools:\n  - search\n  - http_get:\n      hots: [x]\n", lambda _: [((1, "http_get", "hots"), "no")]
         )
     assert str(caught.value.problems[0]) == "line 5, tools[1].http_get.hots: no"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("instrucions: x", "instrucions: there is no such field; did you mean instructions?"),
+        ("limits: {step: 3}", "limits.step: there is no such field; did you mean steps?"),
+        ("output: {shema: {}}", "output.shema: there is no such field; did you mean schema?"),
+        ("graders: [{grounded: {treshold: 1}}]", "treshold: there is no such field; did you mean threshold?"),
+        ("sampling: {temprature: 1}", "sampling.temprature: there is no such field; did you mean temperature?"),
+        ("memory: {xyz: 1}", "memory.xyz: there is no such field"),
+        ("tools: search", "tools: must be a list, such as [a, b]"),
+        ("limits: 3", "limits: must be a mapping, such as {name: value}"),
+        ("limits: {steps: many}", "limits.steps: must be a whole number"),
+        ("memory: {summary: 7}", "memory.summary: must be true or false"),
+        ("description: [a]", "description: must be a text"),
+        ("retrieval: {collections: [Not OK]}",
+         "retrieval.collections[0]: must be 1 to 64 characters of a-z, 0-9, _, -, the first of a-z, 0-9"),
+        ("tool_choice: 'a b'", "tool_choice: must be 1 to 64 characters of a-z, A-Z, 0-9, _, -"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words_of_yaml(spec: str, words: str) -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse(f"name: a\n{spec}\n")
+    assert words in caught.value.message
+    assert not re.search(r"tuple|dictionary|Input should|pattern|\^", caught.value.message)
+
+
+TOOLS = """
+tools: [calculator, {tool: current_time}, {tool: sql, database: sales, name: sales}, {mcp: wiki.1, allow: ["*"]},
+        {grpc: shop.v1.Orders/GetOrder, target: shop}, {mcp: files, allow: [read, a/b]}, {tool: python, max_calls: 2}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("approval: {tools: [calculater]}",
+         "line 4, approval.tools[0]: the agent has no tool 'calculater'; did you mean calculator?"),
+        ("approval:\n  tools:\n    - calculator\n    - sql", "line 7, approval.tools[1]: the agent has no tool 'sql'"),
+        ("limits:\n  calls:\n    currant_time: 3",
+         "line 6, limits.calls.currant_time: the agent has no tool 'currant_time'; did you mean current_time?"),
+        ("tool_choice: pithon", "line 4, tool_choice: the agent has no tool 'pithon'; did you mean python?"),
+        ("approval: {tools: [files_write]}", "the agent has no tool 'files_write'"),
+        ("approval: {tools: [files]}", "the agent has no tool 'files'"),
+        ("approval: {tools: [Orders_GetOrders]}", "did you mean Orders_GetOrder?"),
+        ("approval: {tools: [search]}", "it has: calculator, current_time, sales, Orders_GetOrder, files_read, "
+         "files_a_b, python, wiki_1_…"),
+        ("retrieval: {mode: always}\ntool_choice: search", "line 5, tool_choice: the agent has no tool 'search'"),
+    ],
+)  # fmt: skip
+def test_a_tool_that_the_agent_does_not_have_is_refused_wherever_it_is_named(spec: str, words: str) -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse(f"name: a{TOOLS}{spec}\n")
+    assert words in caught.value.message
+
+
+def test_an_agent_without_tools_has_none_to_name() -> None:
+    with pytest.raises(BadAgent) as caught:
+        parse("name: a\ntool_choice: calculator\nlimits: {calls: {calculator: 1}}\napproval: {tools: [calculator]}\n")
+    assert [each.field for each in caught.value.problems] == [
+        "tool_choice",
+        "limits.calls.calculator",
+        "approval.tools[0]",
+    ]
+    assert all("it has: none" in each.message for each in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "approval: {tools: [calculator, current_time, sales, Orders_GetOrder]}",
+        "approval: {tools: [files_read, files_a_b, python, wiki_1_any]}",
+        "limits: {calls: {wiki_1_page: 3, sales: 1}}",
+        "tool_choice: wiki_1_look_up",
+        "tool_choice: required",
+        "retrieval: {mode: tool}\ntool_choice: search\nlimits: {calls: {search: 5}}",
+    ],
+)
+def test_a_tool_that_the_agent_may_have_can_be_named(spec: str) -> None:
+    parse(f"name: a{TOOLS}{spec}\n")
+
+
+def test_a_wrong_entry_is_told_once() -> None:
+    wrong = "name: a\ntools: [calculater]\napproval: {tools: [calculater]}\n"
+    with pytest.raises(BadAgent) as caught:
+        parse(wrong, lambda _: [((0,), "there is no such tool")])
+    assert [each.field for each in caught.value.problems] == ["tools[0]"]
+
+
+@pytest.mark.parametrize("entry", ["search", "{tool: search, max_calls: 3}"])
+def test_an_agent_that_lists_search_does_not_have_it_twice(entry: str) -> None:
+    assert len(parse(f"name: a\nretrieval: {{mode: tool}}\ntools: [{entry}]\n").tool_entries) == 1
 
 
 @pytest.mark.parametrize(
