@@ -44,6 +44,8 @@ LOOK = {
     "LIMIT_NOT_FOUND": "`headworks limits list`",
     "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
 }
+PLAIN = "WRONG_VERSION_NUMBER"
+"""What OpenSSL makes of an answer that is not TLS."""
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -115,6 +117,8 @@ class Client:
         return CliError(f"{message} ({reason or code.name})")
 
     def _unreached(self, message: str) -> str:
+        if self.edge.secure and PLAIN in message.upper():
+            return f"the mesh at {self.edge.url} speaks http, not https: give --edge http://{self.edge.target}"
         if variable := proxies.proxy_variable(self.edge.target):
             return (
                 f"the mesh at {self.edge.url} cannot be reached ({message}) by way of the proxy that {variable} names: "
