@@ -11,6 +11,11 @@ METHOD = re.compile(r"/?(?:[a-z]\w*\.)+(?P<method>[A-Z]\w*/[A-Z]\w*)")
 _UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """A number with what is counted: "1 record", "2,000 records". `nouns`: the plural, where it is not made by an s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def short(text: str) -> str:
     """The beginning of a run's id, which every verb that takes one accepts, and a method without its package; anything
     else as it is."""

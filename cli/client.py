@@ -111,23 +111,10 @@ class Client:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return CliError(f"the key was refused by {self.edge.url}: {message}; give the right one with --key")
             case grpc.StatusCode.UNAVAILABLE if not reason:
-                return CliError(self._unreached(message))
+                return CliError(_unreached(self.edge, message, bool(error.trailing_metadata())))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return CliError("no answer in time: allow more with --timeout")
         return CliError(f"{message} ({reason or code.name})")
-
-    def _unreached(self, message: str) -> str:
-        if self.edge.secure and PLAIN in message.upper():
-            return f"the mesh at {self.edge.url} speaks http, not https: give --edge http://{self.edge.target}"
-        if variable := proxies.proxy_variable(self.edge.target):
-            return (
-                f"the mesh at {self.edge.url} cannot be reached ({message}) by way of the proxy that {variable} names: "
-                f"if none is needed, add {proxies.host_of(self.edge.target)} to no_proxy"
-            )
-        return (
-            f"the mesh at {self.edge.url} cannot be reached or is not ready ({message}): "
-            "look with `headworks status`, start it with `headworks up`"
-        )
 
 
 class CallDefaults(  # the bases are generic in their stubs alone
@@ -163,6 +150,36 @@ def connect(edge: Edge, timeout: float) -> Iterator[Client]:
             yield client
         except grpc.RpcError as error:
             raise client.explain(error) from None
+
+
+def _unreached(edge: Edge, message: str, answered: bool) -> str:
+    """Why no service of the mesh has answered, of which gRPC and Envoy say what only their makers understand.
+    `answered`: whether something at the edge has, which is Envoy then."""
+    url = edge.url
+    if answered:
+        return (
+            f"no gateway answers behind {url}: the mesh is starting, or its gateways are gone or have too much to do; "
+            "look with `headworks status`, and try again"
+        )
+    if variable := proxies.proxy_variable(edge.target):
+        return (
+            f"the mesh at {url} cannot be reached ({message}) by way of the proxy that {variable} names: "
+            f"if none is needed, add {proxies.host_of(edge.target)} to no_proxy"
+        )
+    if edge.secure and PLAIN in message.upper():
+        return f"the mesh at {url} speaks http, not https: give --edge http://{edge.target}"
+    told = message.lower()
+    if "handshake failed" in told:
+        return (
+            f"no trusted TLS connection to {url} can be made: give the CA of its certificate with --ca, or an address "
+            "with http:// where it has none"
+        )
+    if "errors resolving" in told or "dns resolution" in told:
+        return f"the host of {url} is not known: is the address right?"
+    return (
+        f"the mesh at {url} cannot be reached, or broke the connection off: look with `headworks status`, start it "
+        "with `headworks up`"
+    )
 
 
 def _roots(edge: Edge) -> bytes | None:

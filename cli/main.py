@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from cli.errors import FAILURE, INTERRUPTED, USAGE, CliError
+from infra.local.limits import raise_files, refusal
 
+# Of any verb; gRPC ends the process where it can open none.
+FEWEST_FILES, MOST_FILES = 16, 1024
 # Every verb, with the module that has it and what it does.
 VERBS = {
     "up": ("mesh.up", "start the mesh and keep it running until Ctrl-C"),
@@ -99,6 +102,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """The exit code of the command line `argv`: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    if too_few := raise_files(FEWEST_FILES, MOST_FILES):
+        return _fail(too_few, FAILURE)
     try:
         result: Any = headworks.main(argv, prog_name="headworks", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -114,6 +119,10 @@ def run(argv: list[str]) -> int:
         return _fail(f"{error.object!r} is not valid UTF-8", USAGE)
     except BrokenPipeError:
         return FAILURE
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (limit := refusal(error)) is None:
+            raise
+        return _fail(limit, FAILURE)
     return result if isinstance(result, int) else 0
 
 

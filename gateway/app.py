@@ -30,6 +30,7 @@ from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
+from gateway.faces.native.agents import following
 from gateway.faces.native.forward import Forward, handlers
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import CallerAddresses
@@ -42,16 +43,20 @@ from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.llm.settings import LlmSettings
 from services.runtime.channels import open_channel
-from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import serving
+from services.runtime.health import DEPENDENCY
 from services.runtime.identity import TokenSigner
 from services.runtime.interceptors import CallLayer
 from services.runtime.interceptors.standard import AccessLog, Deadline, Errors, Identify, Metrics, Trace
 from services.runtime.records.assembly import open_records
 from services.runtime.records.engine import data_folder
-from services.runtime.server import App
+from services.runtime.records.mesh import claim
+from services.runtime.records.ready import RecordsReady
+from services.runtime.records.tables import MESH
+from services.runtime.replicas import serving
+from services.runtime.server import App, opening
+from services.runtime.settings import prefix
 from services.runtime.time_limit import TimeLimit
-from services.runtime.triton import TritonClient
+from services.runtime.triton import TritonClient, open_channels
 
 GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
@@ -63,6 +68,9 @@ BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
 ENVOY = ("envoy",)
 EMBEDDER = ("embed",)
+RECORDS = "records"
+VITAL = frozenset({"orchestrator", "retrieval", RECORDS})
+"""What callers cannot be served without."""
 
 
 def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[CallLayer]:
@@ -82,12 +90,8 @@ def layers(settings: GatewaySettings, audit: Audit, callers: Callers) -> list[Ca
 async def wire(settings: GatewaySettings, models: LlmSettings | None = None) -> App:
     """The gateway, its records and channels open. Raises RecordsUnavailable where there is no database, and ValueError
     or OSError for a file that cannot be read."""
-    resources = AsyncExitStack()
-    try:
+    async with opening() as resources:
         return await _wire(settings, models or LlmSettings(), resources)
-    except BaseException:
-        await resources.aclose()
-        raise
 
 
 async def _wire(settings: GatewaySettings, models: LlmSettings, resources: AsyncExitStack) -> App:
@@ -101,12 +105,11 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton = TritonClient(
-        await resources.enter_async_context(
-            open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-        )
-    )
+    triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
+    await claim(
+        records.database, MESH, signer.fingerprint, settings.audit_former_keys, prefix("gateway"), "audit_former_keys"
+    )
     credentials = await open_credentials(settings, records.database, records.changes, resources)
     open_calls = OpenCalls(credentials)
     await open_calls.open()
@@ -118,7 +121,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     background = BackgroundTasks()
     guards = open_guards(settings, records, triton, background, resources)
     resources.push_async_callback(background.aclose)
-    audit = Audit(trail.log, address, closed=settings.audit_when_records_are_gone == "closed")
+    closed = settings.audit_when_records_are_gone == "closed"
+    audit = Audit(trail.log, address, closed=closed)
     pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, resources)
     agents = Agents(orchestrator, settings.price_seconds)
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
@@ -134,7 +138,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
 
     channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | ScreenedMethods(runs, orchestrator).handlers())
+    forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)
@@ -152,17 +156,20 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
     paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
-    http = http_server(settings, paths, around, access, ENVOY)
+    vital = VITAL if closed else VITAL - {RECORDS}
+    http = http_server(settings, paths, around, access, ENVOY, vital)
     folder = data_folder(settings.records_url)
     # Ready whatever stands behind it: a gateway can say what is missing, an Envoy without gateways cannot.
     return App(
         add,
         [service.full_name for service in SERVED],
         optional={
-            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name),
+            "orchestrator": serving(orchestrator, ORCHESTRATOR.full_name, f"{DEPENDENCY}records"),
             "retrieval": serving(retrieval, RETRIEVAL.full_name),
+            RECORDS: RecordsReady(records.database, records.changes),
             "triton": partial(triton.ready, EMBEDDER),
         },
+        vital=vital,
         data={"records": folder} if folder else {},
         resources=resources,
         layers=around,

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from services.runtime.identity import LIFETIME, LONGEST
-from services.runtime.settings import ServerSettings, read_token
+from services.runtime.settings import RecordsUrl, ServerSettings, read_token
 
 
 class GatewaySettings(ServerSettings):
@@ -42,7 +42,7 @@ class GatewaySettings(ServerSettings):
     api_keys_file: Path = Field(
         Path(".headworks/keys.json"), description="JSON file of the API keys, hashed; read again when it changes."
     )
-    records_url: str = Field(
+    records_url: RecordsUrl = Field(
         "sqlite:///.headworks/gateway/records.db",
         description="Database of the gateway's records: sqlite:///<file> or postgresql://<user>@<host>/<database>.",
     )
@@ -50,7 +50,9 @@ class GatewaySettings(ServerSettings):
         5, gt=0, description="Longest time one transaction of the records may take, waiting included."
     )
     redis_url: str = Field(
-        "", description="Redis of the counters that replicas share: redis://<host>:6379; in memory if empty."
+        "",
+        pattern="^((redis|rediss|unix)://.+)?$",
+        description="Redis of the counters that replicas share: redis://<host>:6379; in memory if empty.",
     )
     guards_file: Path | None = Field(
         None, description="YAML of the guards of tenants that have no policy; the shipped ones if not set."
@@ -184,7 +186,7 @@ class GatewaySettings(ServerSettings):
     audit_former_keys: tuple[Path, ...] = Field(
         (),
         description="PEM files of the public keys of identity_private_keys of before, by which what they signed of the "
-        "audit is checked.",
+        "audit is checked, and a database that is theirs is this mesh's.",
     )
     audit_content_tenants: str = Field(
         "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from headworks.gateway.v1 import audit_service_pb2 as pb
 
+from cli.brief import counted
 from cli.errors import FAILURE, CliError
 from cli.files import append, destination, write_pieces
 from cli.messages import as_dict, list_all, set_fields
@@ -117,7 +118,9 @@ def anchor(file: Path, on: MeshOptions) -> None:
     append(file, anchor_line(made))
     if str(file) != "-":
         ends = made.ends.values()
-        told = f"{sum(end.sequence for end in ends):,} records in {len(ends)} chains are anchored in {file}"
+        records = sum(end.sequence for end in ends)
+        verb = "is" if records == 1 else "are"
+        told = f"{counted(records, 'record')} in {counted(len(ends), 'chain')} {verb} anchored in {file}"
         print_done(on, told, file=str(file), **asdict(made))
 
 
@@ -196,15 +199,24 @@ def _summary(report: dict[str, Any]) -> str:
     lines += [f"… and {more:,} more"] if more > 0 else []
     chains = report["chains"]
     if len(chains) > 1:
-        lines += [
-            f"chain {one['chain']}: {one['records']:,} records, {one['first']} to {one['last']}" for one in chains
-        ]
-        span = f"{report['records']:,} records in {len(chains)} chains"
+        lines += [f"chain {one['chain']}: {_numbered(one)}" for one in chains]
+        span = f"{counted(report['records'], 'record')} in {counted(len(chains), 'chain')}"
     else:
-        span = f"{report['records']:,} records, {report['first']} to {report['last']}"
+        span = _numbered(report)
     if report["anchors"]:
-        span += f", beside {report['anchors']:,} anchors"
+        span += f", beside {counted(report['anchors'], 'anchor')}"
     return "\n".join([*lines, f"{span}: {'sound' if report['sound'] else 'not sound'}"])
+
+
+def _numbered(part: dict[str, Any]) -> str:
+    """How many records, and their numbers."""
+    records = counted(part["records"], "record")
+    match part["records"]:
+        case 0:
+            return records
+        case 1:
+            return f"{records}, number {part['first']}"
+    return f"{records}, {part['first']} to {part['last']}"
 
 
 def _record(message: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from headworks.gateway.v1 import privacy_service_pb2 as pb
 
+from cli.brief import counted
 from cli.errors import USAGE, CliError
 from cli.files import destination, write_pieces
 from cli.messages import as_dict
@@ -66,7 +67,7 @@ def erase(subject: str, everything: bool, yes: bool, tenant: str, on: MeshOption
         for step in client.privacy.EraseData(request):
             if step.kind:
                 counts[step.kind] = step.erased
-    erased = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
+    erased = ", ".join(_erased(kind, count) for kind, count in counts.items() if count)
     print_done(on, f"Erased: {erased or 'nothing was kept'}.", erased=counts)
 
 
@@ -98,3 +99,9 @@ def _days(option: str) -> tuple[str, int]:
     if not days.isdecimal() or len(days) > 5:
         raise CliError(f"--keep {option!r} is not KIND=DAYS, such as runs=30", USAGE)
     return kind, int(days)
+
+
+def _erased(kind: str, count: int) -> str:
+    """Kinds are plurals: "1 run"."""
+    words = kind.replace("_", " ")
+    return counted(count, words.removesuffix("s"), words)

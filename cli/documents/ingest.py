@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.brief import counted
 from cli.errors import FAILURE, USAGE, CliError
 from cli.options import MeshOptions, collection_option, on_mesh
 from cli.output import console, print_json, print_table, visible
@@ -54,6 +55,8 @@ def ingest(
     """
     from cli.documents.scan import find_files
 
+    if "" in paths:
+        raise CliError("a PATH is empty: is the variable that it comes from not set? Nothing was ingested", USAGE)
     scan = find_files(list(paths), Path.cwd(), follow_links)
     if scan.missing:
         raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
@@ -128,7 +131,7 @@ def _progress(total: int, quiet: bool) -> Iterator[Any]:
                 progress.update(task, completed=done, description=response.result.document_id)
             elif kind == "progress":
                 now = response.progress
-                text = f"{now.document_id}: {now.passages_done} of {now.passages_total} passages"
+                text = f"{now.document_id}: {now.passages_done} of {counted(now.passages_total, 'passage')}"
                 progress.update(task, description=text)
 
         yield on_response
@@ -176,7 +179,9 @@ def skipped(scan: "FileScan") -> list[str]:
 
 def summary(outcome: "Outcome") -> str:
     """ "3 created, 1 replaced, 40 passages"."""
-    shown = ("created", "replaced", "unchanged", "deleted", "passages")
+    shown = ("created", "replaced", "unchanged", "deleted")
     counts = outcome.counts()
-    parts = [f"{counts[name]} {name}" for name in shown if counts[name]]
+    parts = [f"{counts[name]:,} {name}" for name in shown if counts[name]]
+    if passages := counts["passages"]:
+        parts.append(counted(passages, "passage"))
     return ", ".join(parts) or "nothing to do"

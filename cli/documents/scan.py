@@ -40,7 +40,7 @@ class LocalFile:
 
 @dataclass
 class FileScan:
-    """What the paths came to. `skipped` counts by reason, `passed_over` has the first names of each; `unreadable` has path
+    """What the paths came to. `skipped` counts by reason, `passed_over` has the first names; `unreadable` has path
     and reason; `missing` matched nothing.
 
     `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed. `sources`

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from cli.brief import counted
+
 
 @dataclass(slots=True)
 class Source:
@@ -63,7 +65,9 @@ def find_missing(stored: Iterable[Any], found: Mapping[str, object], sources: It
             doubt = _doubt(path, covering)
             if doubt:
                 lost[doubt] = lost.get(doubt, 0) + 1
-    missing.doubts = [f"{doubt} ({count} documents came from there)" for doubt, count in sorted(lost.items())]
+    missing.doubts = [
+        f"{doubt} ({counted(count, 'document')} came from there)" for doubt, count in sorted(lost.items())
+    ]
     return missing
 
 

@@ -99,7 +99,12 @@ class Walk:
     def _may_follow(self, entry: "os.DirEntry[str]") -> bool:
         if not entry.is_symlink():
             return True
-        if Path(os.path.realpath(entry.path)).is_relative_to(self._real):
+        try:
+            real = Path(os.path.realpath(entry.path))
+        except OSError as error:  # a link that may not be read, as those of other people's processes
+            self.unreadable(error)
+            return False
+        if real.is_relative_to(self._real):
             return not _is_folder(entry)
         if not self.follow_links and Path(entry) not in self.refused:
             self.refused.append(Path(entry))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.brief import counted
 from cli.errors import USAGE, CliError
 from cli.options import DATA_DEFAULT, data_option, json_option
 from cli.output import console, print_json
@@ -58,7 +59,7 @@ def backup(target: Path, config: Path | None, partial: bool, data: Path | None, 
             "elsewhere": list(made.elsewhere), "seconds": round(time.monotonic() - started, 2),
         })  # fmt: skip
         return
-    click.echo(f"{saved.file}: {made.collections} collections, records and keys, {mebibytes(saved.bytes)}")
+    click.echo(f"{saved.file}: {counted(made.collections, 'collection')}, records and keys, {mebibytes(saved.bytes)}")
     for left in made.elsewhere:
         click.echo(f"not in it: {left}")
 

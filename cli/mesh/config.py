@@ -59,7 +59,7 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
       HEADWORKS_GATEWAY_LOG_LEVEL=debug headworks config --json
       headworks config --markdown > docs/configuration.md
     """
-    from cli.mesh.settings import CLASSES, settings_of, warn_of_unknown_variables
+    from cli.mesh.settings import CLASSES, settings_of
 
     unknown = [name for name in services if name not in CLASSES]
     if unknown:
@@ -69,7 +69,6 @@ def config(services: tuple[str, ...], file: Path | None, markdown: bool, data: P
         click.echo(reference([(name, settings_of(name)) for name in names]), nl=False)
         return
     local = _set_by_up(file, data)
-    warn_of_unknown_variables()
     settings = [asdict(setting) for name in names for setting in settings_of(name, local.get(name))]
     if as_json:
         print_json({"settings": settings})
@@ -93,6 +92,7 @@ def _print(settings: Sequence[dict[str, str]]) -> None:
 def _set_by_up(file: Path | None, data: Path | None) -> dict[str, dict[str, str]]:
     """What the supervisor would set for each service, in lower case."""
     from cli.edge import find_data
+    from cli.mesh.settings import check_settings
     from infra.local.layout import Layout
     from infra.local.mesh import NEEDS, local_settings
     from infra.local.options import BadOptions, make_options
@@ -105,6 +105,7 @@ def _set_by_up(file: Path | None, data: Path | None) -> dict[str, dict[str, str]
         raise CliError(str(error), USAGE) from None
     if file is not None:
         os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
+    check_settings(options.tables)
     by_service = {service: local_settings(options, Layout(folder), service) for service in NEEDS}
     return {service: {name.lower(): value for name, value in own.items() if options.given(service, name) is None}
             for service, own in by_service.items()}  # fmt: skip

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.brief import counted
 from cli.client import Client
 from cli.documents.ingest import ingest_files, summary
 from cli.documents.scan import FileScan, find_files
@@ -113,7 +114,7 @@ def _use(edge: Edge, scan: FileScan, show: Show, llm: bool) -> tuple[ChatAnswer,
 
 
 def _ingest(client: Client, scan: FileScan, show: Show) -> None:
-    show.say(f"==> ingesting {len(scan.files)} documents into the collection {COLLECTION}")
+    show.say(f"==> ingesting {counted(len(scan.files), 'document')} into the collection {COLLECTION}")
     outcome = ingest_files(client, scan, COLLECTION, False, INGEST_SECONDS, quiet=True)
     show.say(f"    {summary(outcome)}")
     for name, reason, message in outcome.failures():

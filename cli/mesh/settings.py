@@ -80,10 +80,10 @@ def check_settings(tables: Mapping[str, Any]) -> None:
         raise CliError(f"the configuration file: {'; '.join(wrong)}", USAGE)
     for service in CLASSES:
         settings_of(service)
-    warn_of_unknown_variables()
+    _warn_of_unknown_variables()
 
 
-def warn_of_unknown_variables() -> None:
+def _warn_of_unknown_variables() -> None:
     """On standard error, of variables that no service and no verb reads."""
     fields = {service: settings_class(service).model_fields for service in CLASSES}
     for wrong in spelling.unknown_variables(os.environ, fields):

@@ -71,7 +71,8 @@ def mesh_table(state: "MeshState", width: int) -> "RenderableType":
     memory = [resident(process.pid) for process in state.processes]
     own = resident(state.pid, children=False)
     rows: list[tuple[str | Text, ...]] = [_row(*each) for each in zip(state.processes, memory, strict=True)]
-    rows.append(("supervisor", Text(state.phase), "", mebibytes(own), ""))
+    how = ": ".join(filter(None, (state.phase, state.trouble)))
+    rows.append(("supervisor", Text(how, style="red" if state.trouble else ""), "", mebibytes(own), ""))
     table, _ = table_of(("process", "state", "restarts", "memory", "address"), rows, width)
     return Group(Text(f"{state.edge}  ·  {state.phase}"), table, Text(f"{mebibytes(sum(memory) + own)} in all"))
 

@@ -9,6 +9,7 @@ import click
 
 from cli.errors import USAGE, CliError
 from cli.options import DATA_DEFAULT, json_option
+from services.runtime.errors import CANNOT_START
 
 if TYPE_CHECKING:
     from infra.local.options import Options
@@ -69,12 +70,12 @@ def up(
     try:
         certificates = None if tls is None else Path(tls) if tls else Layout(data).tls
         options = make_options(data, edge_port, parse_replicas(replicas), config, os.environ, certificates)
+        if CONFIG_FILE_VARIABLE in options.env:
+            os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
+        check_settings(options.tables)
         options = with_packaged(options, lambda text: click.echo(text, err=True))
     except BadOptions as error:
         raise CliError(str(error), USAGE) from None
-    if CONFIG_FILE_VARIABLE in options.env:
-        os.environ[CONFIG_FILE_VARIABLE] = options.env[CONFIG_FILE_VARIABLE]
-    check_settings(options.tables)
     return asyncio.run(keep_up(options, as_json))
 
 
@@ -106,6 +107,8 @@ async def keep_up(options: "Options", as_json: bool) -> int:
 
 
 def describe(error: "StartFailed") -> str:
-    """What failed, with the end of its log."""
+    """What failed, with the end of its log, unless that is what it says already."""
+    if any(CANNOT_START in line for line in error.lines):
+        return f"{error.name} did not become ready: {error.reason}\nits log is {error.log}"
     lines = "\n".join(f"  | {line}" for line in error.lines) or "  | (its log is empty)"
     return f"{error.name} did not become ready: {error.reason}\nthe last lines of {error.log}:\n{lines}"

@@ -5,6 +5,7 @@ from typing import Any
 import click
 from headworks.orchestrator.v1 import agent_service_pb2 as pb
 
+from cli.brief import counted
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
 from cli.output import print_done, print_json, print_list, print_record
@@ -93,7 +94,7 @@ def delete(name: str, yes: bool, on: MeshOptions) -> None:
     with on.client() as client:
         request = pb.DeleteAgentRequest(name=agent_name, version=version)
         deleted = client.agents.DeleteAgent(request).deleted
-    text = f"Deleted {deleted} version{'s' * (deleted != 1)} of {agent_name}."
+    text = f"Deleted {counted(deleted, 'version')} of {agent_name}."
     print_done(on, text, name=agent_name, deleted=deleted)
 
 

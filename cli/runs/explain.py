@@ -9,6 +9,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.type.v1 import usage_pb2
 
 from cli import shell
+from cli.brief import counted
 from cli.options import MeshOptions, on_mesh
 from cli.output import DEGRADED, console, print_json, put, shorten
 from cli.runs import wording
@@ -159,7 +160,7 @@ def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:
     if not passages:
         return f"nothing was retrieved{how}", ()
     details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in passages)
-    return f"retrieved {len(passages)} passage{'s' * (len(passages) > 1)}, best first{how}", tuple(details)
+    return f"retrieved {counted(len(passages), 'passage')}, best first{how}", tuple(details)
 
 
 def _call(requested: pb.ToolCallRequested, index: _Index) -> tuple[str, tuple[str, ...]]:

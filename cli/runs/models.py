@@ -6,6 +6,7 @@ from typing import Any
 import click
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
+from cli.brief import counted
 from cli.errors import CliError
 from cli.options import MeshOptions, on_mesh
 from cli.output import print_list
@@ -54,9 +55,8 @@ def check(file: Path) -> None:
         click.echo(catalogue.rewritten, nl=False)
         return
     bare = sum(entry.bare for entry in catalogue.entries)
-    click.echo(
-        f"{file} is right: {len(catalogue.entries)} models, {bare} of them bare, default {catalogue.default or 'none'}"
-    )
+    models = counted(len(catalogue.entries), "model")
+    click.echo(f"{file} is right: {models}, {bare} of them bare, default {catalogue.default or 'none'}")
 
 
 def _list(on: MeshOptions) -> None:

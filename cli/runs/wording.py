@@ -7,6 +7,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 from headworks.type.v1 import usage_pb2
 
+from cli.brief import counted
 from cli.messages import enum_word
 from cli.output import cost, shorten
 
@@ -45,7 +46,7 @@ def took(duration: float) -> str:
 def usage(used: usage_pb2.Usage) -> str:
     cached = f" ({used.cached_tokens} of them cached)" if used.cached_tokens else ""
     price = f", which cost {cost(used.cost_nanos)}" if used.cost_nanos else ""
-    return f"{used.prompt_tokens} tokens read{cached}, {used.completion_tokens} written{price}"
+    return f"{counted(used.prompt_tokens, 'token')} read{cached}, {used.completion_tokens} written{price}"
 
 
 def call(called: tool_pb2.ToolCall) -> str:
@@ -80,12 +81,12 @@ def trimmed(context: pb.ContextTrimmed) -> str:
     """What a model whose context is full reads no more."""
     gone, cut = (sum(bool(one.kept) is kept for one in context.results) for kept in (False, True))
     parts = [
-        f"{gone} tool result{'s' * (gone > 1)} left out" * bool(gone),
-        f"{cut} tool result{'s' * (cut > 1)} cut" * bool(cut),
+        f"{counted(gone, 'tool result')} left out" * bool(gone),
+        f"{counted(cut, 'tool result')} cut" * bool(cut),
         f"{context.messages} of the session's messages left out" * bool(context.messages),
     ]
     what = ", ".join(part for part in parts if part)
-    return f"the prompt of {context.prompt_tokens} tokens was too long for the model: {what}"
+    return f"the prompt of {counted(context.prompt_tokens, 'token')} was too long for the model: {what}"
 
 
 def verdict(given: pb.VerdictGiven) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 # What a method needs: a function from a request to the permissions.
 Needs = Callable[[Any], Sequence[str]]
 DEFAULT_MODEL = "rag"
+# Stands for another model, which the right to call is asked for once it is known which one that is.
+ALIAS = "default"
 DEFAULT_COLLECTION = "default"
 
 
@@ -47,7 +49,7 @@ def of_run(request: Any) -> Sequence[str]:
 
 def run(model: str, collection: str = "", session_id: str = "") -> Sequence[str]:
     """The same for a run that comes in another form."""
-    needed = [f"models.call:{model_name(model)}"]
+    needed = [] if model == ALIAS else [f"models.call:{model_name(model)}"]
     if collection:
         needed.append(f"collections.read:{collection}")
     if session_id:

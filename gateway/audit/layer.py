@@ -110,7 +110,7 @@ def abandoned_entry(call: Usage) -> AuditEntry:
     """What is known of a call whose gateway has died; what it did may never be."""
     return AuditEntry(
         ABANDON, Decision.FAILED, Actor(call.tenant, call.subject, call.key), project=call.project,
-        reason=call.finish_reason, model=call.model, agent_version=call.agent_version, run_id=call.run_id,
+        reason=call.finish_reason, model=call.agent or call.model, agent_version=call.agent_version, run_id=call.run_id,
         prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens, cost_nanos=call.cost_nanos,
     )  # fmt: skip
 

@@ -42,14 +42,15 @@ class BudgetBook:
         self._by_name = dict(by_name)
         self.by_id = {budget.id: budget for found in by_name.values() for budget in found}
 
-    def counting(self, who: Identity, agent: str) -> Sequence[Budget]:
-        """Those that count a call of this caller to this agent or model; those of the smallest scope first."""
+    def counting(self, who: Identity, *asked: str) -> Sequence[Budget]:
+        """Those that count a call of this caller to this model, or to this agent and the models that it asks; those of
+        the smallest scope first."""
         if not self._by_name:
             return ()
         tenant, names = who.tenant, self._by_name
         return (
             *names.get((tenant, Scope.KEY, who.key), ()),
-            *names.get((tenant, Scope.AGENT, agent), ()),
+            *(budget for name in asked for budget in names.get((tenant, Scope.AGENT, name), ())),
             *names.get((tenant, Scope.PROJECT, who.project), ()),
             *names.get((tenant, Scope.TENANT, tenant), ()),
         )
@@ -101,11 +102,12 @@ class Budgets:
         await self._leases.aclose()
         await self._notifier.aclose()
 
-    async def reserve(self, who: Identity, agent: str, estimate: Cost) -> Reservation:
-        """Hold what a call may use, of every budget that counts it. Raises BudgetExceeded, RecordsUnavailable."""
+    async def reserve(self, who: Identity, model: str, estimate: Cost, asked: Sequence[str] = ()) -> Reservation:
+        """Hold what a call may use, of every budget that counts it: a call of a model, or of an agent and the models
+        `asked` by it. Raises BudgetExceeded, RecordsUnavailable."""
         reservations: list[BudgetReservation] = []
         try:
-            for budget in self._book.counting(who, agent):
+            for budget in self._book.counting(who, model, *asked):
                 held = begin_reservation(self._leases.lease(budget, self._calendar.name(budget.period)))
                 reservations.append(held)
                 await self._reserve(held, _needed(budget, estimate))

@@ -1,9 +1,10 @@
-"""Prices and instructions of a tenant's agents and models, as the orchestrator has them, cached."""
+"""What a tenant's names of agents and models stand for, as the orchestrator has them, cached."""
 
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import grpc
@@ -12,6 +13,8 @@ from headworks.orchestrator.v1 import agent_service_pb2, agent_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from gateway.access.permissions import DEFAULT_MODEL
+from services.llm.models import DEFAULT
 from services.llm.price import FREE, Price
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
@@ -22,35 +25,77 @@ log = logging.getLogger(__name__)
 MOST = 1000
 ASK_SECONDS = 5.0
 VERSION_DIGITS = 9
-Key = TypeVar("Key")
+# No agent can have a name that the orchestrator refuses.
+NONE_SUCH = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class _Cache(Generic[Key, Value]):
-    """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays, or the
-    default, where there is one."""
+    """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays, if there
+    is one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._values: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
 
-    async def get(self, key: Key, load: Callable[[], Awaitable[Value]], default: Value | None = None) -> Value:
-        """Raises AioRpcError where there is neither."""
-        until, value = self._values.get(key, (0.0, default))
-        if value is not None and until >= time.monotonic():
-            return value
+    async def get(self, key: Key, load: Callable[[], Awaitable[Value]]) -> Value:
+        """Raises AioRpcError where there is none."""
+        cached = self._values.get(key)
+        if cached is not None and cached[0] >= time.monotonic():
+            return cached[1]
         try:
             value = await load()
         except grpc.aio.AioRpcError as error:
-            if value is None:
+            if cached is None or error.code() in NONE_SUCH:
                 raise
             log.warning("the orchestrator did not answer; its last answer stays", extra={"code": error.code().name})
-            return value
+            return cached[1]
         self._values[key] = time.monotonic() + self._seconds, value
         self._values.move_to_end(key)
         if len(self._values) > MOST:
             self._values.popitem(last=False)
         return value
+
+    def forget(self, of: Callable[[Key], bool]) -> None:
+        """Have none for these keys."""
+        for key in [key for key in self._values if of(key)]:
+            del self._values[key]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """What a name stands for, which is asked as `name` or "name@version". `version` is an agent's, 0 for a model and
+    where it is not known. `models`: those of the catalogue that it asks, the one that answers first; none where there
+    is nothing of that name."""
+
+    name: str
+    asked: str
+    version: int = 0
+    models: tuple[str, ...] = ()
+    price: Price = FREE
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """A version of an agent."""
+
+    version: int
+    models: tuple[str, ...]
+    instructions: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What a tenant may ask by name, and the model that "default" stands for."""
+
+    models: Mapping[str, pb.Model]
+    default: str
+
+    def price(self, name: str) -> Price:
+        """FREE where there is no model or agent of that name: a run reports what it costs."""
+        model = self.models.get(name)
+        return FREE if model is None else Price(model.input_price_nanos, model.output_price_nanos)
 
 
 class Agents:
@@ -59,36 +104,54 @@ class Agents:
     def __init__(self, orchestrator: grpc.aio.Channel, seconds: float) -> None:
         self._runs = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
-        self._prices: _Cache[str, Mapping[str, Price]] = _Cache(seconds)
-        self._instructions: _Cache[tuple[str, str], str] = _Cache(seconds)
+        self._listings: _Cache[str, _Listing] = _Cache(seconds)
+        self._specs: _Cache[tuple[str, str], _Agent] = _Cache(seconds)
 
-    async def price(self, call: Call, model: str) -> Price:
-        """Of a model or agent; FREE where there is none of that name, or none could be had yet: a run reports what it
-        costs."""
-        prices = await self._prices.get(call.tenant, lambda: self._load_prices(call), {})
-        return prices.get(model, FREE)
+    async def resolve(self, call: Call, model: str) -> ResolvedModel:
+        """What is meant by the name that a caller gives, "name@version" included: everything is decided by what it
+        stands for. Raises AioRpcError where that cannot be had."""
+        listing = await self._listings.get(call.tenant, lambda: self._list(call))
+        asked = (listing.default or model) if model == DEFAULT else model or DEFAULT_MODEL
+        name, _, version = asked.partition("@")
+        listed = listing.models.get(name)
+        if listed is not None and not version:
+            models = tuple(listed.models) or (name,)
+            return ResolvedModel(name, asked, listed.agent_version, models, listing.price(name))
+        agent = await self._agent(call, asked)
+        if agent is None:
+            return ResolvedModel(name, asked)
+        return ResolvedModel(name, asked, agent.version, agent.models, listing.price(agent.models[0]))
 
     async def instructions(self, call: Call, agent: str) -> str:
         """An agent's instructions, "name" or "name@version"; empty for a model. Raises AioRpcError where they cannot be
         had: what is to be guarded is not known then."""
-        return await self._instructions.get((call.tenant, agent), lambda: self._load_instructions(call, agent))
+        found = await self._agent(call, agent)
+        return found.instructions if found is not None else ""
 
-    async def _load_prices(self, call: Call) -> Mapping[str, Price]:
+    def changed(self, tenant: str) -> None:
+        """Drop what is cached of a tenant whose agents have changed."""
+        self._listings.forget(lambda key: key == tenant)
+        self._specs.forget(lambda key: key[0] == tenant)
+
+    async def _list(self, call: Call) -> _Listing:
         asked = self._runs.ListModels(pb.ListModelsRequest(), **outgoing(ASK_SECONDS, call))
-        return {
-            model.id: Price(model.input_price_nanos, model.output_price_nanos)
-            for model in (await clients.unary(asked)).models
-        }
+        found = await clients.unary(asked)
+        return _Listing({model.id: model for model in found.models}, found.default_model)
 
-    async def _load_instructions(self, call: Call, agent: str) -> str:
+    async def _agent(self, call: Call, agent: str) -> _Agent | None:
+        """None where there is none of that name, which is asked anew each time: there may be one at any moment."""
+        try:
+            return await self._specs.get((call.tenant, agent), lambda: self._load(call, agent))
+        except grpc.aio.AioRpcError as error:
+            if error.code() in NONE_SUCH:
+                return None
+            raise
+
+    async def _load(self, call: Call, agent: str) -> _Agent:
         name, _, version = agent.partition("@")
         exact = numeral(version, VERSION_DIGITS) or 0
         request = agent_service_pb2.GetAgentRequest(name=name, version=exact)
-        try:
-            found = await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                return ""
-            raise
-        spec = yaml.safe_load(found.agent.spec)
-        return str(spec.get("instructions") or "")
+        found = (await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))).agent
+        spec = yaml.safe_load(found.spec)
+        models = tuple(found.models) or (found.model,)
+        return _Agent(found.version, models, str(spec.get("instructions") or ""))

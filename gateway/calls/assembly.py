@@ -54,7 +54,7 @@ async def open_bare(
     resources.push_async_callback(client.aclose)
     file = read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE")
     engines = ModelFactory(client, secret)
-    return BareCalls({entry.name: engines.bare(entry) for entry in file.entries if entry.bare}, pipeline)
+    return BareCalls({entry.name: engines.bare(entry) for entry in file.entries if entry.bare}, pipeline, file.default)
 
 
 def open_guards(

@@ -15,6 +15,7 @@ from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.client import UpstreamReply
 from services.llm.handle import BareHandle
+from services.llm.models import DEFAULT
 from services.llm.openai.engine import completion
 from services.llm.price import Price
 from services.llm.tokens import TokenTally
@@ -29,15 +30,17 @@ class Admission(Protocol):
 
 
 class BareCalls:
-    """The bare models, by name."""
+    """The bare models, by name. `default`: the model that the name "default" stands for, where the catalogue says."""
 
-    def __init__(self, handles: Mapping[str, BareHandle], pipeline: Admission) -> None:
+    def __init__(self, handles: Mapping[str, BareHandle], pipeline: Admission, default: str = "") -> None:
         self._handles = handles
         self._pipeline = pipeline
+        self._default = default
 
-    def serves(self, model: object) -> bool:
-        """Whether there is a bare model of that name."""
-        return isinstance(model, str) and model in self._handles
+    def named(self, model: object) -> str:
+        """The bare model that is meant by a name; empty where it is none."""
+        name = self._default if model == DEFAULT else model
+        return name if isinstance(name, str) and name in self._handles else ""
 
     @property
     def entries(self) -> Sequence[CatalogueEntry]:
@@ -68,12 +71,12 @@ class BareCalls:
         handle = self._handles[request.model]
         restrict(request.body, handle.entry)
         texts = request.texts
-        tally = TokenTally(request.counted, handle.entry.context_length)
+        tally = TokenTally(request.counted, handle.entry.context_length, request.media)
         asked = request.asked(handle.entry, texts, tally.counts.read)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
-            tally = TokenTally(request.counted, handle.entry.context_length)
+            tally = TokenTally(request.counted, handle.entry.context_length, request.media)
         if not request.stream:
             request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))

@@ -12,7 +12,7 @@ from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
-from services.llm.openai import usage
+from services.llm.openai import logprobs, usage
 from services.llm.openai.calls import CallNumbers
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
@@ -81,6 +81,7 @@ class BareAnswer:
         self._usage: Chunk | None = None
         self._finish_reason = ""
         self._finished: set[int] = set()
+        self._counter = usage.ChunkCounter(tally)
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
@@ -164,12 +165,16 @@ class BareAnswer:
 
     def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
         """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
-        for what is no text."""
-        if not (chunk.stray or chunk.unread) or not self._call.guarded:
+        for what is no text, and for answers that nobody asked for."""
+        if chunk.choices > self._choices:
+            raise errors.broken(self._endpoint, f"has a choice more than the {self._choices} that were asked for")
+        if not (chunk.stray or chunk.loose or chunk.unread) or not self._call.guarded:
             return
-        if chunk.stray:
+        if chunk.stray or chunk.loose:
             for choice in chunk.stray:
                 choice["logprobs"] = None
+            for choice in chunk.loose:
+                logprobs.restrict(choice["logprobs"])
             chunk.raw = event + orjson.dumps(chunk.json)
         if chunk.unread:
             metrics.UNSCREENABLE.labels("answer").inc()
@@ -178,9 +183,7 @@ class BareAnswer:
     def _count(self, chunks: Iterable[Chunk]) -> None:
         tally = self._tally
         for chunk in chunks:
-            for part in chunk.parts:
-                if part.counted:
-                    tally.add(part.text)
+            self._counter.count(chunk)
             if chunk.finish_reason:
                 self._finish_reason = chunk.finish_reason
                 self._finished |= set(_finished(chunk))

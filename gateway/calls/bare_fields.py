@@ -25,7 +25,24 @@ SAFE = frozenset(
 """They bear on this answer alone: how it is written, how long it is, and what it may call."""
 SAFE_TOOLS = frozenset(("function", "custom"))
 """Tools that the caller runs; those of an upstream cost what no token counts."""
-SAFE_OPTIONS = frozenset(("include_usage", "include_obfuscation"))
+SAFE_WITHIN: Mapping[str, Collection[str]] = {
+    "stream_options": ("include_usage", "include_obfuscation"),
+    "chat_template_kwargs": (
+        "enable_thinking", "thinking", "thinking_budget", "thinking_mode", "reasoning_effort", "preserve_thinking",
+        "clear_thinking",
+    ),
+    "reasoning": ("effort", "max_tokens", "exclude", "enabled", "summary", "generate_summary"),
+    "thinking": ("type", "budget_tokens", "display", "clear_thinking"),
+    "prediction": ("type", "content"),
+    "response_format": ("type", "json_schema", "schema", "grammar", "regex", "pattern", "structures", "triggers"),
+    "tool_choice": ("type", "function", "custom", "name", "allowed_tools"),
+    "function_call": ("name",),
+    "tools": ("type", "function", "custom"),
+    "tools.function": ("name", "description", "parameters", "strict"),
+    "tools.custom": ("name", "description", "format"),
+    "functions": ("name", "description", "parameters", "strict"),
+}  # fmt: skip
+"""What may be within them, or within each item of their lists: an upstream may read there what it reads outside."""
 DEFAULTS: Mapping[str, Collection[Any]] = {
     "n": (1,),
     "best_of": (1,),
@@ -55,8 +72,14 @@ class FieldNotAllowed(InvalidArgument):
         )
 
 
+EMPTY = frozenset(("logit_bias", "metadata", "stream_options", "chat_template_kwargs"))
+"""Of other fields an empty object says something: `web_search_options: {}` switches a search on."""
+
+
 def idle(name: str, value: Any) -> bool:
     """Whether a field says nothing that its absence does not."""
+    if isinstance(value, dict) and not value:
+        return name in EMPTY
     return not value or value in DEFAULTS.get(name, ())
 
 
@@ -69,20 +92,34 @@ def restrict(body: Json, entry: CatalogueEntry) -> None:
         if not (name in HARMLESS or idle(name, body[name])):
             raise FieldNotAllowed(entry.name, name)
         del body[name]
+    for path, safe in SAFE_WITHIN.items():
+        if path.partition(".")[0] not in allowed:
+            _restrict_within(body, path.split("."), "", safe, entry)
     _check_tools(body, entry)
-    _check_options(body, entry)
+
+
+def _restrict_within(holder: Json, path: list[str], before: str, safe: Collection[str], entry: CatalogueEntry) -> None:
+    """The same of the objects at a path: of the field itself, and of each item where it is a list."""
+    name, *more = path
+    value = holder.get(name)
+    items = enumerate(value) if isinstance(value, list) else [(None, value)]
+    for place, item in items:
+        if not isinstance(item, dict):
+            continue
+        here = f"{before}{name}" if place is None else f"{before}{name}[{place}]"
+        if more:
+            _restrict_within(item, more, f"{here}.", safe, entry)
+            continue
+        for field in [field for field in item if field not in safe and field not in entry.passes]:
+            if not idle(field, item[field]):
+                raise FieldNotAllowed(entry.name, field, f"{here}.{field}")
+            del item[field]
 
 
 def _check_tools(body: Json, entry: CatalogueEntry) -> None:
+    """Raises FieldNotAllowed for a tool of a type that is none of the caller's."""
     tools = body.get("tools")
     for index, tool in enumerate(tools if isinstance(tools, list) else ()):
         kind = tool.get("type") if isinstance(tool, dict) else None
-        if isinstance(kind, str) and kind not in SAFE_TOOLS and kind not in entry.passes:
-            raise FieldNotAllowed(entry.name, kind, f"tools[{index}]")
-
-
-def _check_options(body: Json, entry: CatalogueEntry) -> None:
-    options = body.get("stream_options")
-    for name, value in (options if isinstance(options, dict) else {}).items():
-        if name not in SAFE_OPTIONS and name not in entry.passes and value:
-            raise FieldNotAllowed(entry.name, name, f"stream_options.{name}")
+        if kind is not None and not (isinstance(kind, str) and (kind in SAFE_TOOLS or kind in entry.passes)):
+            raise FieldNotAllowed(entry.name, str(kind), f"tools[{index}]")

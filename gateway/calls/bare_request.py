@@ -1,6 +1,7 @@
 """What a caller asks of a bare model: its JSON, of which little is understood and all is passed on."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,6 +25,8 @@ _UNCOUNTED = frozenset((
     "stream_options", "modalities", "verbosity", "prompt_cache_key", "safety_identifier", "stop", "logit_bias",
     "audio",
 ))  # fmt: skip
+# The path of an object whose form is a caller's own, and the place in a list.
+_ARGUMENTS, _ITEM = re.compile(r".*?\.(?:arguments|input)(?=[.\[])"), re.compile(r"\[\d+\]")
 # Where messages say something.
 _SAID = frozenset(("content", "text", "refusal"))
 
@@ -31,14 +34,17 @@ _SAID = frozenset(("content", "text", "refusal"))
 @dataclass(slots=True)
 class _Texts:
     """`said`: for each message which of the leaves are what it says; `ends`: where its leaves end. `told`: what
-    messages with instructions say. `beside`: the other fields that a model reads."""
+    messages with instructions say. `beside`: the other fields that a model reads. `lists`: which of the leaves are one
+    list's, or one object's that has a form of its own. `media`: about how many tokens pictures and sounds have."""
 
     leaves: list[Leaf]
     said: list[list[int]] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     told: list[Leaf] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    lists: list[list[int]] = field(default_factory=list)
     unread: str = ""
+    media: int = 0
 
 
 class BareRequest:
@@ -60,6 +66,11 @@ class BareRequest:
     def texts(self) -> list[str]:
         """All that may be read as text, in order."""
         return [leaf.text for leaf in self._found.leaves]
+
+    @property
+    def media(self) -> int:
+        """About how many tokens there are that are no text."""
+        return self._found.media
 
     @property
     def counted(self) -> list[str]:
@@ -85,8 +96,8 @@ class BareRequest:
         found = self._found
         told = "\n".join(leaf.text for leaf in found.told)
         return ModelRequest(
-            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), self.stream, flows=found.said,
-            unread=found.unread, speaks=self._speaks,
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=found.said,
+            lists=found.lists, unread=found.unread, speaks=self._speaks,
         )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:
@@ -131,8 +142,9 @@ class BareRequest:
         for place, message in enumerate(self.body["messages"]):
             first = len(leaves)
             walk.over(message, f"messages[{place}]")
-            said = [first + at for at, leaf in enumerate(leaves[first:]) if leaf.key in _SAID or type(leaf.key) is int]
+            said = [first + at for at, leaf in enumerate(leaves[first:]) if _is_said(leaf)]
             found.said.append(said)
+            found.lists += _lists(leaves, first, frozenset(said))
             found.ends.append(len(leaves))
             if message["role"] in INSTRUCTING:
                 found.told += [leaves[at] for at in said]
@@ -140,7 +152,27 @@ class BareRequest:
             if name not in ("messages", "model") and isinstance(value, str | list | dict):
                 first = len(leaves)
                 walk.at(self.body, name, value, name)
+                found.lists += _lists(leaves, first)
                 if len(leaves) > first and name not in _UNCOUNTED:
                     found.beside.append(name)
-        found.unread = walk.unread
+        found.unread, found.media = walk.unread, walk.media
         return found
+
+
+def _is_said(leaf: Leaf) -> bool:
+    """Whether it is what a message says, and not part of a call in it."""
+    return leaf.key in _SAID or (type(leaf.key) is int and not _ARGUMENTS.match(leaf.path))
+
+
+def _lists(leaves: Sequence[Leaf], first: int, apart: Collection[int] = ()) -> Iterator[list[int]]:
+    """Which of the leaves from the first on are read one behind the other: those at one place of several items, and all
+    in one call's arguments. Those `apart` are not among them."""
+    if len(leaves) - first < 2:
+        return
+    places: dict[str, list[int]] = {}
+    for at, leaf in enumerate(leaves[first:], first):
+        if leaf.path and at not in apart:
+            arguments = _ARGUMENTS.match(leaf.path)
+            place = arguments[0] if arguments else _ITEM.sub("", leaf.path)
+            places.setdefault(place, []).append(at)
+    yield from (items for items in places.values() if len(items) > 1)

@@ -38,7 +38,9 @@ class CallState(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class ModelCall:
-    """`texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
+    """`model`: the model or agent, `models` those that the agent asks, the one that answers first.
+
+    `texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
     where nothing looks at them, and `held` is the answer as they hold it back. `guarded`: guards may change or stop it.
     `keeps`: texts and answer are put on record. `write` settles the call; it is called once, or not at all where the
     model was never reached."""
@@ -62,6 +64,12 @@ class ModelCall:
     run_id: str = ""
     agent_version: int = 0
     collection: str = ""
+    models: Sequence[str] = ()
+
+    @property
+    def asks(self) -> str:
+        """The model that answers."""
+        return self.models[0] if self.models else self.model
 
     @property
     def findings(self) -> list[Finding]:

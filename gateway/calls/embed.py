@@ -42,7 +42,7 @@ class EmbedCalls:
     async def embed(self, model: str, texts: Sequence[str], call: Call) -> tuple[npt.NDArray[np.float32], int]:
         """Vectors, float32 [n, 384], and how many tokens the texts have; settled. Raises a DomainError."""
         tokens = estimate_prompt(texts)
-        asked = ModelRequest(model, texts, prompt_tokens=tokens, answer_tokens=0, stream=False, instructs=False)
+        asked = ModelRequest(model, texts, prompt_tokens=tokens, answer_tokens=0, lasts=False, instructs=False)
         admitted = await self._pipeline.admit(call, asked, FREE)
         try:
             vectors, tokens = [], 0

@@ -19,6 +19,16 @@ class ContentFiltered(DomainError):
         )
 
 
+class AgentChanged(DomainError):
+    """Between the call's admission and its run the agent has got other models, for which nothing was decided."""
+
+    kind = ErrorKind.ABORTED
+    reason = "AGENT_CHANGED"
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"the agent {agent!r} was changed a moment ago; ask again", agent=agent)
+
+
 class Unscreenable(DomainError):
     """A field holds what guards cannot read, while one of them acts."""
 

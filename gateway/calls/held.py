@@ -19,6 +19,10 @@ Out = TypeVar("Out")
 _MOST_CLEAN, _LONGEST_CLEAN = 64, 256
 # What a model thinks aloud before it answers: how the channels are called, and so much of its end is kept.
 _THOUGHTS, _RECENT = ("reasoning", "thinking", "thought"), 256
+# Of the texts of one answer; what would be one more is no text that others continue.
+_MOST_CHANNELS = 4096
+# A text of such a length that has come so often in a row, and was clean each time, is clean.
+_REPEATS, _SHORTEST_REPEAT = 3, 4
 
 
 class Part(Protocol):
@@ -50,8 +54,9 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._screen = screen
         self._texts: dict[Channel, HeldText] = {}
         self._held: deque[tuple[Piece, list[_Place], _Group | None]] = deque()
-        self._thoughts: set[Channel] = set()
+        self._passing: set[Channel] = set()
         self._broken_off: dict[Channel, str] = {}
+        self._steady: dict[Channel, str] = {}
         self._clean: set[str] = set()
         self._same = HeldText(screen())
         self._changed = False
@@ -138,81 +143,118 @@ class HeldStream(ABC, Generic[Piece, Out]):
     def _hold(self, pieces: Iterable[Piece], last: bool) -> None:
         """Hold the pieces, and screen their texts, those of each channel together."""
         arrived: dict[HeldText, list[str]] = {}
-        apart: set[HeldText] = set()
-        ended: set[HeldText] = set()
+        ended: dict[HeldText, Channel] = {}
+        blocked: Finding | None = None
         for piece in pieces:
             places: list[_Place] = []
             for part in self._read(piece):
                 channel, original = part.channel, part.text
-                if channel is APART:
-                    if original in self._clean:
-                        places.append((self._same, 0, original))
-                        continue
-                    text = HeldText(self._screen())
-                    apart.add(text)
-                else:
-                    text = self._texts.get(channel) or self._new(channel)
-                    if self._thoughts:
-                        thoughts = self._follow(channel, text, original)
-                        ended.update(thoughts)
-                        arrived |= {thought: [] for thought in thoughts if thought not in arrived}
+                if channel is APART or (channel not in self._texts and self._is_apart(channel, original)):
+                    text, found = self._screen_apart(original)
+                    blocked = blocked or found
+                    places.append((text, text.length, original))
+                    continue
+                text = self._texts.get(channel) or self._new(channel)
+                if self._passing:
+                    for over in self._follow(channel, text, original, places):
+                        ended[self._texts.pop(over)] = over
                 text.length += len(original)
                 places.append((text, text.length, original))
                 if text in arrived:
                     arrived[text].append(original)
                 else:
                     arrived[text] = [original]
-            group = None
-            if self._joins(piece):
-                group = self._open = self._open or _Group()
-                group.places += places
-            elif self._open is not None:
-                self._open.open, self._open = False, None
-            self._held.append((piece, places, group))
+            self._held.append((piece, places, self._group_of(piece, places)))
+            if blocked is not None:
+                break
+        arrived |= {text: [] for text in ended if text not in arrived}
         if last and not self._over:
             self._over = True
             arrived |= {text: [] for text in self._texts.values() if text not in arrived}
-        self._screen_all(arrived, apart, ended, last)
+        self._screen_all(arrived, ended, last)
+        self.blocked = self.blocked or blocked
+
+    def _group_of(self, piece: Piece, places: Sequence[_Place]) -> _Group | None:
+        if self._joins(piece):
+            group = self._open = self._open or _Group()
+            group.places += places
+            return group
+        if self._open is not None:
+            self._open.open, self._open = False, None
+        return None
+
+    def _is_apart(self, channel: Channel, original: str) -> bool:
+        """Whether a text that begins is taken by itself: one that was the same each time, or there are too many."""
+        if len(self._texts) + len(self._broken_off) >= _MOST_CHANNELS:
+            return True
+        if self._steady.get(channel) != original or len(original) < _SHORTEST_REPEAT:
+            return False
+        return self._broken_off.get(channel, "").endswith(original * _REPEATS)
+
+    def _screen_apart(self, original: str) -> tuple[HeldText, Finding | None]:
+        """A text that no other continues."""
+        if original in self._clean:
+            return self._same, None
+        text = HeldText(self._screen())
+        text.length = len(original)
+        released = text.screen.whole(original)
+        text.take(original, released.text)
+        self.findings += released.findings
+        self._remember(original, released.text)
+        self._changed = self._changed or not text.same
+        return text, released.blocked
 
     def _new(self, channel: Channel) -> HeldText:
         text = self._texts[channel] = HeldText(self._screen())
-        if channel.name.startswith(_THOUGHTS):
-            self._thoughts.add(channel)
+        if _passes(channel):
+            self._passing.add(channel)
             if recent := self._broken_off.pop(channel, ""):
                 text.go_on(recent)
         return text
 
-    def _follow(self, channel: Channel, text: HeldText, original: str) -> list[HeldText]:
-        """The thoughts that end, since the answer of their choice goes on: it does not wait for what they may still
-        say. One that is taken up again is screened together with its end."""
-        if channel in self._thoughts:
+    def _follow(self, channel: Channel, text: HeldText, original: str, places: Sequence[_Place]) -> Sequence[Channel]:
+        """The passing texts that end, since their choice goes on with another: it does not wait for what they may still
+        say. One that is taken up again is screened together with its end. `places`: what the piece has beside it."""
+        if channel in self._passing:
             text.recent = (text.recent + original)[-_RECENT:]
-            return []
-        over = [thought for thought in self._thoughts if thought.choice == channel.choice]
-        ended = []
-        for thought in over:
-            self._thoughts.remove(thought)
-            ended.append(self._texts.pop(thought))
-            self._broken_off[thought] = ended[-1].recent
-        return ended
+            if len(self._passing) == 1 or channel.name.startswith(_THOUGHTS):
+                return ()
+            beside = [each for each, _, _ in places]
+            over = [
+                other
+                for other in self._passing
+                if other.choice == channel.choice and other != channel and not other.name.startswith(_THOUGHTS)
+                and self._texts[other] not in beside
+            ]  # fmt: skip
+        else:
+            over = [other for other in self._passing if other.choice == channel.choice]
+        for each in over:
+            self._passing.remove(each)
+            self._broken_off[each] = self._texts[each].recent
+        return over
 
-    def _screen_all(
-        self, arrived: dict[HeldText, list[str]], apart: set[HeldText], ended: set[HeldText], last: bool
-    ) -> None:
+    def _screen_all(self, arrived: dict[HeldText, list[str]], ended: dict[HeldText, Channel], last: bool) -> None:
         """After a block nothing more is looked at."""
         for text, originals in arrived.items():
             if self.blocked is not None:
                 return
             original = "".join(originals)
-            whole = last or text in apart or text in ended
-            released = text.screen.whole(original) if whole else text.screen.feed(original)
+            released = text.screen.whole(original) if last or text in ended else text.screen.feed(original)
             text.take(original, released.text)
             self.findings += released.findings
             self.blocked = released.blocked
-            if text in apart:
-                self._remember(original, released.text)
-            if not text.same and (text in apart or text in ended):
-                self._changed = True
+            if (channel := ended.get(text)) is None:
+                continue
+            self._changed = self._changed or not text.same
+            if text.same and original and not channel.name.startswith(_THOUGHTS):
+                self._steady[channel] = original
+            else:
+                self._steady.pop(channel, None)
+
+
+def _passes(channel: Channel) -> bool:
+    """Whether an answer goes on without waiting for a text to end."""
+    return "." in channel.name or channel.name.startswith(_THOUGHTS)
 
 
 def _texts(places: Sequence[_Place]) -> tuple[list[str], bool]:

@@ -49,6 +49,7 @@ class HeldText:
     def go_on(self, recent: str) -> None:
         """Begin behind what has gone out already."""
         released = self.screen.feed(recent)
+        self.recent = recent
         self.length = self._before = len(recent)
         self.take(recent, released.text)
         self.gone = self.screen.shift(self.decided)

@@ -98,9 +98,10 @@ class CallPipeline:
         self._background = background
         self._keeps_content = keeps_content
 
-    def guards(self, call: Call, model: str = "") -> GuardPipeline:
-        """The guards of a model or agent, or the tenant's own. Raises GuardPolicyBroken."""
-        return self._policies.of(call.tenant, model)
+    def guards(self, call: Call, *names: str) -> GuardPipeline:
+        """The guards of the first of these models and agents that has some, or the tenant's own. Raises
+        GuardPolicyBroken."""
+        return self._policies.of(call.tenant, *names)
 
     async def admit(
         self, call: Call, request: ModelRequest, price: Price, guards: GuardPipeline | None = None
@@ -109,12 +110,12 @@ class CallPipeline:
         GuardPolicyBroken, BudgetExceeded or RecordsUnavailable."""
         who = _caller(call)
         call.notes["model"] = request.model
-        guards = guards or self.guards(call, request.model)
-        ticket = await self._limits.admit(who, request.model, request.tokens, request.stream)
+        guards = guards or self.guards(call, request.model, *request.beside)
+        ticket = await self._limits.admit(who, request.model, request.tokens, request.lasts, request.beside)
         try:
             screened = await screen_input(call, guards, request)
             cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
-            reservation = await self._budgets.reserve(who, request.model, cost)
+            reservation = await self._budgets.reserve(who, request.model, cost, request.beside)
         except BaseException:
             ticket.correct(0)
             ticket.release()
@@ -124,6 +125,7 @@ class CallPipeline:
             call, request.model, screened.texts, Meter(request.prompt_tokens, price), ticket, reservation,
             self._settle, self._background, screen=screen_of(guards, screened.vault, request.instructions),
             input_findings=screened.findings, keeps=self._keeps_content(who.tenant), guarded=guards.acts_on_output,
+            models=request.models,
         )  # fmt: skip
         reservation.follow(lambda: usage_of(who, spent_of(admitted)))
         return admitted
@@ -163,7 +165,7 @@ def spent_of(call: ModelCall) -> Spent:
     """What a call has come to so far."""
     meter = call.meter
     return Spent(
-        agent=call.model, agent_version=call.agent_version, model=call.model, run_id=call.run_id,
+        agent=call.model, agent_version=call.agent_version, model=call.asks, run_id=call.run_id,
         prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
         cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, finish_reason=call.finish_reason,
         seconds=time.monotonic() - call.incoming.started,
@@ -184,7 +186,13 @@ async def screen_input(call: Call, guards: GuardPipeline, request: ModelRequest)
         metrics.UNSCREENABLE.labels("request").inc()
         call.notes["decision"] = Decision.BLOCKED.value
         raise unscreenable
-    screened = await guards.screen_input(request.texts, instructs=request.instructs, flows=request.flows)
+    screened = await guards.screen_input(
+        request.texts,
+        instructs=request.instructs,
+        flows=request.flows,
+        lists=request.lists,
+        owner=call.tenant,
+    )
     if screened.findings:
         call.notes["guards"] = _named(screened.findings)
     if screened.blocked is not None:

@@ -98,7 +98,7 @@ class RunAnswer:
         self.last_event = 0
         self.stopped = ""
 
-    def take(self, batch: pb.RunResponse) -> list[event_pb.RunEvent]:
+    def take(self, batch: pb.RunResponse | pb.AttachResponse) -> list[event_pb.RunEvent]:
         """Count the events; returns those that may go out."""
         self.count(batch.events)
         released = list(batch.events) if self._held is None else self._held.take_events(batch.events)

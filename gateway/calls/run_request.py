@@ -34,8 +34,8 @@ class RunTexts:
         for place, text in enumerate(request.sampling.stop):
             self._add(text, partial(request.sampling.stop.__setitem__, place))
 
-    def asked(self, model: str, instructions: str, stream: bool) -> ModelRequest:
-        """The same as the pipeline takes it. `instructions`: the agent's own."""
+    def asked(self, model: str, instructions: str, models: Sequence[str] = ()) -> ModelRequest:
+        """The same as the pipeline takes it. `instructions`: the agent's own; `models`: those that it asks."""
         request = self._request
         protected = [instructions] if instructions else []
         protected += [each.content for each in request.messages if each.role == each.ROLE_SYSTEM and each.content]
@@ -43,7 +43,8 @@ class RunTexts:
         texts = [text for text, _ in self._places]
         return ModelRequest(
             model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted(instructions)),
-            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, stream=stream, flows=self._said,
+            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
+            models=models,
         )  # fmt: skip
 
     def put(self, texts: Sequence[str]) -> None:

@@ -10,24 +10,30 @@ from typing import Protocol
 import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
-from gateway.access.permissions import model_name
-from gateway.calls.agents import Agents
+from gateway.access.authorize import authorize
+from gateway.calls.agents import Agents, ResolvedModel
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
+from gateway.calls.errors import AgentChanged
 from gateway.calls.pipeline import CallPipeline, answered, screen_input, screen_of
 from gateway.calls.request import ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
 from gateway.calls.run_request import RunTexts, Seams
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
-from services.runtime import clients
+from services.runtime import clients, statuses
 from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
+from services.runtime.errors import ErrorKind, Unauthenticated, UpstreamError
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0
+MOVED = "RUN_MOVED"
+"""The reason of an orchestrator that was given up while it had a run under way."""
+Batch = pb.RunResponse | pb.AttachResponse
 
 
 class CallTokens(Protocol):
@@ -58,29 +64,33 @@ class RunCalls:
         self._tokens = tokens
         self._follow_seconds = follow_seconds
 
-    async def run(
-        self, request: pb.RunRequest, call: Call, stream: bool = True, seams: Seams = ()
-    ) -> AsyncGenerator[Events, None]:
+    async def run(self, request: pb.RunRequest, call: Call, seams: Seams = ()) -> AsyncGenerator[Events, None]:
         """The run's events as they may go out; the last is `finished`, and by then the run is settled. `seams`: see
         `RunTexts`.
 
-        Raises what admission raises; grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
+        Raises what admission raises; PermissionDenied; AgentChanged;
+        grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
         mid-stream. Close it to leave the run.
         """
-        model = model_name(request.model)
-        guards = self._pipeline.guards(call, model)
-        instructions = await self._instructions(call, request.model or model, guards)
+        model = await self._agents.resolve(call, request.model)
+        if call.identity is None:
+            raise Unauthenticated("this call has no identity")
+        authorize(call.identity, f"models.call:{model.name}")
+        if request.model:
+            request.model = model.asked
+        guards = self._pipeline.guards(call, model.name, *model.models)
+        instructions = await self._instructions(call, model.asked, guards)
         texts = RunTexts(request, seams)
-        asked = texts.asked(model, instructions, stream)
-        admitted = await self._pipeline.admit(call, asked, await self._agents.price(call, model), guards)
+        asked = texts.asked(model.name, instructions, model.models)
+        admitted = await self._pipeline.admit(call, asked, model.price, guards)
         answer = RunAnswer(admitted)
         try:
             texts.put(admitted.texts)
-            carried = outgoing(call.remaining, self._lasting(call))
-            carried["metadata"] += ((READS_KEY, _reads(guards)),)
-            responses = clients.stream(self._stub.Run(request, **carried))
+            responses = self._responses(request, call, guards, answer)
             async with aclosing(answered(admitted, responses, answer)) as batches:
                 async for events in batches:
+                    if admitted.agent_version not in (0, model.version):
+                        model = await self._same(call, model, admitted)
                     yield events
             if answer.stopped == BUDGET:
                 raise admitted.exceeded
@@ -93,13 +103,38 @@ class RunCalls:
             else:
                 admitted.close("cancelled")
 
+    async def _responses(
+        self, request: pb.RunRequest, call: Call, guards: GuardPipeline, answer: RunAnswer
+    ) -> AsyncGenerator[Batch, None]:
+        """What the run says, wherever it is: where its replica was given up by the others, from one of these on."""
+        carried = outgoing(call.remaining, self._lasting(call))
+        carried["metadata"] += ((READS_KEY, _reads(guards)),)
+        try:
+            async with aclosing(clients.stream(self._stub.Run(request, **carried))) as responses:
+                async for response in responses:
+                    yield response
+            return
+        except grpc.aio.AioRpcError as error:
+            info = statuses.error_info(error)
+            if info is None or info.reason != MOVED or not info.metadata["run_id"]:
+                raise
+            run_id = info.metadata["run_id"]
+        log.info("a run is followed where it is now", extra={"run_id": run_id, "after": answer.last_event})
+        again = pb.AttachRequest(run_id=run_id, after_sequence=answer.last_event)
+        attached = self._stub.Attach(again, **outgoing(call.remaining, self._lasting(call)))
+        async with aclosing(clients.stream(attached)) as more:
+            async for further in more:
+                yield further
+                if further.events and further.events[-1].finished.error_code:
+                    raise _error_of(further.events[-1].finished)
+
     async def attach(self, request: pb.AttachRequest, call: Call) -> AsyncGenerator[Events, None]:
         """The events of a run as they may go out. Where guards look at answers, all of them are read anew: what may go
         out depends on what was before. Raises grpc.aio.AioRpcError, GuardPolicyBroken."""
         asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
         run = (await clients.unary(asked)).run
-        guards = self._pipeline.guards(call, run.model)
         agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
+        guards = await self._guards(call, agent)
         screen = screen_of(guards, Vault(), await self._instructions(call, agent, guards))
         held = HeldEvents(screen) if screen is not None else None
         after, last = request.after_sequence, 0
@@ -122,7 +157,9 @@ class RunCalls:
         grpc.aio.AioRpcError."""
         if request.comment or request.replacement:
             asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
-            guards = self._pipeline.guards(call, (await clients.unary(asked)).run.model)
+            run = (await clients.unary(asked)).run
+            agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
+            guards = await self._guards(call, agent)
             screened = await screen_input(call, guards, ModelRequest("", [request.comment, request.replacement]))
             request.comment, request.replacement = screened.texts
         return await clients.unary(self._stub.Decide(request, **outgoing(call.remaining, call)))
@@ -134,6 +171,21 @@ class RunCalls:
             return list(texts)
         released = [screen().whole(text) for text in texts]
         return ["" if each.blocked is not None else each.text for each in released]
+
+    async def _same(self, call: Call, model: ResolvedModel, admitted: ModelCall) -> ResolvedModel:
+        """The version that runs, which another gateway has stored a moment ago. Raises AgentChanged where it asks other
+        models than the call was admitted for; the run ends."""
+        self._agents.changed(call.tenant)
+        runs = await self._agents.resolve(call, f"{model.name}@{admitted.agent_version}")
+        if runs.models == model.models:
+            return runs
+        self._background.add(self._cancel(admitted.run_id, call))
+        raise AgentChanged(model.name)
+
+    async def _guards(self, call: Call, agent: str) -> GuardPipeline:
+        """Those of an agent, or of the models that it asks."""
+        model = await self._agents.resolve(call, agent)
+        return self._pipeline.guards(call, model.name, *model.models)
 
     async def _instructions(self, call: Call, model: str, guards: GuardPipeline) -> str:
         """What an answer must not give away of the agent's own instructions."""
@@ -189,3 +241,11 @@ def _reads(guards: GuardPipeline) -> str:
     if not guards.screens_context:
         return UNSCREENED
     return CLOSED if guards.closes_context else SCREENED
+
+
+def _error_of(finished: event_pb.RunFinished) -> UpstreamError:
+    """The error by which a run has ended, as `Run` raises it."""
+    kind, details = ErrorKind(finished.error_code), dict(finished.error_details)
+    error = UpstreamError(kind, finished.error_reason, finished.error_message, **details)
+    has_delay = finished.HasField("retry_after")
+    return error.retry_in(finished.retry_after.ToNanoseconds() / 1e9 if has_delay else None)

@@ -5,12 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.guard.detector import CONTEXT, Detector, Match, Scan, Window
-from gateway.guard.escapes import Unescaped, unescape
+from gateway.guard.escapes import Unescaped, may_escape, unescape, unescaped
 from gateway.guard.finding import Action, Finding, Mode
+from gateway.guard.json_strings import JsonStrings
 from gateway.guard.json_text import JsonShape
+from gateway.guard.normalize import Folded
 
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _LONGEST_WORD = 280
+_LINKS = "links"
+# How the strings of a JSON are joined: all, every two, and as groups.
+_JOINTS: Sequence[tuple[str, int]] = (("", 2), ("", 0), ("", 1), (" ", 2))
+# What these find may be in groups, of which each may be a string.
+_GROUPED = frozenset(("pii",))
 # However little of it is seen.
 _LONGEST_CONTEXT = 2048
 
@@ -87,12 +94,13 @@ class Spans:
 
 class DetectorGroup:
     """Several detectors on one text that comes in pieces. `until`: up to where all of them are sure; what they found
-    never reaches over it. Behind escapes the text is read too; of JSON it is the first that counts. `json`: the text is
-    known to be such."""
+    never reaches over it. Behind escapes the text is read too; of JSON it is the first that counts, and its strings are
+    read one behind the other. `json`: the text is known to be such."""
 
     def __init__(self, armed: Sequence[BoundDetector], json: bool = False) -> None:
         self._armed = armed
         self._shape = JsonShape(json)
+        self._strings: JsonStrings | None = None
         self._text = ""
         self._start = 0
         self._base = 0
@@ -113,11 +121,13 @@ class DetectorGroup:
         json = self._shape.take(text)
         behind = None
         windows = [Window(self._text, self._start, self._base, final)]
-        if json or "\\" in self._text:
+        if json or may_escape(self._text, final):
             behind = unescape(self._text, final, strings=json)
             read = Window(self._text, self._start, self._base, final, behind.read)
             windows = [read, *windows] if behind.starts else [read]
-            hits, open_from = self._scan_both(windows, behind)
+            joined = self._joined(text, behind.read, final) if json else []
+            hits, open_from = self._scan_both(windows, behind, joined)
+            windows += joined
         else:
             hits, open_from = self._scan(windows[0])
         until = max(_uncut(hits, self._base + open_from), self.until)
@@ -139,16 +149,53 @@ class DetectorGroup:
                 hits += self._sure(armed, scan)
         return hits, open_from
 
-    def _scan_both(self, windows: Sequence[Window], behind: Unescaped) -> tuple[list[BoundMatch], int]:
-        """The same of a text as it is read, and as it stands where that is another."""
+    def _joined(self, piece: str, read: Folded, final: bool) -> list[Window]:
+        """The windows with the strings of a JSON one behind the other, in pairs too, and with spaces between them."""
+        if self._strings is None:
+            self._strings = JsonStrings(self._base)
+            piece = self._text
+        self._strings.take(piece)
+        views = (self._strings.joined(read, self._base, final, *joints) for joints in _JOINTS)
+        return [Window(self._text, self._start, self._base, final, view) for view in views if view is not None]
+
+    def _scan_both(
+        self, windows: Sequence[Window], behind: Unescaped, joined: Sequence[Window]
+    ) -> tuple[list[BoundMatch], int]:
+        """The same of a text as it is read, and as it stands where that is another, and of its strings `joined`."""
         hits: list[BoundMatch] = []
         open_from = behind.read.length
         for armed in self._armed:
             scans = [armed.detector.scan(window) for window in windows]
+            own = self._merged([self._sure(armed, scan) for scan in scans], behind) if _any(scans) else []
+            for window in joined if armed.guard in _GROUPED else joined[:-1]:
+                scans.append(armed.detector.scan(window))
+                own += self._across(armed, scans[-1], behind, own)
+            hits += own
             open_from = min(open_from, *(scan.open_from for scan in scans))
-            if any(scan.matches for scan in scans):
-                hits += self._merged([self._sure(armed, scan) for scan in scans], behind)
         return hits, behind.down(open_from)
+
+    def _across(
+        self, armed: BoundDetector, scan: Scan, behind: Unescaped, own: Sequence[BoundMatch]
+    ) -> list[BoundMatch]:
+        """What reaches over several strings of a JSON, none of which has such a thing by itself. A name of a host
+        without a scheme is none: any sentence may stand beside another."""
+        across: list[BoundMatch] = []
+        base, strings = self._base, self._strings
+        if strings is None or not scan.matches:
+            return across
+        taken = Spans((hit.start, hit.end) for hit in own)
+        for hit in self._sure(armed, scan):
+            start, end = base + behind.down(hit.start - base), base + behind.up(hit.end - base)
+            parts = strings.parts(start, end)
+            if len(parts) < 2 or taken.touch(start, end):
+                continue
+            found = unescaped("".join(self._text[first - base : last - base] for first, last in parts))
+            if armed.guard == _LINKS and "//" not in found:
+                continue
+            if hit.match.replacement is None and armed.acts:
+                hit = replace(hit, match=replace(hit.match, replacement=armed.redact(hit.match, found)))
+            across.append(replace(hit, start=start, end=end))
+        return across
 
     def _sure(self, armed: BoundDetector, scan: Scan) -> list[BoundMatch]:
         base = self._base
@@ -181,7 +228,13 @@ class DetectorGroup:
             drop = behind.down(drop)
         self._text = self._text[drop:]
         self._base += drop
+        if self._strings is not None:
+            self._strings.drop(self._base)
         self._start = until - self._base
+
+
+def _any(scans: Sequence[Scan]) -> bool:
+    return any(scan.matches for scan in scans)
 
 
 def _uncut(hits: Sequence[BoundMatch], until: int) -> int:

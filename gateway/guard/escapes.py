@@ -1,16 +1,26 @@
-"""Text as it is read behind JSON's escapes, and the way back to where each character stood."""
+"""Text as it is read behind JSON's escapes, Markdown's and HTML's, and the way back to where each character stood."""
 
+import html
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gateway.guard.markup import LONGEST_REFERENCE, OPEN_REFERENCE, REFERENCE, REFERENCE_FORM
 from gateway.guard.normalize import Folded
+from gateway.guard.numbers import integers, open_number
 
 _HEX = "[0-9a-fA-F]"
 _HIGH, _LOW = rf"\\u[dD][89abAB]{_HEX}{{2}}", rf"\\u[dD][c-fC-F]{_HEX}{{2}}"
-_FORM = rf'{_HIGH}{_LOW}|\\u{_HEX}{{4}}|\\["\\/bfnrt]'
-_ESCAPE, _ESCAPE_OR_QUOTE = re.compile(_FORM), re.compile(f'{_FORM}|"')
+# JSON's, and of Markdown every sign of ASCII.
+_FORM = rf"{_HIGH}{_LOW}|\\u{_HEX}{{4}}|\\[bfnrt!-/:-@\[-`{{-~]"
+# By whether there are references in the text, and whether a quote counts.
+_ESCAPES = {
+    (False, False): re.compile(_FORM),
+    (False, True): re.compile(f'{_FORM}|"'),
+    (True, False): re.compile(f"{_FORM}|{REFERENCE_FORM}"),
+    (True, True): re.compile(f'{_FORM}|{REFERENCE_FORM}|"'),
+}
 _PARTIAL = re.compile(
     rf"(?<!\\)(?:\\\\)*(?P<open>\\(?:u{_HEX}{{0,3}})?|{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)\Z"
 )
@@ -40,18 +50,30 @@ class Unescaped:
         return self.ends[at] if at >= 0 and self.starts[at] < index < self.ends[at] else index
 
 
+def may_escape(text: str, final: bool = True) -> bool:
+    """Whether there is an escape in a text, or may begin at the end of one that is not `final`."""
+    if "\\" in text:
+        return True
+    return "&" in text and (REFERENCE.search(text) is not None or not (final or _open_reference(text) == len(text)))
+
+
 def unescape(text: str, final: bool = True, strings: bool = False) -> Unescaped:
     """Linear in the text. Unless it is `final` it is read up to where an escape begins that has not ended. `strings`:
-    a quote is the edge of one, and what is beside it not of the same word."""
+    it is JSON, in which a quote is the edge of a string, and what is beside it not of the same word; and numbers that
+    are whole are read without their fractions and exponents."""
     read, spans = _once(text if final else text[: _open_from(text)], strings)
     depth = 1
-    while depth < _DEEPEST and "\\" in read.text:
+    while depth < _DEEPEST and ("\\" in read.text or "&" in read.text):
         inner, within = _once(read.text if final else read.text[: _open_from(read.text)], strings=False)
         if inner.text == read.text:
             break
-        spans += [(read.origin(start), read.origin(end)) for start, end in within]
-        read = Folded(inner.text, inner.over(read).origins, read.origin(inner.length))
+        read = _over(read, inner, within, spans)
         depth += 1
+    if strings:
+        until = len(read.text) if final else open_number(read.text)
+        numbers = list(integers(read.text[:until]))
+        if numbers or until < len(read.text):
+            read = _over(read, *_replaced(read.text[:until], numbers), spans)
     starts: list[int] = []
     ends: list[int] = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -63,20 +85,30 @@ def unescape(text: str, final: bool = True, strings: bool = False) -> Unescaped:
 
 def unescaped(text: str) -> str:
     """What a text says behind its escapes."""
-    return unescape(text).read.text if "\\" in text else text
+    return unescape(text).read.text if may_escape(text) else text
 
 
-def _once(text: str, strings: bool) -> tuple[Folded, list[tuple[int, int]]]:
+_Change = tuple[int, int, str]
+_Spans = list[tuple[int, int]]
+
+
+def _once(text: str, strings: bool) -> tuple[Folded, _Spans]:
     """A text behind one layer of escapes, and where these are."""
-    if "\\" not in text:
+    references = "&" in text and REFERENCE.search(text) is not None
+    if "\\" not in text and not references:
         return Folded(text.replace('"', _EDGE) if strings else text, None, len(text)), []
+    return _replaced(text, _escapes(text, _ESCAPES[references, strings]))
+
+
+def _replaced(text: str, changes: Iterable[_Change]) -> tuple[Folded, _Spans]:
     pieces: list[str] = []
     origins: list[int] = []
-    spans: list[tuple[int, int]] = []
+    spans: _Spans = []
     done = 0
-    for start, end, sign in _escapes(text, _ESCAPE_OR_QUOTE if strings else _ESCAPE):
-        pieces += (text[done:start], sign)
-        origins += range(done, start + 1)
+    for start, end, instead in changes:
+        pieces += (text[done:start], instead)
+        origins += range(done, start)
+        origins += [start] * len(instead)
         if end > start + 1:
             spans.append((start, end))
         done = end
@@ -85,12 +117,23 @@ def _once(text: str, strings: bool) -> tuple[Folded, list[tuple[int, int]]]:
     return Folded("".join(pieces), origins, len(text)), spans
 
 
-def _escapes(text: str, form: re.Pattern[str]) -> Iterator[tuple[int, int, str]]:
+def _over(read: Folded, inner: Folded, within: _Spans, spans: _Spans) -> Folded:
+    """A reading of a reading. Where things stand in the first is added to `spans` as it is in the original."""
+    spans += [(read.origin(start), read.origin(end)) for start, end in within]
+    end = read.origin(inner.length)
+    return Folded(inner.text, inner.over(read).origins, end)
+
+
+def _escapes(text: str, form: re.Pattern[str]) -> Iterator[_Change]:
     """Where each is, and the character that it stands for."""
     for match in form.finditer(text):
         written = match[0]
         if written == '"':
             sign = _EDGE
+        elif written[0] == "&":
+            sign = html.unescape(written)
+            if len(sign) != 1:
+                continue
         elif written[1] != "u":
             sign = _SIGNS.get(written[1], written[1])
         else:
@@ -103,8 +146,15 @@ def _escapes(text: str, form: re.Pattern[str]) -> Iterator[tuple[int, int, str]]
 
 def _open_from(text: str) -> int:
     """Where an escape begins that the text ends in."""
+    reference = _open_reference(text)
     if "\\" not in text[-_LONGEST_OPEN:]:
-        return len(text)
+        return reference
     last = max(len(text) - _LONGEST_OPEN, 0)
     found = _PARTIAL.search(text, len(text[:last].rstrip("\\")))
-    return found.start("open") if found else len(text)
+    return min(reference, found.start("open")) if found else reference
+
+
+def _open_reference(text: str) -> int:
+    lowest = max(len(text) - LONGEST_REFERENCE, 0)
+    at = text.rfind("&", lowest)
+    return at if at >= 0 and OPEN_REFERENCE.fullmatch(text, at) else len(text)

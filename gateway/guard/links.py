@@ -5,7 +5,8 @@ import re
 from collections.abc import Collection, Iterator
 
 from gateway.guard.detector import Match, Scan, Window
-from gateway.guard.markup import Rendered, open_attribute
+from gateway.guard.markup import Rendered, closing, open_attribute
+from gateway.guard.normalize import PLAIN
 from gateway.guard.urls import LONGEST_AUTHORITY, hosts
 
 CATEGORY = "HOST"
@@ -35,6 +36,7 @@ _HEADS = (
     rf"{_SPECIAL}{_SLASH}{{1,6}}",
     rf"{_SPECIAL}{_NAMED}",
     rf"{_PLACE}(?:h(?:tt|xx)ps?|ftp|wss?){_COLON}",
+    r"(?<![A-Za-z0-9])file:(?:/{4,6}|(?=/{0,3}\\)[/\\]{2,8}(?!\?))(?![A-Za-z][:|])",
     rf"{_PLACE}{_SLASH}{{2,6}}",
     rf"(?<![A-Za-z0-9:/\\])//{_NAMED}",
     rf"(?<![A-Za-z0-9:/\\])[/\\]{{2,6}}(?={_BARE})",
@@ -55,7 +57,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}[\\\[]?\Z")
 _LONGEST_SCHEME = 32
 # What may become a link with what follows.
 _OPEN_RUN = re.compile(
-    rf"(?:(?:h(?:tt|xx)ps?|ftp|wss?|mailto){_COLON}|[A-Za-z][A-Za-z0-9+.-]{{0,30}}://|[/\\]{{2}})[/\\]{{0,8}}(?:{_RUN})?\Z",
+    rf"(?:(?:h(?:tt|xx)ps?|ftp|wss?|file|mailto){_COLON}|[A-Za-z][A-Za-z0-9+.-]{{0,30}}://|[/\\]{{2}})[/\\]{{0,8}}(?:[^/\\?#\s<]|\\(?=[^\w\s/\\?#<>\"`]))"
+    rf"{{0,{LONGEST_AUTHORITY}}}\Z",
     re.IGNORECASE,
 )
 _SIGN = re.compile(r"//|\\\\|:[/\\]|\.\w|[\[({](?:\.|dot)[\])}]| dot |%2e", re.IGNORECASE)
@@ -67,6 +70,19 @@ _SAID = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[A-Za-z0-9.()\[\]{}-]{1,330} dot ){0,4}"
     r"[A-Za-z0-9.()\[\]{}-]{1,330}(?: (?:d|do|dot|dot )?)?\Z",
     re.IGNORECASE,
+)
+# What only some readers take for the end of an authority, and what may be a host behind an `@` of it.
+_ENDING = "<>\"'` "
+_REST = re.compile(rf"[^/\\?#\s<]{{0,{LONGEST_AUTHORITY}}}")
+_REST_OF_VALUE = re.compile(rf"[^/\\?#]{{0,{LONGEST_AUTHORITY}}}")
+_BEHIND_AT = re.compile(r"@([^@/\\?#\s<>\"'`]+)")
+_ANGLE = re.compile(r"[<>\n]")
+_NAMED_HOST = re.compile(r"[.\[]|%2e|\A(?:0x[0-9a-f]+|\d{4,})\Z", re.IGNORECASE)
+_MOST_HOSTS = 8
+# Look like what ends an authority, but end it for no browser.
+_APPARENT = re.compile(
+    "[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2044\u207b\u2047-\u2049\u2100-\u2106\u2215\u29f8"
+    "\u3000\ufe56\ufe5f\ufe68\uff03\uff0f\uff1f\uff3c]"
 )
 _LONGEST, _LONGEST_SAID = 2100, 640
 _AFTER = 8
@@ -84,6 +100,12 @@ class Links:
         text = view.text
         open_from = len(text) if window.final else max(start, _open_from(text))
         found = list(self._find(text, start))
+        written = _as_written(view, window)
+        if written is not None:
+            if not window.final:
+                open_from = min(open_from, max(start, _open_from(written)))
+            behind_at = [span for span in self._find(written, start) if "@" in written[slice(*span)]]
+            found = _together(found, behind_at)
         if found and not window.final:
             open_from = min(open_from, *(first for first, end in found if end > len(text) - _AFTER), open_from)
         matches = [
@@ -114,10 +136,31 @@ class Links:
             return match.end()
         address = _closed(text, match.start(), run) if run else match[0].replace(" dot ", ".").replace(" DOT ", ".")
         ends = [host.end for host in hosts(address) if not self._is_allowed(host.name)]
+        if run and len(address) == len(run) and "@" in text:
+            ends += self._bad_beyond(text, match.start(), match.start("run"), match.end("run"))
         if not ends:
             return 0
         path = _PATH.match(text, match.start("run") + max(ends) if run else match.end())
         return path.end() if path else match.end()
+
+    def _bad_beyond(self, text: str, start: int, run: int, end: int) -> Iterator[int]:
+        """Where hosts end, from the run's start on, that are not allowed and stand behind the `@` of an authority that
+        the run is not all of, to a reader to whom no quote, angle or space ends it."""
+        if end == len(text) or not (text[end] in _ENDING or text[end].isspace()):
+            return
+        close = closing(text, start)
+        rest = (_REST_OF_VALUE if close else _REST).match(text, end, run + LONGEST_AUTHORITY)
+        if not rest or "@" not in rest[0]:
+            return
+        said = _value(text, start, rest[0], close)
+        names: set[str] = set()
+        for behind in _BEHIND_AT.finditer(said):
+            name = behind[1]
+            if name in names or not (close or _NAMED_HOST.search(name)):
+                continue
+            names.add(name)
+            if len(names) > _MOST_HOSTS or any(not self._is_allowed(host.name) for host in hosts(name)):
+                yield end - run + behind.end()
 
     def _is_allowed(self, host: str) -> bool:
         labels = host.split(".")
@@ -128,13 +171,52 @@ def _closed(text: str, start: int, run: str) -> str:
     """What is read as an address of what may be one: not what is behind the quote or bracket that it stands in."""
     if text[start - 1 : start] == "'":
         return run.partition("'")[0]
-    if text[max(start - 3, 0) : start].rstrip("< ").endswith("]("):
-        depth = 0
-        for at, character in enumerate(run):
-            depth += (character == "(") - (character == ")")
-            if depth < 0:
-                return run[:at]
+    return _in_brackets(run) if _is_in_brackets(text, start) else run
+
+
+def _is_in_brackets(text: str, start: int) -> bool:
+    return text[max(start - 3, 0) : start].rstrip("< ").endswith("](")
+
+
+def _in_brackets(run: str) -> str:
+    depth = 0
+    for at, character in enumerate(run):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            return run[:at]
     return run
+
+
+def _value(text: str, start: int, rest: str, close: str) -> str:
+    """Of what follows a link's beginning what is of the same value: not what is behind the quote or bracket that it
+    stands in."""
+    before = text[start - 1 : start]
+    if not close and before and before in "\"'`<":
+        close = ">" if before == "<" else before
+    if close == ">":
+        return _ANGLE.split(rest, maxsplit=1)[0]
+    if close:
+        return rest.partition(close)[0]
+    return _in_brackets(rest) if _is_in_brackets(text, start) else rest
+
+
+def _as_written(view: Rendered, window: Window) -> str | None:
+    """The text as a browser reads its separators; None where that makes no difference."""
+    text = window.read.text
+    if text.isascii() or not _APPARENT.search(text) or (window.final and "@" not in text):
+        return None
+    return view.as_written(PLAIN.aligned(text)) if _has_separator(view.text) else None
+
+
+def _together(found: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """In order, one for those that overlap."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted([*found, *others]):
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
 
 
 def _first_name(text: str, start: int) -> re.Match[str] | None:

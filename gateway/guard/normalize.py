@@ -82,6 +82,11 @@ class Fold:
         origins = [at for at, character in enumerate(text) for _ in table[character]]
         return Folded(folded, origins, len(text))
 
+    def aligned(self, text: str) -> str:
+        """As long as the folded text: of each of its characters the one that was folded to it."""
+        table = self._table
+        return "".join([character * len(table[character]) for character in text])
+
     def __call__(self, text: str) -> str:
         return self.fold(text).text
 

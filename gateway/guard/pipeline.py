@@ -1,21 +1,26 @@
 """A policy at work: on what a caller says, on what an agent reads, and on what the model answers."""
 
-import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.guard import metrics
+from gateway.guard.bound import BoundDetector
 from gateway.guard.classifier import Classifier, injections
 from gateway.guard.compile import CompiledPolicy, OutputFacts
 from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Action, Finding, Stage
+from gateway.guard.json_strings import strings_of
 from gateway.guard.specs import InjectionSpec
 from gateway.guard.stream import OutputStream
-from gateway.guard.texts import ScreenedText, screen_texts
+from gateway.guard.texts import ScreenedText, screening
+from gateway.guard.turns import Steps, Turns, at_once
 from gateway.guard.vault import Vault
 
 THREAD_FROM = 16 * 1024
+# Findings of one kind in one text; more are counted, and named no more.
+LISTED = 1000
 # Takes work that nobody waits for.
 Later = Callable[[Coroutine[Any, Any, object]], None]
 
@@ -42,7 +47,7 @@ class Screened:
 class GuardPipeline:
     """Immutable, so that a call keeps the policy that it began with. `classifier`: None where there is none. `later`
     takes work that no call waits for: guards that only look at whether a text is an attack; without it they are waited
-    for."""
+    for. `turns`: those of all policies, by which long texts are screened."""
 
     def __init__(
         self,
@@ -50,11 +55,13 @@ class GuardPipeline:
         classifier: Classifier | None,
         tell: Callable[[Finding], None] = metrics.count,
         later: Later | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._guards = guards
         self._classifier = classifier
         self._tell = tell
         self._later = later
+        self._turns = turns or Turns()
 
     @property
     def screens_output(self) -> bool:
@@ -87,11 +94,17 @@ class GuardPipeline:
         return self._guards.acts(Stage.OUTPUT)
 
     async def screen_input(
-        self, texts: Sequence[str], *, instructs: bool = True, flows: Sequence[Sequence[int]] = ()
+        self,
+        texts: Sequence[str],
+        *,
+        instructs: bool = True,
+        flows: Sequence[Sequence[int]] = (),
+        lists: Sequence[Sequence[int]] = (),
+        owner: str = "",
     ) -> Screened:
         """What a caller says, all of it, in one go: the same address gets the same placeholder in each text. Texts that
-        do not instruct a model, such as those to embed, are not asked whether they are attacks. `flows`: see
-        `screen_texts`."""
+        do not instruct a model, such as those to embed, are not asked whether they are attacks. `flows` and
+        `lists`: see `screen_texts`. `owner`: the tenant, whose turn a long text waits for."""
         if not self._guards.has(Stage.INPUT):
             return Screened(texts)
         vault = Vault(texts)
@@ -100,18 +113,18 @@ class GuardPipeline:
             texts,
             Stage.INPUT,
             vault,
-            lambda: screen_texts(texts, armed, flows),
-            _judged(texts, flows) if instructs and self._guards.injection(Stage.INPUT) else [],
+            screening(texts, armed, flows, lists),
+            _judged(texts, flows, lists) if instructs and self._guards.injection(Stage.INPUT) else [],
+            owner,
         )
 
-    async def screen_context(self, texts: Sequence[str]) -> Screened:
+    async def screen_context(self, texts: Sequence[str], *, owner: str = "") -> Screened:
         """Passages and tools' results. What is redacted gets names, such as <EMAIL>, that nothing restores."""
         if not self._guards.has(Stage.CONTEXT):
             return Screened(texts)
         armed = self._guards.on_context()
-        return await self._screen(
-            texts, Stage.CONTEXT, Vault(), lambda: [screen_texts((text,), armed)[0] for text in texts], _judged(texts)
-        )
+        steps = _each(texts, armed)
+        return await self._screen(texts, Stage.CONTEXT, Vault(), steps, _judged(texts), owner)
 
     def output(self, vault: Vault | None = None, facts: OutputFacts | None = None) -> OutputStream:
         """Screens one answer. `vault`: that of the call's input."""
@@ -122,21 +135,35 @@ class GuardPipeline:
         texts: Sequence[str],
         stage: Stage,
         vault: Vault,
-        screen: Callable[[], list[ScreenedText]],
+        screen: Steps[list[ScreenedText]],
         judged: "Sequence[_Judged]",
+        owner: str,
     ) -> Screened:
         attacks = await self._injections(judged, stage)
+        steps = self._found(screen)
         long = sum(map(len, texts)) > THREAD_FROM
-        screened = await asyncio.to_thread(screen) if long else screen()
-        said = [each.text for each in screened]
+        said, found = await self._turns.run(owner, steps) if long else at_once(steps)
         for finding in attacks:
             if finding.acts and finding.action is Action.REDACT:
                 said[finding.item] = f"<{finding.category}>"
-        found = [replace(one, item=item) for item, each in enumerate(screened) for one in each.findings]
-        for finding in found:
-            self._tell(finding)
         findings = [*attacks, *found]
         return Screened(said, findings, next((each for each in findings if each.blocks), None), vault)
+
+    def _found(self, screen: Steps[list[ScreenedText]]) -> Steps[tuple[list[str], list[Finding]]]:
+        """The texts as they may be used, and the findings, each counted. Of one kind in one text so many are listed."""
+        screened = yield from screen
+        listed: list[Finding] = []
+        for item, each in enumerate(screened):
+            kinds: Counter[tuple[str, str, bool]] = Counter()
+            for number, one in enumerate(each.findings, 1):
+                self._tell(one)
+                kind = one.guard, one.category, one.blocks
+                kinds[kind] += 1
+                if kinds[kind] <= LISTED:
+                    listed.append(replace(one, item=item))
+                if number % LISTED == 0:
+                    yield
+        return [each.text for each in screened], listed
 
     async def _injections(self, judged: "Sequence[_Judged]", stage: Stage) -> Sequence[Finding]:
         """What the call waits for; the rest is seen to later."""
@@ -159,18 +186,30 @@ class GuardPipeline:
         return found
 
 
+def _each(texts: Sequence[str], armed: Sequence[BoundDetector]) -> Steps[list[ScreenedText]]:
+    """Texts that have nothing to do with each other."""
+    screened: list[ScreenedText] = []
+    for text in texts:
+        screened += yield from screening((text,), armed)
+    return screened
+
+
 # A text that may be an attack, and which of the texts it is, or begins in.
 _Judged = tuple[int, str]
 _SHORTEST_ORDER = 24
 
 
-def _judged(texts: Sequence[str], flows: Sequence[Sequence[int]] = ()) -> list[_Judged]:
+def _judged(
+    texts: Sequence[str], flows: Sequence[Sequence[int]] = (), lists: Sequence[Sequence[int]] = ()
+) -> list[_Judged]:
     """What may be an attack, behind its escapes: what messages say, also all parts of one together; and of the rest
-    what is more than a name."""
+    what is more than a name, all strings of one JSON together, and all texts of one list."""
     said = {item for flow in flows for item in flow}
     alone = [
         (item, unescaped(text))
         for item, text in enumerate(texts)
         if text and (not said or item in said or len(text) > _SHORTEST_ORDER or " " in text or not text.isascii())
     ]
-    return [*alone, *((flow[0], unescaped("".join(texts[item] for item in flow))) for flow in flows if len(flow) > 1)]
+    alone += [(item, " ".join(strings)) for item, text in enumerate(texts) if len(strings := strings_of(text)) > 1]
+    joined = [(flow[0], unescaped("".join(texts[item] for item in flow))) for flow in flows if len(flow) > 1]
+    return [*alone, *joined, *((each[0], unescaped(" ".join(texts[item] for item in each))) for each in lists)]

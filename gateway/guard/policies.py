@@ -11,6 +11,7 @@ from gateway.guard.store import GuardStore, StoredPolicy
 from gateway.guard.terms.automaton import TooManyTerms
 from gateway.guard.terms.library import Library
 from gateway.guard.terms.lists import BadTerms
+from gateway.guard.turns import Turns
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,15 @@ class Policies:
         self._library = library
         self._classifier = classifier
         self._later = later
+        self._turns = Turns()
         self._default = self._ready(default)
         self._stored: dict[tuple[str, str], StoredPolicy] = {}
         self._pipelines: dict[tuple[str, str], GuardPipeline | None] = {}
 
-    def of(self, tenant: str, agent: str) -> GuardPipeline:
-        """The agent's own policy, else the tenant's, else the default. Raises GuardPolicyBroken."""
-        for key in ((tenant, agent), (tenant, "")):
+    def of(self, tenant: str, *names: str) -> GuardPipeline:
+        """The policy of the first of the names that has one, which are an agent and the models that it asks; else the
+        tenant's, else the default. Raises GuardPolicyBroken."""
+        for key in (*((tenant, name) for name in names), (tenant, "")):
             if key in self._pipelines:
                 pipeline = self._pipelines[key]
                 if pipeline is None:
@@ -94,4 +97,6 @@ class Policies:
             raise InvalidArgument(f"the policy cannot be used: {error}") from error
 
     def _ready(self, policy: Policy) -> GuardPipeline:
-        return GuardPipeline(compile_policy(policy, self._library), self._classifier, later=self._later)
+        return GuardPipeline(
+            compile_policy(policy, self._library), self._classifier, later=self._later, turns=self._turns
+        )

@@ -1,5 +1,6 @@
 """A text that is written anew as it comes, with something else in place of what was found in it."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from gateway.guard.edits import Edits
 from gateway.guard.escapes import unescaped
 from gateway.guard.finding import Finding
 from gateway.guard.json_text import JsonText
+
+_SEEN = re.compile(r"\S")
 
 
 class _Place(NamedTuple):
@@ -20,12 +23,15 @@ class _Place(NamedTuple):
 
 
 class Rewriter:
-    """Holds what has come until it is sure what becomes of it. `until`: up to where that is so; `over`: a block has
+    """Holds what has come until it is sure what becomes of it, from `_at` on.
+
+    `until`: up to where that is so; `over`: a block has
     ended the text. What is JSON stays JSON."""
 
     def __init__(self) -> None:
         self._edits = Edits()
         self._held = ""
+        self._at = 0
         self._due: list[BoundMatch] = []
         self._json: JsonText | None = None
         self.until = 0
@@ -38,7 +44,7 @@ class Rewriter:
 
     def take(self, text: str) -> None:
         """The next piece of the original."""
-        self._held += text
+        self._held, self._at = self._held[self._at :] + text, 0
 
     def write(
         self, hits: Sequence[BoundMatch], until: int, json: bool, final: bool, findings: list[Finding]
@@ -60,7 +66,7 @@ class Rewriter:
             findings += [hit.finding for hit in hits if hit.armed.tells]
             blocking = next((hit for hit in hits if hit.blocks), None)
             if blocking:
-                self.over, self._held = True, ""
+                self.over, self._held, self._at = True, "", 0
                 return "".join(pieces), blocking.finding
             pieces.append(self._replace(hits, max(place.end for place in together)))
         pieces.append(self._copy(until))
@@ -72,7 +78,8 @@ class Rewriter:
 
     def _let_go(self, until: int) -> str:
         width = until - self.until
-        text, self._held = self._held[:width], self._held[width:]
+        text = self._held[self._at : self._at + width]
+        self._at += width
         self.until = until
         return text
 
@@ -86,7 +93,8 @@ class Rewriter:
             found = text[hits[0].start - start : max(each.end for each in hits) - start]
             said = hit.armed.redact(hit.match, unescaped(found) if hit.behind else found)
         if self._json is not None:
-            said = self._json.replace(text, said, self._held.lstrip()[:1])
+            following = _SEEN.search(self._held, self._at)
+            said = self._json.replace(text, said, following[0] if following is not None else "")
         self._edits.add(start, end, len(said))
         return said
 
@@ -97,8 +105,9 @@ class Rewriter:
         self._due += hits
         if final and not self._due:
             return [], until
-        first, last = self.until, self.until + len(self._held)
-        values = [(first + start, first + end) for start, end in json.values(self._held, final)]
+        held = self._held[self._at :]
+        first, last = self.until, self.until + len(held)
+        values = [(first + start, first + end) for start, end in json.values(held, final)]
         places = [_widened(hit, values) for hit in self._due]
         if not final:
             cuts = [*values, *((place.start, place.end) for place in places)]

@@ -16,7 +16,7 @@ _KEY_BODY = (
 _PLACEHOLDER = r"(?![$<{%*\[]|(?i:(?:your|my)?[_-]?(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|x{3,}|\.{3}))@)"
 # By category: what a secret begins with, and what follows that. Where a part is named `secret`, only that part is one.
 FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
-    "AWS_KEY": [(("AKIA", "ASIA", "ABIA", "ACCA"), r"[A-Z0-9]{16}(?![A-Za-z0-9])")],
+    "AWS_KEY": [(("AKIA", "ASIA", "ABIA", "ACCA"), r"[A-Z0-9]{16}(?![A-Z0-9])")],
     "AWS_SECRET": [
         (
             ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
@@ -64,7 +64,7 @@ FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
         (("gsk_",), r"[A-Za-z0-9]{40,64}"),  # Groq
         (("xai-",), r"[A-Za-z0-9]{70,100}"),
         (("pplx-",), r"[A-Za-z0-9]{40,64}"),  # Perplexity
-        (("r8_",), r"[A-Za-z0-9]{37}(?![A-Za-z0-9])"),  # Replicate
+        (("r8_",), r"[A-Za-z0-9]{37}"),  # Replicate
         (("nvapi-",), r"[\w-]{50,80}"),
         (("lsv2_pt_", "lsv2_sk_"), rf"{_HEX}{{32}}_{_HEX}{{10}}"),  # LangSmith
         (("pcsk_",), r"\w{40,100}"),  # Pinecone
@@ -73,9 +73,9 @@ FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
         (("fw_",), r"[A-Za-z0-9]{22,40}(?![A-Za-z0-9])"),  # Fireworks
     ],
     "HUGGINGFACE_TOKEN": [(("hf_", "api_org_"), r"[A-Za-z0-9]{30,64}")],
-    "DATABRICKS_TOKEN": [(("dapi",), rf"{_HEX}{{32}}(?:-\d)?(?![A-Za-z0-9])")],
+    "DATABRICKS_TOKEN": [(("dapi",), rf"{_HEX}{{32}}(?:-\d)?(?![0-9a-f])")],
     "REGISTRY_TOKEN": [
-        (("npm_",), r"[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+        (("npm_",), r"[A-Za-z0-9]{36}"),
         (("pypi-AgE",), r"[\w-]{50,500}"),
         (("dckr_pat_", "dckr_oat_"), r"[\w-]{20,60}"),
         (("rubygems_",), rf"{_HEX}{{48}}"),
@@ -94,9 +94,9 @@ FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
     ],
     "SERVICE_TOKEN": [
         (("SG.",), r"[\w-]{22}\.[\w-]{43}"),  # SendGrid
-        (("key-",), rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # Mailgun
+        (("key-",), rf"{_HEX}{{32}}(?![0-9a-f])"),  # Mailgun
         (("xkeysib-",), rf"{_HEX}{{64}}-\w{{16}}"),  # Brevo
-        (("SK",), rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # Twilio
+        (("SK",), rf"{_HEX}{{32}}(?![0-9a-f])"),  # Twilio
         (("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32}"),  # Shopify
         (("sq0atp-", "sq0csp-"), r"[\w-]{22,43}"),  # Square
         (("lin_api_", "lin_oauth_"), r"[A-Za-z0-9]{32,64}"),  # Linear
@@ -125,6 +125,10 @@ _ANYWHERE = frozenset(("-----BEGIN ", "://", ":AA", "8Q~", "7Q~", "hooks.slack.c
 _BEFORE = {":AA": re.compile(r"(?<![\w:])\d{8,10}\Z", re.ASCII), "8Q~": re.compile(r"(?<!\w)\w{3}\Z", re.ASCII)}
 _BEFORE["7Q~"] = _BEFORE["8Q~"]
 _LONGEST_BEFORE = 12
+# What words end with too, or numbers in base64 have in them: such begin a secret at the edge of a word only.
+_WORDS = frozenset(("sk-", "key-", "SK", "SG.", "dapi", "r8_", "fw_", "ntn_", "pul-", "hvs.", "hvb.", "hvr.", "ya29."))
+_RUN_BEFORE = re.compile(rf"(?<![\w+/=-])[\w+/=-]{{0,{_LONGEST_BEFORE - 1}}}[A-Za-z0-9]\Z", re.ASCII)
+_SHORTEST_BODY, _FEWEST_DIGITS = 20, 2
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _KEY_HEAD = "-----BEGIN "
 _KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-+/=\\ \t\r\n"
@@ -161,9 +165,11 @@ class Secrets:
         for number, at, after in self._prefixes.find_matches_as_indexes(text, overlapping=True):
             prefix, name, form = self._forms[number]
             first = _first(text, prefix, at)
-            if first is None:
+            inside = first is not None and prefix not in _BEFORE and _is_inside(text, prefix, at)
+            if first is None or (inside and not _may_begin_inside(text, prefix, at)):
                 continue
-            if match := form.match(text, after):
+            match = form.match(text, after)
+            if match and (not inside or prefix.isupper() or _is_random(match[0])):
                 part = match.span("secret") if "secret" in form.groupindex else (first, match.end())
                 if part[0] >= start:
                     yield Match(*part, name)
@@ -177,12 +183,28 @@ class Secrets:
 
 
 def _first(text: str, prefix: str, at: int) -> int | None:
-    """Where a secret begins that has its prefix there; None where it is the middle of a word."""
+    """Where a secret begins that has its prefix there; None where what must stand before it does not."""
     if before := _BEFORE.get(prefix):
         match = before.search(text, max(at - _LONGEST_BEFORE, 0), at)
         return match.start() if match else None
-    within = at > 0 and prefix not in _ANYWHERE and text[at - 1].isascii() and text[at - 1].isalnum()
-    return None if within else at
+    return at
+
+
+def _is_inside(text: str, prefix: str, at: int) -> bool:
+    """Whether what begins there is in the middle of a word."""
+    return at > 0 and prefix not in _ANYWHERE and text[at - 1].isascii() and text[at - 1].isalnum()
+
+
+def _may_begin_inside(text: str, prefix: str, at: int) -> bool:
+    """Whether a secret may begin there although a letter is before it: the word before is short, and its beginning is
+    no word's."""
+    if prefix in _WORDS or (prefix.isupper() and not text[at - 1].islower()):
+        return False
+    return _RUN_BEFORE.search(text, max(at - _LONGEST_BEFORE - 1, 0), at) is not None
+
+
+def _is_random(secret: str) -> bool:
+    return sum(map(str.isdigit, secret)) >= _FEWEST_DIGITS and sum(map(str.isalnum, secret)) >= _SHORTEST_BODY
 
 
 def _open_key(text: str, start: int) -> int:

@@ -12,12 +12,16 @@ from gateway.guard.finding import Finding
 from gateway.guard.json_text import begins_json
 from gateway.guard.length import Length
 from gateway.guard.rewriter import Rewriter
+from gateway.guard.turns import Steps, at_once
 
 # Nothing that is found reaches over it, whatever separators it may have.
 _BETWEEN = "\n;\n"
 # So much on each side of a joint is looked at, and the whole of the words that this begins and ends in.
 _BESIDE = 96
 _LONGEST_WORD = 2048
+# What is looked at, and what is rewritten, in one step.
+_SLICE = 16 * 1024
+_HITS = 1024
 
 
 @dataclass(slots=True)
@@ -29,17 +33,39 @@ class ScreenedText:
 
 
 def screen_texts(
-    texts: Sequence[str], armed: Sequence[BoundDetector], flows: Sequence[Sequence[int]] = ()
+    texts: Sequence[str],
+    armed: Sequence[BoundDetector],
+    flows: Sequence[Sequence[int]] = (),
+    lists: Sequence[Sequence[int]] = (),
 ) -> list[ScreenedText]:
-    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. Time is linear
-    in the texts."""
+    """`flows`: what each message says, in texts that are read one behind the other, as are the messages. `lists`: other
+    texts that are, those of each list by themselves. Time is linear in the texts."""
+    return at_once(screening(texts, armed, flows, lists))
+
+
+def screening(
+    texts: Sequence[str],
+    armed: Sequence[BoundDetector],
+    flows: Sequence[Sequence[int]] = (),
+    lists: Sequence[Sequence[int]] = (),
+) -> Steps[list[ScreenedText]]:
+    """The same in steps, each of which is short however long the texts are."""
     said = [item for flow in flows for item in flow if texts[item]]
-    flow = _Joined(texts, said, "") if len(said) > 1 else None
-    stretches = _beside(flow.text, flow.joints) if flow is not None else []
-    hits = _found([*texts, *(flow.text[start:end] for start, end in stretches)] if flow else texts, len(texts), armed)
-    if flow is not None and any(hits[len(texts) :]):
-        flow.add(stretches, hits[len(texts) :], hits)
-    return [_written(text, found) for text, found in zip(texts, hits, strict=False)]
+    together = [said, *([item for item in each if texts[item]] for each in lists)]
+    joined = [_Joined(texts, items, "") for items in together if len(items) > 1]
+    stretches = [_beside(each.text, each.joints) for each in joined]
+    beside = [each.text[start:end] for each, places in zip(joined, stretches, strict=True) for start, end in places]
+    hits = yield from _found([*texts, *beside] if beside else texts, len(texts), armed)
+    first = len(texts)
+    for each, places in zip(joined, stretches, strict=True):
+        found = hits[first : first + len(places)]
+        first += len(places)
+        if any(found):
+            each.add(places, found, hits)
+    written: list[ScreenedText] = []
+    for text, own in zip(texts, hits, strict=False):
+        written.append((yield from _written(text, own)) if own else ScreenedText(text))
+    return written
 
 
 _Hits = Sequence[list[BoundMatch]]
@@ -125,7 +151,7 @@ def _kind(hit: BoundMatch) -> tuple[int, str]:
     return id(hit.armed.detector), hit.match.category
 
 
-def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -> list[list[BoundMatch]]:
+def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -> Steps[list[list[BoundMatch]]]:
     """What is found in each text: in all of them at once, with an edge between each two. The first `counted` have their
     own lengths."""
     hits: list[list[BoundMatch]] = [[] for _ in texts]
@@ -139,8 +165,14 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
     for items, json in ((plain, False), (sorted(escaped), True)):
         if items and armed:
             joined = _Joined(texts, items, _BETWEEN)
-            for hit in DetectorGroup(armed, json).push(joined.text, final=True):
-                joined.put(hit, hits)
+            group, text, at = DetectorGroup(armed, json), joined.text, 0
+            while at < len(text):
+                # As much as what is still open, which is looked at again: all of it takes twice as long at most.
+                start, at = at, at + max(_SLICE, 2 * (at - group.until))
+                for hit in group.push(text[start:at] if at - start < len(text) else text, final=at >= len(text)):
+                    joined.put(hit, hits)
+                if at < len(text):
+                    yield
     return hits
 
 
@@ -170,17 +202,33 @@ def _word_end(text: str, at: int) -> int:
     return min(at, len(text)) + len(after) - len(after.lstrip(VISIBLE))
 
 
-def _written(text: str, hits: list[BoundMatch]) -> ScreenedText:
-    if not hits:
-        return ScreenedText(text)
+def _written(text: str, hits: list[BoundMatch]) -> Steps[ScreenedText]:
     findings: list[Finding] = []
     acting = [hit for hit in hits if hit.armed.acts]
     looking = [hit.finding for hit in hits if hit.armed.tells and not hit.armed.acts]
-    said = text
-    if acting:
-        rewriter = Rewriter()
-        rewriter.take(text)
-        said, _ = rewriter.write(
-            sorted(acting, key=lambda hit: (hit.start, hit.end)), len(text), begins_json(text), True, findings
-        )
-    return ScreenedText(said, [*looking, *findings])
+    if not acting:
+        return ScreenedText(text, looking)
+    acting.sort(key=lambda hit: (hit.start, hit.end))
+    rewriter, json, pieces = Rewriter(), begins_json(text), list[str]()
+    rewriter.take(text)
+    for part, until in [(acting, len(text))] if json else _apart(acting, len(text)):
+        said, blocked = rewriter.write(part, until, json, until == len(text), findings)
+        pieces.append(said)
+        if blocked is not None:
+            break
+        if until < len(text):
+            yield
+    return ScreenedText("".join(pieces), [*looking, *findings])
+
+
+def _apart(hits: Sequence[BoundMatch], end: int) -> Iterator[tuple[Sequence[BoundMatch], int]]:
+    """Some hits at a time, and up to where the text is decided by them: none reaches over that."""
+    at = 0
+    while at < len(hits):
+        stop = at + _HITS
+        reach = max(hit.end for hit in hits[at:stop])
+        while stop < len(hits) and hits[stop].start < reach:
+            reach = max(reach, hits[stop].end)
+            stop += 1
+        yield hits[at:stop], hits[stop].start if stop < len(hits) else end
+        at = stop

@@ -77,6 +77,8 @@ def check(rule: Rule) -> Rule:
     """The rule, if it makes sense. Raises InvalidArgument."""
     if min(rule.requests, rule.tokens, rule.streams) < 0:
         raise InvalidArgument("a limit is 0 (none) or more")
+    if not (rule.requests or rule.tokens or rule.streams):
+        raise InvalidArgument("a limit says how many requests or tokens a minute, or how many streams at once")
     if _named(rule.caller) and not _named(rule.tenant):
         raise InvalidArgument("a limit for one key names the key's tenant too", field="tenant")
     return rule

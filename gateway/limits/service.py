@@ -32,7 +32,7 @@ class RuleBook:
         self._default = default
         self._limit = limit
         self._rules: Sequence[Rule] = (default,)
-        self._plans: OrderedDict[tuple[str, str, str], tuple[AppliedRule, ...]] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, ...], tuple[AppliedRule, ...]] = OrderedDict()
 
     async def reload(self, store: LimitStore) -> None:
         """Read the rules anew. Raises RecordsUnavailable, and leaves those that there were."""
@@ -43,19 +43,23 @@ class RuleBook:
         self._rules = (*rules, self._default)
         self._plans.clear()
 
-    def plan(self, who: Identity, model: str) -> tuple[AppliedRule, ...]:
-        """The rules for this call; none where nothing is limited."""
-        name = (who.tenant, who.key or who.subject, model)
-        plan = self._plans.get(name)
+    def plan(self, who: Identity, *names: str) -> tuple[AppliedRule, ...]:
+        """The rules for a call of a model, or of an agent and the models that it asks; none where nothing is
+        limited."""
+        caller = who.key or who.subject
+        key = (who.tenant, caller, *names)
+        plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[name] = self._make(LimitKey(*name))
+            plan = self._plans[key] = self._make([LimitKey(who.tenant, caller, name) for name in names])
             if len(self._plans) > self._limit:
                 self._plans.popitem(last=False)
         return plan
 
-    def _make(self, call: LimitKey) -> tuple[AppliedRule, ...]:
-        chosen = applying(self._rules, call)
-        return tuple(one for one in chosen if one.rule.requests or one.rule.tokens or one.rule.streams)
+    def _make(self, keys: Sequence[LimitKey]) -> tuple[AppliedRule, ...]:
+        """Each bucket once: what counts a call whatever it asks counts it once."""
+        chosen = {applied.bucket: applied for key in reversed(keys) for applied in applying(self._rules, key)}
+        ordered = sorted(chosen.values(), key=lambda applied: (applied.rule.shape, applied.bucket))
+        return tuple(one for one in ordered if one.rule.requests or one.rule.tokens or one.rule.streams)
 
 
 class RateLimits:
@@ -78,9 +82,12 @@ class RateLimits:
         if self._shared is not None:
             await self._shared.aclose()
 
-    async def admit(self, who: Identity, model: str, tokens: int, stream: bool) -> RateLimitDecision:
-        """Admit a call of about so many tokens. Raises RateLimited, LimitsUnavailable."""
-        plan = self._book.plan(who, model)
+    async def admit(
+        self, who: Identity, model: str, tokens: int, stream: bool, asked: Sequence[str] = ()
+    ) -> RateLimitDecision:
+        """Admit a call of about so many tokens of a model, or of an agent and the models `asked` by it. Raises
+        RateLimited, LimitsUnavailable."""
+        plan = self._book.plan(who, model, *asked)
         if not plan:
             return RateLimitDecision(None, (), tokens, stream)
         try:

@@ -12,6 +12,7 @@ from gateway.audit.pruning import AuditPruner
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
 from gateway.identity.store import TenantStore
+from gateway.metadata import new_id
 from gateway.privacy.own_records import AuditData, IdentityData, UsageData
 from gateway.privacy.policies import RetentionPolicies
 from gateway.privacy.retention import RetentionWorker
@@ -80,7 +81,7 @@ async def open_privacy(
     sources = (runs, DocumentData(retrieval, calls), usage, audited, IdentityData(database))
     privacy = Privacy(ErasureStore(database), sources, trail.log)
     look = settings.retention_look_seconds
-    lease = Lease(database, "retention", settings.replica_name, 3 * look)
+    lease = Lease(database, "retention", new_id(settings.replica_name), 3 * look)
     worker = RetentionWorker(
         lease, privacy, policies, (runs, usage, audited), AuditPruner(database, trail.checkpoints), trail.log,
         lambda: _tenants(TenantStore(database)), audit_days=settings.retention_audit_days, look_seconds=look,

@@ -11,8 +11,8 @@ from gateway.metadata import METADATA
 from gateway.privacy import tables as privacy
 from gateway.usage import tables as usage
 from services.runtime.records.schema import Schema, declare
-from services.runtime.records.tables import LEASES, REVISIONS
+from services.runtime.records.tables import LEASES, MESH, REVISIONS
 
 ROOMS = (audit, budgets, guard, identity, limits, privacy, usage)
-declare(METADATA, LEASES, REVISIONS)
+declare(METADATA, LEASES, MESH, REVISIONS)
 SCHEMA = Schema("gateway", METADATA, Path(__file__).parent / "migrations" / "versions")

@@ -82,16 +82,27 @@ class ChildReaper:
 
     def _start(self, order: dict[str, object]) -> None:
         number = order["start"]
-        read, write = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
+        try:
+            read, write = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            _report({"failed": number, "error": str(error), "errno": error.errno})
+            return
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(read)
+            os.close(write)
+            _report({"failed": number, "error": str(error), "errno": error.errno})
+            return
         if pid == 0:
             _become(order, write)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
-            error = pipe.read().decode()
-        if error:
+            said = pipe.read().decode()
+        if said:
             os.waitpid(pid, 0)
-            _report({"failed": number, "error": error})
+            code, _, error_text = said.partition(" ")
+            _report({"failed": number, "error": error_text, "errno": int(code)})
             return
         self._pids[number] = pid  # type: ignore[index]
         self._ids[pid] = number  # type: ignore[assignment]
@@ -138,7 +149,8 @@ def _become(order: dict[str, object], errors: int) -> None:
         argv: list[str] = order["argv"]  # type: ignore[assignment]
         os.execvpe(argv[0], argv, order["env"])  # type: ignore[arg-type]  # noqa: S606 (the supervisor's own words)
     except BaseException as error:  # noqa: BLE001 (a forked child must never go on)
-        os.write(errors, str(error).encode() or b"failed")
+        code = (error.errno or 0) if isinstance(error, OSError) else 0
+        os.write(errors, f"{code} {error}".encode())
     finally:
         os._exit(127)
 

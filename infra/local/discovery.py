@@ -33,7 +33,7 @@ def current_replicas(processes: Iterable[Process]) -> dict[str, Replicas]:
     services: dict[str, Replicas] = {}
     for process in processes:
         if process.spec.published:
-            replica = process.spec.name, process.ports["grpc"], str(process.spec.http_socket or "")
+            replica = process.spec.replica_name, process.ports["grpc"], str(process.spec.http_socket or "")
             own = (replica,) if process.in_rotation else ()
             services[process.spec.service] = services.get(process.spec.service, ()) + own
     return services

@@ -1,16 +1,17 @@
 """The processes that are not ours: Triton and Envoy, as specs."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
 from infra.local.layout import Layout
-from infra.local.models import models_settings
+from infra.local.models import models_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import EdgeReady, GrpcHealth, drain_edge
-from infra.local.spec import Command, Ports, Spec
+from infra.local.spec import Children, Command, Ports, Spec
 from services.models import triton
 from services.models.layout import SHARED_MEMORY, shared_memory_prefix
 from services.runtime import sockets
@@ -18,6 +19,9 @@ from services.runtime import sockets
 # Triton takes seconds to unload what it will load anew, when nobody is left who could ask it anything.
 TRITON_DRAIN_SECONDS = 1.0
 STUB_GIVEN_UP = "is not healthy"
+STUB = "triton_python_b"
+MODEL = re.compile(r"/([^/ ]+)/\d+/model\.py\b")
+"""Of the command line of a model's process: Triton's layout is REPOSITORY/MODEL/VERSION/model.py."""
 
 
 def triton_specs(options: Options, layout: Layout, rank: int) -> list[Spec]:
@@ -62,9 +66,16 @@ def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spe
         socket=socket,
         drain=TRITON_DRAIN_SECONDS,
         why=lambda lines: _slow_models(options, lines),
-        needs_children=True,  # its models run in them, and it answers for itself while they are stopped
+        children=Children(STUB, _model),  # it answers for itself while they are stopped or dead
+        start=start_seconds(options),
         sweep=str(SHARED_MEMORY / shared_memory_prefix(data)),
     )
+
+
+def _model(command_line: str) -> str:
+    """The model that a process of Triton's runs."""
+    found = MODEL.search(command_line)
+    return f"of the model {found[1]}" if found else ""
 
 
 def _slow_models(options: Options, lines: Sequence[str]) -> str:
@@ -105,5 +116,6 @@ def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:
         published=False,
         metrics=("metrics", METRICS),
         rank=rank,
+        start=start_seconds(options),
         quiesce=partial(drain_edge, layout.admin_socket),
     )

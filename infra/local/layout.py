@@ -1,10 +1,13 @@
 """Where things are in a data directory, and its files that are their owner's alone."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 PRIVATE = 0o700
+PLACE_DIGITS = 16
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,17 @@ class Layout:
     def log(self, name: str) -> Path:
         """The log of the process of that name."""
         return self.logs / f"{name}.log"
+
+    def place(self) -> str:
+        """A name that no other directory has, nor a copy of this one, on this machine or another: that of the file of
+        its lock since the machine was started."""
+        try:
+            file = self.lock.stat()
+        except FileNotFoundError:
+            return ""  # no mesh has run here
+        host = os.uname().nodename, BOOT_ID.read_text("ascii") if BOOT_ID.exists() else ""
+        own = (*host, file.st_dev, file.st_ino, file.st_ctime_ns)
+        return hashlib.sha256(repr(own).encode()).hexdigest()[:PLACE_DIGITS]
 
     def make(self) -> None:
         """Make the directory and its folders, readable by their owner alone."""

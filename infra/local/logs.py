@@ -1,8 +1,14 @@
 """The processes' logs: one file each, with the one before it, both bounded."""
 
+import contextlib
+import json
 import os
 import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+from services.runtime.errors import CANNOT_START
 
 MOST_BYTES = 64 << 20
 TAIL_BYTES = 64 << 10
@@ -39,6 +45,48 @@ def tail(log: Path, lines: int = 20) -> list[str]:
     except OSError:
         return []
     return text.splitlines()[-lines:]
+
+
+def size(log: Path) -> int:
+    """Its bytes so far; 0 where there is none."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def since(log: Path, start: int) -> list[str]:
+    """The lines from byte `start` on, or the end of what there is of them."""
+    if (now := size(log)) < start:  # it was cut meanwhile
+        start = 0
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, now - TAIL_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def cannot_start(lines: Sequence[str]) -> str:
+    """Why a service says that it cannot start; empty where it does not say."""
+    for line in reversed(lines):
+        try:
+            message = json.loads(line)["message"]
+        except (ValueError, TypeError, KeyError):
+            continue
+        if isinstance(message, str) and message.startswith(CANNOT_START):
+            return message.removeprefix(CANNOT_START)
+    return ""
+
+
+def note(log: Path, message: str, process: str) -> None:
+    """Add a line of the supervisor's own to the log of a process."""
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "warning", "service": "supervisor",
+        "logger": __name__, "message": message, "process": process,
+    }  # fmt: skip
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:  # a full disk takes none
+        file.write(json.dumps(entry) + "\n")
 
 
 def _older(log: Path) -> Path:

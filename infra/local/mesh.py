@@ -9,7 +9,7 @@ from infra.local import tls
 from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
-from infra.local.models import llm_settings
+from infra.local.models import llm_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
@@ -24,6 +24,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "orchestrator": ("retrieval", "triton"),
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
+PORT_SETTINGS = {"metrics": "METRICS_PORT", "grpc": "PORT"}
 MODULES = {"gateway": "gateway"}
 RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
 """What stops first has the highest. Envoy takes no new calls by then, and brings the gateways' last words out."""
@@ -46,7 +47,9 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
     http_socket = layout.http_socket(name) if service == "gateway" else None
     own_tls = tls.files(options, service)
     bootstrap = write_json(layout.xds / f"{name}.json", grpc_bootstrap(layout.control_socket, name, own_tls))
-    own = {"REPLICA": name, **local_settings(options, layout, service)}
+    given = options.given(service, "replica")
+    replica = f"{given}-{index}" if given else name
+    own = {"REPLICA": replica, **local_settings(options, layout, service)}
     if http_socket:
         own["HTTP_SOCKET"] = str(http_socket)
     if service == "gateway" and own_tls is None:
@@ -61,17 +64,23 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         after=() if service == "control" else ("control",),
         published=service != "control",
         rank=RANKS[service],
+        start=start_seconds(options),
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
+        replica=replica,
     )
 
 
-def given_ports(options: Options) -> set[int]:
-    """Every port of the mesh that the user chose."""
+def given_ports(options: Options) -> dict[int, str]:
+    """Every port of the mesh that the user chose, beside the edge's, and the setting that names it."""
     pairs = [(service, index) for service in NEEDS for index in range(options.count(service))]
-    chosen = {port for service, index in pairs for port in _given_ports(options, service, index).values()}
-    return {options.edge_port, *chosen, *given_llm_port(options).values()}
+    chosen = {
+        port: f"{prefix(service)}{PORT_SETTINGS[name]}"
+        for service, index in pairs
+        for name, port in _given_ports(options, service, index).items()
+    }
+    return {**chosen, **dict.fromkeys(given_llm_port(options).values(), f"{prefix('models')}LLM_METRICS_PORT")}
 
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
@@ -109,6 +118,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "orchestrator": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "RECORDS_URL": f"sqlite:///{folder / 'runs.db'}",
+            "PLACE": layout.place(),
             "GUARD_TARGET": "xds:///gateway",
             "IDENTITY_TARGET": _identity_target(options, layout),
             **to_triton,

@@ -26,12 +26,20 @@ class ProcessMetrics(Collector):
         restarts = CounterMetricFamily(
             "headworks_process_restarts_total", "Times that the process was started again.", labels=LABELS
         )
+        kills = CounterMetricFamily(
+            "headworks_process_kills_total",
+            "Times that the supervisor killed the process, which was to be started again, by why.",
+            labels=(*LABELS, "why"),
+        )
         for process in self._processes():
             labels = (process.spec.name, process.spec.service)
+            for why, count in process.kills.items():
+                kills.add_metric((*labels, why), count)
             ready.add_metric(labels, float(process.ready.is_set()))
             restarts.add_metric(labels, process.restarts)
         yield ready
         yield restarts
+        yield kills
 
 
 @contextlib.contextmanager

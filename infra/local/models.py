@@ -86,11 +86,19 @@ def with_llm(options: Options) -> Options:
 
 def start_limits(options: Options, limits: "Limits") -> "Limits":
     """The limits with how long a start may take, as the models' settings have it: all else is quick."""
-    settings = models_settings(options)
-    more = (options.count("triton") - 1) * REPLICA_SECONDS
     return dataclasses.replace(
-        limits, ready=triton.start_seconds(settings) + more, ready_setting=triton.start_setting(settings)
+        limits, ready=_ready_seconds(options), ready_setting=triton.start_setting(models_settings(options))
     )
+
+
+def start_seconds(options: Options) -> float:
+    """How long a process that is started again may take to its first answer: longer than a whole mesh does, for others
+    are at work beside it, and a database may have to be brought up to date."""
+    return 2 * _ready_seconds(options)
+
+
+def _ready_seconds(options: Options) -> float:
+    return triton.start_seconds(models_settings(options)) + (options.count("triton") - 1) * REPLICA_SECONDS
 
 
 def llm_settings(options: Options) -> dict[str, str]:

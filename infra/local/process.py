@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from infra.local import logs
+from infra.local.limits import refusal
 from infra.local.ports import PortBook, is_free
 from infra.local.probes import LIMIT, answers
+from infra.local.proc import ChildWatch, is_stopped
 from infra.local.process_host import Child, ProcessHost, ProcessHostGone
 from infra.local.spec import SILENT, Health, Spec
 from services.runtime.children import ending
@@ -23,16 +26,11 @@ OUT_SECONDS = 4.0
 """A process that was ready and is not alive for so long gets no new calls."""
 KILL_SECONDS = 15.0
 """One that is not alive for so long is killed, and started again."""
-START_SECONDS = 600.0
-"""The same of one that has not been ready yet: models take time to load."""
 MOST_COUNTED = LIMIT + RUNNING_POLL + 1.0
 """Of the time between two checks: in more, it was this process that did not run."""
 FIRST_BACKOFF = 0.2
 MOST_BACKOFF = 10.0
 HEALTHY_SECONDS = 30.0
-PROC = Path("/proc")
-STOPPED = "T"
-"""The state of a process that a signal has stopped, in /proc."""
 
 
 class State(StrEnum):
@@ -42,6 +40,14 @@ class State(StrEnum):
     RESTARTING = "restarting"
     STOPPING = "stopping"
     STOPPED = "stopped"
+
+
+class Fate(StrEnum):
+    """Why the supervisor kills a process."""
+
+    SLOW_START = "slow_start"
+    SILENT = "silent"
+    CHILD_DIED = "child_died"
 
 
 class Backoff:
@@ -84,6 +90,7 @@ class Process:
         self.ending = ""
         self.restarts = 0
         self.deaths_before_ready = 0
+        self.kills: Counter[str] = Counter(dict.fromkeys(Fate, 0))
         self._host = host
         self._book = book
         self._cwd = cwd
@@ -92,6 +99,10 @@ class Process:
         self._was_ready = False
         self._ready_since = 0.0
         self._dead_for = 0.0
+        self._stopped_for = 0.0
+        self._has_answered = False
+        self._children: ChildWatch | None = None
+        self._log_from = 0
         self._stopping = False
         self._stop_waiting = asyncio.Event()
         self.ready = asyncio.Event()
@@ -153,7 +164,10 @@ class Process:
 
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""
-        self._was_ready, self._ready_since, self._dead_for = False, 0.0, 0.0
+        self._was_ready, self._has_answered, self._ready_since = False, False, 0.0
+        self._dead_for = self._stopped_for = 0.0
+        self._children = ChildWatch(self.spec.children) if self.spec.children else None
+        self._log_from = logs.size(self.log)
         self._set(State.STARTING, Health(False, "starting"))
         try:
             self._renew_ports()
@@ -162,7 +176,7 @@ class Process:
         except ProcessHostGone:
             raise
         except Exception as error:  # noqa: BLE001 (whatever a program needs and lacks, it is tried again and reported)
-            return f"cannot be started: {error}"
+            return f"cannot be started: {refusal(error) or error}"
         if self._stopping:
             self._host.signal(child, signal.SIGTERM)
         self._changed()
@@ -179,14 +193,28 @@ class Process:
             self._child = None
             self.listening = self.in_rotation = False
             self.ready.clear()
-        if self._is_lost:
-            return f"{self.health.reason}, for {self._dead_for:.0f} s; {ending(code)}"
-        return ending(code)
+        why = self._why_lost if self._fate else logs.cannot_start(logs.since(self.log, self._log_from))
+        return f"{why}; {ending(code)}" if self._fate else ": ".join(filter(None, (ending(code), why)))
 
     @property
-    def _is_lost(self) -> bool:
-        """It has not been alive for longer than anybody waits for it."""
-        return self._dead_for >= (KILL_SECONDS if self._was_ready else START_SECONDS)
+    def _fate(self) -> Fate | None:
+        """Why it is to be killed: it has not been alive for longer than anybody waits for it."""
+        if self.health.lost:
+            return Fate.CHILD_DIED
+        if (self._dead_for if self._has_answered else self._stopped_for) >= KILL_SECONDS:
+            return Fate.SILENT
+        return Fate.SLOW_START if self._dead_for >= self.spec.start and not self._has_answered else None
+
+    @property
+    def _why_lost(self) -> str:
+        match self._fate:
+            case Fate.CHILD_DIED:
+                return self.health.reason
+            case Fate.SLOW_START:
+                return f"{self.health.reason}, {self._dead_for:.0f} s after its start"
+        if self._has_answered:
+            return f"{self.health.reason}, for {self._dead_for:.0f} s"
+        return f"stopped by a signal, for {self._stopped_for:.0f} s"
 
     async def _watch(self) -> None:
         """Keep `health` true while the process lives; end one that does not come back to life."""
@@ -196,20 +224,27 @@ class Process:
             health = self._with_children(await self.spec.probe.check(self.ports))
             before, seen = seen, time.monotonic()
             self._see(listening, health, seen - before)
-            if self._is_lost and self._child is not None and not self._stopping:
+            if (fate := self._fate) and self._child is not None and not self._stopping:
+                self.kills[fate] += 1
+                logs.note(self.log, f"killed, to be started again: {self._why_lost}", self.spec.name)
                 self._host.signal(self._child, signal.SIGKILL)  # a stopped process takes no other
                 return
             await asyncio.sleep(RUNNING_POLL if self._was_ready and health.ready else STARTING_POLL)
 
     def _with_children(self, health: Health) -> Health:
-        stopped = stopped_child(self._child.pid) if self.spec.needs_children and self._child else None
-        return health if stopped is None else Health(False, f"its process {stopped} is stopped", alive=False)
+        if self._children is None or self._child is None:
+            return health
+        below = self._children.check(self._child.pid)
+        return health if below.alive else below
 
     def _see(self, listening: bool, health: Health, seconds: float) -> None:
         """Take in what was found, so long after the last time. What a draining process says is no news."""
         if self._stopping:
             return
-        self._dead_for = 0.0 if health.alive else self._dead_for + min(seconds, MOST_COUNTED)
+        seconds = min(seconds, MOST_COUNTED)
+        self._dead_for = 0.0 if health.alive else self._dead_for + seconds
+        self._stopped_for = self._stopped_for + seconds if self._child and is_stopped(self._child.pid) else 0.0
+        self._has_answered |= listening and health.alive
         if self._was_ready and health.reason == SILENT:
             health = replace(health, reason="does not answer")
         in_rotation = listening and self._dead_for < OUT_SECONDS
@@ -240,28 +275,3 @@ class Process:
     def last_lines(self, lines: int = 20) -> list[str]:
         """The end of its log."""
         return logs.tail(self.log, lines)
-
-
-def stopped_child(pid: int) -> int | None:
-    """The id of a child of the process that a signal has stopped, as SIGSTOP does; None where there is none."""
-    return next((child for child in _children(pid) if is_stopped(child)), None)
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped the process."""
-    return _proc_state(pid) == STOPPED
-
-
-def _children(pid: int) -> Iterator[int]:
-    for listed in PROC.glob(f"{pid}/task/*/children"):
-        try:
-            yield from map(int, listed.read_text().split())
-        except OSError:  # the thread, or the whole process, is gone
-            continue
-
-
-def _proc_state(pid: int) -> str:
-    try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.limits import PROCESS_LIMITS, refusal
 from infra.local.spec import Command
 
 REAPER = Path(__file__).with_name("child_reaper.py")
@@ -110,7 +111,8 @@ class ProcessHost:
             case {"started": int(number), "pid": int(pid)}:
                 self._children[number] = Child(number, pid)
                 self._starting.pop(number).set_result(pid)
-            case {"failed": int(number), "error": str(error)}:
-                self._starting.pop(number).set_exception(SpawnFailed(error))
+            case {"failed": int(number), "error": str(error), "errno": int(code)}:
+                limit = refusal(OSError(code, error)) if code in PROCESS_LIMITS else None
+                self._starting.pop(number).set_exception(SpawnFailed(limit or error))
             case {"exited": int(number), "code": int(code)}:
                 self._children.pop(number).exited.set_result(code)

@@ -12,6 +12,7 @@ from infra.local.dial import Dial
 from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
+from infra.local.limits import PROCESS_LIMITS, raise_files
 from infra.local.lock import DirectoryLock, Locked
 from infra.local.mesh import given_ports, mesh_specs
 from infra.local.options import BadOptions, Options
@@ -22,7 +23,15 @@ from services.runtime import data_format
 from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
-DATA_ERRORS = {errno.EACCES: "you may not write there", errno.ENOSPC: "the disk is full"}
+DATA_ERRORS = {
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is used up",
+    errno.EROFS: "its file system is read-only",
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.ENOTDIR: "a part of its path is no directory",
+}
 DEFAULT_LIMITS = Limits()
 
 
@@ -48,6 +57,8 @@ async def mesh(
 
 @asynccontextmanager
 async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: Limits) -> AsyncIterator[Supervisor]:
+    if too_few := raise_files():
+        raise Refused(too_few)
     try:
         options = models.with_llm(options)
         models.check_catalogue(options)
@@ -57,6 +68,30 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         raise Refused(str(error)) from error
     layout = Layout(options.data)
     lock = DirectoryLock(layout.lock)
+    book = PortBook()
+    try:
+        if not layout.lock.exists():  # else a mesh may run there, which is the better reason to refuse
+            claim_ports(book, options)
+        layout = prepared(layout, lock, options)
+        claim_ports(book, options)
+        key = make_keys(layout)
+        (layout.of("control") / "topology.json").unlink(missing_ok=True)
+        specs = mesh_specs(options, layout, key)
+        edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
+        port = book.take()
+        async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
+                              limits=models.start_limits(options, limits),
+                              keep_open=(lock.fd,), book=book, ca=tls.ca(options), metrics=port,
+                              dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
+            with metrics.served(port, lambda: supervisor.processes, layout.root, tls.certificates(options)):
+                yield supervisor
+    finally:
+        book.close()
+        lock.release()
+
+
+def prepared(layout: Layout, lock: DirectoryLock, options: Options) -> Layout:
+    """The data directory, made or taken for this mesh, with the lock on it. Raises Refused."""
     try:
         check_format(layout)
         layout.make()
@@ -72,26 +107,11 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     except BadOptions as error:
         raise Refused(str(error)) from error
     except OSError as error:
+        if error.errno in PROCESS_LIMITS:
+            raise
         reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
         raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
-    book = PortBook()
-    try:
-        claim_edge_port(book, options.edge_port)
-        book.claim_all(given_ports(options))
-        key = make_keys(layout)
-        (layout.of("control") / "topology.json").unlink(missing_ok=True)
-        specs = mesh_specs(options, layout, key)
-        edge = f"{'https' if options.tls else 'http'}://{HOST}:{options.edge_port}"
-        port = book.take()
-        async with Supervisor(layout, specs, edge, Path.cwd(), observe=observe,
-                              limits=models.start_limits(options, limits),
-                              keep_open=(lock.fd,), book=book, ca=tls.ca(options), metrics=port,
-                              dial=Dial(tls.supervisor_files(options))) as supervisor:  # fmt: skip
-            with metrics.served(port, lambda: supervisor.processes, layout.root, tls.certificates(options)):
-                yield supervisor
-    finally:
-        book.close()
-        lock.release()
+    return layout
 
 
 def check_format(layout: Layout) -> None:
@@ -121,6 +141,14 @@ def with_sockets(layout: Layout) -> Layout:
     """The layout with a folder that can hold sockets: a path may be too long, or on a file system without them. What
     is made elsewhere goes when the mesh ends. Raises OSError."""
     return layout if holds_sockets(layout.sockets) else dataclasses.replace(layout, run=private_folder())
+
+
+def claim_ports(book: PortBook, options: Options) -> None:
+    """All that are not picked. Raises Refused where another program has one of them."""
+    claim_edge_port(book, options.edge_port)
+    for port, setting in given_ports(options).items():
+        if not book.claim(port) or not ports.is_free(port):
+            raise Refused(f"port {port}, which is set by {setting}, is taken by another program: choose another one")
 
 
 def claim_edge_port(book: PortBook, port: int) -> None:

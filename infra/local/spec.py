@@ -28,12 +28,13 @@ class Health:
     """Whether a process can do its work, and if not, why not.
 
     `alive` is false where only a new start brings it back: it does not answer, or has given up what it is for. One that
-    waits for others is alive.
+    waits for others is alive. One that is `lost` will not come back to life, and nobody has to wait whether it does.
     """
 
     ready: bool
     reason: str = ""
     alive: bool = True
+    lost: bool = False
 
 
 class Probe(Protocol):
@@ -47,6 +48,15 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Children:
+    """The child processes that a process needs: those of this `program`, by the first 15 characters of its name.
+    `named` says of its command line what to call it."""
+
+    program: str
+    named: Callable[[str], str] = lambda _: ""
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """One process.
 
@@ -57,9 +67,10 @@ class Spec:
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `quiesce` has it take no new calls, before anything stops.
     `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
-    with `sweep` are what it leaves behind when it is killed. With `needs_children` it is not alive while one of its
-    children is stopped. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the last
-    lines of its log say.
+    with `sweep` are what it leaves behind when it is killed. It is not alive while one of its `children` is stopped,
+    and lost once one has died. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the
+    last lines of its log say. `start` is how many seconds it may take from its start to its first answer. `replica` is
+    its name among the replicas of its service, where that is not `name`.
     """
 
     name: str
@@ -77,9 +88,16 @@ class Spec:
     quiesce: Callable[[], Awaitable[None]] | None = None
     sweep: str = ""
     socket: Path | None = None
-    needs_children: bool = False
+    children: Children | None = None
     http_socket: Path | None = None
     why: Callable[[Sequence[str]], str] = lambda _: ""
+    start: float = 120.0
+    replica: str = ""
+
+    @property
+    def replica_name(self) -> str:
+        """As the replica knows itself."""
+        return self.replica or self.name
 
     def target(self, ports: Ports) -> str:
         """Its address, as gRPC writes it: host:port, or unix:path."""

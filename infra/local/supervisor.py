@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -16,10 +17,13 @@ from infra.local.dial import PLAIN, Dial
 from infra.local.discovery import Publisher, current_replicas, write_targets
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
-from infra.local.process import Backoff, Process, State, is_stopped
+from infra.local.proc import is_stopped
+from infra.local.process import Backoff, Process, State
 from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.spec import Spec
 from infra.local.state import MeshState, ProcessState
+
+log = logging.getLogger(__name__)
 
 DEATHS_AT_START = 3
 HOUSEKEEPING_SECONDS = 10.0
@@ -88,7 +92,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._killed = False
         self._targets = ""
-        self._written = False
+        self._unwritten = ""
 
     async def __aenter__(self) -> "Supervisor":
         await self._stack.enter_async_context(self._host)
@@ -156,6 +160,7 @@ class Supervisor:
             ready=all(process.ready.is_set() for process in self.processes),
             seconds_to_ready=self._seconds_to_ready,
             processes=tuple(_process_state(process) for process in self.processes),
+            trouble=self._unwritten,
         )
 
     def _raise_if_broken(self) -> None:
@@ -206,21 +211,26 @@ class Supervisor:
                 self._publisher.wake()
 
     def _publish_state(self) -> None:
-        now = self.state()
-        self._written = False
-        with contextlib.suppress(OSError):  # a full disk must not take the mesh down
-            state.write(self._layout.state, now)
-            self._written = True
+        before, self._unwritten = self._unwritten, ""
+        try:
+            state.write(self._layout.state, self.state())
             self._targets = write_targets(self._layout.targets, self.processes, self._targets, self._metrics)
-        self._observe(now)
+        except OSError as error:  # a full disk must not take the mesh down
+            self._unwritten = f"cannot write {self._layout.state.name}: {error.strerror}"
+            if self._unwritten != before:
+                log.error("the supervisor %s", self._unwritten)  # noqa: TRY400 (the message says it all)
+        self._observe(self.state())
 
     async def _beat(self) -> None:
-        """Show that somebody keeps the state file true; wake the reaper, without which nothing can be started."""
+        """Show that somebody keeps the state file true, by the file's time, and that somebody lives, by the lock's,
+        which takes no space; wake the reaper, without which nothing can be started."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if is_stopped(self._host.pid):
                 os.kill(self._host.pid, signal.SIGCONT)
-            if not self._written:
+            with contextlib.suppress(OSError):
+                os.utime(self._layout.lock)
+            if self._unwritten:
                 self._publish_state()  # what the file says is not what is
                 continue
             with contextlib.suppress(OSError):

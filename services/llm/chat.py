@@ -23,11 +23,14 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call as the model wrote it. `arguments_json` is not checked yet; empty stands for an empty object."""
+    """A call as the model wrote it. `arguments_json` is not checked yet; empty stands for an empty object. `beside`:
+    what its server gave with it and wants back with its result, such as a sealed thought, as the JSON of an object;
+    empty for nothing."""
 
     id: str
     name: str
     arguments_json: str
+    beside: str = ""
 
 
 class Role(IntEnum):

@@ -6,13 +6,15 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
-from services.runtime.errors import DeadlineExceeded, DomainError
+from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
 
 OK = 200
 KEPT_SECONDS = 30.0
@@ -23,10 +25,35 @@ ERROR_BYTES = 64 << 10
 MOST_BYTES = 32 << 20
 LEAST_SECONDS = 0.001
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+AT_ONCE_SECONDS = 0.25
+"""A kept connection that ends sooner than this after a request was sent on it had been closed before."""
+IN_HAND_SECONDS = 1.0
+"""An upstream that fails later than this after it got a request has worked on it: it is not asked for that again."""
 
 
 class _Ended(Exception):
     """A stream was not closed in time after the end of its answer."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """How far a request got: since when an upstream may have it, and whether on a connection that was used before."""
+
+    at: float | None = None
+    reused: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long an upstream has had it in hand."""
+        return 0.0 if self.at is None else time.monotonic() - self.at
+
+
+async def _connected(_: object, context: Any, __: object) -> None:
+    context.trace_request_ctx.at, context.trace_request_ctx.reused = time.monotonic(), False
+
+
+async def _connected_again(_: object, context: Any, __: object) -> None:
+    context.trace_request_ctx.at, context.trace_request_ctx.reused = time.monotonic(), True
 
 
 class _SilenceLimit:
@@ -90,13 +117,21 @@ class _SilenceLimit:
             self._content.set_exception(aiohttp.SocketTimeoutError())
 
 
-class UpstreamReply:
-    """An answer that has begun well. `until`: when the caller's time is over, by the monotonic clock."""
+def _traces() -> aiohttp.TraceConfig:
+    """Tells each request's _Sending of its connection."""
+    traces = aiohttp.TraceConfig()
+    traces.on_connection_create_end.append(_connected)
+    traces.on_connection_reuseconn.append(_connected_again)
+    return traces
 
-    def __init__(self, endpoint: ModelEndpoint, response: aiohttp.ClientResponse, until: float) -> None:
+
+class UpstreamReply:
+    """An answer that has begun well. `callers`: see `_late`."""
+
+    def __init__(self, endpoint: ModelEndpoint, response: aiohttp.ClientResponse, callers: bool) -> None:
         self.endpoint = endpoint
         self._response = response
-        self._until = until
+        self._callers = callers
         self._silence = _SilenceLimit(response, endpoint.first_byte_seconds)
         self._silence_name = "first_byte_seconds"
         self._progress = 0
@@ -162,7 +197,7 @@ class UpstreamReply:
         except _Ended:
             return
         except TimeoutError as error:
-            raise _late(self.endpoint, self._until, error, self._silence_name) from error
+            raise _late(self.endpoint, self._callers, error, self._silence_name) from error
         except aiohttp.ClientError as error:
             raise errors.broken(self.endpoint, "broke off") from error
 
@@ -179,6 +214,7 @@ class HttpClient:
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEPT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             raise_for_status=False,
+            trace_configs=[_traces()],
         )
 
     async def aclose(self) -> None:
@@ -205,7 +241,7 @@ class HttpClient:
         silence = endpoint.timeout if whole else endpoint.first_byte_seconds
         response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry)
         try:
-            yield UpstreamReply(endpoint, response, until)
+            yield UpstreamReply(endpoint, response, until <= ends)
         finally:
             response.release()  # closes the connection where something is unread
 
@@ -221,9 +257,13 @@ class HttpClient:
     ) -> aiohttp.ClientResponse:
         pause = FIRST_PAUSE
         for attempt in range(1, attempts + 1):
+            sending = _Sending()
             try:
-                return await self._well(endpoint, body, until, ends, silence)
+                return await self._well(endpoint, body, until, ends, silence, sending)
             except UpstreamUnavailable as error:
+                if sending.seconds >= IN_HAND_SECONDS:
+                    error.details[FINAL] = "true"
+                    raise
                 wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
                 if attempt == attempts or wait > LONGEST_PAUSE or wait >= ends - time.monotonic():
                     raise
@@ -233,14 +273,14 @@ class HttpClient:
         raise AssertionError("the loop ends with an answer or an error")
 
     async def _well(
-        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float, sending: _Sending
     ) -> aiohttp.ClientResponse:
         """A response of the status 200."""
-        response = await self._send(endpoint, body, until, ends, silence)
+        response = await self._send(endpoint, body, until, ends, silence, sending)
         if response.status == OK:
             return response
         try:
-            said = await UpstreamReply(endpoint, response, until).whole(ERROR_BYTES)
+            said = await UpstreamReply(endpoint, response, until <= ends).whole(ERROR_BYTES)
         except DomainError:
             said = b""
         finally:
@@ -248,18 +288,19 @@ class HttpClient:
         raise errors.answered(endpoint, response.status, response.headers, said)
 
     async def _send(
-        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float
+        self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float, sending: _Sending
     ) -> aiohttp.ClientResponse:
-        """A kept connection may have been closed at the other end: then a new one is tried, once."""
+        """A kept connection may have been closed at the other end: where it ends at once a new one is tried."""
         if self._session is None:
             raise RuntimeError("the client is not open")
-        timeout = aiohttp.ClientTimeout(
-            total=max(ends - time.monotonic(), LEAST_SECONDS),  # 0 would mean for ever
-            sock_connect=endpoint.connect_seconds,
-            sock_read=silence,
-            ceil_threshold=math.inf,  # to the point, not to the next whole second
-        )
         for again in (True, False):
+            sending.at, left = None, max(ends - time.monotonic(), LEAST_SECONDS)  # 0 would mean for ever
+            timeout = aiohttp.ClientTimeout(
+                total=left,
+                sock_connect=endpoint.connect_seconds,
+                sock_read=silence if silence < left else None,
+                ceil_threshold=math.inf,  # to the point, not to the next whole second
+            )
             try:
                 return await self._session.post(
                     endpoint.url,
@@ -268,26 +309,29 @@ class HttpClient:
                     timeout=timeout,
                     allow_redirects=False,
                     proxy=endpoint.proxy or None,
+                    trace_request_ctx=sending,
                 )
-            except aiohttp.ServerDisconnectedError as error:
-                if not again:
-                    raise UpstreamUnavailable(f"{errors.who(endpoint)} closed the connection") from error
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
-                raise _late(
-                    endpoint, until, error, "timeout" if silence >= endpoint.timeout else "first_byte_seconds"
-                ) from error
+                name = "timeout" if silence >= endpoint.timeout else "first_byte_seconds"
+                raise _late(endpoint, until <= ends, error, name) from error
             except (aiohttp.ClientError, OSError) as error:
-                raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached") from error
+                if again and sending.reused and sending.seconds < AT_ONCE_SECONDS:
+                    continue
+                how = "cannot be reached" if sending.at is None else "closed the connection"
+                raise UpstreamUnavailable(f"{errors.who(endpoint)} {how}") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 
-def _late(endpoint: ModelEndpoint, until: float, error: TimeoutError, silence: str) -> DomainError:
-    """`silence` names the limit of the endpoint on how long nothing may come."""
+def _late(endpoint: ModelEndpoint, callers: bool, error: TimeoutError, silence: str) -> DomainError:
+    """`callers`: of the limits on a whole answer the caller's is the nearest; `silence` names the limit of the endpoint
+    on how long nothing may come. Which of them has ended the waiting is known by the error: a timer may go off before
+    the clock says so."""
     who = errors.who(endpoint)
-    if time.monotonic() >= until:
+    silent = isinstance(error, aiohttp.SocketTimeoutError)
+    if callers and not silent:
         return DeadlineExceeded(f"the call's deadline came before the end of what {who} says")
-    name = silence if isinstance(error, aiohttp.SocketTimeoutError) else "timeout"
+    name = silence if silent else "timeout"
     seconds: float = getattr(endpoint, name)
     return UpstreamTimeout(f"{who} did not answer within {seconds:g} seconds: its `{name}` in the model catalogue")

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
@@ -17,16 +17,46 @@ log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 300
 LONGEST_WAIT = 3600.0
-_TOO_LONG = re.compile(r"context[ _](length|window)|too many tokens|prompt is too long", re.IGNORECASE)
-_LIMIT = re.compile(r"(?:context length|context window|maximum context)\D{0,40}?(\d+)", re.IGNORECASE)
-_PROMPT = (
-    re.compile(r"(?:at least )?(\d+) (?:input|prompt) tokens", re.IGNORECASE),
-    re.compile(r"(\d+) in the (?:messages|prompt)", re.IGNORECASE),
-    re.compile(r"(?:resulted in|requested|has|contains|of) (\d+) tokens", re.IGNORECASE),
+# The words of servers for a prompt that does not fit; none of them says so of a rate.
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|window|size|limit)|maximum context|too many (?:input |prompt )?tokens|"
+    r"(?:prompt|input|inputs|request|conversation)(?: length)? (?:is|are) too (?:long|large)|"
+    r"(?:prompt|input) is longer than|exceeds? (?:the |its |your )?(?:model'?s? )?(?:maximum|max|configured)\b.{0,60}?"
+    r"\b(?:tokens?|length|limit)\b|input token count|(?:input|prompt) tokens (?:exceed|must)|"
+    r"`inputs` tokens|(?:maximum|max) (?:input|prompt|sequence) length|max(?:imum)?[ _](?:seq|model)[ _]len|"
+    r"reduce the length of the (?:messages|prompt|input)|current length is \d+.{0,40}limit is",
+    re.IGNORECASE | re.DOTALL,
 )
+_ANSWER_TOO_LONG = re.compile(r"max_(?:completion_)?tokens\W.{0,30}?(?:is )?too large", re.IGNORECASE)
+_NUMBER = r"(\d[\d,]*)"
+_LIMIT = (
+    re.compile(r"\d \+ \d+ > (\d+)"),
+    re.compile(
+        rf"(?:context length|context window|context size|context limit|maximum context)\D{{0,40}}?{_NUMBER}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"(?:maximum|max|limit|at most)\D{{0,60}}?{_NUMBER}", re.IGNORECASE),
+    re.compile(rf"tokens? > {_NUMBER}", re.IGNORECASE),
+    re.compile(rf"longer than\D{{0,40}}?{_NUMBER}", re.IGNORECASE),
+)
+_PROMPT = (
+    re.compile(r"(\d+) \+ \d+ > \d"),
+    re.compile(r"(?:at least )?(\d[\d,]*) (?:input|prompt) tokens", re.IGNORECASE),
+    re.compile(r"(?:token count|current length is)\D{0,5}?(\d[\d,]*)", re.IGNORECASE),
+    re.compile(r"(?:request|prompt|input)(?: is too long)?\s?[:(] ?(\d[\d,]*) tokens", re.IGNORECASE),
+    re.compile(r"(\d+) in the (?:messages|prompt)", re.IGNORECASE),
+    re.compile(r"resulted in (\d+) tokens", re.IGNORECASE),
+    re.compile(r"(?:requested|has|contains|of) (\d+) tokens", re.IGNORECASE),
+)
+_SENTENCE = "This model's maximum context length is exceeded."
 LENGTH_CODE = "context_length_exceeded"
+# The same in the words that other servers have in their `code`, `type` or `status`.
+_LENGTH_CODES = frozenset((LENGTH_CODE, "exceed_context_size_error", "context_window_exceeded"))
+_BUSY_CODES = frozenset(("rate_limit_exceeded", "insufficient_quota", "rate_limit_error", "resource_exhausted"))
+_KINDS = ("code", "type", "status")
 _FACT = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
-_STATUS_OF_CODE = {"rate_limit_exceeded": 429, LENGTH_CODE: 400}
+# Types of errors within a stream that are the request's fault.
+_REQUEST_KINDS = frozenset(("invalid_request_error", "badrequesterror", "invalid_argument"))
 IN_STREAM = 500
 """The status that an error within a stream has where it says none."""
 
@@ -77,11 +107,12 @@ class ContextTooLong(InvalidArgument):
     def counted(cls, prompt_tokens: int, max_tokens: int, context_length: int) -> "ContextTooLong":
         """The error of a model that has counted its prompt."""
         return cls(
-            f"the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}, which is more than the "
-            f"model's maximum context length of {context_length}",
+            f"This model's maximum context length is {context_length} tokens. However, the prompt has {prompt_tokens} "
+            f"tokens and the answer may have {max_tokens}. Please reduce the length of the messages or of the answer.",
             prompt_tokens=str(prompt_tokens),
             max_tokens=str(max_tokens),
             context_length=str(context_length),
+            **({"param": "max_tokens"} if prompt_tokens < min(max_tokens, context_length) else {}),
         )
 
 
@@ -94,12 +125,17 @@ def answered(endpoint: ModelEndpoint, status: int, headers: Mapping[str, str], b
         return _misconfigured(endpoint, status, f"nothing at {endpoint.url}, or no model {endpoint.model!r}")
     if 300 <= status < 400:
         return _misconfigured(endpoint, status, "it redirects elsewhere: give its base_url as it is")
-    if status == 429:
-        return UpstreamBusy(f"{at} limits requests; try again later").retry_in(retry_after(headers))
+    if status == 402:
+        return _misconfigured(endpoint, status, "it wants to be paid: look at the account behind the key")
     if status >= 500 or status == 408:
         return UpstreamUnavailable(f"{at} answered {status}").retry_in(retry_after(headers))
-    message, facts = _message(endpoint, body)
-    if status == 413 or facts.get("code") == LENGTH_CODE or _TOO_LONG.search(message):
+    if 200 <= status < 300:
+        return broken(endpoint, f"has the status {status}, which no answer has")
+    message, facts, kinds = _message(endpoint, body)
+    if status == 429 or kinds & _BUSY_CODES:
+        code = {"code": facts["code"]} if "code" in facts else {}
+        return UpstreamBusy(f"{at} limits requests; try again later", **code).retry_in(retry_after(headers))
+    if status == 413 or kinds & _LENGTH_CODES or _TOO_LONG.search(message):
         return _too_long(endpoint, message)
     return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}", **facts)
 
@@ -108,12 +144,19 @@ def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
     """The error that an event in the midst of a stream reports, or a body of the status 200."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     code = str(fields.get("code") or fields.get("status") or "")
-    status = _STATUS_OF_CODE.get(code, 0)
-    if len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
-        status = int(code)
-    if not status:
-        return UpstreamUnavailable(f"{who(endpoint)} ended its answer with an error, as good as a status {IN_STREAM}")
-    return answered(endpoint, status, {}, orjson.dumps({"error": fields}, default=str))
+    status = int(code) if len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600 else 0
+    body = orjson.dumps({"error": fields}, default=str)
+    message, facts, kinds = _message(endpoint, body)
+    if not status and kinds & _BUSY_CODES:
+        status = 429
+    elif not status and (kinds & (_LENGTH_CODES | _REQUEST_KINDS) or _TOO_LONG.search(message)):
+        status = 400
+    if status and (status < 500 and status != 408):
+        return answered(endpoint, status, {}, body)
+    said = f": {message}" if message else ""
+    return UpstreamUnavailable(
+        f"{who(endpoint)} ended its answer with an error, as good as a status {status or IN_STREAM}{said}", **facts
+    )
 
 
 def broken(endpoint: ModelEndpoint, how: str) -> UpstreamBroken:
@@ -145,36 +188,45 @@ def _misconfigured(endpoint: ModelEndpoint, status: int, hint: str) -> UpstreamM
 
 def _too_long(endpoint: ModelEndpoint, message: str) -> ContextTooLong:
     """With both lengths, where the upstream gives them."""
-    limit = _LIMIT.search(message)
-    prompt = next((found for form in _PROMPT if (found := form.search(message))), None)
-    length = limit[1] if limit else str(endpoint.context_length or "")
-    if prompt and length:
-        text = (
-            f"{prompt[1]} tokens of the prompt and its answer are over the model's maximum context length of {length}"
-        )
-    elif length:
-        text = f"prompt and answer are longer than the model's maximum context length of {length} tokens"
-    else:
-        text = "prompt and answer are longer than the model's maximum context length"
-    details = {"prompt_tokens": prompt[1] if prompt else "", "context_length": length}
+    limit = _found(_LIMIT, message)
+    prompt = _found(_PROMPT, message)
+    length = limit or str(endpoint.context_length or "")
+    # LiteLLM and others know the error by this sentence of OpenAI's.
+    text = f"This model's maximum context length is {length} tokens." if length else _SENTENCE
+    if prompt:
+        text += f" However, your messages resulted in {prompt} tokens."
+    elif message and not length:
+        text += f" The upstream said: {message}"
+    text += " Please reduce the length of the messages or of the answer."
+    param = "max_tokens" if _ANSWER_TOO_LONG.search(message) else ""
+    details = {"prompt_tokens": prompt, "context_length": length, "param": param}
     return ContextTooLong(text, **{name: value for name, value in details.items() if value})
 
 
-def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, dict[str, str]]:
-    """The message in an error's body, in OpenAI's form or near it, and its `code` and `param`, where they are words; no
-    page of HTML, and no secret."""
+def _found(forms: Sequence[re.Pattern[str]], message: str) -> str:
+    """The number that the first of these forms finds; empty where none does."""
+    found = next((found for form in forms if (found := form.search(message))), None)
+    return found[1].replace(",", "") if found else ""
+
+
+def _message(endpoint: ModelEndpoint, body: bytes) -> tuple[str, dict[str, str], frozenset[str]]:
+    """The message in an error's body, in OpenAI's form or near it; its `code` and `param`, where they are words; and
+    what it says of its kind, in small letters. No page of HTML, and no secret."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "", {}
+        return "", {}, frozenset()
+    value = value[0] if isinstance(value, list) and value else value  # as Google's servers have it
     error = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(error, str | dict):
-        return "", {}
+        return "", {}, frozenset()
     fields = error if isinstance(error, dict) else {"message": error}
     message = without_secrets(_text(fields.get("message") or fields.get("detail")), endpoint.secrets)
     facts = {name: fields.get(name) for name in ("code", "param")}
     words = {name: without_secrets(fact, endpoint.secrets) for name, fact in facts.items() if isinstance(fact, str)}
-    return message[:LONGEST_MESSAGE], {name: word for name, word in words.items() if _FACT.fullmatch(word)}
+    kinds = frozenset(word.lower() for name in _KINDS if isinstance(word := fields.get(name), str))
+    told = {name: word for name, word in words.items() if _FACT.fullmatch(word)}
+    return message[:LONGEST_MESSAGE], told, kinds
 
 
 def _text(value: Any) -> str:

@@ -59,6 +59,7 @@ class Finish(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"  # its server has ended the answer
     NO_ANSWER = "no_answer"  # the extractive generator: the passages do not answer the question
 
 

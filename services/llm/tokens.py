@@ -35,7 +35,7 @@ def prompt_texts(messages: Sequence[Message], tools: Sequence[Declaration] = ())
     for message in messages:
         yield message.content
         for call in message.tool_calls:
-            yield f"{call.name}{call.arguments_json}"
+            yield f"{call.name}{call.arguments_json}{call.beside}"
     for tool in tools:
         yield orjson.dumps([tool.name, tool.description, tool.parameters]).decode()
 
@@ -100,15 +100,17 @@ class TokenTally:
     """The tokens of one answer as it comes: estimated until the upstream reports its usage, and where that cannot
     be."""
 
-    __slots__ = ("_answer", "_characters", "_context_length", "_counts", "_estimated", "_prompt", "_usage")
+    __slots__ = ("_answer", "_beside", "_characters", "_context_length", "_counts", "_estimated", "_prompt", "_usage")
 
-    def __init__(self, prompt: Iterable[str], context_length: int = 0) -> None:
-        """`prompt`: its texts. `context_length`: the model's, 0 where it is not known."""
+    def __init__(self, prompt: Iterable[str], context_length: int = 0, media: int = 0) -> None:
+        """`prompt`: its texts. `context_length`: the model's, 0 where it is not known. `media`: an estimate of the
+        tokens in the prompt that are no text."""
         texts = list(prompt)
-        self._prompt = estimate_prompt(texts)
+        self._prompt = estimate_prompt(texts) + media
         self._characters = sum(map(len, texts))
         self._context_length = context_length
         self._answer = TextEstimate()
+        self._beside = TextEstimate()
         self._usage: dict[str, Any] | None = None
         self._counts: TokenCounts | None = None
         self._estimated = True
@@ -116,6 +118,14 @@ class TokenTally:
     def add(self, text: str) -> None:
         """Count a piece of the answer."""
         self._answer.add(text)
+        self._counts = None
+
+    def add_beside(self, text: str, media: int = 0) -> None:
+        """Count what goes out beside the answer, about so many tokens of it no text. No report is disbelieved because
+        it leaves that out."""
+        self._beside.add(text)
+        if media:
+            self._beside.add("", media)
         self._counts = None
 
     def report(self, usage: Any) -> None:
@@ -147,8 +157,12 @@ class TokenTally:
 
     def _count(self) -> TokenCounts:
         usage, self._estimated = self._usage, True
-        self._counts = TokenCounts(self._prompt, self._answer.tokens) if usage is None else self._believed(usage)
+        self._counts = TokenCounts(self._prompt, self._written) if usage is None else self._believed(usage)
         return self._counts
+
+    @property
+    def _written(self) -> int:
+        return self._answer.tokens + self._beside.tokens
 
     def _believed(self, usage: Mapping[str, Any]) -> TokenCounts:
         """Some upstreams have what was thought in the total alone."""
@@ -157,7 +171,8 @@ class TokenTally:
         hit = details.get("cached_tokens") if isinstance(details, dict) else None
         read = believed(prompt, self._prompt, self._characters, self._context_length)
         answered = max(answer, total - read) if _whole(answer) and _whole(total) else answer
-        written = believed(answered, self._answer.tokens, context_length=self._context_length)
+        text = CHARACTERS_PER_TOKEN * self._answer.tokens
+        written = believed(answered, self._written, text, self._context_length)
         cached = int(min(read, max(0, hit))) if _whole(hit) else 0
         whole = total is None or total == read + written
         counted = prompt == read and (answer == written or (_whole(answer) and total == read + written))

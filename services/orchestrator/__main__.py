@@ -6,4 +6,4 @@ from services.runtime.server import run, serve, verifier_of
 
 if __name__ == "__main__":
     settings = OrchestratorSettings()
-    run(settings, serve(settings, lambda: wire(settings), verifier_of(settings)))
+    run(settings, serve(settings, lambda: wire(settings), lambda: verifier_of(settings)))

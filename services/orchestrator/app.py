@@ -37,7 +37,7 @@ from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.schema.schema import SCHEMA
-from services.orchestrator.schema.tables import REVISIONS
+from services.orchestrator.schema.tables import MESH, REVISIONS
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.agents import AgentServicer
 from services.orchestrator.servicers.data import DataServicer
@@ -50,13 +50,17 @@ from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.runtime.channels import open_channel
 from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.health import serving
+from services.runtime.identity import fingerprint
 from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
 from services.runtime.records.engine import data_folder
-from services.runtime.server import App, verifier_of
+from services.runtime.records.mesh import claim
+from services.runtime.records.ready import RecordsReady
+from services.runtime.replicas import serving
+from services.runtime.server import App, identity_key_of, opening, verifier_of
+from services.runtime.settings import prefix
 from services.runtime.time_limit import TimeLimit
-from services.runtime.triton import TritonClient
+from services.runtime.triton import TritonClient, open_channels
 
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
@@ -68,28 +72,33 @@ RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 
 
 async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None) -> App:
-    """The service, its channels open and its record of runs at hand."""
-    resources = AsyncExitStack()
+    """The service, its channels open and its record of runs at hand. Raises CannotStart, DomainError, and ValueError or
+    OSError for a file that cannot be read."""
+    async with opening() as resources:
+        return await _wire(settings, models or LlmSettings(), resources)
+
+
+async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: AsyncExitStack) -> App:
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
-    triton_channel = await resources.enter_async_context(
-        open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-    )
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
-    triton = TritonClient(triton_channel)
+    triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     llm_channel = await resources.enter_async_context(
         open_channel(settings.llm_target or settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
     )
     llm = LlmClient(llm_channel, streams=settings.llm_streams)
     resources.push_async_callback(llm.aclose)
-    models = models or LlmSettings()
     http = HttpClient(models.connections)
-    await http.open()
     resources.push_async_callback(http.aclose)
+    await http.open()
     catalogue = open_catalogue(
         settings, models, ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
     )
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
-    records = RunRecords(database, settings.replica_name, settings.retained_runs)
+    key = fingerprint(identity_key_of(settings))
+    await claim(database, MESH, key, settings.identity_former_keys, prefix("orchestrator"), "identity_former_keys")
+    records = RunRecords(
+        database, settings.replica_name, settings.retained_runs, place=settings.place, lease=settings.lease_seconds
+    )
     retriever = RetrievalClient(retrieval, TimeLimit.of(settings.service, "search_seconds", settings.search_seconds))
     mesh = {"retrieval": settings.retrieval_target}
     toolboxes = ToolFactory(retriever, _tool_settings(settings), mesh, settings.tls)
@@ -145,7 +154,9 @@ async def wire(settings: OrchestratorSettings, models: LlmSettings | None = None
     checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
     folder = data_folder(settings.records_url)
     kept = {"records": folder} if folder else {}
-    return App(add, names, checks, resources=resources, callers=callers, data=kept)
+    # Without its records it says so in words, and serves what needs none.
+    optional = {"records": RecordsReady(database, changes)}
+    return App(add, names, checks, optional, resources=resources, callers=callers, data=kept)
 
 
 async def _guards(settings: OrchestratorSettings, resources: AsyncExitStack) -> GuardClient | None:

@@ -309,6 +309,7 @@ def model(listed: Listed) -> service_pb.Model:
         capabilities=listed.capabilities,
         input_price_nanos=listed.input_price_nanos,
         output_price_nanos=listed.output_price_nanos,
+        models=listed.models,
     )
 
 

@@ -18,6 +18,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
 # What a token that is not there yet is taken to have lasted.
 NO_TOKEN_SECONDS = 8.0
 LONGEST_SUBJECT = 256
+LOOKED_AT_SECONDS = 40.0
+"""However long tokens last, the caller of a run is looked at so often: a minute is promised, and machines are busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class TokenExchange(Protocol):
 class CallIdentity:
     """The identity of `call`, for a run or for a call that follows one.
 
-    Every task that has entered it calls under its latest token. `keep` renews that when half of it is over, which is
+    Every task that has entered it calls under its latest token. `keep` renews that when a third of it is over, which is
     also how a run hears that its caller is let in no more; `ensure` when a quarter is left, for what was idle. The
     gateway is asked again while it does not answer: until the token ends, or for `patience` seconds where there is none
     that is good.
@@ -65,7 +67,12 @@ class CallIdentity:
     @property
     def due(self) -> float:
         """See RunIdentity."""
-        return max(self._left - self._last / 2, self._last / 8)
+        return max(self._left - self._last + self._interval, self._interval / 8)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds of a token's life after which the next one is had."""
+        return min(self._last / 3, LOOKED_AT_SECONDS)
 
     def enter(self, deadline: float) -> None:
         """See RunIdentity."""
@@ -75,19 +82,19 @@ class CallIdentity:
     async def ensure(self) -> None:
         """See RunIdentity."""
         if self._left <= self._last / 4:
-            await self._renew(1 / 4)
+            await self._renew(self._last / 4)
 
     async def keep(self, idle: Callable[[], bool]) -> None:
         """See RunIdentity."""
         while True:
             if not idle():
-                await self._renew(1 / 2)
+                await self._renew(self._last - self._interval * 7 / 8)  # a timer may be early
             await asyncio.sleep(self.due)
 
-    async def _renew(self, share: float) -> None:
-        """Have more than this share of a token's life left."""
+    async def _renew(self, seconds: float) -> None:
+        """Have a token that is good for longer than so many seconds."""
         async with self._lock:
-            if self._left > self._last * share:
+            if self._left > seconds:
                 return
             fresh = await self._ask()
             if _whose(fresh.identity) != _whose(self._call.identity):

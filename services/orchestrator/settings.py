@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import RecordsUrl, ServerSettings
 
 
 class OrchestratorSettings(ServerSettings):
@@ -91,10 +91,21 @@ class OrchestratorSettings(ServerSettings):
     lease_seconds: float = Field(
         10, gt=0, description="A replica that was silent for this long is dead: another one takes up its runs."
     )
-    records_url: str = Field(
+    records_url: RecordsUrl = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
         description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
         "postgresql://<user>@<host>/<database>.",
+    )
+    identity_former_keys: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of the identity_public_keys of before, whose mesh's database is this mesh's.",
+    )
+    place: str = Field(
+        "",
+        pattern="^[A-Za-z0-9-]{0,24}$",
+        description="Where this replica runs: a name that only it and those of its name before it have, such as one of "
+        "the machine and the data directory, which `headworks up` makes. One of its name that ran in the same place is "
+        "taken to be dead, and one elsewhere once its lease has ended; empty is elsewhere.",
     )
     records_timeout_seconds: float = Field(
         5, gt=0, description="Longest time one transaction of the records may take, waiting included."

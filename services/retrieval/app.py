@@ -19,19 +19,16 @@ from services.retrieval.store.base import VectorStore
 from services.retrieval.store.engine import VectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.triton_embedder import TritonEmbedder
-from services.runtime.channels import open_channel
-from services.runtime.contract import TRITON_RETRYABLE
-from services.runtime.server import App
-from services.runtime.triton import TritonClient
+from services.runtime.server import App, opening
+from services.runtime.triton import TritonClient, open_channels
 
 
 async def wire(settings: RetrievalSettings) -> App:
     """The service on its real engines. Raises StoreLocked where another process has the store's folder."""
-    resources = AsyncExitStack()
-    channel = open_channel(settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-    resources.push_async_callback(channel.close, None)
-    embedder = TritonEmbedder(TritonClient(channel), settings.embed_seconds, settings.query_embed_seconds)
-    return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
+    async with opening() as resources:
+        triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
+        embedder = TritonEmbedder(triton, settings.embed_seconds, settings.query_embed_seconds)
+        return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
 
 
 async def assemble(

@@ -1,6 +1,6 @@
 """What can be wrong with a request, a document or the store."""
 
-from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unavailable
+from services.runtime.errors import CannotStart, DeadlineExceeded, DomainError, ErrorKind, Unavailable
 
 
 class CollectionExists(DomainError):
@@ -82,7 +82,7 @@ class EmbedderTimeout(DeadlineExceeded):
     """The embedding model did not answer within all the time that a query has, whatever its caller's deadline."""
 
 
-class StoreLocked(Exception):
+class StoreLocked(CannotStart):
     """The store's folder belongs to another process."""
 
 

@@ -57,9 +57,17 @@ class RetrievalSettings(ServerSettings):
         description="Ingestions served at once; more get RESOURCE_EXHAUSTED. One tenant gets three quarters at most.",
     )
     read_seconds: float = Field(
-        60, gt=0, description="Longest time a document may take to be read; then it is unreadable."
+        60,
+        gt=0,
+        description="Longest time a document may take to be read; then it is unreadable. It has five seconds, and five "
+        "more for each MiB, and no more than this.",
     )
-    read_workers: int = Field(1, gt=0, description="Processes that read PDF, HTML and long documents at once.")
+    read_workers: int = Field(
+        1,
+        gt=0,
+        description="Processes that read PDF, HTML and long documents at once; beside "
+        "them is one for those of up to 256 KiB.",
+    )
     read_memory_bytes: int = Field(
         2 << 30, gt=0, description="Address space of such a process, in bytes; a document needing more is unreadable."
     )

@@ -35,8 +35,8 @@ class Call:
     """One call being served, whatever protocol it came by.
 
     `method` is an RPC's path, or a verb and the template of an HTTP path; `metadata` holds its headers in lower case.
-    `deadline` is a point on the monotonic clock, in seconds, and `limit` what sets it, in words; `timeout` the seconds
-    that the caller gives, if any.
+    `deadline` is a point on the monotonic clock, in seconds, and `limit` what sets it, in words, to `limit_seconds`;
+    `timeout` the seconds that the caller gives, if any.
     `token` is the signed form of `identity`; `renew`, where there is one, sees to it that it does not end before its
     call. `refresh_token` goes to the orchestrator with the calls that may outlive `token`. `peer` is the other end of
     the connection, as gRPC writes it.
@@ -67,6 +67,7 @@ class Call:
     peer: str = ""
     timeout: float | None = None
     limit: str = ""
+    limit_seconds: float = float("inf")
 
     @property
     def remaining(self) -> float:

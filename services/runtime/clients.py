@@ -16,25 +16,31 @@ from services.runtime.call import Call
 from services.runtime.time_limit import TimeLimit
 
 T = TypeVar("T")
+TRITON = "triton"
 
 
-async def unary(call: "grpc.aio.UnaryUnaryCall[Any, T] | grpc.aio.StreamUnaryCall[Any, T]") -> T:
-    """The response of a call. Cancelled with its waiter. Raises grpc.aio.AioRpcError."""
+async def unary(call: "grpc.aio.UnaryUnaryCall[Any, T] | grpc.aio.StreamUnaryCall[Any, T]", service: str = "") -> T:
+    """The response of a call. Cancelled with its waiter. `service`: who is called, where the request, being bytes, does
+    not say. Raises grpc.aio.AioRpcError."""
     # The task of its own, where it has one: another for each call would do nothing but wait for that.
     own: asyncio.Future[Any] | None = getattr(call, "_call_response", None)
     waiting = own or asyncio.ensure_future(call)
     try:
         response: T = await asyncio.shield(waiting)
+        return response if own is None else await call
     except asyncio.CancelledError:
         _abandon(call, waiting)
         raise
-    return response if own is None else await call
+    except grpc.aio.AioRpcError as error:
+        _name(error, call, service)
+        raise
 
 
 async def stream(
-    call: "grpc.aio.UnaryStreamCall[Any, T] | grpc.aio.StreamStreamCall[Any, T]",
+    call: "grpc.aio.UnaryStreamCall[Any, T] | grpc.aio.StreamStreamCall[Any, T]", service: str = ""
 ) -> AsyncGenerator[T, None]:
-    """The responses of a call. Close the generator to cancel it. Raises grpc.aio.AioRpcError."""
+    """The responses of a call. Close the generator to cancel it. `service`: as for `unary`. Raises
+    grpc.aio.AioRpcError."""
     reading: asyncio.Future[Any] | None = None
     try:
         while True:
@@ -43,9 +49,26 @@ async def stream(
             if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
                 return
             yield message
+    except grpc.aio.AioRpcError as error:
+        _name(error, call, service)
+        raise
     finally:
         if not call.done():
             _abandon(call, reading)
+
+
+def role(package: str) -> str:
+    """Who serves a package of the protos, such as headworks.retrieval.v1, as operators call it; empty for others'."""
+    parts = package.split(".")
+    if parts[0] == "headworks" and len(parts) > 1:
+        return parts[1]
+    return TRITON if parts[0] == "inference" else ""
+
+
+def _name(error: grpc.aio.AioRpcError, call: Any, service: str) -> None:
+    """Put on the error who was called: gRPC's own words have an address at best."""
+    descriptor = getattr(getattr(call, "_request", None), "DESCRIPTOR", None)
+    error.service = service or (role(descriptor.file.package) if descriptor else "")  # type: ignore[attr-defined]
 
 
 def _abandon(call: Any, waiting: "asyncio.Future[Any] | None") -> None:

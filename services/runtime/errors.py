@@ -7,6 +7,9 @@ google.rpc.ErrorInfo, whose reason is the word that programs may rely on.
 from enum import IntEnum
 from typing import ClassVar, Self
 
+FINAL = "final"
+"""The detail of an error, "true", for which work was done that asking again would do again."""
+
 
 class ErrorKind(IntEnum):
     """What kind of failure it is. The value is the gRPC status code that it becomes."""
@@ -23,6 +26,10 @@ class ErrorKind(IntEnum):
     INTERNAL = 13
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
+
+
+CANNOT_START = "cannot start: "
+"""How a service's log says why it could not."""
 
 
 class CannotStart(Exception):

@@ -4,6 +4,7 @@ A JWT signed with Ed25519: the gateway alone has the private key, so that no ser
 It is good for two minutes. Runs that take longer exchange a refresh token, which the gateway alone can read.
 """
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.runtime.errors import Unauthenticated
 from services.runtime.numerals import numeral
@@ -61,6 +63,11 @@ class TokenSigner:
         return TokenVerifier(
             public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the public key."""
+        return _fingerprint(self._key.public_key())
 
     def token(self, identity: Identity) -> str:
         """A token for `identity`, good for half of the lifetime at least: no call begins under it later."""
@@ -138,6 +145,16 @@ def refresh_expiry(refresh_token: str) -> float | None:
     _, _, rest = refresh_token.partition(".")
     seconds, _, _ = rest.partition(".")
     return numeral(seconds)
+
+
+def fingerprint(public_key_pem: bytes) -> str:
+    """What names a public key: SHA-256 of it, in hexadecimal. ValueError for what is no PEM of one."""
+    return _fingerprint(serialization.load_pem_public_key(public_key_pem))
+
+
+def _fingerprint(key: PublicKeyTypes) -> str:
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
 
 
 def write_key_pair(private: Path, public: Path) -> None:

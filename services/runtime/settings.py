@@ -10,10 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import unquote
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -63,11 +63,29 @@ class _TomlSource(PydanticBaseSettingsSource):
         return table
 
 
+def _records_url(url: str) -> str:
+    # Here, for what knows of databases is loaded by those alone whose settings name one.
+    from services.runtime.records.engine import parse
+
+    parse(url)
+    return url
+
+
+RecordsUrl = Annotated[str, AfterValidator(_records_url)]
+"""The URL of a database that records can be kept in."""
+
+
 class Settings(BaseSettings):
     """The base of every service's settings. A subclass names its `service`; the prefix follows from it."""
 
     service: ClassVar[str]
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        # Values may be secrets, such as the password of a database.
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

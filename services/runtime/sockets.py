@@ -25,6 +25,14 @@ def targets(paths: Sequence[Path]) -> str:
     return SCHEME + ",".join(target(path).removeprefix(SCHEME) for path in paths)
 
 
+def each(target: str) -> list[str]:
+    """The targets of the addresses that one target names, as `targets` joins them and gRPC's ipv4: and ipv6: do."""
+    scheme, colon, rest = target.partition(":")
+    if f"{scheme}:" not in (SCHEME, "ipv4:", "ipv6:"):
+        return [target]
+    return [f"{scheme}{colon}{address}" for address in rest.split(",")]
+
+
 def is_unix(target: str) -> bool:
     """Whether a gRPC target is a Unix socket."""
     return target.startswith(SCHEME)

@@ -57,9 +57,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> DomainError:
     status = _status(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
     if info is None:
-        name = error.code().name
-        return UpstreamError(kind, name, "a service behind this one is unavailable" if kind == ErrorKind.UNAVAILABLE
-                             else f"a service behind this one answered {name}")  # fmt: skip
+        name, who = error.code().name, getattr(error, "service", "")
+        where = f"the service {who}" if who else "a service behind this one"
+        unavailable = kind == ErrorKind.UNAVAILABLE
+        return UpstreamError(kind, name, f"{where} is unavailable" if unavailable else f"{where} answered {name}")
     retry = _detail(status, error_details_pb2.RetryInfo())
     delay = None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9
     return UpstreamError(kind, info.reason, error.details() or "", **dict(info.metadata)).retry_in(delay)

@@ -77,6 +77,11 @@ class Mesh:
         """kill -9."""
         os.kill(self.process(name)["pid"], signal.SIGKILL)
 
+    def model_process(self, name: str, model: str) -> psutil.Process:
+        """The process of a model, of the Triton of that name."""
+        stubs = psutil.Process(self.process(name)["pid"]).children()
+        return next(stub for stub in stubs if f"/{model}/" in " ".join(stub.cmdline()))
+
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         wait_for(lambda: bool(self.state()["ready"]), seconds, lambda: json.dumps(self.state(), indent=1))
 

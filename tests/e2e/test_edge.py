@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_pb2
 
 from tests.e2e.conftest import COLLECTION
@@ -53,6 +54,28 @@ def test_reflection_names_the_services(mesh: Mesh) -> None:
         "headworks.retrieval.v1.RetrievalService",
         "grpc.health.v1.Health",
     } <= services
+
+
+@pytest.mark.parametrize("host", ["host: there.example\r\n", ""])
+def test_http_of_old(mesh: Mesh, host: str) -> None:
+    """As proxies and health checks of others speak it."""
+    name, _, port = mesh.target.rpartition(":")
+    with socket.create_connection((name, int(port)), timeout=20) as connection:
+        connection.sendall(f"GET /healthz HTTP/1.0\r\n{host}\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b" 200 " in answer.split(b"\r\n", 1)[0]
+
+
+@pytest.mark.parametrize("kib", [9, 15, 40])
+def test_headers_that_are_let_in_are_taken_over_grpc_too(mesh: Mesh, kib: int) -> None:
+    with grpc.insecure_channel(mesh.target) as channel:
+        stub = pb_grpc.OrchestratorServiceStub(channel)
+        for _ in range(10):
+            stub.ListRuns(
+                pb.ListRunsRequest(),
+                metadata=(*mesh.metadata, *((f"x-big-{part}", "x" * 1000) for part in range(kib))),
+                timeout=20,
+            )
 
 
 def test_the_largest_embeddings_answer(mesh: Mesh) -> None:

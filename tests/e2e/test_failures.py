@@ -180,6 +180,43 @@ def test_frozen_replicas_leave_the_rotation_and_are_started_anew(mesh: Mesh) -> 
     assert {mesh.process(name)["state"] for name in names} == {"running"}
 
 
+def readyz(http: httpx.Client) -> tuple[int, list[str]]:
+    answer = http.get("/readyz")
+    return answer.status_code, answer.json()["not_ready"]
+
+
+@pytest.mark.parametrize("name", ["orchestrator-1", "gateway-1"])
+def test_the_mesh_is_ready_all_along_while_one_of_two_replicas_is_frozen(mesh: Mesh, name: str) -> None:
+    before = restarts_of(mesh, (name,))
+    mesh.wait_ready()
+    with mesh.http() as http:
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS)
+        freeze(mesh, (name,))
+        seen: list[tuple[int, list[str]]] = []
+        while restarts_of(mesh, (name,)) == before:
+            seen.append(readyz(http))
+            time.sleep(0.02)
+    assert seen
+    assert [one for one in seen if one != (200, [])] == []
+    wait_for(lambda: thawed(mesh, (name,), before), RECOVERY_SECONDS, lambda: str(mesh.state()))
+
+
+def test_without_records_the_mesh_is_not_ready_and_nothing_is_started_anew(mesh: Mesh) -> None:
+    mesh.wait_ready()
+    before = restarts_of(mesh, mesh.names())
+    with mesh.http() as http, Load(mesh) as load:
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS)
+        with closing(sqlite3.connect(mesh.data / "gateway" / "records.db", timeout=10, isolation_level=None)) as held:
+            held.execute("BEGIN IMMEDIATE")  # nobody else can write
+            wait_for(lambda: readyz(http) == (503, ["records"]), RECOVERY_SECONDS, lambda: str(readyz(http)))
+            wait_for(lambda: 503 in load.failures_since(0), RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+            assert mesh.state()["ready"]
+            held.execute("ROLLBACK")
+    with mesh.http() as http:  # nobody calls any more
+        wait_for(lambda: readyz(http) == (200, []), RECOVERY_SECONDS, lambda: str(readyz(http)))
+    assert restarts_of(mesh, mesh.names()) == before
+
+
 def test_what_is_frozen_and_there_once_is_started_anew(mesh: Mesh) -> None:
     names = ("control-0", "envoy-0", "retrieval-0", "triton-0")
     before = restarts_of(mesh, names)
@@ -229,6 +266,32 @@ def test_triton_is_started_anew_where_a_models_process_is_stopped(mesh: Mesh) ->
     stub.suspend()
     wait_for(lambda: not mesh.state()["ready"], 60)
     wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
+
+
+@pytest.mark.parametrize("model", ["embed", "embed_passages", "injection"])
+def test_triton_is_started_anew_where_a_models_process_is_killed(mesh: Mesh, model: str) -> None:
+    before = restarts_of(mesh, ("triton-0",))
+    mesh.model_process("triton-0", model).kill()
+    wait_for(lambda: mesh.process("triton-0")["restarts"] > before["triton-0"], RECOVERY_SECONDS)
+    wait_for(lambda: thawed(mesh, ("triton-0",), before), 2 * RECOVERY_SECONDS, lambda: str(mesh.process("triton-0")))
+    assert f"of the model {model} (" in (mesh.data / "logs" / "triton-0.log").read_text()
+    wait_for(lambda: not degraded(asked(mesh)[0]), RECOVERY_SECONDS)
+
+
+@pytest.mark.parametrize("name", ["orchestrator-0", "retrieval-0"])
+def test_what_freezes_while_it_starts_is_started_anew(mesh: Mesh, name: str) -> None:
+    before = restarts_of(mesh, (name,))[name]
+    os.kill(mesh.process(name)["pid"], signal.SIGKILL)
+
+    def starting() -> bool:
+        now = mesh.process(name)
+        return now["restarts"] == before + 1 and now["state"] == "starting" and bool(now["pid"])
+
+    wait_for(starting, RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    os.kill(mesh.process(name)["pid"], signal.SIGSTOP)
+    wait_for(lambda: mesh.process(name)["restarts"] == before + 2, RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    wait_for(lambda: bool(mesh.state()["ready"]), RECOVERY_SECONDS, lambda: str(mesh.process(name)))
+    assert "killed, to be started again: stopped by a signal" in (mesh.data / "logs" / f"{name}.log").read_text()
 
 
 def test_an_edge_that_stops_listening_is_started_anew(mesh: Mesh) -> None:

@@ -73,6 +73,10 @@ def test_a_mesh_with_a_model_lives_through_its_engine_and_dies_with_its_supervis
         wait_for(lambda: mesh.process("triton-0")["restarts"] > restarts, 60)
         mesh.wait_ready(READY_SECONDS)
         assert Metrics(metrics_port).value("vllm:generation_tokens_total") > 0
+        restarts = mesh.process("triton-0")["restarts"]
+        mesh.model_process("triton-0", "llm").kill()
+        wait_for(lambda: mesh.process("triton-0")["restarts"] > restarts, 60)
+        mesh.wait_ready(READY_SECONDS)
         everything = family(mesh)
         os.kill(mesh.supervisor.pid, signal.SIGKILL)
         wait_for(lambda: not any(runs(one) for one in everything), GONE_SECONDS, lambda: str(everything))

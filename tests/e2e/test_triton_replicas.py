@@ -1,12 +1,11 @@
 """Two Tritons: one dies while the mesh is asked, and nobody notices."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import COLLECTION
@@ -64,12 +63,14 @@ class Asking:
                 self.answered += 1
 
 
+@pytest.mark.parametrize("model", ["", "embed"], ids=["whole", "the process of a model"])
 @pytest.mark.parametrize("name", ["triton-0", "triton-1"])
-def test_one_that_is_killed_is_not_noticed(mesh: Mesh, name: str) -> None:
+def test_one_that_is_killed_is_not_noticed(mesh: Mesh, name: str, model: str) -> None:
     restarts = mesh.process(name)["restarts"]
     with Asking(mesh) as asking:
         asking.more()
-        os.kill(mesh.process(name)["pid"], signal.SIGKILL)
+        killed = mesh.model_process(name, model) if model else psutil.Process(mesh.process(name)["pid"])
+        killed.kill()
         asking.more()
         wait_for(lambda: mesh.process(name)["restarts"] > restarts, SECONDS)
         wait_for(lambda: bool(mesh.state()["ready"]), SECONDS, lambda: str(mesh.process(name)))

@@ -101,6 +101,10 @@ class FixedAgents:
             raise ModelNotFound(model)
         return agent
 
+    @property
+    def default_model(self) -> str:
+        return ""
+
     async def models(self, tenant: str) -> Sequence[Listed]:
         agents = sorted(self._agents.items())
         return [Listed(name, agent.description, agent.version) for name, agent in agents]

@@ -29,6 +29,10 @@ class Exchange:
     async def end(self) -> None:
         await self._write(b"0\r\n\r\n")
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+
     async def gone(self) -> None:
         """Wait until the client has closed the connection."""
         with suppress(ConnectionError):

@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.runtime import call as calls
-from services.runtime.errors import DeadlineExceeded, DomainError
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, UpstreamError
 
 RUN_ID = "run_orchestrator-0_1"
 
@@ -58,7 +58,8 @@ Base: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody ca
 
 class FakeOrchestrator(Base):  # type: ignore[misc]
     """`says` is what a run does; it holds before the event numbered `hold`
-    until `resume` is set, and ends with `error`, if any. The first `cuts` calls that follow it are over too soon."""
+    until `resume` is set, and ends with `error`, if any. From the event numbered `moves` on
+    it is another replica's, which whoever attaches hears. The first `cuts` calls that follow it are over too soon."""
 
     def __init__(
         self,
@@ -66,10 +67,12 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         *,
         hold: int | None = None,
         error: DomainError | None = None,
+        moves: int | None = None,
     ) -> None:
         self.says = says
         self.hold = hold
         self.error = error
+        self.moves = moves
         self.held = asyncio.Event()
         self.resume = asyncio.Event()
         self.left = asyncio.Event()
@@ -79,6 +82,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
         self.cuts = 0
         self.listed: list[calls.Call] = []
         self.cancelled: list[str] = []
+        self.models: list[pb.Model] = []
+        self.default_model = ""
 
     async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:  # noqa: N802 (as in the proto)
         self.runs.append(request)
@@ -88,6 +93,8 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
                 if number == self.hold:
                     self.held.set()
                     await self.resume.wait()
+                if number == self.moves:
+                    raise UpstreamError(ErrorKind.UNAVAILABLE, "RUN_MOVED", "it is elsewhere", run_id=RUN_ID)
                 event.run_id, event.sequence = RUN_ID, number + 1
                 yield pb.RunResponse(events=[event])
             if self.hold == len(self.says):
@@ -120,7 +127,7 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: N802
         self.listed.append(calls.current())
-        if self.error:
+        if self.error and not self.says:
             raise self.error
         agent = pb.Model(id="rag", description="Answers.", agent_version=2)
         bare = pb.Model(
@@ -130,4 +137,4 @@ class FakeOrchestrator(Base):  # type: ignore[misc]
             input_price_nanos=500_000_000,
             output_price_nanos=1_500_000_000,
         )
-        return pb.ListModelsResponse(models=[agent, bare])
+        return pb.ListModelsResponse(models=[agent, bare, *self.models], default_model=self.default_model)

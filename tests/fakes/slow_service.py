@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
 import grpc
 
-from services.runtime.server import App, run, serve
+from services.runtime.server import App, opening, run, serve
 from services.runtime.settings import ServerSettings
 
 log = logging.getLogger("slow")
@@ -16,6 +17,11 @@ log = logging.getLogger("slow")
 
 class SlowSettings(ServerSettings):
     service: ClassVar[str] = "slow"
+
+    fails: str = ""
+    """Why it cannot start; empty starts it."""
+    leaves_a_thread: bool = False
+    """That runs on when all else has ended."""
 
 
 async def hold(request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -28,13 +34,17 @@ async def hold(request: bytes, context: Any) -> AsyncIterator[bytes]:
     yield b"done"
 
 
-async def wire() -> App:
-    resources = AsyncExitStack()
-    resources.callback(log.info, "resources closed")
+async def wire(settings: SlowSettings) -> App:
+    if settings.leaves_a_thread:
+        threading.Thread(target=time.sleep, args=(3600,), name="left").start()
+    async with opening() as resources:
+        resources.callback(log.info, "resources closed")
+        if settings.fails:
+            raise ValueError(settings.fails)
     handlers = grpc.method_handlers_generic_handler("test.Slow", {"Hold": grpc.unary_stream_rpc_method_handler(hold)})
     return App(lambda server: server.add_generic_rpc_handlers((handlers,)), ["test.Slow"], resources=resources)
 
 
 if __name__ == "__main__":
     settings = SlowSettings()
-    run(settings, serve(settings, wire))
+    run(settings, serve(settings, lambda: wire(settings)))

@@ -36,6 +36,7 @@ WIRED = (
 LEAVES = ("services/orchestrator/domain",)
 # The parts of the runtime that know nothing of the wire.
 PURE = (
+    "services.runtime.breaker",
     "services.runtime.children",
     "services.runtime.errors",
     "services.runtime.fairness",
@@ -52,6 +53,7 @@ ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": No
 ENVIRONMENT = (
     "settings.py",
     "services/__init__.py",  # tells gRPC what to do when a process forks
+    "services/runtime/proxies.py",  # sees the proxies that gRPC goes by, and spares it one
     "services/orchestrator/tools/sandbox/launch.py",  # empties it
     "services/models/triton.py",  # hands its own on to the Triton that it starts
     "services/models/repository/",  # Triton starts these, and gives them nothing but its environment

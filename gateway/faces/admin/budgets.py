@@ -21,7 +21,7 @@ class BudgetServicer(pb_grpc.BudgetServiceServicer):
         async with self._calls.change(request, context) as call:
             budgets = BudgetStore(call.database, call.new_id)
             budget = await budgets.create(
-                call.tenant(request.tenant),
+                await call.known_tenant(request.tenant),
                 convert.scope(request.scope),
                 request.scope_id,
                 convert.period(request.period),

@@ -14,6 +14,7 @@ from gateway.audit.entry import Actor, AuditEntry, Decision
 from gateway.audit.layer import actor_of, entry_of
 from gateway.audit.log import AuditLog
 from gateway.faces.admin.fields import storable
+from gateway.identity.store.tenants import TenantStore
 from gateway.metadata import NewId, new_id
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
@@ -46,6 +47,11 @@ class AdminCall:
     def tenant(self, requested: str) -> str:
         """The tenant that the call is about: the caller's own where none is named. Raises PermissionDenied."""
         return tenant_for(self.caller, requested, self.verb)
+
+    async def known_tenant(self, requested: str) -> str:
+        """The same, of a tenant that is there: what is made for one that is not would guard nobody. Raises NotFound,
+        too."""
+        return (await TenantStore(self.database).get(self.tenant(requested))).id
 
     def every_tenant(self) -> None:
         """Check that the call may be about all tenants. Raises PermissionDenied."""

@@ -23,7 +23,7 @@ class GuardPolicyServicer(pb_grpc.GuardPolicyServiceServicer):
 
     async def PutGuardPolicy(self, request: pb.PutGuardPolicyRequest, context: Context) -> pb.PutGuardPolicyResponse:
         async with self._calls.change(request, context) as call:
-            tenant = call.tenant(request.tenant)
+            tenant = await call.known_tenant(request.tenant)
             if not request.spec.strip():
                 raise InvalidArgument("a policy without guards is written `guards: []`", field="spec")
             await self._policies.check(request.spec)

@@ -22,7 +22,7 @@ class RateLimitServicer(pb_grpc.RateLimitServiceServicer):
 
     async def CreateRateLimit(self, request: pb.CreateRateLimitRequest, context: Context) -> pb.CreateRateLimitResponse:
         async with self._calls.change(request, context) as call:
-            rule = Rule("", _tenant(call, request), request.caller, request.model, *_figures(request))
+            rule = Rule("", await _tenant(call, request), request.caller, request.model, *_figures(request))
             rule = await LimitStore(call.database, call.new_id).create(rule)
         return pb.CreateRateLimitResponse(limit=convert.rate_limit(rule))
 
@@ -55,14 +55,14 @@ async def _check_owner(call: AdminCall, limits: LimitStore, limit_id: str) -> No
         raise LimitNotFound(limit_id)
 
 
-def _tenant(call: AdminCall, request: pb.CreateRateLimitRequest) -> str:
+async def _tenant(call: AdminCall, request: pb.CreateRateLimitRequest) -> str:
     """The rule's tenant: that of the caller, another, "*" for each, or empty for all together."""
     if request.together or request.tenant == EACH:
         call.every_tenant()
         if request.together and request.tenant:
             raise InvalidArgument("a limit that counts all tenants together names none", field="tenant")
         return request.tenant
-    return call.tenant(request.tenant)
+    return await call.known_tenant(request.tenant)
 
 
 def _figures(request: pb.CreateRateLimitRequest | pb.UpdateRateLimitRequest) -> tuple[int, int, int]:

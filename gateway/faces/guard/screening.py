@@ -33,22 +33,26 @@ class Judged:
 class ContextPipeline(Protocol):
     """The part of Pipeline that is needed."""
 
-    async def screen_context(self, texts: Sequence[str]) -> Screened: ...
+    async def screen_context(self, texts: Sequence[str], *, owner: str = "") -> Screened: ...
 
 
 class Pipelines(Protocol):
     """Policies, as far as needed. Raises DomainErrors."""
 
-    def of(self, tenant: str, agent: str) -> ContextPipeline: ...
+    def of(self, tenant: str, *names: str) -> ContextPipeline: ...
 
 
-async def judge(pipelines: Pipelines, tenant: str, agent: str, texts: Sequence[str]) -> list[Judged]:
-    """One verdict for each text, in order. Raises InvalidArgument, GuardPolicyBroken."""
+async def judge(
+    pipelines: Pipelines, tenant: str, agent: str, texts: Sequence[str], models: Sequence[str] = ()
+) -> list[Judged]:
+    """One verdict for each text, in order. `models`: those that the agent asks.
+
+    Raises InvalidArgument, GuardPolicyBroken."""
     if len(texts) > MOST_ITEMS:
         raise InvalidArgument(f"{len(texts)} items; the most is {MOST_ITEMS}", field="items")
     if sum(len(text.encode("utf-8", "replace")) for text in texts) > MOST_BYTES:
         raise InvalidArgument(f"the items have more than {MOST_BYTES >> 20} MiB in all", field="items")
-    screened = await pipelines.of(tenant, agent).screen_context(texts)
+    screened = await pipelines.of(tenant, agent, *models).screen_context(texts, owner=tenant)
     blocked = screened.blocked_items
     return [
         _judged(text, said, number in blocked, tuple(one for one in screened.findings if one.item == number))

@@ -26,7 +26,7 @@ class GuardServicer(pb_grpc.GuardServiceServicer):
         if request.stage == pb.ScreenRequest.STAGE_UNSPECIFIED:
             raise InvalidArgument("the stage is missing", field="stage")
         texts = [item.text for item in request.items]
-        judged = await judge(self._pipelines, call_of(context).tenant, request.agent, texts)
+        judged = await judge(self._pipelines, call_of(context).tenant, request.agent, texts, request.models)
         return pb.ScreenResponse(
             items=[_item(item.id, verdict) for item, verdict in zip(request.items, judged, strict=True)]
         )

@@ -22,14 +22,14 @@ HEALTH = b"/healthz"
 READY = b"/readyz"
 """Whether the mesh is, and what of it is not: for those outside."""
 SELF = "gateway"
-OPTIONAL = ("triton",)
-"""Without which the mesh does less, and is ready all the same."""
 UNMATCHED = "unmatched"
 """The method's name of a call that no route leads to."""
 LEAVE = {"connection": "close", "x-envoy-immediate-health-check-fail": "true"}
 """Headers of a process that is about to stop."""
 LAST_WORD_SECONDS = 1.0
 """How long a caller who does not read may keep the end of a call from going out."""
+STOPPING_SECONDS = 1.0
+"""After which another gateway has the calls of one that stops."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -37,12 +37,13 @@ class HttpFace:
     """Serves `routes`, each call within `chain`; what no route leads to within `outer`, which asks nobody who he is.
 
     `most_bytes` of a body are read and `most_calls` served at once. With mutual TLS only `callers` may call.
-    A stream of events on which nothing comes has a comment every `heartbeat_seconds`.
+    A stream of events on which nothing comes has a comment every `heartbeat_seconds`. `vital`: without which the mesh
+    is not ready; without others it does less.
     """
 
     def __init__(
         self, routes: Routes, chain: Chain, outer: Chain, *, most_bytes: int, most_calls: int,
-        callers: Collection[str] = (), heartbeat_seconds: float = math.inf,
+        callers: Collection[str] = (), heartbeat_seconds: float = math.inf, vital: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._routes = routes
         self._chain = chain
@@ -51,6 +52,7 @@ class HttpFace:
         self._most_calls = most_calls
         self._callers = frozenset(callers)
         self._heartbeat_seconds = heartbeat_seconds
+        self._vital = frozenset(vital)
         self._serving = 0
         self.ready: Callable[[], bool] = lambda: False
         self.missing: Callable[[], Sequence[str]] = tuple
@@ -78,7 +80,7 @@ class HttpFace:
             # The caller has left, or the time to drain is over. ASGI servers take a cancelled task for a fault.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORD_SECONDS):
-                    await exchange.fail(Unavailable("this gateway is stopping: try again"))
+                    await exchange.fail(Unavailable("this gateway is stopping: try again").retry_in(STOPPING_SECONDS))
         finally:
             exchange.close()
             self._serving -= 1
@@ -98,7 +100,7 @@ class HttpFace:
         """Names of services and nothing else, for anybody may ask; found by the checks of each second, not by calls of
         its own."""
         missing = [*([] if self._well else [SELF]), *self.missing()]
-        ready = not set(missing) - set(OPTIONAL)
+        ready = self._vital.isdisjoint(missing) and SELF not in missing
         await exchange.whole(200 if ready else 503, as_json({"ready": ready, "not_ready": missing}), {})
 
     async def _serve(self, exchange: Exchange, connection: Any) -> None:

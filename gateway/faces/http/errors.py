@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
+from services.runtime.errors import FINAL, DomainError, ErrorKind, InvalidArgument
 
 STATUSES: Mapping[ErrorKind, int] = {
     ErrorKind.CANCELLED: 499,
@@ -23,8 +23,10 @@ STATUSES: Mapping[ErrorKind, int] = {
 
 STATUSES_OF_REASONS: Mapping[str, int] = {"OUTPUT_INVALID": 422}
 """Where the kind has a status that clients take for a reason to ask again."""
-FINAL = frozenset(("OUTPUT_INVALID", "APPROVAL_PENDING"))
-"""Reasons for which asking again does the same work again, and no good."""
+FINAL_REASONS = frozenset((
+    "OUTPUT_INVALID", "APPROVAL_PENDING", "UPSTREAM_MISCONFIGURED", "UPSTREAM_TIMEOUT", "UPSTREAM_BROKEN",
+))  # fmt: skip
+"""For which asking again does the same work again, or no good."""
 SOON_SECONDS = 60.0
 """What is to be tried again later than this is not for a client to wait for."""
 
@@ -47,8 +49,8 @@ class NoSuchPath(HttpError):
     reason = "NOT_FOUND"
     status = 404
 
-    def __init__(self) -> None:
-        super().__init__("There is nothing at this path.")
+    def __init__(self, instead: str = "") -> None:
+        super().__init__(f"There is nothing at this path{f': use {instead}' if instead else ''}.")
 
 
 class BadPath(HttpError):
@@ -101,7 +103,8 @@ def headers_of(error: DomainError) -> dict[str, str]:
     OpenAI's clients obey; by what a caller is known; and its own."""
     wait = error.retry_after
     retry = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
-    if error.reason in FINAL or (wait is not None and wait > SOON_SECONDS):
+    final = error.reason in FINAL_REASONS or error.details.get(FINAL) == "true"
+    if final or (wait is not None and wait > SOON_SECONDS):
         retry["x-should-retry"] = "false"
     known = CHALLENGE if error.kind is ErrorKind.UNAUTHENTICATED else {}
     return {**retry, **known, **getattr(error, "headers", {})}

@@ -53,7 +53,8 @@ class Exchange:
             return None
         seconds = float(given) if _SECONDS.fullmatch(given) else 0.0
         if seconds <= 0:
-            raise InvalidArgument(f"{TIMEOUT_KEY} must be a number of seconds over 0", field=TIMEOUT_KEY)
+            message = f"{TIMEOUT_KEY} must be seconds over 0, under 1000000000 and written in digits, such as 30 or 0.5"
+            raise InvalidArgument(message, field=TIMEOUT_KEY)
         return seconds
 
     async def body(self, most: int) -> bytes:

@@ -21,6 +21,7 @@ from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.handlers import behaviour
 from services.runtime.interceptors.pipeline import CallContext
+from services.runtime.spelling import nearest
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 BODY = HttpBody.DESCRIPTOR.full_name
@@ -97,14 +98,16 @@ def _json(message: Message) -> bytes:
 
 
 def _reader(form: type[Message]) -> Callable[[Request], Message]:
-    """Fields come from the query, then from the body, then from the path. Names that no field has are passed over."""
+    """Fields come from the query, then from the body, then from the path. InvalidArgument for a name that none has."""
 
     def read(request: Request) -> Message:
         message = form()
         try:
             json_format.ParseDict(_of_query(request.query, message.DESCRIPTOR.fields_by_name), message)
             if request.body:
-                json_format.ParseDict(_known(fields.parse(request.body), message.DESCRIPTOR), message)
+                body = fields.parse(request.body)
+                _check(body, message.DESCRIPTOR)
+                json_format.ParseDict(body, message)
         except json_format.ParseError as error:
             raise InvalidArgument(f"the request is no {form.DESCRIPTOR.full_name}: {error}") from error
         for name, value in request.params.items():
@@ -114,23 +117,36 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
     return read
 
 
-def _known(value: Any, form: Any) -> Any:
-    """Without the fields that the message does not have. The parser could pass those over, and odd enums with them."""
-    if isinstance(value, list):
-        return [_known(one, form) for one in value]
-    if not isinstance(value, dict) or form is None or form.GetOptions().map_entry or form.file.package == WELL_KNOWN:
-        return value
-    there = {**form.fields_by_camelcase_name, **form.fields_by_name}
-    return {name: _known(one, there[name].message_type) for name, one in value.items() if name in there}
+def _check(value: Any, form: Any, within: str = "") -> None:
+    """Raises InvalidArgument for a name that no field of the message has: what it was to say would go unsaid."""
+    for one in value if isinstance(value, list) else [value]:
+        if (
+            isinstance(one, dict)
+            and form is not None
+            and not (form.GetOptions().map_entry or form.file.package == WELL_KNOWN)
+        ):
+            there = {**form.fields_by_camelcase_name, **form.fields_by_name}
+            for name, inner in one.items():
+                if name not in there:
+                    raise _unknown(f"{within}{name}", name, form.fields_by_name)
+                _check(inner, there[name].message_type, f"{within}{name}.")
+
+
+def _unknown(place: str, name: str, known: Iterable[str]) -> InvalidArgument:
+    known, name = sorted(known), name[:100]
+    near = next((one for one in known if one.startswith(name)), "") or nearest(name, known)
+    there = f"did you mean {near}?" if near else f"there are {', '.join(known)}" if known else "there are none"
+    return InvalidArgument(f"there is no field {place[:100]!r}; {there}", field=place[:100])
 
 
 def _of_query(query: str, known: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
         field = known.get(name)
-        if field is not None:
-            read = [_value(field, value) for value in values]
-            found[name] = read if field.is_repeated else read[-1]
+        if field is None:
+            raise _unknown(name, name, known)
+        read = [_value(field, value) for value in values]
+        found[name] = read if field.is_repeated else read[-1]
     return found
 
 

@@ -25,29 +25,31 @@ def handlers(service: ServiceDescriptor, channel: grpc.aio.Channel) -> dict[str,
 
 def _handler(method: MethodDescriptor, channel: grpc.aio.Channel) -> Handler:
     on_wire = (path(method), AS_IT_IS, AS_IT_IS)
+    who = clients.role(method.containing_service.file.package)
     if method.client_streaming and method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(*on_wire)))
+        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(*on_wire), who))
     if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(_unary(channel.stream_unary(*on_wire)))
+        return grpc.stream_unary_rpc_method_handler(_unary(channel.stream_unary(*on_wire), who))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(*on_wire)))
-    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(*on_wire)))
+        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(*on_wire), who))
+    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(*on_wire), who))
 
 
-def _unary(method: Any) -> Any:
+def _unary(method: Any, who: str) -> Any:
     async def forward(request: Any, context: Context) -> Any:
         call = call_of(context)
-        response = await clients.unary(method(request, **outgoing(call.remaining, call)))
+        response = await clients.unary(method(request, **outgoing(call.remaining, call)), who)
         _set_timing(context)
         return response
 
     return forward
 
 
-def _streaming(method: Any) -> Any:
+def _streaming(method: Any, who: str) -> Any:
     async def forward(request: Any, context: Context) -> AsyncIterator[Any]:
         call = call_of(context)
-        async with aclosing(clients.stream(method(request, **outgoing(call.remaining, call)))) as responses:
+        streamed = method(request, **outgoing(call.remaining, call))
+        async with aclosing(clients.stream(streamed, who)) as responses:
             async for response in responses:
                 yield response
         _set_timing(context)

@@ -1,9 +1,11 @@
 """Personal data in a text."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from gateway.guard.detector import Match, Scan, Window
+from gateway.guard.personal.grouped import SEPARATORS
 from gateway.guard.personal.kinds import KINDS
 from gateway.guard.personal.phone import NAME as PHONE
 from gateway.guard.personal.phone import Phones
@@ -13,10 +15,20 @@ _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _WORD = _UPPER + _UPPER[:26].lower() + "_.+%@-"
 _BETWEEN = " ./\\)_|*:·•~-\t\r\n\x85\u2028\u2029"
 _GROUPS = _UPPER + _BETWEEN + "(+"
+_LETTERS = "".join(map(chr, range(0xC0, 0x530)))
 _LONGEST_WORD, _LONGEST_GROUPS = 700, 100
+_LONGEST_HOST, _LONGEST_LETTERS = 90, 13
+_LOWER = _UPPER[:26].lower()
+_OPEN_HOST = re.compile(r"@[\w.-]{0,80}\Z")
+# Of an account in small letters, which is in groups of four.
+_OPEN_ACCOUNT = re.compile(
+    rf"[A-Za-z]{{2,14}}\d\d(?:[{SEPARATORS}]{{1,3}}[A-Za-z0-9]{{4}}){{0,8}}[{SEPARATORS}]{{0,3}}[A-Za-z0-9]{{0,16}}\Z",
+    re.ASCII,
+)
 # Of these all that is found has one.
 _MARKS = "0123456789@"
-_AFTER = 2
+# An extension may follow a telephone number.
+_AFTER = 8
 
 CATEGORIES = (*(kind.name for kind in KINDS), PHONE)
 
@@ -52,10 +64,23 @@ class PersonalData:
 
 def _open_word(text: str) -> int:
     """Where the word begins that the text ends with."""
-    return max(len(text.rstrip(_WORD)), len(text) - _LONGEST_WORD)
+    lowest = len(text) - _LONGEST_WORD
+    if "@" in text[-_LONGEST_HOST:] and (host := _OPEN_HOST.search(text, max(len(text) - _LONGEST_HOST, 0))):
+        text = text[: host.start()]
+    return max(len(text.rstrip(_WORD if text.isascii() else _WORD + _LETTERS)), lowest)
 
 
 def _open_groups(text: str) -> int:
-    """Where the groups begin that the text ends with."""
-    at = max(len(text.rstrip(_GROUPS)), len(text) - _LONGEST_GROUPS)
-    return len(text) - len(text[at:].lstrip(_BETWEEN))
+    """Where the groups begin that the text ends with, and letters that are attached to them."""
+    at = len(text.rstrip(_LOWER))
+    if len(text) - at > _LONGEST_LETTERS or not text[at - 1 : at].isdigit():
+        at = len(text)
+    lowest = max(len(text) - _LONGEST_GROUPS, 0)
+    at = max(len(text[:at].rstrip(_GROUPS)), lowest)
+    if at == len(text):
+        return at
+    first = len(text) - len(text[at:].lstrip(_BETWEEN))
+    if first == at and (letters := text[lowest:at]):
+        first = max(lowest, at - min(len(letters) - len(letters.rstrip(_LOWER)), _LONGEST_LETTERS))
+    account = _OPEN_ACCOUNT.search(text, lowest)
+    return min(first, account.start()) if account else first

@@ -8,9 +8,12 @@ from gateway.guard.personal import checks
 # What stands between groups, one or a few, of one kind or mixed.
 SEPARATORS = r" ./\\_|*:\u00b7\u2022~+\t\r\n\x85\u2028\u2029-"
 _BETWEEN = rf"[{SEPARATORS}]{{1,3}}"
-# What stands before a first character that has been read: patterns that begin with one are found much faster.
-_EDGE = r"(?<![A-Za-z0-9].)(?<![A-Za-z0-9][+_-].)(?<!\d\..)"
-_AFTER = re.compile(r"(?![A-Za-z0-9])(?![._-][A-Za-z0-9])")
+# What never stands before a first character that has been read: patterns that begin with one are found much faster.
+_EDGE = r"(?<!\d.)(?<!\d\..)"
+_LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Fa-f]*[G-Zg-z])[A-Za-z]{2,12}\Z")
+_LETTERS_AFTER = re.compile(r"(?=[A-Fa-f]{0,12}[G-Zg-z])[A-Za-z]{2,12}(?![A-Za-z0-9])")
+_FRACTION = re.compile(r"\.0{1,12}(?!\d)")
+_LONGEST_LETTERS = 13
 _SHORTEST_CARD, _LONGEST_CARD = 13, 19
 _CARD = re.compile(rf"[2-69]{_EDGE}(?=(?:[{SEPARATORS}]{{0,3}}\d){{{_SHORTEST_CARD - 1}}})", re.ASCII | re.DOTALL)
 _GROUP = re.compile(rf"(\d+)({_BETWEEN}(?=\d))?", re.ASCII)
@@ -50,10 +53,35 @@ class Cards:
         """Where one stands from `start` on."""
         match = _CARD.search(text, start)
         while match:
-            end = _card_end(text, match.start())
+            end = _card_end(text, match.start()) if _begins(text, match.start()) else 0
             if end:
                 yield match.start(), end
             match = _CARD.search(text, end or match.start() + 1)
+
+
+def _begins(text: str, start: int) -> bool:
+    """Whether a number may begin there: not in the middle of a word that is none of letters, as in a hash."""
+    before = text[start - 1 : start]
+    if not before.isascii() or not before.isalnum():
+        return True
+    return _LETTERS_BEFORE.search(text, max(start - _LONGEST_LETTERS, 0), start) is not None
+
+
+def _ends(text: str, start: int, end: int) -> bool:
+    """Whether one may end there: not where it goes on after a sign that it has within it, or as a fraction."""
+    sign, after = text[end : end + 1], text[end + 1 : end + 2]
+    if sign.isascii() and sign.isalnum():
+        return _LETTERS_AFTER.match(text, end) is not None
+    if sign == ".":
+        return not (after.isascii() and after.isdigit()) or _FRACTION.match(text, end) is not None
+    joined = sign in ("_", "-") and after.isascii() and after.isalnum()
+    return not joined or (after.isalpha() and not text[start:end].isalpha()) or sign not in text[start:end]
+
+
+def _is_part(text: str, start: int, end: int) -> bool:
+    """Whether digits before it are of the same groups."""
+    sign = text[max(start - 1, 0) : start]
+    return text[max(start - 2, 0) : max(start - 1, 0)].isdigit() and sign in ("_", "-", "+") and sign in text[start:end]
 
 
 def _card_end(text: str, start: int) -> int:
@@ -66,7 +94,8 @@ def _card_end(text: str, start: int) -> int:
         lengths.append(len(group[1]))
         if len(digits) > _LONGEST_CARD or (lengths[0] <= _SINGLE and _BEFORE.search(text, max(start - 4, 0), start)):
             break
-        if len(digits) >= _SHORTEST_CARD and _AFTER.match(text, group.end(1)):
+        last = group.end(1)
+        if len(digits) >= _SHORTEST_CARD and _ends(text, start, last) and not _is_part(text, start, last):
             alone = lengths[0] > _SINGLE or (len(separators) == 1 and group[2] is None)
             if alone and _is_grouped(lengths) and _is_card(digits):
                 end = group.end(1)
@@ -103,12 +132,17 @@ LENGTHS: Mapping[str, int] = {
 }  # fmt: skip
 _ACCOUNT = re.compile(rf"[A-Za-z]{_EDGE}[A-Za-z](?=[{SEPARATORS}]?\d[{SEPARATORS}]?\d)", re.ASCII | re.DOTALL)
 _UPPER = re.compile(rf"[A-Z0-9](?:[{SEPARATORS}]{{0,3}}[A-Z0-9]){{14,32}}", re.ASCII)
-_LOWER = re.compile(r"[a-z0-9]{15,33}", re.ASCII)
+# In other letters words of prose might be groups: there are four characters in each.
+_ANY = re.compile(
+    rf"[A-Za-z0-9]{{15,33}}|[A-Za-z0-9]{{4}}(?:[{SEPARATORS}]{{1,3}}[A-Za-z0-9]{{4}}){{3,8}}(?:[{SEPARATORS}]{{1,3}}[A-Za-z0-9]{{1,3}})?",
+    re.ASCII,
+)
+_FEWEST_DIGITS = 8
 _OTHER = re.compile(rf"[{SEPARATORS}]+")
 
 
 class Accounts:
-    """IBANs: the country's length, and mod 97. In small letters they have no groups."""
+    """IBANs: the country's length, and mod 97. In small letters they are in one or in groups of four."""
 
     name = "IBAN"
 
@@ -124,15 +158,22 @@ class Accounts:
 
 def _account_end(text: str, match: re.Match[str]) -> int:
     length = LENGTHS.get(match[0].upper())
-    form = _UPPER if match[0].isupper() else _LOWER
-    body = form.match(text, match.start()) if length else None
-    if not length or not body:
+    if not length or not _begins(text, match.start()):
         return 0
-    at, left = match.start(), length
+    for form in (_UPPER, _ANY) if match[0].isupper() else (_ANY,):
+        if (body := form.match(text, match.start())) and (end := _end_of(text, body, length)):
+            return end
+    return 0
+
+
+def _end_of(text: str, body: re.Match[str], length: int) -> int:
+    """Where the account ends that a body of groups begins with; 0 for none."""
+    start = at = body.start()
     for character in body[0]:
-        left -= character.isalnum()
+        length -= character.isalnum()
         at += 1
-        if not left:
+        if not length:
             break
-    account = _OTHER.sub("", text[match.start() : at]).upper()
-    return at if not left and _AFTER.match(text, at) and checks.mod97(account) else 0
+    account = _OTHER.sub("", text[start:at]).upper()
+    whole = not length and _ends(text, start, at) and not _is_part(text, start, at)
+    return at if whole and sum(map(str.isdigit, account)) >= _FEWEST_DIGITS and checks.mod97(account) else 0

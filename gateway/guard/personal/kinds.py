@@ -10,9 +10,13 @@ _NINO_PREFIXES = r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"
 _MONTH = r"(?:0[1-9]|1[0-2]|[2-4]\d|5[0-2]|[6-9]\d)"
 
 
+# Of the scripts with capitals; a host's names may be of any script, and its last one of these.
+_LETTER = r"A-Za-z\u00c0-\u024f\u0370-\u052f"
+_HOST_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 EMAIL = Kind("EMAIL", re.compile(
-    r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
-    r"(?![A-Za-z0-9-])(?!\.[A-Za-z])", re.ASCII), lambda address: ".." not in address, "@")  # fmt: skip
+    rf"(?<![{_LETTER}0-9_.+%-])[{_LETTER}0-9_.+%-]{{1,64}}@(?:{_HOST_LABEL}\.){{1,8}}"
+    rf"(?:xn--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|[\u00c0-\u024f\u0370-\u052f]{{2,24}})"
+    r"(?![A-Za-z0-9-])(?!\.[A-Za-z])"), lambda address: ".." not in address, "@")  # fmt: skip
 CARD, IBAN = Cards(), Accounts()
 CHINA = Kind("CN_ID", written(r"[1-8]\d{5}(?:[ -]?(?:18|19|20)\d{6}[ -]?)\d{3}[\dXx]"),
              lambda number: checks.china(number.upper()))  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from gateway.guard.detector import Match, Scan, Window
 from gateway.guard.normalize import Folded
 from gateway.guard.terms.automaton import Automaton
-from gateway.guard.terms.disguise import drawn_together, joins
+from gateway.guard.terms.disguise import drawn_together, joins, with_one_line_end
 
 _SHORTEST_SPACED = 3
 
@@ -19,7 +19,7 @@ class Terms:
         self._disguised = disguised
 
     def scan(self, window: Window) -> Scan:
-        plain = window.search
+        plain = with_one_line_end(window.search)
         spaced = drawn_together(plain) if self._disguised else None
         found = list(self._find(plain, window, plain))
         if spaced is not None:

@@ -149,6 +149,8 @@ def _limits(edge: Edge) -> Data:
             "max_headers_count": edge.max_headers,
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
+        # Proxies and health checks of others speak it, some without a host.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
         "http2_protocol_options": {
             "max_concurrent_streams": edge.max_streams_per_connection,
             "initial_stream_window_size": 1 << 18,

@@ -58,10 +58,16 @@ def routes(edge: Edge) -> Data:
 
 
 def _health() -> list[Data]:
-    """For load balancers and people, without a key. Nobody can wait on it for long."""
+    """For load balancers and people, without a key. Nobody can wait on it for long, and where one gateway hangs another
+    is asked as well: the first answer counts."""
     getting = [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}]
     alive: Data = {"status": 200, "body": {"inline_string": "ok\n"}}
-    asked: Data = {"cluster": GATEWAY_HTTP, "timeout": "2s", "retry_policy": elsewhere(UNSERVED)}
+    asked: Data = {
+        "cluster": GATEWAY_HTTP,
+        "timeout": "2s",
+        "retry_policy": elsewhere(UNSERVED) | {"per_try_timeout": "0.4s"},
+        "hedge_policy": {"hedge_on_per_try_timeout": True},
+    }
     return [
         {"match": {"path": LIVE, "headers": getting}, "direct_response": alive},
         {

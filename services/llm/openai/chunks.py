@@ -1,5 +1,6 @@
 """The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -7,13 +8,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from services.llm.openai import words
 from services.llm.openai.leaves import NAMES, Leaf, Walk
+from services.llm.openai.logprobs import are_strict, stray_text
 
 Json = dict[str, Any]
 
 
 class Channel(NamedTuple):
-    """Which text of the answer a piece belongs to: its field, the index of the choice, and that of the tool call."""
+    """Which text of the answer a piece belongs to: its field, the index of the choice, and that of the tool call. A
+    name with dots is the path of a field that no API of today writes piece by piece."""
 
     name: str
     choice: int = 0
@@ -29,10 +33,12 @@ _FLOWING = frozenset((
     "content", "text", "refusal", "reasoning", "reasoning_content", "reasoning_text", "thinking", "thought",
     "transcript", "arguments", "input", "summary", "output_text", "partial_json",
 ))  # fmt: skip
-# What the server says of its answer.
-_ENVELOPE = frozenset(("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"))
 _MESSAGES = ("delta", "message")
-_LONGEST_REASON = 32
+_PLACES = re.compile(r"\[\d+\]")
+# Beside the choices of the last chunks, by its id, where all of it is the API's own: each chunk of an answer has it.
+_heads: dict[str, Json] = {}
+_MOST_HEADS = 1024
+_LONGEST_ID = 64
 Mend = Callable[[Json], bool]
 DEEPEST = 64
 """Levels of JSON that an answer may have: beyond 254 it could not be written again."""
@@ -44,7 +50,8 @@ class MalformedChunk(ValueError):
 
 @dataclass(slots=True)
 class TextPart(Leaf):
-    """A piece of text, where in the JSON it stands, and which text it continues. `counted`: a model has written it."""
+    """A piece of text, where in the JSON it stands, and which text it continues. `counted`: it may be that a model has
+    written it, and it is no name or id of the usual length."""
 
     channel: Channel = APART
     counted: bool = True
@@ -53,17 +60,23 @@ class TextPart(Leaf):
 @dataclass(slots=True)
 class Chunk:
     """An event or a whole completion: its bytes, its JSON, and the texts in it. `empty`: it has nothing of the message,
-    as the chunk with the usage has not. `mended`: its calls are not as they came. `unread`: the path of what is no
-    text; empty where all is. `stray`: the choices whose log probabilities are of other texts than those beside them."""
+    as the chunk with the usage has not. `choices`: how many there are at least, by their indexes. `mended`: its calls
+    are not as they came. `unread`: the path of what is no text; empty where all is. `media`: about how many tokens that
+    has. `stray`: the choices whose log probabilities are of other texts than those beside them; `loose`: those where
+    they have more than these. `beyond`: the tokens that are of no text."""
 
     raw: bytes
     json: Json
     parts: list[TextPart] = field(default_factory=list)
     finish_reason: str = ""
     empty: bool = True
+    choices: int = 1
     mended: bool = False
     unread: str = ""
+    media: int = 0
     stray: list[Json] = field(default_factory=list)
+    loose: list[Json] = field(default_factory=list)
+    beyond: str = ""
 
     @property
     def usage(self) -> Json | None:
@@ -83,40 +96,98 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
         raise MalformedChunk(f"has more than {DEEPEST} levels")
     chunk = Chunk(raw, value)
-    choices = value.get("choices") or ()
-    if not isinstance(choices, list | tuple):
-        raise MalformedChunk("has choices that are no list")
-    chunk.empty = not choices
-    for place, choice in enumerate(choices):
-        if not isinstance(choice, dict):
-            raise MalformedChunk("has a choice that is no object")
-        index = choice.get("index")
-        _choice(chunk, choice, index if isinstance(index, int) else place, mend)
-    for key in value.keys() - _ENVELOPE:
-        if isinstance(inner := value[key], str | list | dict):
-            _apart(chunk, value, key, inner, key)
+    choices = value.pop("choices", None)
+    name = value.get("id")
+    if type(name) is not str or _heads.get(name) != value:
+        _head(chunk, value)
+    if choices is not None:
+        value["choices"] = choices
+    if choices:
+        _choices(chunk, choices, mend)
     if chunk.mended:
         chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     return chunk
 
 
-def _choice(chunk: Chunk, choice: Json, index: int, mend: Mend | None) -> None:
-    """Some upstreams have both a delta and a message, and mean the delta."""
-    for key, value in choice.items():
-        if not value or key == "index":
+def _choices(chunk: Chunk, choices: Any, mend: Mend | None) -> None:
+    if not isinstance(choices, list):
+        raise MalformedChunk("has choices that are no list")
+    chunk.empty = False
+    for place, choice in enumerate(choices):
+        if not isinstance(choice, dict):
+            raise MalformedChunk("has a choice that is no object")
+        index = choice.get("index")
+        if not isinstance(index, int):
+            index = place
+        if index or place:
+            chunk.choices = max(chunk.choices, abs(index) + 1, place + 1)
+        _choice(chunk, choice, index, mend)
+
+
+def _head(chunk: Chunk, head: Json) -> None:
+    """The texts beside the choices."""
+    for key, value in head.items():
+        if key not in words.HEAD and key not in NAMES:
+            chunk.parts.append(TextPart(head, key, key, named=True))
+        if value is None or words.is_own(key, value):
             continue
-        if key in _MESSAGES and isinstance(value, dict) and not (key == "message" and choice.get("delta")):
-            if "tool_calls" in value and mend is not None and mend(choice):
-                chunk.mended = True
-            _message(chunk, value, index)
-        elif key == "logprobs":
-            continue
-        elif key == "finish_reason" and isinstance(value, str) and len(value) <= _LONGEST_REASON:
-            chunk.finish_reason = value
+        if key == "usage" and isinstance(value, dict):
+            _usage(chunk, value, "usage")
         else:
-            _apart(chunk, choice, key, value, f"choices[{index}].{key}")
-    if choice.get("logprobs") and _are_stray(chunk, choice["logprobs"], index):
-        chunk.stray.append(choice)
+            _apart(chunk, head, key, value, key)
+    name = head.get("id")
+    if not chunk.parts and not chunk.unread and isinstance(name, str) and len(name) <= _LONGEST_ID:
+        if len(_heads) >= _MOST_HEADS:
+            _heads.clear()
+        if "usage" not in head or head["usage"] is None:
+            _heads[name] = dict(head)
+
+
+def _usage(chunk: Chunk, usage: Json, path: str) -> None:
+    """What a usage has beside its numbers."""
+    for key, value in usage.items():
+        if key in words.USAGE and (value is None or isinstance(value, int | float)):
+            continue
+        if key in words.USAGE and isinstance(value, dict):
+            _usage(chunk, value, f"{path}.{key}")
+            continue
+        if key not in words.USAGE:
+            chunk.parts.append(TextPart(usage, key, key, named=True))
+        _apart(chunk, usage, key, value, f"{path}.{key}")
+
+
+def _choice(chunk: Chunk, choice: Json, index: int, mend: Mend | None) -> None:
+    """Some upstreams have both a delta and a message, and mean the delta. What stands beside it comes first, so that
+    it is decided when the answer goes on."""
+    message: Json | None = None
+    for key, value in choice.items():
+        if not value:
+            if key not in words.CHOICE:
+                chunk.parts.append(TextPart(choice, key, key, named=True))
+        elif key in _MESSAGES and isinstance(value, dict):
+            message = value if key == "delta" or not choice.get("delta") else message
+        elif key != "logprobs" and not (key == "index" and isinstance(value, int)):
+            _beside(chunk, choice, key, value, index)
+    if (both := choice.get("message")) and message is not None and both is not message:
+        _within(chunk, choice, "message", both, "choice", index)
+    if message is not None:
+        if "tool_calls" in message and mend is not None and mend(choice):
+            chunk.mended = True
+        _message(chunk, message, index)
+    if logprobs := choice.get("logprobs"):
+        _probabilities(chunk, choice, logprobs, index)
+
+
+def _beside(chunk: Chunk, choice: Json, key: str, value: Any, index: int) -> None:
+    """A field beside the message."""
+    if key == "finish_reason":
+        known = isinstance(value, str) and value in words.FINISHES
+        chunk.finish_reason = value if known else words.OTHER_FINISH
+        if known:
+            return
+    elif key not in words.CHOICE:
+        chunk.parts.append(TextPart(choice, key, key, named=True))
+    _within(chunk, choice, key, value, "choice", index)
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -137,58 +208,86 @@ def _deeper(value: Any, levels: int) -> bool:
 def _message(chunk: Chunk, message: Json, choice: int) -> None:
     for key, value in message.items():
         if key not in NAMES:
-            chunk.parts.append(TextPart(message, key, key, named=True, counted=False))
+            chunk.parts.append(TextPart(message, key, key, named=True))
         if not value or (key == "role" and value == "assistant"):
             continue
         if isinstance(value, str) and key in _FLOWING:
-            chunk.parts.append(TextPart(message, key, value, False, _channel(key, choice)))
+            chunk.parts.append(TextPart(message, key, value, False, "", _channel(key, choice)))
         elif key == "content" and not isinstance(value, list):
             raise MalformedChunk("has a content that is no text")
         elif key == "tool_calls" and isinstance(value, list):
             _calls(chunk, value, choice)
         else:
-            _within(chunk, message, key, value, key, choice)
+            _within(chunk, message, key, value, "message", choice)
 
 
 def _calls(chunk: Chunk, calls: list[Any], choice: int) -> None:
     for place, call in enumerate(calls):
-        index = call.get("index") if isinstance(call, dict) else None
+        index = None
+        if isinstance(call, dict):
+            index = call.get("index")
+            if isinstance(function := call.get("function"), dict) and isinstance(
+                function.get("arguments"), dict | list
+            ):
+                function["arguments"] = orjson.dumps(function["arguments"]).decode()
+                chunk.mended = True
         _within(chunk, calls, place, call, "tool_calls", choice, index if isinstance(index, int) else place)
 
 
-def _within(chunk: Chunk, holder: Any, place: Any, value: Any, name: str, choice: int, index: int = 0) -> None:
-    """The texts of a field that is a list or an object. Of contents in parts each goes on with the text before it."""
+def _within(chunk: Chunk, holder: Any, place: Any, value: Any, under: str, choice: int, index: int = 0) -> None:
+    """The texts of a field of a choice or its message, be it a list or an object. Of contents in parts each goes on
+    with the text before it."""
     walk = Walk(spoken=True)
-    walk.at(holder, place, value, f"message.{name}")
+    walk.at(holder, place, value, f"{under}.{place}" if isinstance(place, str) else under)
     for leaf in walk.leaves:
-        flows = not leaf.named and (leaf.key in _FLOWING or isinstance(leaf.key, int))
-        if flows and name in ("content", "tool_calls"):
-            channel = Channel("content" if name == "content" else str(leaf.key), choice, index)
+        if leaf.named or not leaf.path:
+            channel = APART
+        elif leaf.key in _FLOWING or isinstance(leaf.key, int):
+            channel = _flow(under, place, leaf, choice, index)
         else:
-            channel = Channel(f"{name}.{leaf.key}", choice, index) if flows else APART
-        chunk.parts.append(_part(leaf, channel, counted=flows or leaf.key == "name"))
-    chunk.unread = chunk.unread or walk.unread
+            channel = Channel(leaf.path, choice, index)
+        chunk.parts.append(_part(leaf, channel))
+    _unread(chunk, walk)
+
+
+def _flow(under: str, place: Any, leaf: Leaf, choice: int, index: int) -> Channel:
+    if place == "content":
+        return _channel("content", choice, index)
+    if under == "tool_calls" and leaf.key in ("arguments", "input"):
+        return _channel(leaf.key, choice, index)
+    return Channel(leaf.path if isinstance(leaf.key, int) else _PLACES.sub("", leaf.path), choice, index)
 
 
 def _apart(chunk: Chunk, holder: Any, key: str, value: Any, path: str) -> None:
     walk = Walk(spoken=True)
     walk.at(holder, key, value, path)
-    chunk.parts += [_part(leaf, APART, counted=False) for leaf in walk.leaves]
+    chunk.parts += [_part(leaf, APART) for leaf in walk.leaves]
+    _unread(chunk, walk)
+
+
+def _unread(chunk: Chunk, walk: Walk) -> None:
     chunk.unread = chunk.unread or walk.unread
+    chunk.media += walk.media
 
 
-def _part(leaf: Leaf, channel: Channel, counted: bool) -> TextPart:
-    return TextPart(leaf.holder, leaf.key, leaf.text, leaf.named, channel, counted)
+def _part(leaf: Leaf, channel: Channel) -> TextPart:
+    counted = not words.is_mark(leaf.key, leaf.text)
+    return TextPart(leaf.holder, leaf.key, leaf.text, leaf.named, leaf.path, channel, counted)
 
 
-def _are_stray(chunk: Chunk, logprobs: Any, index: int) -> bool:
-    """Whether the tokens are not those of the choice's text in this chunk, whose fate they share."""
-    lists = logprobs.values() if isinstance(logprobs, dict) else ()
-    tokens = [
-        token.get("token") for each in lists if isinstance(each, list) for token in each if isinstance(token, dict)
-    ]
-    said = "".join(part.text for part in chunk.parts if part.channel is not APART and part.channel.choice == index)
-    return "".join(map(str, tokens)).strip() != said.strip()
+def _probabilities(chunk: Chunk, choice: Json, logprobs: Any, index: int) -> None:
+    """Sort out log probabilities that are not those of the choice's text in this chunk, whose fate they share."""
+    said = "".join(part.text for part in chunk.parts if "." not in part.channel.name and _is_of(part, index))
+    beyond = stray_text(logprobs, said)
+    if beyond is not None:
+        chunk.stray.append(choice)
+        chunk.beyond += beyond
+    elif not are_strict(logprobs):
+        chunk.loose.append(choice)
+
+
+def _is_of(part: TextPart, index: int) -> bool:
+    return part.channel is not APART and part.channel.choice == index
 
 
 def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:

@@ -27,6 +27,10 @@ _WORDS = frozenset((
     "thinking", "reasoning", "reasoning.text", "reasoning.summary", "summary_text", "date-time", "date", "time",
     "email", "uri", "uuid",
 ))  # fmt: skip
+PICTURE_TOKENS = 1000
+"""Of a picture, whatever its size: between what a small one costs and a large one."""
+SOUND_TOKEN, SEALED_TOKEN = 512, 8
+"""So many characters of base64 are a token of a sound, a film or a file, and of a text that is sealed."""
 _LONG_NUMBER = 1_000_000
 _MEDIA = re.compile(r"data:(?P<kind>image|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4};base64,[\w+/=-]*\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
@@ -45,14 +49,27 @@ _NO_TEXT = _URLS | _UNREAD | _SEALED | {"data"}
 _FREE = frozenset(("arguments", "input", "metadata", "parameters", "schema", "tools", "functions", "json_schema"))
 
 
+def _media_tokens(holder: Any, key: Any, value: str) -> int:
+    """About how many tokens a value has that is no text."""
+    if value.startswith("data:image/"):
+        return PICTURE_TOKENS
+    return -(-len(value) // (SEALED_TOKEN if _is_sealed(holder, key) else SOUND_TOKEN))
+
+
+def _is_sealed(holder: Any, key: Any) -> bool:
+    return key in _SEALED or (key == "data" and str(holder.get("type")).endswith("encrypted"))
+
+
 @dataclass(slots=True)
 class Leaf:
-    """A text, and where it stands: `holder[key]`; or, of a `named` leaf, the name `key` in `holder`."""
+    """A text, and where it stands: `holder[key]`; or, of a `named` leaf, the name `key` in `holder`. `path`: that of a
+    string; empty where it is none."""
 
     holder: Any
     key: Any
     text: str
     named: bool = False
+    path: str = ""
 
     def put(self, text: str) -> None:
         """Put another in its place. Of several leaves the last comes first: what is named before its name."""
@@ -70,12 +87,14 @@ class Leaf:
 
 class Walk:
     """Goes over JSONs and keeps their `leaves`, in order. `unread`: the path of the first thing that is no text but
-    says something; empty where there is none. `spoken`: so does a sound."""
+    says something; empty where there is none. `spoken`: so does a sound. `media`: about how many tokens pictures,
+    sounds and what is sealed have."""
 
     def __init__(self, spoken: bool = False) -> None:
         self._spoken = spoken
         self.leaves: list[Leaf] = []
         self.unread = ""
+        self.media = 0
 
     def over(self, value: Any, path: str, depth: int = 0, free: bool = False) -> None:
         """Take the leaves within a list or an object. `free`: its form is nobody's."""
@@ -96,15 +115,19 @@ class Walk:
             if not value or (key in _KINDS and value in _WORDS):
                 return
             if free or key not in _NO_TEXT or self._is_text(holder, key, value, path):
-                self.leaves.append(Leaf(holder, key, value))
+                self.leaves.append(Leaf(holder, key, value, path=path))
+            else:
+                self.media += _media_tokens(holder, key, value)
         elif isinstance(value, dict | list):
             if key in _UNREAD and value and not free:
                 self._cannot_read(path)
             self.over(value, path, depth + 1, free or key in _FREE)
         elif isinstance(value, int | float) and abs(value) >= _LONG_NUMBER:
-            self.leaves.append(Leaf(holder, key, str(value)))
+            self.leaves.append(Leaf(holder, key, str(int(value) if value % 1 == 0 else value)))
 
     def _is_text(self, holder: Any, key: Any, value: str, path: str) -> bool:
+        if key in _URLS and "image" in path and value.startswith("http"):
+            self.media += PICTURE_TOKENS
         if key in _URLS and value.startswith("data:"):
             media = _MEDIA.match(value)
             if media is None or (self._spoken and media["kind"] != "image"):
@@ -112,7 +135,7 @@ class Walk:
             return media is None
         if key in _UNREAD:
             self._cannot_read(path)
-        sealed = key in _SEALED or (key == "data" and str(holder.get("type")).endswith("encrypted"))
+        sealed = _is_sealed(holder, key)
         sound = key == "data" and not sealed and ("audio" in path or not _FORMATS.isdisjoint(holder))
         if not (sealed or sound) or not _BASE64.fullmatch(value):
             return True

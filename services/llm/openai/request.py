@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from services.llm.chat import (
     Choice,
     Declaration,
@@ -18,6 +20,8 @@ from services.llm.generation import Generation
 
 _ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "tool"}
 _CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
+EXTRA, REASONING = "extra_content", "reasoning_content"
+"""What goes back with a call, and with the message of the first: Google's servers want this, and DeepSeek's that."""
 _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
@@ -56,13 +60,22 @@ def message(given: Message) -> dict[str, Any]:
         made["name"] = given.name
     if given.tool_calls:
         made["tool_calls"] = [_call(call) for call in given.tool_calls]
+        if thought := _beside(given.tool_calls[0]).get(REASONING):
+            made[REASONING] = thought
     if given.role is Role.TOOL:
         made["tool_call_id"] = given.tool_call_id
     return made
 
 
+def _beside(call: ToolCall) -> dict[str, Any]:
+    beside: dict[str, Any] = orjson.loads(call.beside) if call.beside else {}
+    return beside
+
+
 def _call(call: ToolCall) -> dict[str, Any]:
+    extra = _beside(call).get(EXTRA)
     return {
+        **({EXTRA: extra} if extra else {}),
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments_json or "{}"},

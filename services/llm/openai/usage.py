@@ -3,10 +3,48 @@
 import logging
 
 from services.llm import metrics
-from services.llm.openai.chunks import Json, usage_json
+from services.llm.openai.chunks import APART, Channel, Chunk, Json, TextPart, usage_json
 from services.llm.tokens import TokenTally
 
 log = logging.getLogger(__name__)
+
+# Texts beside an answer that are known to be repeated in its chunks, of such a length at least.
+_MOST_REPEATED, _SHORTEST_REPEATED = 1024, 4
+
+
+class ChunkCounter:
+    """Counts the chunks of one answer: all that goes out and is not the API's own, each text once."""
+
+    def __init__(self, tally: TokenTally) -> None:
+        self._tally = tally
+        self._apart: set[str] = set()
+        self._last: dict[Channel, str] = {}
+
+    def count(self, chunk: Chunk) -> None:
+        """Count the texts of a chunk, and what it has in pictures and the like."""
+        for part in chunk.parts:
+            if not part.counted:
+                continue
+            if part.channel is not APART and "." not in part.channel.name:
+                self._tally.add(part.text)
+            elif not self._repeats(part):
+                self._tally.add_beside(part.text)
+        if chunk.beyond or chunk.media:
+            self._tally.add_beside(chunk.beyond, chunk.media)
+
+    def _repeats(self, part: TextPart) -> bool:
+        """Whether a text beside the answer was in a chunk before; of one that comes piece by piece, in the last."""
+        channel, text = part.channel, part.text
+        if channel is not APART:
+            repeats = self._last.get(channel) == text and len(text) >= _SHORTEST_REPEATED
+            if len(self._last) < _MOST_REPEATED or channel in self._last:
+                self._last[channel] = text
+            return repeats
+        if text in self._apart:
+            return True
+        if len(self._apart) < _MOST_REPEATED:
+            self._apart.add(text)
+        return False
 
 
 def usage_of(reported: Json | None, tally: TokenTally) -> Json:

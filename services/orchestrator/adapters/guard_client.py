@@ -61,10 +61,12 @@ class GuardClient:
             return True
         return self._when_gone == "auto" and (tools or reads != SCREENED)
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
+    async def screen(
+        self, reading: Reading, agent: str, items: Sequence[Item], models: Sequence[str] = ()
+    ) -> list[ScreeningVerdict]:
         """Raises DomainError: what a gateway refuses, or Unavailable where none answers."""
         sent = [pb.ScreenItem(id=item.id, text=item.text, source=item.source) for item in items]
-        request = pb.ScreenRequest(stage=_STAGES[reading], agent=agent, items=sent)
+        request = pb.ScreenRequest(stage=_STAGES[reading], agent=agent, items=sent, models=models)
         last = Unavailable("no gateway's guards answer")
         for attempt in range(self._attempts):
             if attempt:

@@ -14,6 +14,7 @@ from services.llm.models import DEFAULT
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit
+from services.orchestrator.agents.specs.asked_models import asked_models, catalogue_name
 from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec, RunLimits
@@ -92,7 +93,7 @@ class Registry:
         listed: dict[str, Listed] = {}
         for entry in self._kit.models.entries:
             if entry.engine is not EngineKind.EXTRACTIVE:
-                listed[entry.name] = _listed(entry.name, entry.description, 0, entry)
+                listed[entry.name] = _listed(entry.name, entry.description, 0, entry, (entry.name,))
         for name, spec in self._shipped.items():
             self._list(listed, name, spec, SHIPPED_VERSION)
         for name, version in (await self._latest(tenant)).items():
@@ -113,10 +114,16 @@ class Registry:
 
     def model_name(self, spec: AgentSpec) -> str:
         """The catalogue's name of an agent's model; as the spec has it where there is none."""
-        try:
-            return self._kit.models.find(spec.model).entry.name
-        except ModelNotFound:
-            return spec.model
+        return catalogue_name(spec.model, self._kit.models)
+
+    @property
+    def default_model(self) -> str:
+        """What the name "default" stands for; empty where that is nothing."""
+        return self._kit.models.default
+
+    def models_of(self, spec: AgentSpec) -> tuple[str, ...]:
+        """The catalogue's names of all models that an agent asks: see `asked_models`."""
+        return asked_models(spec, self._kit.models)
 
     def is_model(self, name: str) -> bool:
         """The catalogue has a model of this name."""
@@ -147,7 +154,8 @@ class Registry:
         """Put an agent on the list if it can run; one that cannot hides a model of its name all the same."""
         listed.pop(name, None)
         with suppress(ModelUnavailable):
-            listed[name] = _listed(name, spec.description, version, self._served(spec).entry)
+            entry = self._served(spec).entry
+            listed[name] = _listed(name, spec.description, version, entry, self.models_of(spec))
 
     def _common(self, name: str, model: str) -> Agent:
         """An agent that is the same for all tenants."""
@@ -247,7 +255,7 @@ def _refreshed(names: _Names, refresh: "asyncio.Task[dict[str, int]]") -> None:
             names.latest, names.fresh = refresh.result(), True
 
 
-def _listed(name: str, description: str, version: int, entry: CatalogueEntry) -> Listed:
+def _listed(name: str, description: str, version: int, entry: CatalogueEntry, models: tuple[str, ...]) -> Listed:
     return Listed(
         name,
         description,
@@ -256,6 +264,7 @@ def _listed(name: str, description: str, version: int, entry: CatalogueEntry) ->
         tuple(sorted(entry.capabilities)),
         entry.price.input_nanos,
         entry.price.output_nanos,
+        models,
     )
 
 

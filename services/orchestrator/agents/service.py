@@ -1,10 +1,11 @@
 """Keeping agents: applying, showing, listing and deleting their specs."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
-from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, ShippedAgent
+from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotCall, ShippedAgent
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.store import AgentStore, Stored
@@ -25,6 +26,7 @@ class RegisteredAgent:
     model: str
     shipped: bool
     unavailable: str
+    models: tuple[str, ...] = ()
 
 
 class AgentService:
@@ -35,11 +37,16 @@ class AgentService:
         self._registry = registry
         self._check_tools = check_tools
 
-    async def apply(self, tenant: str, text: str, *, dry_run: bool) -> tuple[RegisteredAgent, bool]:
-        """Store the next version, unless it means the same as the latest; the agent, and whether it changed. Raises
-        BadAgent."""
+    async def apply(
+        self, tenant: str, text: str, *, dry_run: bool, may_call: Callable[[str], bool] = lambda model: True
+    ) -> tuple[RegisteredAgent, bool]:
+        """Store the next version, unless it means the same as the latest; the agent, and whether it changed.
+        `may_call`: whether its author may ask a model, as the agent does for others. Raises BadAgent, MayNotCall."""
         spec = await asyncio.to_thread(parse, text, self._check_tools)
         self._check_name(spec)
+        for model in self._registry.models_of(spec):
+            if not may_call(model):
+                raise MayNotCall(spec.name, model)
         meaning = digest(spec)
         if dry_run:
             latest = await self._store.get(tenant, spec.name)
@@ -112,6 +119,7 @@ class AgentService:
             self._registry.model_name(spec),
             False,
             self._registry.unavailable(spec),
+            self._registry.models_of(spec),
         )
 
     def _shipped(self, name: str) -> RegisteredAgent:
@@ -119,5 +127,6 @@ class AgentService:
         assert spec is not None  # noqa: S101 (the caller has looked)
         model, why = self._registry.model_name(spec), self._registry.unavailable(spec)
         return RegisteredAgent(
-            name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why
-        )
+            name, SHIPPED_VERSION, spec.description, shipped()[name], digest(spec), None, model, True, why,
+            self._registry.models_of(spec),
+        )  # fmt: skip

@@ -21,6 +21,7 @@ class FinishReason(IntEnum):
     TOOL_CALLS = 7
     LIMIT = 8
     REJECTED = 9
+    CONTENT_FILTER = 10
 
 
 @dataclass(frozen=True, slots=True)

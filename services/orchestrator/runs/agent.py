@@ -116,7 +116,8 @@ class Agent(Protocol):
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A name that a run may be started with. `agent_version` is 0 for a bare model; `context_length`, in tokens, 0
-    where that is not known. Prices of a million tokens, in billionths of the catalogue's currency."""
+    where that is not known. Prices of a million tokens, in billionths of the catalogue's currency. `models`: those of
+    the catalogue that it asks, the one that answers first."""
 
     id: str
     description: str = ""
@@ -125,6 +126,7 @@ class Listed:
     capabilities: tuple[str, ...] = ()
     input_price_nanos: int = 0
     output_price_nanos: int = 0
+    models: tuple[str, ...] = ()
 
 
 class Agents(Protocol):
@@ -132,6 +134,11 @@ class Agents(Protocol):
 
     async def find(self, tenant: str, model: str) -> Agent:
         """By "name" or "name@version". Raises ModelNotFound, or a FAILED_PRECONDITION where it cannot run now."""
+        ...
+
+    @property
+    def default_model(self) -> str:
+        """What the name "default" stands for; empty where that is nothing."""
         ...
 
     async def models(self, tenant: str) -> Sequence[Listed]:

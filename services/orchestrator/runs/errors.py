@@ -1,6 +1,6 @@
 """What can be wrong with a run that is asked for."""
 
-from services.runtime.errors import DomainError, ErrorKind, Unavailable
+from services.runtime.errors import CannotStart, DomainError, ErrorKind, Unavailable
 
 
 class RunNotFound(DomainError):
@@ -98,7 +98,10 @@ class RunMoved(Unavailable):
     reason = "RUN_MOVED"
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"the run {run_id!r} is with another replica now; attach to it again", run_id=run_id)
+        super().__init__(
+            f"the run {run_id!r} is with another replica now: attach to it from the last event seen, or ask again",
+            run_id=run_id,
+        )
 
 
 class OwnerGone(Unavailable):
@@ -141,3 +144,15 @@ class SessionNotFound(DomainError):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"there is no session {session_id!r}", session_id=session_id)
+
+
+class NameTaken(CannotStart):
+    """Another replica of the same name lives."""
+
+    def __init__(self, replica: str) -> None:
+        super().__init__(
+            f"another replica with the name {replica!r} is running on the database of "
+            "HEADWORKS_ORCHESTRATOR_RECORDS_URL, such as that of a copy of this data directory: stop it; or give "
+            "this one a name of its own with HEADWORKS_ORCHESTRATOR_REPLICA, if both are to serve one mesh; or a "
+            "database of its own, if not"
+        )

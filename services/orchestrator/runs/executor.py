@@ -27,7 +27,7 @@ from services.orchestrator.runs.log import EventLog
 from services.orchestrator.runs.records import Left, RunRecords
 from services.orchestrator.runs.run import Run, new_id
 from services.runtime import tracing
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import FINAL, DomainError, ErrorKind
 from services.runtime.fairness import within_share
 from services.runtime.time_limit import TimeLimit
 
@@ -184,7 +184,7 @@ class Executor:
     async def _resumable(self, left: Left, run: Run) -> Agent:
         """The agent that goes on with the run. Raises DomainError where none can."""
         if not (left.detached or run.approvals.pending):
-            raise DomainError("its process died, and so did the connection of its caller")
+            raise DomainError("its process died or stood still while its caller waited for it; ask again")
         name = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
         agent = await self.agents.find(run.tenant, name)
         if left.ask is None or not getattr(agent, "resumable", False):
@@ -265,6 +265,8 @@ class Executor:
         except DomainError as error:
             if error.kind is ErrorKind.DEADLINE_EXCEEDED:
                 return _ended_late(error if time.monotonic() < execution.deadline else _run_limit(execution))
+            if error.kind is ErrorKind.UNAVAILABLE and run.usage.completion_tokens:
+                error.details[FINAL] = "true"
             return _failed(error)
         except Exception:
             if limit.expired():

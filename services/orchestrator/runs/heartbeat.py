@@ -3,10 +3,11 @@
 import asyncio
 import logging
 
+from services.orchestrator.runs.errors import NameTaken
 from services.orchestrator.runs.executor import Executor, Identify
 from services.orchestrator.runs.records import RunRecords
 from services.orchestrator.runs.statements import Fenced
-from services.runtime.records.lease import LeaseWatch
+from services.runtime.records.lease import Held, LeaseWatch
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,9 @@ class Heartbeat:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Join the replicas and take up what was left to this one."""
-        self._executor.rejoin = self._join
-        await self._records.join()
+        """Join the replicas and take up what was left to this one. Raises NameTaken."""
+        self._executor.rejoin = self._rejoin
+        await self._join()
         await self._executor.log.open()
         await self._executor.take_up(self._identify, self._seconds)
         self._task = asyncio.create_task(self._run(), name="heartbeat")
@@ -46,14 +47,26 @@ class Heartbeat:
             log.exception("the other replicas were not told that this one leaves")
 
     async def _join(self) -> None:
-        """Begin anew after the others gave this replica up."""
+        """Join once no other of this name lives. Raises NameTaken where one renews its lease."""
+        known: dict[str, Held] = {}
+        while living := await self._records.join():
+            if any(known.get(name, held) != held for name, held in living.items()):
+                raise NameTaken(self._records.replica)
+            if not known:
+                log.warning("waits for the lease of another of its name to end", extra={"leases": list(living)})
+            known |= living
+            await asyncio.sleep(self._beat)
+
+    async def _rejoin(self) -> None:
+        """Begin anew after the others gave this replica up: not beside another of its name, which has its place."""
         while True:
             try:
-                await self._records.join(restarted=False)
-                return
+                if not (living := await self._records.join(restarted=False)):
+                    return
+                log.error("not joined: %s", NameTaken(self._records.replica), extra={"leases": list(living)})
             except Exception:
                 log.exception("not joined; trying again")
-                await asyncio.sleep(self._beat)
+            await asyncio.sleep(self._beat)
 
     async def _run(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """The record of runs, shared by all replicas: what each is, what it was asked, and its events."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,9 +16,10 @@ from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.codec import decode, decode_all, decode_ask
 from services.orchestrator.runs.run import RunInfo, RunState
 from services.orchestrator.runs.statements import LEASES, Fenced
-from services.orchestrator.schema.tables import EVENTS, REPLICAS, RUNS
+from services.orchestrator.schema.tables import EVENTS, MESH, REPLICAS, RUNS
 from services.runtime.records.database import Database
-from services.runtime.records.lease import Held
+from services.runtime.records.lease import Held, LeaseWatch
+from services.runtime.records.mesh import lock
 
 UNDER_WAY = (int(RunState.RUNNING), int(RunState.WAITING))
 PRUNED_AT_ONCE = 200
@@ -47,23 +48,49 @@ class RunFilter:
 
 
 class RunRecords:
-    """`incarnation` is this process among all that had the replica's name. All methods raise RecordsUnavailable."""
+    """`incarnation` is this process among all that had the replica's name. Of those with its name, one of the same
+    `place` was before it, and one of another, or of none, may live until its lease of `lease` seconds has ended. All
+    methods raise RecordsUnavailable."""
 
-    def __init__(self, database: Database, replica: str, retained: int) -> None:
+    def __init__(
+        self, database: Database, replica: str, retained: int, *, place: str = "", lease: float = 10.0
+    ) -> None:
         self.database = database
         self.replica = replica
         self.incarnation = ""
         self._retained = retained
+        self._place = place
+        self._namesakes = LeaseWatch(lease)
 
-    async def join(self, *, restarted: bool = True) -> None:
+    async def join(self, *, restarted: bool = True) -> Mapping[str, Held]:
         """Become a replica that lives, under a new incarnation. A process that has `restarted` gives up those of its
-        name before it, and has their runs; one that was given up itself has no such claim."""
+        name before it, and has their runs; one that was given up itself has no such claim.
+
+        While others of its name may live it does not join, and those are returned: ask again.
+        """
         incarnation = f"{self.replica}/{uuid.uuid4().hex}"
+        if self._place:
+            incarnation = f"{self.replica}/{self._place}.{uuid.uuid4().hex}"
         async with self.database.write() as connection:
+            await lock(connection, MESH)
+            if living := await self._living(connection, restarted=restarted):
+                return living
             await LEASES.take(connection, incarnation, self.replica)
             if restarted:
                 await self._succeed(connection, incarnation)
         self.incarnation = incarnation
+        return {}
+
+    async def _living(self, connection: AsyncConnection, *, restarted: bool) -> Mapping[str, Held]:
+        """The leases of others with this name that have not ended. One who was given up knows of no predecessors."""
+        before = f"{self.replica}/{self._place}." if self._place and restarted else None
+        named = {
+            name: held
+            for name, held in (await LEASES.read(connection)).items()
+            if held.holder == self.replica and not (before and name.startswith(before))
+        }
+        ended = self._namesakes.expired(named)
+        return {name: held for name, held in named.items() if name not in ended}
 
     async def _succeed(self, connection: AsyncConnection, incarnation: str) -> None:
         await LEASES.succeed(connection, incarnation, self.replica)

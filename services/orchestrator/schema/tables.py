@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-from services.runtime.records.tables import revisions
+from services.runtime.records.tables import meshes, revisions
 
 METADATA = MetaData()
 
@@ -63,6 +63,9 @@ REPLICAS = Table(
     Column("name", String(128), key="holder", nullable=False),
     Column("beat", Integer, nullable=False),
 )
+
+# Whose database it is. Who joins the replicas locks it, so that they do so one after the other.
+MESH = meshes("orchestrator_mesh", METADATA)
 
 # By which replicas learn that agents changed.
 REVISIONS = revisions("orchestrator_revisions", METADATA)

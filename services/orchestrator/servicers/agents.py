@@ -13,6 +13,7 @@ from services.orchestrator.convert import timestamp
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
+from services.runtime.permissions import allows
 
 
 class AgentServicer(pb_grpc.AgentServiceServicer):
@@ -20,7 +21,12 @@ class AgentServicer(pb_grpc.AgentServiceServicer):
         self._keeper = keeper
 
     async def ApplyAgent(self, request: pb.ApplyAgentRequest, context: Context) -> pb.ApplyAgentResponse:
-        kept, changed = await self._keeper.apply(current().tenant, request.spec, dry_run=request.dry_run)
+        call = current()
+        scopes = call.identity.scopes if call.identity else frozenset()
+        kept, changed = await self._keeper.apply(
+            call.tenant, request.spec, dry_run=request.dry_run,
+            may_call=lambda model: allows(scopes, f"models.call:{model}"),
+        )  # fmt: skip
         return pb.ApplyAgentResponse(agent=agent(kept), changed=changed)
 
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
@@ -56,6 +62,7 @@ def agent(kept: RegisteredAgent) -> agent_pb2.Agent:
         model=kept.model,
         shipped=kept.shipped,
         unavailable=kept.unavailable,
+        models=kept.models,
     )
 
 

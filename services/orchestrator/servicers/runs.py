@@ -141,8 +141,11 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
         return pb.ListRunsResponse(runs=[convert.run(info) for info in runs], next_page_token=token)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        listed = await self._executor.agents.models(current().tenant)
-        return pb.ListModelsResponse(models=[convert.model(each) for each in listed])
+        agents = self._executor.agents
+        listed = await agents.models(current().tenant)
+        return pb.ListModelsResponse(
+            models=[convert.model(each) for each in listed], default_model=agents.default_model
+        )
 
 
 def _raise_error(finished: Finished) -> None:

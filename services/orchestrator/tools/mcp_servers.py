@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.mcp_results import text_of
-from services.orchestrator.tools.mcp_stdio import stdio
+from services.orchestrator.tools.mcp_stdio import ServerExited, stdio
 from services.orchestrator.tools.naming import mcp_name, mcp_name_apart
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.fairness import FairLimit
@@ -123,7 +123,7 @@ class _Session:
             await once_more(lambda: self._hold(config))
         except (Exception, asyncio.CancelledError) as error:
             if not isinstance(error, asyncio.CancelledError):
-                log.warning("an MCP session failed", exc_info=error)
+                log.warning("an MCP session failed: %s", _reason(error), exc_info=error)
             if not self._ready.done():
                 self._ready.set_exception(ServerGone(_reason(error)))
                 self._ready.exception()  # heard, whether or not somebody waits
@@ -139,7 +139,12 @@ class _Session:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, DiedAtStart) else "the server did not start"
+    """What may be shown of why a session was not opened."""
+    if isinstance(error, DiedAtStart | ServerExited | TimeoutError) and str(error):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "the server did not start"
 
 
 @asynccontextmanager
@@ -175,6 +180,7 @@ class McpServer:
         self.places = FairLimit(config.concurrency, QUEUE, spare=True)
         self._failures = 0
         self._not_before = 0.0
+        self._why = ""
         self._listed: tuple[types.Tool, ...] = ()
         self._listed_at = float("-inf")
 
@@ -219,7 +225,9 @@ class McpServer:
                 return self._sessions[-1]
             wait = self._not_before - time.monotonic()
             if wait > 0:
-                raise ServerGone(f"the server {self.name} is down; it is tried again in {wait:.1f} seconds")
+                raise ServerGone(
+                    f"the server {self.name} is down ({self._why}); it is tried again in {wait:.1f} seconds"
+                )
             session = _Session(self._config)
             try:
                 await session.client()
@@ -231,6 +239,9 @@ class McpServer:
                 self._failures += 1
                 pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self._failures - 1))
                 self._not_before = time.monotonic() + pause
+                self._why = str(error)
+                why = {"server": self.name, "error": self._why, "seconds": pause}
+                log.warning("an MCP server does not start", extra=why)
                 raise ServerGone(f"the server {self.name} does not start: {error}") from error
             self._failures = 0
             self._sessions.append(session)
@@ -246,7 +257,10 @@ class McpServer:
                 self._listed = await _all_tools(client)
                 self._listed_at = time.monotonic()
         except (ServerGone, MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError) as error:
+            if not self._listed and isinstance(error, ServerGone):
+                raise
             if not self._listed:
+                log.warning("an MCP server does not tell its tools", extra={"server": self.name}, exc_info=error)
                 raise ServerGone(f"the server {self.name} does not tell its tools") from error
         return self._listed
 

@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
-from services.runtime.children import DiedAtStart
+from services.runtime.children import DiedAtStart, ending
 
 MAX_LINE = 32 << 20  # a text often comes twice, as content and as structured content
 # How long a server may take to go: after its input is closed, and again after SIGTERM.
@@ -28,16 +28,24 @@ Outbox: TypeAlias = MemoryObjectSendStream[SessionMessage]
 log = logging.getLogger(__name__)
 
 
+class ServerExited(Exception):
+    """A server's command ended by itself; the message says which, and how."""
+
+    def __init__(self, program: str, code: int) -> None:
+        super().__init__(f"{program} {ending(code)}")
+
+
 @asynccontextmanager
 async def stdio(command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> AsyncIterator[tuple[Inbox, Outbox]]:
     """A server in a process group of its own, which is ended with the block. `env` is added to HOME, PATH and the like.
-    Raises OSError where it cannot be started, DiedAtStart where a signal ended it before it said anything."""
+    Raises OSError where it cannot be started, DiedAtStart where a signal ended it before it said anything, and
+    ServerExited where the block fails because it is over."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env=get_default_environment() | dict(env), cwd=cwd, start_new_session=True, limit=MAX_LINE,
     )  # fmt: skip
     lines = _Lines(process)
-    died: DiedAtStart | None = None
+    died: DiedAtStart | ServerExited | None = None
     delivery, inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outbox, sending = anyio.create_memory_object_stream[SessionMessage](0)
     try:
@@ -47,11 +55,14 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], cwd: str | None)
             try:
                 yield inbox, outbox
             finally:
+                over = lines.over
                 with anyio.CancelScope(shield=True):
                     code = await _end(process)
                 group.cancel_scope.cancel()
                 if code is not None and code < 0 and not lines.heard:
                     died = DiedAtStart(command[0], code)
+                elif code is not None and over:
+                    died = ServerExited(command[0], code)
     except Exception as error:
         if died is not None:
             raise died from error
@@ -62,17 +73,18 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], cwd: str | None)
 
 
 class _Lines:
-    """What a server writes. `heard`: whether it wrote anything."""
+    """What a server writes. `heard`: whether it wrote anything; `over`: whether it has ended that."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101 (for the type checker)
         self._source = process.stdout
-        self.heard = False
+        self.heard = self.over = False
 
     async def next(self) -> bytes:
         """The next line; empty at the end. Raises ValueError for one that is too long."""
         line = await self._source.readline()
         self.heard = self.heard or bool(line)
+        self.over = not line
         return line
 
 

@@ -1,9 +1,11 @@
 """Reads HTML: the visible text, block by block, with its headings and its title."""
 
 import re
+from collections import Counter
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest.split import Heading
 from services.retrieval.ingest.text import Extract, decode
 from services.retrieval.model import Span
@@ -20,6 +22,16 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CELLS = frozenset(("td", "th"))
 _SPACE = re.compile(r"\s+")
+MOST_DEPTH = 8192
+# The depths of all tags together.
+MOST_LOOKS = 10**9
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,31})")
+# Void elements, and those whose end may be left out.
+_CLOSED_BY_OTHERS_TAGS = """
+    area base br col embed hr img input link meta source track wbr param
+    p li dt dd option optgroup tr td th thead tbody tfoot colgroup caption rt rp html head body
+"""
+_CLOSED_BY_OTHERS = frozenset(_CLOSED_BY_OTHERS_TAGS.split())
 _TEXT = "-text"
 
 
@@ -77,8 +89,10 @@ class _Writer:
 
 
 def read_html(data: bytes) -> Extract:
-    """Depth is no matter: the tree is walked without recursion. Raises DocumentUnreadable for what is not text."""
-    tree = LexborHTMLParser(decode(data))
+    """Raises DocumentUnreadable for what is not text, or is nested too deeply."""
+    text = decode(data)
+    check_depth(text)
+    tree = LexborHTMLParser(text)
     writer = _Writer()
     headings: list[Heading] = []
     apart: list[Span] = []
@@ -110,6 +124,29 @@ def read_html(data: bytes) -> Extract:
             preformatted -= _leave(node, writer, opened, headings)
         node = None if node is None or node.mem_id == top else node.next
     return _extract(tree, writer.text(), headings, apart)
+
+
+def check_depth(text: str) -> None:
+    """Raises DocumentUnreadable where elements are nested more than MOST_DEPTH deep, or many tags deep enough: a parser
+    looks through all that is open at each tag. Before anything is parsed, by the tags alone: one closes what is open of
+    its name."""
+    opened: Counter[str] = Counter()
+    depth = looks = 0
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        looks += depth
+        if name in _CLOSED_BY_OTHERS:
+            continue
+        if not tag[1]:
+            opened[name] += 1
+            depth += 1
+            if depth > MOST_DEPTH or looks > MOST_LOOKS:
+                raise DocumentUnreadable(f"its elements are nested too deeply: at {tag.start()} they are {depth} deep")
+        elif opened[name]:
+            opened[name] -= 1
+            depth -= 1
+    if looks > MOST_LOOKS:
+        raise DocumentUnreadable("its elements are nested too deeply: too many tags stand within too many others")
 
 
 def _extract(tree: LexborHTMLParser, text: str, headings: list[Heading], apart: list[Span]) -> Extract:

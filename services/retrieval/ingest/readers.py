@@ -3,7 +3,10 @@
 import asyncio
 import struct
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
+from collections import OrderedDict
+from collections.abc import Hashable
 
 import orjson
 
@@ -16,20 +19,29 @@ from services.runtime.children import DiedAtStart, ended, once_more
 from services.runtime.fairness import FairLimit, Owner
 
 AT_ONCE = 64 << 10
+# What is no longer is read beside what is.
+SHORT = 256 << 10
+MIB = 1 << 20
+SECONDS, SECONDS_A_MIB = 5.0, 5.0
+LATE_SECONDS, MOST_LATE = 60.0, 10_000
 IDLE_SECONDS = 30.0
 START_SECONDS = 30.0
 SAFE = (media.PLAIN, media.MARKDOWN)
 
 
 class Readers:
-    """Reads documents, at most `workers` outside of this process at once, each within `seconds`.
+    """Reads documents outside of this process: at most `workers` long ones at once, and beside them a short one.
 
+    Each has some seconds, and more by its size, `seconds` at most. Tenants take turns; one whose document took too long
+    waits behind the others for a while.
     Processes start when they are needed and end after half a minute without work. `interpreter` is the Python that
     runs them.
     """
 
     def __init__(self, workers: int, seconds: float, memory_bytes: int, interpreter: str = sys.executable) -> None:
-        self._places = FairLimit(workers)
+        self._long = FairLimit(workers, ranks=2)
+        self._short = FairLimit(1, ranks=2)
+        self._late: OrderedDict[Hashable, float] = OrderedDict()
         self._seconds = seconds
         self._memory = memory_bytes
         self._interpreter = interpreter
@@ -40,14 +52,17 @@ class Readers:
         """The document's text and passages. Raises a DocumentError where it has none that can be read."""
         if media_type in SAFE and len(data) <= AT_ONCE:
             return digest(media_type, data, max_chars)
-        async with self._places.place(owner):
+        places = self._short if len(data) <= SHORT else self._long
+        seconds = min(self._seconds, SECONDS + SECONDS_A_MIB * len(data) / MIB)
+        async with places.place(owner, rank=self._rank(owner[0])):
             worker = self._idle.pop() if self._idle else await self._start()
             try:
-                async with asyncio.timeout(self._seconds):
-                    found = await worker.read(media_type, data, max_chars, self._seconds)
+                async with asyncio.timeout(seconds):
+                    found = await worker.read(media_type, data, max_chars, seconds)
             except TimeoutError as error:
+                self._was_late(owner[0])
                 await self._drop(worker)
-                raise DocumentUnreadable(f"reading it took longer than {self._seconds:g} seconds") from error
+                raise DocumentUnreadable(f"reading it took longer than {seconds:g} seconds") from error
             except (EOFError, OSError, ValueError, struct.error) as error:
                 await self._drop(worker)
                 raise DocumentUnreadable("it broke the process that read it") from error
@@ -59,6 +74,16 @@ class Readers:
                 raise
             self._rest(worker)
             return found
+
+    def _rank(self, tenant: Hashable) -> int:
+        """1 for one that waits behind the others."""
+        return int(self._late.get(tenant, 0.0) > time.monotonic())
+
+    def _was_late(self, tenant: Hashable) -> None:
+        self._late[tenant] = time.monotonic() + LATE_SECONDS
+        self._late.move_to_end(tenant)
+        if len(self._late) > MOST_LATE:
+            self._late.popitem(last=False)
 
     async def aclose(self) -> None:
         """End all processes."""

@@ -6,7 +6,7 @@ from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
 from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import Vector
-from services.retrieval.search.breaker import Breaker
+from services.runtime.breaker import Breaker
 from services.runtime.errors import DeadlineExceeded
 
 log = logging.getLogger(__name__)

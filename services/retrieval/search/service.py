@@ -17,11 +17,11 @@ from services.retrieval.model import (
 )
 from services.retrieval.names import collection_name
 from services.retrieval.search import sentences
-from services.retrieval.search.breaker import Breaker
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
 from services.retrieval.store.base import VectorStore
+from services.runtime.breaker import Breaker
 
 
 class Search:

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span
 
 from services.runtime import metrics, statuses, tracing
 from services.runtime.call import LIMIT_KEY, REQUEST_ID_KEY, Call, new_request_id
-from services.runtime.errors import DomainError, ErrorKind, Unauthenticated
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, Unauthenticated
 from services.runtime.identity import IDENTITY_KEY, TokenVerifier
 from services.runtime.interceptors.chain import CallLayer, Serve, T
 from services.runtime.redaction import identifier
@@ -165,7 +165,7 @@ class Errors:
             call.code = int(ErrorKind.DEADLINE_EXCEEDED if call.remaining <= 0 else ErrorKind.CANCELLED)
             raise
         except Exception as error:
-            failed = _domain_error(error, call)
+            failed = _own_limit(_domain_error(error, call), call)
             call.code, call.reason = int(failed.kind), failed.reason
             if failed is error:
                 raise
@@ -188,7 +188,7 @@ class Deadline:
         if call.timeout is not None and call.timeout < longest.seconds:
             named = call.metadata.get(LIMIT_KEY, "")
             least = TimeLimit(call.timeout, named if SETTING.fullmatch(named) else CALLERS)
-        call.limit = least.setting
+        call.limit, call.limit_seconds = least.setting, least.seconds
         call.deadline = time.monotonic() + least.seconds
         limit = asyncio.timeout(least.seconds)
         try:
@@ -214,6 +214,17 @@ class Identify:
         call.identity = self._verifier.verify(token)
         call.token = token
         return await serve()
+
+
+def _own_limit(failed: DomainError, call: Call) -> DomainError:
+    """What came of a call's own deadline, with the figure that its caller gave: a service behind this one knows what
+    was left of it, and who watches the time from within, nothing at all."""
+    named = failed.details.get("limit")
+    own = isinstance(failed, DeadlineExceeded) if named is None else named == call.limit
+    if failed.reason != DeadlineExceeded.reason or not (own and call.limit):
+        return failed
+    told = TimeLimit(call.limit_seconds, call.limit).passed("the call")
+    return failed if failed.details.get("limit_seconds") == told.details["limit_seconds"] else told
 
 
 def _domain_error(error: Exception, call: Call) -> DomainError:

@@ -19,6 +19,7 @@ from services.runtime.records.upsert import upsert
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
+TOUCHED = "touched"
 Reload = Callable[[], Awaitable[None]]
 
 
@@ -52,6 +53,11 @@ class Changes:
     def stale_seconds(self) -> float:
         """Seconds since everything in memory was known to be what the database says."""
         return asyncio.get_running_loop().time() - self._fresh
+
+    async def touch(self) -> None:
+        """Write something that nobody follows. Raises RecordsUnavailable where nothing can be written."""
+        async with self._database.write() as connection:
+            await bump(connection, TOUCHED, self._table)
 
     async def open(self) -> None:
         """Load everything once. Raises RecordsUnavailable."""

@@ -35,12 +35,14 @@ class Checkpointer:
         self._task = asyncio.create_task(self._run(self._connection), name="records-checkpoint")
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self._connection is not None:
-            await self._connection.close()
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._task
+        finally:
+            if self._connection is not None:
+                await self._connection.close()
 
     async def checkpoint(self, connection: aiosqlite.Connection) -> int:
         """Move what can be moved without keeping anybody waiting; the pages that the log had."""

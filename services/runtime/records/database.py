@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.checkpoint import Checkpointer
 from services.runtime.records.engine import open_engines, parse, sqlite_file
@@ -18,6 +18,7 @@ from services.runtime.records.schema import Schema
 
 LOG = logging.getLogger(__name__)
 MIGRATION_SECONDS = 120.0
+READING, WRITING = "reading", "writing"
 Observer = Callable[[AsyncConnection], Awaitable[None]]
 
 
@@ -33,7 +34,7 @@ class Database:
         self._engines = open_engines(self._url, timeout, f"headworks-{schema.service}")
         self._kept = KeptConnection(self._engines.writing)
         self._checkpointer: Checkpointer | None = None
-        self._gone: set[AsyncEngine] = set()
+        self._gone: set[str] = set()
         self._before_commit: Observer | None = None
 
     def observed(self, before_commit: Observer) -> "Database":
@@ -48,11 +49,16 @@ class Database:
         """ "sqlite" or "postgresql"."""
         return self._url.get_backend_name()
 
+    @property
+    def refuses_writes(self) -> bool:
+        """Whether nothing could be written when somebody last tried."""
+        return WRITING in self._gone
+
     async def open(self, migrate: bool = True) -> None:
         """Make the folder and bring the tables up to date. Raises RecordsUnavailable."""
         path = sqlite_file(self._url)
         if migrate:
-            async with self._transaction(self._engines.writing, MIGRATION_SECONDS) as connection:
+            async with self._transaction(WRITING, MIGRATION_SECONDS) as connection:
                 await bring_up_to_date(connection, self.schema)
         if path is not None:
             self._checkpointer = Checkpointer(path, self._checkpoint_seconds)
@@ -69,14 +75,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one state of the database and may not write. Raises RecordsUnavailable."""
-        async with self._transaction(self._engines.reading, self._timeout) as connection:
+        async with self._transaction(READING, self._timeout) as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end, undone by an error. On SQLite it is the only one that writes from its
         beginning on. Raises RecordsUnavailable, after which what was written may still have been committed."""
-        async with self._transaction(self._engines.writing, self._timeout) as connection:
+        async with self._transaction(WRITING, self._timeout) as connection:
             yield connection
             if self._before_commit is not None:
                 await self._before_commit(connection)
@@ -88,13 +94,14 @@ class Database:
                 for steps, check in parts:
                     await execute_all(connection, steps, check)
             return
-        async with self._reached(self._engines.writing, self._timeout), self._kept.hold() as connection:
+        async with self._reached(WRITING, self._timeout), self._kept.hold() as connection:
             await sqlite_transaction(connection, parts)
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncConnection]:
-        async with self._reached(engine, seconds):
-            if engine is self._engines.writing and self.dialect == "sqlite":
+    async def _transaction(self, what: str, seconds: float) -> AsyncIterator[AsyncConnection]:
+        engine = self._engines.writing if what == WRITING else self._engines.reading
+        async with self._reached(what, seconds):
+            if what == WRITING and self.dialect == "sqlite":
                 async with self._kept.hold() as connection, connection.begin():
                     yield connection
             else:
@@ -102,21 +109,24 @@ class Database:
                     yield connection
 
     @asynccontextmanager
-    async def _reached(self, engine: AsyncEngine, seconds: float) -> AsyncIterator[None]:
+    async def _reached(self, what: str, seconds: float) -> AsyncIterator[None]:
         try:
             with translated():
                 async with asyncio.timeout(seconds):
                     yield
         except RecordsUnavailable as error:
-            self._note(engine, error)
+            self._note(what, error)
             raise
-        self._note(engine, None)
+        self._note(what, None)
 
-    def _note(self, engine: AsyncEngine, error: RecordsUnavailable | None) -> None:
-        """Log when reading or writing ends and when it goes on, not every call between. A full disk can be read."""
-        if error is not None and engine not in self._gone:
-            self._gone.add(engine)
+    def _note(self, what: str, error: RecordsUnavailable | None) -> None:
+        """Log when the records are gone and when they are back, not every call between. A full disk can be read."""
+        before = bool(self._gone)
+        if error is None:
+            self._gone.discard(what)
+        else:
+            self._gone.add(what)
+        if error is not None and not before:
             LOG.warning("the records cannot be reached", extra={"error": cause_of(error)})
-        elif error is None and engine in self._gone:
-            self._gone.discard(engine)
+        elif before and not self._gone:
             LOG.warning("the records can be reached again")

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 DRIVERS: Mapping[str, str] = {
@@ -34,7 +35,12 @@ class Engines:
 
 def parse(url: str) -> URL:
     """The URL with the driver that is used here. Raises ValueError for a database that is not supported."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(
+            "records need a URL: sqlite:///path/of/records.db or postgresql://user@host/database"
+        ) from error
     driver = DRIVERS.get(parsed.drivername.split("+")[0])
     if driver is None:
         raise ValueError(f"records are kept in sqlite or postgresql, not in {parsed.drivername!r}")

@@ -1,6 +1,6 @@
 """The kit's own tables, which a service declares as its own where it uses them."""
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
 from services.runtime.records.schema import NAMES
 
@@ -18,6 +18,19 @@ def revisions(name: str, metadata: MetaData) -> Table:
 
 
 REVISIONS = revisions("revisions", _KIT)
+
+
+def meshes(name: str, metadata: MetaData) -> Table:
+    """A table of one row, which says whose database it is: see `mesh`. `key` is the fingerprint of an identity key."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("key", String(64), nullable=False),
+    )
+
+
+MESH = meshes("mesh", _KIT)
 
 # Who does what only one replica may do: see `lease`.
 LEASES = Table(

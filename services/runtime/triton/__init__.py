@@ -7,6 +7,7 @@ from services.runtime.triton.client import (
     TooManyInferences,
     TritonClient,
 )
+from services.runtime.triton.replicas import open_channels
 
 __all__ = [
     "EMBED_TOKENS",
@@ -14,4 +15,5 @@ __all__ = [
     "PassageEmbeddings",
     "TooManyInferences",
     "TritonClient",
+    "open_channels",
 ]

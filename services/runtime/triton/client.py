@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -10,8 +11,11 @@ import numpy.typing as npt
 from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
+from services.runtime.call import ORDINAL_KEY
 from services.runtime.errors import DomainError, ErrorKind
-from services.runtime.triton.wire import pb, pb_grpc, split, strings
+from services.runtime.replicas import AnyReplica, Metadata
+from services.runtime.triton.replicas import Replicas
+from services.runtime.triton.wire import pb, split, strings
 
 WIDTH = 384
 EMBED_TOKENS = 512
@@ -58,13 +62,14 @@ class PassageEmbeddings:
 
 
 class TritonClient:
-    """The models of a Triton server, at most `limit` requests at once, as Triton's own queue has no bound.
+    """The models of a Triton server, or of several that serve the same, at most `limit` requests at once, as Triton's
+    own queue has no bound.
 
-    Safe for concurrent use; the channel stays the caller's to close.
+    Safe for concurrent use; the channels stay the caller's to close.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, limit: int = 512) -> None:
-        self._stub = pb_grpc.GRPCInferenceServiceStub(channel)
+    def __init__(self, *channels: grpc.aio.Channel, limit: int = 512) -> None:
+        self._replicas = Replicas(channels)
         self._limit = limit
         self._under_way = 0
 
@@ -103,13 +108,19 @@ class TritonClient:
         return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
 
     async def ready(self, models: Iterable[str]) -> bool:
-        """Whether the server and these models are loaded and serving; False also when it cannot be reached."""
+        """Whether a server and these models are loaded and serving; False also when none can be reached."""
+        return await AnyReplica(partial(self._ready, list(models)))()
+
+    async def _ready(self, models: Sequence[str], metadata: Metadata) -> bool:
+        """Of one of them, by its number among those that are asked."""
+        stubs = self._replicas.stubs
+        stub = stubs[int(dict(metadata)[ORDINAL_KEY]) % len(stubs)]
+        told: dict[str, Any] = {"timeout": READY_SECONDS, "metadata": metadata}
         try:
-            server = await self._stub.ServerReady(pb.ServerReadyRequest(), timeout=READY_SECONDS)
-            if not server.ready:
+            if not (await clients.unary(stub.ServerReady(pb.ServerReadyRequest(), **told))).ready:
                 return False
             for name in models:
-                if not (await self._stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=READY_SECONDS)).ready:
+                if not (await clients.unary(stub.ModelReady(pb.ModelReadyRequest(name=name), **told))).ready:
                     return False
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
@@ -125,7 +136,7 @@ class TritonClient:
             model = request.model_name
             with tracing.span(f"triton/{model}", SpanKind.CLIENT, attributes=tracing.triton(model)):
                 metadata = tuple(tracing.inject())
-                return await clients.unary(self._stub.ModelInfer(request, timeout=timeout, metadata=metadata))
+                return await self._replicas.infer(request, timeout, metadata)
         finally:
             self._under_way -= 1
 

@@ -223,10 +223,10 @@ async def test_anchors(told: Told, run: Run, capsys: Capture, tmp_path: Path) ->
     assert await run("audit", "anchor", str(file)) == 1
     assert "no record in the audit yet" in capsys.readouterr().err
     assert not file.exists()
-    for name in ("a", "b"):
+    for name, anchored in (("a", "1 record in 1 chain is"), ("b", "records in 1 chain are")):
         await told("projects", "create", name)
         assert await run("audit", "anchor", str(file)) == 0
-        assert f"in 1 chains are anchored in {file}" in capsys.readouterr().out
+        assert f"{anchored} anchored in {file}" in capsys.readouterr().out
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(file.read_text().splitlines()) == 2
     assert int((await told("audit", "verify", "--anchor", str(file)))["anchors"]) == 2

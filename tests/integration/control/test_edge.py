@@ -13,6 +13,7 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
+from cli import main
 from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, openai_error, until_async
 
 CHAT = "/v1/chat/completions"
@@ -119,6 +120,22 @@ async def test_health_needs_no_key_and_readiness_is_the_gateways_word(
         assert unready.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [["collections"], ["models"], ["tenants", "list"], ["ingest", "README.md"], ["ask", "Why?"], ["run", "list"]],
+)
+async def test_the_command_says_in_its_own_words_that_no_gateway_answers(
+    gateway: Gateway, mesh: Mesh, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    await mesh.set_endpoints("gateway", {})
+    await mesh.healthy()
+    assert await asyncio.to_thread(main.run, [*verb, "--edge", mesh.url, "--key", "hw_x"]) == 1
+    said = capsys.readouterr().err
+    assert f"no gateway answers behind {mesh.url}: the mesh is starting" in said
+    assert "`headworks status`" in said
+    assert "upstream" not in said
+
+
 async def test_a_gateway_that_hangs_is_not_ready(gateway: Gateway, http: httpx.AsyncClient) -> None:
     gateway.hangs_at = b"/readyz"
     unready = await http.get("/readyz")
@@ -167,13 +184,12 @@ async def test_headers_have_limits(
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
-        ("GET /v1/models HTTP/1.0\r\n", 426, "upgrade_required"),
         ("GET /v1/models HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 403, "permission_denied"),
         ("POST /v1/models HTTP/1.1\r\ntransfer-encoding: deflate\r\n", 501, "not_implemented"),
         ("POST /v1/models HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: -1\r\n", 400, "bad_request"),
         ("GET /v1/models HTTP/1.1\r\nno colon\r\n", 400, "bad_request"),
     ],
-    ids=["http-1.0", "websocket", "encoding", "length", "header"],
+    ids=["websocket", "encoding", "length", "header"],
 )
 async def test_what_never_gets_as_far_as_a_gateway(
     gateway: Gateway, mesh: Mesh, request_: str, status: int, code: str

@@ -149,3 +149,13 @@ async def test_the_only_replica_is_never_left_out(mesh: Mesh, http: httpx.AsyncC
         for _ in range(30):
             await http.post("/v1/chat/completions", json={})
     assert broken.served == 30
+
+
+async def test_another_gateway_says_whether_the_mesh_is_ready_where_one_hangs(
+    mesh: Mesh, http: httpx.AsyncClient
+) -> None:
+    hanging, well = Gateway("gateway-0"), Gateway("gateway-1")
+    hanging.hangs_at = b"/readyz"
+    async with replicas(mesh, hanging, well):
+        answers = await asyncio.gather(*(http.get("/readyz") for _ in range(20)))
+    assert [(answer.status_code, answer.json().get("replica")) for answer in answers] == [(200, "gateway-1")] * 20

@@ -19,6 +19,8 @@ from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for
 
 OK = grpc.StatusCode.OK
+REFUSALS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
+TOKENS_A_DAY: Any = {"scope": 1, "period": 1, "unit": 2}
 
 
 @dataclass
@@ -54,6 +56,29 @@ async def admin(records_url: str, keys: Keys) -> AsyncIterator[Admin]:
         yield Admin(office, pb.Stub(channel))
 
 
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("CreateBudget", pb.CreateBudgetRequest(amount=5, **TOKENS_A_DAY)),
+        ("CreateRateLimit", pb.CreateRateLimitRequest(requests_per_minute=5)),
+        ("PutGuardPolicy", pb.PutGuardPolicyRequest(spec="guards: []")),
+        ("CreateProject", pb.CreateProjectRequest(name="a")),
+        ("CreatePrincipal", pb.CreatePrincipalRequest(kind=pb.Principal.KIND_USER, name="a")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_nothing_is_made_for_a_tenant_that_is_not_there(admin: Admin, method: str, request_: Any) -> None:
+    request_.tenant = "ghost"
+    code, reason, message = await admin.refused(method, request_)
+    assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND")
+    assert "ghost" in message
+
+
+async def test_a_limit_without_a_figure_is_none(admin: Admin) -> None:
+    code, _, message = await admin.refused("CreateRateLimit", pb.CreateRateLimitRequest())
+    assert (code, "requests or tokens" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 async def test_every_method_is_served(admin: Admin) -> None:
     """None is left to the generated base, which serves nothing."""
     metadata = (("authorization", f"Bearer {ROOT}"),)
@@ -62,7 +87,7 @@ async def test_every_method_is_served(admin: Admin) -> None:
         if method.server_streaming:
             with suppress(grpc.aio.AioRpcError):
                 [_ async for _ in call]
-        assert await call.code() in (OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), name
+        assert await call.code() in (OK, *REFUSALS), name
 
 
 async def test_nobody_without_the_permission(admin: Admin) -> None:

@@ -215,7 +215,15 @@ async def hello(request: Request, call: Call) -> AsyncGenerator[Body, None]:
 def face_of(handler: Any = hello) -> HttpFace:
     chain = Chain(layers(None, 30))
     routes = [plain_route("GET", "/v1/x", handler), plain_route("GET", "/v1/hello", hello)]
-    return HttpFace(Routes(routes), chain, chain, most_bytes=1000, most_calls=100, callers=("envoy",))
+    return HttpFace(
+        Routes(routes),
+        chain,
+        chain,
+        most_bytes=1000,
+        most_calls=100,
+        callers=("envoy",),
+        vital=("orchestrator", "retrieval", "records"),
+    )
 
 
 class small:  # noqa: N801 (used like a function)
@@ -307,6 +315,7 @@ async def test_a_process_that_is_not_ready_says_so() -> None:
         (True, [], 200, {"ready": True, "not_ready": []}),
         (True, ["triton"], 200, {"ready": True, "not_ready": ["triton"]}),
         (True, ["orchestrator"], 503, {"ready": False, "not_ready": ["orchestrator"]}),
+        (True, ["records"], 503, {"ready": False, "not_ready": ["records"]}),
         (True, ["retrieval", "triton"], 503, {"ready": False, "not_ready": ["retrieval", "triton"]}),
         (False, [], 503, {"ready": False, "not_ready": ["gateway"]}),
         (False, ["orchestrator"], 503, {"ready": False, "not_ready": ["gateway", "orchestrator"]}),

@@ -73,6 +73,36 @@ async def test_a_streamed_completion(make_gateway: MakeGateway, include_usage: b
         assert parsed[-1].choices == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("moves", range(5))
+async def test_a_run_that_is_with_another_replica_is_followed_there(
+    make_gateway: MakeGateway, stream: bool, moves: int
+) -> None:
+    """Each event once, wherever the replica was given up."""
+    gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), moves=moves))
+    got = await read(gateway.chat(stream=stream))
+    if stream:
+        *chunks, _ = data_of(got)
+        parsed = [ChatCompletionChunk.model_validate_json(chunk) for chunk in chunks]
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in parsed if chunk.choices)
+        assert parsed[-1].choices[0].finish_reason == "stop"
+    else:
+        whole = ChatCompletion.model_validate_json(got[0].data)
+        text = whole.choices[0].message.content or ""
+    assert text == " ".join(TEXTS)
+    assert len(gateway.orchestrator.runs) == len(gateway.orchestrator.attached) == 1
+
+
+async def test_a_run_that_was_ended_elsewhere_is_an_error_that_says_so(make_gateway: MakeGateway) -> None:
+    says = events(*TEXTS)
+    end = says[-1].finished
+    end.reason, end.error_code = run_pb2.FINISH_REASON_ERROR, grpc.StatusCode.UNAVAILABLE.value[0]
+    end.error_reason, end.error_message = "RUN_INTERRUPTED", "its process stood still; ask again"
+    gateway = await make_gateway(FakeOrchestrator(says, moves=2))
+    status, error = await failure(gateway.chat())
+    assert (status, error["code"], error["message"]) == (503, "run_interrupted", "its process stood still; ask again")
+
+
 async def test_each_piece_goes_out_as_it_comes(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(FakeOrchestrator(events(*TEXTS), hold=2))
     call = gateway.chat(stream=True)
@@ -246,6 +276,22 @@ async def test_calls_of_the_caller_s_tools(make_gateway: MakeGateway) -> None:
     assert [call.id for call in choice.message.tool_calls or ()] == ["call_weather"]
     (run,) = gateway.orchestrator.runs
     assert ([tool.name for tool in run.tools], run.tool_choice.mode) == (["weather"], 3)
+
+
+@pytest.mark.parametrize(("field", "param"), [("session_id", "metadata.session_id"), ("max_tokens", "max_tokens")])
+async def test_what_a_run_finds_wrong_is_named_as_it_was_written(
+    make_gateway: MakeGateway, field: str, param: str
+) -> None:
+    gateway = await make_gateway(FakeOrchestrator(error=InvalidArgument("no", field=field)))
+    status, told = await failure(gateway.chat())
+    assert (status, told["param"]) == (400, param)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions"])
+async def test_what_is_not_there_names_what_is(make_gateway: MakeGateway, path: str) -> None:
+    status, told = await failure((await make_gateway()).ask("POST", path))
+    assert (status, told["code"]) == (404, "not_found")
+    assert "use POST /v1/chat/completions" in told["message"]
 
 
 async def test_the_models(make_gateway: MakeGateway) -> None:

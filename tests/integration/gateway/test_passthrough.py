@@ -1,5 +1,6 @@
 """Models of upstreams, asked through the whole gateway."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -118,6 +119,65 @@ async def test_a_stream_tells_of_its_deadline_while_there_is_time(start: Start, 
     await until(lambda: booked(records_url))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_callers_own_figure_is_told_where_his_time_is_over(start: Start, stream: bool) -> None:
+    async def silent(exchange: fake.Exchange) -> None:
+        await exchange.gone()
+
+    gateway, _ = await start(silent)
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", stream=stream, timeout=0.75).whole()
+    assert (caught.value.status, caught.value.error["code"]) == (504, "deadline_exceeded")
+    assert "within 0.75 seconds" in caught.value.error["message"]
+    assert "x-headworks-timeout" in caught.value.error["message"]
+
+
+@pytest.mark.parametrize("ending", [fake.streams(delta("stop", content="Hello.")), fake.fails(503)], ids=["ok", "503"])
+async def test_a_stream_has_comments_before_its_first_chunk(
+    make_gateway: MakeGateway, tmp_path: Path, ending: Behaviour
+) -> None:
+    """After the first of them an error comes as an event."""
+    heard = asyncio.Event()
+
+    async def behave(exchange: fake.Exchange) -> None:
+        await heard.wait()
+        await ending(exchange)
+
+    async with FakeOpenAi(behave).serving() as upstream:
+        models = {"small": {"base_url": upstream.url, "model": "small-2026"}}
+        (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump({"models": models}))
+        gateway = await make_gateway(upstreams_file=tmp_path / "upstreams.yaml", heartbeat_seconds=0.05)
+        sent = aiter(gateway.chat(model="small", stream=True))
+        assert (await anext(sent)).data == b": still working\n\n"
+        heard.set()
+        rest = b"".join([message.data async for message in sent])
+    assert rest.endswith(b"data: [DONE]\n\n")
+    assert (b"upstream_unavailable" in rest) == (b"Hello." not in rest)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "final"),
+    [
+        (fake.fails(401), 503, True),
+        (fake.fails(403), 503, True),
+        (fake.fails(404), 503, True),
+        (fake.fails(402), 503, True),
+        (fake.raw(b"data: " + b"x" * (5 << 20)), 503, True),
+        (fake.raw(b"<html>", kind="text/html"), 503, True),
+        (fake.fails(503), 503, False),
+        (fake.hangs_up, 503, False),
+        (fake.fails(429), 429, False),
+    ],
+)
+async def test_what_no_repetition_helps_says_so(start: Start, behaviour: Behaviour, status: int, final: bool) -> None:
+    gateway, upstream = await start(behaviour)
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="small", stream=True).whole()
+    assert caught.value.status == status
+    assert (caught.value.headers.get("x-should-retry") == "false") == final
+    assert len(upstream.exchanges) == 1
+
+
 async def test_a_blocked_answer_is_on_record_as_blocked(
     make_gateway: MakeGateway, records_url: str, tmp_path: Path
 ) -> None:
@@ -227,7 +287,7 @@ async def test_what_is_said_anywhere_does_not_reach_the_upstream_and_comes_back(
     ]
     tools = [{"type": "function", "function": {"name": "pay", "parameters": {"enum": [mail, int(card)]}}}]
     data = b"".join(
-        [part.data async for part in gateway.chat(model="small", stream=True, messages=messages, tools=tools)]
+        [part.data async for part in gateway.chat(model="small", stream=True, messages=messages, tools=tools, n=2)]
     )
     [body] = upstream.bodies
     assert mail not in json.dumps(body)

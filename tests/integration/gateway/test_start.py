@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from gateway.audit.tables import HEAD
+from gateway.schema.schema import SCHEMA
+from services.runtime.identity import fingerprint
+from services.runtime.records.database import Database
+from services.runtime.records.mesh import claim
+from services.runtime.records.tables import MESH
 from tests.fakes.identity import Keys
 
 GOOD = {"keys.json": b'{"keys": []}', "guards.yaml": b"guards: []", "edge.token": b"t" * 40}
@@ -34,6 +41,27 @@ async def test_a_wrong_file(keys: Keys, tmp_path: Path, file: str, text: bytes |
     (tmp_path / file).unlink()
     if text is not None:
         (tmp_path / file).write_bytes(text)
+    last = await refused(tmp_path)
+    assert why in last["message"]
+
+
+async def test_the_database_of_another_mesh(keys: Keys, tmp_path: Path) -> None:
+    """Said before anything is written, and what to do; nothing of it is in the audit."""
+    for name, good in {**GOOD, "private.pem": Keys().private_pem, "models.yaml": b"models: {}"}.items():
+        (tmp_path / name).write_bytes(good)
+    database = Database(f"sqlite:///{tmp_path}/records.db", SCHEMA)
+    await database.open()
+    await claim(database, MESH, fingerprint(keys.public_pem), (), "", "")
+    last = await refused(tmp_path)
+    assert "HEADWORKS_GATEWAY_RECORDS_URL belongs to another mesh" in last["message"]
+    assert "HEADWORKS_GATEWAY_AUDIT_FORMER_KEYS" in last["message"]
+    async with database.read() as connection:
+        assert (await connection.execute(select(HEAD))).all() == []
+    await database.aclose()
+
+
+async def refused(folder: Path) -> dict[str, str]:
+    """The last line of a gateway that cannot start."""
     settings = {
         "IDENTITY_PRIVATE_KEY": "private.pem", "API_KEYS_FILE": "keys.json", "GUARDS_FILE": "guards.yaml",
         "TERMS_DIR": ".", "EDGE_TOKEN_FILE": "edge.token", "RECORDS_URL": "sqlite:///records.db",
@@ -41,7 +69,7 @@ async def test_a_wrong_file(keys: Keys, tmp_path: Path, file: str, text: bytes |
     }  # fmt: skip
     named = {f"HEADWORKS_GATEWAY_{name}": value for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "gateway", cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**named, "HEADWORKS_LLM_MODELS_FILE": "models.yaml", "PYTHONPATH": str(Path(__file__).parents[3])},
     )  # fmt: skip
     try:
@@ -54,4 +82,4 @@ async def test_a_wrong_file(keys: Keys, tmp_path: Path, file: str, text: bytes |
     last = json.loads(log.splitlines()[-1])
     assert (last["level"], last["service"]) == ("error", "gateway")
     assert last["message"].startswith("cannot start: ")
-    assert why in last["message"]
+    return dict(last)

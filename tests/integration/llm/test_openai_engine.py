@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
+from services.orchestrator.runs.codec import decode_message, encode_message
 from services.runtime import call as calls
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, ErrorKind
@@ -184,6 +186,45 @@ async def test_what_is_thought_comes_where_it_is_wanted(field: str, wanted: bool
         assert said == [*(map(Thought, thoughts) if wanted else ()), Piece("Yes.")]
         assert isinstance(ended, Ended)
         assert ended.tokens.written > 1  # what is thought is paid for, wanted or not
+
+
+async def test_what_a_server_wants_back_with_its_calls_goes_back() -> None:
+    """Sealed thoughts and thoughts aloud, in the agent's next request."""
+    sealed = {"google": {"thought_signature": "c2VhbGVk"}}
+    call = {**part(0, "c1", "add", "{}"), "extra_content": sealed}
+    thought = [delta(reasoning_content=text) for text in ("Let me ", "add.")]
+    fake = FakeOpenAi(streams(*thought, delta(tool_calls=[call]), delta("stop")), streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        got, _ = [said async for said in upstream.generate(replace(ASKED, tools=(TOOL,)))]
+        assert isinstance(got, Calls)
+        kept = decode_message(encode_message(Message(Role.ASSISTANT, "", got.calls)))  # as on record
+        messages = (*ASKED.messages, kept, Message(Role.TOOL, "3", (), "c1", "add"))
+        assert [said async for said in upstream.generate(replace(ASKED, messages=messages))]
+    sent = fake.bodies[1]["messages"][1]
+    assert sent["reasoning_content"] == "Let me add."
+    assert sent["tool_calls"][0]["extra_content"] == sealed
+
+
+async def test_thoughts_among_the_parts_of_a_content_are_no_answer() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}, {"type": "text", "text": "So."}]}
+    content = [thought, {"type": "text", "text": "Yes."}]
+    whole = raw(json.dumps({"choices": [{"message": {"content": content}}]}).encode(), kind="application/json")
+    parts = streams(delta(content=[thought]), delta(content=[{"type": "text", "text": "Yes."}]), delta("stop"))
+    for behaviour in (whole, parts):
+        *said, _ = await generated(FakeOpenAi(behaviour), replace(ASKED, reasoning=True))
+        assert said == [Thought("Hm. So."), Piece("Yes.")]
+        *said, _ = await generated(FakeOpenAi(behaviour))
+        assert said == [Piece("Yes.")]
+
+
+@pytest.mark.parametrize(
+    ("word", "finish"),
+    [("stop", Finish.STOP), ("length", Finish.LENGTH), ("content_filter", Finish.CONTENT_FILTER), ("eos", Finish.STOP)],
+)
+async def test_why_it_ended_is_kept(word: str, finish: Finish) -> None:
+    *_, ended = await generated(FakeOpenAi(streams(delta(content="a"), delta(word))))
+    assert isinstance(ended, Ended)
+    assert ended.finish is finish
 
 
 @pytest.mark.parametrize("noise", [None, b": ping\n\n"], ids=["silent", "comments"])
@@ -384,6 +425,64 @@ async def test_what_may_pass_is_tried_again(first: Behaviour) -> None:
     fake = FakeOpenAi(first, streams(*HELLO))
     assert len(await generated(fake)) == 3
     assert len(fake.exchanges) == 2
+
+
+def after(seconds: float, behaviour: Behaviour) -> Behaviour:
+    """Does the same after some time of work."""
+
+    async def behave(exchange: Exchange) -> None:
+        await asyncio.sleep(seconds)
+        if behaviour is hangs_up:
+            exchange.close()
+        else:
+            await behaviour(exchange)
+
+    return behave
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "a kept one"])
+@pytest.mark.parametrize("behaviour", [fails(503), fails(500), hangs_up], ids=["503", "500", "hangs up"])
+async def test_what_an_upstream_had_in_hand_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, kept: bool
+) -> None:
+    monkeypatch.setattr(client, "IN_HAND_SECONDS", 0.05)
+    monkeypatch.setattr(client, "AT_ONCE_SECONDS", 0.05)
+    fake = FakeOpenAi(*[streams(*HELLO)] * kept, after(0.1, behaviour))
+    async with upstream_of(fake) as upstream:
+        for _ in range(kept):
+            assert [piece async for piece in upstream.generate(ASKED)]
+        with pytest.raises(DomainError) as caught:
+            await anext(upstream.generate(ASKED))
+    assert (caught.value.reason, caught.value.details) == ("UPSTREAM_UNAVAILABLE", {"final": "true"})
+    assert len(fake.exchanges) == kept + 1
+
+
+async def read(upstream: OpenAiEngine, seconds: float) -> None:
+    async with upstream.post(b"{}", seconds) as reply, aclosing(reply.portions()) as portions:
+        async for _ in portions:
+            pass
+
+
+async def test_a_request_to_a_new_connection_is_sent_once() -> None:
+    fake = FakeOpenAi(hangs_up, streams(*HELLO))
+    async with upstream_of(fake) as upstream:
+        with pytest.raises(DomainError) as caught:
+            await read(upstream, 20)
+    assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert len(fake.exchanges) == 1
+
+
+async def test_a_timer_that_is_ahead_of_the_clock_is_the_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which limit was hit does not depend on what the clock says by then."""
+    fake = FakeOpenAi(silent, headers_only)
+    async with upstream_of(fake, timeout=600) as upstream:
+        for _ in range(2):
+            began = time.monotonic()
+            monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda began=began: began))
+            with pytest.raises(DomainError) as caught:
+                await read(upstream, 0.1)
+            monkeypatch.undo()
+            assert caught.value.reason == "DEADLINE_EXCEEDED"
 
 
 async def test_it_is_tried_three_times() -> None:

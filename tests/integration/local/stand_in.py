@@ -1,8 +1,9 @@
 """A stand-in for a process of the mesh: listens at a port, and does what its arguments say besides.
 
-stand_in.py PORT [stubborn] [grandchild FILE] [crash]
+stand_in.py PORT [stubborn] [grandchild FILE] [children] [crash] [refuse] [mute]
 """
 
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,11 @@ def main() -> None:
     if "crash" in wishes:
         sys.stdout.write("cannot go on\n")
         sys.exit(3)
+    if "refuse" in wishes:
+        sys.stdout.write(json.dumps({"level": "error", "message": "cannot start: the disk is full"}) + "\n")
+        sys.exit(1)
+    if "mute" in wishes:
+        time.sleep(600)
     if "stubborn" in wishes:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
@@ -27,6 +33,10 @@ def main() -> None:
         # In a session of its own: its parent's process group does not hold it.
         sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         Path(wishes[wishes.index("grandchild") + 1]).write_text(str(sleeper.pid))
+    children = [
+        subprocess.Popen(["sleep", "600"]) for _ in range(2 if "children" in wishes else 0)
+    ]  # nobody reaps them
+    assert all(child.returncode is None for child in children)
     with socket.create_server(("127.0.0.1", int(port))) as server:
         server.settimeout(0.1)
         while True:

@@ -19,13 +19,15 @@ from infra.local import state
 from infra.local.discovery import current_replicas
 from infra.local.layout import Layout
 from infra.local.lock import DirectoryLock, is_locked
+from infra.local.options import Options
 from infra.local.ports import PortBook, is_free
 from infra.local.process import State
 from infra.local.process_host import ProcessHost, ProcessHostGone
-from infra.local.session import Refused, claim_edge_port, take
-from infra.local.spec import SILENT, Command, Health, Ports, Spec
+from infra.local.session import Refused, claim_edge_port, mesh, take
+from infra.local.spec import SILENT, Children, Command, Health, Ports, Spec
 from infra.local.state import MeshState, ProcessState
 from infra.local.supervisor import Limits, StartFailed, Supervisor
+from tests.fakes.probes import Listening
 from tests.integration.local.mesh_of_stand_ins import stand_in
 
 MESH = Path(__file__).with_name("mesh_of_stand_ins.py")
@@ -315,6 +317,12 @@ async def test_a_state_that_cannot_be_written_is_not_confirmed(layout: Layout) -
             in_the_way.mkdir()
             os.kill(supervisor.processes[0].pid or 0, signal.SIGKILL)
             await until(lambda: not state.running(layout).ready, "doubt")  # type: ignore[union-attr]  # likewise
+            found = state.running(layout)
+            assert found is not None
+            assert found.phase == "running"
+            assert f"the supervisor (process {os.getpid()}) cannot write mesh.json" in found.trouble
+            assert found.processes[0].reason == found.trouble
+            assert supervisor.state().trouble == "cannot write mesh.json: Is a directory"
             in_the_way.rmdir()
             await until(lambda: state.running(layout).ready, "the truth")  # type: ignore[union-attr]  # likewise
             assert state.running(layout).process("one").restarts == 1  # type: ignore[union-attr]  # likewise
@@ -333,6 +341,83 @@ async def test_a_stopped_reaper_is_woken(layout: Layout) -> None:
         os.kill(process.pid, signal.SIGKILL)
         await until(lambda: process.restarts == 1, "news of its death")
         await until(process.ready.is_set, "its return")
+
+
+def child_of(pid: int | None) -> psutil.Process:
+    assert pid is not None
+    return psutil.Process(pid).children()[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_process_whose_child_has_died_is_started_anew_at_once(layout: Layout, number: signal.Signals) -> None:
+    """Its parent answers as ever, and leaves it a zombie."""
+    needs = Children("sleep", lambda command_line: f"of {command_line.split()[-1]}")
+    async with supervised(layout, replace(stand_in("one", "children"), children=needs)) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        child, pid = child_of(process.pid), process.pid
+        child.send_signal(number)
+        await until(lambda: process.restarts == 1, "its end")
+        assert process.ending == f"its process of 600 ({child.pid}) has died; killed by SIGKILL"
+        assert process.kills == {"child_died": 1, "silent": 0, "slow_start": 0}
+        assert f"its process of 600 ({child.pid}) has died" in process.log.read_text()
+        await until(process.ready.is_set, "its return")
+        assert process.pid != pid
+
+
+class Counted(Listening):
+    """Knows how often it was asked."""
+
+    asked = 0
+
+    async def check(self, ports: Ports) -> Health:
+        self.asked += 1
+        return await super().check(ports)
+
+
+async def test_other_children_may_come_and_go(layout: Layout) -> None:
+    probe = Counted()
+    one = replace(stand_in("one", "children"), probe=probe, children=Children("another"))
+    async with supervised(layout, one) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        child_of(process.pid).kill()
+        other = child_of(process.pid)
+        await until(lambda: other.status() == psutil.STATUS_ZOMBIE, "its end")
+        asked = probe.asked
+        await until(lambda: probe.asked >= asked + 2, "a whole check after that")
+        assert process.health.ready
+        assert process.restarts == 0
+
+
+@pytest.mark.parametrize(("patience", "why"), [(1.0, "slow_start"), (600.0, "silent")], ids=["mute", "stopped"])
+async def test_a_process_that_hangs_while_it_starts_is_started_anew(layout: Layout, patience: float, why: str) -> None:
+    one = replace(stand_in("one", "mute"), probe=Speaks(), start=patience)
+    async with supervised(layout, one) as supervisor:
+        starting = asyncio.create_task(supervisor.start())
+        (process,) = supervisor.processes
+        await until(lambda: process.health.reason == SILENT, "its first answer that does not come")
+        if why == "silent":
+            os.kill(process.pid or 0, signal.SIGSTOP)
+        await until(lambda: process.restarts == 1, "its end")
+        expected = "stopped by a signal, for 1" if why == "silent" else f"{SILENT}, 1 s after its start"
+        assert process.ending.startswith(expected)
+        assert process.ending.endswith("; killed by SIGKILL")
+        assert process.health.reason.endswith("starts again in 0.2 s")
+        assert process.kills[why] == process.kills.total() == 1
+        assert "killed, to be started again: " in process.log.read_text()
+        supervisor.interrupt()
+        assert not await starting
+
+
+async def test_a_service_that_cannot_start_says_why(layout: Layout) -> None:
+    async with supervised(layout, stand_in("one", "refuse")) as supervisor:
+        starting = asyncio.create_task(supervisor.start())
+        (process,) = supervisor.processes
+        await until(lambda: process.restarts == 2, "its second death")
+        assert process.health.reason == "exited with code 1: the disk is full; starts again in 0.4 s"
+        with pytest.raises(StartFailed, match="exited with code 1: the disk is full"):
+            await starting
 
 
 class Broken(Speaks):
@@ -380,8 +465,10 @@ def test_what_a_silent_supervisor_said_is_not_taken_for_true(layout: Layout) -> 
         assert state.running(layout) == now
         before = time.time() - 60
         os.utime(layout.state, (before, before))
+        os.utime(layout.lock, (before, before))
         found = state.running(layout)
         assert found is not None
+        assert found.phase == "silent"
         assert (found.ready, found.processes[0].ready) == (False, False)
         assert "the supervisor (process 42) has not been heard from for 60 s" in found.processes[0].reason
     finally:
@@ -428,6 +515,19 @@ async def test_after_a_crash_the_directory_can_be_used_again(layout: Layout) -> 
         process.kill()
     async with mesh_process(layout, "one:") as process:
         assert (await running(layout)).pid == process.pid
+
+
+@pytest.mark.parametrize("variable", ["", "HEADWORKS_GATEWAY_METRICS_PORT", "HEADWORKS_RETRIEVAL_PORT"])
+async def test_a_port_that_is_taken_is_refused_before_anything_is_written(tmp_path: Path, variable: str) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        taken = str(server.sockets[0].getsockname()[1])
+        with contextlib.closing(PortBook()) as book:
+            edge = book.take()
+        options = Options(tmp_path / "data", edge if variable else int(taken), env={variable: taken})
+        with pytest.raises(Refused, match=f"port {taken}.*{variable or '--edge-port'}"):
+            async with mesh(options, lambda _: None):
+                pass
+    assert not (tmp_path / "data").exists()
 
 
 async def test_an_edge_port_that_is_taken_is_refused() -> None:

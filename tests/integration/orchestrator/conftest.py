@@ -31,8 +31,12 @@ async def open_records(records_url: str) -> AsyncIterator[OpenRecords]:
     """Opens the records of a replica; all of them are in one database."""
     async with AsyncExitStack() as stack:
 
-        async def make(replica: str = "orchestrator-0", retained: int = 1000, timeout: float = 5.0) -> RunRecords:
-            return await stack.enter_async_context(opened_records(records_url, replica, retained, timeout))
+        async def make(
+            replica: str = "orchestrator-0", retained: int = 1000, timeout: float = 5.0, place: str = "here",
+            lease: float = 10.0,
+        ) -> RunRecords:  # fmt: skip
+            opened = opened_records(records_url, replica, retained, timeout, place, lease)
+            return await stack.enter_async_context(opened)
 
         yield make
 

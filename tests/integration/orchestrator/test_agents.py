@@ -38,8 +38,9 @@ async def service(keys: Keys, records_url: str) -> AsyncIterator[tuple[Any, Regi
             yield pb_grpc.AgentServiceStub(channel), registry
 
 
-def as_tenant(keys: Keys, tenant: str = "acme") -> dict[str, Any]:
-    return {"metadata": [("x-headworks-identity", keys.signer.token(Identity(tenant, "ann")))], "timeout": 10}
+def as_tenant(keys: Keys, tenant: str = "acme", *scopes: str) -> dict[str, Any]:
+    identity = Identity(tenant, "ann", frozenset(scopes or ("models.call:*",)))
+    return {"metadata": [("x-headworks-identity", keys.signer.token(identity))], "timeout": 10}
 
 
 async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
@@ -47,6 +48,26 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
         await call
     error = statuses.from_rpc_error(caught.value)
     return caught.value.code(), error.reason, error.message
+
+
+@pytest.mark.parametrize(
+    "asks",
+    ["model: small", "model: default", "", "model: nowhere", "model: small\ngraders: [{answers: {judge: other}}]"],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_who_may_not_call_a_model_gives_it_to_no_agent(
+    keys: Keys, records_url: str, asks: str, dry_run: bool
+) -> None:
+    async with service(keys, records_url) as (stub, _):
+        spec = f"name: rag\ninstructions: Help.\n{asks}\n"
+        missing = {"other": "other", "nowhere": "nowhere"}.get(asks.split()[-1].rstrip("}]") if asks else "", "small")
+        allowed = ["models.call:rag", "models.call:default"] + ["models.call:small"] * (missing == "other")
+        request = pb.ApplyAgentRequest(spec=spec, dry_run=dry_run)
+        status, reason, message = await refused(stub.ApplyAgent(request, **as_tenant(keys, "acme", *allowed)))
+        assert (status, reason) == (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert f"models.call:{missing}" in message
+        may = await stub.ApplyAgent(request, **as_tenant(keys, "acme", *allowed, f"models.call:{missing}"))
+        assert may.agent.models[0] == ("nowhere" if missing == "nowhere" else "small")
 
 
 async def test_a_spec_is_stored_by_version(keys: Keys, records_url: str) -> None:

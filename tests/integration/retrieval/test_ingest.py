@@ -202,6 +202,11 @@ def deep(levels: int) -> bytes:
     return b"<div>" * levels + b"deep water" + b"</div>" * levels
 
 
+def slow() -> bytes:
+    """HTML whose paragraphs each have all of the elements again that were open in the first: millions."""
+    return b"<p>" + b"".join(b"<i a=%d>" % number for number in range(300)) + b"<p>x" * 25_000
+
+
 def bomb() -> bytes:
     """A PDF of a few kilobytes whose page unpacks to more than the reader allows."""
     once = zlib.compress(b" " * (1 << 27), 1)
@@ -279,6 +284,21 @@ class TestBadDocuments:
         assert results["b.html"].outcome == Result.OUTCOME_CREATED
         assert await text_of(service, "a.html") == ["deep water"]
 
+    @pytest.mark.parametrize(
+        "html",
+        [deep(200_000), b"<div>" * 500_000, b"<DIV></x>" * 100_000, b"<b>" * 9_000, b"<i><p>" * 9_000,
+         b"<div>" * 8_000 + b"<p>a" * 200_000],
+    )  # fmt: skip
+    async def test_html_that_is_too_deep_is_refused_before_it_is_parsed(self, service: Served, html: bytes) -> None:
+        results, _ = await service.ingest({"a.html": html, "b.html": "<p>shallow</p>"})
+        assert "nested too deeply" in results["a.html"].error_message
+        assert results["b.html"].outcome == Result.OUTCOME_CREATED
+
+    async def test_many_tags_that_nothing_closes_are_not_deep(self, service: Served) -> None:
+        html = b"<ul>" + b"<li>one<br>two<p>three" * 20_000 + b"</ul>"
+        results, _ = await service.ingest({"a.html": html})
+        assert results["a.html"].outcome == Result.OUTCOME_CREATED
+
     async def test_a_pdf_that_unpacks_to_much_more_fails_alone(self, service: Served) -> None:
         results, _ = await service.ingest({"bomb.pdf": bomb(), "b.pdf": pdf("fine")})
         assert results["bomb.pdf"].error_reason in ("DOCUMENT_UNREADABLE", "DOCUMENT_EMPTY")
@@ -286,7 +306,7 @@ class TestBadDocuments:
 
     async def test_one_that_takes_too_long_fails_alone(self, tmp_path: Path) -> None:
         async with served(tmp_path, read_seconds=1.5) as service:
-            results, _ = await service.ingest({"slow.html": deep(200_000), "b.pdf": pdf("fine")})
+            results, _ = await service.ingest({"slow.html": slow(), "b.pdf": pdf("fine")})
         assert results["slow.html"].error_reason == "DOCUMENT_UNREADABLE"
         assert "longer than 1.5 seconds" in results["slow.html"].error_message
         assert results["b.pdf"].outcome == Result.OUTCOME_CREATED

@@ -1,5 +1,6 @@
 """The processes that read documents: started once more where they die before they begin."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest import media
-from services.retrieval.ingest.readers import Readers
+from services.retrieval.ingest.readers import SHORT, Readers
 
 PAGE = b"<h1>Rivers</h1><p>The Danube flows through ten countries.</p>"
 
@@ -33,5 +34,39 @@ async def test_a_process_that_dies_before_it_begins_is_started_once_more(tmp_pat
             with pytest.raises(DocumentUnreadable, match="documents did not begin: killed by SIGSEGV"):
                 await readers.read(media.HTML, PAGE, 1200)
             assert "Danube" in (await readers.read(media.HTML, PAGE, 1200)).text
+    finally:
+        await readers.aclose()
+
+
+def hanging(folder: Path) -> Path:
+    """A Python whose first process begins and never answers."""
+    python, count = folder / "python", folder / "count"
+    python.write_text(
+        f"#!/bin/sh\necho x >> {count}\n[ $(wc -l < {count}) -gt 1 ] || {{ printf '!'; exec sleep 600; }}\n"
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    return python
+
+
+async def test_a_short_document_does_not_wait_behind_a_long_one(tmp_path: Path) -> None:
+    readers = Readers(1, 600, 1 << 30, str(hanging(tmp_path)))
+    long = asyncio.create_task(readers.read(media.HTML, b" " * (SHORT + 1), 1200, ("a",)))
+    try:
+        while not (tmp_path / "count").exists():
+            await asyncio.sleep(0.01)
+        assert "Danube" in (await readers.read(media.HTML, PAGE, 1200, ("b",))).text
+        assert not long.done()
+    finally:
+        long.cancel()
+        await asyncio.gather(long, return_exceptions=True)
+        await readers.aclose()
+
+
+async def test_a_document_has_time_by_its_size(tmp_path: Path) -> None:
+    readers = Readers(1, 0.2, 1 << 30, str(hanging(tmp_path)))
+    try:
+        with pytest.raises(DocumentUnreadable, match=r"longer than 0\.2 seconds"):
+            await readers.read(media.HTML, PAGE, 1200, ("a",))
     finally:
         await readers.aclose()

@@ -7,11 +7,17 @@ from typing import Any
 
 import grpc
 import pytest
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as run_pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as run_grpc
 
-from services.runtime import errors, statuses
+from services.runtime import clients, errors, statuses
 from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 from services.runtime.interceptors import layers
+from services.runtime.triton.wire import pb as inference_pb
+from services.runtime.triton.wire import pb_grpc as inference_grpc
 from tests.fakes.serving import channel_for, generic, until
+
+AS_IT_IS: Any = None  # no serializer: messages stay bytes
 
 
 class Odd(DomainError):
@@ -139,3 +145,19 @@ async def test_every_call_is_one_line_of_the_log(caplog: pytest.LogCaptureFixtur
         "method": "/test.Errors/Stream", "code": 8, "reason": "ODD", "sent": 1, "subject": "",
     }  # fmt: skip
     assert json.dumps(fields["ms"])
+
+
+async def test_who_does_not_answer_is_named_by_role_and_not_by_address() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
+        runs, triton = run_grpc.OrchestratorServiceStub(nowhere), inference_grpc.GRPCInferenceServiceStub(nowhere)
+        passed_on: Any = nowhere.unary_unary("/headworks.retrieval.v1.RetrievalService/Search", AS_IT_IS, AS_IT_IS)
+        calls = {
+            "orchestrator": clients.unary(runs.ListModels(run_pb.ListModelsRequest())),
+            "orchestrator ": anext(clients.stream(runs.Attach(run_pb.AttachRequest()))),
+            "triton": clients.unary(triton.ServerReady(inference_pb.ServerReadyRequest())),
+            "retrieval": clients.unary(passed_on(b""), "retrieval"),
+        }
+        for name, call in calls.items():
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert statuses.from_rpc_error(caught.value).message == f"the service {name.strip()} is unavailable"

@@ -9,7 +9,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.runtime.health import Readiness, serving
+from services.runtime.health import Readiness
+from services.runtime.replicas import serving
 from tests.fakes.serving import channel_for, generic, until
 
 Status = health_pb2.HealthCheckResponse

@@ -1,6 +1,7 @@
 """A service's process: serving, draining, leaving."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -114,6 +115,50 @@ async def test_logs_and_metrics_of_a_process() -> None:
     assert served["request_id"].startswith("req_")
     assert len(served["trace_id"]) == 32
     assert 'headworks_rpc_handled_total{code="OK",method="/test.Slow/Hold"} 1.0' in text
+
+
+async def ended(**settings: object) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of a service that ends by itself, and its log."""
+    variables = {f"HEADWORKS_SLOW_{name.upper()}": str(value) for name, value in settings.items()}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.fakes.slow_service", env=os.environ | variables, stderr=asyncio.subprocess.PIPE
+    )
+    process = Process(started)
+    try:
+        async with asyncio.timeout(60):
+            await process.read()
+            return await started.wait(), process.lines
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            started.kill()
+
+
+@pytest.mark.parametrize("thread", [False, True])
+async def test_a_start_that_fails_closes_what_is_open_and_ends(thread: bool) -> None:
+    code, lines = await ended(fails="no such database", leaves_a_thread=thread)
+    messages = [line["message"] for line in lines if line["level"] != "warning"]
+    assert code == 1
+    assert messages[:2] == ["resources closed", "cannot start: no such database"]
+    assert ("exits with work left in threads" in messages) is thread
+    assert [line["threads"] for line in lines if "threads" in line] == (["MainThread, left"] if thread else [])
+
+
+async def test_a_service_ends_whatever_threads_are_left() -> None:
+    async with slow_service(leaves_a_thread=True) as (process, _):
+        process.stop()
+        assert await asyncio.wait_for(process.process.wait(), 60) == 0
+        await process.says("exits with work left in threads")
+
+
+@pytest.mark.parametrize("which", ["port", "metrics_port"])
+async def test_a_service_whose_port_is_taken_says_so_and_ends(which: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, lines = await ended(**{which: port})
+    assert code == 1
+    assert lines[-2]["message"] == "resources closed"
+    assert lines[-1]["message"].startswith("cannot start: ")
+    assert which == "metrics_port" or str(port) in lines[-1]["message"]
 
 
 async def test_reflection_lists_the_services() -> None:

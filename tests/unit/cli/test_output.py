@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import brief, output
+from cli.admin import audit
 from cli.errors import CliError
 from cli.output import Flow, console, put, table_of
 from cli.runs.find import whole_id
@@ -239,3 +240,37 @@ def test_where_nobody_watches_text_goes_out_as_it_comes() -> None:
     flow = Flow(out)
     flow.write(PIECES[0])
     assert text_of(out) == PIECES[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "said"),
+    [(0, ("record",), "0 records"), (1, ("record",), "1 record"), (2, ("record",), "2 records"),
+     (1234, ("record",), "1,234 records"), (1, ("usage", "usage"), "1 usage"), (2, ("usage", "usage"), "2 usage")],
+)  # fmt: skip
+def test_a_number_agrees_with_its_noun(number: int, nouns: tuple[str, ...], said: str) -> None:
+    assert brief.counted(number, *nouns) == said
+
+
+@pytest.mark.parametrize(
+    ("chains", "anchors", "said"),
+    [
+        ([(0, 0, 0)], 0, "0 records: sound"),
+        ([(1, 1, 1)], 1, "1 record, number 1, beside 1 anchor: sound"),
+        ([(3, 1, 3)], 2, "3 records, 1 to 3, beside 2 anchors: sound"),
+        (
+            [(1, 4, 4), (2, 1, 2)],
+            0,
+            "chain 1: 1 record, number 4\nchain 2: 2 records, 1 to 2\n3 records in 2 chains: sound",
+        ),
+    ],
+)
+def test_what_was_verified(chains: list[tuple[int, int, int]], anchors: int, said: str) -> None:
+    parts = [
+        {"chain": number, "records": records, "first": first, "last": last}
+        for number, (records, first, last) in enumerate(chains, 1)
+    ]
+    whole = {"records": sum(part["records"] for part in parts), "first": chains[0][1], "last": chains[0][2]}
+    assert (
+        audit._summary({**whole, "chains": parts, "anchors": anchors, "findings": [], "faults": 0, "sound": True})
+        == said
+    )

@@ -88,6 +88,23 @@ def test_a_broken_link_is_reported_and_the_rest_taken(tree: Path) -> None:
     assert "a.md" in ids(found)
 
 
+def test_a_link_that_may_not_be_read_is_reported_and_the_rest_taken(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "cwd.md").symlink_to("a.md")
+    real = os.path.realpath
+
+    def refused(path: str) -> str:
+        if str(path).endswith("cwd.md"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os.path, "realpath", refused)
+    found = find_files(["."], tree)
+    assert [(Path(name).name, why) for name, why in found.unreadable] == [("cwd.md", "Permission denied")]
+    assert "a.md" in ids(found)
+
+
 def test_a_name_that_is_not_utf8_is_reported(tree: Path) -> None:
     try:
         (tree / os.fsdecode(b"bad\xff.md")).write_text("x")

@@ -24,13 +24,15 @@ def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("[models]\nstart_secs = 5\n", "[models] has no setting 'start_secs'; did you mean start_seconds?"),
         ("[llm]\nmodel_file = 'x'\n", "[llm] has no setting 'model_file'; did you mean models_file?"),
         ("log_level = 'debug'\n", "the table [log_level] is no service's"),
+        ("[models]\nllm_max_sequences = 'x'\n", "the settings of models are not valid: llm_max_sequences: "),
     ],
 )
-def test_a_file_with_unknown_names_starts_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+@pytest.mark.parametrize("verb", ["up", "config"])
+def test_a_file_with_what_is_wrong_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, content: str, said: str
 ) -> None:
     (tmp_path / "headworks.toml").write_text(content)
-    assert main.run(["up", "--config", "headworks.toml", "--data", "data"]) in (1, 2)
+    assert main.run([verb, "--config", "headworks.toml", "--data", "data"]) in (1, 2)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
@@ -46,3 +48,26 @@ def test_unknown_variables_are_warned_of_with_the_nearest(
         "HEADWORKS_GATEWAY_LOG_LEVEL?",
         "headworks: warning: HEADWORKS_MODEL_LLM is no setting, and has no effect; did you mean HEADWORKS_MODELS_LLM?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "said"),
+    [
+        ("GATEWAY_RECORDS_URL", "mysql://me:hidden@h/d", "sqlite or postgresql, not in 'mysql'"),
+        ("ORCHESTRATOR_RECORDS_URL", "mysql+pymysql://me:hidden@h/d", "sqlite or postgresql"),
+        ("GATEWAY_RECORDS_URL", "sqlite://", "records in SQLite need a file"),
+        ("ORCHESTRATOR_RECORDS_URL", "/hidden/runs.db", "records need a URL"),
+        ("GATEWAY_REDIS_URL", "http://me:hidden@h", "should match"),
+    ],
+)
+def test_a_database_that_is_not_supported_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, url: str,
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"HEADWORKS_{variable}", url)
+    assert main.run(["up", "--data", "data"]) in (1, 2)
+    err = capsys.readouterr().err
+    assert said in err
+    assert variable.partition("_")[2].lower() in err
+    assert "hidden" not in err
+    assert not (tmp_path / "data").exists()

@@ -127,7 +127,7 @@ class TestDoubts:
         (tree / "notes/lost+found").mkdir()
         result = missing(before, find_files(["docs", "notes"], tree))
         assert names(result) == ["notes/e.md"]
-        assert result.doubts == ["nothing to ingest was found in notes (1 documents came from there)"]
+        assert result.doubts == ["nothing to ingest was found in notes (1 document came from there)"]
 
     def test_an_empty_folder_below_one_that_is_not(self, tree: Path) -> None:
         before = stored(find_files(["docs"], tree))

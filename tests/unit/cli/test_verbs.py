@@ -1,12 +1,15 @@
 """The command line: help, usage, where the mesh is found, what failures look like."""
 
+import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
 from cli import main
 from cli.documents.ingest import skipped
@@ -14,6 +17,7 @@ from cli.documents.scan import find_files
 from cli.edge import Edge, find_data, find_edge, normal_url
 from cli.errors import CliError
 from cli.files import destination
+from cli.mesh.status import mesh_table
 from cli.options import agreed
 from infra.local import state
 from infra.local.layout import Layout, write_private
@@ -81,7 +85,7 @@ def test_no_option_takes_the_place_of_another() -> None:
     [
         ["frob"], ["ask"], ["ask", "a", "b"], ["ask", "x", "--max-passages", "99"], ["up", "--edge-port", "0"],
         ["up", "--replicas", "envoy=2"], ["up", "--replicas", "retrieval=2"], ["up", "--config", "none.toml"],
-        ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ask", "x", "--edge", "ftp://a"],
+        ["search", "x", "--where", "nonsense"], ["ingest", "nothing-here"], ["ingest", ""], ["ask", "x", "--edge", "ftp://a"],
         ["config", "nope"], ["run", "list", "--state", "odd"], ["run", "decide", "run_1", "--edge", "h", "--key", "k"],
         ["run", "decide", "run_1", "--no", "--replacement", "x"], ["agents", "apply"], ["agents", "apply", "nothing"],
         ["agents", "get", "Not A Name"], ["agents", "get", "rag@0"], ["agents", "delete", "rag@x"],
@@ -120,6 +124,37 @@ def test_status_of_a_running_mesh(nowhere: Path, capsys: pytest.CaptureFixture[s
     assert (told["running"], told["edge"]) == (True, "http://127.0.0.1:8123")
     assert main.run(["status"]) == 0
     lock.release()
+
+
+@pytest.mark.parametrize(
+    ("lock_age", "phase", "trouble"),
+    [
+        (0, "running", "the supervisor (process 1) cannot write mesh.json, so how it stands is not known since 6"),
+        (60, "silent", "the supervisor (process 1) has not been heard from for 6"),
+    ],
+)
+def test_status_tells_a_supervisor_that_cannot_write_from_one_that_does_not_run(
+    nowhere: Path, capsys: pytest.CaptureFixture[str], lock_age: int, phase: str, trouble: str
+) -> None:
+    data, now = nowhere / ".headworks", time.time()
+    lock = a_mesh(data)
+    os.utime(data / "mesh.json", (now - 60, now - 60))
+    os.utime(data / "lock", (now - lock_age, now - lock_age))
+    assert main.run(["status", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["running"], told["ready"], told["phase"]) == (True, False, phase)
+    assert told["trouble"].startswith(trouble)
+    found = state.running(Layout(data))
+    assert found is not None
+    out = Console(width=240, file=io.StringIO())
+    out.print(mesh_table(found, 240))
+    assert f"{phase}: {trouble}" in out.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    lock.release()
+
+
+def test_a_disk_without_room_is_full(tmp_path: Path) -> None:
+    assert state.is_full(Path("/proc"))
+    assert not state.is_full(tmp_path)
 
 
 def test_the_ca_of_the_edge_comes_from_the_option_or_the_running_mesh(

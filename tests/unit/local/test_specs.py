@@ -1,6 +1,7 @@
 """Options, specs, ports and back-off: nothing here starts a process."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from infra.local.discovery import changes
 from infra.local.engines import triton_specs
 from infra.local.guards import check_guards
 from infra.local.layout import Layout
+from infra.local.lock import DirectoryLock
 from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
 from infra.local.ports import NoFreePort, PortBook, is_free, pick
@@ -96,6 +98,31 @@ def test_what_the_python_services_are_told(tmp_path: Path) -> None:
     assert "HEADWORKS_GATEWAY_IDENTITY_PUBLIC_KEY" not in gateway.command({"grpc": 5, "metrics": 6}).env
 
 
+def test_replicas_have_the_name_that_is_given_and_a_number(tmp_path: Path) -> None:
+    environ = {"HEADWORKS_ORCHESTRATOR_REPLICA": "east"}
+    made = python_specs(options(tmp_path, replicas={"orchestrator": 2}, environ=environ), Layout(tmp_path))
+    own = [spec for spec in made if spec.service == "orchestrator"]
+    assert [spec.name for spec in own] == ["orchestrator-0", "orchestrator-1"]
+    assert [spec.replica_name for spec in own] == ["east-0", "east-1"]
+    told = [spec.command({"grpc": 5, "metrics": 6}).env["HEADWORKS_ORCHESTRATOR_REPLICA"] for spec in own]
+    assert told == ["east-0", "east-1"]
+    assert made[-1].replica_name == "gateway-0"
+
+
+def test_a_place_is_one_directory_and_no_copy_of_it(tmp_path: Path) -> None:
+    first = Layout(tmp_path / "first")
+    assert first.place() == ""
+    first.make()
+    DirectoryLock(first.lock).take()
+    place = first.place()
+    assert place
+    shutil.copytree(first.root, tmp_path / "copy")
+    assert Layout(tmp_path / "copy").place() not in ("", place)
+    assert first.place() == place
+    orchestrator = next(spec for spec in python_specs(options(first.root), first) if spec.service == "orchestrator")
+    assert orchestrator.command({"grpc": 5, "metrics": 6}).env["HEADWORKS_ORCHESTRATOR_PLACE"] == place
+
+
 def test_replicas_of_triton_are_asked_in_turn_and_one_has_the_language_model(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     checkpoint = tmp_path / "tiny"
@@ -177,7 +204,7 @@ def test_ports_that_others_claimed_or_listen_at_are_not_handed_out() -> None:
 def test_ports_of_the_users_are_known_before_any_is_picked(tmp_path: Path) -> None:
     environ = {"HEADWORKS_GATEWAY_PORT": "7000", "HEADWORKS_CONTROL_METRICS_PORT": "7005"}
     made = options(tmp_path, environ=environ, replicas={"gateway": 2})
-    assert given_ports(made) == {made.edge_port, 7000, 7001, 7005}
+    assert given_ports(made).keys() == {7000, 7001, 7005}
 
 
 def test_back_off_doubles_to_its_most_and_begins_anew() -> None:

@@ -19,9 +19,9 @@ from services.retrieval.model import (
     StoreQuery,
     Vector,
 )
-from services.retrieval.search.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from services.retrieval.search.queries import Queries
 from services.retrieval.search.service import Search
+from services.runtime.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from services.runtime.errors import DeadlineExceeded
 from tests.fakes.retrieval import FakeEmbedder
 

@@ -6,7 +6,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import Metadata
 
-from services.runtime import errors, statuses
+from services.runtime import clients, errors, statuses
 from services.runtime.errors import DomainError, ErrorKind, UpstreamError
 
 
@@ -81,6 +81,35 @@ def test_words_that_came_without_an_error_info_are_not_passed_on(code: grpc.Stat
     error = statuses.from_rpc_error(answered(code, text="SELECT secret"))
     assert (error.kind, error.reason) == (kind, code.name)
     assert "secret" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [
+        ("headworks.retrieval.v1", "retrieval"),
+        ("headworks.orchestrator.v1", "orchestrator"),
+        ("headworks.gateway.v1", "gateway"),
+        ("inference", "triton"),
+        ("grpc.health.v1", ""),
+        ("headworks", ""),
+        ("", ""),
+    ],
+)
+def test_who_serves_a_package(package: str, name: str) -> None:
+    assert clients.role(package) == name
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "the service retrieval is unavailable"),
+        (grpc.StatusCode.UNKNOWN, "the service retrieval answered UNKNOWN"),
+    ],
+)
+def test_a_service_that_failed_without_a_word_is_named(code: grpc.StatusCode, said: str) -> None:
+    error = answered(code, text="ipv4:10.0.0.7:50051: connection refused")
+    error.service = "retrieval"  # type: ignore[attr-defined]  # as the clients do
+    assert statuses.from_rpc_error(error).message == said
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b""])

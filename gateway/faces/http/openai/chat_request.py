@@ -4,9 +4,14 @@ from dataclasses import dataclass, field
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
+from gateway.calls import bare_fields
 from gateway.faces.http.openai import fields, messages, run_fields, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
+from services.runtime.errors import DomainError
+
+# Fields of a run that stand under `metadata` in a chat completion.
+_IN_METADATA = ("session_id", "collection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ def read(body: Json) -> ChatRequest:
         priority=sampling.priority(body),
     )
     options = fields.mapping(body, "stream_options")
+    fields.known(options, bare_fields.SAFE_WITHIN["stream_options"], "stream_options.")
     include_usage = fields.flag(options, "include_usage", "stream_options.")
     return ChatRequest(run, fields.flag(body, "stream"), include_usage, messages.seams(body))
 
@@ -50,3 +56,10 @@ def _of(metadata: Json, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequest(f"metadata.{name} must be a string", f"metadata.{name}")
     return value
+
+
+def in_its_words(error: DomainError) -> DomainError:
+    """An error of a run, its field named as this form has it."""
+    if (field := error.details.get("field")) in _IN_METADATA:
+        error.details["field"] = f"metadata.{field}"
+    return error

@@ -12,6 +12,7 @@ from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from gateway.faces.http.openai.token_arrays import is_tokens
 from services.runtime.errors import ModelNotFound
+from services.runtime.triton import EMBED_TOKENS
 
 MODEL = "all-minilm-l6-v2"
 KNOWN = ("model", "input", "encoding_format", "dimensions", "user")
@@ -20,6 +21,15 @@ LONGEST_INPUT = 16_384
 """Characters: no text that fits into the model has more."""
 MOST_TOKENS = 8192
 WIDTH = 384
+
+
+class TextTooLong(BadRequest):
+    """No text that fits into the model is so long."""
+
+    reason = "CONTEXT_TOO_LONG"
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(f"{message}: this model's maximum context length is {EMBED_TOKENS} tokens", param)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +71,12 @@ def _inputs(value: object) -> list[str | list[int]]:
 def _input(value: Any, path: str) -> str | list[int]:
     if is_tokens(value):
         if len(value) > MOST_TOKENS:
-            raise BadRequest(f"{path} has {len(value)} tokens; the most is {MOST_TOKENS}", path)
+            raise TextTooLong(f"{path} has {len(value)} tokens; the most is {MOST_TOKENS}", path)
         return list(value)
     if not isinstance(value, str) or not value:
         raise BadRequest(f"{path} must be a string or an array of tokens, and not empty", path)
     if len(value) > LONGEST_INPUT:
-        raise BadRequest(f"{path} has {len(value)} characters; the most is {LONGEST_INPUT}", path)
+        raise TextTooLong(f"{path} has {len(value)} characters; the most is {LONGEST_INPUT}", path)
     return value
 
 

@@ -20,6 +20,8 @@ _TYPES = {
 }
 
 _CODES = {"CONTEXT_TOO_LONG": "context_length_exceeded"}
+# An upstream's own code is told in place of these.
+_UPSTREAMS = ("UPSTREAM_REFUSED", "UPSTREAM_BUSY", "UPSTREAM_UNAVAILABLE")
 _PARAMS = {"CONTEXT_TOO_LONG": "messages"}
 
 
@@ -43,10 +45,10 @@ def body(error: DomainError) -> str:
 
 
 def _code(error: DomainError) -> str:
-    """In OpenAI's word where it has one; an upstream's own for what the upstream refuses."""
+    """In OpenAI's word where it has one; an upstream's own for what the upstream says of its refusal."""
     if error.kind is ErrorKind.UNAUTHENTICATED:
         return "invalid_api_key"
-    if error.reason == "UPSTREAM_REFUSED" and (code := error.details.get("code")):
+    if error.reason in _UPSTREAMS and (code := error.details.get("code")):
         return code
     return _CODES.get(error.reason) or error.reason.lower()
 

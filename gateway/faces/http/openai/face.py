@@ -1,11 +1,17 @@
 """OpenAI's paths: JSON in, one call of the pipeline, JSON or server-sent events out."""
 
+import re
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 import grpc
-from headworks.orchestrator.v1 import orchestrator_service_pb2, orchestrator_service_pb2_grpc
+from headworks.orchestrator.v1 import (
+    agent_service_pb2,
+    agent_service_pb2_grpc,
+    orchestrator_service_pb2,
+    orchestrator_service_pb2_grpc,
+)
 
 from gateway import metrics
 from gateway.access.authorize import authorize
@@ -25,7 +31,7 @@ from gateway.faces.http.openai.token_arrays import text_of
 from gateway.faces.http.openai.waiting import patiently
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
-from services.runtime import clients
+from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import ModelNotFound, Unauthenticated
 
@@ -42,6 +48,7 @@ class OpenAIFace:
         embedder: EmbedCalls,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
+        self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
         self._runs = runs
         self._bare = bare
         self._embedder = embedder
@@ -57,7 +64,9 @@ class OpenAIFace:
 
     def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         body = fields.parse(request.body)
-        return self._ask(body, call) if self._bare.serves(body.get("model")) else self._run(body, call)
+        # Under the one name by which it is decided.
+        bare = self._bare.named(body.get("model"))
+        return self._ask(body | {"model": bare}, call) if bare else self._run(body, call)
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
@@ -70,16 +79,32 @@ class OpenAIFace:
         yield as_json({"object": "list", "data": await self._models(call)})
 
     async def get_model(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        model = next((one for one in await self._models(call) if one["id"] == request.params["model"]), None)
+        asked = request.params["model"]
+        listed = {one["id"]: one for one in await self._models(call)}
+        name, _, version = asked.rpartition("@")
+        model = listed.get(asked)
+        if model is None and name in listed and re.fullmatch(r"[1-9][0-9]{0,8}", version):
+            model = await self._version(name, int(version), call)
         if model is None:
-            raise ModelNotFound(request.params["model"])
+            raise ModelNotFound(asked)
         yield as_json(model)
+
+    async def _version(self, name: str, version: int, call: Call) -> Json | None:
+        """An agent's version; None where there is none."""
+        asked = agent_service_pb2.GetAgentRequest(name=name, version=version)
+        try:
+            found = await clients.unary(self._agents.GetAgent(asked, **outgoing(call.remaining, call)))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise
+        return models.of_version(name, version, found.agent.description)
 
     async def _models(self, call: Call) -> list[Json]:
         request = orchestrator_service_pb2.ListModelsRequest()
         answered = await clients.unary(self._orchestrator.ListModels(request, **outgoing(call.remaining, call)))
         bare = [models.of_entry(entry) for entry in self._bare.entries]
-        runs = [models.of_run(model) for model in answered.models if not self._bare.serves(model.id)]
+        runs = [models.of_run(model) for model in answered.models if not self._bare.named(model.id)]
         return [*runs, *bare, models.EMBEDDER]
 
     async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
@@ -88,6 +113,7 @@ class OpenAIFace:
         _allow(call, f"models.call:{asked.model}")
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:
+                yield Body(EVENTS, b"")  # from here on silence has comments
                 async for part in parts:
                     yield Body(EVENTS, part)
         else:
@@ -115,7 +141,7 @@ class OpenAIFace:
     async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
         """The events of the run; see `patiently`."""
         async with (
-            aclosing(self._runs.run(chat.run, call, chat.stream, chat.seams)) as batches,
+            aclosing(self._runs.run(chat.run, call, chat.seams)) as batches,
             aclosing(patiently(batches, seen, call)) as events,
         ):
             try:
@@ -124,6 +150,8 @@ class OpenAIFace:
             except BudgetExceeded:
                 if seen.finished is None:
                     raise  # before anything was answered
+            except grpc.aio.AioRpcError as error:
+                raise chat_request.in_its_words(statuses.from_rpc_error(error)) from error
 
 
 def _allow(call: Call, *permissions: str) -> None:

@@ -1,5 +1,6 @@
 """Reading a JSON body, with errors that name the field."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -33,6 +34,13 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def known(body: Json, names: Collection[str], path: str) -> None:
+    """Raises BadRequest for a field of another name that says something: none is ignored in silence."""
+    for name, value in body.items():
+        if name not in names and (value or value == {}) and value != []:
+            raise BadRequest(f"{path}{name} is not supported here", f"{path}{name}")
 
 
 def text(body: Json, name: str, path: str = "") -> str:

@@ -17,6 +17,16 @@ ROLES = {
     "tool": run_pb2.Message.ROLE_TOOL,
 }
 _TEXTS = ("text", "input_text", "output_text")
+# What a message may have in a run. Those after the first line stay here: what an assistant's answer had beside its
+# text, as clients send it back, and what bears on a provider's cache.
+_KNOWN = frozenset((
+    "role", "content", "name", "tool_calls", "tool_call_id", "refusal",
+    "annotations", "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "provider_specific_fields",
+    "parsed", "headworks", "cache_control",
+))  # fmt: skip
+_KNOWN_CALL = frozenset(("id", "type", "function", "index"))
+_KNOWN_FUNCTION = frozenset(("name", "arguments", "parsed_arguments"))
+_KNOWN_PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "cache_control"))
 MOST_MESSAGES = 1000
 MOST_CALLS = 128
 
@@ -57,6 +67,7 @@ def _message(message: object, path: str) -> run_pb2.Message:
         raise BadRequest(f"{path}.role must be one of {', '.join(ROLES)}", f"{path}.role")
     if message.get("function_call"):
         raise BadRequest(f"{path}.function_call is OpenAI's old form: write tool_calls", f"{path}.function_call")
+    fields.known(message, _KNOWN, f"{path}.")
     calls = _calls(message, role, path)
     made = run_pb2.Message(role=ROLES[role], tool_calls=calls, name=fields.maybe_text(message, "name", f"{path}."))
     content = message.get("content")
@@ -79,6 +90,8 @@ def _content(content: object, path: str, role: str) -> str:
     parts = [_part(part, role) for part in content]
     if not all(isinstance(part, str) for part in parts):
         raise BadRequest(f"{path} may hold parts of type text only", path)
+    for place, part in enumerate(content):
+        fields.known(part, _KNOWN_PART, f"{path}[{place}].")
     return "\n".join(str(part) for part in parts)
 
 
@@ -109,6 +122,8 @@ def _call(call: object, path: str) -> tool_pb2.ToolCall:
     if call.get("type", "function") != "function":
         raise BadRequest(f"{path}.type must be function", f"{path}.type")
     function = fields.mapping(call, "function", f"{path}.")
+    fields.known(call, _KNOWN_CALL, f"{path}.")
+    fields.known(function, _KNOWN_FUNCTION, f"{path}.function.")
     return tool_pb2.ToolCall(
         id=fields.text(call, "id", f"{path}."),
         name=fields.text(function, "name", f"{path}.function."),

@@ -25,6 +25,11 @@ def of_run(found: pb.Model) -> Json:
     return _model(found.id, "agent" if found.agent_version else "model", found.description, **beyond)
 
 
+def of_version(name: str, version: int, description: str) -> Json:
+    """An agent's version, by the name that it is asked by."""
+    return _model(f"{name}@{version}", "agent", description, version=version)
+
+
 def of_entry(entry: CatalogueEntry) -> Json:
     """A bare model."""
     prices = _prices(entry.price.input_nanos, entry.price.output_nanos)

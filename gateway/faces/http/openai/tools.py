@@ -45,7 +45,9 @@ def choice(body: Json) -> tool_pb2.ToolChoice | None:
     if isinstance(value, str) and value in _MODES:
         return tool_pb2.ToolChoice(mode=_MODES[value])
     if isinstance(value, dict) and value.get("type") == "function":
+        fields.known(value, ("type", "function"), "tool_choice.")
         function = fields.mapping(value, "function", "tool_choice.")
+        fields.known(function, ("name",), "tool_choice.function.")
         name = fields.text(function, "name", "tool_choice.function.")
         return tool_pb2.ToolChoice(mode=tool_pb2.ToolChoice.MODE_FUNCTION, function=name)
     raise BadRequest(
@@ -56,20 +58,24 @@ def choice(body: Json) -> tool_pb2.ToolChoice | None:
 
 def response_format(body: Json) -> generation_pb2.ResponseFormat | None:
     """The form of the answer; None where it is left to the agent. Raises BadRequest."""
-    value = fields.mapping(body, "response_format")
-    if not value:
+    if body.get("response_format") is None:
         return None
+    value = fields.mapping(body, "response_format")
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in _FORMS:
         raise BadRequest(f"response_format.type must be one of {', '.join(_FORMS)}", "response_format.type")
+    fields.known(value, ("type", "json_schema") if kind == "json_schema" else ("type",), "response_format.")
     made = generation_pb2.ResponseFormat(kind=_FORMS[kind])
     if kind == "json_schema":
         path = "response_format.json_schema."
         given = fields.mapping(value, "json_schema", "response_format.")
         made.name = _name(fields.text(given, "name", path), f"{path}name")
+        fields.known(given, ("name", "schema", "strict", "description"), path)
         if not isinstance(given.get("schema"), dict):
             raise BadRequest(f"{path}schema must be a JSON schema: an object", f"{path}schema")
-        made.schema = orjson.dumps(given["schema"]).decode()
+        described = fields.maybe_text(given, "description", path)
+        schema = {"description": described, **given["schema"]} if described else given["schema"]
+        made.schema = orjson.dumps(schema).decode()
         if given.get("strict") is not None:
             made.strict = fields.flag(given, "strict", path)
     return made
@@ -80,8 +86,10 @@ def _tool(tool: object, path: str) -> tool_pb2.Tool:
         raise BadRequest(f"{path} must be an object", path)
     if tool.get("type") != "function":
         raise BadRequest(f"{path}.type must be function", f"{path}.type")
+    fields.known(tool, ("type", "function", "cache_control"), f"{path}.")
     function = fields.mapping(tool, "function", f"{path}.")
     path = f"{path}.function."
+    fields.known(function, ("name", "description", "parameters", "strict", "cache_control"), path)
     parameters = fields.mapping(function, "parameters", path)
     return tool_pb2.Tool(
         name=_name(fields.text(function, "name", path), f"{path}name"),

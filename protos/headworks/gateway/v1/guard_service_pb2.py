@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headworks/gateway/v1/guard_service.proto\x12\x14headworks.gateway.v1\"\xd3\x01\n\rScreenRequest\x12\x38\n\x05stage\x18\x01 \x01(\x0e\x32).headworks.gateway.v1.ScreenRequest.Stage\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .headworks.gateway.v1.ScreenItem\"H\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_PASSAGE\x10\x01\x12\x15\n\x11STAGE_TOOL_RESULT\x10\x02\"6\n\nScreenItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"C\n\x0eScreenResponse\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".headworks.gateway.v1.ScreenedItem\"\xf9\x01\n\x0cScreenedItem\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x07verdict\x18\x02 \x01(\x0e\x32*.headworks.gateway.v1.ScreenedItem.Verdict\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x35\n\x08\x66indings\x18\x04 \x03(\x0b\x32#.headworks.gateway.v1.ScreenFinding\"[\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x12\n\x0eVERDICT_REDACT\x10\x02\x12\x10\n\x0cVERDICT_DROP\x10\x03\"m\n\rScreenFinding\x12\r\n\x05guard\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0c\n\x04mode\x18\x06 \x01(\t2h\n\x0cGuardService\x12X\n\x06Screen\x12#.headworks.gateway.v1.ScreenRequest\x1a$.headworks.gateway.v1.ScreenResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(headworks/gateway/v1/guard_service.proto\x12\x14headworks.gateway.v1\"\xe3\x01\n\rScreenRequest\x12\x38\n\x05stage\x18\x01 \x01(\x0e\x32).headworks.gateway.v1.ScreenRequest.Stage\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .headworks.gateway.v1.ScreenItem\x12\x0e\n\x06models\x18\x04 \x03(\t\"H\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_PASSAGE\x10\x01\x12\x15\n\x11STAGE_TOOL_RESULT\x10\x02\"6\n\nScreenItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"C\n\x0eScreenResponse\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".headworks.gateway.v1.ScreenedItem\"\xf9\x01\n\x0cScreenedItem\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x07verdict\x18\x02 \x01(\x0e\x32*.headworks.gateway.v1.ScreenedItem.Verdict\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x35\n\x08\x66indings\x18\x04 \x03(\x0b\x32#.headworks.gateway.v1.ScreenFinding\"[\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x12\n\x0eVERDICT_REDACT\x10\x02\x12\x10\n\x0cVERDICT_DROP\x10\x03\"m\n\rScreenFinding\x12\r\n\x05guard\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0c\n\x04mode\x18\x06 \x01(\t2h\n\x0cGuardService\x12X\n\x06Screen\x12#.headworks.gateway.v1.ScreenRequest\x1a$.headworks.gateway.v1.ScreenResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,19 +34,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GUARDSERVICE'].methods_by_name['Screen']._loaded_options = None
   _globals['_GUARDSERVICE'].methods_by_name['Screen']._serialized_options = b'\220\002\001'
   _globals['_SCREENREQUEST']._serialized_start=67
-  _globals['_SCREENREQUEST']._serialized_end=278
-  _globals['_SCREENREQUEST_STAGE']._serialized_start=206
-  _globals['_SCREENREQUEST_STAGE']._serialized_end=278
-  _globals['_SCREENITEM']._serialized_start=280
-  _globals['_SCREENITEM']._serialized_end=334
-  _globals['_SCREENRESPONSE']._serialized_start=336
-  _globals['_SCREENRESPONSE']._serialized_end=403
-  _globals['_SCREENEDITEM']._serialized_start=406
-  _globals['_SCREENEDITEM']._serialized_end=655
-  _globals['_SCREENEDITEM_VERDICT']._serialized_start=564
-  _globals['_SCREENEDITEM_VERDICT']._serialized_end=655
-  _globals['_SCREENFINDING']._serialized_start=657
-  _globals['_SCREENFINDING']._serialized_end=766
-  _globals['_GUARDSERVICE']._serialized_start=768
-  _globals['_GUARDSERVICE']._serialized_end=872
+  _globals['_SCREENREQUEST']._serialized_end=294
+  _globals['_SCREENREQUEST_STAGE']._serialized_start=222
+  _globals['_SCREENREQUEST_STAGE']._serialized_end=294
+  _globals['_SCREENITEM']._serialized_start=296
+  _globals['_SCREENITEM']._serialized_end=350
+  _globals['_SCREENRESPONSE']._serialized_start=352
+  _globals['_SCREENRESPONSE']._serialized_end=419
+  _globals['_SCREENEDITEM']._serialized_start=422
+  _globals['_SCREENEDITEM']._serialized_end=671
+  _globals['_SCREENEDITEM_VERDICT']._serialized_start=580
+  _globals['_SCREENEDITEM_VERDICT']._serialized_end=671
+  _globals['_SCREENFINDING']._serialized_start=673
+  _globals['_SCREENFINDING']._serialized_end=782
+  _globals['_GUARDSERVICE']._serialized_start=784
+  _globals['_GUARDSERVICE']._serialized_end=888
 # @@protoc_insertion_point(module_scope)

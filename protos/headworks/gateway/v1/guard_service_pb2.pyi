@@ -51,6 +51,7 @@ class ScreenRequest(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     stage: Global___ScreenRequest.Stage.ValueType
     """What all of the items are."""
     agent: _builtins.str
@@ -59,16 +60,21 @@ class ScreenRequest(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScreenItem]:
         """At most 256."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The catalogue's models that the agent asks, the one that answers first. Their policies count where the agent has none."""
+
     def __init__(
         self,
         *,
         stage: Global___ScreenRequest.Stage.ValueType = ...,
         agent: _builtins.str = ...,
         items: _abc.Iterable[Global___ScreenItem] | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "items", b"items", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "items", b"items", "models", b"models", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

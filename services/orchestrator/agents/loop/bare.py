@@ -30,6 +30,7 @@ REASONS = {
     Finish.STOP: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
     Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
+    Finish.CONTENT_FILTER: FinishReason.CONTENT_FILTER,
     Finish.NO_ANSWER: FinishReason.NO_ANSWER,
 }
 

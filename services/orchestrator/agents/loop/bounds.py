@@ -45,11 +45,12 @@ async def bounded(
 
 async def _by(ends: float, pieces: AsyncGenerator[Said, None]) -> Said | None:
     """The next piece; None after the last. Raises BrokenOff where it is not there in time."""
+    limit = asyncio.timeout(ends - time.monotonic())
     try:
-        async with asyncio.timeout(ends - time.monotonic()):
+        async with limit:
             return await anext(pieces, None)
     except TimeoutError:
-        if time.monotonic() < ends:
+        if not limit.expired():  # by the timer, which may be a little ahead of the clock
             raise
         raise BrokenOff(SECONDS) from None
 

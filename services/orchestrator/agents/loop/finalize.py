@@ -30,6 +30,7 @@ _REASONS = {
     Finish.STOP: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
     Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
+    Finish.CONTENT_FILTER: FinishReason.CONTENT_FILTER,
     Finish.NO_ANSWER: FinishReason.NO_ANSWER,
 }
 
@@ -62,8 +63,9 @@ def _wrong(work: Work, draft: StepFinished) -> str:
 
 
 def _final(work: Work, draft: StepFinished) -> bool:
-    """Nothing can be mended: the draft says that nothing was found, or the run's time is over."""
-    if draft.finish in ("", Finish.NO_ANSWER):
+    """Nothing can be mended: the draft says that nothing was found, its server has ended it, or the run's time is
+    over."""
+    if draft.finish in ("", Finish.NO_ANSWER, Finish.CONTENT_FILTER):
         return True
     return draft.text.strip() == declined(work.collections[0])
 
@@ -112,8 +114,8 @@ def _checked(work: Work, draft: StepFinished) -> str | None:
             return structured.unfenced(draft.text)
         if work.limit:
             return None
-        if draft.finish == Finish.LENGTH:
-            return draft.text  # cut off at its largest number of tokens, as the run's end says
+        if draft.finish in (Finish.LENGTH, Finish.CONTENT_FILTER):
+            return draft.text  # cut off, as the run's end says
         raise OutputInvalid(f"the model's answer does not have the form that was asked for: {fault}"[:600])
     notes = [(NOT_CERTAIN, failures(work)), (NOT_CHECKED, unchecked(work))]
     said = [f"{how} {' '.join(one.reason.rstrip('.') + '.' for one in given)}" for how, given in notes if given]

@@ -41,6 +41,9 @@ class Screener(Protocol):
 
     def closed(self, tools: bool) -> bool: ...
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
-        """One for each item, in order. Raises DomainErrors: of the kind UNAVAILABLE where the guards are gone."""
+    async def screen(
+        self, reading: Reading, agent: str, items: Sequence[Item], models: Sequence[str] = ()
+    ) -> list[ScreeningVerdict]:
+        """One for each item, in order. `models`: those that the agent asks. Raises DomainErrors: of the kind
+        UNAVAILABLE where the guards are gone."""
         ...

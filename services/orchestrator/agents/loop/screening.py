@@ -9,6 +9,7 @@ from math import isnan
 from services.orchestrator.agents.loop import metrics
 from services.orchestrator.agents.loop.screener import Item, Reading, Screener, ScreeningVerdict
 from services.orchestrator.agents.loop.work import Work
+from services.orchestrator.agents.specs.asked_models import asked_models
 from services.orchestrator.domain.event import Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolResult
@@ -20,8 +21,22 @@ log = logging.getLogger(__name__)
 MOST_CHARACTERS = 1 << 20
 # A verdict on what is read has the number of no answer.
 NO_ANSWER = 0
-WITHHELD = "Error: this result was withheld, because it may try to give you orders. Go on without it."
+# Why a result is withheld, by the guard that has found something in it.
+WITHHELD = {
+    "injection": "it may try to give you orders",
+    "pii": "it has personal data in it",
+    "secrets": "it has a key or a password in it",
+    "terms": "it has words in it that are not allowed",
+    "links": "it has links in it that are not allowed",
+    "length": "it is too long",
+}
+OTHER = "a guard does not let it pass"
 UNCHECKED = "Error: this result could not be checked, so it was withheld. Go on without it."
+
+
+def withheld(guard: str) -> str:
+    """What a model reads in place of a result in which a guard has found something."""
+    return f"Error: this result was withheld, because {WITHHELD.get(guard, OTHER)}. Go on without it."
 
 
 async def passages(work: Work, found: Found) -> Found:
@@ -42,7 +57,7 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
     items = [Item(one.id, one.text, one.document_id) for one in found.passages]
     items += [Item(one.id, one.title, one.document_id) for one in titled]
     try:
-        told = await screener.screen(Reading.PASSAGE, work.spec.name, items)
+        told = await screener.screen(Reading.PASSAGE, work.spec.name, items, asked_models(work.spec, work.kit.models))
     except DomainError as error:
         if _refused(error) or screener.closed(len(work.toolbox) > 0):
             raise
@@ -87,7 +102,9 @@ def parts(given: Sequence[ToolResult]) -> list[list[ToolResult]]:
 async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> list[ToolResult]:
     items = [Item(one.call_id, one.content, one.name) for one in given]
     try:
-        told = await screener.screen(Reading.TOOL_RESULT, work.spec.name, items)
+        told = await screener.screen(
+            Reading.TOOL_RESULT, work.spec.name, items, asked_models(work.spec, work.kit.models)
+        )
     except DomainError as error:
         if not (_refused(error) or screener.closed(tools=True)):
             _missed(Reading.TOOL_RESULT, error)
@@ -99,7 +116,7 @@ async def _read(work: Work, screener: Screener, given: Sequence[ToolResult]) -> 
 def _result(work: Work, given: ToolResult, told: ScreeningVerdict) -> ToolResult:
     if told.text is None:
         _note(work, told, f"result of {given.name} withheld")
-        return replace(given, content=WITHHELD, is_error=True, error_reason=Reason.WITHHELD)
+        return replace(given, content=withheld(told.guard), is_error=True, error_reason=Reason.WITHHELD)
     return given if told.text == given.content else replace(given, content=told.text)
 
 

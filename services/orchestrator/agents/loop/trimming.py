@@ -71,7 +71,8 @@ def _room(work: Work, generation: Generation) -> int:
 def upper_bound(generation: Generation) -> int:
     """Tokens of the prompt at most: a token is a byte at least."""
     size = sum(len(message.content.encode()) + MESSAGE_OVERHEAD for message in generation.messages)
-    size += sum(len(call.arguments_json) + len(call.name) for one in generation.messages for call in one.tool_calls)
+    calls = [call for one in generation.messages for call in one.tool_calls]
+    size += sum(len(call.arguments_json) + len(call.name) + len(call.beside) for call in calls)
     return size + sum(len(orjson.dumps(tool)) for tool in generation.tools)
 
 

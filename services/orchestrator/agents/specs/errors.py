@@ -1,6 +1,6 @@
 """What can be wrong with an agent."""
 
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import DomainError, ErrorKind, PermissionDenied
 from services.runtime.strict_yaml import Problem
 
 
@@ -23,6 +23,17 @@ class AgentNotFound(DomainError):
     def __init__(self, name: str, version: int = 0) -> None:
         which = f"version {version} of the agent {name!r}" if version else f"agent {name!r}"
         super().__init__(f"there is no {which}", agent=name, version=str(version))
+
+
+class MayNotCall(PermissionDenied):
+    """The agent would ask a model that its author may not."""
+
+    def __init__(self, agent: str, model: str) -> None:
+        permission = f"models.call:{model}"
+        super().__init__(
+            f"the permission {permission} is missing, which the agent {agent!r} needs for a model that it asks",
+            permission=permission,
+        )
 
 
 class ShippedAgent(DomainError):

@@ -8,6 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from services.llm.sampling_form import SamplingFields
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+EMBEDDINGS = "embeddings"
+"""The judge that is no model."""
 Collection = Annotated[str, Field(pattern=NAME)]
 
 

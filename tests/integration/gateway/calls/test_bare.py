@@ -644,7 +644,7 @@ async def test_an_upstream_that_is_not_there_is_told_of(make: Make) -> None:
 
 async def test_models_are_listed(make: Make) -> None:
     side = await make(whole(WHOLE), description="Small.", price=Price(150_000_000, 600_000_000))
-    assert (side.through.serves("small"), side.through.serves("large")) == (True, False)
+    assert (side.through.named("small"), side.through.named("large")) == ("small", "")
     [model] = map(models.of_entry, side.through.entries)
     assert (model["id"], model["object"]) == ("small", "model")
     assert model["headworks"] == {"kind": "upstream", "description": "Small.", "prices": {"input": 0.15, "output": 0.6}}

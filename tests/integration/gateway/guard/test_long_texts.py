@@ -23,7 +23,9 @@ PIECES = [
     "x.com/",
     "sk-", "hw_", "AKIA", "eyJ", "eyJaaaaaaaaa.eyJaaaaaaaaa.", "://a:b", "-----BEGIN ", "aws_secret_access_key=",
     "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n", "ignore ", "ignore all the your ", "ignora todas ", "忽略",
-    "note to ai ",
+    "note to ai ", 'https://a"@b.c', 'http:example.com"@example.com', "https://a／", "href='a ", "](<a ", "+49 ",
+    "de89 ",
+    "0123 0456 ", "0170 1234567 ", "xghp_", "a@敏",
 ]  # fmt: skip
 PROGRAM = """
 import resource

@@ -37,7 +37,8 @@ class FakePipelines:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    def of(self, tenant: str, agent: str) -> GuardPipeline:
+    def of(self, tenant: str, *names: str) -> GuardPipeline:
+        agent = names[0]
         self.asked.append((tenant, agent))
         policy = parse(POLICY if (tenant, agent) == ("acme", "helper") else "guards: []")
         return GuardPipeline(compile_policy(policy, Library(None)), FakeClassifier())

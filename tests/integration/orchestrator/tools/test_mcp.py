@@ -226,6 +226,31 @@ async def test_a_server_that_does_not_start(config: McpConfig) -> None:
     assert len(psutil.Process().children()) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("/bin/sh", "-c", "exit 3"), "/bin/sh exited with code 3"),
+        (("/bin/sh", "-c", "echo no JSON; exit 4"), "/bin/sh exited with code 4"),
+        (("/bin/sh", "-c", "exit 0"), "/bin/sh exited with code 0"),
+        (("/bin/sh", "-c", "read line; exit 5"), "/bin/sh exited with code 5"),
+        (("/bin/sh", "-c", "sleep 60"), "the handshake took longer than 1 seconds"),
+        (("/no/such/command",), "No such file or directory"),
+    ],
+)
+async def test_why_a_server_does_not_start_is_said_and_logged(
+    command: tuple[str, ...], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(McpConfig(command, start_seconds=1.0 if "sleep 60" in command else 20.0)) as server:
+        with pytest.raises(ServerGone) as caught:
+            await server._open()
+        assert str(caught.value) == f"the server test does not start: {said}"
+        with pytest.raises(ServerGone) as again:
+            await server.tools()
+        assert said in str(again.value)
+    (line,) = [record for record in caplog.records if record.message == "an MCP server does not start"]
+    assert (line.levelname, vars(line)["server"], vars(line)["error"]) == ("WARNING", "test", said)
+
+
 @pytest.mark.parametrize(("deaths", "starts"), [(1, True), (2, False)])
 async def test_a_process_that_dies_before_it_says_anything_is_started_once_more(
     tmp_path: Path, deaths: int, starts: bool

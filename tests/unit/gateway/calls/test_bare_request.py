@@ -340,3 +340,73 @@ def test_whatever_comes_is_taken_or_refused(value: Any) -> None:
             one = parse(fields.parse(body))
             one.put(one.texts)
             assert one.wire(UPSTREAM)
+
+
+WITHIN: list[tuple[dict[str, Any], str, str]] = [
+    ({"chat_template_kwargs": {"chat_template": "{{ x }}"}}, "chat_template", "chat_template_kwargs.chat_template"),
+    ({"chat_template_kwargs": {"tokenize": True}}, "tokenize", "chat_template_kwargs.tokenize"),
+    ({"chat_template_kwargs": {"add_generation_prompt": "x"}}, "add_generation_prompt",
+     "chat_template_kwargs.add_generation_prompt"),
+    ({"chat_template_kwargs": {"documents": [{"text": "x"}]}}, "documents", "chat_template_kwargs.documents"),
+    ({"chat_template_kwargs": {"tools": [{}]}}, "tools", "chat_template_kwargs.tools"),
+    ({"reasoning": {"n": 3}}, "n", "reasoning.n"),
+    ({"thinking": {"type": "enabled", "models": ["x"]}}, "models", "thinking.models"),
+    ({"prediction": {"type": "content", "content": "x", "n": 2}}, "n", "prediction.n"),
+    ({"tool_choice": {"type": "function", "web_search": {"x": 1}}}, "web_search", "tool_choice.web_search"),
+    ({"response_format": {"type": "text", "plugins": [1]}}, "plugins", "response_format.plugins"),
+    ({"tools": [{"type": "function", "function": {"name": "f"}}, {"function": {}, "search": {"x": 1}}]},
+     "search", "tools[1].search"),
+    ({"tools": [{"function": {"name": "f"}, "web_search": {"x": 1}}]}, "web_search", "tools[0].web_search"),
+    ({"tools": [{"type": "function", "function": {"name": "f", "n": 3}}]}, "n", "tools[0].function.n"),
+    ({"functions": [{"name": "f", "n": 3}]}, "n", "functions[0].n"),
+    ({"tools": [{"type": ["web_search"]}]}, "['web_search']", "tools[0]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "name", "param"), WITHIN, ids=[param for _, _, param in WITHIN])
+def test_what_is_refused_is_refused_within_other_fields(body: dict[str, Any], name: str, param: str) -> None:
+    one = BareRequest({"model": "small", "messages": [USER], **deepcopy(body)}, "small", False, False)
+    with pytest.raises(FieldNotAllowed) as caught:
+        restrict(one.body, UPSTREAM)
+    assert caught.value.details["param"] == param
+    if name.isidentifier():
+        restrict(one.body, replace(UPSTREAM, passes=frozenset((name,))))
+        assert one.body == {"model": "small", "messages": [USER], **body}
+
+
+def test_what_says_nothing_is_left_out_within_other_fields() -> None:
+    kwargs = {"enable_thinking": False, "add_generation_prompt": True, "documents": None}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"n": 3}}, "web_search": None}
+    body = wire(asked(chat_template_kwargs=kwargs, tools=[tool], reasoning={"effort": "low"}))
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {"n": 3}}}]
+
+
+def test_texts_of_a_list_are_read_one_behind_the_other() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"a": "4111 ", "b": ["1111", "11"]}}}
+    said = [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}]
+    messages = [{"role": "assistant", "content": said, "tool_calls": [call]}]
+    body = {
+        "messages": messages,
+        "prediction": {"type": "content", "content": [{"text": "a"}, {"text": "b"}]},
+        "stop": ["c", "d"],
+        "user": "u",
+    }
+    one = BareRequest(body, "small", False, False)
+    asked = one.asked(UPSTREAM, one.texts, 0)
+    assert [[one.texts[at] for at in each] for each in asked.flows] == [["x", "y"]]
+    assert [[one.texts[at] for at in each] for each in asked.lists] == [["4111 ", "1111", "11"], ["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}, 1000),
+        ({"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}, 1000),
+        ({"type": "input_audio", "input_audio": {"data": "A" * 51_200, "format": "wav"}}, 100),
+        ({"type": "text", "text": "x"}, 0),
+    ],
+)
+def test_pictures_and_sounds_have_tokens(part: dict[str, Any], tokens: int) -> None:
+    one = BareRequest({"messages": [{"role": "user", "content": [part]}]}, "small", False, False)
+    assert one.media == tokens

@@ -32,7 +32,7 @@ def request_of(**fields: object) -> pb.RunRequest:
 def test_every_text_of_a_run_is_read_counted_and_replaced(fields: dict[str, object]) -> None:
     request = request_of(**fields)
     texts = RunTexts(request)
-    asked = texts.asked("rag", "", stream=True)
+    asked = texts.asked("rag", "")
     assert sum(text.count("secret") for text in asked.texts) == str(request).count("secret")
     texts.put([text.replace("secret", "X") for text in asked.texts])
     assert "secret" not in str(request)
@@ -48,20 +48,20 @@ def test_what_a_model_reads_is_counted() -> None:
         {**plain, "tools": [{"name": "f", "parameters": long}]},
         {**plain, "responseFormat": {"schema": long}},
     ):
-        assert 1000 <= RunTexts(request_of(**more)).asked("rag", "", stream=True).prompt_tokens < 1030
+        assert 1000 <= RunTexts(request_of(**more)).asked("rag", "").prompt_tokens < 1030
 
 
 def test_what_nothing_was_found_in_stays_as_it_is() -> None:
     request = request_of(messages=[{"role": "ROLE_USER", "content": "why?"}], model="rag")
     before = request.SerializeToString()
     texts = RunTexts(request)
-    texts.put(texts.asked("rag", "", stream=True).texts)
+    texts.put(texts.asked("rag", "").texts)
     assert request.SerializeToString() == before
 
 
 def test_instructions_are_those_of_the_agent_and_of_the_caller() -> None:
     request = request_of(messages=[{"role": "ROLE_SYSTEM", "content": "a\nb"}, {"role": "ROLE_USER", "content": "c"}])
-    assert RunTexts(request).asked("rag", "own", stream=True).instructions == "own\na\nb"
+    assert RunTexts(request).asked("rag", "own").instructions == "own\na\nb"
 
 
 def test_parts_are_texts_that_are_read_one_behind_the_other() -> None:
@@ -70,7 +70,7 @@ def test_parts_are_texts_that_are_read_one_behind_the_other() -> None:
     chat = read(body)
     assert chat.run.messages[1].content == "a bad\nword\nand\nmore"
     texts = RunTexts(chat.run, chat.seams)
-    asked = texts.asked("rag", "", stream=True)
+    asked = texts.asked("rag", "")
     assert [[asked.texts[at] for at in flow] for flow in asked.flows] == [["s"], ["a bad", "word\nand", "more"]]
     texts.put(["s", "a *******", "\nand", "more"])
     assert chat.run.messages[1].content == "a *******\n\nand\nmore"
@@ -81,5 +81,5 @@ def test_a_part_that_is_a_refusal_is_a_part_like_others() -> None:
     parts = [{"type": "refusal", "refusal": "No, no."}, {"type": "output_text", "text": "Or yes."}]
     body = {"model": "rag", "messages": [{"role": "assistant", "content": parts}, {"role": "user", "content": "So?"}]}
     chat = read(body)
-    asked = RunTexts(chat.run, chat.seams).asked("rag", "", stream=True)
+    asked = RunTexts(chat.run, chat.seams).asked("rag", "")
     assert list(asked.texts) == ["No, no.", "Or yes.", "So?"]

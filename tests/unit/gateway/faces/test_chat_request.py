@@ -401,3 +401,72 @@ def test_any_json_is_read_or_refused(value: dict[str, Any]) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with pytest.raises(BadRequest):
         chat_request.parse(data)
+
+
+FUNCTION = {"name": "add"}
+FORM = {"name": "n", "schema": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"audio": {}}, "audio"),
+        ({"reasoning": {}}, "reasoning"),
+        ({"thinking": {}}, "thinking"),
+        ({"tools": {}}, "tools"),
+        ({"response_format": {}}, "response_format.type"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+        ({"response_format": {"type": "text", "json_schema": FORM}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {**FORM, "x": 1}}},
+            "response_format.json_schema.x",
+        ),
+        ({"stream_options": {"chunk_size": 3}}, "stream_options.chunk_size"),
+        ({"tool_choice": {"type": "function", "function": FUNCTION, "x": 1}}, "tool_choice.x"),
+        ({"tool_choice": {"type": "function", "function": {**FUNCTION, "x": 1}}}, "tool_choice.function.x"),
+        ({"tools": [{"type": "function", "function": FUNCTION, "defer": True}]}, "tools[0].defer"),
+        ({"tools": [{"type": "function", "function": {**FUNCTION, "x": 1}}]}, "tools[0].function.x"),
+        ({"messages": [{"role": "user", "content": "a", "audio": {"id": "b"}}]}, "messages[0].audio"),
+        ({"messages": [{"role": "assistant", "content": "a", "prefix": True}]}, "messages[0].prefix"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "weight": 2}]}]},
+            "messages[0].content[0].weight",
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_no_field_is_ignored_in_silence(changes: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        chat_request.parse(body(**changes))
+    assert caught.value.details["param"] == param
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logit_bias": {}, "metadata": {}, "stream_options": {}, "audio": None, "thinking": None},
+        {"stream_options": {"include_usage": True, "include_obfuscation": False}},
+        {"tools": [{"type": "function", "function": FUNCTION, "cache_control": {"type": "ephemeral"}}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "e"}}]}]},
+        {
+            "messages": [
+                {
+                    "role": "assistant", "content": "a", "refusal": None, "annotations": [], "audio": None,
+                    "function_call": None, "tool_calls": None, "reasoning_content": "hm", "parsed": None,
+                },
+                {"role": "user", "content": "b"},
+            ]
+        },
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_what_says_nothing_or_stays_here_is_let_pass(changes: dict[str, Any]) -> None:
+    assert chat_request.parse(body(**changes)).run.model == "rag"
+
+
+def test_what_a_form_is_for_is_told_with_its_schema() -> None:
+    form = {"type": "json_schema", "json_schema": {**FORM, "description": "A sum."}}
+    assert json.loads(chat_request.parse(body(response_format=form)).run.response_format.schema) == {
+        "description": "A sum."
+    }

@@ -11,6 +11,7 @@ from openai.types import CreateEmbeddingResponse
 
 from gateway.faces.http.openai import embeddings
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.errors import body as error_body
 from gateway.faces.http.openai.token_arrays import text_of
 from services.runtime.errors import ModelNotFound
 
@@ -114,3 +115,12 @@ def plain(answer: dict[str, Any]) -> dict[str, Any]:
         if isinstance(one["embedding"], str):
             one["embedding"] = np.frombuffer(base64.b64decode(one["embedding"]), "<f4").tolist()
     return read
+
+
+@pytest.mark.parametrize("given", ["x" * 16_385, ["a", "x" * 16_385], [7] * 8193], ids=["text", "listed", "tokens"])
+def test_a_text_that_no_model_reads_is_too_long_by_openais_word(given: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        embeddings.parse(body(input=given))
+    told = json.loads(error_body(caught.value))["error"]
+    assert told["code"] == "context_length_exceeded"
+    assert told["param"] == ("input[1]" if isinstance(given, list) and given[0] == "a" else "input")

@@ -93,6 +93,25 @@ def escaped(text: str) -> str:
         (r"see \u0065vil.com now", "see <HOST> now"),
         (r"jo\u0040example.com in prose", "<EMAIL> in prose"),
         (f"[1] call {CARD} now", "[1] call <CARD> now"),
+        *[
+            (f'{{"card": {number}, "n": [{number}]}}', '{"card": "<CARD>", "n": ["<CARD>"]}')
+            for number in (
+                "4111111111111111.0",
+                "4111111111111111e0",
+                "4.111111111111111e15",
+                "4.111111111111111E+15",
+                "41111111111111110e-1",
+                "4111111111111111.000e0",
+            )
+        ],
+        ('{"n": 6.66666e5, "m": 4111111111111111.5}', '{"n": "*********", "m": 4111111111111111.5}'),
+        ("to jo&#64;example.com now", "to <EMAIL> now"),
+        ("to jo&commat;example&period;com now", "to <EMAIL> now"),
+        ("to jo&amp;#x40;example.com now", "to <EMAIL> now"),
+        (r"to jo\@example.com now", "to <EMAIL> now"),
+        (r'{"to": "jo\\@example.com"}', '{"to": "<EMAIL>"}'),
+        ("b&#97;dword, two&nbsp;words", "*******, *********"),
+        ("AT&T and R&D, a=1&b=2", "AT&T and R&D, a=1&b=2"),
         (r"C:\temp and D:\new", r"C:\temp and D:\new"),
         (r'{"path": "C:\\temp\\new", "n": 12}', r'{"path": "C:\\temp\\new", "n": 12}'),
     ],
@@ -155,7 +174,9 @@ def test_whatever_is_found_json_stays_json(value: object, ascii_only: bool, seed
 
 
 PIECES = ["\\", "u00", "40", "\\u0040", "jo", "example.com", '"', "{", "[", ":", ",", " ", "\\n", "bad", "word", "```",
-          CARD, "666666", ".5", "-", "\\ud83d", "\\ude00", "\\\\", "e", "you are the ", "assistant of"]  # fmt: skip
+          CARD, "666666", ".5", "-", "\\ud83d", "\\ude00", "\\\\", "e",
+          "&#64;", "&", "#6", "4;", "\\@", ".0", "e15", "4.111111111111111",
+          "you are the ", "assistant of"]  # fmt: skip
 
 
 @settings(max_examples=500, deadline=None)

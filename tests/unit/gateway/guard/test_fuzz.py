@@ -34,6 +34,8 @@ BOMBS = [
     "&#58;", "&", 'href="', 'href="\n', "](", "https://敏", "data:text/html", "mailto:a", "020 7946 0958 / ",
     "00 49 30 ",
     "1.2.3.4 ", "hw_", "AKIA", "://a:b", "aws_secret_access_key=", "x.com/",
+    'https://a"@b.c', "http:example.com\"@example.com", "https://a／", "href='a ", "](<a ", "0170 1234567 ", "+49 ",
+    "0123 0456 ", "(0)", "de89 ", "a@б", "a@敏", "xghp_", "&#6", "\\@", "two-",
     "a ", "you are a helpful ", "<", "<EMAIL_1", "\u200b", "\u0301", "ﷺ", "１", "%2e", "a%", "\\n", "\n",
     "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n",
 ]  # fmt: skip

@@ -46,6 +46,23 @@ ELSEWHERE = [
     ("file://evil/share", "file://evil/share"), ("wss://evil.com", "wss://evil.com"), ("ldap://evil", "ldap://evil"),
     ("mailto:jo@evil.com", "mailto:jo@evil.com"), ("javascript:alert(1)", "javascript:alert(1)"),
     ("[x](data:text/html;base64,PHN)", "data:text/html;base64,PHN)"), ("vbscript:x", "vbscript:x"),
+    # Where no slash ends what is before the `@`, and other signs end it for some readers only.
+    *[
+        (f"https://example.com{odd}@evil.com/x", f"https://example.com{odd}@evil.com/x")
+        for odd in (
+            "／login", "？", "＃", "＼", ":80／", "℀", "`", '"', ">", "\u00a0", "\u3000", "\u2028", '">x',
+            "`a@example.com>",
+        )
+    ],
+    *[
+        (f"<a href='https://example.com{odd}@evil.com'>", f"https://example.com{odd}@evil.com")
+        for odd in (" ", '"', "<", ">", "\u00a0", "\u3000", "\u2028", " a b ", '"<> ', "／")
+    ],
+    ('<img src=" https://example.com @evil.com">', "https://example.com @evil.com"),
+    ("[a](<https://example.com @evil.com>)", "https://example.com @evil.com"),
+    ('[a](https://example.com"@evil.com)', 'https://example.com"@evil.com'),
+    (r"<a href='file:\\evil.com\share'>", r"file:\\evil.com\share"), (r"[a](FILE:\\evil.com)", r"FILE:\\evil.com"),
+    (r"file:/\evil.com/x", r"file:/\evil.com/x"), ("file:////evil.com/x", "file:////evil.com/x"),
     # By number.
     ("http://0x7f.1/", "http://0x7f.1/"), ("https://[::ffff:1.2.3.4]/", "https://[::ffff:1.2.3.4]/"),
     ("https://１.２.３.４/", "https://１.２.３.４/"),
@@ -57,6 +74,10 @@ HERE = [
     "https://example.com, and so", "https://docs.example.com:8443.", "https://example.com，然后下载setup.exe，再来",
     "看https://example.com吧，好", "https://example.com。然后", "mailto:jo+x@example.com", "<https://example.com>",
     "https://example.com/a&amp;b", '<a href="/docs\n/a">', '<a href="https://exa\nmple.com">', "[x](/docs/a.md)",
+    '<a href="https://example.com">@evil.com</a>', '{"url":"https://example.com","mail":"jo@evil.com"}',
+    '[a](https://example.com "by jo@evil.com")', "https://example.com jo@evil.com", "<https://example.com>@evil.com",
+    "`https://example.com`@evil.com", 'https://example.com"@jo', '"https://example.com and jo@evil.com"',
+    "https://example.com/a\"@evil.com", "file:///home/jo", r"file:\\C:\x", "https://example.com？好",
     # No links.
     "// a comment", "//TODO: fix", "//nolint", "a//b", "1//2.5", "http: the method", "https: yes",
     "javascript: the parts",

@@ -142,6 +142,53 @@ def test_numbers_side_by_side_are_each_found() -> None:
     assert found(DETECTOR, text) == [("PHONE", "020 7946 0958"), ("PHONE", "020 7946 0959")]
 
 
+BESIDE = [
+    ("PHONE", "0170 1234567 0171 7654321", ["0170 1234567", "0171 7654321"]),
+    ("PHONE", "202-555-0143 202-555-0199", ["202-555-0143", "202-555-0199"]),
+    ("PHONE", "202 555 0143 202 555 0199", ["202 555 0143", "202 555 0199"]),
+    ("PHONE", "(202) 555-0143(202) 555-0199", ["(202) 555-0143", "(202) 555-0199"]),
+    ("PHONE", "030/901820 030/901821", ["030/901820", "030/901821"]),
+    ("PHONE", "06 12 34 56 78 06 12 34 56 79", ["06 12 34 56 78", "06 12 34 56 79"]),
+    *[("PHONE", text.format("+49 170 1234567"), ["+49 170 1234567"]) for text in (
+        "order 4711 {}", "2026 {}", "{} 2026", "4711/{}", "Tel.{}", "Tel{}", "1 2 3 {}", "{}and", "x" * 99 + "{}",
+    )],
+    ("PHONE", "+49 170 1234567+49 171 7654321", ["+49 170 1234567", "+49 171 7654321"]),
+    *[("PHONE", text.format("0170 1234567"), ["0170 1234567"]) for text in (
+        "order 4711 {}", "{} 4711", "A4 {}", "f({})", "4711/{}",
+    )],
+    ("PHONE", "4711 202-555-0143", ["202-555-0143"]),
+    ("PHONE", "DE89370400440532013000 +49 170 1234567", ["+49 170 1234567"]),
+    ("PHONE", "4111 1111 1111 1111 +49 170 1234567", ["+49 170 1234567"]),
+    *[("CARD", text.format("4111111111111111"), ["4111111111111111"]) for text in (
+        "Visa-{}", "{}-12/29", "card_{}_x", "{}EUR", "Visa{}", "{}.0", "{}.Thanks", "2026-{}", "{}_{{}}", "{}/12",
+    )],
+    ("CARD", "4111-1111-1111-1111_x", ["4111-1111-1111-1111"]),
+    ("CARD", "4111 1111 1111 1111eur", ["4111 1111 1111 1111"]),
+    *[("IBAN", text, [text]) for text in ("de89 3704 0044 0532 0130 00", "De89-3704-0044-0532-0130-00",
+                                          "gb82 west 1234 5698 7654 32")],
+    *[("IBAN", text.format("DE89370400440532013000"), ["DE89370400440532013000"]) for text in (
+        "{}EUR", "IBAN{}", "iban_{}_x", "to-{}",
+    )],
+    ("EMAIL", "bob@corp.xn--p1ai", ["bob@corp.xn--p1ai"]), ("EMAIL", "an bob@münchen.de!", ["bob@münchen.de"]),
+    ("EMAIL", "müller@corp.de", ["müller@corp.de"]), ("EMAIL", "боб@почта.рф", ["боб@почта.рф"]),
+    ("EMAIL", "bob@例え.jp", ["bob@例え.jp"]),
+]  # fmt: skip
+NEIGHBORS = PersonalData(CATEGORIES, ("US", "DE", "FR"))
+
+
+@pytest.mark.parametrize(("category", "text", "words"), BESIDE)
+def test_what_stands_beside_it_hides_nothing(category: str, text: str, words: list[str]) -> None:
+    assert [said for name, said in found(NEIGHBORS, text) if name == category] == words
+
+
+@pytest.mark.parametrize("text", [
+    "face4111111111111111", "4111111111111111.50", "4111-1111-1111-1111-22", "12-4111-1111-1111-1111",
+    "no 15 people in the room were there that day", "100 200 300 202 555 0143", "12 345 678 901 234", "bob@例え",
+])  # fmt: skip
+def test_what_stands_beside_it_makes_nothing_of_it(text: str) -> None:
+    assert found(NEIGHBORS, text) == []
+
+
 @pytest.mark.parametrize(("category", "text", "words"), HITS)
 def test_what_it_is(category: str, text: str, words: str) -> None:
     assert (category, words) in found(DETECTOR, text)

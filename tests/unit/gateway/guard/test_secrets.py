@@ -98,6 +98,29 @@ def test_what_stands_for_a_password_is_none(text: str) -> None:
     assert found(DETECTOR, text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("key{}", "AKIAIOSFODNN7EXAMPLE"),
+        ("{}x", "AKIAIOSFODNN7EXAMPLE"),
+        *[
+            (f"{before}{{}}", secret)
+            for before in ("x", "token", "my_tok", "1")
+            for secret in ("ghp_" + "a1B2" * 9, "hw_" + "aB3_-" * 8, "npm_" + "aB3d" * 9, "glpat-" + "x1y2z" * 4, JWT)
+        ],
+    ],
+)
+def test_a_secret_beside_other_letters(text: str, secret: str) -> None:
+    assert [said for _, said in found(DETECTOR, text.format(secret))] == [secret]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 40 + "ghp_" + "a1B2" * 9, "xhw_" + "long_name_of_a_thing" * 3, "xfw_" + "a1B2" * 6]
+)
+def test_long_words_and_names_are_no_secret(text: str) -> None:
+    assert found(DETECTOR, text) == []
+
+
 @pytest.mark.parametrize(("category", "secret"), HITS)
 @pytest.mark.parametrize("around", ["{}", "the key is {}, keep it", "密钥{}。", '"{}"'])
 def test_what_it_is(category: str, secret: str, around: str) -> None:

@@ -44,6 +44,12 @@ PIECES = [
     "AKIAIOSFODNN7EXAMPLE", "sk-", "abcdefghij0123456789", "ghp_a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
     "eyJhbGciOi.eyJzdWIiOiIx.abcdefgh12", "-----BEGIN PRIVATE KEY-----\n", "MIIEvQIBADANBgkqhkiG9w0BAQEF\n",
     "-----END PRIVATE KEY-----", "-----BEGIN ", "\u200b", "ｂａｄ", "ﬁ", "é", "e\u0301", " ", "\n", ".", ",", "。",
+    "／login", "`@evil.com", "\u3000@evil.com", "href='https://example.com ", "](<https://example.com ",
+    "file:\\\\",
+    "0170 1234567 ", "202-555-0143 ", "+49 170 1234567", "4711 ", "4111111111111111", "EUR", "Visa", "-12/29",
+    "de89 3704 0044 ", "0532 0130 00", "IBAN", "ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2", "bob@münchen.de",
+    "bob@例え.",
+    "jp", "xn--p1ai", "\r\n", "&#64;", "\\@",
     "-", "_", "@", "/", "the", "quick", "I", "x", "X", "今天", "天气", "А", "١٢٣",
 ]  # fmt: skip
 CASES = st.sampled_from([str, str, str.upper, str.title])  # what looks for small letters must look for all

@@ -26,6 +26,7 @@ HITS = [
     ("敏*感*词", "敏*感*词"), ("敏\u200b感词", "敏\u200b感词"), ("c4", "c4"), ("two words", "two words"),
     ("naive", "naive"), ("NAI\u0308VE", "NAI\u0308VE"), ("ЗАПРЕТ", "ЗАПРЕТ"), ("我badword你", "badword"),
     ("l33t", "l33t"),
+    *[(f"two{sign}words", f"two{sign}words") for sign in ("-", "/", "_", ".", "\n", "\r\n", "\t", "\u2010", "\u00a0")],
 ]  # fmt: skip
 
 NEAR = [

@@ -8,7 +8,7 @@ import pytest
 
 from services.llm.catalogue.entry import EngineKind
 from services.orchestrator.agents.loop.screener import Item, Reading, ScreeningVerdict
-from services.orchestrator.agents.loop.screening import UNCHECKED, WITHHELD, parts
+from services.orchestrator.agents.loop.screening import UNCHECKED, parts, withheld
 from services.orchestrator.domain.event import PassagesRetrieved, Span, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolResult
@@ -40,7 +40,10 @@ class FakeScreener:
     def closed(self, tools: bool) -> bool:
         return self.shut
 
-    async def screen(self, reading: Reading, agent: str, items: Sequence[Item]) -> list[ScreeningVerdict]:
+    async def screen(
+        self, reading: Reading, agent: str, items: Sequence[Item], models: Sequence[str] = ()
+    ) -> list[ScreeningVerdict]:
+        assert models, "whose policies count is to be known"
         self.asked.append((reading, agent, list(items)))
         if self.error is not None:
             raise self.error
@@ -115,8 +118,8 @@ async def test_a_withheld_result_is_an_error_that_the_model_reads() -> None:
     helper, generator = agent(script, "", tool, screener=FakeScreener())
     got, _ = await played(helper, ASK)
     (result,) = results(got)
-    assert (result.content, result.is_error, result.error_reason) == (WITHHELD, True, Reason.WITHHELD)
-    assert generator.asked[1].messages[-1].content == WITHHELD
+    assert (result.content, result.is_error, result.error_reason) == (withheld("injection"), True, Reason.WITHHELD)
+    assert generator.asked[1].messages[-1].content == withheld("injection")
     assert [body.reason for body in got if isinstance(body, VerdictGiven)] == [
         "result of look withheld: PROMPT_INJECTION"
     ]
@@ -190,7 +193,7 @@ async def test_results_of_one_step_go_in_one_call() -> None:
     script = turns(calls(("look", '{"x": "bad"}'), ("look", '{"x": "b"}'), ("look", '{"x": "c"}')), says("Done."))
     helper, _ = agent(script, "", tool, screener=screener)
     got, _ = await played(helper, ASK)
-    assert sorted(one.content for one in results(got)) == sorted([WITHHELD, "fine", "fine"])
+    assert sorted(one.content for one in results(got)) == sorted([withheld("injection"), "fine", "fine"])
     assert [len(items) for _, _, items in screener.asked] == [3]
 
 

@@ -7,9 +7,7 @@ from services.orchestrator.agents.loop.graders import judge, similar
 from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer, Grader
 from services.orchestrator.agents.loop.work import Embedder
 from services.orchestrator.agents.specs.errors import ModelUnavailable
-from services.orchestrator.agents.specs.spec import GraderSpec
-
-EMBEDDINGS = "embeddings"
+from services.orchestrator.agents.specs.spec import EMBEDDINGS, GraderSpec
 
 
 class SchemaGrader:
