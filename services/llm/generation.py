@@ -32,11 +32,13 @@ class Generation:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """The next piece of the answer, which goes on right after the last. `citation`: what it quotes, in the form of the
-    generator that quotes; None of a language model. `tokens`: how many it took, 0 where that is not known."""
+    generator that quotes; None of a language model. `tokens`: how many it took, 0 where that is not known. `refusal`:
+    it is said instead of an answer."""
 
     text: str
     citation: Any = None
     tokens: int = 0
+    refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Finish(StrEnum):
     LENGTH = "length"
     TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"  # its server has ended the answer
+    REFUSAL = "refusal"  # it has refused, in the words of its pieces
     NO_ANSWER = "no_answer"  # the extractive generator: the passages do not answer the question
 
 

@@ -64,6 +64,8 @@ def event(run_id: str, of: Event) -> event_pb.RunEvent:
         message.text.text = body.text
         if body.tokens:
             message.text.tokens = body.tokens
+        if body.refusal:
+            message.text.refusal = True
     else:
         _FILL[type(body)](message, body)
     return message

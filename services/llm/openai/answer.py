@@ -41,6 +41,7 @@ class AnswerReader:
         self._thoughts: list[str] = []
         self._logprobs: list[float] = []
         self._counter = usage.ChunkCounter(self._tally)
+        self._answers = self._refuses = False
         self.finish = ""
         self.chunks = 0
 
@@ -66,11 +67,13 @@ class AnswerReader:
                 self._choice(choice)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise MalformedChunk("is not in OpenAI's form") from error
-        text = texts.get("content") or texts.get("refusal")
+        text, refusal = texts.get("content"), texts.get("refusal")
+        self._answers, self._refuses = self._answers or bool(text), self._refuses or bool(refusal)
         if reasoning := texts.get(REASONING):
             self._thoughts.append(reasoning)
         thought = texts.get("reasoning_content") or texts.get("reasoning") if self._reasoning else ""
-        return (*((Thought(thought),) if thought else ()), *((Piece(text),) if text else ()))
+        said = Piece(text) if text else Piece(refusal, refusal=True) if refusal else None
+        return (*((Thought(thought),) if thought else ()), *((said,) if said else ()))
 
     def ended(self) -> Iterator[Calls | Ended]:
         usage.check(self._model, self._tally)
@@ -87,6 +90,8 @@ class AnswerReader:
             finish = Finish.TOOL_CALLS
         elif finish is Finish.TOOL_CALLS:
             finish = Finish.STOP
+        if finish is Finish.STOP and self._refuses and not self._answers:
+            finish = Finish.REFUSAL
         confidence = math.exp(math.fsum(self._logprobs) / len(self._logprobs)) if self._logprobs else None
         yield Ended(finish, self._tally.counts, confidence)
 

@@ -83,10 +83,11 @@ class PassagesRetrieved:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """`tokens`: how many it took, 0 where that is not known."""
+    """`tokens`: how many it took, 0 where that is not known. `refusal`: the model says so instead of an answer."""
 
     text: str
     tokens: int = 0
+    refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

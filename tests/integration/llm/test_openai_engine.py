@@ -205,6 +205,13 @@ async def test_what_a_server_wants_back_with_its_calls_goes_back() -> None:
     assert sent["tool_calls"][0]["extra_content"] == sealed
 
 
+async def test_a_refusal_is_no_answer() -> None:
+    fake = FakeOpenAi(streams(delta(refusal="I'm "), delta(refusal="sorry."), delta("stop"), usage(3, 2)))
+    assert await generated(fake) == [
+        Piece("I'm ", refusal=True), Piece("sorry.", refusal=True), Ended(Finish.REFUSAL, TokenCounts(3, 2)),
+    ]  # fmt: skip
+
+
 async def test_thoughts_among_the_parts_of_a_content_are_no_answer() -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}, {"type": "text", "text": "So."}]}
     content = [thought, {"type": "text", "text": "Yes."}]

@@ -15,6 +15,7 @@ class Completion:
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
         self._text: list[str] = []
+        self._refusal: list[str] = []
         self._annotations: list[Json] = []
         self._calls: list[Json] = []
         self._reasoning: list[str] = []
@@ -24,7 +25,7 @@ class Completion:
         for event in events:
             kind = event.WhichOneof("event")
             if kind == "text":
-                self._text.append(event.text.text)
+                (self._refusal if event.text.refusal else self._text).append(event.text.text)
             elif delta := self._seen.take(kind, event):
                 self._annotations += delta.get("annotations", ())
                 self._reasoning += [delta["reasoning_content"]] if "reasoning_content" in delta else []
@@ -34,12 +35,12 @@ class Completion:
         """The completion. Its content is null where there are only calls of tools, as OpenAI has it. Where a guard has
         ended the answer no calls are left: the caller must not make a part of them."""
         seen = self._seen
-        content = "".join(self._text)
+        content, refusal = "".join(self._text), "".join(self._refusal)
         calls = self._calls if seen.finish_reason != "content_filter" else []
         message: Json = {
             "role": "assistant",
-            "content": content if content or not calls else None,
-            "refusal": None,
+            "content": content if content or not (calls or refusal) else None,
+            "refusal": refusal or None,
             "annotations": self._annotations,
         }
         if self._reasoning:

@@ -30,10 +30,10 @@ class Chunks:
         texts: list[str] = []
         for event in events:
             kind = event.WhichOneof("event")
-            if kind == "text":
+            if kind == "text" and not event.text.refusal:
                 texts.append(event.text.text)
                 continue
-            delta = self._seen.take(kind, event)
+            delta = {"refusal": event.text.text} if kind == "text" else self._seen.take(kind, event)
             if delta is not None or kind in _APPROVALS:
                 if texts:
                     out.append(self._text("".join(texts)))

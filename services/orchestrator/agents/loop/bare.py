@@ -28,6 +28,7 @@ from services.orchestrator.runs.agent import Agent, Journal, RunInput, RunOutcom
 
 REASONS = {
     Finish.STOP: FinishReason.STOP,
+    Finish.REFUSAL: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
     Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
     Finish.CONTENT_FILTER: FinishReason.CONTENT_FILTER,
@@ -114,8 +115,8 @@ class BareModel:
 
 def _said(piece: Piece, writer: CitationWriter | None) -> Sequence[Body]:
     if writer is None:
-        return (TextDelta(piece.text, piece.tokens),)
-    return writer.write(piece.text, tokens=piece.tokens)
+        return (TextDelta(piece.text, piece.tokens, piece.refusal),)
+    return writer.said(piece)
 
 
 def _formed(ask: RunInput) -> bool:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from services.llm.generation import Piece
 from services.orchestrator.domain.event import Body, Citation, CitationAdded, Span, TextDelta
 from services.orchestrator.domain.passage import Passage
 
@@ -90,6 +92,13 @@ class CitationWriter:
     def text(self) -> str:
         """What the model wrote in this step."""
         return "".join(self._parts)
+
+    def said(self, piece: Piece) -> list[Body]:
+        """The events of the next piece of a model's."""
+        bodies = self.write(piece.text, piece.citation, piece.tokens)
+        if not piece.refusal:
+            return bodies
+        return [replace(body, refusal=True) if isinstance(body, TextDelta) else body for body in bodies]
 
     def write(self, text: str, citation: Citation | None = None, tokens: int = 0) -> list[Body]:
         """The events of the next piece, which took so many tokens."""

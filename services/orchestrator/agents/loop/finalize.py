@@ -28,6 +28,7 @@ NOT_CERTAIN = "This answer is not certain:"
 NOT_CHECKED = "This answer was not checked in full:"
 _REASONS = {
     Finish.STOP: FinishReason.STOP,
+    Finish.REFUSAL: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
     Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
     Finish.CONTENT_FILTER: FinishReason.CONTENT_FILTER,
@@ -63,9 +64,9 @@ def _wrong(work: Work, draft: StepFinished) -> str:
 
 
 def _final(work: Work, draft: StepFinished) -> bool:
-    """Nothing can be mended: the draft says that nothing was found, its server has ended it, or the run's time is
-    over."""
-    if draft.finish in ("", Finish.NO_ANSWER, Finish.CONTENT_FILTER):
+    """Nothing can be mended: the draft says that nothing was found, the model refuses, its server has ended it, or the
+    run's time is over."""
+    if draft.finish in ("", Finish.NO_ANSWER, Finish.CONTENT_FILTER, Finish.REFUSAL):
         return True
     return draft.text.strip() == declined(work.collections[0])
 
@@ -85,6 +86,10 @@ async def finalize(work: Work) -> Bodies:
     if draft.finish == Finish.NO_ANSWER:
         if not state.text[state.draft_start :]:
             yield TextDelta(declined(work.collections[0]))
+        return
+    if draft.finish == Finish.REFUSAL:
+        if rest := draft.text.removeprefix(state.text[state.draft_start :]):
+            yield TextDelta(rest, refusal=True)
         return
     text = _checked(work, draft) if work.held else None
     if text is None:

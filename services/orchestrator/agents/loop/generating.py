@@ -70,7 +70,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:  # noqa: C901 (one 
                 if isinstance(piece, ContextTrimmed | ReasoningDelta):
                     yield piece
                 elif not work.held:
-                    for body in writer.write(piece.text, piece.citation, piece.tokens):
+                    for body in writer.said(piece):
                         yield body
     except DomainError as error:
         for charged in _failed(work, heard, error, step.number, started):

@@ -80,6 +80,19 @@ def test_what_was_thought_comes_beside_the_answer(together: bool) -> None:
     assert "reasoning_content" not in whole_of(events("Cats sleep."))["choices"][0]["message"]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_refusal_stands_in_its_own_field(together: bool) -> None:
+    said = [event_pb.RunEvent(text=event_pb.TextDelta(text=text, refusal=True)) for text in ("I'm ", "sorry.")]
+    answer = [*said, *ended(run_pb2.FINISH_REASON_STOP)]
+    message = whole_of(answer)["choices"][0]["message"]
+    assert (message["refusal"], message["content"]) == ("I'm sorry.", None)
+    streamed = stream_of(answer, together=together)
+    parsed(streamed)
+    deltas = [choice["delta"] for chunk in streamed for choice in chunk["choices"]]
+    assert "".join(delta.get("refusal") or "" for delta in deltas) == "I'm sorry."
+    assert not any(delta.get("content") for delta in deltas)
+
+
 def test_what_openai_has_no_place_for() -> None:
     whole = whole_of(events("Cats sleep.", answered=False))
     assert whole["headworks"] == {

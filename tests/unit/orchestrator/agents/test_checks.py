@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.errors import ContextTooLong
-from services.llm.generation import Finish, Generation, TokenCounts
+from services.llm.generation import Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.agents.loop.finalize import REJECTED_ANSWER, REJECTED_RUN
 from services.orchestrator.agents.loop.graders.grader import GradedAnswer
 from services.orchestrator.agents.loop.graders.similar import SimilarToEvidence, SimilarToQuestion
@@ -92,6 +92,20 @@ async def test_a_form_that_stays_wrong_is_an_error(spec: str, asked: int) -> Non
     with pytest.raises(OutputInvalid, match="it is not JSON"):
         await played(helper, replace(ASK, response_format=FORM))
     assert len(generator.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [(Finish.REFUSAL, FinishReason.STOP), (Finish.CONTENT_FILTER, FinishReason.CONTENT_FILTER)],
+)
+@pytest.mark.parametrize("form", [FORM, None])
+async def test_a_refusal_is_not_mended(finish: Finish, reason: FinishReason, form: ResponseFormat | None) -> None:
+    refuses = finish is Finish.REFUSAL
+    said = [Piece("I'm ", refusal=refuses), Piece("sorry.", refusal=refuses), Ended(finish, TokenCounts(3, 2))]
+    helper, generator = agent(drafts(said))  # type: ignore[arg-type]
+    got, outcome = await played(helper, replace(ASK, response_format=form))
+    assert (text(got), outcome.reason, len(generator.asked)) == ("I'm sorry.", reason, 1)
+    assert {body.refusal for body in got if isinstance(body, TextDelta)} == {refuses}
 
 
 async def test_an_answer_that_was_cut_off_ends_as_such_and_is_not_mended() -> None:
