@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 # Of the replica that began it, and a random number in hexadecimal.
 RUN_ID = re.compile(r"run_.+_(?P<number>[0-9a-f]{32})")
 DIGITS = 8
-# Of a gRPC service, whose package says little more than its name.
-METHOD = re.compile(r"/?(?:[a-z]\w*\.)+(?P<method>[A-Z]\w*/[A-Z]\w*)")
+# Of a gRPC service, whose name says it all.
+METHOD = re.compile(r"/?(?:[a-z]\w*\.)+(?P<noun>[A-Z]\w*?)(?:Service)?/(?P<verb>[A-Z]\w*)")
 _UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -17,11 +17,11 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
 
 
 def short(text: str) -> str:
-    """The beginning of a run's id, which every verb that takes one accepts, and a method without its package; anything
+    """The beginning of a run's id, which every verb that takes one accepts, and a method by its noun and verb; anything
     else as it is."""
     run = RUN_ID.fullmatch(text)
     if method := METHOD.fullmatch(text):
-        return method["method"]
+        return f"{method['noun']}/{method['verb']}"
     return f"run_{run['number'][:DIGITS]}" if run else text
 
 

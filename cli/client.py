@@ -44,6 +44,8 @@ LOOK = {
     "LIMIT_NOT_FOUND": "`headworks limits list`",
     "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
 }
+PLAIN = "WRONG_VERSION_NUMBER"
+"""What OpenSSL makes of an answer that is not TLS."""
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -164,6 +166,8 @@ def _unreached(edge: Edge, message: str, answered: bool) -> str:
             f"the mesh at {url} cannot be reached ({message}) by way of the proxy that {variable} names: "
             f"if none is needed, add {proxies.host_of(edge.target)} to no_proxy"
         )
+    if edge.secure and PLAIN in message.upper():
+        return f"the mesh at {url} speaks http, not https: give --edge http://{edge.target}"
     told = message.lower()
     if "handshake failed" in told:
         return (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cli.errors import CliError
+from services.runtime.file_faults import ICONV, why
 
 
 def read_text(path: Path) -> str:
@@ -15,9 +16,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
-        raise CliError(f"{path} is not valid UTF-8") from None
+        raise CliError(f"{path} is not valid UTF-8: convert it, for instance by {ICONV}") from None
     except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror}") from None
+        raise CliError(f"{path} cannot be read: {why(error)}") from None
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def destination(file: Path) -> Iterator[IO[bytes]]:
             yield out
         part.replace(file)
     except OSError as error:
-        raise CliError(f"{file} cannot be written: {error.strerror}") from None
+        raise CliError(f"{file} cannot be written: {why(error)}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -54,7 +55,7 @@ def append(file: Path, line: bytes) -> None:
             out.flush()
             os.fsync(out.fileno())
     except OSError as error:
-        raise CliError(f"{file} cannot be written: {error.strerror}") from None
+        raise CliError(f"{file} cannot be written: {why(error)}") from None
 
 
 def write_pieces(pieces: Iterable[Any], out: IO[bytes]) -> int:

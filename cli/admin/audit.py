@@ -17,6 +17,7 @@ from cli.files import append, destination, write_pieces
 from cli.messages import as_dict, list_all, set_fields
 from cli.options import MeshOptions, Verb, between_options, on_mesh, tenant_option
 from cli.output import print_done, print_list
+from services.runtime.file_faults import why
 
 if TYPE_CHECKING:
     from gateway.audit.anchors import Checkpoint
@@ -147,7 +148,7 @@ def _anchors(file: Path) -> "Sequence[Checkpoint]":
         with file.open("rb") as lines:
             anchors = read_anchors(lines)
     except (OSError, ValueError) as error:
-        raise CliError(f"{file} cannot be read: {error}") from None
+        raise CliError(f"{file} cannot be read: {why(error)}") from None
     if not anchors:
         raise CliError(f"{file} has no anchor")
     return anchors
@@ -170,7 +171,7 @@ def _verify_file(file: Path, public_keys: Sequence[Path], anchors: "Sequence[Che
         with file.open("rb") as lines:
             report = verify_lines(lines, check, anchors)
     except (OSError, ValueError) as error:
-        raise CliError(f"{file} cannot be checked: {error}") from None
+        raise CliError(f"{file} cannot be checked: {why(error)}") from None
     findings = [{**asdict(finding), "fault": finding.fault.value} for finding in report.findings]
     chains = [{"chain": chain, **asdict(span)} for chain, span in sorted(report.chains.items())]
     whole = {"records": report.records, "first": report.first, "last": report.last, "sound": report.sound}

@@ -11,7 +11,7 @@ import click
 from cli.brief import counted
 from cli.errors import FAILURE, USAGE, CliError
 from cli.options import MeshOptions, collection_option, on_mesh
-from cli.output import console, print_json, print_table
+from cli.output import console, print_json, print_table, visible
 
 if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
@@ -156,7 +156,7 @@ def _report(
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
     if scan.skipped:
-        click.echo("skipped: " + ", ".join(f"{count} {reason}" for reason, count in sorted(scan.skipped.items())))
+        click.echo("skipped: " + ", ".join(skipped(scan)))
     if scan.links:
         named = ", ".join(scan.links[:NAMED_LINKS]) + (", …" if len(scan.links) > NAMED_LINKS else "")
         click.echo(f"links not followed: {named}: --follow-links takes what they lead to")
@@ -165,6 +165,16 @@ def _report(
     if failures:
         click.echo(f"failed: {len(failures)}", err=True)
         print_table(("document", "reason", "message"), failures[:SHOWN_FAILURES])
+
+
+def skipped(scan: "FileScan") -> list[str]:
+    """ "2 of another type (a.zip, b.docx)": with their names where they are few."""
+    told = []
+    for reason, count in sorted(scan.skipped.items()):
+        names = scan.passed_over.get(reason, [])
+        named = f" ({', '.join(map(visible, names))})" if len(names) == count else ""
+        told.append(f"{count} {reason}{named}")
+    return told
 
 
 def summary(outcome: "Outcome") -> str:

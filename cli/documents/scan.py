@@ -24,6 +24,10 @@ SNIFFED = 8192
 LINK = "links out of their folder"
 
 
+FEW = 5
+"""So many files that were skipped are named."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalFile:
     """A document to be: its id in the collection, where it is, what it is."""
@@ -36,7 +40,8 @@ class LocalFile:
 
 @dataclass
 class FileScan:
-    """What the paths came to. `skipped` counts by reason; `unreadable` has path and reason; `missing` matched nothing.
+    """What the paths came to. `skipped` counts by reason, `passed_over` has the first names; `unreadable` has path
+    and reason; `missing` matched nothing.
 
     `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed. `sources`
     are where the paths point to. `complete` is false where a folder or a file could not be read.
@@ -44,6 +49,7 @@ class FileScan:
 
     files: list[LocalFile] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     not_taken: list[tuple[str, str]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -51,15 +57,18 @@ class FileScan:
     sources: list[Source] = field(default_factory=list)
     complete: bool = True
 
-    def skip(self, reason: str) -> None:
+    def skip(self, reason: str, name: str = "") -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        names = self.passed_over.setdefault(reason, [])
+        if name and len(names) < FEW:
+            names.append(name)
 
     def leave(self, name: str, reason: str, named: bool) -> bool:
         """Skip a file; one that was named is a failure. False."""
         if named:
             self.not_taken.append((name, f"it is {reason}"))
         else:
-            self.skip(reason)
+            self.skip(reason, name)
         return False
 
     def refuse_link(self, name: str) -> None:
@@ -132,7 +141,7 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
     is binary."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None and not named:
-        scan.skip("of another type")
+        scan.skip("of another type", identity)
         return False
     try:
         identity.encode()

@@ -31,7 +31,7 @@ def search(
     \b
     Examples:
       headworks search "outlier ejection" --collection docs
-      headworks search "budget" --mode lexical --where media_type=text/markdown --json
+      headworks search budget --mode lexical --where media_type=text/markdown
     """
     request = pb.SearchRequest(
         collection=collection, query=query, limit=limit,

@@ -2,6 +2,7 @@
 
 import click
 
+from cli.errors import USAGE, CliError
 from cli.options import json_option, timings_option
 
 QUESTION = "What happens when control dies?"
@@ -30,4 +31,6 @@ def demo(question: str, llm: str | None, timings: bool, as_json: bool) -> int:
     from cli.mesh.demonstration import Show, run_demo
 
     question.encode()  # refused before a mesh is started
+    if llm is not None and not llm.strip():
+        raise CliError("--llm names no model: leave it out to serve none", USAGE)
     return asyncio.run(run_demo(Show(question, timings, as_json), llm))

@@ -63,6 +63,8 @@ def up(
     from infra.local.options import BadOptions, make_options, parse_replicas
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
+    if llm is not None and not llm.strip():
+        raise CliError("--llm names no model: leave it out to serve none", USAGE)
     if llm:
         os.environ["HEADWORKS_MODELS_LLM"] = llm
     try:

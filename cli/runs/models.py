@@ -39,6 +39,10 @@ def check(file: Path) -> None:
 
     Of a file of the older form, the same models in today's form are printed. The variables and the files of keys are
     not looked at: they are those of the processes that ask the models.
+
+    \b
+    Example:
+      headworks models check models.yaml
     """
     from services.llm.catalogue.file import BadCatalogue, read
 

@@ -24,6 +24,10 @@ def check(file: Path) -> None:
     """Check a FILE of tool settings without a mesh: every fault is named by its line and field.
 
     Variables that it names are those of this process. No database, server or target is asked.
+
+    \b
+    Example:
+      headworks tools check tools.yaml
     """
     from services.orchestrator.tools.config import BadToolSettings, load
 

@@ -20,6 +20,7 @@ from infra.local.layout import PRIVATE, Layout
 from infra.local.lock import DirectoryLock, Locked, is_locked
 from services.runtime import data_format
 from services.runtime.errors import CannotStart
+from services.runtime.file_faults import why
 
 MODE = 0o600
 OnBytes = Callable[[int], None]
@@ -61,7 +62,7 @@ def restore(file: Path, root: Path, on_bytes: OnBytes, replace: bool = False) ->
             finally:
                 staged.close()
     except OSError as error:
-        raise BackupFailed(f"nothing was restored to {root}: {error}") from error
+        raise BackupFailed(f"nothing was restored to {root}: {why(error)}") from error
 
 
 def total_bytes(file: Path) -> int:

@@ -22,6 +22,7 @@ from services.retrieval.store.folders import collection_files, collection_folder
 from services.runtime import data_format
 from services.runtime.copy_lock import copying
 from services.runtime.errors import CannotStart
+from services.runtime.file_faults import why
 from services.runtime.records.snapshot import DatabaseDamaged, snapshot
 
 MODE = 0o600
@@ -56,7 +57,7 @@ def save(places: Places, target: Path, progress: Progress, partial: bool = False
     except CannotStart as error:
         raise BackupFailed(str(error)) from error
     except (OSError, EOFError, sqlite3.Error, DatabaseDamaged) as error:
-        raise BackupFailed(f"no backup was made: {error}") from error
+        raise BackupFailed(f"no backup was made: {why(error)}") from error
 
 
 def expected_bytes(places: Places) -> int:

@@ -40,6 +40,8 @@ PURE = (
     "services.runtime.children",
     "services.runtime.errors",
     "services.runtime.fairness",
+    "services.runtime.file_faults",
+    "services.runtime.form_words",
     "services.runtime.language",
     "services.runtime.numerals",
     "services.runtime.records",

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.form import CatalogueForm, ModelForm, UpstreamsForm
 from services.runtime import strict_yaml
+from services.runtime.file_faults import why
 from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument
 
 Secret = Callable[[str], str | None]
@@ -53,7 +54,7 @@ def read(path: Path) -> CatalogueFile:
     try:
         return parse(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadCatalogue(f"{path} cannot be read: {error}") from error
+        raise BadCatalogue(f"{path} cannot be read: {why(error)}") from error
 
 
 def parse(text: str, where: str) -> CatalogueFile:

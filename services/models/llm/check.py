@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.models import smollm2
 from services.models.settings import ModelsSettings, adapters
+from services.runtime.spelling import meant
 
 HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("tekken.json",), ("vocab.json", "merges.txt"))
@@ -19,15 +21,16 @@ class CannotServe(ValueError):
 
 def check_llm(settings: ModelsSettings) -> str:
     """The model as the engine is to be given it: a folder's whole path, or a name on the hub. Raises CannotServe."""
+    name = model_name(settings.llm)
     if find_spec("vllm") is None:
         raise CannotServe("vLLM is not installed, which serves language models: install it with `make llm`")
-    for name, folder in adapters(settings.llm_lora).items():
+    for adapter, folder in adapters(settings.llm_lora).items():
         if not (Path(folder) / "adapter_config.json").is_file():
-            raise CannotServe(f"the LoRA adapter {name!r} cannot be served: {folder} has no adapter_config.json")
+            raise CannotServe(f"the LoRA adapter {adapter!r} cannot be served: {folder} has no adapter_config.json")
     template = settings.llm_chat_template
     if template and not Path(template).is_file():
         raise CannotServe(f"the chat template {template} is not a file")
-    return model_name(settings.llm)
+    return name
 
 
 def model_name(name: str) -> str:
@@ -41,7 +44,8 @@ def model_name(name: str) -> str:
     if path.exists():
         raise CannotServe(f"{path} is a file: name the folder that holds the model")
     if not HUB_NAME.fullmatch(name):
-        raise CannotServe(f"{name} is neither a folder nor a model's name on the hub (ORGANISATION/NAME)")
+        near = meant(name, [smollm2.NAME])
+        raise CannotServe(f"{name} is neither a folder nor a model's name on the hub (ORGANISATION/NAME){near}")
     return name
 
 

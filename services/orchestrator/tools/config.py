@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.hosts import HostRule
 from services.runtime import strict_yaml
+from services.runtime.file_faults import why
 from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument, dotted
 from services.runtime.strict_yaml import Path as FieldPath
 
@@ -141,7 +142,7 @@ def load(path: Path, environment: Mapping[str, str]) -> ToolSettings:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadToolSettings(f"{path} cannot be read: {error}") from error
+        raise BadToolSettings(f"{path} cannot be read: {why(error)}") from error
     return parse(text, environment, str(path))
 
 

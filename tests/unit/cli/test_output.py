@@ -220,8 +220,8 @@ def test_a_column_of_importance_stays_before_one_that_comes_first() -> None:
 
 
 def test_a_method_is_short() -> None:
-    assert brief.short("/headworks.orchestrator.v1.RunService/Run") == "RunService/Run"
-    assert brief.short("headworks.orchestrator.v1.RunService/Run") == "RunService/Run"
+    assert brief.short("/headworks.orchestrator.v1.RunService/Run") == "Run/Run"
+    assert brief.short("headworks.orchestrator.v1.RunService/Run") == "Run/Run"
     assert brief.short("docs/page.md") == "docs/page.md"
 
 

@@ -12,13 +12,19 @@ import pytest
 from rich.console import Console
 
 from cli import main
+from cli.documents.ingest import skipped
+from cli.documents.scan import find_files
 from cli.edge import Edge, find_data, find_edge, normal_url
 from cli.errors import CliError
+from cli.files import destination
 from cli.mesh.status import mesh_table
+from cli.options import agreed
 from infra.local import state
 from infra.local.layout import Layout, write_private
 from infra.local.lock import DirectoryLock
 from infra.local.state import MeshState
+from services.models.llm.check import CannotServe, model_name
+from services.runtime.file_faults import why
 
 
 @pytest.fixture
@@ -211,3 +217,77 @@ def test_what_is_no_address(given: str) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["version", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["grpcio"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [("down", "Ctrl-C"), ("stop", "kill PID"), ("restart", "headworks up"), ("start", "headworks run start")],
+)
+def test_what_others_call_it_is_told_with_how_it_is_done(
+    verb: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([verb]) == 2
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["up", "demo"])
+def test_a_model_without_a_name_is_refused(verb: str, nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([verb, "--llm", ""]) == 2
+    assert "--llm names no model" in capsys.readouterr().err
+
+
+def test_a_no_is_not_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
+    with pytest.raises(CliError, match="nothing was changed or deleted") as caught:
+        agreed("Delete it?")
+    assert caught.value.code == 1
+
+
+@pytest.mark.parametrize("verb", [["models", "check"], ["tools", "check"], ["search"]])
+def test_examples_fit_a_terminal(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Example" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "told"),
+    [
+        (b"", "a/b.yaml", "there is no folder "),
+        ("Grüße".encode("latin1"), "latin.yaml", "is not valid UTF-8: convert it"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["tools", "check"], ["models", "check"], ["agents", "apply"]])
+def test_a_file_that_cannot_be_read(
+    verb: list[str], content: bytes, names: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / names
+    if content:
+        file.write_bytes(content)
+        argv = [*verb, str(file), *(["--edge", "http://127.0.0.1:1", "--key", "k"] if verb[0] == "agents" else [])]
+        assert main.run(argv) != 0
+        assert told in capsys.readouterr().err
+    else:
+        with pytest.raises(FileNotFoundError) as caught:
+            file.open()
+        assert why(caught.value) == f"{told}{file.parent}"
+
+
+def test_a_file_that_is_written_where_no_folder_is(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="there is no folder"), destination(tmp_path / "nope" / "x.csv"):
+        pass
+
+
+def test_few_files_that_were_skipped_are_named(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.docx", "c.md"):
+        (tmp_path / name).write_text("x")
+    assert skipped(find_files(["."], tmp_path)) == ["2 of another type (a.zip, b.docx)"]
+    for number in range(9):
+        (tmp_path / f"{number}.zip").write_text("x")
+    assert skipped(find_files(["."], tmp_path)) == ["11 of another type"]
+
+
+def test_a_model_that_is_nearly_the_one_that_comes_along() -> None:
+    with pytest.raises(CannotServe, match="did you mean smollm2"):
+        model_name("smolm2")
