@@ -24,6 +24,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "orchestrator": ("retrieval", "triton"),
     "gateway": ("orchestrator", "retrieval", "triton"),
 }
+SETTLE_SECONDS = 5.0
 PORT_SETTINGS = {"metrics": "METRICS_PORT", "grpc": "PORT"}
 MODULES = {"gateway": "gateway"}
 RANKS = {"control": 0, "triton": 0, "retrieval": 0, "orchestrator": 1, "envoy": 2, "gateway": 3}
@@ -65,11 +66,19 @@ def _python_spec(options: Options, layout: Layout, service: str, index: int) -> 
         published=service != "control",
         rank=RANKS[service],
         start=start_seconds(options),
+        drain=_drain_seconds(options, service),
         socket=socket,
         http_socket=http_socket,
         sweep=f"{layout.run}/" if socket and layout.run else "",
         replica=replica,
     )
+
+
+def _drain_seconds(options: Options, service: str) -> float | None:
+    """How long the service may take to end: as long as its calls may, where a setting says so, and then some to settle
+    and to close."""
+    given = options.given(service, "drain_seconds")
+    return None if given is None else SETTLE_SECONDS + float(given)
 
 
 def given_ports(options: Options) -> dict[int, str]:

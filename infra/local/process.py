@@ -101,6 +101,7 @@ class Process:
         self._dead_for = 0.0
         self._stopped_for = 0.0
         self._has_answered = False
+        self._closed = False
         self._children: ChildWatch | None = None
         self._log_from = 0
         self._stopping = False
@@ -138,24 +139,26 @@ class Process:
         """Have it take no new calls, where it can do so, and go on with those under way until it is stopped. It is not
         started again."""
         if self.spec.quiesce is not None and self._child is not None:
-            self._leave()
+            self.leave()
             await self.spec.quiesce()
 
     async def stop(self, drain_seconds: float) -> None:
-        """Ask it to end; kill it where it has not within `drain_seconds` or its own limit. It is not started again."""
+        """Ask it to end; kill it where it has not within its own limit, or `drain_seconds` where it has none. It is not
+        started again."""
         child = self._child
-        self._leave()
+        self.leave()
         if child is None or child.exited.done():
             return
         self._host.signal(child, signal.SIGTERM)
         try:
-            async with asyncio.timeout(min(drain_seconds, self.spec.drain)):
+            async with asyncio.timeout(drain_seconds if self.spec.drain is None else self.spec.drain):
                 await asyncio.shield(child.exited)
         except TimeoutError:
             self._host.signal(child, signal.SIGKILL)
             await child.exited
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """It is not started again."""
         self._stopping = True
         self._stop_waiting.set()
         if self._child is not None and not self._child.exited.done():
@@ -165,6 +168,7 @@ class Process:
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""
         self._was_ready, self._has_answered, self._ready_since = False, False, 0.0
+        self._closed = False
         self._dead_for = self._stopped_for = 0.0
         self._children = ChildWatch(self.spec.children) if self.spec.children else None
         self._log_from = logs.size(self.log)
@@ -201,9 +205,15 @@ class Process:
         """Why it is to be killed: it has not been alive for longer than anybody waits for it."""
         if self.health.lost:
             return Fate.CHILD_DIED
-        if (self._dead_for if self._has_answered else self._stopped_for) >= KILL_SECONDS:
+        if (self._dead_for if self._has_answered else self._stopped_for) >= self._patience:
             return Fate.SILENT
         return Fate.SLOW_START if self._dead_for >= self.spec.start and not self._has_answered else None
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without an answer. One that takes no connections any more may be draining, as whoever has sent it
+        SIGTERM would have it."""
+        return max(KILL_SECONDS, self.spec.drain or 0.0) if self._closed else KILL_SECONDS
 
     @property
     def _why_lost(self) -> str:
@@ -220,8 +230,10 @@ class Process:
         """Keep `health` true while the process lives; end one that does not come back to life."""
         seen = time.monotonic()
         while True:
-            listening = self.listening or await answers(self.spec.socket or self.ports[self.spec.ports[0]])
+            address = self.spec.socket or self.ports[self.spec.ports[0]]
+            listening = self.listening or await answers(address)
             health = self._with_children(await self.spec.probe.check(self.ports))
+            self._closed = listening and not health.alive and not await answers(address)
             before, seen = seen, time.monotonic()
             self._see(listening, health, seen - before)
             if (fate := self._fate) and self._child is not None and not self._stopping:

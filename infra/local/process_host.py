@@ -45,6 +45,7 @@ class ProcessHost:
         self._starting: dict[int, asyncio.Future[int]] = {}
         self._children: dict[int, Child] = {}
         self._count = 0
+        self._killed = False
         self.gone = asyncio.Event()
 
     async def __aenter__(self) -> "ProcessHost":
@@ -80,12 +81,13 @@ class ProcessHost:
         return self._children[number]
 
     def signal(self, child: Child, number: int) -> None:
-        """Send a signal to a child; SIGKILL goes to all of its process group."""
-        if not child.exited.done():
+        """Send a signal to a child; SIGKILL goes to all of its process group. After `kill` there is nothing to send."""
+        if not child.exited.done() and not self._killed:
             self._send({"signal": number, "id": child.number})
 
     def kill(self) -> None:
         """Kill everything at once, without waiting."""
+        self._killed = True
         if self._reaper and self._reaper.stdin:
             self._reaper.stdin.close()
 

@@ -1,6 +1,5 @@
 """What a process of the mesh is, as values: nothing here touches the machine."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +65,7 @@ class Spec:
     ready. Where `published`, control publishes it. `rank` orders stopping: the highest stops first;
     `metrics` names the port, if there is one, and the path of its metrics for Prometheus; `more_metrics` further ones.
     `quiesce` has it take no new calls, before anything stops.
-    `drain` is how long it may take, in seconds, where that is less than the mesh's own limit. Files whose paths begin
+    `drain` is how long it may take, in seconds, where that is not the mesh's own limit. Files whose paths begin
     with `sweep` are what it leaves behind when it is killed. It is not alive while one of its `children` is stopped,
     and lost once one has died. At `http_socket` it serves HTTP beside gRPC. `why` adds to why it did not start what the
     last lines of its log say. `start` is how many seconds it may take from its start to its first answer. `replica` is
@@ -84,7 +83,7 @@ class Spec:
     rank: int = 0
     metrics: tuple[str, str] = ("metrics", "/metrics")
     more_metrics: tuple[tuple[str, str], ...] = ()
-    drain: float = math.inf
+    drain: float | None = None
     quiesce: Callable[[], Awaitable[None]] | None = None
     sweep: str = ""
     socket: Path | None = None

@@ -117,6 +117,8 @@ class Supervisor:
         """Stop; a second time: kill. For signal handlers."""
         if self._stop.is_set():
             self._killed = True
+            for process in self.processes:
+                process.leave()
             self._host.kill()
         self._stop.set()
 

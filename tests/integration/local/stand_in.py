@@ -1,6 +1,6 @@
 """A stand-in for a process of the mesh: listens at a port, and does what its arguments say besides.
 
-stand_in.py PORT [stubborn] [grandchild FILE] [children] [crash] [refuse] [mute]
+stand_in.py PORT [stubborn] [drains FILE] [grandchild FILE] [children] [crash] [refuse] [mute]
 """
 
 import json
@@ -39,11 +39,21 @@ def main() -> None:
     assert all(child.returncode is None for child in children)
     with socket.create_server(("127.0.0.1", int(port))) as server:
         server.settimeout(0.1)
+        if "drains" in wishes:
+            signal.signal(signal.SIGTERM, lambda *_: drain(server, Path(wishes[wishes.index("drains") + 1])))
         while True:
             try:
                 server.accept()[0].close()
             except TimeoutError:
                 time.sleep(0)
+
+
+def drain(server: socket.socket, told: Path) -> None:
+    """Take nothing new, see to what there is, and say so in the end."""
+    server.close()
+    time.sleep(1.5)
+    told.write_text("all was answered")
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra.local import process as process_module
 from infra.local import state
 from infra.local.discovery import current_replicas
 from infra.local.layout import Layout
@@ -190,14 +191,38 @@ async def test_a_stubborn_process_is_killed_with_all_its_descendants(layout: Lay
     assert not lives(below)
 
 
-async def test_a_second_interrupt_kills_at_once(layout: Layout) -> None:
+@pytest.mark.parametrize("by", ["the supervisor", "somebody else"])
+async def test_a_process_may_drain_for_as_long_as_its_own_limit_says(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Though it answers nobody meanwhile, which of another is a reason to kill it."""
+    monkeypatch.setattr(process_module, "KILL_SECONDS", 0.3)
+    told = tmp_path / "told"
+    spec = replace(stand_in("one", "drains", str(told)), drain=60.0, probe=Speaks())
+    async with supervised(layout, spec, drain=0.3) as supervisor:
+        assert await supervisor.start()
+        (process,) = supervisor.processes
+        if by == "somebody else":
+            os.kill(process.pid or 0, signal.SIGTERM)
+            await until(lambda: process.restarts == 1, "its end")
+            assert process.kills.total() == 0
+    assert told.read_text() == "all was answered"
+
+
+@pytest.mark.parametrize("later", [0.2, None])
+async def test_a_second_interrupt_kills_at_once(layout: Layout, later: float | None) -> None:
     async with supervised(layout, stand_in("one", "stubborn"), drain=600) as supervisor:
         assert await supervisor.start()
-        pid = supervisor.processes[0].pid
+        (process,) = supervisor.processes
+        pid = process.pid
         supervisor.interrupt()
+        if later is None:
+            supervisor.interrupt()
         await supervisor.keep()
-        asyncio.get_running_loop().call_later(0.2, supervisor.interrupt)
+        if later is not None:
+            asyncio.get_running_loop().call_later(later, supervisor.interrupt)
     assert not lives(pid)
+    assert (process.state, process.restarts) == (State.STOPPED, 0)
 
 
 async def test_interrupted_while_starting_it_leaves_nothing(layout: Layout) -> None:
