@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import grpc
+from headworks.orchestrator.v1 import agent_service_pb2_grpc, run_event_pb2, run_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
-from headworks.orchestrator.v1 import run_event_pb2, run_pb2
 
 from services.runtime import call as calls
 from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, UpstreamError
+from services.runtime.server import App
 
 RUN_ID = "run_orchestrator-0_1"
 
@@ -54,6 +56,29 @@ def approval(approval_id: str) -> run_event_pb2.RunEvent:
 
 
 Base: Any = pb_grpc.OrchestratorServiceServicer  # whose other methods nobody calls
+AgentBase: Any = agent_service_pb2_grpc.AgentServiceServicer  # likewise
+
+
+class NoAgents(AgentBase):  # type: ignore[misc]
+    """Has no agents but those that are listed with the models."""
+
+    async def GetAgent(self, request: Any, context: Any) -> None:  # noqa: N802
+        raise NoSuchAgent(f"there is no agent {request.name!r}")
+
+
+class NoSuchAgent(DomainError):
+    kind = ErrorKind.NOT_FOUND
+    reason = "AGENT_NOT_FOUND"
+
+
+def with_no_agents(orchestrator: "FakeOrchestrator") -> App:
+    """The service as it is where it has no agents of its own."""
+
+    def add(server: grpc.aio.Server) -> None:
+        pb_grpc.add_OrchestratorServiceServicer_to_server(orchestrator, server)
+        agent_service_pb2_grpc.add_AgentServiceServicer_to_server(NoAgents(), server)
+
+    return App(add, [])
 
 
 class FakeOrchestrator(Base):  # type: ignore[misc]

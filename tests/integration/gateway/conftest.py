@@ -20,7 +20,7 @@ from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import HttpCall, http_of
 from tests.fakes.identity import Keys
-from tests.fakes.orchestrator import FakeOrchestrator
+from tests.fakes.orchestrator import FakeOrchestrator, with_no_agents
 from tests.fakes.search import FakeRetrieval
 from tests.fakes.serving import channel_for, serving
 from tests.fakes.triton import FakeTriton
@@ -106,7 +106,7 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
             **settings: Any,
         ) -> Gateway:
             fakes = orchestrator or FakeOrchestrator(), retrieval or FakeRetrieval(), triton or FakeTriton()
-            served: tuple[object, ...] = (behind or fakes[0], *fakes[1:])
+            served: tuple[object, ...] = (behind or with_no_agents(fakes[0]), *fakes[1:])
             verifiers = keys.verifier, keys.verifier, None
             targets = [
                 await stack.enter_async_context(serving(fake, verifier=verifier))

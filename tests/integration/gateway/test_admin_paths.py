@@ -158,9 +158,13 @@ async def test_a_variable_is_decoded_and_comes_before_the_body(asked: Asked, htt
     assert asked.last == ("PutRole", {"name": "a b\u00e9", "tenant": "t"})
 
 
-async def test_fields_that_do_not_exist_are_passed_over(asked: Asked, http: httpx.AsyncClient) -> None:
-    await http.post("/v1/admin/tenants?odd=1", json={"id": "a", "odd": {"odd": 1}})
-    assert asked.last == ("CreateTenant", {"id": "a"})
+@pytest.mark.parametrize(("query", "more"), [("?odd=1", {}), ("", {"odd": {"odd": 1}})])
+async def test_fields_that_do_not_exist_are_refused(
+    asked: Asked, http: httpx.AsyncClient, query: str, more: dict[str, Any]
+) -> None:
+    refused = await http.post(f"/v1/admin/tenants{query}", json={"id": "a", **more})
+    assert (refused.status_code, asked.last) == (400, None)
+    assert "odd" in refused.text
 
 
 def test_administrators_change_nothing_with_get() -> None:
