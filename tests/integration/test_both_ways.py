@@ -106,7 +106,7 @@ STREAMS: list[Line] = [
     ("a usage that is too large", streamed(*HELLO, usage(1 << 62, 2, 9)), Made(tokens=(MOST_TOKENS, 2, 9))),
     ("a usage that is larger than the texts", streamed(*HELLO, usage(200_048, 2)), Made(tokens=(200_048, 2, 0))),
     ("thoughts in the total", streamed(*HELLO, {"choices": [], "usage": THOUGHT}), Made(tokens=(9, 107, 0))),
-    ("a usage of words", streamed(*HELLO, {"choices": [], "usage": {"prompt_tokens": "9"}}), Made(tokens=(5, 2, 0))),
+    ("a usage of words", streamed(*HELLO, {"choices": [], "usage": {"prompt_tokens": "9"}}), Made(tokens=(5, 3, 0))),
     ("a usage that is none", streamed(*HELLO, {"choices": [], "usage": [9]}), Made(tokens=(5, 2, 0))),
     ("a list of parts", streamed(delta(content=PARTS), delta("stop"), usage(9, 7, 4)), Made()),
     ("empty choices and deltas", streamed(*EMPTY, *HELLO, usage(9, 7, 4)), Made()),
