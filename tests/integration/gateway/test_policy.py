@@ -20,7 +20,7 @@ from services.runtime.records.database import Database
 from services.runtime.server import App
 from tests.fakes.http_calls import Refused
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, approval, events
-from tests.fakes.serving import until
+from tests.fakes.serving import app_of, until
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway, rows
 
 MAIL = "ann@example.org"
@@ -232,7 +232,8 @@ async def test_an_agent_does_not_give_its_instructions_away(
 async def test_instructions_that_cannot_be_had_are_not_risked(make_gateway: MakeGateway, tmp_path: Path) -> None:
     (tmp_path / "guards.yaml").write_text("guards: [{guard: system_prompt, action: block}]")
     orchestrator = FakeOrchestrator(said(SECRET))
-    gateway = await make_gateway(orchestrator, guards_file=tmp_path / "guards.yaml")  # which tells of no agents
+    alone = app_of(orchestrator)  # which tells of no agents
+    gateway = await make_gateway(behind=alone, guards_file=tmp_path / "guards.yaml")
     told, code = await run(gateway)
     assert (told, code, orchestrator.runs) == ([], grpc.StatusCode.INTERNAL, [])
 
