@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from cli.errors import CliError
+from cli.errors import USAGE, CliError
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -132,6 +132,13 @@ def tenant_option(verb: Verb) -> Verb:
 
 def yes_option(verb: Verb) -> Verb:
     return click.option("--yes", is_flag=True, help="Do not ask.")(verb)
+
+
+def some_model(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """The value of --llm. Raises CliError where it is empty, as a variable is that is not set."""
+    if value is not None and not value.strip():
+        raise CliError("--llm names no model: leave it out to serve none", USAGE)
+    return value
 
 
 def confirm(on: MeshOptions, question: str, yes: bool) -> None:

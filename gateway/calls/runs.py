@@ -11,6 +11,7 @@ import grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
+from headworks.orchestrator.v1 import run_pb2
 
 from gateway.access.authorize import authorize
 from gateway.calls.agents import Agents, ResolvedModel
@@ -68,9 +69,8 @@ class RunCalls:
         """The run's events as they may go out; the last is `finished`, and by then the run is settled. `seams`: see
         `RunTexts`.
 
-        Raises what admission raises; PermissionDenied; AgentChanged;
-        grpc.aio.AioRpcError; BudgetExceeded, after `finished`, where the budget ended in
-        mid-stream. Close it to leave the run.
+        Raises what admission raises; PermissionDenied; AgentChanged; grpc.aio.AioRpcError; BudgetExceeded, after
+        `finished`, where the budget ended in mid-stream. Close it to leave the run.
         """
         model = await self._agents.resolve(call, request.model)
         if call.identity is None:
@@ -131,10 +131,7 @@ class RunCalls:
     async def attach(self, request: pb.AttachRequest, call: Call) -> AsyncGenerator[Events, None]:
         """The events of a run as they may go out. Where guards look at answers, all of them are read anew: what may go
         out depends on what was before. Raises grpc.aio.AioRpcError, GuardPolicyBroken."""
-        asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
-        run = (await clients.unary(asked)).run
-        agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
-        guards = await self._guards(call, agent)
+        run, agent, guards = await self._under_way(call, request.run_id)
         screen = screen_of(guards, Vault(), await self._instructions(call, agent, guards))
         held = HeldEvents(screen) if screen is not None else None
         after, last = request.after_sequence, 0
@@ -156,10 +153,7 @@ class RunCalls:
         """Decide an approval with what its model may read of the words. Raises ContentFiltered, GuardPolicyBroken,
         grpc.aio.AioRpcError."""
         if request.comment or request.replacement:
-            asked = self._stub.GetRun(pb.GetRunRequest(run_id=request.run_id), **outgoing(call.remaining, call))
-            run = (await clients.unary(asked)).run
-            agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
-            guards = await self._guards(call, agent)
+            _, _, guards = await self._under_way(call, request.run_id)
             screened = await screen_input(call, guards, ModelRequest("", [request.comment, request.replacement]))
             request.comment, request.replacement = screened.texts
         return await clients.unary(self._stub.Decide(request, **outgoing(call.remaining, call)))
@@ -182,10 +176,13 @@ class RunCalls:
         self._background.add(self._cancel(admitted.run_id, call))
         raise AgentChanged(model.name)
 
-    async def _guards(self, call: Call, agent: str) -> GuardPipeline:
-        """Those of an agent, or of the models that it asks."""
+    async def _under_way(self, call: Call, run_id: str) -> tuple[run_pb2.Run, str, GuardPipeline]:
+        """A run, its agent as it is asked, and the guards of that or of the models that it asks."""
+        asked = self._stub.GetRun(pb.GetRunRequest(run_id=run_id), **outgoing(call.remaining, call))
+        run = (await clients.unary(asked)).run
+        agent = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
         model = await self._agents.resolve(call, agent)
-        return self._pipeline.guards(call, model.name, *model.models)
+        return run, agent, self._pipeline.guards(call, model.name, *model.models)
 
     async def _instructions(self, call: Call, model: str, guards: GuardPipeline) -> str:
         """What an answer must not give away of the agent's own instructions."""

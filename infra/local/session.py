@@ -12,7 +12,7 @@ from infra.local.dial import Dial
 from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
-from infra.local.limits import PROCESS_LIMITS, raise_files
+from infra.local.limits import FILE_LIMITS, PROCESS_LIMITS, raise_files
 from infra.local.lock import DirectoryLock, Locked
 from infra.local.mesh import given_ports, mesh_specs
 from infra.local.options import BadOptions, Options
@@ -23,15 +23,10 @@ from services.runtime import data_format
 from services.runtime.errors import CannotStart
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
-DATA_ERRORS = {
-    errno.EACCES: "you may not write there",
-    errno.EPERM: "you may not write there",
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your share of the disk is used up",
-    errno.EROFS: "its file system is read-only",
-    errno.ENAMETOOLONG: "its path is too long",
-    errno.ENOTDIR: "a part of its path is no directory",
-}
+_MEANT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR)
+# What it means, without what to do about it: that is to choose another.
+DATA_ERRORS = {number: FILE_LIMITS[number].partition(":")[0] for number in _MEANT}
+DATA_ERRORS |= dict.fromkeys((errno.EACCES, errno.EPERM), "you may not write there")
 DEFAULT_LIMITS = Limits()
 
 
@@ -70,10 +65,11 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     lock = DirectoryLock(layout.lock)
     book = PortBook()
     try:
-        if not layout.lock.exists():  # else a mesh may run there, which is the better reason to refuse
-            claim_ports(book, options)
-        layout = prepared(layout, lock, options)
+        if known := layout.lock.exists():  # a mesh may run there, which is the better reason to refuse
+            layout = prepared(layout, lock, options)
         claim_ports(book, options)
+        if not known:
+            layout = prepared(layout, lock, options)
         key = make_keys(layout)
         (layout.of("control") / "topology.json").unlink(missing_ok=True)
         specs = mesh_specs(options, layout, key)

@@ -20,9 +20,8 @@ def http_server(
     callers: Collection[str],
     vital: Collection[str],
 ) -> HttpServer:
-    """The server of `routes`, each call within `layers` and admitted by `access`; the mesh is not ready
-    without what is `vital`. Raises LookupError for a route that
-    has no entry in the permission table."""
+    """The server of `routes`, each call within `layers` and admitted by `access`; the mesh is not ready without what is
+    `vital`. Raises LookupError for a route that has no entry in the permission table."""
     access.check(route.name for route in routes)
     outer = Chain([Trace(status_of), AccessLog(), Metrics(), Errors()])
     face = HttpFace(

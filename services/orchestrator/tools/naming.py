@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.orchestrator.tools.specs import BUILTIN, GrpcSpec, McpSpec, SqlSpec, ToolSpec, parse
-from services.runtime.spelling import nearest
+from services.runtime.spelling import meant
 
 MAX_NAME = 64
 _MARK = 8
@@ -48,9 +48,8 @@ class ToolNames:
         if self.has(name):
             return ""
         listed = [*self.known, *(f"{start}…" for start in self.starts)]
-        if near := nearest(name, self.known):
-            return f"the agent has no tool {name!r}; did you mean {near}?"
-        return f"the agent has no tool {name!r}; it has: {', '.join(listed) or 'none'}"
+        there = f"; it has: {', '.join(listed) or 'none'}"
+        return f"the agent has no tool {name!r}{meant(name, self.known) or there}"
 
 
 def names_of(entries: Sequence[Any]) -> ToolNames:

@@ -1,6 +1,5 @@
 """OpenAI's paths: JSON in, one call of the pipeline, JSON or server-sent events out."""
 
-import re
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -17,6 +16,7 @@ from gateway import metrics
 from gateway.access.authorize import authorize
 from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
+from gateway.calls.agents import VERSION_DIGITS
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
 from gateway.calls.run_answer import Events
@@ -34,6 +34,7 @@ from services.llm.openai.chunks import Json
 from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import ModelNotFound, Unauthenticated
+from services.runtime.numerals import numeral
 
 
 class OpenAIFace:
@@ -83,8 +84,8 @@ class OpenAIFace:
         listed = {one["id"]: one for one in await self._models(call)}
         name, _, version = asked.rpartition("@")
         model = listed.get(asked)
-        if model is None and name in listed and re.fullmatch(r"[1-9][0-9]{0,8}", version):
-            model = await self._version(name, int(version), call)
+        if model is None and name in listed and (number := numeral(version, VERSION_DIGITS)):
+            model = await self._version(name, number, call)
         if model is None:
             raise ModelNotFound(asked)
         yield as_json(model)

@@ -10,10 +10,10 @@ from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Tho
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import finish_of, offered
 from services.orchestrator.agents.loop.citations import CitationWriter
+from services.orchestrator.agents.loop.finalize import REASONS
 from services.orchestrator.domain.event import (
     Body,
     CitationAdded,
-    FinishReason,
     ReasoningDelta,
     StepFinished,
     StepKind,
@@ -25,15 +25,6 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.tool import ToolCall
 from services.orchestrator.runs.agent import Agent, Journal, RunInput, RunOutcome
-
-REASONS = {
-    Finish.STOP: FinishReason.STOP,
-    Finish.REFUSAL: FinishReason.STOP,
-    Finish.LENGTH: FinishReason.LENGTH,
-    Finish.TOOL_CALLS: FinishReason.TOOL_CALLS,
-    Finish.CONTENT_FILTER: FinishReason.CONTENT_FILTER,
-    Finish.NO_ANSWER: FinishReason.NO_ANSWER,
-}
 
 
 class BareModel:

@@ -26,7 +26,7 @@ REJECTED_RUN = "A person has refused this run."
 REJECTED_ANSWER = "A person has refused the answer to this."
 NOT_CERTAIN = "This answer is not certain:"
 NOT_CHECKED = "This answer was not checked in full:"
-_REASONS = {
+REASONS = {
     Finish.STOP: FinishReason.STOP,
     Finish.REFUSAL: FinishReason.STOP,
     Finish.LENGTH: FinishReason.LENGTH,
@@ -163,4 +163,4 @@ def reason_of(work: Work) -> FinishReason:
         return FinishReason.LENGTH
     if draft.text.strip() == declined(work.collections[0]):
         return FinishReason.NO_ANSWER
-    return _REASONS[Finish(draft.finish)]
+    return REASONS[Finish(draft.finish)]
