@@ -99,8 +99,11 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
             r"|')?(?:dan|stan|dude"
             r"|an? (?:unfiltered|uncensored|unrestricted|amoral|evil|jailbroken))\b)",
             rf"\b(?:{_EN_BECOME})\b[^.!?\n]{{0,60}}\b{_EN_FREE}",
-            r"\b(?:developer|god|jailbreak|unrestricted|dan|debug|admin|sudo|"
+            r"\b(?:god|jailbreak|unrestricted|dan|sudo|"
             r"uncensored) mode (?:(?:is )?(?:now )?(?:enabled|activated|engaged)|is (?:now )?on)\b",
+            # Programs have such modes too, and their manuals say what is so when one is on.
+            r"\b(?:developer|debug|admin) mode (?:(?:is )?now (?:enabled|activated|engaged|on)"
+            r"|activated|engaged|enabled)\b",
             r"\b(?:enable|activate|enter|switch to|unlock) (?:the )?(?:developer|god|jailbreak|"
             r"unrestricted|dan|uncensored) mode (?:in which|where|and|without|now)\b",
             r"(?:越狱模式|解除(?:所有|一切)限制)",
@@ -158,7 +161,7 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "exfiltration": (
         0.7,
         (
-            r"!\[[^\]\n]{0,40}\]\(https?://[^)\s]{1,120}[?&]\w{1,20}=(?:\{|conversation|data|chat|secret|key)",
+            r"!\[[^\]\n]{0,40}\]\(https?://[^)\s]{1,120}[?&]\w{1,20}=(?:\{|conversation|data[^:]|chat|secret|key)",
             r"\b(?:append|send|post|forward|embed|encode|upload|transmit|exfiltrate|email|e-mail"
             r"|leak)\b[^.!?\n]{0,60}\b(?:conversation|chat history|"
             r"user's data|api key|password)\b[^.!?\n]{0,40}https?://",

@@ -27,8 +27,8 @@ _OPEN_ACCOUNT = re.compile(
 )
 # Of these all that is found has one.
 _MARKS = "0123456789@"
-# An extension may follow a telephone number.
-_AFTER = 8
+# An extension may follow a telephone number, and two groups of a dump what is none.
+_AFTER = 12
 
 CATEGORIES = (*(kind.name for kind in KINDS), PHONE)
 

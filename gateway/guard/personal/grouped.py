@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from gateway.guard.personal import checks
+from gateway.guard.personal import checks, unlike
 
 # What stands between groups, one or a few, of one kind or mixed.
 SEPARATORS = r" ./\\_|*:\u00b7\u2022~+\t\r\n\x85\u2028\u2029-"
@@ -39,6 +39,15 @@ _ISSUERS = (
     (range(50, 51), tuple(range(13, 20))),
     (range(56, 70), tuple(range(13, 20))),
 )
+# In one, so many digits are an id more often than a card, save of these issuers, or where a word says that it is one.
+_SHORTEST_ID = 17
+_LONG_ISSUERS = ("62", "5018", "5020", "5038", "5893", "6304", "6390", "6759", "6761", "6762", "6763")
+_SAYS_CARD = re.compile(
+    r"(?:card|karte|carte|carta|tarjeta|visa|maestro|discover|jcb|карт[аыу]|卡|カード)[^0-9]{0,10}\Z", re.IGNORECASE
+)
+_SEEN = 16
+# Of several groups none has more digits.
+_LONGEST_GROUP = 8
 # Single digits and pairs are numbers of a list or a table, save where they are no more than a card has.
 _SINGLE = 2
 _BEFORE = re.compile(rf"\d{_BETWEEN}\Z", re.ASCII)
@@ -54,6 +63,8 @@ class Cards:
         match = _CARD.search(text, start)
         while match:
             end = _card_end(text, match.start()) if _begins(text, match.start()) else 0
+            if end and (_is_id(text, match.start(), end) or unlike.dump(text, match.start(), end)):
+                end = 0
             if end:
                 yield match.start(), end
             match = _CARD.search(text, end or match.start() + 1)
@@ -106,8 +117,17 @@ def _card_end(text: str, start: int) -> int:
     return end
 
 
+def _is_id(text: str, start: int, end: int) -> bool:
+    digits = text[start:end]
+    if end - start < _SHORTEST_ID or not digits.isdigit() or digits.startswith(_LONG_ISSUERS):
+        return False
+    return _SAYS_CARD.search(text, max(start - _SEEN, 0), start) is None
+
+
 def _is_grouped(lengths: list[int]) -> bool:
     first, last = lengths[0], lengths[-1]
+    if len(lengths) > 1 and first > _LONGEST_GROUP:
+        return False
     if len(lengths) == 3 and lengths[:2] == [4, 6]:
         return last in (4, 5)
     return all(length == first for length in lengths[1:-1]) and (last <= first or lengths == [4, 4, 4, 7])

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import phonenumbers
 
+from gateway.guard.personal import unlike
+
 NAME = "PHONE"
 # Groups of digits that may be one number, or several side by side.
 _ROW = re.compile(r"\d+(?:(?:[ ./()-]{1,3}|[ ./()-]{0,3}\+ ?\(?)\d+)*+", re.ASCII)
@@ -16,6 +18,19 @@ _BEHIND = re.compile(r"(?: ?(?:x|ext\.?) ?\d{1,5})?(?![A-Za-z0-9])", re.ASCII)
 _CHINA_MOBILE = re.compile(r"1[3-9]\d{9}")
 _DATE = re.compile(r"(?:19|20)\d\d[./ -]\d{1,2}[./ -]\d{1,2}\b|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d\b")
 _QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
+# A decimal fraction, one with spaces or beside another number; a range or two numbers of a table; clauses of American
+# law; bits.
+_FRACTION = re.compile(r"(?:0|[1-9]\d*)\.\d+")
+_MIXED = re.compile(r"(?!0\d|[^(]*\()(?=[^.]*\.)[^ ]* .*")
+_FROM_ZERO = re.compile(r"0[ -]\d+(?:\.\d+)?")
+_CLAUSE = re.compile(r"\d{3}\.227-7\d{3}")
+_BINARY = re.compile(r"[01][01 ]*[01]")
+# What stands before seconds, and before the code of an American post office.
+_MINUTES = re.compile(r"(?<![\d:])\d{1,2}:\d\d:\Z")
+_STATE = re.compile(r"(?<![A-Za-z])[A-Z]{2}[\s,.]{1,2}\Z")
+_POSTAL = re.compile(r"\d{5}-\d{4}")
+_EXPONENT = re.compile(r"[eE][+-]?\d")
+_NO_NUMBERS = (_QUAD, _FRACTION, _MIXED, _FROM_ZERO, _CLAUSE, _BINARY)
 SHORTEST, LONGEST = 7, 15
 _LONGEST_WRITTEN, _LONGEST_ROW = 36, 60
 # So often is it looked up in the table whether what begins at a place is a number.
@@ -60,8 +75,9 @@ class _Row:
             start = self._opening(at, before)
             self._tries = _MOST_TRIES
             span = self._number(start, at)
-            if span:
+            if span and not _is_other(text, *span):
                 yield span
+            if span:
                 before = span[1]
             group = _DIGITS.search(text, span[1] if span else self._after_digits(at), self._last)
             if group is None:
@@ -142,13 +158,20 @@ def _edge(text: str, start: int) -> int:
     if text[start] == "(" and text[max(start - 1, 0) : start].isdigit():
         return _HALF
     two, one = text[max(start - 2, 0) : max(start - 1, 0)], text[max(start - 1, 0) : start]
-    if _is_word(one) or one == "+":
+    if _is_word(one) or one == "+" or (one == ":" and _MINUTES.search(text, max(start - 8, 0), start)):
         return _BOUND
     if not _is_word(two) or one not in ("/", ".", "-", " ", "("):
         return _FREE
     if two.isdigit():
         return _BOUND if one in ".-" else _HALF
     return _FREE if one in " (" else _HALF
+
+
+def _is_other(text: str, start: int, end: int) -> bool:
+    """Whether it is something else by what stands beside it."""
+    if _POSTAL.fullmatch(text, start, end):
+        return _STATE.search(text, max(start - 5, 0), start) is not None
+    return _EXPONENT.match(text, end) is not None or unlike.dump(text, start, end)
 
 
 def _is_word(character: str) -> bool:
@@ -183,7 +206,7 @@ def _is_number(written: str, regions: tuple[str, ...]) -> bool:
     digits = _digits(written)
     if written.startswith("+"):
         return _valid(written, None) is not None
-    if _DATE.match(written) or _QUAD.fullmatch(written):
+    if _DATE.match(written) or any(form.fullmatch(written) for form in _NO_NUMBERS):
         return False
     if written == digits:  # as an amount or an order's number might be
         return any(_is_bare(digits, region) for region in regions)

@@ -36,6 +36,8 @@ BOMBS = [
     "1.2.3.4 ", "hw_", "AKIA", "://a:b", "aws_secret_access_key=", "x.com/",
     'https://a"@b.c', "http:example.com\"@example.com", "https://a／", "href='a ", "](<a ", "0170 1234567 ", "+49 ",
     "0123 0456 ", "(0)", "de89 ", "a@б", "a@敏", "xghp_", "&#6", "\\@", "two-",
+    "x.to ", "a.in", "self.x.to=", "x.to(", "config.h.in ", "488b 4111 1111 1111 1111 ", "2341 2341 2346 ", "24:00:00 ",
+    "0.55 -", "MA 02110-1301 ", "4670791211716937984,", "+82259684194E", "2x.png@",
     "a ", "you are a helpful ", "<", "<EMAIL_1", "\u200b", "\u0301", "ﷺ", "１", "%2e", "a%", "\\n", "\n",
     "-----BEGIN PRIVATE KEY-----" + "A" * 60 + "\n",
 ]  # fmt: skip

@@ -50,6 +50,9 @@ PIECES = [
     "de89 3704 0044 ", "0532 0130 00", "IBAN", "ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2", "bob@münchen.de",
     "bob@例え.",
     "jp", "xn--p1ai", "\r\n", "&#64;", "\\@",
+    "234123412346", "488b ", "0000 ", "2341 2341 2346", "4670791211716937984", "card ", "02:58:24 ", "+82259684194",
+    "E-1", "MA ", "02110-1301", "arn:aws:iam::", "565803892007", ":", "self.", "x.to", "(", "[", " = ", "==", "?.", " import ",
+    "logging.info", "evil.in", "config.h.in", "logo@2x.png", "+@",
     "-", "_", "@", "/", "the", "quick", "I", "x", "X", "今天", "天气", "А", "١٢٣",
 ]  # fmt: skip
 CASES = st.sampled_from([str, str, str.upper, str.title])  # what looks for small letters must look for all

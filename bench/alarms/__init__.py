@@ -1,0 +1,1 @@
+"""What the guards find in texts of the user, which as a rule should be little."""
