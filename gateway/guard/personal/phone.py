@@ -18,19 +18,20 @@ _BEHIND = re.compile(r"(?: ?(?:x|ext\.?) ?\d{1,5})?(?![A-Za-z0-9])", re.ASCII)
 _CHINA_MOBILE = re.compile(r"1[3-9]\d{9}")
 _DATE = re.compile(r"(?:19|20)\d\d[./ -]\d{1,2}[./ -]\d{1,2}\b|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d\b")
 _QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
-# A decimal fraction, one with spaces or beside another number; a range or two numbers of a table; clauses of American
-# law; bits.
+# A decimal fraction, one with spaces or beside another number; a range or two numbers of a table; a date beside others;
+# clauses of American law; bits.
 _FRACTION = re.compile(r"(?:0|[1-9]\d*)\.\d+")
 _MIXED = re.compile(r"(?!0\d|[^(]*\()(?=[^.]*\.)[^ ]* .*")
-_FROM_ZERO = re.compile(r"0[ -]\d+(?:\.\d+)?")
+_FROM_ZERO = re.compile(r"0[ -]\d+(?:\.\d+)?|\d+[ -]0{8,}")
+_DATED = re.compile(r"(?:.*\D)?(?:19|20)\d\d-(?:0[1-9]|1[0-2])-[0-3]\d(?!\d).*")
 _CLAUSE = re.compile(r"\d{3}\.227-7\d{3}")
 _BINARY = re.compile(r"[01][01 ]*[01]")
 # What stands before seconds, and before the code of an American post office.
 _MINUTES = re.compile(r"(?<![\d:])\d{1,2}:\d\d:\Z")
-_STATE = re.compile(r"(?<![A-Za-z])[A-Z]{2}[\s,.]{1,2}\Z")
+_STATE = re.compile(r"(?<![A-Za-z])[A-Z]{2}[\s,.*#/]{1,8}\Z")
 _POSTAL = re.compile(r"\d{5}-\d{4}")
 _EXPONENT = re.compile(r"[eE][+-]?\d")
-_NO_NUMBERS = (_QUAD, _FRACTION, _MIXED, _FROM_ZERO, _CLAUSE, _BINARY)
+_NO_NUMBERS = (_QUAD, _FRACTION, _MIXED, _FROM_ZERO, _DATED, _CLAUSE, _BINARY)
 SHORTEST, LONGEST = 7, 15
 _LONGEST_WRITTEN, _LONGEST_ROW = 36, 60
 # So often is it looked up in the table whether what begins at a place is a number.
@@ -170,7 +171,7 @@ def _edge(text: str, start: int) -> int:
 def _is_other(text: str, start: int, end: int) -> bool:
     """Whether it is something else by what stands beside it."""
     if _POSTAL.fullmatch(text, start, end):
-        return _STATE.search(text, max(start - 5, 0), start) is not None
+        return _STATE.search(text, max(start - 12, 0), start) is not None
     return _EXPONENT.match(text, end) is not None or unlike.dump(text, start, end)
 
 

@@ -36,10 +36,11 @@ NOBODYS = {
         "1.504 609 5202 e-26", "931.494 0954", "483 597.8525", "0.857 438 2308",
     ],
     "exponent": ["+36314223356E-109", "+82259684194e7"],
-    "range": ["0-4294967295", "0 4294967165"],
+    "range": ["0-4294967295", "0 4294967165", "0100007F:5AC3 06 00000000:00000000"],
+    "line of a listing": ["root root 4983 2022-07-11 19:41:21", "2.91_03 2017-01-09"],
     "bits": ["160 = 1010 0000"],
     "clause of a law": ["DFARS 252.227-7013 (c) (1)", "202.227-7015"],
-    "post office": ["Boston, MA 02110-1301, USA", "Floor, Boston, MA\n02110-1301"],
+    "post office": ["Boston, MA 02110-1301, USA", "Floor, Boston, MA\n * 02110-1301"],
     "decorator in a diff": ["+@pytest.mark.parametrize(", "-@app.route.get", " .@x.yz"],
     "file with a variant": [
         "img/logo@2x.png 2x", "po/ca@valencia.po", "en@boldquot.header", "getty@tty1.service", "be@latin.catalog",
