@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from gateway.guard.detector import Match, Scan, Window
 from gateway.guard.markup import Rendered, closing, open_attribute
+from gateway.guard.names import is_code
 from gateway.guard.normalize import PLAIN
 from gateway.guard.urls import LONGEST_AUTHORITY, hosts
 
@@ -51,21 +52,6 @@ _PROGRAM = (
 )
 _LINK = re.compile(rf"(?:{_HEAD})(?P<run>{_RUN})|{_PROGRAM}", re.IGNORECASE)
 _NAME = re.compile(rf"{_EDGE}(?:{_BARE}|{_SPOKEN})", re.IGNORECASE)
-# Names of code and of files that end as a host does: what is called, indexed or assigned to, or goes on; what belongs
-# to the object that is spoken of; and what a build makes a file from.
-_IN_CODE = re.compile(
-    r"(?:.*\.)?(?:io|co|ai|app|dev|me|top|site|online|shop|club|link|click|page|live|space|store|zip|us|in|it|es|cc|to"
-    r"|net|info)",
-    re.IGNORECASE,
-)
-_OWN = re.compile(r"(?:self|this|cls|super)\.|(?:log|logger|logging|level|loglevel|severity)\.info\Z", re.IGNORECASE)
-_ADDRESSED = re.compile(r"[/#]|\?(?!\.)|:\d")
-_GOES_ON = re.compile(r"_{1,4}[A-Za-z0-9]|[(\[]|\?\.| import(?= )| {0,2}(?:[-+*/%|&^@]|//|\*\*|\|\||&&|<<|>>)?=(?!=)")
-_TEMPLATE = re.compile(
-    r"(?:(?:gnu)?makefile|configure|manifest|requirements|doxyfile"
-    r"|[\w.-]+\.(?:am|c|cc|cfg|conf|cpp|h|hpp|html|install|man|pc|pl|postinst|postrm|preinst|prerm|py|sh|spec|texi|xml))\.in",
-    re.IGNORECASE,
-)
 # What every link but a mere name has, and what may stand before it.
 _SEPARATOR = re.compile(r":(?=\S)|[/\\](?=[/\\])")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}[\\\[]?\Z")
@@ -149,7 +135,7 @@ class Links:
         named, run = match.re is _NAME, "" if match.re is _NAME else match["run"]
         if not named and not run:
             return match.end()
-        if named and _is_code(text, match):
+        if named and is_code(text, match.start(), match.end()):
             return 0
         address = _closed(text, match.start(), run) if run else match[0].replace(" dot ", ".").replace(" DOT ", ".")
         ends = [host.end for host in hosts(address) if not self._is_allowed(host.name)]
@@ -182,14 +168,6 @@ class Links:
     def _is_allowed(self, host: str) -> bool:
         labels = host.split(".")
         return any(".".join(labels[at:]) in self._allowed for at in range(len(labels)))
-
-
-def _is_code(text: str, match: re.Match[str]) -> bool:
-    """Whether a name without a path is one of code, or of a file from which another is made."""
-    name, end = match[0], match.end()
-    if _ADDRESSED.match(text, end) or not _IN_CODE.fullmatch(name):
-        return False
-    return any((_OWN.match(name), _TEMPLATE.fullmatch(name), _GOES_ON.match(text, end)))
 
 
 def _closed(text: str, start: int, run: str) -> str:
