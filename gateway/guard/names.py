@@ -13,10 +13,11 @@ _ADDRESSED = re.compile(r"[/#]|\?(?!\.)|:\d")
 # What belongs to the object that is spoken of, and how much a log tells.
 _OWN = re.compile(r"(?:self|this|cls|super)\.|(?:log|logger|logging|level|loglevel|severity)\.info\Z", re.IGNORECASE)
 # A longer name, a call, an index, an optional member, an import, an assignment. Not longer than what `Links` waits for.
-_GOES_ON = re.compile(r"_{1,4}[A-Za-z0-9]|[(\[]|\?\.| import(?= )| {0,2}(?:[-+*/%|&^@]|//|\*\*|\|\||&&|<<|>>)?=(?!=)")
+_GOES_ON = re.compile(r"_{1,4}[A-Za-z0-9(]|[(\[]|\?\.| import(?= )| {0,2}(?:[-+*/%|&^@]|//|\*\*|\|\||&&|<<|>>)?=(?!=)")
+_IMPORT = "import "
 # What a build makes a file from.
 _TEMPLATE = re.compile(
-    r"(?:(?:gnu)?makefile|configure|manifest|requirements|doxyfile"
+    r"(?:(?:gnu)?makefile|configure|(?:[\w-]+-)?config|manifest|requirements|doxyfile"
     r"|[\w.-]+\.(?:am|c|cc|cfg|conf|cpp|h|hpp|html|install|man|pc|pl|postinst|postrm|preinst|prerm|py|sh|spec|texi|xml))"
     r"\.in",
     re.IGNORECASE,
@@ -28,4 +29,6 @@ def is_code(text: str, start: int, end: int) -> bool:
     name = text[start:end]
     if _ADDRESSED.match(text, end) or not _ENDING.fullmatch(name):
         return False
-    return any((_OWN.match(name), _TEMPLATE.fullmatch(name), _GOES_ON.match(text, end)))
+    return any(
+        (_OWN.match(name), text.endswith(_IMPORT, 0, start), _TEMPLATE.fullmatch(name), _GOES_ON.match(text, end))
+    )

@@ -70,9 +70,10 @@ SOMEBODYS = [
 CODE = [
     "return x.to(device)", "logger.info('done')", "await asyncio.to_thread(run)", "self.net = nn.Linear(2, 2)",
     "token.info = 1", "rect.top += offset", "this.zip;", "compression=zipfile.ZIP_DEFLATED", "f: t.IO[bytes]",
-    "code.co_names", "edge.to?.isLink", "from scipy.io import loadmat", "level=logging.INFO)",
+    "code.co_names", "edge.to?.isLink", "from scipy.io import loadmat", "import scipy.io as sio", "a.c.in_(ids)",
+    "level=logging.INFO)",
     "request.page_size", "A.in_degree(u)", "* configure.in: use it",
-    "see Makefile.in and config.h.in.", "include MANIFEST.in", "p.store |= 2",
+    "see Makefile.in, x-config.in and config.h.in.", "include MANIFEST.in", "p.store |= 2",
 ]  # fmt: skip
 
 HOSTS = [
