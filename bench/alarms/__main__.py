@@ -145,7 +145,8 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
     guards, examples = Guards(options.regions), Examples()
     folders: dict[str, Folder] = {}
     for folder in options.folders:
-        seen = folders[str(folder)] = look(folder, guards, examples)
+        name = folder.resolve().name
+        seen = folders[str(folder) if name in folders else name] = look(folder, guards, examples)
         say(f"{folder}: {seen.texts:,} texts, {seen.size / MEGABYTE:.1f} MB, {seen.seconds:.0f} s")
     if options.examples:
         examples.write(options.examples)
