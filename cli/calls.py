@@ -11,8 +11,8 @@ _END = object()
 
 
 class Calls:
-    """What stubs need of a channel, one call at a time. Each call is given the key, and the `timeout` in seconds where it has none.
-    Ctrl-C ends the call that is waited for, which raises KeyboardInterrupt."""
+    """What stubs need of a channel, one call at a time. Each is given the key, and the `timeout` in seconds where it
+    has none of its own. Ctrl-C ends the one that is waited for, which then raises KeyboardInterrupt."""
 
     def __init__(self, channel: grpc.Channel, key: str, timeout: float | None, interrupt: Interrupt) -> None:
         self._channel = channel

@@ -1,8 +1,8 @@
 """Ctrl-C while calls of the mesh are open.
 
-Python raises KeyboardInterrupt wherever the main thread stands. Within gRPC's own code it gets lost there, in a finalizer
-for one, or leaves a lock held that the channel needs to close. So there it is held back: it ends the call that is waited
-for, which then is what raises it.
+Python raises KeyboardInterrupt wherever the main thread stands. Within gRPC's code it is lost there, in a finalizer for
+one, or leaves a lock held without which the channel cannot close. So there it is held back: it ends the call that is
+waited for, and is raised as that fails.
 """
 
 import signal

@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,18 @@ Retrieval: Any = retrieval_grpc.RetrievalServiceServicer  # whose other methods 
 
 
 class Endless(FakeRuns, FakeAgents, Retrieval):  # type: ignore[misc]
-    """A mesh whose answers have no end: streams go on, pages follow each other, `GetRun` never answers, and `Cancel`
-    does not where it is not to. What was begun, and left by its caller, is counted."""
+    """A mesh whose answers have no end: streams go on, pages follow each other, `GetRun` never answers, nor does any of
+    the `mute`. What was begun, and left by its caller, is counted."""
 
-    def __init__(self, *, cancels: bool = True) -> None:
+    def __init__(self, *mute: str) -> None:
         super().__init__(until_approval())
         self.begun = self.left = 0
-        self._cancels = cancels
+        self._mute = mute
 
     async def Run(self, request: pb.RunRequest, context: Any) -> AsyncIterator[pb.RunResponse]:  # noqa: N802
         async with self._open():
+            if "Run" in self._mute:
+                await asyncio.Event().wait()
             async for event in self._events():
                 yield pb.RunResponse(events=[event])
 
@@ -57,7 +59,7 @@ class Endless(FakeRuns, FakeAgents, Retrieval):  # type: ignore[misc]
 
     async def Cancel(self, request: pb.CancelRequest, context: Any) -> pb.CancelResponse:  # noqa: N802
         self.cancelled.append(request.run_id)
-        if not self._cancels:
+        if "Cancel" in self._mute:
             await asyncio.Event().wait()
         return pb.CancelResponse(run=self.run)
 
@@ -143,8 +145,20 @@ async def test_ctrl_c_ends_a_verb_and_its_call(verb: str) -> None:
     assert mesh.cancelled == ([RUN_ID] if verb == "start" else [])
 
 
+async def test_a_run_that_is_not_known_is_said_to_go_on() -> None:
+    mesh = Endless("Run")
+    async with asyncio.timeout(SECONDS), command(mesh, str(HEADWORKS), *VERBS["start"]) as process:
+        await until(lambda: mesh.begun)
+        process.send_signal(signal.SIGINT)
+        _, error = await process.communicate()
+        await until(lambda: mesh.left == 1)
+    assert process.returncode == 130
+    assert error.startswith(b"headworks: interrupted before")
+    assert b"`headworks run list`" in error
+
+
 async def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
-    mesh = Endless(cancels=False)
+    mesh = Endless("Cancel")
     async with asyncio.timeout(SECONDS), command(mesh, str(HEADWORKS), *VERBS["start"]) as process:
         await until(lambda: mesh.begun)
         process.send_signal(signal.SIGINT)
