@@ -64,33 +64,34 @@ class Client:
         interrupt = interrupt or Interrupt()
         options = [*OPTIONS, *([proxies.NO_PROXY] if proxies.is_local(edge.target) else [])]
         with interrupt.held():
-            channel = (
+            transport = (
                 grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), options)
                 if edge.secure
                 else grpc.insecure_channel(edge.target, options)
             )
-        self._channel: Any = Calls(channel, edge.key, timeout, interrupt)
-        self.orchestrator = OrchestratorServiceStub(self._channel)
-        self.agents = AgentServiceStub(self._channel)
-        self.sessions = SessionServiceStub(self._channel)
-        self.retrieval = RetrievalServiceStub(self._channel)
-        self.audit = AuditServiceStub(self._channel)
-        self.budgets = BudgetServiceStub(self._channel)
-        self.guards = GuardPolicyServiceStub(self._channel)
-        self.keys = ApiKeyServiceStub(self._channel)
-        self.limits = RateLimitServiceStub(self._channel)
-        self.principals = PrincipalServiceStub(self._channel)
-        self.privacy = PrivacyServiceStub(self._channel)
-        self.projects = ProjectServiceStub(self._channel)
-        self.roles = RoleServiceStub(self._channel)
-        self.tenants = TenantServiceStub(self._channel)
-        self.usage = UsageServiceStub(self._channel)
+        self._calls = Calls(transport, edge.key, timeout, interrupt)
+        channel = cast(grpc.Channel, self._calls)
+        self.orchestrator = OrchestratorServiceStub(channel)
+        self.agents = AgentServiceStub(channel)
+        self.sessions = SessionServiceStub(channel)
+        self.retrieval = RetrievalServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
+        self.budgets = BudgetServiceStub(channel)
+        self.guards = GuardPolicyServiceStub(channel)
+        self.keys = ApiKeyServiceStub(channel)
+        self.limits = RateLimitServiceStub(channel)
+        self.principals = PrincipalServiceStub(channel)
+        self.privacy = PrivacyServiceStub(channel)
+        self.projects = ProjectServiceStub(channel)
+        self.roles = RoleServiceStub(channel)
+        self.tenants = TenantServiceStub(channel)
+        self.usage = UsageServiceStub(channel)
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()
+        self._calls.close()
 
     def collections(self) -> list[str]:
         """The names of the collections; empty where they cannot be had."""
