@@ -27,6 +27,7 @@ from cli.edge import Edge
 from cli.errors import CliError
 from cli.interrupt import Interrupt
 from services.runtime import proxies
+from services.runtime.file_faults import fault
 from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
@@ -167,7 +168,7 @@ def _roots(edge: Edge) -> bytes | None:
     try:
         return edge.ca.read_bytes() if edge.ca else None
     except OSError as error:
-        raise CliError(f"the CA {edge.ca} cannot be read: {error.strerror}") from None
+        raise CliError(f"the CA {edge.ca} cannot be read: {fault(error)}") from None
 
 
 def _have(names: list[str]) -> str:
