@@ -56,6 +56,8 @@ def screening(
     stretches = [_beside(each.text, each.joints) for each in joined]
     beside = [each.text[start:end] for each, places in zip(joined, stretches, strict=True) for start, end in places]
     hits = yield from _found([*texts, *beside] if beside else texts, len(texts), armed)
+    if not any(hits):
+        return [ScreenedText(text) for text in texts]
     first = len(texts)
     for each, places in zip(joined, stretches, strict=True):
         found = hits[first : first + len(places)]
@@ -75,10 +77,11 @@ class _Joined:
     """Some of the texts as one, with something `between` them."""
 
     def __init__(self, texts: Sequence[str], items: Sequence[int], between: str) -> None:
-        self.text = texts[items[0]] if len(items) == 1 else between.join(texts[item] for item in items)
+        said = [texts[item] for item in items]
+        self.text = said[0] if len(said) == 1 else between.join(said)
         self._items = items
-        self._ends = list(accumulate(len(texts[item]) + len(between) for item in items))
         self._gap = len(between)
+        self._ends = list(accumulate([len(text) + self._gap for text in said]))
 
     @property
     def joints(self) -> Sequence[int]:
@@ -160,9 +163,11 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
         armed = [each for each in armed if each not in lengths]
         for item in range(counted):
             hits[item] += DetectorGroup(lengths).push(texts[item], final=True)
-    escaped = {item for item, text in enumerate(texts) if "\\" in text or begins_json(text)}
-    plain = [item for item, text in enumerate(texts) if text and item not in escaped]
-    for items, json in ((plain, False), (sorted(escaped), True)):
+    plain, escaped = list[int](), list[int]()
+    for item, text in enumerate(texts):
+        if text:
+            (escaped if "\\" in text or begins_json(text) else plain).append(item)
+    for items, json in ((plain, False), (escaped, True)):
         if items and armed:
             joined = _Joined(texts, items, _BETWEEN)
             group, text, at = DetectorGroup(armed, json), joined.text, 0
