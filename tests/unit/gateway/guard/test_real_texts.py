@@ -8,14 +8,14 @@ from gateway.guard.links import Links
 from gateway.guard.personal.detector import CATEGORIES, PersonalData
 from tests.unit.gateway.guard.scans import found
 
-ALL = PersonalData(CATEGORIES, ("US", "CN", "GB", "DE", "FR", "IN", "JP", "BR"))
+ALL = PersonalData(CATEGORIES, ("US", "CN", "GB", "DE", "FR", "IN", "JP", "BR", "IT"))
 LINKS = Links(())
 RULES = Rules()
 
 # By kind: numbers with a right check digit, or in the groups of a country's telephone numbers.
 NOBODYS = {
     "milliseconds of a minute": ["941349600000", "-891136800000", "846385260000", "89589600000", "-71110800000"],
-    "year to minute": ["202501031254", "backup-201912312001.log"],
+    "year to minute": ["202501030053", "backup of 202501031204, done"],
     "account of a cloud": [
         "arn:aws:lambda:ap-south-1:565803892007:function:x", "arn:aws:iam::565803892007:root", '"444455556666"',
     ],
@@ -69,9 +69,9 @@ SOMEBODYS = [
 # Names with an ending that hosts have too.
 CODE = [
     "return x.to(device)", "logger.info('done')", "await asyncio.to_thread(run)", "self.net = nn.Linear(2, 2)",
-    "token.info = 1", "rect.top += offset", "this.zip;", "compression=zipfile.ZIP_DEFLATED", "f: t.IO[bytes]",
+    "token.info = 1", "rect.top += offset", "this.zip;", "zipfile.ZIP_DEFLATED", "f: t.IO[bytes]",
     "code.co_names", "edge.to?.isLink", "from scipy.io import loadmat", "import scipy.io as sio", "a.c.in_(ids)",
-    "level=logging.INFO)",
+    "(logging.INFO)",
     "request.page_size", "A.in_degree(u)", "* configure.in: use it",
     "see Makefile.in, x-config.in and config.h.in.", "include MANIFEST.in", "p.store |= 2",
 ]  # fmt: skip
