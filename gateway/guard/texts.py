@@ -78,10 +78,11 @@ class _Joined:
 
     def __init__(self, texts: Sequence[str], items: Sequence[int], between: str) -> None:
         said = [texts[item] for item in items]
-        self.text = said[0] if len(said) == 1 else between.join(said)
+        gap = len(between)
+        self.text = between.join(said)
         self._items = items
-        self._gap = len(between)
-        self._ends = list(accumulate([len(text) + self._gap for text in said]))
+        self._gap = gap
+        self._ends = list(accumulate([len(text) + gap for text in said]))
 
     @property
     def joints(self) -> Sequence[int]:
@@ -169,12 +170,13 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
             (escaped if "\\" in text or begins_json(text) else plain).append(item)
     for items, json in ((plain, False), (escaped, True)):
         if items and armed:
-            joined = _Joined(texts, items, _BETWEEN)
-            group, text, at = DetectorGroup(armed, json), joined.text, 0
+            joined: _Joined | None = None
+            group, text, at = DetectorGroup(armed, json), _BETWEEN.join([texts[item] for item in items]), 0
             while at < len(text):
                 # As much as what is still open, which is looked at again: all of it takes twice as long at most.
                 start, at = at, at + max(_SLICE, 2 * (at - group.until))
                 for hit in group.push(text[start:at] if at - start < len(text) else text, final=at >= len(text)):
+                    joined = joined or _Joined(texts, items, _BETWEEN)
                     joined.put(hit, hits)
                 if at < len(text):
                     yield
@@ -184,8 +186,10 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
 def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
     """The stretches around the joints: each joint's own, in which the joints beside it are edges; and where there are
     several in one, that too."""
-    edges = [0, *joints, len(text)]
     around = [(_word_start(text, joint - _BESIDE), _word_end(text, joint + _BESIDE)) for joint in joints]
+    if len(joints) == 1:
+        return around
+    edges = [0, *joints, len(text)]
     own = [(max(start, edges[at]), min(end, edges[at + 2])) for at, (start, end) in enumerate(around)]
     known = frozenset(own)
     several: list[tuple[int, int]] = []
@@ -198,13 +202,17 @@ def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _word_start(text: str, at: int) -> int:
-    before = text[max(at - _LONGEST_WORD, 0) : max(at, 0)]
-    return max(at, 0) - len(before) + len(before.rstrip(VISIBLE))
+    if at <= 0:
+        return 0
+    before = text[max(at - _LONGEST_WORD, 0) : at]
+    return at - len(before) + len(before.rstrip(VISIBLE))
 
 
 def _word_end(text: str, at: int) -> int:
+    if at >= len(text):
+        return len(text)
     after = text[at : at + _LONGEST_WORD]
-    return min(at, len(text)) + len(after) - len(after.lstrip(VISIBLE))
+    return at + len(after) - len(after.lstrip(VISIBLE))
 
 
 def _written(text: str, hits: list[BoundMatch]) -> Steps[ScreenedText]:

@@ -121,7 +121,8 @@ def test_the_place_is_that_of_the_text_that_counts() -> None:
     last = twice[:-10] + twice[-10:].replace(b'"a"', b'"b"')
     assert alike.read(b"", first) is None
     found = alike.read(b"data: " + last, last)
-    assert found is not None and same(found, read(last))
+    assert found is not None
+    assert same(found, read(last))
 
 
 def test_an_upstream_whose_chunks_all_differ_is_given_up() -> None:
