@@ -99,11 +99,11 @@ RULES: Mapping[str, tuple[float, tuple[str, ...]]] = {
             r"|')?(?:dan|stan|dude"
             r"|an? (?:unfiltered|uncensored|unrestricted|amoral|evil|jailbroken))\b)",
             rf"\b(?:{_EN_BECOME})\b[^.!?\n]{{0,60}}\b{_EN_FREE}",
-            # Of some modes programs have, manuals say what is so when they are on.
-            r"\b(?:(?:god|jailbreak|unrestricted|dan|sudo|uncensored) mode (?:is )?(?:now )?(?:enabled|activated|engaged)"
-            r"|(?:god|jailbreak|unrestricted|dan|sudo|uncensored) mode is (?:now )?on"
-            r"|(?:developer|debug|admin) mode (?:(?:is )?now (?:enabled|activated|engaged|on)|activated|engaged|enabled"
-            r"))\b",
+            r"\b(?:god|jailbreak|unrestricted|dan|sudo|"
+            r"uncensored) mode (?:(?:is )?(?:now )?(?:enabled|activated|engaged)|is (?:now )?on)\b",
+            # Programs have such modes too, and their manuals say what is so when one is on.
+            r"\b(?:developer|debug|admin) mode (?:(?:is )?now (?:enabled|activated|engaged|on)"
+            r"|activated|engaged|enabled)\b",
             r"\b(?:enable|activate|enter|switch to|unlock) (?:the )?(?:developer|god|jailbreak|"
             r"unrestricted|dan|uncensored) mode (?:in which|where|and|without|now)\b",
             r"(?:越狱模式|解除(?:所有|一切)限制)",
