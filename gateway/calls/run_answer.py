@@ -126,7 +126,10 @@ class RunAnswer:
                 meter.write(event.tool_call.call.arguments)
             elif kind == "usage":
                 used = event.usage.usage
-                meter.report(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos)
+                meter.report(
+                    used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos,
+                    used.reasoning_tokens,
+                )  # fmt: skip
             elif kind == "started":
                 call.agent_version, call.collection = event.started.agent_version, event.started.collection
             elif kind == "finished":
@@ -141,7 +144,7 @@ class RunAnswer:
         call.finish(reason)
         usage = usage_pb2.Usage(
             prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
-            cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos,
+            cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, reasoning_tokens=meter.reasoning_tokens,
         )  # fmt: skip
         budget = call.exceeded.details.get("budget", "") if reason == BUDGET else ""
         return [*out, *ended(call.run_id, self._last_released, usage, reason, call.blocked, budget)]

@@ -109,6 +109,7 @@ def usage(of: UsageReported) -> usage_pb2.Usage:
         completion_tokens=of.completion_tokens,
         cached_tokens=of.cached_tokens,
         cost_nanos=of.cost_nanos,
+        reasoning_tokens=of.reasoning_tokens,
     )
 
 

@@ -290,11 +290,12 @@ def _is_of(part: TextPart, index: int) -> bool:
     return part.channel is not APART and part.channel.choice == index
 
 
-def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:
+def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int, reasoning_tokens: int) -> Json:
     """What a call used, in OpenAI's form."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     }

@@ -1,6 +1,6 @@
 """Conversations, tools and forms of answers as OpenAI's API writes them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -59,8 +59,9 @@ def message(given: Message) -> dict[str, Any]:
     if given.name:
         made["name"] = given.name
     if given.tool_calls:
-        made["tool_calls"] = [_call(call) for call in given.tool_calls]
-        if thought := _beside(given.tool_calls[0]).get(REASONING):
+        beside = [_beside(call) for call in given.tool_calls]
+        made["tool_calls"] = [_call(call, extras) for call, extras in zip(given.tool_calls, beside, strict=True)]
+        if thought := beside[0].get(REASONING):
             made[REASONING] = thought
     if given.role is Role.TOOL:
         made["tool_call_id"] = given.tool_call_id
@@ -72,10 +73,9 @@ def _beside(call: ToolCall) -> dict[str, Any]:
     return beside
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    extra = _beside(call).get(EXTRA)
+def _call(call: ToolCall, beside: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **({EXTRA: extra} if extra else {}),
+        **({EXTRA: extra} if (extra := beside.get(EXTRA)) else {}),
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments_json or "{}"},

@@ -52,10 +52,8 @@ def usage_of(reported: Json | None, tally: TokenTally) -> Json:
     estimated where it reported nothing."""
     if reported is not None and not tally.estimated:
         return reported
-    details = (reported or {}).get("completion_tokens_details")
-    beyond = {"completion_tokens_details": details} if isinstance(details, dict) and not tally.implausible else {}
     counts = tally.counts
-    return usage_json(counts.read, counts.written, counts.cached) | beyond
+    return usage_json(counts.read, counts.written, counts.cached, counts.reasoning)
 
 
 def check(model: str, tally: TokenTally) -> None:

@@ -94,6 +94,21 @@ async def test_a_streamed_answer() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_what_was_cached_and_thought_is_told(whole: bool) -> None:
+    used = {
+        "prompt_tokens": 12, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }  # fmt: skip
+    message = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": used}
+    fake = FakeOpenAi(
+        raw(json.dumps(message).encode(), kind="application/json")
+        if whole
+        else streams(delta(content="Hi"), delta("stop"), {"choices": [], "usage": used})
+    )
+    assert await generated(fake) == [Piece("Hi"), Ended(Finish.STOP, TokenCounts(12, 5, 8, 3))]
+
+
 async def test_everything_asked_for_is_passed_on() -> None:
     fake = FakeOpenAi(streams(*HELLO))
     call = ToolCall("c1", "add", "")

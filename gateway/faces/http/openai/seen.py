@@ -78,7 +78,7 @@ class Seen:
 
     def usage_json(self) -> Json:
         used = self.usage
-        return usage_json(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+        return usage_json(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.reasoning_tokens)
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in

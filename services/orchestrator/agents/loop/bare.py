@@ -98,7 +98,7 @@ class BareModel:
         for call in calls[requested:]:
             yield ToolCallRequested(call, 1, callers=True)
         tokens = ended.tokens
-        usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
+        usage = UsageReported.of(tokens, self._served.entry.cost_nanos(tokens))
         finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)

@@ -111,7 +111,7 @@ def _failed(work: Work, heard: _Heard, error: DomainError, step: int, started: f
 
 
 def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
-    return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
+    return UsageReported.of(tokens, work.handle.entry.cost_nanos(tokens))
 
 
 async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed, None]:
