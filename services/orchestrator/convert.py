@@ -14,6 +14,7 @@ from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
 from services.llm.chat import Message
+from services.orchestrator.beside import shown
 from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
@@ -135,13 +136,17 @@ def _step_finished(message: event_pb.RunEvent, body: StepFinished) -> None:
     )
 
 
-def tool_call(call: ToolCall) -> tool_pb2.ToolCall:
-    return tool_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments_json)
+def tool_call(call: ToolCall, *, callers: bool = False) -> tool_pb2.ToolCall:
+    """`callers`: the caller makes it, and sends back what stands beside it."""
+    beside = shown(call.beside) if callers else ""
+    return tool_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments_json, beside=beside)
 
 
 def _tool_called(message: event_pb.RunEvent, body: ToolCallRequested) -> None:
     message.tool_call.CopyFrom(
-        event_pb.ToolCallRequested(call=tool_call(body.call), step=body.step, callers=body.callers)
+        event_pb.ToolCallRequested(
+            call=tool_call(body.call, callers=body.callers), step=body.step, callers=body.callers
+        )
     )
 
 

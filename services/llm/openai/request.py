@@ -22,6 +22,10 @@ _ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant",
 _CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
 EXTRA, REASONING = "extra_content", "reasoning_content"
 """What goes back with a call, and with the message of the first: Google's servers want this, and DeepSeek's that."""
+BESIDE = (EXTRA, "provider_specific_fields", "signature", "thought_signature")
+"""Fields of a call that go back with it. Others are by proxies before such servers."""
+LONGEST_BESIDE = 256 << 10
+"""Characters beside a call; what is longer is not sent back."""
 _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
@@ -75,7 +79,7 @@ def _beside(call: ToolCall) -> dict[str, Any]:
 
 def _call(call: ToolCall, beside: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **({EXTRA: extra} if (extra := beside.get(EXTRA)) else {}),
+        **{name: value for name in BESIDE if (value := beside.get(name))},
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
