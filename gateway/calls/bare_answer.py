@@ -17,6 +17,7 @@ from services.llm.openai.calls import CallNumbers
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
+from services.llm.openai.unreadable import written_in
 from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
@@ -94,8 +95,8 @@ class BareAnswer:
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body, self._calls.mend)
-        self._check(chunk, event=b"")
         self._count((chunk,))
+        self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
         if chunk.usage is None or self._tally.estimated:
             chunk.json["usage"] = usage.usage_of(chunk.usage, self._tally)
@@ -103,6 +104,11 @@ class BareAnswer:
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
+
+    def lose(self, data: bytes) -> None:
+        """Count what was written in a part of the answer that cannot be read, of which nothing goes out."""
+        self._tally.add(written_in(data))
+        self._count(())
 
     def take(self, batch: bytes | None) -> bytes:
         """The next bytes of the upstream's stream, None where it has closed it. Raises a DomainError for what is no
@@ -157,6 +163,7 @@ class BareAnswer:
                     self._check(chunk)
                     chunks.append(chunk)
                 except DomainError as error:
+                    self.lose(data)
                     if not chunks:
                         raise
                     self.failed = error

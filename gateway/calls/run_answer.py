@@ -122,7 +122,7 @@ class RunAnswer:
                 self._call.answer += [event.text.text for event in released if event.HasField("text")]
         return released
 
-    def count(self, events: Events) -> None:
+    def count(self, events: Events) -> None:  # noqa: C901 (one case a kind)
         """Count events, whether or not somebody gets them."""
         call, meter = self._call, self._call.meter
         if events:
@@ -138,6 +138,9 @@ class RunAnswer:
             elif kind == "tool_call":
                 meter.write(event.tool_call.call.name)
                 meter.write(event.tool_call.call.arguments)
+            elif kind == "step_started":
+                if asked := event.step_started.prompt_tokens:
+                    meter.ask(asked)
             elif kind == "usage":
                 used = event.usage.usage
                 meter.report(

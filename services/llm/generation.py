@@ -49,6 +49,14 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """An error follows, by which an answer ends that had begun. `text`: what was seen of it beside the pieces: nobody
+    reads that, but the model has written it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Calls:
     """Tools that the model calls; their results are part of the next Generation."""
 
@@ -86,7 +94,7 @@ class Ended:
     confidence: float | None = None
 
 
-Said: TypeAlias = Piece | Thought | Calls | Ended
+Said: TypeAlias = Piece | Thought | Calls | Lost | Ended
 """What comes of a model."""
 
 
@@ -99,8 +107,9 @@ class Generator(Protocol):
         ...
 
     def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
-        """Pieces and calls as they come, then Ended. Closing the iterator stops the engine's work. Raises
-        DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine is full."""
+        """Pieces and calls as they come, then Ended; or Lost, and an error. Closing the iterator stops the engine's
+        work. Raises DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine
+        is full."""
         ...
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:

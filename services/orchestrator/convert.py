@@ -116,7 +116,12 @@ def usage(of: UsageReported) -> usage_pb2.Usage:
 
 def _step_started(message: event_pb.RunEvent, body: StepStarted) -> None:
     message.step_started.CopyFrom(
-        event_pb.StepStarted(step=body.step, kind=int(body.kind), model=body.model)  # type: ignore[arg-type]
+        event_pb.StepStarted(
+            step=body.step,
+            kind=int(body.kind),  # type: ignore[arg-type]  # the values are the contract's
+            model=body.model,
+            prompt_tokens=body.prompt_tokens,
+        )
     )
 
 

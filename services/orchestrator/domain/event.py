@@ -145,11 +145,13 @@ class StepKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """`model` by its catalogue name; empty for a step without one."""
+    """`model` by its catalogue name; empty for a step without one. `prompt_tokens`: about how many it is sent, 0 where
+    it is not asked yet."""
 
     step: int
     kind: StepKind
     model: str = ""
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

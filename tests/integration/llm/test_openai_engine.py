@@ -26,7 +26,7 @@ from services.llm.chat import (
 )
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.orchestrator.runs.codec import decode_message, encode_message
@@ -405,10 +405,10 @@ async def test_a_connection_that_breaks_in_the_midst_is_not_tried_again() -> Non
     fake = FakeOpenAi(breaks)
     got: list[Any] = []
     async with upstream_of(fake) as upstream, aclosing(upstream.generate(ASKED)) as pieces:
-        got.append(await anext(pieces))
+        got += [await anext(pieces), await anext(pieces)]
         with pytest.raises(DomainError) as caught:
             await anext(pieces)
-    assert (got, caught.value.reason, len(fake.exchanges)) == ([Piece("Hel")], "UPSTREAM_BROKEN", 1)
+    assert (got, caught.value.reason, len(fake.exchanges)) == ([Piece("Hel"), Lost("")], "UPSTREAM_BROKEN", 1)
 
 
 ERRORS = [
