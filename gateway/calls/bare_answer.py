@@ -98,8 +98,8 @@ class BareAnswer:
         self._count((chunk,))
         self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
-        if chunk.usage is None or self._tally.estimated:
-            chunk.json["usage"] = usage.usage_of(chunk.usage, self._tally)
+        if (told := usage.usage_of(chunk.usage, self._tally)) is not chunk.usage:
+            chunk.json["usage"] = told
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
@@ -227,10 +227,10 @@ class BareAnswer:
         """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
         if not self._include_usage:
             return b""
-        last = self._usage
-        if last is not None and last.empty and not self._tally.estimated:
+        last, told = self._usage, usage.usage_of(self._tally.reported, self._tally)
+        if last is not None and last.empty and last.usage is told:
             return self._last_word(last) + _END
-        return self._chunk([], usage=usage.usage_of(self._tally.reported, self._tally))
+        return self._chunk([], usage=told)
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
         head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head

@@ -14,6 +14,7 @@ from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
 from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
+from services.llm.openai.form import restore
 from services.llm.openai.unreadable import written_in
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt, prompt_texts
@@ -117,6 +118,8 @@ def completion(endpoint: ModelEndpoint, body: bytes, mend: Mend | None = None) -
     chunk = decode(endpoint, body, body, mend)
     if chunk.empty:
         raise errors.broken(endpoint, "has no choices")
+    if restore(chunk.json, whole=True):
+        chunk.mended, chunk.raw = True, orjson.dumps(chunk.json)
     return chunk
 
 
