@@ -22,9 +22,12 @@ from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStu
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
+from cli.calls import Calls
 from cli.edge import Edge
 from cli.errors import CliError
+from cli.interrupt import Interrupt
 from services.runtime import proxies
+from services.runtime.file_faults import fault
 from services.runtime.statuses import error_info
 
 MAX_MESSAGE = 16 << 20
@@ -57,36 +60,39 @@ class Client:
     """The stubs of a mesh's services, called with the key and, unless a call has its own, a `timeout` in seconds.
     Enter it to open the channel."""
 
-    def __init__(self, edge: Edge, timeout: float | None = None) -> None:
+    def __init__(self, edge: Edge, timeout: float | None = None, interrupt: Interrupt | None = None) -> None:
         self.edge = edge
+        interrupt = interrupt or Interrupt()
         options = [*OPTIONS, *([proxies.NO_PROXY] if proxies.is_local(edge.target) else [])]
-        self._transport = (
-            grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), options)
-            if edge.secure
-            else grpc.insecure_channel(edge.target, options)
-        )
-        self._channel = grpc.intercept_channel(self._transport, CallDefaults(edge.key, timeout))
-        self.orchestrator = OrchestratorServiceStub(self._channel)
-        self.agents = AgentServiceStub(self._channel)
-        self.sessions = SessionServiceStub(self._channel)
-        self.retrieval = RetrievalServiceStub(self._channel)
-        self.audit = AuditServiceStub(self._channel)
-        self.budgets = BudgetServiceStub(self._channel)
-        self.guards = GuardPolicyServiceStub(self._channel)
-        self.keys = ApiKeyServiceStub(self._channel)
-        self.limits = RateLimitServiceStub(self._channel)
-        self.principals = PrincipalServiceStub(self._channel)
-        self.privacy = PrivacyServiceStub(self._channel)
-        self.projects = ProjectServiceStub(self._channel)
-        self.roles = RoleServiceStub(self._channel)
-        self.tenants = TenantServiceStub(self._channel)
-        self.usage = UsageServiceStub(self._channel)
+        with interrupt.held():
+            transport = (
+                grpc.secure_channel(edge.target, grpc.ssl_channel_credentials(_roots(edge)), options)
+                if edge.secure
+                else grpc.insecure_channel(edge.target, options)
+            )
+        self._calls = Calls(transport, edge.key, timeout, interrupt)
+        channel = cast(grpc.Channel, self._calls)
+        self.orchestrator = OrchestratorServiceStub(channel)
+        self.agents = AgentServiceStub(channel)
+        self.sessions = SessionServiceStub(channel)
+        self.retrieval = RetrievalServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
+        self.budgets = BudgetServiceStub(channel)
+        self.guards = GuardPolicyServiceStub(channel)
+        self.keys = ApiKeyServiceStub(channel)
+        self.limits = RateLimitServiceStub(channel)
+        self.principals = PrincipalServiceStub(channel)
+        self.privacy = PrivacyServiceStub(channel)
+        self.projects = ProjectServiceStub(channel)
+        self.roles = RoleServiceStub(channel)
+        self.tenants = TenantServiceStub(channel)
+        self.usage = UsageServiceStub(channel)
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._transport.close()
+        self._calls.close()
 
     def collections(self) -> list[str]:
         """The names of the collections; empty where they cannot be had."""
@@ -117,35 +123,10 @@ class Client:
         return CliError(f"{message} ({reason or code.name})")
 
 
-class CallDefaults(  # the bases are generic in their stubs alone
-    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]
-    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
-    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
-):
-    """Gives each call the key, and the time limit where it has none."""
-
-    def __init__(self, key: str, timeout: float | None) -> None:
-        self._metadata = (("authorization", f"Bearer {key}"),)
-        self._timeout = timeout
-
-    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return continuation(self._complete(client_call_details), request)
-
-    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return continuation(self._complete(client_call_details), request)
-
-    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return continuation(self._complete(client_call_details), request_iterator)
-
-    def _complete(self, details: Any) -> Any:
-        timeout = self._timeout if details.timeout is None else details.timeout
-        return details._replace(timeout=timeout, metadata=self._metadata)
-
-
 @contextmanager
-def connect(edge: Edge, timeout: float) -> Iterator[Client]:
-    """A client whose failed calls end the command. Raises CliError."""
-    with Client(edge, timeout) as client:
+def connect(edge: Edge, timeout: float, interrupt: Interrupt) -> Iterator[Client]:
+    """A client whose failed calls end the command, as Ctrl-C does. Raises CliError."""
+    with Client(edge, timeout, interrupt) as client:
         try:
             yield client
         except grpc.RpcError as error:
@@ -187,7 +168,7 @@ def _roots(edge: Edge) -> bytes | None:
     try:
         return edge.ca.read_bytes() if edge.ca else None
     except OSError as error:
-        raise CliError(f"the CA {edge.ca} cannot be read: {error.strerror}") from None
+        raise CliError(f"the CA {edge.ca} cannot be read: {fault(error)}") from None
 
 
 def _have(names: list[str]) -> str:

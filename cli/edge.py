@@ -9,6 +9,7 @@ from cli.options import DATA_DEFAULT, ca_option
 from infra.local.keys import BadKeyFile, read_dev_key
 from infra.local.layout import Layout
 from infra.local.state import MeshState, running
+from services.runtime.file_faults import fault
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "": 80}
 
@@ -84,4 +85,4 @@ def _dev_key(folder: Path) -> str:
     except BadKeyFile as error:
         raise CliError(str(error)) from None
     except OSError as error:
-        raise CliError(f"the development key in {folder} cannot be read: {error.strerror}") from None
+        raise CliError(f"the development key in {folder} cannot be read: {fault(error)}") from None

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from cli.errors import USAGE, CliError
+from cli.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -33,13 +34,15 @@ class MeshOptions:
     key: str | None
     timeout: float
     as_json: bool
+    interrupt: Interrupt = field(default_factory=Interrupt)
 
     def client(self) -> "AbstractContextManager[Client]":
         """A client of the mesh, whose failed calls end the command. Raises CliError."""
-        from cli.client import connect
+        with self.interrupt.held():
+            from cli.client import connect
         from cli.edge import find_edge
 
-        return connect(find_edge(self.data, self.edge, self.key), self.timeout)
+        return connect(find_edge(self.data, self.edge, self.key), self.timeout, self.interrupt)
 
 
 def on_mesh(seconds: float) -> Callable[[Verb], Verb]:
@@ -58,7 +61,8 @@ def on_mesh(seconds: float) -> Callable[[Verb], Verb]:
         ) -> Any:
             on = MeshOptions(data, edge, key, timeout, as_json)
             click.get_current_context().meta[MeshOptions.META] = on
-            return verb(*args, on=on, **kwargs)
+            with on.interrupt:
+                return verb(*args, on=on, **kwargs)
 
         return _timeout_option(seconds)(_mesh_options(wrapped))
 

@@ -9,6 +9,7 @@ import click
 from cli.errors import FAILURE, USAGE, CliError
 from cli.options import json_option
 from cli.output import print_json, print_table
+from services.runtime.file_faults import fault
 
 if TYPE_CHECKING:
     from infra.certificates import Shown
@@ -51,7 +52,7 @@ def make(out: Path, hosts: tuple[str, ...], days: float, force: bool, as_json: b
     except ValueError as error:
         raise CliError(str(error), USAGE) from None
     except OSError as error:
-        raise CliError(f"{out} cannot hold certificates: {error.strerror}") from None
+        raise CliError(f"{out} cannot hold certificates: {fault(error)}") from None
     if as_json:
         print_json({"folder": str(out), "made": made})
     else:

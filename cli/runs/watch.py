@@ -10,6 +10,7 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.run_event_pb2 import RunEvent
 
 from cli import shell
+from cli.errors import INTERRUPTED, CliError
 from cli.messages import enum_word
 from cli.options import MeshOptions, on_mesh, read_option
 from cli.output import DEGRADED, Flow, console, put, shorten
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from cli.client import Client
 
+# How long Ctrl-C waits for the id of a run that begins, without which it cannot be cancelled.
+BEGIN_SECONDS = 3.0
+UNKNOWN_RUN = "interrupted before it was known which run has begun, if one has: look with `headworks run list`"
 MARGIN = 19
 STYLES = {
     "started": "bold", "step": "dim", "step done": "dim", "passages": "cyan", "tool call": "yellow",
@@ -51,16 +55,20 @@ def start(agent: str, question: str, collection: str, session: str, detach: bool
         session_id=session, detached=True,
     )  # fmt: skip
     with on.client() as client:
-        call: Any = client.orchestrator.Run(request)
-        started = next(iter(call)).events
-        run_id = started[0].run_id
-        if detach:
-            call.cancel()
-            click.echo(json.dumps({"run_id": run_id}) if on.as_json else run_id)
-            return
+        run_id = ""
         try:
+            with on.interrupt.held(patience=BEGIN_SECONDS):
+                call: Any = client.orchestrator.Run(request)
+                started = next(call).events
+                run_id = started[0].run_id
+            if detach:
+                call.cancel()
+                click.echo(json.dumps({"run_id": run_id}) if on.as_json else run_id)
+                return
             _render(client, run_id, 0, on, started, call)
         except KeyboardInterrupt:
+            if not run_id:
+                raise CliError(UNKNOWN_RUN, INTERRUPTED) from None
             client.orchestrator.Cancel(pb.CancelRequest(run_id=run_id), timeout=10)
             raise
 

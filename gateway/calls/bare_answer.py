@@ -13,6 +13,7 @@ from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
 from services.llm.openai import logprobs, usage
+from services.llm.openai.alike import AlikeChunks
 from services.llm.openai.calls import CallNumbers
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
@@ -77,6 +78,7 @@ class BareAnswer:
         self._held = call.held = HeldChunks(call.screen) if call.screen is not None else None
         self._reader = EventReader()
         self._calls = CallNumbers()
+        self._alike = AlikeChunks()
         self._head: Json = {}
         self._end: list[bytes] = []
         self._usage: Chunk | None = None
@@ -114,19 +116,19 @@ class BareAnswer:
         """The next bytes of the upstream's stream, None where it has closed it. Raises a DomainError for what is no
         answer."""
         try:
-            chunks = self._read(self._reader.end() if batch is None else self._reader.feed(batch))
+            taken = self._read(self._reader.end() if batch is None else self._reader.feed(batch))
         except EventTooLong as error:
             raise errors.broken(self._endpoint, f"has an event of {error}") from error
-        self._count(chunks)
+        self._count(taken)
         if batch is None and not self.over and self.failed is None:
             if self._finish_reason:
                 self.over = True
             else:
                 self.failed = errors.broken(self._endpoint, "broke off")
-        if chunks and not self._head:
-            first = chunks[0].json
+        if taken and not self._head:
+            first = taken[0].json
             self._head = {name: first[name] for name in ("id", "created", "model") if first.get(name) is not None}
-        ahead = [chunk for chunk in chunks if not self._kept_back(chunk)]
+        ahead = [chunk for chunk in taken if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
@@ -151,7 +153,7 @@ class BareAnswer:
         return out + DONE_EVENT
 
     def _read(self, events: Sequence[bytes]) -> list[Chunk]:
-        chunks: list[Chunk] = []
+        read: list[Chunk] = []
         for event in events:
             data = data_of(event)
             if data == DONE:
@@ -159,16 +161,19 @@ class BareAnswer:
                 break
             if data:
                 try:
-                    chunk = decode(self._endpoint, event, data, self._calls.mend)
-                    self._check(chunk)
-                    chunks.append(chunk)
+                    chunk = self._alike.read(event, data)
+                    if chunk is None:
+                        chunk = decode(self._endpoint, event, data, self._calls.mend)
+                        self._check(chunk)
+                        self._alike.learn(data, chunk)
+                    read.append(chunk)
                 except DomainError as error:
                     self.lose(data)
-                    if not chunks:
+                    if not read:
                         raise
                     self.failed = error
                     break
-        return chunks
+        return read
 
     def _check(self, chunk: Chunk, event: bytes = b"data: ") -> None:
         """Where guards act, leave out log probabilities that would give away what they hold back. Raises UpstreamBroken
@@ -187,9 +192,9 @@ class BareAnswer:
             metrics.UNSCREENABLE.labels("answer").inc()
             raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
 
-    def _count(self, chunks: Iterable[Chunk]) -> None:
+    def _count(self, taken: Iterable[Chunk]) -> None:
         tally = self._tally
-        for chunk in chunks:
+        for chunk in taken:
             self._counter.count(chunk)
             if chunk.finish_reason:
                 self._finish_reason = chunk.finish_reason
@@ -207,7 +212,8 @@ class BareAnswer:
                 self._usage = chunk
             if chunk.empty:
                 return True
-            if chunk.json.pop("usage") is not None:
+            if chunk.json["usage"] is not None:
+                del chunk.json["usage"]
                 chunk.raw = b"data: " + orjson.dumps(chunk.json)
         if chunk.empty or not chunk.finish_reason or any(part.channel is not APART for part in chunk.parts):
             return False

@@ -3,7 +3,7 @@
 A field that is not let through is refused. Only one that says nothing is left out, for its absence says the same.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from services.llm.catalogue.entry import ANY_FIELD, CatalogueEntry
@@ -43,6 +43,11 @@ SAFE_WITHIN: Mapping[str, Collection[str]] = {
     "functions": ("name", "description", "parameters", "strict"),
 }  # fmt: skip
 """What may be within them, or within each item of their lists: an upstream may read there what it reads outside."""
+# The same by the outermost field.
+_WITHIN = {
+    name: [(path.split("."), safe) for path, safe in SAFE_WITHIN.items() if path.partition(".")[0] == name]
+    for name in {path.partition(".")[0] for path in SAFE_WITHIN}
+}
 DEFAULTS: Mapping[str, Collection[Any]] = {
     "n": (1,),
     "best_of": (1,),
@@ -92,13 +97,16 @@ def restrict(body: Json, entry: CatalogueEntry) -> None:
         if not (name in HARMLESS or idle(name, body[name])):
             raise FieldNotAllowed(entry.name, name)
         del body[name]
-    for path, safe in SAFE_WITHIN.items():
-        if path.partition(".")[0] not in allowed:
-            _restrict_within(body, path.split("."), "", safe, entry)
+    for name in body.keys() & _WITHIN.keys():
+        if name not in allowed:
+            for path, safe in _WITHIN[name]:
+                _restrict_within(body, path, "", safe, entry)
     _check_tools(body, entry)
 
 
-def _restrict_within(holder: Json, path: list[str], before: str, safe: Collection[str], entry: CatalogueEntry) -> None:
+def _restrict_within(
+    holder: Json, path: Sequence[str], before: str, safe: Collection[str], entry: CatalogueEntry
+) -> None:
     """The same of the objects at a path: of the field itself, and of each item where it is a list."""
     name, *more = path
     value = holder.get(name)

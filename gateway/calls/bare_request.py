@@ -19,6 +19,9 @@ LENGTHS = (*LIMITS, "min_tokens")
 CHOICES = ("n", "best_of")
 LONGEST_ANSWER = 4096
 """Every model of today may write so much, and may refuse to be allowed more."""
+# What most messages are.
+_PLAIN = ("role", "content")
+_ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 # What no model reads; guards look at it all the same, for it leaves the house.
 _UNCOUNTED = frozenset((
     "model", "user", "metadata", "service_tier", "reasoning_effort", "tool_choice", "function_call",
@@ -141,7 +144,10 @@ class BareRequest:
         found = _Texts(leaves)
         for place, message in enumerate(self.body["messages"]):
             first = len(leaves)
-            walk.over(message, f"messages[{place}]")
+            if _is_plain(message):
+                leaves.append(Leaf(message, "content", message["content"], path=f"messages[{place}].content"))
+            else:
+                walk.over(message, f"messages[{place}]")
             said = [first + at for at, leaf in enumerate(leaves[first:]) if _is_said(leaf)]
             found.said.append(said)
             found.lists += _lists(leaves, first, frozenset(said))
@@ -157,6 +163,12 @@ class BareRequest:
                     found.beside.append(name)
         found.unread, found.media = walk.unread, walk.media
         return found
+
+
+def _is_plain(message: Json) -> bool:
+    """Whether a message has nothing but a role of the API's own and a text, as most have."""
+    text = message.get("content") if len(message) == len(_PLAIN) else None
+    return type(text) is str and text != "" and message["role"] in _ROLES
 
 
 def _is_said(leaf: Leaf) -> bool:

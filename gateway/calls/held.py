@@ -58,7 +58,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._broken_off: dict[Channel, str] = {}
         self._steady: dict[Channel, str] = {}
         self._clean: set[str] = set()
-        self._same = HeldText(screen())
+        self._same: HeldText | None = None
         self._changed = False
         self._open: _Group | None = None
         self._over = False
@@ -194,6 +194,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
     def _screen_apart(self, original: str) -> tuple[HeldText, Finding | None]:
         """A text that no other continues."""
         if original in self._clean:
+            self._same = self._same or HeldText(self._screen())
             return self._same, None
         text = HeldText(self._screen())
         text.length = len(original)

@@ -154,6 +154,8 @@ class GuardPipeline:
         screened = yield from screen
         listed: list[Finding] = []
         for item, each in enumerate(screened):
+            if not each.findings:
+                continue
             kinds: Counter[tuple[str, str, bool]] = Counter()
             for number, one in enumerate(each.findings, 1):
                 self._tell(one)

@@ -134,6 +134,10 @@ _KEY_HEAD = "-----BEGIN "
 _KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-+/=\\ \t\r\n"
 _LONGEST, _LONGEST_KEY, _LONGEST_PREFIX = 5200, 16_000, 40
 _AFTER = 2
+# All but passwords in addresses and private keys are of one word, which is so long at least.
+SHORTEST = 15
+_LONG_WORD = re.compile(rf" [!-~]{{{SHORTEST}}}")
+_WHITE = "\n\t\r\v\f"
 
 
 class Secrets:
@@ -152,10 +156,13 @@ class Secrets:
 
     def scan(self, window: Window) -> Scan:
         view = window.plain
-        start = view.index(window.start)
         text = view.text
+        may_be_in = _may_be_in(text)
+        if window.final and not may_be_in:
+            return Scan((), len(window.text))
+        start = view.index(window.start)
         open_from = len(text) if window.final else max(start, min(self._open_word(text), _open_key(text, start)))
-        found = list(self._find(text, start))
+        found = list(self._find(text, start)) if may_be_in else []
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)
         matches = [Match(view.origin(each.start), view.end(each.end), each.category) for each in found]
@@ -177,9 +184,22 @@ class Secrets:
     def _open_word(self, text: str) -> int:
         """Where, in the word that the text ends with, a secret may begin."""
         word = max(len(text.rstrip(_VISIBLE)), len(text) - _LONGEST)
-        begun = self._prefixes.find_matches_as_indexes(text[word:], overlapping=True)
         last = max(word, len(text) - _LONGEST_PREFIX)
+        if last == word:
+            return word
+        begun = self._prefixes.find_matches_as_indexes(text[word:], overlapping=True)
         return min([last, *(max(word, word + at - _LONGEST_BEFORE) for _, at, _ in begun[:1])])
+
+
+def _may_be_in(text: str) -> bool:
+    """False where no secret is in a text. It is much faster than the automaton, which is cold when it is needed."""
+    if not text.isascii() or "://" in text or _KEY_HEAD in text:
+        return True
+    spaced = f" {text}"
+    for sign in _WHITE:
+        if sign in text:
+            spaced = spaced.replace(sign, " ")
+    return _LONG_WORD.search(spaced) is not None
 
 
 def _first(text: str, prefix: str, at: int) -> int | None:

@@ -56,6 +56,8 @@ def screening(
     stretches = [_beside(each.text, each.joints) for each in joined]
     beside = [each.text[start:end] for each, places in zip(joined, stretches, strict=True) for start, end in places]
     hits = yield from _found([*texts, *beside] if beside else texts, len(texts), armed)
+    if not any(hits):
+        return [ScreenedText(text) for text in texts]
     first = len(texts)
     for each, places in zip(joined, stretches, strict=True):
         found = hits[first : first + len(places)]
@@ -75,10 +77,12 @@ class _Joined:
     """Some of the texts as one, with something `between` them."""
 
     def __init__(self, texts: Sequence[str], items: Sequence[int], between: str) -> None:
-        self.text = texts[items[0]] if len(items) == 1 else between.join(texts[item] for item in items)
+        said = [texts[item] for item in items]
+        gap = len(between)
+        self.text = between.join(said)
         self._items = items
-        self._ends = list(accumulate(len(texts[item]) + len(between) for item in items))
-        self._gap = len(between)
+        self._gap = gap
+        self._ends = list(accumulate([len(text) + gap for text in said]))
 
     @property
     def joints(self) -> Sequence[int]:
@@ -160,16 +164,19 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
         armed = [each for each in armed if each not in lengths]
         for item in range(counted):
             hits[item] += DetectorGroup(lengths).push(texts[item], final=True)
-    escaped = {item for item, text in enumerate(texts) if "\\" in text or begins_json(text)}
-    plain = [item for item, text in enumerate(texts) if text and item not in escaped]
-    for items, json in ((plain, False), (sorted(escaped), True)):
+    plain, escaped = list[int](), list[int]()
+    for item, text in enumerate(texts):
+        if text:
+            (escaped if "\\" in text or begins_json(text) else plain).append(item)
+    for items, json in ((plain, False), (escaped, True)):
         if items and armed:
-            joined = _Joined(texts, items, _BETWEEN)
-            group, text, at = DetectorGroup(armed, json), joined.text, 0
+            joined: _Joined | None = None
+            group, text, at = DetectorGroup(armed, json), _BETWEEN.join([texts[item] for item in items]), 0
             while at < len(text):
                 # As much as what is still open, which is looked at again: all of it takes twice as long at most.
                 start, at = at, at + max(_SLICE, 2 * (at - group.until))
                 for hit in group.push(text[start:at] if at - start < len(text) else text, final=at >= len(text)):
+                    joined = joined or _Joined(texts, items, _BETWEEN)
                     joined.put(hit, hits)
                 if at < len(text):
                     yield
@@ -179,8 +186,10 @@ def _found(texts: Sequence[str], counted: int, armed: Sequence[BoundDetector]) -
 def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
     """The stretches around the joints: each joint's own, in which the joints beside it are edges; and where there are
     several in one, that too."""
-    edges = [0, *joints, len(text)]
     around = [(_word_start(text, joint - _BESIDE), _word_end(text, joint + _BESIDE)) for joint in joints]
+    if len(joints) == 1:
+        return around
+    edges = [0, *joints, len(text)]
     own = [(max(start, edges[at]), min(end, edges[at + 2])) for at, (start, end) in enumerate(around)]
     known = frozenset(own)
     several: list[tuple[int, int]] = []
@@ -193,13 +202,17 @@ def _beside(text: str, joints: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _word_start(text: str, at: int) -> int:
-    before = text[max(at - _LONGEST_WORD, 0) : max(at, 0)]
-    return max(at, 0) - len(before) + len(before.rstrip(VISIBLE))
+    if at <= 0:
+        return 0
+    before = text[max(at - _LONGEST_WORD, 0) : at]
+    return at - len(before) + len(before.rstrip(VISIBLE))
 
 
 def _word_end(text: str, at: int) -> int:
+    if at >= len(text):
+        return len(text)
     after = text[at : at + _LONGEST_WORD]
-    return min(at, len(text)) + len(after) - len(after.lstrip(VISIBLE))
+    return at + len(after) - len(after.lstrip(VISIBLE))
 
 
 def _written(text: str, hits: list[BoundMatch]) -> Steps[ScreenedText]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from infra.local.options import BadOptions, Options
+from services.runtime.file_faults import fault
 
 
 def check_guards(options: Options) -> None:
@@ -19,4 +20,4 @@ def check_guards(options: Options) -> None:
     except InvalidArgument as error:
         raise BadOptions(error.message) from error
     except OSError as error:
-        raise BadOptions(f"{file} cannot be read: {error.strerror}") from error
+        raise BadOptions(f"{file} cannot be read: {fault(error)}") from error

@@ -6,6 +6,8 @@ import re
 import resource
 import shutil
 
+from services.runtime.file_faults import FAULTS
+
 LEAST_FILES = 256
 """A process of a mesh that does little has fewer files and connections open."""
 WANTED_FILES = 65_536
@@ -18,25 +20,20 @@ PROCESSES = (
     "container or the unit on its processes)"
 )
 SPACE = "free some, or use another disk"
-# By what the system says: what it means, and what to do.
+ACCESS = "change its permissions, or use another"
+# By the system's number: what it means, and what to do.
 PROCESS_LIMITS = {
-    errno.EMFILE: "too many files are open in one process, of {soft} at most: " + FILES,
-    errno.ENFILE: "too many files are open on this machine: end other programs, or raise fs.file-max",
+    errno.EMFILE: f"{FAULTS[errno.EMFILE]}, of {{soft}} at most: {FILES}",
+    errno.ENFILE: f"{FAULTS[errno.ENFILE]}: end other programs, or raise fs.file-max",
     errno.EAGAIN: PROCESSES,
-    errno.ENOMEM: "there is not enough memory: end other programs, or use a machine with more",
+    errno.ENOMEM: f"{FAULTS[errno.ENOMEM]}: end other programs, or use a machine with more",
 }
+REMEDIES = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EACCES: ACCESS, errno.EPERM: ACCESS,
+            errno.ENAMETOOLONG: "use a shorter one"}  # fmt: skip
 FILE_LIMITS = {
-    errno.ENOSPC: "the disk is full: " + SPACE,
-    errno.EDQUOT: "your share of the disk is used up: " + SPACE,
-    errno.EROFS: "its file system is read-only: use another",
-    errno.EACCES: "you may not read or write there: change its permissions, or use another",
-    errno.EPERM: "you may not read or write there: change its permissions, or use another",
-    errno.ENAMETOOLONG: "its path is too long: use a shorter one",
-    errno.ENOTDIR: "a part of its path is no directory: use another",
-    errno.EISDIR: "it is a directory: use another",
-    errno.ELOOP: "its path has too many symbolic links: use another",
-    errno.EIO: "the disk has an error: use another",
-}
+    number: f"{what}: {REMEDIES.get(number, 'use another')}"
+    for number, what in FAULTS.items() if number not in PROCESS_LIMITS
+}  # fmt: skip
 
 
 def refusal(error: BaseException) -> str | None:

@@ -1,7 +1,6 @@
 """From options to a mesh that is ready: the one way in, for `up` and for `demo`."""
 
 import dataclasses
-import errno
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from infra.local.dial import Dial
 from infra.local.guards import check_guards
 from infra.local.keys import make_keys
 from infra.local.layout import Layout
-from infra.local.limits import FILE_LIMITS, PROCESS_LIMITS, raise_files
+from infra.local.limits import PROCESS_LIMITS, raise_files
 from infra.local.lock import DirectoryLock, Locked
 from infra.local.mesh import given_ports, mesh_specs
 from infra.local.options import BadOptions, Options
@@ -21,12 +20,9 @@ from infra.local.state import MeshState
 from infra.local.supervisor import Limits, Supervisor
 from services.runtime import data_format
 from services.runtime.errors import CannotStart
+from services.runtime.file_faults import fault
 from services.runtime.sockets import PRIVATE, holds_sockets, private_folder
 
-_MEANT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR)
-# What it means, without what to do about it: that is to choose another.
-DATA_ERRORS = {number: FILE_LIMITS[number].partition(":")[0] for number in _MEANT}
-DATA_ERRORS |= dict.fromkeys((errno.EACCES, errno.EPERM), "you may not write there")
 DEFAULT_LIMITS = Limits()
 
 
@@ -105,8 +101,9 @@ def prepared(layout: Layout, lock: DirectoryLock, options: Options) -> Layout:
     except OSError as error:
         if error.errno in PROCESS_LIMITS:
             raise
-        reason = DATA_ERRORS.get(error.errno or 0, error.strerror)
-        raise Refused(f"{layout.root} cannot be the data directory: {reason}; choose another with --data") from error
+        raise Refused(
+            f"{layout.root} cannot be the data directory: {fault(error)}; choose another with --data"
+        ) from error
     return layout
 
 

@@ -6,10 +6,13 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
@@ -48,12 +51,25 @@ class _Sending:
         return 0.0 if self.at is None else time.monotonic() - self.at
 
 
-async def _connected(_: object, context: Any, __: object) -> None:
-    context.trace_request_ctx.at, context.trace_request_ctx.reused = time.monotonic(), False
+# Of the request that this task sends.
+_sending: ContextVar[_Sending] = ContextVar("sending")
 
 
-async def _connected_again(_: object, context: Any, __: object) -> None:
-    context.trace_request_ctx.at, context.trace_request_ctx.reused = time.monotonic(), True
+class _Connector(aiohttp.TCPConnector):
+    """Tells each request's _Sending of its connection."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(limit=connections, keepalive_timeout=KEPT_SECONDS)
+        self._used: WeakSet[asyncio.BaseProtocol] = WeakSet()
+
+    async def connect(self, *request: Any, **named: Any) -> Connection:
+        """The same; what it takes is passed on as it is."""
+        connection = await super().connect(*request, **named)
+        sending, protocol = _sending.get(), connection.protocol
+        sending.at, sending.reused = time.monotonic(), protocol in self._used
+        if protocol is not None and not sending.reused:
+            self._used.add(protocol)
+        return connection
 
 
 class _SilenceLimit:
@@ -115,14 +131,6 @@ class _SilenceLimit:
             self._content.set_exception(_Ended())
         else:
             self._content.set_exception(aiohttp.SocketTimeoutError())
-
-
-def _traces() -> aiohttp.TraceConfig:
-    """Tells each request's _Sending of its connection."""
-    traces = aiohttp.TraceConfig()
-    traces.on_connection_create_end.append(_connected)
-    traces.on_connection_reuseconn.append(_connected_again)
-    return traces
 
 
 class UpstreamReply:
@@ -212,10 +220,9 @@ class HttpClient:
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEPT_SECONDS),
+            connector=_Connector(self._connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             raise_for_status=False,
-            trace_configs=[_traces()],
         )
 
     async def aclose(self) -> None:
@@ -294,6 +301,7 @@ class HttpClient:
         """A kept connection may have been closed at the other end: where it ends at once a new one is tried."""
         if self._session is None:
             raise RuntimeError("the client is not open")
+        _sending.set(sending)
         for again in (True, False):
             sending.at, left = None, max(ends - time.monotonic(), LEAST_SECONDS)  # 0 would mean for ever
             timeout = aiohttp.ClientTimeout(
@@ -310,7 +318,6 @@ class HttpClient:
                     timeout=timeout,
                     allow_redirects=False,
                     proxy=endpoint.proxy or None,
-                    trace_request_ctx=sending,
                 )
             except aiohttp.ConnectionTimeoutError as error:
                 raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error

@@ -63,7 +63,7 @@ def believed(counted: Any, estimated: int, characters: int | None = None, contex
 
 def _whole(value: Any) -> TypeGuard[int | float]:
     """Whether it is a whole number; one of more than 64 bits is read as a float."""
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
+    return type(value) is int or (type(value) is float and value.is_integer())
 
 
 def _weight(text: str) -> int:

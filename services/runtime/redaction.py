@@ -97,6 +97,8 @@ def identifier(text: str) -> str:
 
 def shown(text: str, longest: int = LONGEST_FIELD) -> str:
     """What a caller gave, such as the name of a model, as logs and the audit may have it."""
+    if len(text) <= _OFTEN <= longest:
+        return _short(text)
     return redact(text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)")
 
 
@@ -117,16 +119,16 @@ def redact_message(text: str) -> str:
 
 def redact_field(name: str, value: object, depth: int = 0) -> object:
     """A field of a log line or of a span, whatever it holds."""
-    if name in CONTENT and not isinstance(value, bool | int | float | None):
+    if value is None or isinstance(value, int | float):
+        return value
+    if name in CONTENT:
         return f"[{len(value)} characters]" if isinstance(value, str | bytes) else "[redacted]"
     if isinstance(value, str):
         return shown(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
     if depth >= DEPTH:
         return "[redacted]"
     if isinstance(value, Mapping):
-        return {shown(str(key)): redact_field(str(key), each, depth + 1) for key, each in value.items()}
+        return {shown(named := str(key)): redact_field(named, each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact_field("", each, depth + 1) for each in value]
     return shown(str(value))

@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from services.runtime.file_faults import fault
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -127,7 +129,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadCertificates(f"{path} cannot be read: {error.strerror}") from error
+        raise BadCertificates(f"{path} cannot be read: {fault(error)}") from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ _BETWEEN_LETTERS = (
 )
 _SPACED = re.compile(rf"{_SEPARATOR}(?:{_BETWEEN_CJK}|{_BETWEEN_LETTERS})")
 _RETURN = re.compile(r"\r(?=\n)")
-_SPACED_ASCII = re.compile(rf"\b\w{_SEPARATOR}{{1,2}}(?:\w\b|\Z)", re.ASCII)
+_SPACED_ASCII = re.compile(rf"{_SEPARATOR}(?<=\b\w{_SEPARATOR}){_SEPARATOR}?(?:\w\b|\Z)", re.ASCII)
 
 
 def read_as(text: str) -> str:

@@ -1,8 +1,10 @@
 """Keys and tokens."""
 
+import re
+
 import pytest
 
-from gateway.guard.secrets import CATEGORIES, Secrets
+from gateway.guard.secrets import CATEGORIES, FORMS, SHORTEST, Secrets
 from tests.unit.gateway.guard.scans import found, held
 
 DETECTOR = Secrets(CATEGORIES)
@@ -140,3 +142,23 @@ def test_a_key_is_held_back_from_its_beginning() -> None:
 def test_prose_is_held_back_for_a_word_at_most() -> None:
     assert held(DETECTOR, "Good morn") == "morn"
     assert held(DETECTOR, "Good morning, ") == ""
+
+
+def test_no_secret_is_shorter_than_the_words_that_are_looked_at() -> None:
+    apart = ("URL_PASSWORD", "PRIVATE_KEY")
+    shortest = {
+        prefix: len(prefix) + re._parser.parse(form).getwidth()[0]  # type: ignore[attr-defined]
+        for name in FORMS
+        if name not in apart
+        for prefixes, form in FORMS[name]
+        for prefix in prefixes
+    }
+    assert min(shortest.values()) == SHORTEST, min(shortest, key=lambda prefix: shortest[prefix])
+
+
+@pytest.mark.parametrize(
+    "before", ["", "a ", "a\n", "a\t", "a\r\n", "a\v", "a\f", "key=", "密钥", "(", "\u2003", "\x00"]
+)
+@pytest.mark.parametrize("secret", ["xoxb-1234567890", "sk-" + "a1" * 10, "AKIAIOSFODNN7EXAMPLE"])
+def test_a_secret_is_found_behind_every_white_space(before: str, secret: str) -> None:
+    assert found(DETECTOR, f"{before}{secret}"), (before, secret)

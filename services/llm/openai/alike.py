@@ -1,0 +1,78 @@
+"""Chunks of one answer that differ in their text alone, as most do: what is the same in them is read once. Pure."""
+
+import re
+
+import orjson
+
+from services.llm.openai import chunks
+from services.llm.openai.chunks import APART, Chunk, TextPart
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# What stands in place of the text while it is tried whether it is the text.
+_TRIED = "the text of a chunk"
+# Answers of some upstreams have something else in every chunk.
+_MOST_TRIES = 4
+
+
+class AlikeChunks:
+    """Those of one answer."""
+
+    def __init__(self) -> None:
+        self._before = self._after = b""
+        self._chunk: Chunk | None = None
+        self._message = ""
+        self._tries = 0
+
+    def read(self, raw: bytes, data: bytes) -> Chunk | None:
+        """The chunk, where it is the one that was learned with another text; None for any other."""
+        like, before, after = self._chunk, self._before, self._after
+        if like is None or not (data.startswith(before) and data.endswith(after)):
+            return None
+        written = data[len(before) : -len(after)]
+        if written[:1] != b'"':
+            return None
+        try:
+            text = orjson.loads(written)
+        except orjson.JSONDecodeError:
+            return None
+        if not text:
+            return None
+        self._tries = 0
+        part, choice = like.parts[0], like.json["choices"][0]
+        message = {**part.holder, part.key: text}
+        said = TextPart(message, part.key, text, False, "", part.channel)
+        return Chunk(raw, {**like.json, "choices": [{**choice, self._message: message}]}, [said], empty=False)
+
+    def learn(self, data: bytes, chunk: Chunk) -> None:
+        """Take a chunk for one whose like may follow, where it has one text of the answer and nothing else."""
+        if self._tries >= _MOST_TRIES or not _is_text(chunk) or b'"tool_calls"' in data:
+            return
+        self._tries += 1
+        key = re.escape(orjson.dumps(chunk.parts[0].key))
+        for name in re.finditer(key + rb"\s*:\s*", data):
+            if written := _STRING.match(data, name.end()):
+                before, after = data[: written.start()], data[written.end() :]
+                tried = chunks.read(b"", before + orjson.dumps(_TRIED) + after)
+                if _is_text(tried) and tried.parts[0].text == _TRIED and _place(tried) == _place(chunk):
+                    self._before, self._after, self._chunk, self._message = before, after, tried, _message(tried)
+                    return
+
+
+def _is_text(chunk: Chunk) -> bool:
+    """Whether a chunk has one text of the answer and nothing else, not even log probabilities."""
+    if len(chunk.parts) != 1 or chunk.usage or chunk.finish_reason or chunk.mended or chunk.unread or chunk.media:
+        return False
+    part = chunk.parts[0]
+    whole = part.named or part.path or part.channel is APART or not part.counted
+    return not whole and _message(chunk) != "" and not any(choice.get("logprobs") for choice in chunk.json["choices"])
+
+
+def _place(chunk: Chunk) -> tuple[object, ...]:
+    part = chunk.parts[0]
+    return part.key, part.channel, _message(chunk)
+
+
+def _message(chunk: Chunk) -> str:
+    """What the object is called in its choice that has the text; empty where it is not in the first one."""
+    holder = chunk.parts[0].holder
+    return next((name for name, value in chunk.json["choices"][0].items() if value is holder), "")
