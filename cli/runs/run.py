@@ -159,6 +159,7 @@ def _run(run: Any) -> dict[str, Any]:
         "prompt_tokens": run.usage.prompt_tokens,
         "completion_tokens": run.usage.completion_tokens,
         "cached_tokens": run.usage.cached_tokens,
+        "reasoning_tokens": run.usage.reasoning_tokens,
         "cost": run.usage.cost_nanos / 1e9,
         "pending_approvals": list(run.pending_approvals),
     }

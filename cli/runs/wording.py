@@ -45,8 +45,9 @@ def took(duration: float) -> str:
 
 def usage(used: usage_pb2.Usage) -> str:
     cached = f" ({used.cached_tokens} of them cached)" if used.cached_tokens else ""
+    thought = f" ({used.reasoning_tokens} of them thought)" if used.reasoning_tokens else ""
     price = f", which cost {cost(used.cost_nanos)}" if used.cost_nanos else ""
-    return f"{counted(used.prompt_tokens, 'token')} read{cached}, {used.completion_tokens} written{price}"
+    return f"{counted(used.prompt_tokens, 'token')} read{cached}, {used.completion_tokens} written{thought}{price}"
 
 
 def call(called: tool_pb2.ToolCall) -> str:

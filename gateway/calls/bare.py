@@ -20,7 +20,7 @@ from services.llm.openai.engine import completion
 from services.llm.price import Price
 from services.llm.tokens import TokenTally
 from services.runtime.call import Call
-from services.runtime.errors import DeadlineExceeded
+from services.runtime.errors import DeadlineExceeded, DomainError
 
 
 class Admission(Protocol):
@@ -53,7 +53,12 @@ class BareCalls:
         with upstream:
             async with upstream.ask(request, call) as reply:
                 upstream.begin()
-                data = upstream.answer.whole(await reply.whole())
+                try:
+                    data = upstream.answer.whole(await reply.whole())
+                except DomainError:
+                    if not upstream.answer.chunks:
+                        upstream.answer.lose(reply.taken)
+                    raise
             await upstream.call.settle()
             return data
 
@@ -121,7 +126,12 @@ async def _portions(
     async with asked as reply:
         upstream.begin()
         if reply.is_json:
-            yield as_events(completion(reply.endpoint, await reply.whole()))
+            try:
+                whole = completion(reply.endpoint, await reply.whole())
+            except DomainError:
+                answer.lose(reply.taken)
+                raise
+            yield as_events(whole)
             return
         async with aclosing(reply.portions()) as portions:
             async for portion in portions:

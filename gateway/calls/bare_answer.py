@@ -18,6 +18,7 @@ from services.llm.openai.calls import CallNumbers
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
+from services.llm.openai.unreadable import written_in
 from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
@@ -96,15 +97,20 @@ class BareAnswer:
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
         chunk = completion(self._endpoint, body, self._calls.mend)
-        self._check(chunk, event=b"")
         self._count((chunk,))
+        self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
-        if chunk.usage is None or self._tally.estimated:
-            chunk.json["usage"] = usage.usage_of(chunk.usage, self._tally)
+        if (told := usage.usage_of(chunk.usage, self._tally)) is not chunk.usage:
+            chunk.json["usage"] = told
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
+
+    def lose(self, data: bytes) -> None:
+        """Count what was written in a part of the answer that cannot be read, of which nothing goes out."""
+        self._tally.add(written_in(data))
+        self._count(())
 
     def take(self, batch: bytes | None) -> bytes:
         """The next bytes of the upstream's stream, None where it has closed it. Raises a DomainError for what is no
@@ -142,7 +148,7 @@ class BareAnswer:
         out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
-            used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens)
+            used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens, meter.reasoning_tokens)
             out += self._chunk([], usage=used)
         return out + DONE_EVENT
 
@@ -162,6 +168,7 @@ class BareAnswer:
                         self._alike.learn(data, chunk)
                     read.append(chunk)
                 except DomainError as error:
+                    self.lose(data)
                     if not read:
                         raise
                     self.failed = error
@@ -196,7 +203,7 @@ class BareAnswer:
                 tally.report(reported)
             self.chunks += not chunk.empty
         counts = tally.counts
-        self._call.meter.report(counts.read, counts.written, counts.cached)
+        self._call.meter.report(counts.read, counts.written, counts.cached, reasoning_tokens=counts.reasoning)
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
@@ -226,10 +233,10 @@ class BareAnswer:
         """The usage, for those who asked for it: the upstream's own chunk where it is one that can be."""
         if not self._include_usage:
             return b""
-        last = self._usage
-        if last is not None and last.empty and not self._tally.estimated:
+        last, told = self._usage, usage.usage_of(self._tally.reported, self._tally)
+        if last is not None and last.empty and last.usage is told:
             return self._last_word(last) + _END
-        return self._chunk([], usage=usage.usage_of(self._tally.reported, self._tally))
+        return self._chunk([], usage=told)
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
         head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head

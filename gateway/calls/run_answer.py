@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
-from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import run_pb2, tool_pb2
 from headworks.type.v1 import usage_pb2
 
+from gateway.calls.beside import BesideTexts
 from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from gateway.guard.finding import Finding
@@ -55,7 +56,11 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
             return (_EventText(REASONING, piece.reasoning.text),)
         if kind == "tool_call" and piece.tool_call.callers:
             call = piece.tool_call.call
-            return (_EventText(APART, call.name), _EventText(APART, call.arguments))
+            beside = _beside(call)
+            if beside.unread:  # what cannot be read is not shown
+                call.beside = ""
+            more = [leaf.text for leaf in beside.leaves if call.beside]
+            return [_EventText(APART, text) for text in (call.name, call.arguments, *more)]
         if kind is not None:
             self._cover(getattr(piece, kind))
         return ()
@@ -69,7 +74,12 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
         elif texts is not None and piece.HasField("reasoning"):
             piece.reasoning.text = texts[0]
         elif texts is not None:
-            piece.tool_call.call.name, piece.tool_call.call.arguments = texts
+            call = piece.tool_call.call
+            call.name, call.arguments, *more = texts
+            beside = _beside(call)
+            for leaf, text in reversed(list(zip(beside.leaves, more, strict=True))):
+                leaf.put(text)
+            call.beside = beside.text
         return piece
 
     def _cover(self, message: Any) -> None:
@@ -85,6 +95,10 @@ class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
                 for inner in value if field.is_repeated else (value,):
                     self._cover(inner)
+
+
+def _beside(call: tool_pb2.ToolCall) -> BesideTexts:
+    return BesideTexts(call.beside, spoken=True)
 
 
 class RunAnswer:
@@ -108,7 +122,7 @@ class RunAnswer:
                 self._call.answer += [event.text.text for event in released if event.HasField("text")]
         return released
 
-    def count(self, events: Events) -> None:
+    def count(self, events: Events) -> None:  # noqa: C901 (one case a kind)
         """Count events, whether or not somebody gets them."""
         call, meter = self._call, self._call.meter
         if events:
@@ -124,9 +138,15 @@ class RunAnswer:
             elif kind == "tool_call":
                 meter.write(event.tool_call.call.name)
                 meter.write(event.tool_call.call.arguments)
+            elif kind == "step_started":
+                if asked := event.step_started.prompt_tokens:
+                    meter.ask(asked)
             elif kind == "usage":
                 used = event.usage.usage
-                meter.report(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos)
+                meter.report(
+                    used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.cost_nanos,
+                    used.reasoning_tokens,
+                )  # fmt: skip
             elif kind == "started":
                 call.agent_version, call.collection = event.started.agent_version, event.started.collection
             elif kind == "finished":
@@ -141,7 +161,7 @@ class RunAnswer:
         call.finish(reason)
         usage = usage_pb2.Usage(
             prompt_tokens=meter.prompt_tokens, completion_tokens=meter.completion_tokens,
-            cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos,
+            cached_tokens=meter.cached_tokens, cost_nanos=meter.cost_nanos, reasoning_tokens=meter.reasoning_tokens,
         )  # fmt: skip
         budget = call.exceeded.details.get("budget", "") if reason == BUDGET else ""
         return [*out, *ended(call.run_id, self._last_released, usage, reason, call.blocked, budget)]

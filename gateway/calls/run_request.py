@@ -5,8 +5,9 @@ from functools import partial
 from itertools import pairwise
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
-from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
+from gateway.calls.beside import BesideTexts
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
 from services.llm.tokens import estimate_prompt
 
@@ -21,12 +22,15 @@ class RunTexts:
     def __init__(self, request: pb.RunRequest, seams: Seams = ()) -> None:
         self._request = request
         self._places: list[tuple[str, _Put]] = []
+        self._besides: list[tuple[tool_pb2.ToolCall, BesideTexts]] = []
+        self._unread = ""
         self._said: list[list[int]] = []
         for number, message in enumerate(request.messages):
             self._content(message, seams[number] if seams else ())
-            self._fields(message, "name", "tool_call_id")
+            self._fields(message, "name", "tool_call_id", "reasoning")
             for call in message.tool_calls:
                 self._fields(call, "id", "name", "arguments")
+                self._beside(call)
         for tool in request.tools:
             self._fields(tool, "name", "description", "parameters")
         self._fields(request.tool_choice, "function")
@@ -44,21 +48,24 @@ class RunTexts:
         return ModelRequest(
             model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted(instructions)),
             answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
-            models=models,
+            unread=self._unread, models=models,
         )  # fmt: skip
 
     def put(self, texts: Sequence[str]) -> None:
         """Write others in their places: as many, in the same order."""
-        for (old, put), text in zip(self._places, texts, strict=True):
-            if text != old:
-                put(text)
+        changed = [(put, text) for (old, put), text in zip(self._places, texts, strict=True) if text != old]
+        for put, text in reversed(changed):
+            put(text)
+        for call, beside in self._besides if changed else ():
+            call.beside = beside.text
 
     def _counted(self, instructions: str) -> list[str]:
         """The same as a model reads it: the instructions, what messages say, the calls in them, the tools and the form
         of the answer."""
         request, counted = self._request, [instructions] * bool(instructions)
         for message in request.messages:
-            counted += [message.content, *(f"{call.name}{call.arguments}" for call in message.tool_calls)]
+            counted += [message.content, *(f"{call.name}{call.arguments}{call.beside}" for call in message.tool_calls)]
+            counted += [message.reasoning] * bool(message.reasoning and message.tool_calls)
         counted += [f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools]
         return counted + [request.response_format.schema] * bool(request.response_format.schema)
 
@@ -79,6 +86,15 @@ class RunTexts:
         for name in names:
             if text := getattr(holder, name):
                 self._add(text, partial(setattr, holder, name))
+
+    def _beside(self, call: tool_pb2.ToolCall) -> None:
+        if not call.beside:
+            return
+        beside = BesideTexts(call.beside)
+        self._besides.append((call, beside))
+        self._unread = self._unread or beside.unread
+        for leaf in beside.leaves:
+            self._add(leaf.text, leaf.put)
 
     def _add(self, text: str, put: _Put) -> None:
         self._places.append((text, put))

@@ -143,6 +143,7 @@ class UpstreamReply:
         self._silence = _SilenceLimit(response, endpoint.first_byte_seconds)
         self._silence_name = "first_byte_seconds"
         self._progress = 0
+        self._taken: list[bytes] = []
 
     @property
     def is_json(self) -> bool:
@@ -175,19 +176,19 @@ class UpstreamReply:
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
         """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
-        headers = self._response.headers
-        if int(headers.get("content-length", most + 1)) <= most and "content-encoding" not in headers:
-            with self._translated():
-                return await self._response.read()
-        taken: list[bytes] = []
         size = 0
         with self._translated():
             async for portion in self._response.content.iter_any():
-                taken.append(portion)
+                self._taken.append(portion)
                 size += len(portion)
                 if size > most:
                     raise errors.broken(self.endpoint, f"has more than {most} bytes")
-        return taken[0] if len(taken) == 1 else b"".join(taken)
+        return self.taken
+
+    @property
+    def taken(self) -> bytes:
+        """What has come of a body that is taken as a whole."""
+        return self._taken[0] if len(self._taken) == 1 else b"".join(self._taken)
 
     async def drain(self) -> None:
         """Read on to the end, which is near: only so can the connection be used again."""

@@ -49,6 +49,14 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """An error follows, by which an answer ends that had begun. `text`: what was seen of it beside the pieces: nobody
+    reads that, but the model has written it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Calls:
     """Tools that the model calls; their results are part of the next Generation."""
 
@@ -68,11 +76,13 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens of one generation; `cached` of those read were in the model's prefix cache."""
+    """Tokens of one generation; `cached` of those read were in the model's prefix cache, `reasoning` of those written
+    are what it thought."""
 
     read: int = 0
     written: int = 0
     cached: int = 0
+    reasoning: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Ended:
     confidence: float | None = None
 
 
-Said: TypeAlias = Piece | Thought | Calls | Ended
+Said: TypeAlias = Piece | Thought | Calls | Lost | Ended
 """What comes of a model."""
 
 
@@ -97,8 +107,9 @@ class Generator(Protocol):
         ...
 
     def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
-        """Pieces and calls as they come, then Ended. Closing the iterator stops the engine's work. Raises
-        DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine is full."""
+        """Pieces and calls as they come, then Ended; or Lost, and an error. Closing the iterator stops the engine's
+        work. Raises DomainErrors: InvalidArgument for a context that is too long, RESOURCE_EXHAUSTED where the engine
+        is full."""
         ...
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:

@@ -13,7 +13,7 @@ from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import UpstreamReply
 from services.llm.concurrency import ConcurrencyLimit
 from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Ended, Generation, Generator, Said
+from services.llm.generation import Ended, Generation, Generator, Lost, Said
 from services.llm.metrics import ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
 from services.runtime import tracing
@@ -97,7 +97,7 @@ class BoundedGenerator:
                             end = piece.finish.value
                             self._metrics.used(piece.tokens)
                             tracing.describe(span, spans.ended(piece))
-                        else:
+                        elif type(piece) is not Lost:
                             now = monotonic()
                             observe(now - last)
                             observe, last = self._metrics.between.observe, now

@@ -167,14 +167,21 @@ class TokenTally:
     def _believed(self, usage: Mapping[str, Any]) -> TokenCounts:
         """Some upstreams have what was thought in the total alone."""
         prompt, answer, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
-        details = usage.get("prompt_tokens_details")
-        hit = details.get("cached_tokens") if isinstance(details, dict) else None
+        hit = _within(usage, "prompt_tokens_details", "cached_tokens")
+        thought = _within(usage, "completion_tokens_details", "reasoning_tokens")
         read = believed(prompt, self._prompt, self._characters, self._context_length)
         answered = max(answer, total - read) if _whole(answer) and _whole(total) else answer
         text = CHARACTERS_PER_TOKEN * self._answer.tokens
         written = believed(answered, self._written, text, self._context_length)
         cached = int(min(read, max(0, hit))) if _whole(hit) else 0
+        reasoning = int(min(written, max(0, thought))) if _whole(thought) else 0
         whole = total is None or total == read + written
         counted = prompt == read and (answer == written or (_whole(answer) and total == read + written))
         self._estimated = not (whole and counted and (hit is None or hit == cached))
-        return TokenCounts(read, written, cached)
+        return TokenCounts(read, written, cached, reasoning)
+
+
+def _within(usage: Mapping[str, Any], details: str, name: str) -> Any:
+    """A number among the details of a usage; None where there is none."""
+    found = usage.get(details)
+    return found.get(name) if isinstance(found, dict) else None

@@ -14,6 +14,7 @@ from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
 from services.llm.chat import Message
+from services.orchestrator.beside import shown
 from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
@@ -109,12 +110,18 @@ def usage(of: UsageReported) -> usage_pb2.Usage:
         completion_tokens=of.completion_tokens,
         cached_tokens=of.cached_tokens,
         cost_nanos=of.cost_nanos,
+        reasoning_tokens=of.reasoning_tokens,
     )
 
 
 def _step_started(message: event_pb.RunEvent, body: StepStarted) -> None:
     message.step_started.CopyFrom(
-        event_pb.StepStarted(step=body.step, kind=int(body.kind), model=body.model)  # type: ignore[arg-type]
+        event_pb.StepStarted(
+            step=body.step,
+            kind=int(body.kind),  # type: ignore[arg-type]  # the values are the contract's
+            model=body.model,
+            prompt_tokens=body.prompt_tokens,
+        )
     )
 
 
@@ -134,13 +141,17 @@ def _step_finished(message: event_pb.RunEvent, body: StepFinished) -> None:
     )
 
 
-def tool_call(call: ToolCall) -> tool_pb2.ToolCall:
-    return tool_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments_json)
+def tool_call(call: ToolCall, *, callers: bool = False) -> tool_pb2.ToolCall:
+    """`callers`: the caller makes it, and sends back what stands beside it."""
+    beside = shown(call.beside) if callers else ""
+    return tool_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments_json, beside=beside)
 
 
 def _tool_called(message: event_pb.RunEvent, body: ToolCallRequested) -> None:
     message.tool_call.CopyFrom(
-        event_pb.ToolCallRequested(call=tool_call(body.call), step=body.step, callers=body.callers)
+        event_pb.ToolCallRequested(
+            call=tool_call(body.call, callers=body.callers), step=body.step, callers=body.callers
+        )
     )
 
 

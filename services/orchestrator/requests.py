@@ -18,6 +18,7 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
+from services.orchestrator.beside import taken
 from services.orchestrator.domain.event import ApprovalDecided
 from services.orchestrator.domain.tool import NAME, Declaration, ToolCall
 from services.orchestrator.runs.agent import RunInput
@@ -79,7 +80,10 @@ def _message(number: int, message: run_pb2.Message) -> Message:
         raise InvalidArgument(f"message {number} is a tool's result and names no tool_call_id", field="messages")
     if message.tool_calls and role is not Role.ASSISTANT:
         raise InvalidArgument(f"message {number} has tool_calls, which only an assistant has", field="messages")
-    calls = tuple(ToolCall(call.id, call.name, call.arguments) for call in message.tool_calls)
+    calls = tuple(
+        ToolCall(call.id, call.name, call.arguments, taken(call.beside, "" if place else message.reasoning))
+        for place, call in enumerate(message.tool_calls)
+    )
     return Message(role, message.content, calls, message.tool_call_id, message.name)
 
 

@@ -15,11 +15,15 @@ from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import Message, Role
 from services.llm.client import HttpClient
 from services.llm.generation import Ended, Finish, Generation, Piece
-from services.llm.handle import BareHandle
+from services.llm.handle import BareHandle, ModelHandle
 from services.llm.models import ModelFactory
 from services.llm.tokens import MOST_TOKENS
+from services.orchestrator.agents.loop.bare import BareModel
+from services.orchestrator.domain.event import UsageReported
+from services.orchestrator.runs.agent import RunInput
 from services.runtime.errors import DomainError, ErrorKind
 from tests.fakes.calls import FakePipeline, call_of
+from tests.fakes.models import FakeJournal, played
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi, delta, event, fails, hangs_up, raw, usage
 from tests.fakes.openai_upstream import streams as streamed
 
@@ -232,3 +236,86 @@ async def test_a_whole_answer_is_the_same_both_ways(behaviour: Behaviour, made: 
     async with ways(behaviour, timeout=1 if behaviour is silent else 600) as (handle, generator):
         assert await bare(handle, stream=False) == made
         assert await by_agent(generator()) == made
+
+
+def breaks(data: bytes) -> Behaviour:
+    """A JSON whose connection is closed before its end."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head(kind="application/json")
+        await exchange.send(data)
+        exchange.close()
+
+    return behave
+
+
+SAID = whole(message={"role": "assistant", "content": LONG})
+THEN = [event(delta(content="Hel")), event(delta(content="lo"))]
+NAN = SAID.replace(b'"usage"', b'"x": NaN, "usage"')
+CALL = [{"id": "c", "type": "function", "function": {"name": "add", "arguments": json.dumps({"a": LONG})}}]
+# What an answer costs that ends in an error: what was asked, and what was seen; None where the model had not begun.
+COSTS: list[tuple[str, Behaviour, tuple[int, int] | None]] = [
+    ("NaN in it", as_json(NAN), (5, 375)),
+    ("cut in the text", as_json(SAID[: SAID.index(b"word") + 1000]), (5, 250)),
+    ("cut behind it", as_json(SAID[:-9]), (5, 375)),
+    ("cut in an escape", as_json(whole(message={"content": "Hello\n"})[:68] + b"\\"), (5, 2)),
+    ("no JSON", as_json(b"{" + SAID), (5, 375)),
+    ("calls, and cut", as_json(whole(message={"content": None, "tool_calls": CALL})[:-9]), (5, 378)),
+    ("of another form", as_json(whole(message={"content": {"text": "Hello"}})), (5, 2)),
+    ("no message", as_json(b'{"choices": []}'), (5, 0)),
+    ("nothing", as_json(b" "), (5, 0)),
+    ("a connection that breaks", breaks(SAID[: SAID.index(b"word") + 1000]), (5, 250)),
+    ("a chunk with NaN", raw(*THEN, b"data: " + NAN + b"\n\n"), (5, 377)),
+    ("a chunk that is cut", raw(*THEN, event(delta(content="more"))[:-9]), (5, 3)),
+    ("an error behind text", raw(*THEN, event({"error": {"message": "gone"}})), (5, 2)),
+    ("HTML", raw(b"<html>", kind="text/html"), (5, 0)),
+    ("refused", fails(401), None),
+    ("wrong", fails(400), None),
+]
+
+
+async def charged(generator: Any) -> tuple[int, int] | None:
+    """To a run of the model."""
+    entry = CatalogueEntry("small", EngineKind.OPENAI)
+    journal = FakeJournal()
+    with pytest.raises(DomainError):
+        await played(BareModel(ModelHandle(entry, generator)), RunInput((Message(Role.USER, QUESTION),)), journal)
+    (used,) = [one.body for one in journal.record if isinstance(one.body, UsageReported)]
+    return (used.prompt_tokens, used.completion_tokens) if used.prompt_tokens else None
+
+
+async def _drained(parts: AsyncIterator[bytes]) -> None:
+    async for _ in parts:
+        pass
+
+
+async def booked(handle: BareHandle, stream: bool) -> tuple[int, int] | None:
+    """By the gateway, for a bare model."""
+    asked = parse({"model": "small", "messages": [{"role": "user", "content": QUESTION}], "stream": stream})
+    pipeline = FakePipeline()
+    through = BareCalls({"small": handle}, pipeline)
+    answer = (
+        _drained(through.stream(asked, call_of(math.inf))) if stream else through.complete(asked, call_of(math.inf))
+    )
+    with pytest.raises(DomainError):
+        await answer
+    await pipeline.background.aclose()
+    assert len(pipeline.settled) <= 1
+    return next(((one.prompt_tokens, one.completion_tokens) for one in pipeline.settled), None)
+
+
+@pytest.mark.parametrize(("behaviour", "cost"), [one[1:] for one in COSTS], ids=[one[0] for one in COSTS])
+async def test_an_answer_that_breaks_costs_the_same_both_ways(
+    behaviour: Behaviour, cost: tuple[int, int] | None
+) -> None:
+    async with ways(behaviour) as (handle, generator):
+        assert await booked(handle, stream=True) == cost
+        assert await charged(generator()) == cost
+
+
+@pytest.mark.parametrize(("behaviour", "cost"), [one[1:] for one in COSTS[:10]], ids=[one[0] for one in COSTS[:10]])
+async def test_a_whole_answer_that_breaks_costs_the_same_as_a_stream(
+    behaviour: Behaviour, cost: tuple[int, int] | None
+) -> None:
+    async with ways(behaviour) as (handle, _):
+        assert await booked(handle, stream=False) == cost

@@ -11,7 +11,7 @@ from services.llm.generation import Calls, Ended, Finish, Piece, Thought
 from services.llm.openai import usage
 from services.llm.openai.calls import CallSorter, new_id
 from services.llm.openai.chunks import Channel, Chunk, MalformedChunk
-from services.llm.openai.request import EXTRA, REASONING
+from services.llm.openai.request import BESIDE, LONGEST_BESIDE, REASONING
 from services.llm.tokens import TokenTally
 
 _FINISHES = {
@@ -22,8 +22,6 @@ _THINKING = ("thinking", "reasoning")
 """Parts of a content that are thoughts, by their `type`."""
 _TEXTS = tuple(map(Channel, ("content", "refusal", "reasoning_content", "reasoning")))
 LONGEST_TEXT = 32 << 20
-LONGEST_BESIDE = 256 << 10
-"""What is longer is not sent back."""
 
 
 class AnswerReader:
@@ -37,7 +35,7 @@ class AnswerReader:
         self._tally = TokenTally(prompt, context_length)
         self._characters = 0
         self._calls = CallSorter()
-        self._extras: dict[int, Any] = {}
+        self._extras: dict[int, dict[str, Any]] = {}
         self._thoughts: list[str] = []
         self._logprobs: list[float] = []
         self._counter = usage.ChunkCounter(self._tally)
@@ -97,7 +95,7 @@ class AnswerReader:
 
     def _beside(self, index: int) -> str:
         """What goes back with a call: its own extras, and with the first one what was thought before."""
-        made: dict[str, Any] = {EXTRA: self._extras[index]} if index in self._extras else {}
+        made = dict(self._extras.get(index, {}))
         if index == 0 and self._thoughts:
             made[REASONING] = "".join(self._thoughts)
         beside = orjson.dumps(made).decode() if made else ""
@@ -107,8 +105,8 @@ class AnswerReader:
         message = choice.get("delta") or choice.get("message") or {}
         for place, call in enumerate(message.get("tool_calls") or ()):
             taken = self._calls.add(call, place)
-            if extra := call.get(EXTRA):
-                self._extras[taken.index] = extra
+            if extras := {name: value for name in BESIDE if (value := call.get(name))}:
+                self._extras.setdefault(taken.index, {}).update(extras)
         for token in (choice.get("logprobs") or {}).get("content") or ():
             self._logprobs.append(min(0.0, float(token["logprob"])))
 

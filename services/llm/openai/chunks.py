@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.llm.openai import words
+from services.llm.openai.form import is_head, restore
 from services.llm.openai.leaves import NAMES, Leaf, Walk
 from services.llm.openai.logprobs import are_strict, stray_text
 
@@ -60,10 +61,10 @@ class TextPart(Leaf):
 @dataclass(slots=True)
 class Chunk:
     """An event or a whole completion: its bytes, its JSON, and the texts in it. `empty`: it has nothing of the message,
-    as the chunk with the usage has not. `choices`: how many there are at least, by their indexes. `mended`: its calls
-    are not as they came. `unread`: the path of what is no text; empty where all is. `media`: about how many tokens that
-    has. `stray`: the choices whose log probabilities are of other texts than those beside them; `loose`: those where
-    they have more than these. `beyond`: the tokens that are of no text."""
+    as the chunk with the usage has not. `choices`: how many there are at least, by their indexes. `mended`: its JSON is
+    not as it came, or is one that clients cannot read. `unread`: the path of what is no text; empty where all is.
+    `media`: about how many tokens that has. `stray`: the choices whose log probabilities are of other texts than those
+    beside them; `loose`: those where they have more than these. `beyond`: the tokens that are of no text."""
 
     raw: bytes
     json: Json
@@ -99,12 +100,15 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     choices = value.pop("choices", None)
     name = value.get("id")
     if type(name) is not str or _heads.get(name) != value:
-        _head(chunk, value)
+        _head(chunk, value, streamed=raw is not data)
     if choices is not None:
         value["choices"] = choices
     if choices:
         _choices(chunk, choices, mend)
+    elif not isinstance(choices, list):
+        chunk.mended = True
     if chunk.mended:
+        restore(value, raw is data)
         chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
     return chunk
 
@@ -118,14 +122,14 @@ def _choices(chunk: Chunk, choices: Any, mend: Mend | None) -> None:
             raise MalformedChunk("has a choice that is no object")
         index = choice.get("index")
         if not isinstance(index, int):
-            index = place
+            index, chunk.mended = place, True
         if index or place:
             chunk.choices = max(chunk.choices, abs(index) + 1, place + 1)
         _choice(chunk, choice, index, mend)
 
 
-def _head(chunk: Chunk, head: Json) -> None:
-    """The texts beside the choices."""
+def _head(chunk: Chunk, head: Json, *, streamed: bool) -> None:
+    """The texts beside the choices. Only those of a stream come again."""
     for key, value in head.items():
         if key not in words.HEAD and key not in NAMES:
             chunk.parts.append(TextPart(head, key, key, named=True))
@@ -135,7 +139,10 @@ def _head(chunk: Chunk, head: Json) -> None:
             _usage(chunk, value, "usage")
         else:
             _apart(chunk, head, key, value, key)
+    chunk.mended = not is_head(head)
     name = head.get("id")
+    if not streamed or chunk.mended:
+        return
     if not chunk.parts and not chunk.unread and isinstance(name, str) and len(name) <= _LONGEST_ID:
         if len(_heads) >= _MOST_HEADS:
             _heads.clear()
@@ -168,20 +175,31 @@ def _choice(chunk: Chunk, choice: Json, index: int, mend: Mend | None) -> None:
             message = value if key == "delta" or not choice.get("delta") else message
         elif key != "logprobs" and not (key == "index" and isinstance(value, int)):
             _beside(chunk, choice, key, value, index)
-    if (both := choice.get("message")) and message is not None and both is not message:
-        _within(chunk, choice, "message", both, "choice", index)
+    if message is None or choice.get("message"):
+        _odd_message(chunk, choice, message, index)
     if message is not None:
         if "tool_calls" in message and mend is not None and mend(choice):
             chunk.mended = True
         _message(chunk, message, index)
-    if logprobs := choice.get("logprobs"):
+    if (logprobs := choice.get("logprobs")) is not None:
         _probabilities(chunk, choice, logprobs, index)
+
+
+def _odd_message(chunk: Chunk, choice: Json, message: Json | None, index: int) -> None:
+    """A choice whose message is empty, or not where a chunk has it: a whole completion's is there by right."""
+    if message is None:
+        chunk.mended = chunk.mended or not isinstance(choice.get("delta"), dict)
+    elif (both := choice["message"]) is not message:
+        _within(chunk, choice, "message", both, "choice", index)
+    elif not chunk.raw.lstrip().startswith(b"{"):
+        chunk.mended = True
 
 
 def _beside(chunk: Chunk, choice: Json, key: str, value: Any, index: int) -> None:
     """A field beside the message."""
     if key == "finish_reason":
         known = isinstance(value, str) and value in words.FINISHES
+        chunk.mended = chunk.mended or not isinstance(value, str)
         chunk.finish_reason = value if known else words.OTHER_FINISH
         if known:
             return
@@ -218,6 +236,7 @@ def _message(chunk: Chunk, message: Json, choice: int) -> None:
         elif key == "tool_calls" and isinstance(value, list):
             _calls(chunk, value, choice)
         else:
+            chunk.mended = chunk.mended or key == "tool_calls"
             _within(chunk, message, key, value, "message", choice)
 
 
@@ -226,11 +245,14 @@ def _calls(chunk: Chunk, calls: list[Any], choice: int) -> None:
         index = None
         if isinstance(call, dict):
             index = call.get("index")
-            if isinstance(function := call.get("function"), dict) and isinstance(
-                function.get("arguments"), dict | list
-            ):
+            function = call.get("function")
+            if not isinstance(function, dict):
+                chunk.mended = chunk.mended or function is not None
+            elif isinstance(function.get("arguments"), dict | list):
                 function["arguments"] = orjson.dumps(function["arguments"]).decode()
                 chunk.mended = True
+        else:
+            chunk.mended = True
         _within(chunk, calls, place, call, "tool_calls", choice, index if isinstance(index, int) else place)
 
 
@@ -277,6 +299,9 @@ def _part(leaf: Leaf, channel: Channel) -> TextPart:
 
 def _probabilities(chunk: Chunk, choice: Json, logprobs: Any, index: int) -> None:
     """Sort out log probabilities that are not those of the choice's text in this chunk, whose fate they share."""
+    chunk.mended = chunk.mended or not isinstance(logprobs, dict)
+    if not logprobs:
+        return
     said = "".join(part.text for part in chunk.parts if "." not in part.channel.name and _is_of(part, index))
     beyond = stray_text(logprobs, said)
     if beyond is not None:
@@ -290,11 +315,12 @@ def _is_of(part: TextPart, index: int) -> bool:
     return part.channel is not APART and part.channel.choice == index
 
 
-def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> Json:
+def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int, reasoning_tokens: int) -> Json:
     """What a call used, in OpenAI's form."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     }

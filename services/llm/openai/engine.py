@@ -9,13 +9,16 @@ from services.llm import errors
 from services.llm.chat import Declaration, Message
 from services.llm.client import HttpClient, UpstreamReply
 from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Generation, Piece, Said, Thought
+from services.llm.generation import Generation, Lost, Piece, Said, Thought
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
 from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
 from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
+from services.llm.openai.form import restore
+from services.llm.openai.unreadable import written_in
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt, prompt_texts
+from services.runtime.errors import DomainError
 
 ATTEMPTS = 3
 
@@ -48,7 +51,12 @@ class OpenAiEngine:
         seconds = time_left(float("inf"))
         async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
             if reply.is_json:
-                for said in _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST))):
+                try:
+                    found = _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST)))
+                except DomainError:
+                    yield Lost(written_in(reply.taken))
+                    raise
+                for said in found:
                     yield said
             else:
                 async with aclosing(self._streamed(reply, answer)) as pieces:
@@ -57,10 +65,13 @@ class OpenAiEngine:
         for last in answer.ended():
             yield last
 
-    async def _streamed(self, reply: UpstreamReply, answer: AnswerReader) -> AsyncGenerator[Piece | Thought, None]:
+    async def _streamed(
+        self, reply: UpstreamReply, answer: AnswerReader
+    ) -> AsyncGenerator[Piece | Thought | Lost, None]:
         """The text. Raises UpstreamBroken where the stream has no end."""
+        event = b""
         try:
-            async with aclosing(_events(reply)) as batches:
+            async with aclosing(_events(self.endpoint, reply)) as batches:
                 async for events in batches:
                     for event in events:
                         if (data := data_of(event)) == DONE:
@@ -69,19 +80,25 @@ class OpenAiEngine:
                         if data:
                             for said in _taken(self.endpoint, answer, decode(self.endpoint, event, data)):
                                 yield said
+                    event = b""
                     reply.progress(answer.chunks, bool(answer.finish))
-        except EventTooLong as error:
-            raise errors.broken(self.endpoint, f"has an event of {error}") from error
-        if not answer.finish:
-            raise errors.broken(self.endpoint, "broke off")
+            if not answer.finish:
+                raise errors.broken(self.endpoint, "broke off")
+        except DomainError:
+            yield Lost(written_in(event))
+            raise
 
 
-async def _events(reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
-    """The events, those of one portion of the answer together; last what stands behind the last empty line."""
+async def _events(endpoint: ModelEndpoint, reply: UpstreamReply) -> AsyncGenerator[list[bytes], None]:
+    """The events, those of one portion of the answer together; last what stands behind the last empty line. Raises
+    UpstreamBroken for one that is too long."""
     reader = EventReader()
-    async with aclosing(reply.portions()) as portions:
-        async for portion in portions:
-            yield reader.feed(portion)
+    try:
+        async with aclosing(reply.portions()) as portions:
+            async for portion in portions:
+                yield reader.feed(portion)
+    except EventTooLong as error:
+        raise errors.broken(endpoint, f"has an event of {error}") from error
     yield reader.end()
 
 
@@ -101,6 +118,8 @@ def completion(endpoint: ModelEndpoint, body: bytes, mend: Mend | None = None) -
     chunk = decode(endpoint, body, body, mend)
     if chunk.empty:
         raise errors.broken(endpoint, "has no choices")
+    if restore(chunk.json, whole=True):
+        chunk.mended, chunk.raw = True, orjson.dumps(chunk.json)
     return chunk
 
 

@@ -1,6 +1,6 @@
 """Conversations, tools and forms of answers as OpenAI's API writes them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,10 @@ _ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant",
 _CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
 EXTRA, REASONING = "extra_content", "reasoning_content"
 """What goes back with a call, and with the message of the first: Google's servers want this, and DeepSeek's that."""
+BESIDE = (EXTRA, "provider_specific_fields", "signature", "thought_signature")
+"""Fields of a call that go back with it. Others are by proxies before such servers."""
+LONGEST_BESIDE = 256 << 10
+"""Characters beside a call; what is longer is not sent back."""
 _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
@@ -59,8 +63,9 @@ def message(given: Message) -> dict[str, Any]:
     if given.name:
         made["name"] = given.name
     if given.tool_calls:
-        made["tool_calls"] = [_call(call) for call in given.tool_calls]
-        if thought := _beside(given.tool_calls[0]).get(REASONING):
+        beside = [_beside(call) for call in given.tool_calls]
+        made["tool_calls"] = [_call(call, extras) for call, extras in zip(given.tool_calls, beside, strict=True)]
+        if thought := beside[0].get(REASONING):
             made[REASONING] = thought
     if given.role is Role.TOOL:
         made["tool_call_id"] = given.tool_call_id
@@ -72,10 +77,9 @@ def _beside(call: ToolCall) -> dict[str, Any]:
     return beside
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    extra = _beside(call).get(EXTRA)
+def _call(call: ToolCall, beside: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **({EXTRA: extra} if extra else {}),
+        **{name: value for name in BESIDE if (value := beside.get(name))},
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments_json or "{}"},

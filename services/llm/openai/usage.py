@@ -4,6 +4,7 @@ import logging
 
 from services.llm import metrics
 from services.llm.openai.chunks import APART, Channel, Chunk, Json, TextPart, usage_json
+from services.llm.openai.form import restored_usage
 from services.llm.tokens import TokenTally
 
 log = logging.getLogger(__name__)
@@ -48,14 +49,12 @@ class ChunkCounter:
 
 
 def usage_of(reported: Json | None, tally: TokenTally) -> Json:
-    """What the upstream reported where that is what is booked, else the same with the numbers that are; all of it is
-    estimated where it reported nothing."""
-    if reported is not None and not tally.estimated:
-        return reported
-    details = (reported or {}).get("completion_tokens_details")
-    beyond = {"completion_tokens_details": details} if isinstance(details, dict) and not tally.implausible else {}
+    """What the upstream reported where that is what is booked, in a form that clients can read; else the same with the
+    numbers that are. All of it is estimated where it reported nothing."""
     counts = tally.counts
-    return usage_json(counts.read, counts.written, counts.cached) | beyond
+    if reported is not None and not tally.estimated:
+        return restored_usage(reported, counts.read, counts.written)
+    return usage_json(counts.read, counts.written, counts.cached, counts.reasoning)
 
 
 def check(model: str, tally: TokenTally) -> None:

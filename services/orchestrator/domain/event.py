@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
+from services.llm.generation import TokenCounts
 from services.orchestrator.domain.tool import ToolCall, ToolResult
 
 
@@ -114,6 +115,21 @@ class UsageReported:
     completion_tokens: int
     cached_tokens: int = 0
     cost_nanos: int = 0
+    reasoning_tokens: int = 0
+
+    @classmethod
+    def of(cls, tokens: TokenCounts, cost_nanos: int) -> "UsageReported":
+        """What one generation used."""
+        return cls(tokens.read, tokens.written, tokens.cached, cost_nanos, tokens.reasoning)
+
+    def __add__(self, other: "UsageReported") -> "UsageReported":
+        return UsageReported(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cost_nanos + other.cost_nanos,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
 
 
 class StepKind(IntEnum):
@@ -129,11 +145,13 @@ class StepKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """`model` by its catalogue name; empty for a step without one."""
+    """`model` by its catalogue name; empty for a step without one. `prompt_tokens`: about how many it is sent, 0 where
+    it is not asked yet."""
 
     step: int
     kind: StepKind
     model: str = ""
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,6 +310,7 @@ class Execution:
             "completion_tokens": run.usage.completion_tokens,
             "cached_tokens": run.usage.cached_tokens,
             "cost_nanos": run.usage.cost_nanos,
+            "reasoning_tokens": run.usage.reasoning_tokens,
             "pending": pending_text(run.info.pending),
             "detached": int(self.terms.detached),
             "seconds": max(self._left if self.held else self.deadline - time.monotonic(), 0.0),

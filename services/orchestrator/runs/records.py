@@ -205,7 +205,9 @@ def _info(row: "TableRow[tuple[object, ...]]") -> RunInfo:
         last_sequence=row.last_sequence,
         create_time=row.create_time,
         end_time=row.end_time,
-        usage=UsageReported(row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.cost_nanos),
+        usage=UsageReported(
+            row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.cost_nanos, row.reasoning_tokens
+        ),
         agent_version=row.agent_version,
         session_id=row.session_id,
         pending=tuple(orjson.loads(row.pending)),

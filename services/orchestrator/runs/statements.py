@@ -18,7 +18,7 @@ Batch = dict[str, list[Row]]
 
 _LIVE = (
     "state", "finish_reason", "last_sequence", "end_time", "prompt_tokens", "completion_tokens", "cached_tokens",
-    "cost_nanos", "pending", "detached", "seconds",
+    "cost_nanos", "reasoning_tokens", "pending", "detached", "seconds",
 )  # fmt: skip
 INSERT_RUN, INSERT_EVENTS, UPDATE_RUN, END_RUN = "insert run", "insert events", "update run", "end run"
 ADD_MESSAGES, LEAVE_SESSION = "add messages", "leave session"

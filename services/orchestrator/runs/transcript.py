@@ -30,7 +30,8 @@ class SessionTranscript:
                 self._close()
             self._text.append(body.text)
         elif isinstance(body, ToolCallRequested):
-            self._calls.append(replace(body.call, beside=""))  # which is for its own run alone
+            # What stands beside a call is wanted with its result, which of a caller's tool the next run has.
+            self._calls.append(body.call if body.callers else replace(body.call, beside=""))
         elif isinstance(body, ApprovalRequested) and body.call is not None:
             self._gated[body.approval_id] = body.call
         elif isinstance(body, ApprovalDecided) and body.replacement and body.approval_id in self._gated:

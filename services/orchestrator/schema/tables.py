@@ -30,6 +30,7 @@ RUNS = Table(
     Column("completion_tokens", Integer, nullable=False),
     Column("cached_tokens", Integer, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
+    Column("reasoning_tokens", Integer, nullable=False, server_default="0"),
     Column("pending", Text, nullable=False),
     Column("detached", Integer, nullable=False),
     Column("seconds", Float(53), nullable=False),

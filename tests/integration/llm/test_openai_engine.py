@@ -26,7 +26,7 @@ from services.llm.chat import (
 )
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.orchestrator.runs.codec import decode_message, encode_message
@@ -92,6 +92,21 @@ async def test_a_streamed_answer() -> None:
         "model": "small-2026", "messages": [{"role": "user", "content": "why?"}], "stream": True,
         "stream_options": {"include_usage": True},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_what_was_cached_and_thought_is_told(whole: bool) -> None:
+    used = {
+        "prompt_tokens": 12, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }  # fmt: skip
+    message = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": used}
+    fake = FakeOpenAi(
+        raw(json.dumps(message).encode(), kind="application/json")
+        if whole
+        else streams(delta(content="Hi"), delta("stop"), {"choices": [], "usage": used})
+    )
+    assert await generated(fake) == [Piece("Hi"), Ended(Finish.STOP, TokenCounts(12, 5, 8, 3))]
 
 
 async def test_everything_asked_for_is_passed_on() -> None:
@@ -390,10 +405,10 @@ async def test_a_connection_that_breaks_in_the_midst_is_not_tried_again() -> Non
     fake = FakeOpenAi(breaks)
     got: list[Any] = []
     async with upstream_of(fake) as upstream, aclosing(upstream.generate(ASKED)) as pieces:
-        got.append(await anext(pieces))
+        got += [await anext(pieces), await anext(pieces)]
         with pytest.raises(DomainError) as caught:
             await anext(pieces)
-    assert (got, caught.value.reason, len(fake.exchanges)) == ([Piece("Hel")], "UPSTREAM_BROKEN", 1)
+    assert (got, caught.value.reason, len(fake.exchanges)) == ([Piece("Hel"), Lost("")], "UPSTREAM_BROKEN", 1)
 
 
 ERRORS = [

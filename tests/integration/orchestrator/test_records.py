@@ -29,7 +29,7 @@ def info(number: int, *, over: bool = True, time: float | None = None, session: 
     )
     return RunInfo(
         f"run_x_{number:04}", "acme", "rag", "c", state, reason, 3 if over else 1, created, end,
-        UsageReported(4, 5, 6, 7), 2, session, (), "orchestrator-0", "ann",
+        UsageReported(4, 5, 6, 7, 1), 2, session, (), "orchestrator-0", "ann",
     )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def row(of: RunInfo, owner: str) -> Row:
         "agent_version": of.agent_version, "collection": of.collection, "session_id": of.session_id,
         "state": int(of.state), "finish_reason": of.finish_reason, "last_sequence": of.last_sequence,
         "create_time": of.create_time, "end_time": of.end_time, "prompt_tokens": 4, "completion_tokens": 5,
-        "cached_tokens": 6, "cost_nanos": 7, "pending": "[]", "detached": 1, "seconds": 30.0, "expires": None,
+        "cached_tokens": 6, "cost_nanos": 7, "reasoning_tokens": 1, "pending": "[]", "detached": 1, "seconds": 30.0,
+        "expires": None,
         "ask": encode_ask(ASK), "refresh_token": "secret", "subject": "ann",
     }  # fmt: skip
 

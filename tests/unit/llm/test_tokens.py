@@ -116,6 +116,20 @@ def test_the_parts_of_a_usage_have_to_agree(usage: dict[str, Any], written: int,
     assert (tally.counts.read, tally.counts.written, tally.implausible) == (9, written, implausible)
 
 
+@pytest.mark.parametrize(
+    ("details", "reasoning"),
+    [({"reasoning_tokens": 2}, 2), ({"reasoning_tokens": 0}, 0), ({"reasoning_tokens": None}, 0), ({}, 0), (None, 0),
+     ([2], 0), ({"reasoning_tokens": "2"}, 0), ({"reasoning_tokens": True}, 0), ({"reasoning_tokens": -1}, 0),
+     ({"reasoning_tokens": 1 << 70}, 3), ({"reasoning_tokens": 2.0}, 2)],
+    ids=repr,
+)  # fmt: skip
+def test_of_what_was_written_some_may_be_thought(details: Any, reasoning: int) -> None:
+    tally = TokenTally(["why?"])
+    tally.add("because")
+    tally.report({"prompt_tokens": 9, "completion_tokens": 3, "completion_tokens_details": details})
+    assert (tally.counts.written, tally.counts.reasoning) == (3, reasoning)
+
+
 def test_secrets_are_keys_and_credentials_in_addresses() -> None:
     url = "https://ann:pass%2Fword@llm.example/v1/chat/completions?api-version=2&key=query-secret"
     found = secrets_of(url, {"authorization": f"Bearer {KEY}", "x-api-key": "other-key", "user-agent": "headworks"})

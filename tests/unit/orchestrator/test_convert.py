@@ -95,6 +95,12 @@ def test_every_kind_of_event(body: object, kind: str) -> None:
     assert (event.create_time.seconds, event.create_time.nanos) == (12, 250_000_000)
 
 
+def test_a_usage_in_full() -> None:
+    used = convert.usage(UsageReported(9, 7, 8, 5, 3))
+    assert (used.prompt_tokens, used.completion_tokens, used.cached_tokens) == (9, 7, 8)
+    assert (used.cost_nanos, used.reasoning_tokens) == (5, 3)
+
+
 def test_a_citation_in_full() -> None:
     added = convert.event("r", Event(1, CitationAdded(CITATION, Span(3, 7)))).citation
     citation = added.citation

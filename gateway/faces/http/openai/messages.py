@@ -3,11 +3,13 @@
 from itertools import accumulate
 from typing import Any
 
+import orjson
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
+from services.llm.openai.request import BESIDE, REASONING
 
 ROLES = {
     "system": run_pb2.Message.ROLE_SYSTEM,
@@ -18,13 +20,13 @@ ROLES = {
 }
 _TEXTS = ("text", "input_text", "output_text")
 # What a message may have in a run. Those after the first line stay here: what an assistant's answer had beside its
-# text, as clients send it back, and what bears on a provider's cache.
+# text, as clients send it back, and what bears on a provider's cache; but what was thought goes on with calls of tools.
 _KNOWN = frozenset((
     "role", "content", "name", "tool_calls", "tool_call_id", "refusal",
     "annotations", "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "provider_specific_fields",
     "parsed", "headworks", "cache_control",
 ))  # fmt: skip
-_KNOWN_CALL = frozenset(("id", "type", "function", "index"))
+_KNOWN_CALL = frozenset(("id", "type", "function", "index", *BESIDE))
 _KNOWN_FUNCTION = frozenset(("name", "arguments", "parsed_arguments"))
 _KNOWN_PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "cache_control"))
 MOST_MESSAGES = 1000
@@ -76,6 +78,8 @@ def _message(message: object, path: str) -> run_pb2.Message:
     refusal = fields.maybe_text(message, "refusal", f"{path}.") if role == "assistant" else ""
     if refusal and not made.content:
         made.content = refusal
+    if calls and isinstance(reasoning := message.get(REASONING), str):
+        made.reasoning = reasoning
     if role == "tool":
         made.tool_call_id = fields.text(message, "tool_call_id", f"{path}.")
     return made
@@ -124,7 +128,9 @@ def _call(call: object, path: str) -> tool_pb2.ToolCall:
     function = fields.mapping(call, "function", f"{path}.")
     fields.known(call, _KNOWN_CALL, f"{path}.")
     fields.known(function, _KNOWN_FUNCTION, f"{path}.function.")
+    beside = {name: value for name in BESIDE if (value := call.get(name))}
     return tool_pb2.ToolCall(
+        beside=orjson.dumps(beside).decode() if beside else "",
         id=fields.text(call, "id", f"{path}."),
         name=fields.text(function, "name", f"{path}.function."),
         arguments=fields.maybe_text(function, "arguments", f"{path}.function."),

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+import orjson
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
@@ -78,7 +79,7 @@ class Seen:
 
     def usage_json(self) -> Json:
         used = self.usage
-        return usage_json(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+        return usage_json(used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.reasoning_tokens)
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
@@ -123,9 +124,15 @@ def annotation(added: event_pb.CitationAdded) -> Json:
 
 
 def call(requested: event_pb.ToolCallRequested) -> Json:
-    """A call of one of the caller's tools."""
+    """A call of one of the caller's tools, with what its model's server wants back with it."""
     called = requested.call
-    return {"id": called.id, "type": "function", "function": {"name": called.name, "arguments": called.arguments}}
+    beside = orjson.loads(called.beside) if called.beside else {}
+    return {
+        **beside,
+        "id": called.id,
+        "type": "function",
+        "function": {"name": called.name, "arguments": called.arguments},
+    }
 
 
 def _verdict(given: event_pb.VerdictGiven) -> Json:

@@ -486,22 +486,28 @@ class StepStarted(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """The step's number, from 1."""
     kind: Global___StepKind.ValueType
     """What it does."""
     model: _builtins.str
     """The model that it asks, by its catalogue name; empty for a step without one."""
+    prompt_tokens: _builtins.int
+    """About how many tokens that model is sent, instructions and tools included; 0 for a step that asks none yet. Where no
+    usage follows, because the caller has left or the process died, this is what is charged for the question.
+    """
     def __init__(
         self,
         *,
         step: _builtins.int = ...,
         kind: Global___StepKind.ValueType = ...,
         model: _builtins.str = ...,
+        prompt_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "model", b"model", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "model", b"model", "prompt_tokens", b"prompt_tokens", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

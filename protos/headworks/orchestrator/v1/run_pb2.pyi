@@ -237,6 +237,7 @@ class Message(_message.Message):
     TOOL_CALLS_FIELD_NUMBER: _builtins.int
     TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     role: Global___Message.Role.ValueType
     """Who speaks."""
     content: _builtins.str
@@ -245,6 +246,10 @@ class Message(_message.Message):
     """For ROLE_TOOL: the call that this is the result of."""
     name: _builtins.str
     """Who speaks, by name, or the tool's name; may be empty."""
+    reasoning: _builtins.str
+    """For ROLE_ASSISTANT with tool_calls: what the model thought before them, as ReasoningDelta gave it; may be empty. It
+    goes back to a model's server that wants it, which `beside` of the first call says.
+    """
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_tool_pb2.ToolCall]:
         """For ROLE_ASSISTANT: the tools it called."""
@@ -257,10 +262,11 @@ class Message(_message.Message):
         tool_calls: _abc.Iterable[_tool_pb2.ToolCall] | None = ...,
         tool_call_id: _builtins.str = ...,
         name: _builtins.str = ...,
+        reasoning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name", "reasoning", b"reasoning", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/orchestrator/v1/tool.proto\x12\x19headworks.orchestrator.v1\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"]\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\t\n\x07_strict\"\xba\x01\n\nToolChoice\x12\x38\n\x04mode\x18\x01 \x01(\x0e\x32*.headworks.orchestrator.v1.ToolChoice.Mode\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\"`\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_AUTO\x10\x01\x12\r\n\tMODE_NONE\x10\x02\x12\x11\n\rMODE_REQUIRED\x10\x03\x12\x11\n\rMODE_FUNCTION\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/orchestrator/v1/tool.proto\x12\x19headworks.orchestrator.v1\"G\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65side\x18\x04 \x01(\t\"]\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\t\n\x07_strict\"\xba\x01\n\nToolChoice\x12\x38\n\x04mode\x18\x01 \x01(\x0e\x32*.headworks.orchestrator.v1.ToolChoice.Mode\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\"`\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_AUTO\x10\x01\x12\r\n\tMODE_NONE\x10\x02\x12\x11\n\rMODE_REQUIRED\x10\x03\x12\x11\n\rMODE_FUNCTION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.orchestrator.v1.t
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TOOLCALL']._serialized_start=67
-  _globals['_TOOLCALL']._serialized_end=122
-  _globals['_TOOL']._serialized_start=124
-  _globals['_TOOL']._serialized_end=217
-  _globals['_TOOLCHOICE']._serialized_start=220
-  _globals['_TOOLCHOICE']._serialized_end=406
-  _globals['_TOOLCHOICE_MODE']._serialized_start=310
-  _globals['_TOOLCHOICE_MODE']._serialized_end=406
+  _globals['_TOOLCALL']._serialized_end=138
+  _globals['_TOOL']._serialized_start=140
+  _globals['_TOOL']._serialized_end=233
+  _globals['_TOOLCHOICE']._serialized_start=236
+  _globals['_TOOLCHOICE']._serialized_end=422
+  _globals['_TOOLCHOICE_MODE']._serialized_start=326
+  _globals['_TOOLCHOICE_MODE']._serialized_end=422
 # @@protoc_insertion_point(module_scope)

@@ -26,22 +26,29 @@ class ToolCall(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
+    BESIDE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The call's id; a result names it."""
     name: _builtins.str
     """The tool's name."""
     arguments: _builtins.str
     """Its arguments: the JSON text of an object. As the model wrote it, so it may be malformed."""
+    beside: _builtins.str
+    """Of a call that the caller makes: what the model's server gave beside it and wants back with it, such as a sealed
+    thought, as the JSON text of an object of the fields "extra_content", "provider_specific_fields", "signature" and
+    "thought_signature"; empty for nothing. Send it back as it came: 256 KiB at most.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         arguments: _builtins.str = ...,
+        beside: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "beside", b"beside", "id", b"id", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

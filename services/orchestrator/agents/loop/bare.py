@@ -6,9 +6,10 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from services.llm.chat import Form
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Thought, TokenCounts
 from services.llm.handle import ModelHandle
-from services.orchestrator.agents.loop.bounds import finish_of, offered
+from services.llm.tokens import estimate_generation
+from services.orchestrator.agents.loop.bounds import begun, finish_of, given_up, offered
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.finalize import REASONS
 from services.orchestrator.domain.event import (
@@ -25,6 +26,7 @@ from services.orchestrator.domain.event import (
 )
 from services.orchestrator.domain.tool import ToolCall
 from services.orchestrator.runs.agent import Agent, Journal, RunInput, RunOutcome
+from services.runtime.errors import DomainError
 
 
 class BareModel:
@@ -62,14 +64,18 @@ class BareModel:
         took = Timing(self._served.generator.name, time.monotonic() - started)
         yield RunOutcome(REASONS[Finish(done.finish)], (took,))
 
-    async def _generate(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body, None]:
+    async def _generate(  # noqa: C901 (one stream, and its ends)
+        self, ask: RunInput, journal: Journal
+    ) -> AsyncGenerator[Body, None]:
         name, before = self.name, [event.body for event in journal.events]
         said = "".join(body.text for body in before if isinstance(body, TextDelta))
         writer = CitationWriter("", said, sum(isinstance(body, CitationAdded) for body in before)) if said else None
         if not any(isinstance(body, StepStarted) for body in before):
-            yield StepStarted(1, StepKind.GENERATE, name)
+            yield StepStarted(1, StepKind.GENERATE, name, estimate_generation(_generation(ask)))
         parts: list[str] = []
+        thoughts: list[str] = []
         calls: list[ToolCall] = []
+        lost: Lost | None = None
         clock = time.monotonic
         started = asked = clock()
         waited = 0.0
@@ -77,31 +83,41 @@ class BareModel:
         # What was thought before is not thought again by a run that was picked up.
         thought = any(isinstance(body, ReasoningDelta) for body in before)
         generation = replace(_generation(ask), reasoning=not thought)
-        async with aclosing(self._served.generator.generate(generation)) as pieces:
-            async for piece in pieces:
-                waited += clock() - asked
-                if type(piece) is Piece:
-                    parts.append(piece.text)
-                    for body in _said(piece, writer):
-                        yield body
-                elif type(piece) is Thought:
-                    yield ReasoningDelta(piece.text)
-                elif type(piece) is Calls:
-                    calls += piece.calls
-                elif type(piece) is Ended:
-                    ended = piece
-                asked = clock()
+        try:
+            async with aclosing(self._served.generator.generate(generation)) as pieces:
+                async for piece in pieces:
+                    waited += clock() - asked
+                    if type(piece) is Piece:
+                        parts.append(piece.text)
+                        for body in _said(piece, writer):
+                            yield body
+                    elif type(piece) is Thought:
+                        thoughts.append(piece.text)
+                        yield ReasoningDelta(piece.text)
+                    elif type(piece) is Calls:
+                        calls += piece.calls
+                    elif type(piece) is Lost:
+                        lost = piece
+                    elif type(piece) is Ended:
+                        ended = piece
+                    asked = clock()
+        except DomainError as error:
+            written = "".join([*parts, *thoughts, lost.text if lost else ""])
+            yield self._usage(given_up(generation, written).tokens if begun(written, lost, error) else TokenCounts())
+            raise
         if ended is None:
             raise RuntimeError(f"{name} ended without saying why")
         requested = sum(isinstance(body, ToolCallRequested) for body in before)
         calls = offered(generation, calls)
         for call in calls[requested:]:
             yield ToolCallRequested(call, 1, callers=True)
-        tokens = ended.tokens
-        usage = UsageReported(tokens.read, tokens.written, tokens.cached, self._served.entry.cost_nanos(tokens))
+        usage = self._usage(ended.tokens)
         finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
+
+    def _usage(self, tokens: TokenCounts) -> UsageReported:
+        return UsageReported.of(tokens, self._served.entry.cost_nanos(tokens))
 
 
 def _said(piece: Piece, writer: CitationWriter | None) -> Sequence[Body]:

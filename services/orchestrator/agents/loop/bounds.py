@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from services.llm.chat import Choice
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Said, Thought, TokenCounts
 from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_generation
 from services.orchestrator.agents.loop.limits import SECONDS
 from services.orchestrator.domain.tool import ToolCall
+from services.runtime.errors import DomainError, ErrorKind
 
 MOST_CALLS = 128
 """Of one answer; those after them are left out."""
@@ -73,6 +74,11 @@ def given_up(generation: Generation, written: str) -> Ended:
     """The end of a generation that was broken off, whose tokens can only be guessed: of all that was sent, and of all
     that the model wrote."""
     return Ended(Finish.LENGTH, TokenCounts(estimate_generation(generation), estimate(written)))
+
+
+def begun(written: str, lost: Lost | None, error: DomainError) -> bool:
+    """Whether a model had begun to answer that an error has ended, or was at work when its time was over."""
+    return bool(written) or lost is not None or error.kind is ErrorKind.DEADLINE_EXCEEDED
 
 
 def finish_of(finish: Finish, calls: Sequence[ToolCall]) -> Finish:

@@ -7,8 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from services.llm.errors import ContextTooLong
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
-from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, finish_of, given_up, permitted
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Thought, TokenCounts
+from services.llm.tokens import estimate_generation
+from services.orchestrator.agents.loop.bounds import BrokenOff, begun, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.prompt_plan import PromptPlan
 from services.orchestrator.agents.loop.transcript import canonical
@@ -24,7 +25,7 @@ from services.orchestrator.domain.event import (
     UsageReported,
 )
 from services.orchestrator.domain.tool import ToolCall
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class _Heard:
-    """What the model was asked in a step, if it was, and what it has said. `thinks`: its reasoning is of interest."""
+    """What the model was asked in a step, if it was, and what it has said; `lost`: what was seen of an answer that
+    nobody reads. `thinks`: its reasoning is of interest."""
 
     order: PromptPlan
     asked: bool = False
@@ -42,20 +44,22 @@ class _Heard:
     text: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
+    lost: Lost | None = None
     ended: Ended | None = None
     waited: float = 0.0
 
     @property
     def written(self) -> str:
         """All that the model wrote, for an estimate of its tokens."""
-        return "".join([*self.text, *self.thoughts, *(f"{call.name}{call.arguments_json}" for call in self.calls)])
+        calls = (f"{call.name}{call.arguments_json}" for call in self.calls)
+        return "".join([*self.text, *self.thoughts, *calls, self.lost.text if self.lost else ""])
 
 
 async def generate(work: Work, order: PromptPlan) -> Bodies:  # noqa: C901 (one stream, and its ends)
     """Ask the model: its text as it comes, unless it is held back, and its calls."""
     state, kind, model = work.state, order.kind, work.handle.entry.name
     if state.open is None:
-        yield StepStarted(state.steps + 1, kind, model)
+        yield StepStarted(state.steps + 1, kind, model, estimate_generation(order.generation))
     step = state.open
     assert step is not None  # noqa: S101 (the fold has seen it)
     cited = work.passages if work.spec.retrieval.citations and not work.quotes else ()
@@ -101,17 +105,16 @@ def _permitted(heard: _Heard, model: str) -> list[ToolCall]:
 
 
 def _failed(work: Work, heard: _Heard, error: DomainError, step: int, started: float) -> Iterator[Body]:
-    """What a step has used that an error ends, where the model has begun: it has read all that it was sent."""
-    if not heard.asked or not (heard.written or error.kind is ErrorKind.DEADLINE_EXCEEDED):
-        return
-    usage = usage_of(work, given_up(heard.order.generation, heard.written).tokens)
-    took, text = time.monotonic() - started, "".join(heard.text)
-    yield StepFinished(step, heard.order.kind, work.handle.entry.name, usage, took, heard.waited, text)
+    """What a step has used that an error ends: where the model has begun, it has read all that it was sent."""
+    if heard.asked and begun(heard.written, heard.lost, error):
+        usage = usage_of(work, given_up(heard.order.generation, heard.written).tokens)
+        took, text = time.monotonic() - started, "".join(heard.text)
+        yield StepFinished(step, heard.order.kind, work.handle.entry.name, usage, took, heard.waited, text)
     yield work.state.usage  # with that of this step, which was applied
 
 
 def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
-    return UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
+    return UsageReported.of(tokens, work.handle.entry.cost_nanos(tokens))
 
 
 async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed, None]:
@@ -164,6 +167,8 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 yield piece
             elif isinstance(piece, Calls):
                 heard.calls += piece.calls
+            elif isinstance(piece, Lost):
+                heard.lost = piece
             else:
                 heard.ended = piece
 

@@ -50,7 +50,7 @@ async def grade(work: Work) -> Bodies:
     for spec in work.spec.graders:
         if spec.grader not in known:
             given = await _judge(work, spec, question)
-            usage = _sum(usage, given.usage)
+            usage += given.usage
             yield VerdictGiven(
                 spec.grader, given.passed, given.score, given.reason, attempt, given.sentences, given.undecided
             )
@@ -76,12 +76,3 @@ def _evidence(work: Work) -> tuple[str, ...]:
     """What the answer may rest on: the passages, and what tools gave."""
     results = (one.content for one in work.state.results.values() if not one.is_error)
     return (*(passage.text for passage in work.passages), *results)
-
-
-def _sum(one: UsageReported, other: UsageReported) -> UsageReported:
-    return UsageReported(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.cached_tokens + other.cached_tokens,
-        one.cost_nanos + other.cost_nanos,
-    )

@@ -34,7 +34,7 @@ async def remember(work: Work) -> Bodies:
     if state.open is None:
         yield StepStarted(state.steps + 1, StepKind.SUMMARISE, model)
     tokens = TokenCounts(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
-    usage = UsageReported(tokens.read, tokens.written, tokens.cached, work.handle.entry.cost_nanos(tokens))
+    usage = UsageReported.of(tokens, work.handle.entry.cost_nanos(tokens))
     took = time.monotonic() - started
     yield StepFinished(state.steps, StepKind.SUMMARISE, model, usage, took, took)
 

@@ -165,13 +165,7 @@ class Transcript:
                 self.messages[number] = replace(message, tool_calls=edited)
 
     def _finish(self, step: StepFinished) -> None:
-        usage, of = self.usage, step.usage
-        self.usage = UsageReported(
-            usage.prompt_tokens + of.prompt_tokens,
-            usage.completion_tokens + of.completion_tokens,
-            usage.cached_tokens + of.cached_tokens,
-            usage.cost_nanos + of.cost_nanos,
-        )
+        self.usage += step.usage
         start = self.open.start if self.open else len(self.text)
         self.open = None
         if step.kind not in WRITES:

@@ -123,12 +123,11 @@ PLACES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("key", ["delta", "message"])
 def test_every_text_of_an_answer_is_screened(message: dict[str, Any], key: str) -> None:
     data = json.dumps({"id": "c1", "choices": [{"index": 0, key: message, "finish_reason": None}]}).encode()
-    one = read(b"data: " + data, data)
     screening = HeldChunks(WordScreen)
     if key == "delta":
-        [event] = screening.take([one], last=True)
+        [event] = screening.take([read(b"data: " + data, data)], last=True)
     else:
-        event = screening.whole(one)
+        event = screening.whole(read(data, data))
     said = json.loads(event.removeprefix(b"data: "))["choices"][0][key]
     assert "secret" not in "".join(texts_of(said))
     assert "█" in "".join(texts_of(said))

@@ -1,7 +1,9 @@
 """A run's events under guards."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as pb
@@ -184,3 +186,31 @@ def test_what_an_event_says_does_not_depend_on_what_comes_with_it(
     assert together == alone
     assert said(together) == screened(answer)
     assert (other.blocked is not None) == (one.blocked is not None) == ("evil" in words)
+
+
+@pytest.mark.parametrize(
+    ("beside", "shown"),
+    [
+        ({"extra_content": {"google": {"thought_signature": "c2VhbGVk" * 20}}}, None),
+        ({"extra_content": {"note": "mail ann@example.org"}}, {"extra_content": {"note": "mail <EMAIL>"}}),
+        ({"extra_content": {"ann@example.org": 1}}, {"extra_content": {"<EMAIL>": 1}}),
+        ({"extra_content": {"a@example.org": "b@example.org"}}, {"extra_content": {"<EMAIL>": "<EMAIL>"}}),
+        ({"extra_content": {"file_id": "f"}}, {}),  # which nobody can read
+    ],
+    ids=str,
+)
+def test_what_stands_beside_a_call_is_screened_with_it(beside: Any, shown: Any) -> None:
+    one = screen(REDACTS)
+    call = ToolCall(id="c", name="add", arguments="{}", beside=json.dumps(beside))
+    (event, _) = one.take_events([pb.RunEvent(tool_call=pb.ToolCallRequested(call=call, callers=True)), finished()])
+    made = event.tool_call.call
+    assert (made.name, made.arguments) == ("add", "{}")
+    assert json.loads(made.beside or "{}") == (beside if shown is None else shown)
+
+
+def test_a_call_goes_nowhere_beside_which_there_is_what_is_blocked() -> None:
+    one = screen(BLOCKS)
+    call = ToolCall(name="add", arguments="{}", beside='{"extra_content": {"a": ["forbidden"]}}')
+    released = one.take_events([pb.RunEvent(tool_call=pb.ToolCallRequested(call=call, callers=True)), finished()])
+    assert one.blocked is not None
+    assert not any(event.HasField("tool_call") for event in released)

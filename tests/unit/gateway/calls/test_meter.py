@@ -93,3 +93,29 @@ def test_a_run_that_used_nothing() -> None:
     run = Run(10)
     run.take([pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_STOP))])
     assert run.counted == (0, 0, 0)
+
+
+def asks(prompt_tokens: int) -> pb.RunEvent:
+    return pb.RunEvent(step_started=pb.StepStarted(step=1, prompt_tokens=prompt_tokens))
+
+
+@pytest.mark.parametrize("reason", [run_pb2.FINISH_REASON_CANCELLED, run_pb2.FINISH_REASON_DEADLINE_EXCEEDED])
+def test_who_leaves_pays_for_what_the_model_was_really_sent(reason: run_pb2.FinishReason.ValueType) -> None:
+    end = pb.RunEvent(finished=pb.RunFinished(reason=reason))
+    run = Run(10, Price(1_000_000, 2_000_000))
+    run.take([asks(0), asks(500), text("four")])
+    assert run.counted == (500, 1, 502)
+    run.take([end])
+    assert run.counted == (500, 1, 502)
+    later = Run(10, Price(1_000_000, 2_000_000))
+    later.take([asks(500), used(480, 20, 520), asks(0), asks(700), text("four"), end])
+    assert later.counted == (1180, 21, 1222)
+
+
+def test_what_a_step_sends_gives_way_to_what_is_reported() -> None:
+    run = Run(10)
+    run.take([asks(500), used(480, 20), asks(700), used(1100, 40)])
+    assert run.counted == (1100, 40, 0)
+    refused = Run(10)
+    refused.take([asks(500), used(0, 0), pb.RunEvent(finished=pb.RunFinished(reason=run_pb2.FINISH_REASON_ERROR))])
+    assert refused.counted == (0, 0, 0)

@@ -22,6 +22,12 @@ def request_of(**fields: object) -> pb.RunRequest:
         {"messages": [{"role": "ROLE_USER", "name": "secret"}]},
         {"messages": [{"role": "ROLE_TOOL", "toolCallId": "secret", "content": "secret"}]},
         {"messages": [{"toolCalls": [{"id": "secret", "name": "secret", "arguments": "secret"}]}]},
+        {
+            "messages": [
+                {"reasoning": "secret", "toolCalls": [{"beside": '{"secret": [{"secret": "a secret"}, "secret"]}'}]}
+            ]
+        },
+        {"messages": [{"toolCalls": [{"beside": "secret {"}, {"beside": '"secret"'}]}]},
         {"tools": [{"name": "secret", "description": "secret", "parameters": SCHEMA}]},
         {"toolChoice": {"function": "secret"}},
         {"responseFormat": {"name": "secret", "schema": SCHEMA}},
@@ -44,11 +50,20 @@ def test_what_a_model_reads_is_counted() -> None:
     for more in (
         {"messages": [{"role": "ROLE_USER", "content": long}]},
         {"messages": [*plain["messages"], {"toolCalls": [{"name": "f", "arguments": long}]}]},
+        {"messages": [*plain["messages"], {"toolCalls": [{"name": "f", "beside": long}]}]},
+        {"messages": [*plain["messages"], {"toolCalls": [{"name": "f"}], "reasoning": long}]},
         {**plain, "tools": [{"name": "f", "description": long}]},
         {**plain, "tools": [{"name": "f", "parameters": long}]},
         {**plain, "responseFormat": {"schema": long}},
     ):
         assert 1000 <= RunTexts(request_of(**more)).asked("rag", "").prompt_tokens < 1030
+
+
+def test_what_is_no_text_beside_a_call_is_named() -> None:
+    calls = [{"beside": '{"extra_content": {"file_id": "f"}}'}]
+    assert (
+        RunTexts(request_of(messages=[{"toolCalls": calls}])).asked("rag", "").unread == "beside.extra_content.file_id"
+    )
 
 
 def test_what_nothing_was_found_in_stays_as_it_is() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
+from headworks.type.v1 import usage_pb2
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.faces.http.openai.chat_response import Completion
@@ -104,6 +105,20 @@ def test_what_openai_has_no_place_for() -> None:
         "p",
         {"start": 100, "end": 111},
     )
+
+
+def test_the_usage_says_what_was_cached_and_what_was_thought() -> None:
+    used = event_pb.RunEvent()
+    used.usage.usage.MergeFrom(
+        usage_pb2.Usage(prompt_tokens=9, completion_tokens=7, cached_tokens=8, reasoning_tokens=5)
+    )
+    expected = {
+        "prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16,
+        "prompt_tokens_details": {"cached_tokens": 8}, "completion_tokens_details": {"reasoning_tokens": 5},
+    }  # fmt: skip
+    over = [used, *ended(run_pb2.FINISH_REASON_STOP)[1:]]
+    assert whole_of(over)["usage"] == expected
+    assert stream_of(over)[-1]["usage"] == expected
 
 
 def test_what_an_agent_adds_to_that() -> None:

@@ -1,19 +1,21 @@
 """What is charged for a generation that did not end by itself: all that the model was sent, however it broke off."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from services.llm.chat import Declaration, Message, Role
-from services.llm.generation import Calls, Generation, Piece, Said, Thought
+from services.llm.generation import Calls, Generation, Lost, Piece, Said, Thought
 from services.llm.tokens import estimate, estimate_generation
+from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.specs.validation import parse
-from services.orchestrator.domain.event import Body, UsageReported
+from services.orchestrator.domain.event import Body, StepStarted, UsageReported
 from services.orchestrator.domain.tool import ToolCall
+from services.orchestrator.runs.agent import Agent
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import DeadlineExceeded, DomainError, Unavailable
 from tests.fakes.agents import FakeRetriever
@@ -50,6 +52,10 @@ def helper(generator: Breaking, more: str = "") -> SpecAgent:
     return SpecAgent(parse(SPEC + more), 1, models.find("small"), kit)
 
 
+def model(generator: Breaking) -> BareModel:
+    return BareModel(catalogue(("small", generator), default="small").find("small"))
+
+
 def usage(bodies: Sequence[Body]) -> UsageReported:
     return [body for body in bodies if isinstance(body, UsageReported)][-1]
 
@@ -78,17 +84,39 @@ async def test_time_breaks_off(says: Sequence[Said], written: str) -> None:
     [
         ((Piece("It is "),), Unavailable("gone"), True),
         ((Thought("Well."),), Unavailable("gone"), True),
+        ((Lost("It is"),), Unavailable("broken"), True),
+        ((Lost(""),), Unavailable("broken"), True),
         ((), DeadlineExceeded("late"), True),
         ((), Unavailable("gone"), False),
     ],
 )
-async def test_an_error_breaks_off(says: Sequence[Said], error: DomainError, charged: bool) -> None:
+@pytest.mark.parametrize("make", [helper, model], ids=["an agent", "a model"])
+async def test_an_error_breaks_off(
+    make: Callable[["Breaking"], Agent], says: Sequence[Said], error: DomainError, charged: bool
+) -> None:
     generator = Breaking(says, error)
     journal = FakeJournal()
     with pytest.raises(type(error)):
-        await played(helper(generator), ASK, journal)
-    reported = [event.body for event in journal.record if isinstance(event.body, UsageReported)]
-    assert [one.prompt_tokens for one in reported] == [estimate_generation(generator.asked[0])] * charged
+        await played(make(generator), ASK, journal)
+    (reported,) = [event.body for event in journal.record if isinstance(event.body, UsageReported)]
+    written = "".join(piece.text for piece in says if isinstance(piece, Piece | Thought | Lost))
+    expected = (estimate_generation(generator.asked[0]), estimate(written)) if charged else (0, 0)
+    assert (reported.prompt_tokens, reported.completion_tokens) == expected
+
+
+@pytest.mark.parametrize("make", [helper, model], ids=["an agent", "a model"])
+async def test_a_step_says_at_its_beginning_what_the_model_is_sent(make: Callable[["Breaking"], Agent]) -> None:
+    """For whoever leaves before there is a usage."""
+    generator = Breaking(())
+    bodies = make(generator).run(ASK, FakeJournal())
+    started = await anext(bodies)
+    following = asyncio.ensure_future(anext(bodies))
+    while not generator.asked:
+        await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert isinstance(started, StepStarted)
+    assert started.prompt_tokens == estimate_generation(generator.asked[0]) > 0
 
 
 def test_the_estimate_counts_all_that_is_sent() -> None:

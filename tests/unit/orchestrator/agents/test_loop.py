@@ -15,7 +15,7 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
-from services.llm.generation import Finish, TokenCounts
+from services.llm.generation import Ended, Finish, TokenCounts
 from services.orchestrator.domain.event import (
     CitationAdded,
     FinishReason,
@@ -45,6 +45,15 @@ async def test_an_answer_without_tools() -> None:
     assert generator.asked[0].messages == (Message(Role.SYSTEM, "Be brief."), *ASK.messages)
     assert got[-1] == UsageReported(10, 5, 0, 20)
     assert [timing.hop for timing in outcome.timings] == ["llm"]
+
+
+async def test_what_its_models_thought_and_what_was_cached_is_the_runs_own() -> None:
+    first = [*calls(CALC)[:-1], Ended(Finish.TOOL_CALLS, TokenCounts(10, 5, 4, 3))]
+    helper, _ = agent(turns(first, says("4", tokens=TokenCounts(20, 6, 8, 2))), "", FakeTool("calculator", str))
+    got, _ = await played(helper, ASK)
+    steps = [body.usage for body in got if isinstance(body, StepFinished)]
+    assert [(one.cached_tokens, one.reasoning_tokens) for one in steps] == [(4, 3), (0, 0), (8, 2)]
+    assert got[-1] == UsageReported(30, 11, 12, 52, 5)
 
 
 async def test_tools_are_called_and_their_results_read() -> None:

@@ -26,12 +26,13 @@ from services.orchestrator.domain.event import (
     StepFinished,
     StepStarted,
     ToolCallBegun,
+    ToolCallRequested,
     ToolResultReceived,
     UsageReported,
     VerdictGiven,
 )
 from services.orchestrator.domain.passage import Found, Passage
-from services.orchestrator.domain.tool import Declaration, Reason, ToolPolicy
+from services.orchestrator.domain.tool import Declaration, Reason, ToolCall, ToolPolicy
 from services.orchestrator.runs.agent import Agent, RunInput, RunOutcome
 from services.orchestrator.runs.transcript import SessionTranscript
 from services.runtime.errors import InvalidArgument
@@ -244,6 +245,14 @@ async def test_arguments_that_a_person_changed_are_those_of_the_call() -> None:
     for event in journal.record:
         session.add(event.body)
     assert [call.arguments_json for message in session.messages() for call in message.tool_calls] == ['{"n": 5}']
+
+
+def test_a_session_keeps_what_is_wanted_back_with_the_result_of_a_callers_tool() -> None:
+    session, sealed = SessionTranscript(), '{"extra_content":{"google":{"thought_signature":"c2VhbGVk"}}}'
+    for name, callers in (("own", False), ("theirs", True)):
+        session.add(ToolCallRequested(ToolCall(name, name, "{}", sealed), 1, callers))
+    kept = {call.name: call.beside for message in session.messages() for call in message.tool_calls}
+    assert kept == {"own": "", "theirs": sealed}
 
 
 SCHEMA = "output: {schema: {type: object, required: [a]}}\n"

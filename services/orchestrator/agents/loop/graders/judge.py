@@ -114,7 +114,7 @@ async def _ask(
                         pass
     except BrokenOff:
         tokens = given_up(generation, "".join(parts)).tokens
-    usage = UsageReported(tokens.read, tokens.written, tokens.cached, judge.entry.cost_nanos(tokens))
+    usage = UsageReported.of(tokens, judge.entry.cost_nanos(tokens))
     return "".join(parts), usage
 
 
