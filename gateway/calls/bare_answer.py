@@ -192,10 +192,10 @@ class BareAnswer:
             metrics.UNSCREENABLE.labels("answer").inc()
             raise errors.broken(self._endpoint, f"has {chunk.unread}, which the guards in force cannot read as text")
 
-    def _count(self, taken: Iterable[Chunk]) -> None:
+    def _count(self, taken: Sequence[Chunk]) -> None:
         tally = self._tally
+        self._counter.count(taken)
         for chunk in taken:
-            self._counter.count(chunk)
             if chunk.finish_reason:
                 self._finish_reason = chunk.finish_reason
                 self._finished |= set(_finished(chunk))

@@ -87,6 +87,10 @@ class TextEstimate:
         else:
             self._weight += 3 * len(text) if text.isascii() else _weight(text)
 
+    def add_all(self, texts: Iterable[str]) -> None:
+        """Count the next pieces."""
+        self._weight += sum([3 * len(text) if text.isascii() else _weight(text) for text in texts])
+
     def clear(self) -> None:
         """Begin with nothing again."""
         self._known = self._weight = 0
@@ -115,9 +119,9 @@ class TokenTally:
         self._counts: TokenCounts | None = None
         self._estimated = True
 
-    def add(self, text: str) -> None:
-        """Count a piece of the answer."""
-        self._answer.add(text)
+    def add(self, *texts: str) -> None:
+        """Count the next pieces of the answer."""
+        self._answer.add_all(texts)
         self._counts = None
 
     def add_beside(self, text: str, media: int = 0) -> None:

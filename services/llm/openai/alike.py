@@ -14,17 +14,26 @@ _TRIED = "the text of a chunk"
 _MOST_TRIES = 4
 
 
+class _Shared(TextPart):
+    """A text whose place others have too."""
+
+    __slots__ = ()
+
+    def put(self, text: str) -> None:
+        self.holder[self.key] = self.text = text
+
+
 class AlikeChunks:
     """Those of one answer."""
 
     def __init__(self) -> None:
         self._before = self._after = b""
         self._chunk: Chunk | None = None
-        self._message = ""
         self._tries = 0
 
     def read(self, raw: bytes, data: bytes) -> Chunk | None:
-        """The chunk, where it is the one that was learned with another text; None for any other."""
+        """The chunk, where it is the one that was learned with another text; None for any other. All have one JSON, in
+        which a text is put when it is written."""
         like, before, after = self._chunk, self._before, self._after
         if like is None or not (data.startswith(before) and data.endswith(after)):
             return None
@@ -38,10 +47,8 @@ class AlikeChunks:
         if not text:
             return None
         self._tries = 0
-        part, choice = like.parts[0], like.json["choices"][0]
-        message = {**part.holder, part.key: text}
-        said = TextPart(message, part.key, text, False, "", part.channel)
-        return Chunk(raw, {**like.json, "choices": [{**choice, self._message: message}]}, [said], empty=False)
+        part = like.parts[0]
+        return Chunk(raw, like.json, [_Shared(part.holder, part.key, text, False, "", part.channel)], empty=False)
 
     def learn(self, data: bytes, chunk: Chunk) -> None:
         """Take a chunk for one whose like may follow, where it has one text of the answer and nothing else."""
@@ -54,7 +61,7 @@ class AlikeChunks:
                 before, after = data[: written.start()], data[written.end() :]
                 tried = chunks.read(b"", before + orjson.dumps(_TRIED) + after)
                 if _is_text(tried) and tried.parts[0].text == _TRIED and _place(tried) == _place(chunk):
-                    self._before, self._after, self._chunk, self._message = before, after, tried, _message(tried)
+                    self._before, self._after, self._chunk = before, after, tried
                     return
 
 
@@ -64,15 +71,9 @@ def _is_text(chunk: Chunk) -> bool:
         return False
     part = chunk.parts[0]
     whole = part.named or part.path or part.channel is APART or not part.counted
-    return not whole and _message(chunk) != "" and not any(choice.get("logprobs") for choice in chunk.json["choices"])
+    return not whole and not any(choice.get("logprobs") for choice in chunk.json["choices"])
 
 
 def _place(chunk: Chunk) -> tuple[object, ...]:
     part = chunk.parts[0]
-    return part.key, part.channel, _message(chunk)
-
-
-def _message(chunk: Chunk) -> str:
-    """What the object is called in its choice that has the text; empty where it is not in the first one."""
-    holder = chunk.parts[0].holder
-    return next((name for name, value in chunk.json["choices"][0].items() if value is holder), "")
+    return part.key, part.channel, chunk.choices

@@ -49,7 +49,7 @@ class AnswerReader:
         self.chunks += not chunk.empty
         self.finish = chunk.finish_reason or self.finish
         texts: dict[str, str] = {}
-        self._counter.count(chunk)
+        self._counter.count((chunk,))
         thinking = _thoughts(chunk)
         for part in chunk.parts:
             self._characters += len(part.text)

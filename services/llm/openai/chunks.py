@@ -1,7 +1,7 @@
 """The JSON of an answer, a whole completion or a chunk of one: its texts, its usage, why it ended. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -75,8 +75,8 @@ class Chunk:
     mended: bool = False
     unread: str = ""
     media: int = 0
-    stray: list[Json] = field(default_factory=list)
-    loose: list[Json] = field(default_factory=list)
+    stray: Sequence[Json] = ()
+    loose: Sequence[Json] = ()
     beyond: str = ""
 
     @property
@@ -305,10 +305,10 @@ def _probabilities(chunk: Chunk, choice: Json, logprobs: Any, index: int) -> Non
     said = "".join(part.text for part in chunk.parts if "." not in part.channel.name and _is_of(part, index))
     beyond = stray_text(logprobs, said)
     if beyond is not None:
-        chunk.stray.append(choice)
+        chunk.stray = [*chunk.stray, choice]
         chunk.beyond += beyond
     elif not are_strict(logprobs):
-        chunk.loose.append(choice)
+        chunk.loose = [*chunk.loose, choice]
 
 
 def _is_of(part: TextPart, index: int) -> bool:

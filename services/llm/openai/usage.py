@@ -1,6 +1,7 @@
 """The usage that an answer is booked and goes out with: the upstream's, as far as it can be."""
 
 import logging
+from collections.abc import Iterable
 
 from services.llm import metrics
 from services.llm.openai.chunks import APART, Channel, Chunk, Json, TextPart, usage_json
@@ -21,17 +22,21 @@ class ChunkCounter:
         self._apart: set[str] = set()
         self._last: dict[Channel, str] = {}
 
-    def count(self, chunk: Chunk) -> None:
-        """Count the texts of a chunk, and what it has in pictures and the like."""
-        for part in chunk.parts:
-            if not part.counted:
-                continue
-            if part.channel is not APART and "." not in part.channel.name:
-                self._tally.add(part.text)
-            elif not self._repeats(part):
-                self._tally.add_beside(part.text)
-        if chunk.beyond or chunk.media:
-            self._tally.add_beside(chunk.beyond, chunk.media)
+    def count(self, chunks: Iterable[Chunk]) -> None:
+        """Count the texts of chunks, and what they have in pictures and the like."""
+        said: list[str] = []
+        for chunk in chunks:
+            for part in chunk.parts:
+                if not part.counted:
+                    continue
+                if part.channel is not APART and "." not in part.channel.name:
+                    said.append(part.text)
+                elif not self._repeats(part):
+                    self._tally.add_beside(part.text)
+            if chunk.beyond or chunk.media:
+                self._tally.add_beside(chunk.beyond, chunk.media)
+        if said:
+            self._tally.add(*said)
 
     def _repeats(self, part: TextPart) -> bool:
         """Whether a text beside the answer was in a chunk before; of one that comes piece by piece, in the last."""

@@ -27,8 +27,7 @@ def of(value: dict[str, Any]) -> Chunk:
 def written(chunks: list[Chunk]) -> str:
     tally = TokenTally(())
     counter = ChunkCounter(tally)
-    for each in chunks:
-        counter.count(each)
+    counter.count(chunks)
     return str(tally.counts.written)
 
 
@@ -231,7 +230,9 @@ def test_what_is_repeated_is_counted_once() -> None:
 
 def test_a_report_is_believed_though_it_leaves_out_what_stands_beside() -> None:
     tally = TokenTally(("hello",))
-    ChunkCounter(tally).count(of({"choices": [{"delta": {"content": "OK", "foo": "bar " * 30}}], "provider": "x y z"}))
+    ChunkCounter(tally).count(
+        [of({"choices": [{"delta": {"content": "OK", "foo": "bar " * 30}}], "provider": "x y z"})]
+    )
     tally.report({"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6})
     assert (tally.counts.written, tally.estimated) == (1, False)
 
@@ -251,7 +252,7 @@ def test_probabilities_that_say_more_than_the_text_are_loose(token: dict[str, An
     value = delta(None, content="x")
     value["choices"][0]["logprobs"] = {"content": [token]}
     one = of(value)
-    assert (one.stray, bool(one.loose)) == ([], loose)
+    assert (list(one.stray), bool(one.loose)) == ([], loose)
 
 
 @pytest.mark.parametrize(
