@@ -47,6 +47,7 @@ LOOK = {
     "LIMIT_NOT_FOUND": "`headworks limits list`",
     "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
 }
+BROKEN = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 PLAIN = "WRONG_VERSION_NUMBER"
 """What OpenSSL makes of an answer that is not TLS."""
 OPTIONS = [
@@ -120,6 +121,11 @@ class Client:
                 return CliError(_unreached(self.edge, message, bool(error.trailing_metadata())))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return CliError("no answer in time: allow more with --timeout")
+        if not reason and (code == grpc.StatusCode.CANCELLED or broke_off(error)):
+            return CliError(
+                f"the mesh at {self.edge.url} broke off the answer, as when a gateway ends: ask again, and look with "
+                "`headworks status`"
+            )
         return CliError(f"{message} ({reason or code.name})")
 
 
@@ -131,6 +137,12 @@ def connect(edge: Edge, timeout: float, interrupt: Interrupt) -> Iterator[Client
             yield client
         except grpc.RpcError as error:
             raise client.explain(error) from None
+
+
+def broke_off(error: grpc.RpcError) -> bool:
+    """Whether the connection broke while the call was under way: then no service says why, and gRPC's own words are of
+    use to its makers alone."""
+    return error.code() in BROKEN and error_info(cast(Any, error)) is None
 
 
 def _unreached(edge: Edge, message: str, answered: bool) -> str:

@@ -1,10 +1,12 @@
 """How results are printed: tables for people, JSON for programs."""
 
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -22,13 +24,31 @@ QUOTE = 160
 # wrapped, how wide a table is where nobody watches.
 GAP, FEWEST, NARROW, UNBROKEN = 2, 2, 24, 100_000
 _PARTS = re.compile(r"\s+|\S+")
-# What a terminal would obey rather than show.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal would obey rather than show: control characters, and those that turn the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DEGRADED = "degraded: the embedding model is gone, and the search went by words alone"
 
 
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON whose characters all go to standard output: as they are, or escaped where it takes no others, or where a
+    terminal would obey them."""
+    text = json.dumps(value, ensure_ascii=not is_unicode(sys.stdout), indent=indent)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    click.echo(json_text(value, indent=1))
+
+
+def is_unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "").startswith("utf")
+
+
+def take_any_text(*streams: TextIO) -> None:
+    """Have streams of another encoding than Unicode's write "?" for what it has not."""
+    for stream in streams:
+        if not is_unicode(stream) and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_list(
@@ -78,6 +98,11 @@ def print_done(on: MeshOptions, text: str, **record: Any) -> None:
         print_json(record)
     else:
         click.echo(text)
+
+
+def warn(text: str) -> None:
+    """A line on standard error, as of all that is no result."""
+    click.echo(f"headworks: {visible(text)}", err=True)
 
 
 def print_table(columns: Iterable[str], rows: Sequence[Sequence[object]], first: Sequence[str] = ()) -> None:
@@ -193,7 +218,9 @@ def put(out: "Console", text: str, *, style: str | None = None, first: int = 0, 
 
 class Flow:
     """Text that comes in pieces, written as it comes; on a terminal words that do not fit go to the next line. The last
-    column stays empty: a terminal that is written full begins a line by itself, and the next one would be a blank."""
+    column stays empty: a terminal that is written full begins a line by itself, and the next one would be a blank.
+
+    However it is left, what came is out, and its line is ended."""
 
     def __init__(self, out: "Console", indent: int = 0) -> None:
         self._out = out
@@ -202,6 +229,13 @@ class Flow:
         self._at = 0  # behind the indent
         self._word = ""
         self._spaces = ""
+        self._open = indent > 0  # the line that it is on
+
+    def __enter__(self) -> "Flow":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def write(self, text: str) -> None:
         """A word goes out once it is known to be whole, and spaces once a word stands behind them on the line."""
@@ -217,7 +251,11 @@ class Flow:
                 self._word += part
 
     def close(self) -> None:
+        """Write what is held back, and end the line. What is written after that begins a new one."""
         self._end_word()
+        if self._open:
+            self._put("\n")
+        self._at, self._spaces = 0, ""
 
     def _space(self, space: str) -> None:
         for line in space.splitlines(keepends=True):
@@ -235,11 +273,12 @@ class Flow:
         if self._at and self._at + len(self._spaces) + length > room:
             self._break()
         before = self._spaces if len(self._spaces) + length <= room or self._at else ""
-        self._put(before + self._word)
+        word, self._word = self._word, ""
+        self._put(before + word)
         self._at += len(before) + length
         if self._at > room:  # a word that is longer than a line, which the terminal breaks
             self._at = (self._indent + self._at - 1) % self._full + 1 - self._indent
-        self._word = self._spaces = ""
+        self._spaces = ""
 
     def _break(self) -> None:
         self._put("\n" + " " * self._indent)
@@ -247,6 +286,7 @@ class Flow:
 
     def _put(self, text: str) -> None:
         if text:
+            self._open = not text.endswith("\n")
             self._out.out(text, end="", highlight=False)
             self._out.file.flush()
 

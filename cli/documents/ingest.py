@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.brief import counted
-from cli.errors import FAILURE, USAGE, CliError
+from cli.errors import FAILURE, USAGE, CliError, interrupted
 from cli.options import MeshOptions, collection_option, on_mesh
 from cli.output import console, print_json, print_table, visible
 
@@ -47,6 +47,8 @@ def ingest(
     --delete-missing deletes a document only if the file that it came from is within PATH… and is gone. What is skipped
     or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
     that it is not.
+
+    Ctrl-C leaves what is in; the same command goes on with the others.
 
     \b
     Examples:
@@ -101,14 +103,28 @@ def ingest_files(
     client: "Client", scan: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
     gone: "Sequence[Document]" = (),
 ) -> "Outcome":  # fmt: skip
-    """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError."""
+    """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError, and CliError
+    where it is interrupted."""
     from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
-    from cli.documents.upload import send_all
+    from cli.documents.upload import Outcome, send_all
 
-    opened = pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing)
-    with _progress(len(scan.files), quiet) as on_response:
-        return send_all(client, opened, scan.files, timeout, on_response, gone)
+    opened, outcome = (
+        pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing),
+        Outcome(),
+    )
+    try:
+        with _progress(len(scan.files), quiet) as on_response:
+            send_all(client, opened, scan.files, timeout, on_response, outcome, gone)
+    except KeyboardInterrupt as stop:
+        raise interrupted(stop, so_far(outcome, len(scan.files), collection)) from None
+    return outcome
+
+
+def so_far(outcome: "Outcome", total: int, collection: str) -> str:
+    """What is in where an ingestion is broken off."""
+    files = f"{outcome.stored():,} of {counted(total, 'document')}"
+    return f"{files} are in {collection}, and stay; the same command goes on with the others"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import click
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from cli.options import MeshOptions, collection_option, on_mesh, timings_option
-from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms
+from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms, warn
 from services.runtime.language.markdown import plain
 
 MODES = ("hybrid", "dense", "lexical")
@@ -46,7 +46,7 @@ def search(
         print_json({**header, "hits": hits, "timings_ms": took})
         return
     if response.degraded:
-        click.echo(f"headworks: {DEGRADED}", err=True)
+        warn(DEGRADED)
     _print(hits)
     if timings:
         print_timings(took)

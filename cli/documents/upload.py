@@ -65,6 +65,10 @@ class Outcome:
         written = (one.passage_count for one in self.results.values() if one.outcome in WRITTEN)
         return {**counts, "deleted": self.deleted, "passages": sum(written)}
 
+    def stored(self) -> int:
+        """How many of the documents are in the collection as they are here."""
+        return sum(one.outcome in COUNTED.values() for one in self.results.values())
+
     def failures(self) -> list[tuple[str, str, str]]:
         """Each document that failed: its id, the reason, the message."""
         failed = [one for one in self.results.values() if one.outcome == pb.DocumentResult.OUTCOME_FAILED]
@@ -127,13 +131,14 @@ def stored_documents(client: Client, collection: str, timeout: float) -> list[Do
 
 def send_all(
     client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
-    on_response: Callable[[pb.IngestResponse, Outcome], None], gone: Sequence[Document] = (),
-) -> Outcome:  # fmt: skip
-    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`.
+    on_response: Callable[[pb.IngestResponse, Outcome], None], outcome: Outcome, gone: Sequence[Document] = (),
+) -> None:  # fmt: skip
+    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`. What came of it
+    is in `outcome`, however this ends.
 
     A stream that breaks after some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError.
     """
-    outcome, until, idle = Outcome(), time.monotonic() + timeout, 0
+    until, idle = time.monotonic() + timeout, 0
     while True:
         before = len(outcome.results)
         try:
@@ -141,7 +146,7 @@ def send_all(
             stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
             requests = Requests(opened, files, stored, gone)
             _send(client, requests, limit, outcome, on_response)
-            return outcome
+            return
         except grpc.RpcError as error:
             idle = 0 if len(outcome.results) > before else idle + 1
             late = time.monotonic() + RESUME_SECONDS >= until

@@ -43,12 +43,11 @@ def hold(client: Client, say: Say, quiet: bool) -> Conversation:
     held = Conversation()
     for question in QUESTIONS:
         say(f"\n==> asking the language model: {question}\n")
-        flow = Flow(console())
         request = pb.RunRequest(model="chat", session_id=SESSION, messages=[_user(question)])
-        answer = gather(_events(client, request), (lambda _: None) if quiet else flow.write)
-        flow.close()
+        with Flow(console()) as flow:
+            answer = gather(_events(client, request), (lambda _: None) if quiet else flow.write)
         held.turns.append({"question": question, **answer.as_json()})
-        say(f"\n\n    {_speed(answer)}")
+        say(f"\n    {_speed(answer)}")
     say(f"\n==> running {AGENT.stem}, an agent with a calculator: {SUM}\n")
     client.agents.ApplyAgent(agent_service_pb2.ApplyAgentRequest(spec=read_text(_spec())))
     run, tools = Answer(), _Tools()

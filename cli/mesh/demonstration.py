@@ -3,6 +3,7 @@ conversation too."""
 
 import asyncio
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,9 @@ class Show:
         if not self.as_json:
             print(text, flush=True)
 
+    def stopping(self) -> None:
+        print("\nheadworks: interrupted; stopping the mesh", file=sys.stderr, flush=True)
+
 
 async def run_demo(show: Show, llm: str | None) -> int:
     """Run the demo, with a language model where one is named; 0 when it went well. Raises CliError. Nothing is left
@@ -79,8 +83,10 @@ async def _with_mesh(options: Options, scan: FileScan, show: Show) -> int:
     async with mesh(options, screen.show) as supervisor:
         handle_signals(supervisor)
         with screen:
-            if not await supervisor.start():
-                return INTERRUPTED
+            ready = await supervisor.start()
+        if not ready:
+            show.stopping()
+            return INTERRUPTED
         now = supervisor.state()
         show.say(f"==> ready in {now.seconds_to_ready:.1f} s")
         edge = Edge(now.edge, read_dev_key(Layout(options.data).dev_key))
@@ -88,6 +94,7 @@ async def _with_mesh(options: Options, scan: FileScan, show: Show) -> int:
         keep = asyncio.create_task(supervisor.keep())
         await asyncio.wait((job, keep), return_when=asyncio.FIRST_COMPLETED)
         if not job.done():
+            show.stopping()
             return INTERRUPTED
         keep.cancel()
         try:
@@ -125,11 +132,9 @@ def _ingest(client: Client, scan: FileScan, show: Show) -> None:
 
 def _ask(edge: Edge, show: Show) -> ChatAnswer:
     show.say(f"==> asking: {show.question}\n")
-    flow = Flow(console())
-    answer = ask_over_http(edge, show.question, COLLECTION, (lambda _: None) if show.as_json else flow.write)
-    flow.close()
+    with Flow(console()) as flow:
+        answer = ask_over_http(edge, show.question, COLLECTION, (lambda _: None) if show.as_json else flow.write)
     if not show.as_json:
-        print()
         print_citations(answer.citations)
         if show.timings:
             print_timings(answer.timings_ms)

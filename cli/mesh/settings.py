@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from cli.errors import USAGE, CliError
+from cli.output import warn
 from services.runtime import spelling
 from services.runtime.settings import CONFIG_FILE_VARIABLE, Settings, toml_table
 
@@ -87,7 +87,7 @@ def _warn_of_unknown_variables() -> None:
     """On standard error, of variables that no service and no verb reads."""
     fields = {service: settings_class(service).model_fields for service in CLASSES}
     for wrong in spelling.unknown_variables(os.environ, fields):
-        click.echo(f"headworks: warning: {wrong}", err=True)
+        warn(f"warning: {wrong}")
 
 
 def _source(name: str, variable: str, table: Mapping[str, Any], local: Mapping[str, str]) -> str:

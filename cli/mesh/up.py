@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.errors import USAGE, CliError
+from cli.errors import INTERRUPTED, USAGE, CliError
 from cli.options import DATA_DEFAULT, json_option, some_model
 from services.runtime.errors import CANNOT_START
 
@@ -46,7 +46,7 @@ def up(
     data: Path, edge_port: int | None, llm: str | None, replicas: str, tls: str | None, config: Path | None,
     as_json: bool,
 ) -> int:  # fmt: skip
-    """Start the mesh and keep it running until Ctrl-C.
+    """Start the mesh and keep it running until Ctrl-C. One that was stopped before it was ready ends with 130.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def up(
 
 
 async def keep_up(options: "Options", as_json: bool) -> int:
-    """Start the mesh and keep it until a signal stops it. Raises CliError."""
+    """Start the mesh and keep it until a signal stops it. Raises CliError, also where it was not ready by then."""
     from cli.mesh.screen import make_screen
     from infra.local.layout import Layout
     from infra.local.models import models_settings
@@ -91,7 +91,8 @@ async def keep_up(options: "Options", as_json: bool) -> int:
         with screen:
             async with mesh(options, screen.show) as supervisor:
                 handle_signals(supervisor)
-                if await supervisor.start():
+                ready = await supervisor.start()
+                if ready:
                     llm = bool(models_settings(options).llm)
                     screen.ready(Layout(options.data).dev_key, supervisor.state(), llm)
                     await supervisor.keep()
@@ -99,6 +100,8 @@ async def keep_up(options: "Options", as_json: bool) -> int:
         raise CliError(str(error)) from None
     except StartFailed as error:
         raise CliError(describe(error)) from None
+    if not ready:
+        raise CliError("stopped before the mesh was ready", INTERRUPTED)
     if not as_json:
         print("Stopped.")
     return 0

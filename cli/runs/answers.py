@@ -27,11 +27,13 @@ class Answer:
     completion_tokens: int = 0
     timings_ms: Timings = field(default_factory=dict)
     sequence: int = 0
+    last: run_event_pb2.RunEvent | None = None
 
     def take(self, event: run_event_pb2.RunEvent) -> str:
         """Take an event in; returns the text that it added."""
         self.run_id = event.run_id
         self.sequence = event.sequence
+        self.last = event
         match event.WhichOneof("event"):
             case "text":
                 self.text += event.text.text
@@ -60,19 +62,21 @@ class Answer:
         }
 
 
-def gather(events: Iterable[run_event_pb2.RunEvent], emit: Callable[[str], None]) -> Answer:
-    """Take all events in, passing each piece of text to `emit`; adds "client" and "first_text" to the timings."""
-    answer, started = Answer(), time.monotonic()
+def gather(events: Iterable[run_event_pb2.RunEvent], emit: Callable[[str], None], into: Answer | None = None) -> Answer:
+    """Take all events in, passing each piece of text to `emit`; adds "client" and "first_text" to the timings. `into`
+    has what came where the events break off."""
+    answer, started = into or Answer(), time.monotonic()
     first: float | None = None
-    for event in events:
-        text = answer.take(event)
-        if text:
-            first = first or time.monotonic()
-            emit(text)
-    total = {"client": _ms(started, time.monotonic())}
-    answer.timings_ms = total | answer.timings_ms
-    if first:
-        answer.timings_ms["first_text"] = _ms(started, first)
+    try:
+        for event in events:
+            text = answer.take(event)
+            if text:
+                first = first or time.monotonic()
+                emit(text)
+    finally:
+        answer.timings_ms = {"client": _ms(started, time.monotonic())} | answer.timings_ms
+        if first:
+            answer.timings_ms["first_text"] = _ms(started, first)
     return answer
 
 

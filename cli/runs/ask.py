@@ -9,8 +9,9 @@ from headworks.orchestrator.v1 import run_pb2
 
 from cli import shell
 from cli.options import MeshOptions, on_mesh, read_option, timings_option
-from cli.output import DEGRADED, Flow, console, print_citations, print_json, print_timings
-from cli.runs.answers import gather, with_gateway
+from cli.output import DEGRADED, Flow, console, print_citations, print_json, print_timings, warn
+from cli.runs.answers import Answer, gather, with_gateway
+from cli.runs.ends import check_end
 from cli.runs.wording import approval
 
 
@@ -29,6 +30,8 @@ def ask(
 ) -> None:  # fmt: skip
     """Ask QUESTION and print the answer as it comes, and its sources.
 
+    Where the answer breaks off, by an error or by Ctrl-C, what came of it is printed, with --json too.
+
     \b
     Examples:
       headworks ask "What happens when the gateway dies?" --collection docs
@@ -40,30 +43,35 @@ def ask(
         model=model, messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)],
         collection=collection, max_passages=max_passages, max_sentences=max_sentences, session_id=session,
     )  # fmt: skip
-    flow = Flow(console())
-    with on.client() as client:
-        call = client.orchestrator.Run(request)
-        answer = gather(_events(call), (lambda _: None) if on.as_json else flow.write)
-        answer.timings_ms = with_gateway(answer.timings_ms, _server_timing(call))
+    answer = Answer()
+    try:
+        with Flow(console()) as flow, on.client() as client:
+            call = client.orchestrator.Run(request)
+            gather(_events(call, flow), (lambda _: None) if on.as_json else flow.write, answer)
+            answer.timings_ms = with_gateway(answer.timings_ms, _server_timing(call))
+            check_end(answer.last)
+    except BaseException:
+        if on.as_json and answer.run_id:
+            print_json(answer.as_json())
+        raise
     record = answer.as_json()
     if on.as_json:
         print_json(record)
         return
-    flow.close()
-    click.echo()
     if answer.degraded:
-        click.echo(f"headworks: {DEGRADED}", err=True)
+        warn(DEGRADED)
     print_citations(record["citations"])
     if timings:
         print_timings(answer.timings_ms)
 
 
-def _events(call: Any) -> Iterator[Any]:
+def _events(call: Any, flow: Flow) -> Iterator[Any]:
     """The events of the run; leaving early cancels it."""
     try:
         for response in call:
             for event in response.events:
                 if event.HasField("approval_request"):
+                    flow.close()
                     _print_approval(event)
                 yield event
     finally:
@@ -72,7 +80,7 @@ def _events(call: Any) -> Iterator[Any]:
 
 def _print_approval(event: Any) -> None:
     decide = shell.headworks("run", "decide", event.run_id, event.approval_request.approval_id, "--yes")
-    click.echo(f"headworks: {approval(event.approval_request)}; decide with `{decide}` or --no", err=True)
+    warn(f"{approval(event.approval_request)}; decide with `{decide}` or --no")
 
 
 def _server_timing(call: Any) -> str:

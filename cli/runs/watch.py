@@ -1,20 +1,24 @@
 """`headworks run start` and `headworks run watch`: the events of a run while it runs, as lines or as JSON lines."""
 
-import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
+import grpc
 from google.protobuf.json_format import MessageToDict
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.run_event_pb2 import RunEvent
 
 from cli import shell
-from cli.errors import INTERRUPTED, CliError
+from cli.errors import interrupted
 from cli.messages import enum_word
 from cli.options import MeshOptions, on_mesh, read_option
-from cli.output import DEGRADED, Flow, console, put, shorten
+from cli.output import DEGRADED, Flow, console, json_text, put, shorten, warn
 from cli.runs import wording
+from cli.runs.ends import check_end
 from cli.runs.find import find_run
 
 if TYPE_CHECKING:
@@ -24,7 +28,10 @@ if TYPE_CHECKING:
 
 # How long Ctrl-C waits for the id of a run that begins, without which it cannot be cancelled.
 BEGIN_SECONDS = 3.0
-UNKNOWN_RUN = "interrupted before it was known which run has begun, if one has: look with `headworks run list`"
+CANCEL_SECONDS = 10.0
+# A run begins within milliseconds: so long without a word, and somebody wonders.
+SILENT_SECONDS = 3.0
+UNKNOWN_RUN = "before it was known which run has begun, if one has: look with `headworks run list`"
 MARGIN = 19
 STYLES = {
     "started": "bold", "step": "dim", "step done": "dim", "passages": "cyan", "tool call": "yellow",
@@ -44,6 +51,8 @@ STYLES = {
 def start(agent: str, question: str, collection: str, session: str, detach: bool, on: MeshOptions) -> None:
     """Start a run of AGENT, an agent or a model, with QUESTION, and show what it does. Ctrl-C cancels it.
 
+    Ends with 1 where the run ends with an error, is cancelled or runs out of time.
+
     \b
     Examples:
       headworks run start analyst "What is 17 * 23?"
@@ -57,20 +66,40 @@ def start(agent: str, question: str, collection: str, session: str, detach: bool
     with on.client() as client:
         run_id = ""
         try:
-            with on.interrupt.held(patience=BEGIN_SECONDS):
+            with on.interrupt.held(patience=BEGIN_SECONDS), _impatient(client.edge.url, on.timeout):
                 call: Any = client.orchestrator.Run(request)
                 started = next(call).events
                 run_id = started[0].run_id
             if detach:
                 call.cancel()
-                click.echo(json.dumps({"run_id": run_id}) if on.as_json else run_id)
+                click.echo(json_text({"run_id": run_id}) if on.as_json else run_id)
                 return
             _render(client, run_id, 0, on, started, call)
-        except KeyboardInterrupt:
-            if not run_id:
-                raise CliError(UNKNOWN_RUN, INTERRUPTED) from None
-            client.orchestrator.Cancel(pb.CancelRequest(run_id=run_id), timeout=10)
-            raise
+        except KeyboardInterrupt as stop:
+            raise interrupted(stop, _cancel(client, run_id) if run_id else UNKNOWN_RUN) from None
+
+
+@contextmanager
+def _impatient(url: str, seconds: float) -> Iterator[None]:
+    """Say so, where what is waited for within takes long."""
+    waits = f"{url} has not answered yet; waiting for up to {seconds:g} s, which --timeout sets"
+    timer = threading.Timer(SILENT_SECONDS, warn, (waits,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cancel(client: "Client", run_id: str) -> str:
+    """Cancel the run; what came of that."""
+    try:
+        client.orchestrator.Cancel(pb.CancelRequest(run_id=run_id), timeout=CANCEL_SECONDS)
+    except grpc.RpcError as error:
+        way = shell.headworks("run", "cancel", run_id)
+        return f"{run_id} could not be cancelled ({client.explain(error)}); it may go on: cancel it with `{way}`"
+    return f"{run_id} was cancelled"
 
 
 @click.command()
@@ -81,6 +110,7 @@ def watch(run_id: str, after: int, on: MeshOptions) -> None:
     """Show what the run RUN_ID does until it is over; one JSON object a line with --json.
 
     A connection that breaks is opened again, and goes on after the last event shown. Ctrl-C leaves the run alone.
+    Ends with 1 where the run ends with an error, is cancelled or runs out of time.
 
     \b
     Examples:
@@ -88,21 +118,32 @@ def watch(run_id: str, after: int, on: MeshOptions) -> None:
       headworks run watch run_0123 --after 7 --json
     """
     with on.client() as client:
-        _render(client, find_run(client, run_id), after, on)
+        try:
+            run_id = find_run(client, run_id)
+            _render(client, run_id, after, on)
+        except KeyboardInterrupt as stop:
+            again = shell.headworks("run", "watch", run_id)
+            raise interrupted(stop, f"the run is left as it is; watch it again with `{again}`") from None
 
 
 def _render(client: "Client", run_id: str, after: int, on: MeshOptions, first: Any = (), call: Any = None) -> None:
-    """Show the events that are there already, then those that follow."""
+    """Show the events that are there already, then those that follow. Raises CliError for a run that broke off."""
     from cli.runs.follow import follow
 
+    last: RunEvent | None = None
     with make_watcher(on.as_json) as watcher:
-        for event in first:
-            watcher.show(event)
-            after = event.sequence
-            if event.HasField("finished"):
-                return
-        for event in follow(client, run_id, after, on.timeout, call):
-            watcher.show(event)
+
+        def lost(why: str) -> None:
+            watcher.pause()
+            warn(why)
+
+        for last in first:
+            watcher.show(last)
+        if last is None or not last.HasField("finished"):
+            after = last.sequence if last else after
+            for last in follow(client, run_id, after, on.timeout, call, lost):
+                watcher.show(last)
+    check_end(last)
 
 
 class Watcher(Protocol):
@@ -113,6 +154,9 @@ class Watcher(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def show(self, event: RunEvent) -> None: ...
+
+    def pause(self) -> None:
+        """Something else is to be written."""
 
 
 class JsonWatcher:
@@ -125,7 +169,9 @@ class JsonWatcher:
 
     def show(self, event: RunEvent) -> None:
         fields = MessageToDict(event, preserving_proto_field_name=True)
-        click.echo(json.dumps(fields, ensure_ascii=False))
+        click.echo(json_text(fields))
+
+    def pause(self) -> None: ...
 
 
 class TextWatcher:
@@ -139,7 +185,7 @@ class TextWatcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.pause()
 
     def show(self, event: RunEvent) -> None:
         kind, words = line(event)
@@ -149,17 +195,16 @@ class TextWatcher:
                 self._flow = Flow(self._out, MARGIN)
             self._flow.write(words)
             return
-        self._close()
+        self.pause()
         self._begin(event, kind)
         put(self._out, words, first=MARGIN, indent=MARGIN)
         if kind == "approval":
             way = shell.headworks("run", "decide", event.run_id, event.approval_request.approval_id, "--yes")
             self._out.print(f"{'':{MARGIN}}{way}", style="dim", soft_wrap=True)
 
-    def _close(self) -> None:
+    def pause(self) -> None:
         if self._flow is not None:
             self._flow.close()
-            self._out.print()
         self._flow = None
 
     def _begin(self, event: RunEvent, kind: str) -> None:

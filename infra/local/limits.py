@@ -28,6 +28,8 @@ PROCESS_LIMITS = {
     errno.EAGAIN: PROCESSES,
     errno.ENOMEM: f"{FAULTS[errno.ENOMEM]}: end other programs, or use a machine with more",
 }
+SPACE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""Of a disk, whatever file is written there."""
 REMEDIES = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EACCES: ACCESS, errno.EPERM: ACCESS,
             errno.ENAMETOOLONG: "use a shorter one"}  # fmt: skip
 FILE_LIMITS = {

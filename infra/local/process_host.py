@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.limits import PROCESS_LIMITS, refusal
+from infra.local.limits import PROCESS_LIMITS, SPACE_FAULTS, refusal
 from infra.local.spec import Command
 
 REAPER = Path(__file__).with_name("child_reaper.py")
@@ -114,7 +114,7 @@ class ProcessHost:
                 self._children[number] = Child(number, pid)
                 self._starting.pop(number).set_result(pid)
             case {"failed": int(number), "error": str(error), "errno": int(code)}:
-                limit = refusal(OSError(code, error)) if code in PROCESS_LIMITS else None
+                limit = refusal(OSError(code, error)) if code in PROCESS_LIMITS or code in SPACE_FAULTS else None
                 self._starting.pop(number).set_exception(SpawnFailed(limit or error))
             case {"exited": int(number), "code": int(code)}:
                 self._children.pop(number).exited.set_result(code)

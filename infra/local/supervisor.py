@@ -15,6 +15,7 @@ from pathlib import Path
 from infra.local import logs, state
 from infra.local.dial import PLAIN, Dial
 from infra.local.discovery import Publisher, current_replicas, write_targets
+from infra.local.disk import disk_fault
 from infra.local.layout import Layout
 from infra.local.ports import HOST, PortBook
 from infra.local.proc import is_stopped
@@ -22,6 +23,7 @@ from infra.local.process import Backoff, Process, State
 from infra.local.process_host import ProcessHost, ProcessHostGone
 from infra.local.spec import Spec
 from infra.local.state import MeshState, ProcessState
+from services.runtime.file_faults import fault
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +183,10 @@ class Supervisor:
                 if self._limits.ready_setting:
                     unready += f", the limit that is set by {self._limits.ready_setting}: raise it on a slow machine"
                 reason = process.ending if process.state == State.RESTARTING else unready
-                raise StartFailed(process.spec.name, reason + process.spec.why(lines), lines, process.log)
+                reason += process.spec.why(lines)
+                if (full := disk_fault(self._layout.root)) and full not in reason:
+                    reason += f"; {full}"
+                raise StartFailed(process.spec.name, reason, lines, process.log)
 
     async def _may_start(self, spec: Spec) -> None:
         for process in self.processes:
@@ -218,7 +223,7 @@ class Supervisor:
             state.write(self._layout.state, self.state())
             self._targets = write_targets(self._layout.targets, self.processes, self._targets, self._metrics)
         except OSError as error:  # a full disk must not take the mesh down
-            self._unwritten = f"cannot write {self._layout.state.name}: {error.strerror}"
+            self._unwritten = f"cannot write {self._layout.state.name}: {fault(error)}"
             if self._unwritten != before:
                 log.error("the supervisor %s", self._unwritten)  # noqa: TRY400 (the message says it all)
         self._observe(self.state())

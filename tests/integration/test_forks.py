@@ -29,7 +29,7 @@ def entries() -> list[str]:
                if "__main__" in path.read_text("utf-8") and path.name != "__main__.py"]  # fmt: skip
     assert len(mains) >= 4
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (*mains, *started)]
-    return sorted({*names, "cli.main", "cli.client", "infra.local.session", "bench.asks", "tests.conftest"})
+    return sorted({*names, "cli.program", "cli.client", "infra.local.session", "bench.asks", "tests.conftest"})
 
 
 @pytest.mark.parametrize("module", entries())

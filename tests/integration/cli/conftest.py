@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli import main
+from cli import program
 from tests.fakes.agent_keeper import FakeAgents, FakeRuns, FakeSessions, app
 from tests.fakes.agent_run import whole_run
 from tests.fakes.serving import serving
@@ -26,7 +26,7 @@ class Command:
     async def __call__(self, *arguments: str) -> int:
         """The exit code."""
         argv = [*arguments, "--edge", self.address, "--key", "hw_x", "--timeout", "20"]
-        return await asyncio.to_thread(main.run, argv)
+        return await asyncio.to_thread(program.run, argv)
 
 
 MakeCommand = Callable[..., Awaitable[Command]]

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from cli import main
+from cli import program
 
 GRPC = str(Path(grpc.__file__).parent)
 BEGINS = ("__call__", "future", "with_call")
@@ -42,7 +42,7 @@ class Press:
 
 for number in range(int(sys.argv[1])):
     sys.setprofile(Press(1 + number * STEP))
-    code = main.run(sys.argv[2:])
+    code = program.run(sys.argv[2:])
     sys.setprofile(None)
     restored = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     print(json.dumps({"code": code, "restored": restored}), flush=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli import main
+from cli import program
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.writing import write_usage
 from infra.local.layout import Layout
@@ -38,7 +38,7 @@ async def run(office: Administration) -> AsyncIterator[Run]:
     async with serving(office.app) as address:
 
         async def call(*arguments: str, key: str = ROOT) -> int:
-            return await asyncio.to_thread(main.run, [*arguments, "--edge", address, "--key", key])
+            return await asyncio.to_thread(program.run, [*arguments, "--edge", address, "--key", key])
 
         yield call
 
@@ -57,12 +57,12 @@ def told(run: Run, capsys: Capture) -> Told:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_verb_has_help_with_an_example(group: str, capsys: Capture) -> None:
-    assert main.run([group, "--help"]) == 0
+    assert program.run([group, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"headworks {group} " in text
     verbs = [line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line.strip()]
     for verb in verbs:
-        assert main.run([group, verb, "--help"]) == 0
+        assert program.run([group, verb, "--help"]) == 0
         text = capsys.readouterr().out
         assert f"headworks {group} {verb}" in text.partition("Example")[2], verb
         assert "--json" in text, verb
@@ -259,7 +259,7 @@ async def test_an_export_of_the_local_mesh_is_checked_with_its_key(
     assert (await told("audit", "verify", "audit.jsonl"))["signed"] is None
     assert (await told("audit", "verify", "audit.jsonl", "--data", ".headworks"))["signed"] is True
     capsys.readouterr()
-    assert await asyncio.to_thread(main.run, ["audit", "verify", "audit.jsonl", "--json"]) == 0
+    assert await asyncio.to_thread(program.run, ["audit", "verify", "audit.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["signed"] is True
 
 

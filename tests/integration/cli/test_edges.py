@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cli import main
+from cli import program
 from tests.fakes.agent_run import RUN_ID
 from tests.integration.cli.conftest import MakeCommand
 
@@ -15,7 +15,7 @@ async def test_a_plain_edge_that_is_called_by_https(
     command = await make_command()
     address = command.address.removeprefix("http://")
     argv = ["run", "show", RUN_ID, "--edge", f"https://{address}", "--key", "hw_x", "--timeout", "20"]
-    assert await asyncio.to_thread(main.run, argv) == 1
+    assert await asyncio.to_thread(program.run, argv) == 1
     assert f"speaks http, not https: give --edge http://{address}" in capsys.readouterr().err
 
 

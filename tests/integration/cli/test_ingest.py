@@ -39,7 +39,7 @@ class Command:
 
     async def __call__(self, here: Path, *arguments: str) -> tuple[int, str]:
         """The exit code, and what was printed."""
-        code = "import sys; from cli.main import run; sys.exit(run(sys.argv[1:]))"
+        code = "import sys; from cli.program import run; sys.exit(run(sys.argv[1:]))"
         argv = [*arguments, "--edge", self.address, "--key", "hw_x"]
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, *argv,

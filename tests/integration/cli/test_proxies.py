@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cli import main
+from cli import program
 from tests.fakes.agent_run import RUN_ID
 from tests.integration.cli.conftest import MakeCommand
 
@@ -28,7 +28,7 @@ async def test_the_variable_is_named_where_a_proxy_does_not_answer(
     for other in ("https_proxy", "grpc_proxy", "no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(other, raising=False)
     argv = ["run", "list", "--edge", "http://mesh.example.com:8080", "--key", "hw_x", "--timeout", "20"]
-    assert await asyncio.to_thread(main.run, argv) == 1
+    assert await asyncio.to_thread(program.run, argv) == 1
     told = capsys.readouterr().err
     assert "the proxy that http_proxy names" in told
     assert "add mesh.example.com to no_proxy" in told

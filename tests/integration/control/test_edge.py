@@ -13,7 +13,7 @@ from headworks.control.v1 import control_service_pb2, control_service_pb2_grpc
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
-from cli import main
+from cli import program
 from tests.integration.control.harness import EDGE_TOKEN, Gateway, Mesh, openai_error, until_async
 
 CHAT = "/v1/chat/completions"
@@ -129,7 +129,7 @@ async def test_the_command_says_in_its_own_words_that_no_gateway_answers(
 ) -> None:
     await mesh.set_endpoints("gateway", {})
     await mesh.healthy()
-    assert await asyncio.to_thread(main.run, [*verb, "--edge", mesh.url, "--key", "hw_x"]) == 1
+    assert await asyncio.to_thread(program.run, [*verb, "--edge", mesh.url, "--key", "hw_x"]) == 1
     said = capsys.readouterr().err
     assert f"no gateway answers behind {mesh.url}: the mesh is starting" in said
     assert "`headworks status`" in said

@@ -90,7 +90,8 @@ def test_a_stream_that_breaks_is_resumed_and_counted_once(tmp_path: Path, code: 
     servicer = Breaking(4, code)  # type: ignore[abstract]  # what is not asked is not there
     with client_of(servicer) as client:
         opened = pb.IngestOpen(collection="c")
-        outcome = upload.send_all(client, opened, ten_files(tmp_path), 30, NOBODY)
+        outcome = upload.Outcome()
+        upload.send_all(client, opened, ten_files(tmp_path), 30, NOBODY, outcome)
     assert servicer.streams == 3
     assert outcome.counts() == {"created": 10, "replaced": 0, "unchanged": 0, "deleted": 0, "passages": 20}
     assert outcome.failures() == []
@@ -101,5 +102,5 @@ def test_a_stream_that_breaks_is_resumed_and_counted_once(tmp_path: Path, code: 
 def test_one_that_gets_nowhere_is_not(tmp_path: Path, most: int, code: grpc.StatusCode) -> None:
     servicer = Breaking(most, code)  # type: ignore[abstract]  # what is not asked is not there
     with client_of(servicer) as client, pytest.raises(grpc.RpcError):
-        upload.send_all(client, pb.IngestOpen(collection="c"), ten_files(tmp_path), 30, NOBODY)
+        upload.send_all(client, pb.IngestOpen(collection="c"), ten_files(tmp_path), 30, NOBODY, upload.Outcome())
     assert servicer.streams == 1

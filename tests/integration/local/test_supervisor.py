@@ -347,7 +347,7 @@ async def test_a_state_that_cannot_be_written_is_not_confirmed(layout: Layout) -
             assert found.phase == "running"
             assert f"the supervisor (process {os.getpid()}) cannot write mesh.json" in found.trouble
             assert found.processes[0].reason == found.trouble
-            assert supervisor.state().trouble == "cannot write mesh.json: Is a directory"
+            assert supervisor.state().trouble == "cannot write mesh.json: it is a directory"
             in_the_way.rmdir()
             await until(lambda: state.running(layout).ready, "the truth")  # type: ignore[union-attr]  # likewise
             assert state.running(layout).process("one").restarts == 1  # type: ignore[union-attr]  # likewise

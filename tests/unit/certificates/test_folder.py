@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from cli import main
+from cli import program
 from infra.certificates import EDGE, OPERATOR, Folder, MissingCertificates, NotACertificate, ensure, show
 from infra.certificates.folder import SERVICES
 from infra.certificates.shown import read
@@ -142,15 +142,15 @@ def test_show_names_the_file_that_is_no_certificate(folder: Folder) -> None:
 
 def test_the_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "c")
-    assert main.run(["certs", "show", out]) == 1
+    assert program.run(["certs", "show", out]) == 1
     assert "no certificate" in capsys.readouterr().err
-    assert main.run(["certs", "make", "--out", out, "--host", "mesh.example", "--days", "2", "--json"]) == 0
+    assert program.run(["certs", "make", "--out", out, "--host", "mesh.example", "--days", "2", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["made"]) == ALL
-    assert main.run(["certs", "show", out, "--json"]) == 0
+    assert program.run(["certs", "show", out, "--json"]) == 0
     shown = {one["name"]: one for one in json.loads(capsys.readouterr().out)["certificates"]}
     assert "mesh.example" in shown[EDGE]["hosts"]
     assert 1.9 < shown[EDGE]["days_left"] <= 2
-    assert main.run(["certs", "show", out]) == 0
+    assert program.run(["certs", "show", out]) == 0
     assert "mesh.example" in capsys.readouterr().out
-    assert main.run(["certs", "make", "--out", out, "--host", "a b"]) == 2
-    assert main.run(["certs", "make", "--out", "/dev/null/x"]) == 1
+    assert program.run(["certs", "make", "--out", out, "--host", "a b"]) == 2
+    assert program.run(["certs", "make", "--out", "/dev/null/x"]) == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import main
+from cli import program
 from services.llm.catalogue.file import parse
 
 GOOD = """
@@ -18,16 +18,16 @@ models:
 def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(GOOD)
-    assert main.run(["models", "check", str(file)]) == 0
+    assert program.run(["models", "check", str(file)]) == 0
     assert capsys.readouterr().out == f"{file} is right: 2 models, 1 of them bare, default small\n"
 
 
 def test_every_fault_of_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(GOOD + "    colour: red\n" + "currency: euro\n")
-    assert main.run(["models", "check", str(file)]) == 1
+    assert program.run(["models", "check", str(file)]) == 1
     file.write_text(GOOD.replace("triton", "magic") + "currency: euro\n")
-    assert main.run(["models", "check", str(file)]) == 1
+    assert program.run(["models", "check", str(file)]) == 1
     said = capsys.readouterr().err
     assert "line 5: models[1].generator" in said
     assert "line 6: currency" in said
@@ -36,7 +36,7 @@ def test_every_fault_of_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_file_of_the_older_form_is_printed_in_todays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "upstreams.yaml"
     file.write_text("models:\n  small: {base_url: 'http://h/v1', input_price: 0.15, headers: {X-Team: search}}\n")
-    assert main.run(["models", "check", str(file)]) == 0
+    assert program.run(["models", "check", str(file)]) == 0
     told = capsys.readouterr()
     (entry,) = parse(told.out, "told").entries
     assert (entry.name, entry.bare, entry.price.input_nanos, entry.headers) == (
@@ -46,4 +46,4 @@ def test_a_file_of_the_older_form_is_printed_in_todays(tmp_path: Path, capsys: p
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert main.run(["models", "check", str(tmp_path / "none.yaml")]) == 2
+    assert program.run(["models", "check", str(tmp_path / "none.yaml")]) == 2

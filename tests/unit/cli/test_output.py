@@ -152,7 +152,7 @@ def test_what_a_terminal_would_obey_is_shown_as_a_mark() -> None:
     flow = Flow(out)
     flow.write("c\x1b]0;title\x07d\r\ne\r")
     flow.close()
-    assert text_of(out).replace("\ufffd", "?") == "a?[2Jb?\nc?]0;title?d\ne?"
+    assert text_of(out).replace("\ufffd", "?") == "a?[2Jb?\nc?]0;title?d\ne?\n"
     assert output.cell("x\x9by") == "x\ufffdy"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import main
+from cli import program
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_a_file_with_what_is_wrong_starts_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, content: str, said: str
 ) -> None:
     (tmp_path / "headworks.toml").write_text(content)
-    assert main.run([verb, "--config", "headworks.toml", "--data", "data"]) in (1, 2)
+    assert program.run([verb, "--config", "headworks.toml", "--data", "data"]) in (1, 2)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
@@ -42,7 +42,7 @@ def test_unknown_variables_are_warned_of_with_the_nearest(
 ) -> None:
     for name in ("HEADWORKS_GATEWAY_LOGLEVEL", "HEADWORKS_MODEL_LLM", "HEADWORKS_GATEWAY_LOG_LEVEL", "HEADWORKS_KEY"):
         monkeypatch.setenv(name, "info")
-    assert main.run(["config", "gateway"]) == 0
+    assert program.run(["config", "gateway"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "headworks: warning: HEADWORKS_GATEWAY_LOGLEVEL is no setting, and has no effect; did you mean "
         "HEADWORKS_GATEWAY_LOG_LEVEL?",
@@ -65,7 +65,7 @@ def test_a_database_that_is_not_supported_starts_nothing(
     said: str,
 ) -> None:  # fmt: skip
     monkeypatch.setenv(f"HEADWORKS_{variable}", url)
-    assert main.run(["up", "--data", "data"]) in (1, 2)
+    assert program.run(["up", "--data", "data"]) in (1, 2)
     err = capsys.readouterr().err
     assert said in err
     assert variable.partition("_")[2].lower() in err

@@ -11,7 +11,7 @@ import click
 import pytest
 from rich.console import Console
 
-from cli import main
+from cli import program
 from cli.documents.ingest import skipped
 from cli.documents.scan import find_files
 from cli.edge import Edge, find_data, find_edge, normal_url
@@ -53,9 +53,9 @@ BELOW = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("verb", [[], *([verb] for verb in main.VERBS), *BELOW])
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in program.VERBS), *BELOW])
 def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run([*verb, "--help"]) == 0
+    assert program.run([*verb, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: headworks" in text
     assert "Example" in text or not verb
@@ -75,7 +75,7 @@ def verbs(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]
 
 def test_no_option_takes_the_place_of_another() -> None:
     """Such as --of-key that of --key, which every verb has."""
-    for name, verb in verbs(main.headworks):
+    for name, verb in verbs(program.headworks):
         names = [param.name for param in verb.params]
         assert len(names) == len(set(names)), name
 
@@ -93,7 +93,7 @@ def test_no_option_takes_the_place_of_another() -> None:
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(arguments) == 2
+    assert program.run(arguments) == 2
     assert capsys.readouterr().err
 
 
@@ -101,28 +101,28 @@ def test_wrong_usage_exits_with_2(nowhere: Path, arguments: list[str], capsys: p
 def test_without_a_mesh_it_says_how_to_start_one(
     nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run(arguments) == 1
+    assert program.run(arguments) == 1
     assert "headworks up" in capsys.readouterr().err
 
 
 def test_an_edge_that_nobody_serves(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["ask", "x", "--edge", "http://127.0.0.1:1", "--key", "hw_x", "--timeout", "5"]) == 1
+    assert program.run(["ask", "x", "--edge", "http://127.0.0.1:1", "--key", "hw_x", "--timeout", "5"]) == 1
     error = capsys.readouterr().err
     assert "http://127.0.0.1:1" in error
     assert "Traceback" not in error
 
 
 def test_status_when_nothing_runs(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["status", "--json"]) == 1
+    assert program.run(["status", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["running"] is False
 
 
 def test_status_of_a_running_mesh(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = a_mesh(nowhere / ".headworks")
-    assert main.run(["status", "--json"]) == 0
+    assert program.run(["status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["running"], told["edge"]) == (True, "http://127.0.0.1:8123")
-    assert main.run(["status"]) == 0
+    assert program.run(["status"]) == 0
     lock.release()
 
 
@@ -140,7 +140,7 @@ def test_status_tells_a_supervisor_that_cannot_write_from_one_that_does_not_run(
     lock = a_mesh(data)
     os.utime(data / "mesh.json", (now - 60, now - 60))
     os.utime(data / "lock", (now - lock_age, now - lock_age))
-    assert main.run(["status", "--json"]) == 1
+    assert program.run(["status", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["running"], told["ready"], told["phase"]) == (True, False, phase)
     assert told["trouble"].startswith(trouble)
@@ -166,13 +166,13 @@ def test_the_ca_of_the_edge_comes_from_the_option_or_the_running_mesh(
     state.write(layout.state, MeshState(1, "running", "https://127.0.0.1:1", time.time(), True, ca=str(ca)))
     assert find_edge(layout.root, None, None).ca == ca
     assert find_edge(layout.root, "https://other.example", None).ca is None
-    assert main.run(["models"]) == 1
+    assert program.run(["models"]) == 1
     assert f"the CA {ca} cannot be read" in capsys.readouterr().err
     given = nowhere / "given.crt"
-    assert main.run(["models", "--ca", str(given)]) == 2
+    assert program.run(["models", "--ca", str(given)]) == 2
     given.write_text("no certificate")
     capsys.readouterr()
-    assert main.run(["models", "--ca", str(given), "--timeout", "1"]) == 1
+    assert program.run(["models", "--ca", str(given), "--timeout", "1"]) == 1
     assert "the CA" not in capsys.readouterr().err
     lock.release()
 
@@ -215,7 +215,7 @@ def test_what_is_no_address(given: str) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["version", "--json"]) == 0
+    assert program.run(["version", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["grpcio"]
 
 
@@ -226,13 +226,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_others_call_it_is_told_with_how_it_is_done(
     verb: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run([verb]) == 2
+    assert program.run([verb]) == 2
     assert hint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["up", "demo"])
 def test_a_model_without_a_name_is_refused(verb: str, nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run([verb, "--llm", ""]) == 2
+    assert program.run([verb, "--llm", ""]) == 2
     assert "--llm names no model" in capsys.readouterr().err
 
 
@@ -245,7 +245,7 @@ def test_a_no_is_not_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("verb", [["models", "check"], ["tools", "check"], ["search"]])
 def test_examples_fit_a_terminal(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run([*verb, "--help"]) == 0
+    assert program.run([*verb, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Example" in text
     assert all(len(line) <= 80 for line in text.splitlines())
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_read(
     if content:
         file.write_bytes(content)
         argv = [*verb, str(file), *(["--edge", "http://127.0.0.1:1", "--key", "k"] if verb[0] == "agents" else [])]
-        assert main.run(argv) != 0
+        assert program.run(argv) != 0
         assert told in capsys.readouterr().err
     else:
         with pytest.raises(FileNotFoundError) as caught:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from cli import main
+from cli import program
 from infra.local.limits import FILE_LIMITS, PROCESS_LIMITS, PROCESSES, raise_files, refusal
 
 THREAD = RuntimeError("can't start new thread")
@@ -32,8 +32,8 @@ def test_a_verb_ends_with_one_sentence(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(main.headworks, "main", fail)
-    assert main.run(["status"]) == 1
+    monkeypatch.setattr(program.headworks, "main", fail)
+    assert program.run(["status"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"headworks: {begins}")
     assert "{" not in line
@@ -56,10 +56,10 @@ def test_what_is_no_limit_is_not_taken_for_one(error: Exception, monkeypatch: py
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(main.headworks, "main", fail)
+    monkeypatch.setattr(program.headworks, "main", fail)
     assert refusal(error) is None
     with pytest.raises(type(error)):
-        main.run(["status"])
+        program.run(["status"])
 
 
 @pytest.mark.parametrize(
