@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -227,6 +228,7 @@ class Flow:
         self._full = max(out.width, NARROW + indent) if out.is_terminal else 0
         self._indent = indent
         self._at = 0  # behind the indent
+        self._parts: deque[str] = deque()  # words and spaces, each taken out as it is written: Ctrl-C loses no other
         self._word = ""
         self._spaces = ""
         self._open = indent > 0  # the line that it is on
@@ -243,19 +245,25 @@ class Flow:
         if not self._full:
             self._put(text)
             return
-        for part in _PARTS.findall(text):
+        self._parts.extend(_PARTS.findall(text))
+        self._take()
+
+    def close(self) -> None:
+        """Write what is held back, and end the line. What is written after that begins a new one."""
+        self._take()
+        self._end_word()
+        if self._open:
+            self._put("\n")
+        self._at, self._spaces = 0, ""
+
+    def _take(self) -> None:
+        while self._parts:
+            part = self._parts.popleft()
             if part.isspace():
                 self._end_word()
                 self._space(part)
             else:
                 self._word += part
-
-    def close(self) -> None:
-        """Write what is held back, and end the line. What is written after that begins a new one."""
-        self._end_word()
-        if self._open:
-            self._put("\n")
-        self._at, self._spaces = 0, ""
 
     def _space(self, space: str) -> None:
         for line in space.splitlines(keepends=True):
@@ -287,7 +295,8 @@ class Flow:
     def _put(self, text: str) -> None:
         if text:
             self._open = not text.endswith("\n")
-            self._out.out(text, end="", highlight=False)
+            # Not by way of the console, which writes what Ctrl-C broke off a second time.
+            self._out.file.write(text)
             self._out.file.flush()
 
 

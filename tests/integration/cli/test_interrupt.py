@@ -98,6 +98,14 @@ VERBS = {
     "unary": ["run", "show", RUN_ID],
 }
 
+SAID = {
+    "watch": "interrupted: the run is left as it is; watch it again with ",
+    "start": f"interrupted: {RUN_ID} was cancelled",
+    "ask": "interrupted",
+    "ingest": "interrupted: 0 of 1 document are in default, and stay; the same command goes on with the others",
+    "unary": "interrupted",
+}
+
 
 @asynccontextmanager
 async def command(mesh: Endless, *argv: str) -> AsyncIterator[Process]:
@@ -140,7 +148,8 @@ async def test_ctrl_c_ends_a_verb_and_its_call(verb: str) -> None:
         await until(lambda: mesh.begun)
         process.send_signal(signal.SIGINT)
         _, error = await process.communicate()
-        assert (process.returncode, error.strip()) == (130, b"headworks: interrupted")
+        assert process.returncode == 130
+        assert error.decode().strip().startswith(f"headworks: {SAID[verb]}")
         await until(lambda: mesh.left == 1)
     assert mesh.cancelled == ([RUN_ID] if verb == "start" else [])
 
@@ -153,8 +162,22 @@ async def test_a_run_that_is_not_known_is_said_to_go_on() -> None:
         _, error = await process.communicate()
         await until(lambda: mesh.left == 1)
     assert process.returncode == 130
-    assert error.startswith(b"headworks: interrupted before")
-    assert b"`headworks run list`" in error
+    last = error.splitlines()[-1]
+    assert last.startswith(b"headworks: interrupted: before")
+    assert last.endswith(b"`headworks run list`")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "pages"])
+async def test_sigterm_ends_a_verb_as_ctrl_c_does(verb: str) -> None:
+    mesh = Endless()
+    async with asyncio.timeout(SECONDS), command(mesh, str(HEADWORKS), *VERBS[verb]) as process:
+        await until(lambda: mesh.begun)
+        process.send_signal(signal.SIGTERM)
+        _, error = await process.communicate()
+        assert process.returncode == 143
+        assert error.decode().strip().startswith(f"headworks: {SAID[verb].replace('interrupted', 'terminated')}")
+        await until(lambda: mesh.left == 1)
+    assert mesh.cancelled == ([RUN_ID] if verb == "start" else [])
 
 
 async def test_a_second_ctrl_c_ends_the_process_at_once() -> None:

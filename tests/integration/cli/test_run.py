@@ -146,5 +146,6 @@ async def test_ctrl_c_cancels_a_run_that_was_started(make_command: MakeCommand) 
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert (process.returncode, error.strip()) == (130, b"headworks: interrupted")
+    said = f"headworks: interrupted: {RUN_ID} was cancelled"
+    assert (process.returncode, error.decode().strip()) == (130, said)
     assert command.runs.cancelled == [RUN_ID]

@@ -1,6 +1,7 @@
 """Tables that fit, ids and times in few characters, and text that is printed as it is."""
 
 import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -274,3 +275,59 @@ def test_what_was_verified(chains: list[tuple[int, int, int]], anchors: int, sai
         audit._summary({**whole, "chains": parts, "anchors": anchors, "findings": [], "faults": 0, "sound": True})
         == said
     )
+
+
+@pytest.mark.parametrize("width", [0, 24, 80])
+@pytest.mark.parametrize("indent", [0, 4])
+@pytest.mark.parametrize("text", ["Hello", "Hello there", "Hello \n", "Hello\n", "a\n\nb", "word " * 30, ""])
+def test_however_a_flow_is_left_all_came_out_and_its_line_is_ended(width: int, indent: int, text: str) -> None:
+    out = terminal(width) if width else Console(file=io.StringIO(), soft_wrap=True)
+
+    def fail() -> None:
+        with Flow(out, indent) as flow:
+            for character in text:
+                flow.write(character)
+            raise CliError("x")
+
+    with pytest.raises(CliError):
+        fail()
+    put(out, "headworks: x")
+    assert text_of(out).split() == [*text.split(), "headworks:", "x"]
+    assert text_of(out).splitlines()[-1] == "headworks: x"
+
+
+class Pressed(io.StringIO):
+    """A terminal at which somebody presses Ctrl-C as soon as something is there."""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if self.getvalue() == "Hello":
+            raise KeyboardInterrupt
+        return written
+
+
+def test_ctrl_c_loses_no_word_that_came_and_writes_none_twice() -> None:
+    out = terminal(80)
+    out.file = Pressed()
+    with pytest.raises(KeyboardInterrupt), Flow(out) as flow:
+        flow.write("Hello there, you")
+    assert text_of(out) == "Hello there, you\n"
+
+
+TURNING = [chr(number) for number in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+
+
+@pytest.mark.parametrize("sign", [*TURNING, "\x1b", "\x9b", "\x07", "\x7f"])
+def test_no_sign_that_a_terminal_obeys_goes_out(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, text = console(), f"a{sign}b"
+    put(out, text)
+    with Flow(out) as flow:
+        flow.write(text)
+    output.print_table(["a"], [[text]])
+    output.warn(text)
+    output.print_json({"text": text})
+    printed = capsys.readouterr()
+    assert sign not in printed.out + printed.err
+    assert printed.out.count("\ufffd") == 3
+    assert printed.err == "headworks: a\ufffdb\n"
+    assert json.loads(printed.out[printed.out.index("{") :]) == {"text": text}
