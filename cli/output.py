@@ -258,12 +258,11 @@ class Flow:
 
     def _take(self) -> None:
         while self._parts:
-            part = self._parts.popleft()
-            if part.isspace():
+            if self._parts[0].isspace():
                 self._end_word()
-                self._space(part)
+                self._space(self._parts.popleft())
             else:
-                self._word += part
+                self._word += self._parts.popleft()
 
     def _space(self, space: str) -> None:
         for line in space.splitlines(keepends=True):
@@ -281,12 +280,11 @@ class Flow:
         if self._at and self._at + len(self._spaces) + length > room:
             self._break()
         before = self._spaces if len(self._spaces) + length <= room or self._at else ""
-        word, self._word = self._word, ""
+        word, self._word, self._spaces = self._word, "", ""
         self._put(before + word)
         self._at += len(before) + length
         if self._at > room:  # a word that is longer than a line, which the terminal breaks
             self._at = (self._indent + self._at - 1) % self._full + 1 - self._indent
-        self._spaces = ""
 
     def _break(self) -> None:
         self._put("\n" + " " * self._indent)

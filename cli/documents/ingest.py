@@ -114,7 +114,7 @@ def ingest_files(
         Outcome(),
     )
     try:
-        with _progress(len(scan.files), quiet) as on_response:
+        with _cursor(), _progress(len(scan.files), quiet) as on_response:
             send_all(client, opened, scan.files, timeout, on_response, outcome, gone)
     except KeyboardInterrupt as stop:
         raise interrupted(stop, so_far(outcome, len(scan.files), collection)) from None
@@ -125,6 +125,15 @@ def so_far(outcome: "Outcome", total: int, collection: str) -> str:
     """What is in where an ingestion is broken off."""
     files = f"{outcome.stored():,} of {counted(total, 'document')}"
     return f"{files} are in {collection}, and stay; the same command goes on with the others"
+
+
+@contextmanager
+def _cursor() -> Iterator[None]:
+    """A terminal has its cursor again, also where Ctrl-C came while a bar was begun."""
+    try:
+        yield
+    finally:
+        console(stderr=True).show_cursor(True)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Ending(FakeRuns):
             yield response
         if isinstance(self.how, grpc.StatusCode):
             await context.abort(self.how, "Stream removed (RST_STREAM with error code 2)")
-        if self.how:
+        elif self.how is not None:
             raise self.how
 
     async def Attach(self, request: pb.AttachRequest, context: Any) -> AsyncIterator[pb.AttachResponse]:  # noqa: N802

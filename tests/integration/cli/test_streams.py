@@ -44,7 +44,7 @@ from cli import output
 from cli.program import begin
 from cli.runs import watch
 begin(["version"])
-text = "“蜜蜂” — …"
+text = "\\u201c\\u871c\\u8702\\u201d \\u2026"
 output.put(output.console(), text)
 with output.Flow(output.console()) as flow:
     flow.write(text)

@@ -147,11 +147,12 @@ def test_every_event_is_a_line() -> None:
 
 
 def test_text_flows_on_one_line() -> None:
-    out = Console(width=200, record=True, file=io.StringIO())
+    file = io.StringIO()
+    out = Console(width=200, file=file)
     with TextWatcher(out) as watcher:
         for event in whole_run():
             watcher.show(event)
-    text = out.export_text()
+    text = file.getvalue()
     assert "   9  text         It is 391.\n  11  citation" in text
     assert f"headworks run decide {RUN_ID} apr_1 --yes" in text
 
