@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from gateway.guard.personal import unlike
+from gateway.guard.personal import beside, unlike
 
 NAME = "PHONE"
 # Groups of digits that may be one number, or several side by side.
@@ -38,6 +38,11 @@ _LONGEST_WRITTEN, _LONGEST_ROW = 36, 60
 _MOST_TRIES = 8
 _SEEN = 16
 _SHAPE = re.compile(r"\d")
+# What stands for a plus before digits: that of a link which dials.
+_DIALS = re.compile(r"(?:\bwa\.me/|/send/?\?phone=)\Z", re.ASCII)
+_LONGEST_DIAL = 14
+# With a plus they are one of a country's lengths, though of no range that is in use.
+_FEWEST_INTERNATIONAL = 10
 _FREE, _HALF, _BOUND = range(3)
 
 
@@ -109,25 +114,27 @@ class _Row:
     def _number(self, start: int, at: int) -> tuple[int, int] | None:
         """The longest one whose digits begin there."""
         text = self._text
-        international = "+" in text[start:at]
+        dials = start == at and _DIALS.search(text, max(start - _LONGEST_DIAL, 0), start) is not None
+        international = dials or "+" in text[start:at]
         edge, short = _edge(text, start), self._is_short(at)
         if not international and (edge is _BOUND or not short):
             return None
         ends = [group.end() for group in _GROUP.finditer(text, at, min(self._last + 1, at + _LONGEST_WRITTEN))]
         unsure: tuple[int, int] | None = None
         for end in reversed(ends):
-            whole = end >= self._last
-            behind = _BEHIND.match(text, end) if whole else None
+            first = at if text[start] == "(" and ")" not in text[start : end - 1] else start
+            spare = text[end - 1] == ")" and text.count("(", first, end) < text.count(")", first, end)
+            whole, last = end >= self._last, end - spare
+            behind = _BEHIND.match(text, last) if whole else None
             if not behind and not (international if whole else _is_apart(text, end)):
                 continue
-            first = at if text[start] == "(" and ")" not in text[start:end] else start
-            spare = text[end - 1] == ")" and "(" not in text[first:end]
-            written = text[first : end - spare]
+            written = text[first:last]
             sure = international or _is_sure(written) or _is_again(text, first, written)
-            if (sure or edge is _FREE) and self._is(written):
+            sure = sure or beside.is_apart(text, first, last)
+            if (sure or edge is _FREE) and self._is(f"+{written}" if dials else written):
                 if whole or not short or self._are(end):
-                    return first, behind.end() if behind and behind[0] else end - spare
-                unsure = unsure or ((first, end - spare) if sure else None)
+                    return first, behind.end() if behind and behind[0] else last
+                unsure = unsure or ((first, last) if sure else None)
         return unsure
 
     def _are(self, at: int) -> bool:
