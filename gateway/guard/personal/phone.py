@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from gateway.guard.personal import beside, unlike
+from gateway.guard.personal import beside, lists, unlike
 
 NAME = "PHONE"
 # Groups of digits that may be one number, or several side by side.
@@ -42,7 +42,8 @@ _SHAPE = re.compile(r"\d")
 _DIALS = re.compile(r"(?:\bwa\.me/|/send/?\?phone=)\Z", re.ASCII)
 _LONGEST_DIAL = 14
 # With a plus they are one of a country's lengths, though of no range that is in use.
-_FEWEST_INTERNATIONAL = 10
+_FEWEST_INTERNATIONAL, _FEWEST_DIALLED = 10, 12
+_SIGNED_FRACTION = re.compile(r"\+ ?\d+\.\d+")
 _FREE, _HALF, _BOUND = range(3)
 
 
@@ -81,7 +82,7 @@ class _Row:
             start = self._opening(at, before)
             self._tries = _MOST_TRIES
             span = self._number(start, at)
-            if span and not _is_other(text, *span):
+            if span and ("+" in text[slice(*span)] or not lists.is_of_list(text, *span)) and not _is_other(text, *span):
                 yield span
             if span:
                 before = span[1]
@@ -135,7 +136,17 @@ class _Row:
                 if whole or not short or self._are(end):
                     return first, behind.end() if behind and behind[0] else last
                 unsure = unsure or ((first, last) if sure else None)
-        return unsure
+        return unsure or (self._possible(start, at, ends) if "+" in text[start:at] and edge is _FREE else None)
+
+    def _possible(self, start: int, at: int, ends: Sequence[int]) -> tuple[int, int] | None:
+        """The longest one that begins there and has a plus, a country's code, and as many digits as that country's."""
+        text = self._text
+        for end in reversed(ends):
+            last = end - (text[end - 1] == ")" and text.count("(", start, end) < text.count(")", start, end))
+            apart = end >= self._last or _is_apart(text, end)
+            if apart and _BEHIND.match(text, last) and _is_possible(text[start:last]):
+                return start, last
+        return None
 
     def _are(self, at: int) -> bool:
         """Whether the rest of the row is numbers and nothing else."""
@@ -217,10 +228,27 @@ def _is_number(written: str, regions: tuple[str, ...]) -> bool:
     if _DATE.match(written) or any(form.fullmatch(written) for form in _NO_NUMBERS):
         return False
     if written == digits:  # as an amount or an order's number might be
-        return any(_is_bare(digits, region) for region in regions)
+        return _is_dialled(digits) or any(_is_bare(digits, region) for region in regions)
     if digits.startswith("00") and _valid(f"+{written[2:]}", None):
         return True
     return any(_is_written(written, region) for region in regions)
+
+
+@lru_cache(maxsize=4096)
+def _is_possible(written: str) -> bool:
+    """Whether it may be a number of a range that is not known: not in one with a point, as a fraction is."""
+    digits = _digits(written)
+    if not _FEWEST_INTERNATIONAL <= len(digits) <= LONGEST or _SIGNED_FRACTION.fullmatch(written):
+        return False
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(written))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_dialled(digits: str) -> bool:
+    """Whether it is dialled from abroad: 00 and a country's code."""
+    return digits.startswith("00") and len(digits) >= _FEWEST_DIALLED and _valid(f"+{digits[2:]}", None) is not None
 
 
 def _is_bare(digits: str, region: str) -> bool:
