@@ -209,15 +209,16 @@ class DetectorGroup:
         """What one detector finds behind the escapes and in the text as it stands, each once. None ends within an
         escape: a match that would is part of another, or takes in the whole of it."""
         base = self._base
-        found: dict[tuple[int, int, str], BoundMatch] = {}
+        found: dict[tuple[int, str], BoundMatch] = {}
         for number, hits in enumerate(several):
             taken = Spans((hit.start, hit.end) for hit in found.values())
             for hit in hits:
                 start, end = base + behind.down(hit.start - base), base + behind.up(hit.end - base)
                 if (start, end) == (hit.start, hit.end) or not taken.touch(start, end):
-                    found.setdefault(
-                        (start, end, hit.match.category), replace(hit, start=start, end=end, behind=number == 0)
-                    )
+                    known = found.get((start, hit.match.category))
+                    if known is None or known.end < end:
+                        longest = replace(hit, start=start, end=end, behind=number == 0)
+                        found[start, hit.match.category] = longest
         return list(found.values())
 
     def _advance(self, until: int, windows: Sequence[Window], behind: Unescaped | None) -> None:

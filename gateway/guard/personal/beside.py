@@ -10,7 +10,7 @@ _AFTER = re.compile(r"[ )/]{1,3}\(?(\d+)", re.ASCII)
 _LONGEST = 6
 # Before a number in groups: a date, a time, or one number alone; behind it one number alone.
 _MOMENT_BEFORE = re.compile(r"\d[-./]\d{1,2}[-./]\d{1,4}[ T]{1,3}\Z|\d:\d\d(?:[.,]\d{1,6})?Z? {1,3}\Z", re.ASCII)
-_ONE_BEFORE = re.compile(rf"(?<![\d.,/()-])(?<!\d[ ./()-])\d{{1,{_LONGEST}}}[,)]?[ (]{{1,3}}\Z", re.ASCII)
+_ONE_BEFORE = re.compile(rf"(?<![\d.,/()+-])(?<!\d[ ./()-])\d{{1,{_LONGEST}}}[,)]?[ (]{{1,3}}\Z", re.ASCII)
 _ONE_AFTER = re.compile(rf"[ )]{{1,3}}\(?\d{{1,{_LONGEST}}}(?!\d)\)?(?![ ./()-]{{0,3}}\d)", re.ASCII)
 # An amount is in such groups, save behind a name: that of a street.
 _THREES = re.compile(r"\d{3}(?: \d{3})+", re.ASCII)
