@@ -8,7 +8,6 @@ from contextvars import Context
 from typing import Protocol
 
 from gateway.guard.classifier import Unjudged
-from gateway.guard.escapes import read_tags
 from gateway.guard.injection import metrics
 from gateway.guard.injection.rules import Rules
 from services.runtime.errors import DomainError
@@ -48,7 +47,7 @@ class InjectionClassifier:
         """0 to 1 for each text: a rule's score at least, where one matches. The model is not asked about what a rule is
         sure of. Raises Unjudged, with what the rules alone say, where the model does not answer in time."""
         ruled = await self._by_rules(texts)
-        open_texts = ["" if rule >= 1 else read_tags(text) for text, rule in zip(texts, ruled, strict=True)]
+        open_texts = ["" if rule >= 1 else text for text, rule in zip(texts, ruled, strict=True)]
         try:
             async with asyncio.timeout(self._seconds):
                 judged = await self._judged(open_texts)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import re2
 
-from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, PERSONA, Phrases
 from gateway.guard.escapes import has_tags, read_tags
+from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, PERSONA, Phrases
 from gateway.guard.normalize import SEARCH
 
 _EN_IGNORE = (

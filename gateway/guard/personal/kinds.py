@@ -40,7 +40,8 @@ ITALY = Kind("IT_CF", written(
     rf"[A-Za-z]{{6}}{_DIGIT}{{2}}[A-EHLMPRSTa-ehlmprst]{_DIGIT}{{2}}[A-Za-z]{_DIGIT}{{3}}[A-Za-z]"),
     lambda code: checks.italy(code.upper()))  # fmt: skip
 SPAIN = Kind("ES_DNI", written(r"(?:\d{8}|\d\d\.\d{3}\.\d{3}|[XYZxyz][ .-]?(?:\d{7}|\d\.\d{3}\.\d{3}))[ .-]?[A-Za-z]"),
-             lambda number: checks.spain(number.upper()), unlike=(unlike.unnamed("dni|nie|nif|documento|identidad"),))
+             lambda number: checks.spain(number.upper()),
+             unlike=(unlike.unnamed("dni|nie|nif|documento|identidad"),))  # fmt: skip
 POLAND = Kind("PL_PESEL", written(r"\d{11}"), checks.poland, unlike=(unlike.moment,))
 INDIA = Kind("IN_AADHAAR", written(r"[2-9]\d{3}(?P<sep>[ ./-]?)\d{4}(?P=sep)\d{4}"), checks.india,
              unlike=(unlike.moment, unlike.cloud_account, unlike.dump, unlike.of_year))  # fmt: skip

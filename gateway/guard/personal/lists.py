@@ -13,7 +13,8 @@ _SAYS_RANGE = re.compile(
 )
 # What firms are registered by.
 _SAYS_FIRM = re.compile(
-    r"\b(?:siren|siret|rcs(?: [a-z]{1,9})?|abn|acn|nip|regon|krs|cif|nif|bsn|kvk|oib|vat|tva|hrb|ein|duns|isbn|issn|imo)"
+    r"\b(?:siren|siret|rcs(?: [a-z]{1,9})?|abn|acn|nip|regon|krs|cif|nif|bsn|kvk|oib|vat|tva|hrb|ein|duns|imo"
+    r"|isbn|issn)"
     r"(?: ?(?:no?|n[°º]|number|nr))?[.:°º]{0,2} {0,2}\Z",
     re.IGNORECASE,
 )

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from gateway.guard.secrets import CATEGORIES, FORMS, SHORTEST, Secrets
+from gateway.guard.secret_forms import CATEGORIES, FORMS
+from gateway.guard.secrets import SHORTEST, Secrets
 from tests.unit.gateway.guard.scans import found, held
 
 DETECTOR = Secrets(CATEGORIES)
@@ -77,7 +78,8 @@ NEAR = [
     "SK" + "0af3" * 7, "monkey-" + "0af3" * 8, "risk-2024-report-number-1", "npm_config_registry", "hw_id",
     "key-value-store",
     "10:AA" + "a" * 33, "SG.1.2", "dapi_version_1", "hvs.short", "gsk_x", "SKU" + "0af3" * 8,
-    "EAAA" + BODY[:61], "EAAA" + "B" * 60, "x" * 20 + "EAAA" + BODY[:60], "secret_" + BODY[:42], "client_secret_" + BODY[:43],
+    "EAAA" + BODY[:61], "EAAA" + "B" * 60, "x" * 20 + "EAAA" + BODY[:60], "secret_" + BODY[:42],
+    "client_secret_" + BODY[:43],
     "secret_" + "a_name_of_a_thing_" * 3, "MTIz.abc.def", "MTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcd." + BODY[:27],
     "PTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcde." + BODY[:27], "fo1_" + BODY[:20], "Private-Lines: 14", "sig=" + BODY[:43],
     "1123456789012:AA" + "a" * 33, "aws_secret_access_key = see_the_vault", "Secret access key: " + "a" * 41,
@@ -88,7 +90,8 @@ NEAR = [
 ]  # fmt: skip
 
 _NAMED = (
-    "{n} = {{}}", "{n}={{}}", "{n}: {{}}", '"{n}": "{{}}"', '"{n}":"{{}}"', "{n}: '{{}}'", "| {n} | {{}} |", "{n} => {{}}",
+    "{n} = {{}}", "{n}={{}}", "{n}: {{}}", '"{n}": "{{}}"', '"{n}":"{{}}"', "{n}: '{{}}'", "| {n} | {{}} |",
+    "{n} => {{}}",
     "export {n}={{}}", "{n} := `{{}}`", "<{n}>{{}}</{n}>", "**{n}:** `{{}}`", "the {n} is {{}}.", "{n}：{{}}",
     "{n}\t=\t{{}}", "{n}:\n{{}}",
 )  # fmt: skip
