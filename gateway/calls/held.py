@@ -26,10 +26,13 @@ _REPEATS, _SHORTEST_REPEAT = 3, 4
 
 
 class Part(Protocol):
-    """A part of a piece: some text, and which text of the answer it continues; APART for one by itself."""
+    """A part of a piece: some text, and which text of the answer it continues; APART for one by itself. `path`: where
+    in its piece it stands, if that may be said."""
 
     @property
     def channel(self) -> Channel: ...
+    @property
+    def path(self) -> str: ...
     @property
     def text(self) -> str: ...
 
@@ -58,6 +61,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._broken_off: dict[Channel, str] = {}
         self._steady: dict[Channel, str] = {}
         self._clean: set[str] = set()
+        self._recent: dict[str, tuple[str, str]] = {}
         self._same: HeldText | None = None
         self._changed = False
         self._open: _Group | None = None
@@ -151,7 +155,7 @@ class HeldStream(ABC, Generic[Piece, Out]):
                 channel, original = part.channel, part.text
                 if channel is APART or (channel not in self._texts and self._is_apart(channel, original)):
                     text, found = self._screen_apart(original)
-                    blocked = blocked or found
+                    blocked = blocked or found or self._cut(part.path, original)
                     places.append((text, text.length, original))
                     continue
                 text = self._texts.get(channel) or self._new(channel)
@@ -204,6 +208,16 @@ class HeldStream(ABC, Generic[Piece, Out]):
         self._remember(original, released.text)
         self._changed = self._changed or not text.same
         return text, released.blocked
+
+    def _cut(self, path: str, original: str) -> Finding | None:
+        """What begins in the texts that stood at a place before and ends in this one, where a guard acts on it. They
+        are out already, so that it can only end the answer."""
+        before, last = self._recent.get(path, ("", ""))
+        if not path or original == last or (not last and len(self._recent) >= _MOST_CHANNELS):
+            return None
+        self._recent[path] = (before + original)[-_RECENT:], original
+        findings = self._screen().whole(before + original).findings if before else ()
+        return next((each for each in findings if each.acts and each.start < len(before) < each.end), None)
 
     def _new(self, channel: Channel) -> HeldText:
         text = self._texts[channel] = HeldText(self._screen())

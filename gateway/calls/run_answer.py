@@ -35,6 +35,7 @@ REASONS = {BUDGET: run_pb2.FINISH_REASON_BUDGET, CONTENT_FILTER: run_pb2.FINISH_
 class _EventText(NamedTuple):
     channel: Channel
     text: str
+    path: str = ""
 
 
 class HeldEvents(HeldStream[event_pb.RunEvent, event_pb.RunEvent]):

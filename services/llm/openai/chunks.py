@@ -40,6 +40,8 @@ _PLACES = re.compile(r"\[\d+\]")
 _heads: dict[str, Json] = {}
 _MOST_HEADS = 1024
 _LONGEST_ID = 64
+# A string, and the colon behind it where it is a name.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"\s*(:)?')
 Mend = Callable[[Json], bool]
 DEEPEST = 64
 """Levels of JSON that an answer may have: beyond 254 it could not be written again."""
@@ -97,6 +99,7 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
         raise MalformedChunk(f"has more than {DEEPEST} levels")
     chunk = Chunk(raw, value)
+    same_name_twice = orjson.dumps(value) != data and _has_name_twice(data, value)
     choices = value.pop("choices", None)
     name = value.get("id")
     if type(name) is not str or _heads.get(name) != value:
@@ -107,10 +110,29 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
         _choices(chunk, choices, mend)
     elif not isinstance(choices, list):
         chunk.mended = True
+    if same_name_twice:
+        chunk.mended = True
     if chunk.mended:
         restore(value, raw is data)
         chunk.raw = orjson.dumps(value) if raw is data else b"data: " + orjson.dumps(value)
+    elif raw is not data and b"\n" in raw:
+        chunk.raw = b"data: " + data.replace(b"\n", b" ")
     return chunk
+
+
+def _has_name_twice(data: bytes, value: Any) -> bool:
+    """Whether a name is given twice in one object, of which another reader may take the other value. `value` is the
+    same without it."""
+    written = sum(1 for string in _STRING.finditer(data) if string[1])
+    kept, inner = 0, [value]
+    while inner:
+        each = inner.pop()
+        if isinstance(each, dict):
+            kept += len(each)
+            inner += each.values()
+        elif isinstance(each, list):
+            inner += each
+    return written != kept
 
 
 def _choices(chunk: Chunk, choices: Any, mend: Mend | None) -> None:
