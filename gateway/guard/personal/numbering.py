@@ -20,7 +20,7 @@ _NO_NUMBERS = (_QUAD, _FRACTION, _MIXED, _FROM_ZERO, _DATED, _CLAUSE, _BINARY)
 SHORTEST, LONGEST = 7, 15
 # With a plus they are one of a country's lengths, though of no range that is in use.
 _FEWEST_INTERNATIONAL, _FEWEST_DIALLED = 10, 12
-_SIGNED_FRACTION = re.compile(r"\+ ?\d+\.\d+")
+_SUM = re.compile(r"\+ |\+\d+\.\d+\Z")
 
 
 def digits(written: str) -> str:
@@ -43,8 +43,9 @@ def is_number(written: str, regions: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_possible(written: str) -> bool:
-    """Whether it may be a number of a range that is not known: not in one with a point, as a fraction is."""
-    if not _FEWEST_INTERNATIONAL <= len(digits(written)) <= LONGEST or _SIGNED_FRACTION.fullmatch(written):
+    """Whether it may be a number of a range that is not known: not in one with a point, as a fraction is, nor behind a
+    plus that stands apart, as in a sum."""
+    if not _FEWEST_INTERNATIONAL <= len(digits(written)) <= LONGEST or _SUM.match(written):
         return False
     try:
         return phonenumbers.is_possible_number(phonenumbers.parse(written))

@@ -89,7 +89,7 @@ NEAR = [
     "-----BEGIN CERTIFICATE-----\n" + "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n",
 ]  # fmt: skip
 
-_NAMED = (
+NAMED = (
     "{n} = {{}}", "{n}={{}}", "{n}: {{}}", '"{n}": "{{}}"', '"{n}":"{{}}"', "{n}: '{{}}'", "| {n} | {{}} |",
     "{n} => {{}}",
     "export {n}={{}}", "{n} := `{{}}`", "<{n}>{{}}</{n}>", "**{n}:** `{{}}`", "the {n} is {{}}.", "{n}：{{}}",
@@ -138,14 +138,14 @@ def test_a_secret_among_other_words(category: str, form: str, secret: str) -> No
 
 @pytest.mark.parametrize(
     ("category", "form", "secret"),
-    [(category, form.format(n=name), secret) for category, names, secret in TOLD for name in names for form in _NAMED],
+    [(category, form.format(n=name), secret) for category, names, secret in TOLD for name in names for form in NAMED],
 )
 def test_a_secret_that_its_name_tells(category: str, form: str, secret: str) -> None:
     assert found(DETECTOR, form.format(secret)) == [(category, secret)]
 
 
 @pytest.mark.parametrize(
-    ("form", "secret"), [(form.format(n=TOLD[0][1][4]), TOLD[0][2]) for form in _NAMED] + [("{}", PUTTY)]
+    ("form", "secret"), [(form.format(n=TOLD[0][1][4]), TOLD[0][2]) for form in NAMED] + [("{}", PUTTY)]
 )
 def test_a_secret_that_its_name_tells_is_held_back_from_that_on(form: str, secret: str) -> None:
     said = form.format(secret)

@@ -1,5 +1,7 @@
 """Personal data in the forms that programs, tables and addresses write it in, and neighbors that are no such thing."""
 
+import re
+
 import pytest
 
 from gateway.guard.compile import compile_policy
@@ -12,6 +14,7 @@ from gateway.guard.texts import screen_texts
 from gateway.guard.vault import Vault
 from services.runtime.errors import InvalidArgument
 from tests.unit.gateway.guard.scans import found
+from tests.unit.gateway.guard.test_secrets import NAMED, PUTTY, TOLD
 
 ALL = PersonalData(CATEGORIES, ("US", "CN", "GB", "DE", "FR", "IN", "ES", "IT"))
 
@@ -63,7 +66,7 @@ NOBODYS = {
         "https://user:password@example.com", "postgres://app:hunter22@db.corp.io/x", "https://jo:p!ss@example.com",
     ],
     "word": ["12345678z", "id 12345678z", "ab123456c", "sha ab123456c", "e4111111111111111", "ae4111111111111111"],
-    "no number of a country": ["+44 770090", "+999 7700 900123", "+1.2345678", "+123"],
+    "no number of a country": ["+44 770090", "+999 7700 900123", "x + 598976863027200*t", "+1.2345678", "+123"],
     "no call": ["/x/12125550187", "wa.me/121255"],
 }  # fmt: skip
 
@@ -95,7 +98,7 @@ def test_a_number_that_is_no_list_is_found_beside_another() -> None:
 
 POLICY = """
 guards:
-  - {guard: pii, stage: both, action: redact}
+  - {guard: pii, stage: both, action: redact, regions: [US, CN, GB, DE, FR, IN, ES, IT]}
   - {guard: secrets, stage: both, action: redact}
   - {guard: terms, stage: both, action: redact, terms: [badword]}
 """
@@ -115,6 +118,26 @@ def tags(text: str) -> str:
     return "".join(chr(0xE0000 + ord(character)) for character in text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(around.format(words) for around, words in BESIDE),
+        *(around.format(words) for _, around, words in FORMS),
+        *(f"Ann ({words}) said" for words in IN_BRACKETS),
+        *(
+            f"so {form.format(n=name).format(secret)} is"
+            for _, names, secret in TOLD
+            for name in names
+            for form in NAMED
+        ),
+        f"so {PUTTY} is",
+        *(f"so {text} is" for texts in NOBODYS.values() for text in texts),
+    ],
+)
+def test_it_is_the_same_in_pieces(text: str) -> None:
+    assert streamed(text) == re.sub(r"_\d+>", ">", written(text))
+
+
 BEHIND = [
     ("mailto:ann%40corp.io", "mailto:<EMAIL>"), ("?u=ann%40corp.io&x=1", "?u=<EMAIL>&x=1"),
     ("?u=ann%2540corp.io", "?u=<EMAIL>"), ("phone=%2B12125550187", "phone=<PHONE>"),
@@ -128,7 +151,7 @@ BEHIND = [
 
 @pytest.mark.parametrize(("text", "after"), BEHIND)
 def test_what_is_read_behind_the_escapes_of_addresses_and_in_tags(text: str, after: str | None) -> None:
-    plain = written(text).replace("_1>", ">")
+    plain = re.sub(r"_\d+>", ">", written(text))
     assert plain == after if after is not None else ("corp" not in plain and "<EMAIL>" in plain)
     assert streamed(text) == plain
 
