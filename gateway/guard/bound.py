@@ -134,7 +134,8 @@ class DetectorGroup:
         if final:
             self._start = until - self._base
         else:
-            self._advance(until, windows, behind)
+            told_from = min((hit.start - hit.match.told_by for hit in hits if hit.end > until), default=until)
+            self._advance(until, told_from, windows, behind)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
     def _scan(self, window: Window) -> tuple[list[BoundMatch], int]:
@@ -221,10 +222,10 @@ class DetectorGroup:
                         found[start, hit.match.category] = longest
         return list(found.values())
 
-    def _advance(self, until: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
-        """Keep what is not decided, and so much before it that the edges of words can be seen."""
+    def _advance(self, until: int, told_from: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
+        """Keep what is not decided, what tells that, and so much before it that the edges of words can be seen."""
         place = until - self._base
-        drop = min(_context_from(window, place) for window in windows)
+        drop = min(max(told_from - self._base, 0), *(_context_from(window, place) for window in windows))
         if behind is not None:
             drop = behind.down(drop)
         self._text = self._text[drop:]

@@ -30,12 +30,12 @@ _AFTER = 2
 # All but passwords in addresses and private keys are of one word, which is so long at least.
 SHORTEST = 15
 _LONG_WORD = re.compile(rf" [!-~]{{{SHORTEST}}}")
-# A name, and what is the beginning of what stands behind it.
+# A name, what is the beginning of what stands behind it, and what a secret that has just ended has behind it.
 _LONGEST_NAMED = 160
 _KEY_WORD = re.compile("[Kk]ey|KEY")
 _OPEN_NAME = re.compile(
     rf"(?:{'|'.join(map(re.escape, NAMES))})"
-    r"[\"'`*\])]{0,3}\s{0,8}(?:i?s?|[=:>|,]{0,2})[\s\"'`*]{0,8}[A-Za-z0-9/+]{0,90}={0,2}\Z",
+    r"[\"'`*\])]{0,3}\s{0,8}(?:i?s?|[=:>|,]{0,2})[\s\"'`*]{0,8}[A-Za-z0-9/+]{0,90}={0,2}[\s\S]{0,2}\Z",
     re.ASCII,
 )
 _WHITE = "\n\t\r\v\f"
@@ -68,7 +68,11 @@ class Secrets:
         found = list(self._find(text, start)) if may_be_in else []
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)
-        matches = [Match(view.origin(each.start), view.end(each.end), each.category) for each in found]
+        matches: list[Match] = []
+        for each in found:
+            start = view.origin(each.start)
+            told_by = start - view.origin(each.start - each.told_by)
+            matches.append(Match(start, view.end(each.end), each.category, told_by=told_by))
         return Scan(matches, view.origin(open_from))
 
     def _find(self, text: str, start: int) -> Iterator[Match]:
@@ -83,7 +87,7 @@ class Secrets:
             if match and (not inside or prefix.isupper() or _is_random(match[0])):
                 part = match.span("secret") if "secret" in form.groupindex else (first, match.end())
                 if part[0] >= start:
-                    yield Match(*part, name)
+                    yield Match(*part, name, told_by=part[0] - first)
 
     def _open_from(self, text: str, start: int) -> int:
         return min(self._open_word(text), _open_key(text, start), _open_name(text))
