@@ -1,5 +1,6 @@
 """Calls of bare models: upstreams that the gateway asks itself, without a run."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -10,6 +11,7 @@ from gateway.calls.bare_answer import BareAnswer, as_events
 from gateway.calls.bare_fields import restrict
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import ModelCall, time_left
+from gateway.calls.held_text import Screen
 from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
@@ -27,6 +29,10 @@ class Admission(Protocol):
     """Admits calls: the part of CallPipeline that is needed."""
 
     async def admit(self, call: Call, request: ModelRequest, price: Price) -> ModelCall: ...
+
+
+PORTION = 16 << 10
+"""Bytes of a stream that are taken at once: so much may come of it after a budget has ended."""
 
 
 class BareCalls:
@@ -55,7 +61,7 @@ class BareCalls:
                 upstream.begin()
                 try:
                     data = upstream.answer.whole(await reply.whole())
-                except DomainError:
+                except (DomainError, asyncio.CancelledError):
                     if not upstream.answer.chunks:
                         upstream.answer.lose(reply.taken)
                     raise
@@ -101,6 +107,8 @@ class _UpstreamCall:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DomainError) and self.call.screen is not None:
+            _screen(error, self.call.screen)
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
         metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
         if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
@@ -108,13 +116,29 @@ class _UpstreamCall:
         self.call.close(outcome)
 
     def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
+        return self._handle.post(request.wire(self._handle.entry), time_left(call), not request.stream, self._sent)
+
+    def _sent(self) -> None:
+        """From now on the upstream may have the question."""
         self._asked = True
-        return self._handle.post(request.wire(self._handle.entry), time_left(call), not request.stream)
 
     def begin(self) -> None:
         """The upstream answers."""
         self.call.begin()
         metrics.FIRST.labels(self._handle.entry.name).observe(time.monotonic() - self._started)
+
+
+def _screen(error: DomainError, screen: Screen) -> None:
+    """Of what an upstream says in an error nothing goes out that guards would not let out in an answer."""
+    if error.said and (said := _screened(error.said, screen)) != error.said:
+        error.message = error.message.replace(error.said, said)
+    error.details = {name: value for name, value in error.details.items() if _screened(value, screen) == value}
+    error.args = (error.message,)
+
+
+def _screened(text: str, screen: Screen) -> str:
+    released = screen().whole(text)
+    return released.text if released.blocked is None else f"{released.text}…"
 
 
 async def _portions(
@@ -135,12 +159,13 @@ async def _portions(
             return
         async with aclosing(reply.portions()) as portions:
             async for portion in portions:
-                yield portion
-                if answer.failed is not None:
-                    raise answer.failed
-                if answer.over:
-                    await reply.drain()
-                    return
+                for start in range(0, len(portion), PORTION):
+                    yield portion[start : start + PORTION]
+                    if answer.failed is not None:
+                        raise answer.failed
+                    if answer.over:
+                        await reply.drain()
+                        return
                 reply.progress(answer.chunks, answer.ending)
         yield None
         if answer.failed is not None:

@@ -40,8 +40,10 @@ class _Ended(Exception):
 
 @dataclass(slots=True)
 class _Sending:
-    """How far a request got: since when an upstream may have it, and whether on a connection that was used before."""
+    """How far a request got: since when an upstream may have it, and whether on a connection that was used before.
+    `on_sent` is called then."""
 
+    on_sent: Callable[[], None]
     at: float | None = None
     reused: bool = False
 
@@ -69,6 +71,7 @@ class _Connector(aiohttp.TCPConnector):
         sending.at, sending.reused = time.monotonic(), protocol in self._used
         if protocol is not None and not sending.reused:
             self._used.add(protocol)
+        sending.on_sent()
         return connection
 
 
@@ -238,16 +241,18 @@ class HttpClient:
         attempts: int = 1,
         on_retry: Callable[[], None] = lambda: None,
         whole: bool = False,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
         An upstream that is in trouble before it answers is asked `attempts` times. An answer that comes `whole` begins
-        when it is done. Raises a DomainError for an answer that is none.
+        when it is done. `on_sent` is called as soon as the upstream may have the body. Raises a DomainError for an
+        answer that is none.
         """
         until = time.monotonic() + seconds
         ends = min(until, time.monotonic() + endpoint.timeout)
         silence = endpoint.timeout if whole else endpoint.first_byte_seconds
-        response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry)
+        response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry, on_sent)
         try:
             yield UpstreamReply(endpoint, response, until <= ends)
         finally:
@@ -262,10 +267,11 @@ class HttpClient:
         silence: float,
         attempts: int,
         on_retry: Callable[[], None],
+        on_sent: Callable[[], None],
     ) -> aiohttp.ClientResponse:
         pause = FIRST_PAUSE
         for attempt in range(1, attempts + 1):
-            sending = _Sending()
+            sending = _Sending(on_sent)
             try:
                 return await self._well(endpoint, body, until, ends, silence, sending)
             except UpstreamUnavailable as error:

@@ -137,7 +137,8 @@ def answered(endpoint: ModelEndpoint, status: int, headers: Mapping[str, str], b
         return UpstreamBusy(f"{at} limits requests; try again later", **code).retry_in(retry_after(headers))
     if status == 413 or kinds & _LENGTH_CODES or _TOO_LONG.search(message):
         return _too_long(endpoint, message)
-    return UpstreamRefused(f"{at} refused the request: {message}" if message else f"{at} answered {status}", **facts)
+    told = f"{at} refused the request: {message}" if message else f"{at} answered {status}"
+    return UpstreamRefused(told, **facts).saying(message)
 
 
 def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
@@ -156,7 +157,7 @@ def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
     said = f": {message}" if message else ""
     return UpstreamUnavailable(
         f"{who(endpoint)} ended its answer with an error, as good as a status {status or IN_STREAM}{said}", **facts
-    )
+    ).saying(message)
 
 
 def broken(endpoint: ModelEndpoint, how: str) -> UpstreamBroken:
@@ -200,7 +201,7 @@ def _too_long(endpoint: ModelEndpoint, message: str) -> ContextTooLong:
     text += " Please reduce the length of the messages or of the answer."
     param = "max_tokens" if _ANSWER_TOO_LONG.search(message) else ""
     details = {"prompt_tokens": prompt, "context_length": length, "param": param}
-    return ContextTooLong(text, **{name: value for name, value in details.items() if value})
+    return ContextTooLong(text, **{name: value for name, value in details.items() if value}).saying(message)
 
 
 def _found(forms: Sequence[re.Pattern[str]], message: str) -> str:

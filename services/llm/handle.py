@@ -1,6 +1,6 @@
 """A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -49,18 +49,22 @@ class BareHandle:
         """For errors: what they name, and what they must not show."""
         return self.engine.endpoint
 
-    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
+    def post(
+        self, body: bytes, seconds: float, whole: bool = False, on_sent: Callable[[], None] = lambda: None
+    ) -> AbstractAsyncContextManager[UpstreamReply]:
         """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
         Raises DomainErrors."""
         if not tracing.recording():
-            return self.engine.post(body, seconds, whole)
-        return self._traced(body, seconds, whole)
+            return self.engine.post(body, seconds, whole, on_sent)
+        return self._traced(body, seconds, whole, on_sent)
 
     @asynccontextmanager
-    async def _traced(self, body: bytes, seconds: float, whole: bool) -> AsyncIterator[UpstreamReply]:
+    async def _traced(
+        self, body: bytes, seconds: float, whole: bool, on_sent: Callable[[], None]
+    ) -> AsyncIterator[UpstreamReply]:
         with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
             tracing.describe(span, spans.of_model(self.entry))
-            async with self.engine.post(body, seconds, whole) as reply:
+            async with self.engine.post(body, seconds, whole, on_sent) as reply:
                 yield reply
 
 

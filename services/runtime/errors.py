@@ -40,17 +40,24 @@ class DomainError(Exception):
     """A failure with a stable reason and a message that is safe to show to the caller.
 
     `details` are further facts for programs, such as the limit that was passed. `retry_after`: seconds after which
-    trying again may help, where that is known.
+    trying again may help, where that is known. `said`: what of the message are a stranger's words, such as an
+    upstream's.
     """
 
     kind: ClassVar[ErrorKind] = ErrorKind.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
     retry_after: float | None = None
+    said: str = ""
 
     def __init__(self, message: str, /, **details: str) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+
+    def saying(self, said: str) -> Self:
+        """This error, whose message has a stranger's words in it."""
+        self.said = said
+        return self
 
     def retry_in(self, seconds: float | None) -> Self:
         """This error, with the seconds after which trying again may help."""

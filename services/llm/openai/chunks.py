@@ -90,14 +90,7 @@ class Chunk:
 def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     """`data` is the JSON, `raw` the event around it. `mend` changes the calls in a choice of an upstream that has ways
     of its own, and returns whether it did. Raises MalformedChunk."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise MalformedChunk("is not JSON") from error
-    if not isinstance(value, dict):
-        raise MalformedChunk("is no object")
-    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
-        raise MalformedChunk(f"has more than {DEEPEST} levels")
+    value = _parsed(data)
     chunk = Chunk(raw, value)
     same_name_twice = orjson.dumps(value) != data and _has_name_twice(data, value)
     choices = value.pop("choices", None)
@@ -118,6 +111,19 @@ def read(raw: bytes, data: bytes, mend: Mend | None = None) -> Chunk:
     elif raw is not data and b"\n" in raw:
         chunk.raw = b"data: " + data.replace(b"\n", b" ")
     return chunk
+
+
+def _parsed(data: bytes) -> Json:
+    """Raises MalformedChunk."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise MalformedChunk("is not JSON") from error
+    if not isinstance(value, dict):
+        raise MalformedChunk("is no object")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise MalformedChunk(f"has more than {DEEPEST} levels")
+    return value
 
 
 def _has_name_twice(data: bytes, value: Any) -> bool:

@@ -39,9 +39,12 @@ class OpenAiEngine:
         """An estimate: OpenAI's API does not count."""
         return estimate_prompt(prompt_texts(messages, tools))
 
-    def post(self, body: bytes, seconds: float, whole: bool = False) -> AbstractAsyncContextManager[UpstreamReply]:
-        """The upstream's own answer to a body of OpenAI's form, asked once. Raises DomainErrors."""
-        return self._client.post(self.endpoint, body, seconds, whole=whole)
+    def post(
+        self, body: bytes, seconds: float, whole: bool = False, on_sent: Callable[[], None] = lambda: None
+    ) -> AbstractAsyncContextManager[UpstreamReply]:
+        """The upstream's own answer to a body of OpenAI's form, asked once; `on_sent` is called once it may have it.
+        Raises DomainErrors."""
+        return self._client.post(self.endpoint, body, seconds, whole=whole, on_sent=on_sent)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         """What may pass is tried again, as long as nothing has come."""

@@ -32,7 +32,8 @@ PICTURE_TOKENS = 1000
 SOUND_TOKEN, SEALED_TOKEN = 512, 8
 """So many characters of base64 are a token of a sound, a film or a file, and of a text that is sealed."""
 _LONG_NUMBER = 1_000_000
-_MEDIA = re.compile(r"data:(?P<kind>image|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4};base64,[\w+/=-]*\Z")
+_MEDIA = re.compile(r"data:(?P<kind>image(?!/svg)|audio|video)/[\w.+-]{1,64}(?:;[\w=.-]{1,64}){0,4};base64,[\w+/=-]*\Z")
+_KIND = re.compile(r"(?:image(?!/svg)|audio|video)/")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _URLS = frozenset(("url", "image_url", "audio_url", "video_url", "file_data"))
 # What an upstream seals for itself is under these names, and sounds and the like are `data` beside one of the others.
@@ -58,6 +59,12 @@ def _media_tokens(holder: Any, key: Any, value: str) -> int:
 
 def _is_sealed(holder: Any, key: Any) -> bool:
     return key in _SEALED or (key == "data" and str(holder.get("type")).endswith("encrypted"))
+
+
+def _is_media(holder: Any) -> bool:
+    """Whether what is in base64 is a picture, a sound or a film, and no document that a model reads as text."""
+    given = [str(holder[name]) for name in _FORMATS if name in holder]
+    return all(_KIND.match(kind) or "/" not in kind for kind in given)
 
 
 @dataclass(slots=True)
@@ -136,10 +143,14 @@ class Walk:
         if key in _UNREAD:
             self._cannot_read(path)
         sealed = _is_sealed(holder, key)
-        sound = key == "data" and not sealed and ("audio" in path or not _FORMATS.isdisjoint(holder))
-        if not (sealed or sound) or not _BASE64.fullmatch(value):
+        file = key == "data" and not sealed and ("audio" in path or not _FORMATS.isdisjoint(holder))
+        if file and "audio" not in path and not _is_media(holder):
+            if holder.get("type") != "text":
+                self._cannot_read(path)
             return True
-        if sound and self._spoken:
+        if not (sealed or file) or not _BASE64.fullmatch(value):
+            return True
+        if file and self._spoken:
             self._cannot_read(path)
         return False
 

@@ -716,3 +716,123 @@ async def test_a_piece_of_the_key_is_not_told(make: Make) -> None:
     with pytest.raises(DomainError) as caught:
         await side.complete()
     assert "bad key … of …" in caught.value.message
+
+
+CHUNK = json.dumps(delta(content="hi ")).encode()
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        b"id: secret",
+        b": secret",
+        b"event: secret",
+        b"retry: secret",
+        b"foo: secret",
+        b"secret",
+        b"ID:secret\nx: secret",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("screen", [WordScreen, None])
+async def test_lines_beside_a_chunk_do_not_go_out(make: Make, side: bytes, first: bool, screen: Screen | None) -> None:
+    lines = [side, b"data: " + CHUNK] if first else [b"data: " + CHUNK, side]
+    tail = fake.event(delta("stop")) + b"data: [DONE]\n\n"
+    bare = await make(fake.raw(b"\n".join(lines) + b"\n\n" + tail, kind="text/event-stream"))
+    out = b"".join([part async for part in bare.parts(screen)])
+    assert b"secret" not in out
+    assert b"hi " in out
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'{"id":"c1","choices":[{"index":0,"delta":{"content":"secret","content":"hi "}}]}',
+        b'{"id":"c1","choices":[{"index":0,"delta":{"content":"secret"},"delta":{"content":"hi "}}]}',
+        b'{"id":"c1","choices":[{"index":0,"delta":{"content":"secret","c\\u006fntent":"hi "}}]}',
+        b'{"id":"c1","choices":[{"delta":{"content":"secret"}}],"choices":[{"index":0,"delta":{"content":"hi "}}]}',
+        b'{"id":"c1","x":"secret","x":"ab","choices":[{"index":0,"delta":{"content":"hi "}}]}',
+    ],
+)
+async def test_of_a_name_that_is_given_twice_only_what_was_read_goes_out(make: Make, twice: bytes) -> None:
+    tail = fake.event(delta("stop")) + b"data: [DONE]\n\n"
+    bare = await make(fake.raw(b"data: " + twice + b"\n\n" + tail, kind="text/event-stream"))
+    out = b"".join([part async for part in bare.parts()])
+    assert b"secret" not in out
+    assert b"hi " in out
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_an_upstream_says_in_an_error_is_screened(make: Make, status: int, stream: bool) -> None:
+    error = {"error": {"message": "no secret here, evil thing", "code": "secret", "param": "messages"}}
+    side = await make(fake.raw(json.dumps(error).encode(), status=status, kind="application/json"))
+    with pytest.raises(DomainError) as raised:
+        await (side.stream(WordScreen) if stream else side.complete(WordScreen))
+    assert raised.value.message == str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert "evil" not in str(raised.value)
+    assert "no █ here" in str(raised.value)
+    assert raised.value.details == {"param": "messages"}
+
+
+async def test_what_an_upstream_says_in_an_error_within_a_stream_is_screened(make: Make) -> None:
+    error = b'data: {"error":{"message":"no secret here"}}\n\n'
+    side = await make(fake.raw(fake.event(delta(content="hi ")) + error, kind="text/event-stream"))
+    with pytest.raises(DomainError, match="no █ here"):
+        await side.stream(WordScreen)
+
+
+async def test_a_budget_that_ends_within_a_portion_ends_the_answer_there(make: Make) -> None:
+    many = b"".join(fake.event(delta(content="word ")) for _ in range(3000))
+    side = await make(fake.raw(many + fake.event(delta("stop")) + b"data: [DONE]\n\n", kind="text/event-stream"))
+    side.pipeline.enough = 100
+    events = await side.stream()
+    assert finish(events) == ["budget"]
+    assert len(text(events)) < len("word ") * 400
+
+
+async def test_who_leaves_before_the_question_was_sent_pays_nothing(make: Make) -> None:
+    side = await make(ends_late)
+    connecting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def connect(*_: Any, **__: Any) -> Any:
+        connecting.set()
+        await go_on.wait()
+
+    task = asyncio.create_task(side.complete())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client._Connector, "connect", connect)
+        async with asyncio.timeout(60):
+            await connecting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (side.pipeline.settled, side.pipeline.released) == ([], 1)
+
+
+async def test_who_leaves_a_whole_answer_pays_for_what_had_come(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    replies: list[client.UpstreamReply] = []
+    begin = client.UpstreamReply.__init__
+
+    def note(reply: client.UpstreamReply, *given: Any) -> None:
+        begin(reply, *given)
+        replies.append(reply)
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head(kind="application/json")
+        message = {"role": "assistant", "content": "word " * 200}
+        await exchange.send(json.dumps({"id": "c1", "choices": [{"index": 0, "message": message}]}).encode()[:-4])
+        await exchange.gone()
+
+    monkeypatch.setattr(client.UpstreamReply, "__init__", note)
+    side = await make(behave)
+    task = asyncio.create_task(side.complete())
+    async with asyncio.timeout(60):
+        while not (replies and replies[0].taken):
+            await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (settled,) = side.pipeline.settled
+    assert settled.completion_tokens >= 200

@@ -1,11 +1,16 @@
 """What guards see of an answer and what is counted of it: all but the API's own, by its value."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from gateway.calls.bare_answer import HeldChunks
+from gateway.guard.compile import compile_policy
+from gateway.guard.pipeline import GuardPipeline
+from gateway.guard.policy import parse
+from gateway.guard.terms.library import Library
 from services.llm.openai.chunks import Chunk, read
 from services.llm.openai.usage import ChunkCounter
 from services.llm.tokens import TokenTally
@@ -161,6 +166,22 @@ def test_a_field_that_is_cut_between_the_pieces_of_an_answer_is_one_text() -> No
     for letter in "so evil ":
         screening.take([chunk(foo=letter), chunk(content="It ")])
     assert screening.blocked
+
+
+@pytest.mark.parametrize("name", ["note", "provider", "system_fingerprint", "object", "service_tier"])
+@pytest.mark.parametrize("pieces", [("evil", " word"), ("e", "v", "il word"), ("so an evil wo", "rd it is")])
+def test_a_field_beside_the_choices_that_is_cut_over_chunks_ends_the_answer(name: str, pieces: Sequence[str]) -> None:
+    guards = {"guards": [{"guard": "terms", "stage": "output", "action": "redact", "terms": ["evil word"]}]}
+    compiled = compile_policy(parse(json.dumps(guards)), Library(None))
+    screening = HeldChunks(GuardPipeline(compiled, None).output)
+    for piece in pieces:
+        assert screening.blocked is None
+        screening.take([of({**delta(None, content="It "), name: piece})])
+    assert screening.blocked is not None
+    screening = HeldChunks(GuardPipeline(compiled, None).output)
+    for _ in range(3):
+        screening.take([of({**delta(None, content="It "), name: "word evil "})])
+    assert screening.blocked is None
 
 
 def test_what_is_the_same_in_each_chunk_costs_nothing() -> None:

@@ -260,6 +260,16 @@ PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}
         ({"previous_response_id": "r"}, "previous_response_id"),
         ({"messages": [{"role": "user", "content": [{"image_url": {"url": "data:image/png;base64,AA"}}]}]}, ""),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A" * 99}}]}]}, ""),
+        ({"messages": [{"role": "user", "content": [{"type": "document", "source":
+         {"type": "base64", "media_type": "text/plain", "data": "YW5uQGNvcnAuaW8="}}]}]},
+         "messages[0].content[0].source.data"),
+        ({"messages": [{"role": "user", "content": [{"type": "document", "source":
+         {"type": "text", "media_type": "text/plain", "data": "hello"}}]}]}, ""),
+        ({"messages": [{"role": "user", "content": [{"source": {"media_type": "image/png", "data": "A" * 99}}]}]}, ""),
+        ({"messages": [{"role": "user", "content": [{"source": {"media_type": "image/svg+xml", "data": "A" * 99}}]}]},
+         "messages[0].content[0].source.data"),
+        ({"messages": [{"role": "user", "content": [{"image_url": {"url": "data:image/svg+xml;base64,AA"}}]}]},
+         "messages[0].content[0].image_url.url"),
         ({}, ""),
     ],
 )  # fmt: skip
