@@ -134,7 +134,8 @@ class DetectorGroup:
         if final:
             self._start = until - self._base
         else:
-            self._advance(until, windows, behind)
+            told_from = min((hit.start - hit.match.told_by for hit in hits if hit.end > until), default=until)
+            self._advance(until, told_from, windows, behind)
         return sorted((hit for hit in hits if hit.end <= until), key=lambda hit: (hit.start, hit.end)) if hits else hits
 
     def _scan(self, window: Window) -> tuple[list[BoundMatch], int]:
@@ -209,21 +210,22 @@ class DetectorGroup:
         """What one detector finds behind the escapes and in the text as it stands, each once. None ends within an
         escape: a match that would is part of another, or takes in the whole of it."""
         base = self._base
-        found: dict[tuple[int, int, str], BoundMatch] = {}
+        found: dict[tuple[int, str], BoundMatch] = {}
         for number, hits in enumerate(several):
             taken = Spans((hit.start, hit.end) for hit in found.values())
             for hit in hits:
                 start, end = base + behind.down(hit.start - base), base + behind.up(hit.end - base)
                 if (start, end) == (hit.start, hit.end) or not taken.touch(start, end):
-                    found.setdefault(
-                        (start, end, hit.match.category), replace(hit, start=start, end=end, behind=number == 0)
-                    )
+                    known = found.get((start, hit.match.category))
+                    if known is None or known.end < end:
+                        longest = replace(hit, start=start, end=end, behind=number == 0)
+                        found[start, hit.match.category] = longest
         return list(found.values())
 
-    def _advance(self, until: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
-        """Keep what is not decided, and so much before it that the edges of words can be seen."""
+    def _advance(self, until: int, told_from: int, windows: Sequence[Window], behind: Unescaped | None) -> None:
+        """Keep what is not decided, what tells that, and so much before it that the edges of words can be seen."""
         place = until - self._base
-        drop = min(_context_from(window, place) for window in windows)
+        drop = min(max(told_from - self._base, 0), *(_context_from(window, place) for window in windows))
         if behind is not None:
             drop = behind.down(drop)
         self._text = self._text[drop:]

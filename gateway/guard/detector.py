@@ -13,7 +13,8 @@ CONTEXT = 16
 @dataclass(frozen=True, slots=True)
 class Match:
     """A stretch of text, `start` to `end`. `replacement`: what stands in its place when it is redacted; None where
-    that depends on what is there and is left to the stage."""
+    that depends on what is there and is left to the stage. `told_by`: how many characters before it tell it, where
+    those are more than CONTEXT."""
 
     start: int
     end: int
@@ -21,6 +22,7 @@ class Match:
     replacement: str | None = None
     score: float = 1.0
     reason: str = ""
+    told_by: int = 0
 
 
 class Scan(NamedTuple):

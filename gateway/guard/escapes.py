@@ -1,4 +1,5 @@
-"""Text as it is read behind JSON's escapes, Markdown's and HTML's, and the way back to where each character stood."""
+"""Text as it is read behind JSON's escapes, Markdown's, HTML's and those of addresses, and as the ASCII that Unicode's
+tags stand for, which nobody sees and models read; and the way back to where each character stood."""
 
 import html
 import re
@@ -12,8 +13,11 @@ from gateway.guard.numbers import integers, open_number
 
 _HEX = "[0-9a-fA-F]"
 _HIGH, _LOW = rf"\\u[dD][89abAB]{_HEX}{{2}}", rf"\\u[dD][c-fC-F]{_HEX}{{2}}"
+# Of addresses: visible signs of ASCII and white space.
+_PERCENT = r"%(?:[2-6][0-9a-fA-F]|7[0-9a-eA-E]|0[9aAdD])"
+_FIRST_TAG, _TAGS = "\U000e0020", "[\U000e0020-\U000e007e]"
 # JSON's, and of Markdown every sign of ASCII.
-_FORM = rf"{_HIGH}{_LOW}|\\u{_HEX}{{4}}|\\[bfnrt!-/:-@\[-`{{-~]"
+_FORM = rf"{_HIGH}{_LOW}|\\u{_HEX}{{4}}|\\[bfnrt!-/:-@\[-`{{-~]|{_PERCENT}|{_TAGS}"
 # By whether there are references in the text, and whether a quote counts.
 _ESCAPES = {
     (False, False): re.compile(_FORM),
@@ -24,6 +28,10 @@ _ESCAPES = {
 _PARTIAL = re.compile(
     rf"(?<!\\)(?:\\\\)*(?P<open>\\(?:u{_HEX}{{0,3}})?|{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)\Z"
 )
+_ENCODED, _TAG = re.compile(_PERCENT), re.compile(_TAGS)
+_OPEN_ENCODED = re.compile(r"%[0-7]?\Z")
+# What all tags begin with in UTF-8, where they are found fastest.
+_TAG_BYTES = b"\xf3\xa0"
 _SIGNS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _EDGE = "\n"
 # JSON within the strings of JSON, and once more.
@@ -52,9 +60,31 @@ class Unescaped:
 
 def may_escape(text: str, final: bool = True) -> bool:
     """Whether there is an escape in a text, or may begin at the end of one that is not `final`."""
-    if "\\" in text:
+    if "\\" in text or _has_encoded(text) or has_tags(text):
+        return True
+    if not final and _OPEN_ENCODED.search(text, max(len(text) - 2, 0)):
         return True
     return "&" in text and (REFERENCE.search(text) is not None or not (final or _open_reference(text) == len(text)))
+
+
+def has_tags(text: str) -> bool:
+    """Whether there are Unicode's tags in a text."""
+    if text.isascii() or _TAG_BYTES not in text.encode("utf-8", "surrogatepass"):
+        return False
+    return _TAG.search(text) is not None
+
+
+def read_tags(text: str) -> str:
+    """A text with the ASCII that its tags stand for."""
+    return _TAG.sub(lambda tag: _of_tag(tag[0]), text) if has_tags(text) else text
+
+
+def _of_tag(tag: str) -> str:
+    return chr(ord(tag) & 0x7F)
+
+
+def _has_encoded(text: str) -> bool:
+    return "%" in text and _ENCODED.search(text) is not None
 
 
 def unescape(text: str, final: bool = True, strings: bool = False) -> Unescaped:
@@ -63,7 +93,7 @@ def unescape(text: str, final: bool = True, strings: bool = False) -> Unescaped:
     are whole are read without their fractions and exponents."""
     read, spans = _once(text if final else text[: _open_from(text)], strings)
     depth = 1
-    while depth < _DEEPEST and ("\\" in read.text or "&" in read.text):
+    while depth < _DEEPEST and any(map(read.text.__contains__, "\\&%")):
         inner, within = _once(read.text if final else read.text[: _open_from(read.text)], strings=False)
         if inner.text == read.text:
             break
@@ -95,7 +125,7 @@ _Spans = list[tuple[int, int]]
 def _once(text: str, strings: bool) -> tuple[Folded, _Spans]:
     """A text behind one layer of escapes, and where these are."""
     references = "&" in text and REFERENCE.search(text) is not None
-    if "\\" not in text and not references:
+    if "\\" not in text and not references and not _has_encoded(text) and not has_tags(text):
         return Folded(text.replace('"', _EDGE) if strings else text, None, len(text)), []
     return _replaced(text, _escapes(text, _ESCAPES[references, strings]))
 
@@ -109,7 +139,7 @@ def _replaced(text: str, changes: Iterable[_Change]) -> tuple[Folded, _Spans]:
         pieces += (text[done:start], instead)
         origins += range(done, start)
         origins += [start] * len(instead)
-        if end > start + 1:
+        if end > start + 1 or text[start] >= _FIRST_TAG:
             spans.append((start, end))
         done = end
     pieces.append(text[done:])
@@ -134,6 +164,10 @@ def _escapes(text: str, form: re.Pattern[str]) -> Iterator[_Change]:
             sign = html.unescape(written)
             if len(sign) != 1:
                 continue
+        elif written[0] == "%":
+            sign = chr(int(written[1:], 16))
+        elif written[0] >= _FIRST_TAG:
+            sign = _of_tag(written)
         elif written[1] != "u":
             sign = _SIGNS.get(written[1], written[1])
         else:
@@ -147,6 +181,8 @@ def _escapes(text: str, form: re.Pattern[str]) -> Iterator[_Change]:
 def _open_from(text: str) -> int:
     """Where an escape begins that the text ends in."""
     reference = _open_reference(text)
+    if encoded := _OPEN_ENCODED.search(text, max(len(text) - 2, 0)):
+        reference = min(reference, encoded.start())
     if "\\" not in text[-_LONGEST_OPEN:]:
         return reference
     last = max(len(text) - _LONGEST_OPEN, 0)

@@ -1,142 +1,43 @@
 """Keys and tokens in a text, by the forms that their issuers give them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ahocorasick_rs import AhoCorasick
 
 from gateway.guard.detector import Match, Scan, Window
+from gateway.guard.secret_forms import CATEGORIES, DISCORD, FORMS, KEY_HEAD, NAMES, PUTTY_HEAD
 
-_HEX = "[0-9a-f]"
-_KEY_BODY = (
-    r"(?:[A-Z]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{16,128}){1,110}"
-    r"(?:[\s\\n]{0,8}[A-Za-z0-9+/=]{1,16})?(?:[\s\\n]{0,8}-----END [A-Z ]{0,50}-----)?"
-)
-# What stands for a password in instructions.
-_PLACEHOLDER = r"(?![$<{%*\[]|(?i:(?:your|my)?[_-]?(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|x{3,}|\.{3}))@)"
-# By category: what a secret begins with, and what follows that. Where a part is named `secret`, only that part is one.
-FORMS: Mapping[str, Sequence[tuple[Sequence[str], str]]] = {
-    "AWS_KEY": [(("AKIA", "ASIA", "ABIA", "ACCA"), r"[A-Z0-9]{16}(?![A-Z0-9])")],
-    "AWS_SECRET": [
-        (
-            ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
-            r"[\"']?[=:][\"']?(?P<secret>[A-Za-z0-9/+]{40})(?![\w/+=])",
-        )
-    ],
-    "AZURE_KEY": [
-        (("AccountKey=", "SharedAccessKey="), r"(?P<secret>[A-Za-z0-9+/]{43,86}={1,2})"),
-        (("8Q~", "7Q~"), r"[\w.~-]{31,34}(?![\w.~-])"),
-    ],
-    "GITHUB_TOKEN": [
-        (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{36,255}"),
-        (("github_pat_",), r"\w{22,255}"),
-    ],
-    "GITLAB_TOKEN": [
-        (
-            (
-                "glpat-",
-                "gldt-",
-                "glrt-",
-                "glptt-",
-                "glft-",
-                "glsoat-",
-                "glcbt-",
-                "glimt-",
-                "glagent-",
-                "gloas-",
-                "glffct-",
-            ),
-            r"[\w-]{20,64}(?:\.[\w-]{2,64}){0,2}",
-        )
-    ],
-    "SLACK_TOKEN": [
-        (("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-"), r"[A-Za-z0-9-]{10,250}"),
-        (("xapp-",), r"\d-[A-Za-z0-9-]{20,250}"),
-        (("hooks.slack.com/services/",), r"(?P<secret>T\w{6,16}/B\w{6,16}/\w{16,32})"),
-    ],
-    "GOOGLE_KEY": [(("AIza",), r"[\w-]{35}"), (("GOCSPX-",), r"[\w-]{28}"), (("ya29.",), r"[\w-]{20,500}")],
-    "STRIPE_KEY": [
-        (("sk_live_", "rk_live_", "sk_test_", "rk_test_"), r"[A-Za-z0-9]{16,247}"),
-        (("whsec_",), r"[A-Za-z0-9+/=]{24,100}"),
-    ],
-    "API_KEY": [
-        (("sk-",), r"(?=[\w-]{0,40}\d)[\w-]{20,200}"),  # OpenAI, Anthropic, DeepSeek, OpenRouter, Langfuse
-        (("gsk_",), r"[A-Za-z0-9]{40,64}"),  # Groq
-        (("xai-",), r"[A-Za-z0-9]{70,100}"),
-        (("pplx-",), r"[A-Za-z0-9]{40,64}"),  # Perplexity
-        (("r8_",), r"[A-Za-z0-9]{37}"),  # Replicate
-        (("nvapi-",), r"[\w-]{50,80}"),
-        (("lsv2_pt_", "lsv2_sk_"), rf"{_HEX}{{32}}_{_HEX}{{10}}"),  # LangSmith
-        (("pcsk_",), r"\w{40,100}"),  # Pinecone
-        (("tvly-",), r"[\w-]{28,60}"),  # Tavily
-        (("jina_",), r"[A-Za-z0-9]{40,80}"),
-        (("fw_",), r"[A-Za-z0-9]{22,40}(?![A-Za-z0-9])"),  # Fireworks
-    ],
-    "HUGGINGFACE_TOKEN": [(("hf_", "api_org_"), r"[A-Za-z0-9]{30,64}")],
-    "DATABRICKS_TOKEN": [(("dapi",), rf"{_HEX}{{32}}(?:-\d)?(?![0-9a-f])")],
-    "REGISTRY_TOKEN": [
-        (("npm_",), r"[A-Za-z0-9]{36}"),
-        (("pypi-AgE",), r"[\w-]{50,500}"),
-        (("dckr_pat_", "dckr_oat_"), r"[\w-]{20,60}"),
-        (("rubygems_",), rf"{_HEX}{{48}}"),
-    ],
-    "CLOUD_TOKEN": [
-        (("dop_v1_", "doo_v1_", "dor_v1_"), rf"{_HEX}{{64}}"),  # DigitalOcean
-        (("hvs.", "hvb.", "hvr."), r"[\w-]{24,300}"),  # Vault
-        (("pul-",), rf"{_HEX}{{40}}"),  # Pulumi
-        (("HRKU-",), r"[\w-]{36,70}"),  # Heroku
-        (("tskey-",), r"[a-z]{2,12}-[\w-]{10,80}"),  # Tailscale
-        (("sbp_", "sb_secret_"), r"\w{20,60}"),  # Supabase
-        (("pscale_tkn_", "pscale_pw_", "pscale_oauth_"), r"[\w=.-]{32,64}"),
-        (("nfp_",), r"[A-Za-z0-9]{36,44}"),  # Netlify
-        (("fm2_",), r"[A-Za-z0-9+/=]{80,1000}"),  # Fly
-        (("AGE-SECRET-KEY-1",), r"[A-Z0-9]{58}"),
-    ],
-    "SERVICE_TOKEN": [
-        (("SG.",), r"[\w-]{22}\.[\w-]{43}"),  # SendGrid
-        (("key-",), rf"{_HEX}{{32}}(?![0-9a-f])"),  # Mailgun
-        (("xkeysib-",), rf"{_HEX}{{64}}-\w{{16}}"),  # Brevo
-        (("SK",), rf"{_HEX}{{32}}(?![0-9a-f])"),  # Twilio
-        (("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32}"),  # Shopify
-        (("sq0atp-", "sq0csp-"), r"[\w-]{22,43}"),  # Square
-        (("lin_api_", "lin_oauth_"), r"[A-Za-z0-9]{32,64}"),  # Linear
-        (("ntn_",), r"[A-Za-z0-9]{40,60}"),  # Notion
-        (("ATATT3x", "ATCTT3x"), r"[\w=-]{50,400}"),  # Atlassian
-        (("sntrys_", "sntryu_"), r"[\w+/=-]{40,400}"),  # Sentry
-        (("glsa_", "glc_"), r"[\w+/=]{32,400}"),  # Grafana
-        (("NRAK-",), r"[A-Z0-9]{27}"),  # New Relic
-        (("PMAK-",), rf"{_HEX}{{24}}-{_HEX}{{34}}"),  # Postman
-        (("dp.pt.", "dp.st.", "dp.sa."), r"[\w.-]{40,80}"),  # Doppler
-        (("figd_",), r"[\w-]{38,60}"),  # Figma
-        ((":AA",), r"[\w-]{33}(?![\w-])"),  # Telegram
-        (("discord.com/api/webhooks/", "discordapp.com/api/webhooks/"), r"(?P<secret>\d{15,21}/[\w-]{50,90})"),
-    ],
-    "HEADWORKS_KEY": [(("hw_",), r"[\w-]{30,128}")],
-    "JWT": [(("eyJ",), r"[\w-]{8,2048}\.eyJ[\w-]{8,2048}\.[\w-]{8,1024}")],
-    "URL_PASSWORD": [
-        (("://",), rf"[^\s:@/\\?#\"'<>`]{{0,64}}:(?P<secret>{_PLACEHOLDER}[^\s@/\\?#\"'<>`]{{3,128}})(?=@[\w\[])")
-    ],
-    "PRIVATE_KEY": [(("-----BEGIN ",), _KEY_BODY)],
-}
-CATEGORIES = tuple(FORMS)
+__all__ = ("CATEGORIES", "SHORTEST", "Secrets")
+
 # What the secret may stand right behind, as it is not its first characters that tell it.
-_ANYWHERE = frozenset(("-----BEGIN ", "://", ":AA", "8Q~", "7Q~", "hooks.slack.com/services/"))
+_ANYWHERE = frozenset(("-----BEGIN ", PUTTY_HEAD, "://", ":AA", "8Q~", "7Q~"))
 # How much of what stands before is part of it.
-_BEFORE = {":AA": re.compile(r"(?<![\w:])\d{8,10}\Z", re.ASCII), "8Q~": re.compile(r"(?<!\w)\w{3}\Z", re.ASCII)}
+_BEFORE = {":AA": re.compile(r"(?<!\d)\d{8,10}\Z", re.ASCII), "8Q~": re.compile(r"(?<!\w)\w{3}\Z", re.ASCII)}
 _BEFORE["7Q~"] = _BEFORE["8Q~"]
+_BEFORE["secret_"] = re.compile(r"(?<!\w)\Z", re.ASCII)
 _LONGEST_BEFORE = 12
 # What words end with too, or numbers in base64 have in them: such begin a secret at the edge of a word only.
-_WORDS = frozenset(("sk-", "key-", "SK", "SG.", "dapi", "r8_", "fw_", "ntn_", "pul-", "hvs.", "hvb.", "hvr.", "ya29."))
+_WORDS = frozenset((
+    "sk-", "key-", "SK", "SG.", "dapi", "r8_", "fw_", "ntn_", "pul-", "hvs.", "hvb.", "hvr.", "ya29.", "EAAA", *DISCORD,
+))  # fmt: skip
 _RUN_BEFORE = re.compile(rf"(?<![\w+/=-])[\w+/=-]{{0,{_LONGEST_BEFORE - 1}}}[A-Za-z0-9]\Z", re.ASCII)
 _SHORTEST_BODY, _FEWEST_DIGITS = 20, 2
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
-_KEY_HEAD = "-----BEGIN "
 _KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-+/=\\ \t\r\n"
 _LONGEST, _LONGEST_KEY, _LONGEST_PREFIX = 5200, 16_000, 40
 _AFTER = 2
 # All but passwords in addresses and private keys are of one word, which is so long at least.
 SHORTEST = 15
 _LONG_WORD = re.compile(rf" [!-~]{{{SHORTEST}}}")
+# A name, what is the beginning of what stands behind it, and what a secret that has just ended has behind it.
+_LONGEST_NAMED = 160
+_KEY_WORD = re.compile("[Kk]ey|KEY")
+_OPEN_NAME = re.compile(
+    rf"(?:{'|'.join(map(re.escape, NAMES))})"
+    r"[\"'`*\])]{0,3}\s{0,8}(?:i?s?|[=:>|,]{0,2})[\s\"'`*]{0,8}[A-Za-z0-9/+]{0,90}={0,2}[\s\S]{0,2}\Z",
+    re.ASCII,
+)
 _WHITE = "\n\t\r\v\f"
 
 
@@ -152,6 +53,8 @@ class Secrets:
             for prefix in prefixes
         ]
         self._forms = forms
+        # What a name tells may stand behind any letters: it is not its first characters that do.
+        self._named = frozenset(at for at, (_, _, form) in enumerate(forms) if "secret" in form.groupindex)
         self._prefixes = AhoCorasick([prefix for prefix, _, _ in forms], store_patterns=False)
 
     def scan(self, window: Window) -> Scan:
@@ -161,25 +64,33 @@ class Secrets:
         if window.final and not may_be_in:
             return Scan((), len(window.text))
         start = view.index(window.start)
-        open_from = len(text) if window.final else max(start, min(self._open_word(text), _open_key(text, start)))
+        open_from = len(text) if window.final else max(start, self._open_from(text, start))
         found = list(self._find(text, start)) if may_be_in else []
         if found and not window.final:
             open_from = min(open_from, *(each.start for each in found if each.end > len(text) - _AFTER), open_from)
-        matches = [Match(view.origin(each.start), view.end(each.end), each.category) for each in found]
+        matches: list[Match] = []
+        for each in found:
+            start = view.origin(each.start)
+            told_by = start - view.origin(each.start - each.told_by)
+            matches.append(Match(start, view.end(each.end), each.category, told_by=told_by))
         return Scan(matches, view.origin(open_from))
 
     def _find(self, text: str, start: int) -> Iterator[Match]:
         for number, at, after in self._prefixes.find_matches_as_indexes(text, overlapping=True):
             prefix, name, form = self._forms[number]
             first = _first(text, prefix, at)
-            inside = first is not None and prefix not in _BEFORE and _is_inside(text, prefix, at)
+            inside = first is not None and number not in self._named and prefix not in _BEFORE
+            inside = inside and _is_inside(text, prefix, at)
             if first is None or (inside and not _may_begin_inside(text, prefix, at)):
                 continue
             match = form.match(text, after)
             if match and (not inside or prefix.isupper() or _is_random(match[0])):
                 part = match.span("secret") if "secret" in form.groupindex else (first, match.end())
                 if part[0] >= start:
-                    yield Match(*part, name)
+                    yield Match(*part, name, told_by=part[0] - first)
+
+    def _open_from(self, text: str, start: int) -> int:
+        return min(self._open_word(text), _open_key(text, start), _open_name(text))
 
     def _open_word(self, text: str) -> int:
         """Where, in the word that the text ends with, a secret may begin."""
@@ -193,7 +104,7 @@ class Secrets:
 
 def _may_be_in(text: str) -> bool:
     """False where no secret is in a text. It is much faster than the automaton, which is cold when it is needed."""
-    if not text.isascii() or "://" in text or _KEY_HEAD in text:
+    if not text.isascii() or "://" in text or KEY_HEAD in text:
         return True
     spaced = f" {text}"
     for sign in _WHITE:
@@ -229,5 +140,16 @@ def _is_random(secret: str) -> bool:
 
 def _open_key(text: str, start: int) -> int:
     """Where a private key begins that has not ended."""
-    at = text.find(_KEY_HEAD, max(start, len(text.rstrip(_KEY)), len(text) - _LONGEST_KEY))
+    lowest = max(start, len(text) - _LONGEST_KEY)
+    begins = max(lowest, len(text.rstrip(_KEY)))
+    at = text.find(KEY_HEAD, begins)
+    if at < 0:
+        at = text.find(PUTTY_HEAD, max(lowest, begins - len(PUTTY_HEAD)))
     return at if at >= 0 else len(text)
+
+
+def _open_name(text: str) -> int:
+    """Where the name begins of a secret that the text ends with or in, as far as it may be one."""
+    lowest = max(len(text) - _LONGEST_NAMED, 0)
+    name = _OPEN_NAME.search(text, lowest) if _KEY_WORD.search(text, lowest) else None
+    return name.start() if name else len(text)

@@ -11,6 +11,7 @@ from gateway.guard.finding import Action, Mode, Stage
 from gateway.guard.personal import detector as personal
 from gateway.guard.terms.lists import NAME
 
+MOST_REGIONS = 8
 _CATEGORY = r"^[A-Z][A-Z0-9_]{0,31}$"
 
 
@@ -59,11 +60,18 @@ class PersonalSpec(GuardSpec):
 
     guard: Literal["pii"]
     categories: tuple[Literal[personal.CATEGORIES], ...] = personal.CATEGORIES  # type: ignore[valid-type]
-    regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = Field(("US", "CN"), max_length=8)
+    regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ("US", "CN")
     restore: bool = False
     patterns: dict[Annotated[str, Field(pattern=_CATEGORY)], Annotated[str, Field(max_length=LONGEST_PATTERN)]] = Field(
         default_factory=dict, max_length=16
     )
+
+    @field_validator("regions")
+    @classmethod
+    def _few(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if len(given) > MOST_REGIONS:
+            raise ValueError(f"at most {MOST_REGIONS} countries, and these are {len(given)}")
+        return given
 
     @field_validator("patterns")
     @classmethod

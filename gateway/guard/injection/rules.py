@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import re2
 
+from gateway.guard.escapes import has_tags, read_tags
 from gateway.guard.injection.phrases import EXTRACTION, OVERRIDE, PERSONA, Phrases
 from gateway.guard.normalize import SEARCH
 
@@ -190,7 +191,12 @@ class Rules:
         }
 
     def find(self, text: str) -> RuleMatch | None:
-        """The surest rule that matches anywhere in a text of any length; None where none does."""
+        """The surest rule that matches anywhere in a text of any length; None where none does. Tags are read too."""
+        hit = self._find(text)
+        tagged = self._find(read_tags(text)) if has_tags(text) else None
+        return max((each for each in (hit, tagged) if each), key=lambda each: each.score, default=None)
+
+    def _find(self, text: str) -> RuleMatch | None:
         folded = SEARCH(text)
         hits = [self._hits[number] for number in self._set.Match(folded) or ()]
         phrase = self._phrases.find(folded)

@@ -10,8 +10,17 @@ SEPARATORS = r" ./\\_|*:\u00b7\u2022~+\t\r\n\x85\u2028\u2029-"
 _BETWEEN = rf"[{SEPARATORS}]{{1,3}}"
 # What never stands before a first character that has been read: patterns that begin with one are found much faster.
 _EDGE = r"(?<!\d.)(?<!\d\..)"
-_LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Fa-f]*[G-Zg-z])[A-Za-z]{2,12}\Z")
-_LETTERS_AFTER = re.compile(r"(?=[A-Fa-f]{0,12}[G-Zg-z])[A-Za-z]{2,12}(?![A-Za-z0-9])")
+# Of letters of other scripts and with accents none is in a hash: what is beside such a one is of a word. The B of a
+# card's magnetic track begins its number.
+_BESIDE_WORD = r"[^\W\d_\x00-\x7f]|[\u0300-\u036f]"
+_LETTERS_BEFORE = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Fa-f]*[G-Zg-z])[A-Za-z]{2,12}\Z"
+    rf"|(?:{_BESIDE_WORD})[A-Za-z]{{1,12}}\Z|%[Bb]\Z"
+)
+_LETTERS_AFTER = re.compile(
+    r"(?=[A-Fa-f]{0,12}[G-Zg-z])[A-Za-z]{2,12}(?![A-Za-z0-9])"
+    rf"|[A-Za-z]{{1,12}}(?:{_BESIDE_WORD})"
+)
 _FRACTION = re.compile(r"\.0{1,12}(?!\d)")
 _LONGEST_LETTERS = 13
 _SHORTEST_CARD, _LONGEST_CARD = 13, 19

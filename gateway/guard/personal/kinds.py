@@ -20,13 +20,15 @@ _HOST_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 EMAIL = Kind("EMAIL", re.compile(
     rf"(?<![{_LETTER}0-9_.+%-])[{_LETTER}0-9_.+%-]{{1,64}}@(?:{_HOST_LABEL}\.){{1,8}}"
     rf"(?!{_FILE}(?![A-Za-z0-9-]))(?:xn--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}}|[\u00c0-\u024f\u0370-\u052f]{{2,24}})"
-    r"(?![A-Za-z0-9-])(?!\.[A-Za-z])"), lambda address: address[0] != "@", "@")  # fmt: skip
+    r"(?![A-Za-z0-9-])(?!\.[A-Za-z])"), lambda address: address[0] != "@", "@", unlike=(unlike.password,))  # fmt: skip
 CARD, IBAN = Cards(), Accounts()
 CHINA = Kind("CN_ID", written(r"[1-8]\d{5}(?:[ -]?(?:18|19|20)\d{6}[ -]?)\d{3}[\dXx]"),
              lambda number: checks.china(number.upper()))  # fmt: skip
 # Nine digits alone are too many other things.
 USA = Kind("US_SSN", written(r"(?!000|666|9)\d{3}(?P<sep>[ .-])(?!00)\d{2}(?P=sep)(?!0000)\d{4}"))
-UK = Kind("UK_NINO", written(rf"{_NINO_PREFIXES}[ .-]?\d{{2}}[ .-]?\d{{2}}[ .-]?\d{{2}}[ .-]?[A-D]"))
+UK = Kind("UK_NINO", written(
+    rf"{_NINO_PREFIXES}[ .-]?\d{{2}}[ .-]?\d{{2}}[ .-]?\d{{2}}[ .-]?[A-D]|(?i:{_NINO_PREFIXES}\d{{6}}[A-D])"),
+    unlike=(unlike.unnamed("nino|insurance|ni"),))  # fmt: skip
 GERMANY = Kind("DE_TAX_ID", written(r"[1-9]\d(?P<sep>[ ./-]?)\d{3}(?P=sep)\d{3}(?P=sep)\d{3}"), checks.germany,
                unlike=(unlike.address,))  # fmt: skip
 FRANCE = Kind("FR_NIR", written(
@@ -37,11 +39,13 @@ _DIGIT = "[0-9LMNP-V]"  # a letter stands for a digit where two people would hav
 ITALY = Kind("IT_CF", written(
     rf"[A-Za-z]{{6}}{_DIGIT}{{2}}[A-EHLMPRSTa-ehlmprst]{_DIGIT}{{2}}[A-Za-z]{_DIGIT}{{3}}[A-Za-z]"),
     lambda code: checks.italy(code.upper()))  # fmt: skip
-SPAIN = Kind("ES_DNI", written(r"(?:\d{8}|[XYZ][ .-]?\d{7})[ .-]?[A-Z]"), checks.spain)
+SPAIN = Kind("ES_DNI", written(r"(?:\d{8}|\d\d\.\d{3}\.\d{3}|[XYZxyz][ .-]?(?:\d{7}|\d\.\d{3}\.\d{3}))[ .-]?[A-Za-z]"),
+             lambda number: checks.spain(number.upper()),
+             unlike=(unlike.unnamed("dni|nie|nif|documento|identidad"),))  # fmt: skip
 POLAND = Kind("PL_PESEL", written(r"\d{11}"), checks.poland, unlike=(unlike.moment,))
 INDIA = Kind("IN_AADHAAR", written(r"[2-9]\d{3}(?P<sep>[ ./-]?)\d{4}(?P=sep)\d{4}"), checks.india,
-             unlike=(unlike.moment, unlike.cloud_account, unlike.dump))  # fmt: skip
-BRAZIL = Kind("BR_CPF", written(r"\d{3}(?P<sep>[ .-])\d{3}(?P=sep)\d{3}[ ./-]\d{2}|\d{11}"), checks.brazil,
+             unlike=(unlike.moment, unlike.cloud_account, unlike.dump, unlike.of_year))  # fmt: skip
+BRAZIL = Kind("BR_CPF", written(r"\d{3}(?P<sep>[ .-])\d{3}(?P=sep)\d{3}[ ./-]\d{2}|\d{9}-?\d{2}"), checks.brazil,
               unlike=(unlike.moment, unlike.address, unlike.dialled))  # fmt: skip
 
 # Where two of the same length fit, the earlier one names it.

@@ -1,12 +1,10 @@
-"""Telephone numbers, which only a table of every country's numbering plan can tell from others: `phonenumbers`."""
+"""Telephone numbers in a text, which only a table of every country's numbering plan can tell from others."""
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
-import phonenumbers
-
-from gateway.guard.personal import unlike
+from gateway.guard.personal import beside, lists, unlike
+from gateway.guard.personal.numbering import LONGEST, SHORTEST, digits, is_number, is_possible
 
 NAME = "PHONE"
 # Groups of digits that may be one number, or several side by side.
@@ -15,29 +13,19 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 _GROUP = re.compile(r"\d+\)?", re.ASCII)
 # What may stand behind one: an extension, and no letter.
 _BEHIND = re.compile(r"(?: ?(?:x|ext\.?) ?\d{1,5})?(?![A-Za-z0-9])", re.ASCII)
-_CHINA_MOBILE = re.compile(r"1[3-9]\d{9}")
-_DATE = re.compile(r"(?:19|20)\d\d[./ -]\d{1,2}[./ -]\d{1,2}\b|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d\b")
-_QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
-# A decimal fraction, one with spaces or beside another number; a range or two numbers of a table; a date beside others;
-# clauses of American law; bits.
-_FRACTION = re.compile(r"(?:0|[1-9]\d*)\.\d+")
-_MIXED = re.compile(r"(?!0\d|[^(]*\()(?=[^.]*\.)[^ ]* .*")
-_FROM_ZERO = re.compile(r"0[ -]\d+(?:\.\d+)?|\d+[ -]0{8,}")
-_DATED = re.compile(r"(?:.*\D)?(?:19|20)\d\d-(?:0[1-9]|1[0-2])-[0-3]\d(?!\d).*")
-_CLAUSE = re.compile(r"\d{3}\.227-7\d{3}")
-_BINARY = re.compile(r"[01][01 ]*[01]")
 # What stands before seconds, and before the code of an American post office.
 _MINUTES = re.compile(r"(?<![\d:])\d{1,2}:\d\d:\Z")
 _STATE = re.compile(r"(?<![A-Za-z])[A-Z]{2}[\s,.*#/]{1,8}\Z")
 _POSTAL = re.compile(r"\d{5}-\d{4}")
 _EXPONENT = re.compile(r"[eE][+-]?\d")
-_NO_NUMBERS = (_QUAD, _FRACTION, _MIXED, _FROM_ZERO, _DATED, _CLAUSE, _BINARY)
-SHORTEST, LONGEST = 7, 15
 _LONGEST_WRITTEN, _LONGEST_ROW = 36, 60
 # So often is it looked up in the table whether what begins at a place is a number.
 _MOST_TRIES = 8
 _SEEN = 16
 _SHAPE = re.compile(r"\d")
+# What stands for a plus before digits: that of a link which dials.
+_DIALS = re.compile(r"(?:\bwa\.me/|/send/?\?phone=)\Z", re.ASCII)
+_LONGEST_DIAL = 14
 _FREE, _HALF, _BOUND = range(3)
 
 
@@ -76,7 +64,7 @@ class _Row:
             start = self._opening(at, before)
             self._tries = _MOST_TRIES
             span = self._number(start, at)
-            if span and not _is_other(text, *span):
+            if span and ("+" in text[slice(*span)] or not lists.is_of_list(text, *span)) and not _is_other(text, *span):
                 yield span
             if span:
                 before = span[1]
@@ -90,8 +78,8 @@ class _Row:
         if not self._is_short(at):
             plus = self._text.find("+", at, self._last - _LONGEST_ROW)
             return plus if plus >= 0 else self._last - _LONGEST_ROW
-        digits = _DIGITS.match(self._text, at)
-        return digits.end() if digits else at + 1
+        group = _DIGITS.match(self._text, at)
+        return group.end() if group else at + 1
 
     def _is_short(self, at: int) -> bool:
         return self._last - at <= _LONGEST_ROW
@@ -109,26 +97,38 @@ class _Row:
     def _number(self, start: int, at: int) -> tuple[int, int] | None:
         """The longest one whose digits begin there."""
         text = self._text
-        international = "+" in text[start:at]
+        dials = start == at and _DIALS.search(text, max(start - _LONGEST_DIAL, 0), start) is not None
+        international = dials or "+" in text[start:at]
         edge, short = _edge(text, start), self._is_short(at)
         if not international and (edge is _BOUND or not short):
             return None
         ends = [group.end() for group in _GROUP.finditer(text, at, min(self._last + 1, at + _LONGEST_WRITTEN))]
         unsure: tuple[int, int] | None = None
         for end in reversed(ends):
-            whole = end >= self._last
-            behind = _BEHIND.match(text, end) if whole else None
+            first = at if text[start] == "(" and ")" not in text[start : end - 1] else start
+            spare = text[end - 1] == ")" and text.count("(", first, end) < text.count(")", first, end)
+            whole, last = end >= self._last, end - spare
+            behind = _BEHIND.match(text, last) if whole else None
             if not behind and not (international if whole else _is_apart(text, end)):
                 continue
-            first = at if text[start] == "(" and ")" not in text[start:end] else start
-            spare = text[end - 1] == ")" and "(" not in text[first:end]
-            written = text[first : end - spare]
+            written = text[first:last]
             sure = international or _is_sure(written) or _is_again(text, first, written)
-            if (sure or edge is _FREE) and self._is(written):
+            sure = sure or beside.is_apart(text, first, last)
+            if (sure or edge is _FREE) and self._is(f"+{written}" if dials else written):
                 if whole or not short or self._are(end):
-                    return first, behind.end() if behind and behind[0] else end - spare
-                unsure = unsure or ((first, end - spare) if sure else None)
-        return unsure
+                    return first, behind.end() if behind and behind[0] else last
+                unsure = unsure or ((first, last) if sure else None)
+        return unsure or (self._possible(start, at, ends) if "+" in text[start:at] and edge is _FREE else None)
+
+    def _possible(self, start: int, at: int, ends: Sequence[int]) -> tuple[int, int] | None:
+        """The longest one that begins there and has a plus, a country's code, and as many digits as that country's."""
+        text = self._text
+        for end in reversed(ends):
+            last = end - (text[end - 1] == ")" and text.count("(", start, end) < text.count(")", start, end))
+            apart = end >= self._last or _is_apart(text, end)
+            if apart and _BEHIND.match(text, last) and is_possible(text[start:last]):
+                return start, last
+        return None
 
     def _are(self, at: int) -> bool:
         """Whether the rest of the row is numbers and nothing else."""
@@ -147,10 +147,10 @@ class _Row:
         return False
 
     def _is(self, written: str) -> bool:
-        if len(written) > _LONGEST_WRITTEN or not SHORTEST <= len(_digits(written)) <= LONGEST or self._tries <= 0:
+        if len(written) > _LONGEST_WRITTEN or not SHORTEST <= len(digits(written)) <= LONGEST or self._tries <= 0:
             return False
         self._tries -= 1
-        return _is_number(written, self._regions)
+        return is_number(written, self._regions)
 
 
 def _edge(text: str, start: int) -> int:
@@ -186,7 +186,7 @@ def _is_apart(text: str, end: int) -> bool:
 
 def _is_sure(written: str) -> bool:
     """Whether it is told from digits beside it: by how it begins, or by what stands between its groups."""
-    if written[0] == "(" or (written[0] == "0" and len(_digits(written)) > SHORTEST):
+    if written[0] == "(" or (written[0] == "0" and len(digits(written)) > SHORTEST):
         return True
     return " " not in written and "/" not in written and ("-" in written or "." in written)
 
@@ -196,45 +196,3 @@ def _is_again(text: str, start: int, written: str) -> bool:
     before = text[max(start - _SEEN, 0) : start].rstrip(" /")
     length = min(len(written), _SEEN - 4)
     return len(before) >= length and _SHAPE.sub("0", before[-length:]) == _SHAPE.sub("0", written[-length:])
-
-
-def _digits(written: str) -> str:
-    return "".join(filter(str.isdigit, written))
-
-
-@lru_cache(maxsize=4096)
-def _is_number(written: str, regions: tuple[str, ...]) -> bool:
-    digits = _digits(written)
-    if written.startswith("+"):
-        return _valid(written, None) is not None
-    if _DATE.match(written) or any(form.fullmatch(written) for form in _NO_NUMBERS):
-        return False
-    if written == digits:  # as an amount or an order's number might be
-        return any(_is_bare(digits, region) for region in regions)
-    if digits.startswith("00") and _valid(f"+{written[2:]}", None):
-        return True
-    return any(_is_written(written, region) for region in regions)
-
-
-def _is_bare(digits: str, region: str) -> bool:
-    """A mobile number of China, or of a country whose numbers begin with the 0 that other numbers seldom have."""
-    if region == "CN":
-        return _CHINA_MOBILE.fullmatch(digits) is not None
-    number = _valid(digits, region) if digits.startswith("0") and not digits.startswith("00") else None
-    return number is not None and phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE
-
-
-def _is_written(written: str, region: str) -> bool:
-    """Whether it is one of the region's numbers, in groups as that writes them."""
-    if _valid(written, region) is None:
-        return False
-    found = phonenumbers.PhoneNumberMatcher(written, region, phonenumbers.Leniency.STRICT_GROUPING, max_tries=1)
-    return any(match.raw_string == written for match in found)
-
-
-def _valid(written: str, region: str | None) -> phonenumbers.PhoneNumber | None:
-    try:
-        number = phonenumbers.parse(written, region)
-    except phonenumbers.NumberParseException:
-        return None
-    return number if phonenumbers.is_valid_number(number) else None

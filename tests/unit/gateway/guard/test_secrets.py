@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from gateway.guard.secrets import CATEGORIES, FORMS, SHORTEST, Secrets
+from gateway.guard.secret_forms import CATEGORIES, FORMS
+from gateway.guard.secrets import SHORTEST, Secrets
 from tests.unit.gateway.guard.scans import found, held
 
 DETECTOR = Secrets(CATEGORIES)
@@ -14,6 +15,8 @@ PEM = (
     + "ab==\n-----END RSA PRIVATE KEY-----"
 )
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+BODY = "aB3dE5fG7h" * 10
+PUTTY = f"Private-Lines: 2\n{BODY[:64]}\n{BODY[:20]}=="
 
 HITS = [
     ("AWS_KEY", "AKIAIOSFODNN7EXAMPLE"),
@@ -55,6 +58,14 @@ HITS = [
     ("SERVICE_TOKEN", "123456789:AA" + "abc_1-2" * 4 + "abcde"),
     ("SERVICE_TOKEN", "glsa_" + "aB3d" * 8 + "_01234567"),
     ("AZURE_KEY", "abc8Q~" + "aB3." * 8 + "a"),
+    ("AZURE_KEY", "abc7Q~" + "aB3." * 8 + "ab"),
+    ("CLOUD_TOKEN", "fo1_" + BODY[:43]),
+    ("SERVICE_TOKEN", "EAAA" + BODY[:60]),
+    ("SERVICE_TOKEN", "secret_" + BODY[:43]),
+    ("SERVICE_TOKEN", "MTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcde." + BODY[:27]),
+    ("SERVICE_TOKEN", "ODc2NTQzMjEwOTg3NjU0MzIxMA.G-b_de." + BODY[:38]),
+    ("PRIVATE_KEY", PUTTY),
+    ("PRIVATE_KEY", PUTTY.replace("\n", "\\r\\n")),
     ("PRIVATE_KEY", PEM),
     ("PRIVATE_KEY", PEM.replace("\n", "\\n")),
     ("PRIVATE_KEY", PEM[: PEM.index("ab==")].strip()),
@@ -67,9 +78,29 @@ NEAR = [
     "SK" + "0af3" * 7, "monkey-" + "0af3" * 8, "risk-2024-report-number-1", "npm_config_registry", "hw_id",
     "key-value-store",
     "10:AA" + "a" * 33, "SG.1.2", "dapi_version_1", "hvs.short", "gsk_x", "SKU" + "0af3" * 8,
+    "EAAA" + BODY[:61], "EAAA" + "B" * 60, "x" * 20 + "EAAA" + BODY[:60], "secret_" + BODY[:42],
+    "client_secret_" + BODY[:43],
+    "secret_" + "a_name_of_a_thing_" * 3, "MTIz.abc.def", "MTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcd." + BODY[:27],
+    "PTIzNDU2Nzg5MDEyMzQ1Njc4.Gabcde." + BODY[:27], "fo1_" + BODY[:20], "Private-Lines: 14", "sig=" + BODY[:43],
+    "1123456789012:AA" + "a" * 33, "aws_secret_access_key = see_the_vault", "Secret access key: " + "a" * 41,
+    "AccountKey: " + BODY[:60], "the account key is needed", "Private-Lines: 2\nNothing is here",
     "-----BEGIN PUBLIC KEY-----\n" + "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n",
     "-----BEGIN PRIVATE KEY----- is how the header of a key file reads",
     "-----BEGIN CERTIFICATE-----\n" + "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n",
+]  # fmt: skip
+
+NAMED = (
+    "{n} = {{}}", "{n}={{}}", "{n}: {{}}", '"{n}": "{{}}"', '"{n}":"{{}}"', "{n}: '{{}}'", "| {n} | {{}} |",
+    "{n} => {{}}",
+    "export {n}={{}}", "{n} := `{{}}`", "<{n}>{{}}</{n}>", "**{n}:** `{{}}`", "the {n} is {{}}.", "{n}：{{}}",
+    "{n}\t=\t{{}}", "{n}:\n{{}}",
+)  # fmt: skip
+# By category: names that tell a secret, and one.
+TOLD = [
+    ("AWS_SECRET", ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "SecretAccessKey", "secretAccessKey",
+                    "Secret access key", "Secret Access Key", "aws-secret-access-key", "AWS_SECRET_KEY"), "aB3/" * 10),
+    ("AZURE_KEY", ("AccountKey", "accountKey", "account_key", "AZURE_STORAGE_KEY", "SharedAccessKey", "Account key",
+                   "AZURE_STORAGE_ACCOUNT_KEY"), "aB3/" * 21 + "ab=="),
 ]  # fmt: skip
 
 # Where a part of the words is the secret.
@@ -84,6 +115,16 @@ WITHIN = [
     ("SERVICE_TOKEN", "https://discord.com/api/webhooks/{}", "123456789012345678/" + "aB3_" * 17),
 ]
 
+TELEGRAM = "123456789:AA" + "abc_1-2" * 4 + "abcde"
+WITHIN += [
+    *[("SERVICE_TOKEN", form, TELEGRAM) for form in (
+        "https://api.telegram.org/bot{}/getMe", "bot{}", "token:{}", "token：{}", "密钥是：{}。", "TOKEN={}", "Bot{},",
+    )],
+    ("AZURE_KEY", "it is {}. Keep it", "abc8Q~" + "aB3." * 7 + "abc"),
+    ("AZURE_KEY", "https://a.blob.core.windows.net/c?sv=1&sig={}&se=2", "aB3" * 13 + "a%2F%2B" + "b%3D"),
+    ("AZURE_KEY", "?sig={}", BODY[:43] + "="),
+]  # fmt: skip
+
 NO_PASSWORDS = [
     "postgres://user:password@localhost/db", "https://user:<password>@host", "http://u:$PASSWORD@h", "http://u:{pw}@h",
     "https://example.com:8080/@jo", "https://example.com/a:b@c", "amqp://guest:***@mq", "ws://a:xxxx@b", "http://h:80/",
@@ -93,6 +134,24 @@ NO_PASSWORDS = [
 @pytest.mark.parametrize(("category", "form", "secret"), WITHIN)
 def test_a_secret_among_other_words(category: str, form: str, secret: str) -> None:
     assert found(DETECTOR, form.format(secret)) == [(category, secret)]
+
+
+@pytest.mark.parametrize(
+    ("category", "form", "secret"),
+    [(category, form.format(n=name), secret) for category, names, secret in TOLD for name in names for form in NAMED],
+)
+def test_a_secret_that_its_name_tells(category: str, form: str, secret: str) -> None:
+    assert found(DETECTOR, form.format(secret)) == [(category, secret)]
+
+
+@pytest.mark.parametrize(
+    ("form", "secret"), [(form.format(n=TOLD[0][1][4]), TOLD[0][2]) for form in NAMED] + [("{}", PUTTY)]
+)
+def test_a_secret_that_its_name_tells_is_held_back_from_that_on(form: str, secret: str) -> None:
+    said = form.format(secret)
+    begins = said.index(secret)
+    for length in range(begins + 1, begins + len(secret)):
+        assert secret[: length - begins] in held(DETECTOR, f"Here: {said[:length]}")
 
 
 @pytest.mark.parametrize("text", NO_PASSWORDS)
