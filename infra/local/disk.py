@@ -1,5 +1,4 @@
-"""Whether the data directory takes anything. A process that cannot write there may not say so: its log is there too.
-"""
+"""Whether the data directory takes anything. A process that cannot write there may not say so: its log is there too."""
 
 import os
 import tempfile
