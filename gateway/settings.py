@@ -114,6 +114,9 @@ class GatewaySettings(ServerSettings):
     oidc_tenant: str = Field("", description="Tenant of all its users; empty to read it from the token.")
     oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant; dots lead into objects.")
     oidc_roles_claim: str = Field("roles", description="Claim that names the roles, likewise.")
+    oidc_groups_claim: str = Field(
+        "groups", description="Claim that names the groups, likewise; empty to read none from tokens."
+    )
     oidc_subject_claim: str = Field("sub", description="Claim that names the user, likewise.")
     oidc_leeway_seconds: float = Field(
         30, ge=0, le=600, description="How far the issuer's clock and this one may be apart."

@@ -8,7 +8,7 @@ from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, tenant_option, yes_option
 from cli.output import print_done, print_list, print_record
 
-COLUMNS = ("id", "name", "display_name", "state", "create_time")
+COLUMNS = ("id", "name", "display_name", "state", "groups", "create_time")
 
 
 @click.group()
@@ -36,7 +36,7 @@ def accounts() -> None:
 
 
 def add_verbs(group: click.Group, kind: "principal_pb2.Principal.Kind.ValueType", noun: str) -> None:
-    """create, list, suspend, resume and delete, for principals of one kind."""
+    """create, list, suspend, resume, groups and delete, for principals of one kind."""
     name_of_group = str(group.name)
 
     def help_of(text: str, example: str) -> str:
@@ -46,11 +46,16 @@ def add_verbs(group: click.Group, kind: "principal_pb2.Principal.Kind.ValueType"
     @click.argument("name")
     @click.option("--display-name", default="", help="A name for people.")
     @click.option("--role", "roles", multiple=True, help="A role that it gets in the whole tenant; may be repeated.")
+    @click.option("--group", "groups", multiple=True, help="A group that it is in; may be repeated.")
     @tenant_option
     @on_mesh(30)
-    def create(name: str, display_name: str, roles: tuple[str, ...], tenant: str, on: MeshOptions) -> None:
+    def create(
+        name: str, display_name: str, roles: tuple[str, ...], groups: tuple[str, ...], tenant: str, on: MeshOptions
+    ) -> None:
         with on.client() as client:
-            request = pb.CreatePrincipalRequest(tenant=tenant, name=name, display_name=display_name, kind=kind)
+            request = pb.CreatePrincipalRequest(
+                tenant=tenant, name=name, display_name=display_name, kind=kind, groups=groups
+            )
             principal = client.principals.CreatePrincipal(request).principal
             for role in roles:
                 binding = role_service_pb2.BindRoleRequest(tenant=tenant, role=role, principal=principal.id)
@@ -80,6 +85,20 @@ def add_verbs(group: click.Group, kind: "principal_pb2.Principal.Kind.ValueType"
     @on_mesh(30)
     def resume(id_: str, tenant: str, on: MeshOptions) -> None:
         _set_state(id_, state_pb2.STATE_ACTIVE, tenant, on)
+
+    @group.command(
+        help=help_of(
+            f"Say which groups the {noun} ID is in: those that are named and no others.", "groups ID --group staff"
+        )
+    )
+    @click.argument("id_", metavar="ID")
+    @click.option("--group", "names", multiple=True, help="A group; may be repeated. Without any it is in none.")
+    @tenant_option
+    @on_mesh(30)
+    def groups(id_: str, names: tuple[str, ...], tenant: str, on: MeshOptions) -> None:
+        with on.client() as client:
+            request = pb.UpdatePrincipalRequest(tenant=tenant, id=id_, groups=names, set_groups=True)
+            print_record(on, as_dict(client.principals.UpdatePrincipal(request).principal))
 
     @group.command(help=help_of(f"Delete the {noun} ID with its keys and roles.", "delete ID --yes"))
     @click.argument("id_", metavar="ID")

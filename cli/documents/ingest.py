@@ -31,11 +31,19 @@ NAMED_LINKS = 5
 @collection_option
 @click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of a PATH, too.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Only members of GROUP may read the documents; may be repeated. Without it everybody in the tenant may.",
+)
 @click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
 @on_mesh(3600)
 def ingest(
-    paths: tuple[str, ...], collection: str, delete_missing: bool, follow_links: bool, yes: bool, on: MeshOptions
-) -> int:
+    paths: tuple[str, ...], collection: str, delete_missing: bool, follow_links: bool, groups: tuple[str, ...],
+    yes: bool, on: MeshOptions,
+) -> int:  # fmt: skip
     """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder or a glob.
 
     A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
@@ -47,6 +55,9 @@ def ingest(
     --delete-missing deletes a document only if the file that it came from is within PATH… and is gone. What is skipped
     or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
     that it is not.
+
+    --group says who may read the documents, in the place of what was said before, also of files that are unchanged.
+    Only who is in one of the groups, or sees all documents, can say so.
 
     Ctrl-C leaves what is in; the same command goes on with the others.
 
@@ -77,7 +88,7 @@ def ingest(
     with on.client() as client:
         missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
         gone = missing.gone if missing else ()
-        outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone)
+        outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone, groups)
     outcome.unreadable |= dict(scan.unreadable)
     outcome.not_taken |= dict(scan.not_taken)
     _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
@@ -101,7 +112,7 @@ def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, tim
 
 def ingest_files(
     client: "Client", scan: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
-    gone: "Sequence[Document]" = (),
+    gone: "Sequence[Document]" = (), groups: Sequence[str] = (),
 ) -> "Outcome":  # fmt: skip
     """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError, and CliError
     where it is interrupted."""
@@ -115,7 +126,7 @@ def ingest_files(
     )
     try:
         with _cursor(), _progress(len(scan.files), quiet) as on_response:
-            send_all(client, opened, scan.files, timeout, on_response, outcome, gone)
+            send_all(client, opened, scan.files, timeout, on_response, outcome, gone, groups)
     except KeyboardInterrupt as stop:
         raise interrupted(stop, so_far(outcome, len(scan.files), collection)) from None
     return outcome

@@ -84,8 +84,9 @@ class Requests:
 
     def __init__(
         self, opened: pb.IngestOpen, files: Iterable[LocalFile], stored: Mapping[str, str],
-        gone: Iterable[Document] = (),
+        gone: Iterable[Document] = (), groups: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        self._groups = groups
         self._opened = opened
         self._files = files
         self._stored = stored
@@ -102,7 +103,9 @@ class Requests:
                 yield pb.IngestRequest(gone=pb.IngestGone(id=document.id, update_time=document.update_time))
 
     def _document(self, file: LocalFile) -> Iterator[pb.IngestRequest]:
-        head = pb.IngestDocument(id=file.id, uri=file.path.absolute().as_uri(), media_type=file.media_type)
+        head = pb.IngestDocument(
+            id=file.id, uri=file.path.absolute().as_uri(), media_type=file.media_type, access_groups=self._groups
+        )
         try:
             with file.path.open("rb") as source:
                 head.content_hash = hashlib.file_digest(source, "sha256").hexdigest()
@@ -132,8 +135,10 @@ def stored_documents(client: Client, collection: str, timeout: float) -> list[Do
 def send_all(
     client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
     on_response: Callable[[pb.IngestResponse, Outcome], None], outcome: Outcome, gone: Sequence[Document] = (),
+    groups: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`. What came of it
+    """Send the files, for members of `groups` to read or for everybody, passing each message of the server to
+    `on_response`, and delete what is `gone`. What came of it
     is in `outcome`, however this ends.
 
     A stream that breaks after some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError.
@@ -144,7 +149,7 @@ def send_all(
         try:
             limit = max(0.1, until - time.monotonic())
             stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
-            requests = Requests(opened, files, stored, gone)
+            requests = Requests(opened, files, stored, gone, groups)
             _send(client, requests, limit, outcome, on_response)
             return
         except grpc.RpcError as error:

@@ -98,6 +98,9 @@ HTTP: Mapping[str, Needs] = {
 }
 """Of the paths that are no RPC's, by the route's name."""
 
+# Of documents with access groups a caller sees those that name a group of its own, or with "documents.others:read" all:
+# retrieval asks, for it knows the lists.
+
 # Runs and sessions are their user's. Of others' a caller sees what "runs.others:<read|write>" and
 # "sessions.others:<read|write>" allow, which the orchestrator asks for: it knows whose they are.
 RUNS: Mapping[str, Needs] = {
@@ -169,6 +172,10 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "auditor": frozenset(
         {"models.read:*", "runs.read:*", "runs.others:read"} | {f"admin.{noun}:read" for noun in NOUNS}
     ),
-    "admin": frozenset(_DEVELOPER | {"runs.others:*", "sessions.others:*"} | {f"admin.{noun}:*" for noun in NOUNS}),
+    "admin": frozenset(
+        _DEVELOPER
+        | {"runs.others:*", "sessions.others:*", "documents.others:read"}
+        | {f"admin.{noun}:*" for noun in NOUNS}
+    ),
     OPERATOR: frozenset({"*"}),
 }

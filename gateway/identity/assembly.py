@@ -56,6 +56,7 @@ def issuer_of(settings: GatewaySettings) -> Issuer | None:
         tenant=settings.oidc_tenant,
         tenant_claim=settings.oidc_tenant_claim,
         roles_claim=settings.oidc_roles_claim,
+        groups_claim=settings.oidc_groups_claim,
         subject_claim=settings.oidc_subject_claim,
         algorithms=frozenset(settings.oidc_algorithms),
         leeway=settings.oidc_leeway_seconds,

@@ -160,7 +160,7 @@ class KeyDirectory:
         permissions.check(key.tenant)
         if held.identity is None or held.permissions is not permissions:
             scopes = permissions.of_roles(key.tenant, key.roles, key.scopes)
-            held.identity = Identity(key.tenant, key.subject, scopes, key.project, key.id)
+            held.identity = Identity(key.tenant, key.subject, scopes, key.project, key.id, key.groups)
             held.permissions = permissions
         self._used.note(key.id)
         return held.identity
@@ -186,7 +186,11 @@ class Users:
         named = {role for role in claims.roles if role != OPERATOR}
         roles = tuple(sorted(named.union(user.roles if user else ())))
         permissions = self._directory.permissions().of_roles(claims.tenant, roles)
-        return Identity(claims.tenant, claims.subject, permissions, roles=claims.roles)
+        groups = tuple(sorted({*claims.groups, *(user.groups if user else ())}))
+        return Identity(
+            claims.tenant, claims.subject, permissions, groups=groups, roles=claims.roles,
+            claimed_groups=claims.groups,
+        )  # fmt: skip
 
     async def _find(self, tenant: str, subject: str) -> LiveUser | None:
         if self._loads != self._directory.loads:

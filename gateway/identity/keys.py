@@ -42,6 +42,7 @@ class _Entry(BaseModel):
     tenant: str = Field(min_length=1)
     subject: str
     scopes: list[str]
+    groups: list[str] = []
 
 
 class _File(BaseModel):
@@ -114,7 +115,8 @@ class KeyRing:
                 f"{self._path} is no list of API keys: {error.errors(include_url=False)[0]['msg']}"
             ) from error
         for entry in file.keys:
-            identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes), key=entry.id)
+            groups = tuple(sorted(set(entry.groups)))
+            identity = Identity(entry.tenant, entry.subject, frozenset(entry.scopes), key=entry.id, groups=groups)
             stored = StoredKey(entry.id, entry.prefix, entry.sha256, identity)
             keys.setdefault(stored.prefix, []).append(stored)
         self._keys, self._stamp = keys, stamp

@@ -25,7 +25,7 @@ FOREVER = float("inf")
 Bound = tuple[tuple[str, str], ...]
 _COLUMNS = ("id", "tenant", "project", "principal", "sha256", "roles", "scopes", "expires")
 _KEYS = (
-    select(*(API_KEYS.c[name] for name in _COLUMNS), PRINCIPALS.c.name.label("subject"))
+    select(*(API_KEYS.c[name] for name in _COLUMNS), PRINCIPALS.c.name.label("subject"), PRINCIPALS.c.groups)
     .join(PRINCIPALS, PRINCIPALS.c.id == API_KEYS.c.principal)
     .where(API_KEYS.c.revoked.is_(None), PRINCIPALS.c.state == AccountState.ACTIVE)
     .order_by(API_KEYS.c.id)
@@ -69,7 +69,7 @@ class Permissions:
 @dataclass(frozen=True, slots=True)
 class LiveKey:
     """A key that is neither revoked nor its principal's suspended. `expires`: seconds since the epoch; `roles` are the
-    key's own and its principal's, for its project."""
+    key's own and its principal's, for its project, `groups` its principal's."""
 
     digest: bytes
     id: str
@@ -80,14 +80,16 @@ class LiveKey:
     roles: tuple[str, ...]
     scopes: frozenset[str]
     expires: float
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveUser:
-    """A user as tokens name it: whether it is active, and the roles it has in the whole tenant."""
+    """A user as tokens name it: whether it is active, the roles it has in the whole tenant, and its groups."""
 
     active: bool
     roles: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 Page = tuple[Sequence[LiveKey], str]
@@ -135,7 +137,7 @@ async def user(connection: AsyncConnection, tenant: str, subject: str) -> LiveUs
     if row is None:
         return None
     bound = await _bindings(connection, [row.id])
-    return LiveUser(row.state == AccountState.ACTIVE, _roles(bound.get(row.id, ()), ""))
+    return LiveUser(row.state == AccountState.ACTIVE, _roles(bound.get(row.id, ()), ""), names(row.groups))
 
 
 async def _in_pages(connection: AsyncConnection, column: Any, wanted: Iterable[str]) -> Sequence[LiveKey]:
@@ -175,9 +177,14 @@ def _scopes(stored: str) -> frozenset[str]:
     return frozenset(names(stored))
 
 
+@lru_cache(CACHED_TUPLES)
+def _groups(stored: str) -> tuple[str, ...]:
+    return names(stored)
+
+
 def _key(row: Any, bound: Bound) -> LiveKey:
     return LiveKey(
         bytes.fromhex(row.sha256), row.id, intern(row.tenant), intern(row.project), intern(row.principal),
         intern(row.subject), _roles(bound, row.project, row.roles), _scopes(row.scopes),
-        FOREVER if row.expires is None else row.expires,
+        FOREVER if row.expires is None else row.expires, _groups(row.groups),
     )  # fmt: skip

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_GROUP = 200
+
+
+def is_group(name: str) -> bool:
+    """Whether a group can have this name."""
+    return 0 < len(name) <= LONGEST_GROUP and name.isprintable()
+
 
 class AccountState(StrEnum):
     ACTIVE = "active"
@@ -36,7 +43,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, whose name is the subject of the issuer's tokens, or a service account."""
+    """A user, whose name is the subject of the issuer's tokens, or a service account. `groups` are in order."""
 
     id: str
     tenant: str
@@ -45,6 +52,7 @@ class Principal:
     display_name: str
     state: AccountState
     created: float
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ PRINCIPALS = Table(
     Column("display_name", String(NAME), nullable=False),
     Column("state", String(16), nullable=False),
     Column("created", Float, nullable=False),
+    Column("groups", Text, nullable=False, server_default="[]"),
     UniqueConstraint("tenant", "name"),
 )
 

@@ -23,7 +23,8 @@ from services.runtime.identity import Identity, TokenSigner
 
 SUBJECT = "headworks/privacy"
 SCOPES = frozenset({
-    "admin.data:write", "collections.read:*", "collections.write:*", "collections.delete:*", "runs.others:write",
+    "admin.data:write", "collections.read:*", "collections.write:*", "collections.delete:*", "documents.others:read",
+    "runs.others:write",
 })  # fmt: skip
 PART_SECONDS = 60.0
 ATTEMPTS = 5

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from services.retrieval import names
 from services.retrieval.errors import CollectionBroken, DocumentNotFound, StoreFull
 from services.retrieval.ingest.writer import CollectionWriter
-from services.retrieval.model import Collection, CollectionKey, Document, Passage
+from services.retrieval.model import Caller, Collection, CollectionKey, Document, Passage
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 
@@ -25,7 +25,8 @@ class Page(Generic[T]):
 
 
 class Catalog:
-    """Serves everything but search and ingestion. All of it is within the caller's tenant.
+    """Serves everything but search and ingestion. All of it is within the caller's tenant, and without the
+    documents that the caller may not read.
 
     Documents are deleted through the writer, so that none is deleted while it is written.
     """
@@ -34,17 +35,17 @@ class Catalog:
         self._store = store
         self._writer = writer
 
-    async def create(self, tenant: str, name: str, max_chars: int) -> Collection:
+    async def create(self, caller: Caller, name: str, max_chars: int) -> Collection:
         """An empty collection. Raises CollectionExists, InvalidArgument."""
-        return await self._store.create(_key(tenant, name), names.max_chars(max_chars))
+        return await self._store.create(_key(caller, name), names.max_chars(max_chars))
 
-    async def list_collections(self, tenant: str, page_size: int, token: str) -> Page[Collection]:
+    async def list_collections(self, caller: Caller, page_size: int, token: str) -> Page[Collection]:
         """Collections by name, broken ones too."""
-        page = _page(await self._store.collections(tenant), names.page_size(page_size), token)
+        page = _page(await self._store.collections(caller.tenant), names.page_size(page_size), token)
         found = []
         for name in page.items:
             try:
-                found.append(await self._store.describe(CollectionKey(tenant, name)))
+                found.append(await self._store.describe(_key(caller, name), caller.groups))
             except CollectionNotFound:
                 continue
             except CollectionBroken as error:
@@ -53,36 +54,40 @@ class Catalog:
                 found.append(Collection(name, broken=error.message))
         return Page(found, page.next_token)
 
-    async def drop(self, tenant: str, name: str) -> None:
+    async def drop(self, caller: Caller, name: str) -> None:
         """Delete a collection. Raises CollectionNotFound."""
-        await self._store.drop(_key(tenant, name))
+        await self._store.drop(_key(caller, name))
 
     async def get_document(
-        self, tenant: str, name: str, document_id: str, with_passages: bool
+        self, caller: Caller, name: str, document_id: str, with_passages: bool
     ) -> tuple[Document, Sequence[Passage]]:
         """A document, with its passages if asked for. Raises CollectionNotFound, DocumentNotFound."""
-        key = _key(tenant, name)
-        document = await self._store.document(key, document_id)
-        if document is None:
-            raise DocumentNotFound(document_id)
+        key = _key(caller, name)
+        document = await self._readable(caller, key, document_id)
         return document, await self._store.passages(key, document_id) if with_passages else []
 
-    async def delete_document(self, tenant: str, name: str, document_id: str) -> None:
+    async def delete_document(self, caller: Caller, name: str, document_id: str) -> None:
         """Delete a document. Raises CollectionNotFound, DocumentNotFound."""
-        key = _key(tenant, name)
-        if await self._store.document(key, document_id) is None:
-            raise DocumentNotFound(document_id)
+        key = _key(caller, name)
+        await self._readable(caller, key, document_id)
         await self._writer.delete(key, document_id)
 
-    async def list_documents(self, tenant: str, name: str, page_size: int, token: str) -> Page[Document]:
+    async def list_documents(self, caller: Caller, name: str, page_size: int, token: str) -> Page[Document]:
         """Documents by id. Raises CollectionNotFound."""
-        key = _key(tenant, name)
-        page = _page(await self._store.document_ids(key), names.page_size(page_size), token)
+        key = _key(caller, name)
+        page = _page(await self._store.document_ids(key, caller.groups), names.page_size(page_size), token)
         return Page(await self._store.documents(key, page.items), page.next_token)
 
+    async def _readable(self, caller: Caller, key: CollectionKey, document_id: str) -> Document:
+        """The document. Raises DocumentNotFound, also for one that the caller may not read."""
+        document = await self._store.document(key, document_id)
+        if document is None or not document.readable(caller.groups):
+            raise DocumentNotFound(document_id)
+        return document
 
-def _key(tenant: str, name: str) -> CollectionKey:
-    return CollectionKey(tenant, names.collection_name(name))
+
+def _key(caller: Caller, name: str) -> CollectionKey:
+    return CollectionKey(caller.tenant, names.collection_name(name))
 
 
 def _page(ordered: Sequence[str], size: int, token: str) -> Page[str]:

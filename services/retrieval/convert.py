@@ -28,6 +28,7 @@ from services.retrieval.model import (
     Document,
     DocumentFilter,
     Hit,
+    NumberRange,
     Passage,
     SearchMode,
     SearchRequest,
@@ -44,6 +45,7 @@ MODES = {
     pb.SEARCH_MODE_DENSE: SearchMode.DENSE,
     pb.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
 }
+DEEPEST = 20
 OUTCOMES = {
     DocumentOutcome.CREATED: pb.DocumentResult.OUTCOME_CREATED,
     DocumentOutcome.REPLACED: pb.DocumentResult.OUTCOME_REPLACED,
@@ -59,7 +61,10 @@ def ingest_message(request: pb.IngestRequest) -> Message:
             return DocumentChunk(request.chunk)
         case "document":
             head = request.document
-            return DocumentHead(head.id, head.uri, head.title, head.media_type, head.content_hash, dict(head.metadata))
+            return DocumentHead(
+                head.id, head.uri, head.title, head.media_type, head.content_hash, dict(head.metadata),
+                tuple(sorted(set(head.access_groups))),
+            )  # fmt: skip
         case "end":
             return End()
         case "open":
@@ -109,7 +114,7 @@ def search_request(request: pb.SearchRequest) -> SearchRequest:
         collection=request.collection,
         query=request.query,
         limit=request.limit,
-        filter=DocumentFilter(_conditions(request.filter.must), _conditions(request.filter.must_not)),
+        filter=document_filter(request.filter),
         mode=MODES[request.mode],
         include_embeddings=request.include_embeddings,
         include_sentences=request.include_sentences,
@@ -149,6 +154,7 @@ def document(found: Document) -> document_pb2.Document:
         passage_count=found.passage_count,
         update_time=_timestamp(found.update_time),
         metadata=found.metadata,
+        access_groups=found.access_groups,
     )
 
 
@@ -165,8 +171,27 @@ def passage(found: Passage) -> passage_pb2.Passage:
     )
 
 
+def document_filter(given: pb.Filter) -> DocumentFilter:
+    """Raises InvalidArgument where it is nested too deep to be looked at."""
+    return _filter(given, DEEPEST)
+
+
+def _filter(given: pb.Filter, depth: int) -> DocumentFilter:
+    if not depth:
+        raise InvalidArgument("the filter is nested too deep")
+    nested = tuple(_filter(one, depth - 1) for one in given.any)
+    return DocumentFilter(_conditions(given.must), _conditions(given.must_not), nested)
+
+
 def _conditions(conditions: Sequence[pb.Condition]) -> list[Condition]:
-    return [Condition(condition.field, list(condition.any_of)) for condition in conditions]
+    return [
+        Condition(one.field, list(one.any_of), _range(one.range) if one.HasField("range") else None)
+        for one in conditions
+    ]
+
+
+def _range(bounds: pb.NumberRange) -> NumberRange:
+    return NumberRange(**{field.name: value for field, value in bounds.ListFields()})
 
 
 def _hit(hit: Hit) -> pb.Hit:

@@ -96,6 +96,27 @@ class DocumentInvalid(DocumentError):
     reason = "INVALID_ARGUMENT"
 
 
+class DocumentIdTaken(DocumentError):
+    """A document that the caller may not read has the id."""
+
+    reason = "DOCUMENT_ID_TAKEN"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"the id {document_id!r} is not free: choose another one")
+
+
+class OutsideAccessGroups(DocumentError):
+    """Nobody writes what they could neither read nor replace."""
+
+    reason = "OUTSIDE_ACCESS_GROUPS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "you are in none of the document's access groups: name one that you are in, or ask for "
+            "documents.others:read"
+        )
+
+
 class DocumentTooLarge(DocumentError):
     reason = "DOCUMENT_TOO_LARGE"
 

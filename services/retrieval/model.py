@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,18 @@ class CollectionKey:
 
     tenant: str
     collection: str
+
+
+# The groups of a caller, against which access lists are held; None for one whom no list excludes.
+Groups: TypeAlias = tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: somebody of a tenant, who is in these groups."""
+
+    tenant: str
+    groups: Groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,8 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document's record. `version` tells its passages from those of its other versions."""
+    """A document's record. `version` tells its passages from those of its other versions. `access_groups`, in order:
+    those whose members may read it; everybody where there are none."""
 
     id: str
     uri: str
@@ -50,10 +64,20 @@ class Document:
     passage_count: int
     update_time: datetime
     metadata: Mapping[str, str]
+    access_groups: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
         return f"{self.content_hash}:{self.media_type}"
+
+    def readable(self, groups: Groups) -> bool:
+        """Whether a caller of these groups may read it."""
+        return groups is None or may_read(self.access_groups, groups)
+
+
+def may_read(access_groups: Sequence[str], groups: Sequence[str]) -> bool:
+    """Whether a document's access list lets members of these groups read it."""
+    return not access_groups or not set(access_groups).isdisjoint(groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +130,34 @@ class PassageRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberRange:
+    """Bounds for a number, of which all that are set hold."""
+
+    gt: float | None = None
+    gte: float | None = None
+    lt: float | None = None
+    lte: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """The field ("document_id", "media_type" or "metadata.KEY") has one of the values."""
+    """The field ("document_id", "media_type" or "metadata.KEY") has one of the values; or, where there is a `range`, is
+    a label with a number within it."""
 
     field: str
-    any_of: Sequence[str]
+    any_of: Sequence[str] = ()
+    range: NumberRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """All of `must` hold and none of `must_not`."""
+    """All of `must` hold, none of `must_not`, and one of `any`, where there are any; and of documents with access
+    groups those only that name one of `groups`."""
 
     must: Sequence[Condition] = ()
     must_not: Sequence[Condition] = ()
+    any: "Sequence[DocumentFilter]" = ()
+    groups: Groups = None
 
 
 class SearchMode(Enum):

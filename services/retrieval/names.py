@@ -1,7 +1,7 @@
 """Limits on what callers may name things."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.retrieval.errors import DocumentInvalid
 from services.retrieval.model import DEFAULT_MAX_CHARS
@@ -15,6 +15,8 @@ MAX_TITLE = 1024
 MAX_LABELS = 32
 MAX_LABEL_KEY = 64
 MAX_LABEL_VALUE = 1024
+MAX_GROUPS = 64
+MAX_GROUP = 200
 MAX_CHARS = range(200, 8001)
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -66,3 +68,11 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
             raise DocumentInvalid(f"a label's key has 1 to {MAX_LABEL_KEY} printable characters")
         if len(value) > MAX_LABEL_VALUE:
             raise DocumentInvalid(f"the value of label {key!r} has more than {MAX_LABEL_VALUE} characters")
+
+
+def check_groups(access_groups: Sequence[str]) -> None:
+    """Raises DocumentInvalid where an access list passes a limit."""
+    if len(access_groups) > MAX_GROUPS:
+        raise DocumentInvalid(f"a document names at most {MAX_GROUPS} access groups")
+    if not all(1 <= len(group) <= MAX_GROUP and group.isprintable() for group in access_groups):
+        raise DocumentInvalid(f"an access group has 1 to {MAX_GROUP} printable characters")

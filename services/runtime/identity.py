@@ -32,20 +32,25 @@ LONGEST = 600.0
 # How far the clocks of two hosts may be apart.
 LEEWAY = 15.0
 CACHED = 4096
+# The claims, named as the identity's fields, that are left out where there is nothing in them.
+IF_ANY = ("project", "key", "groups")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who calls. `subject` names the user or the service account, `scopes` are the patterns of what it may do;
-    `project` and `key` are the project and the id of the API key it came with, empty where there is none. `roles` are
-    those that an issuer's token named; the gateway alone knows them."""
+    `project` and `key` are the project and the id of the API key it came with, empty where there is none. `groups`, in
+    order, are those that it is in, by which documents say who may read them. `roles` and `claimed_groups` are those
+    that an issuer's token named; the gateway alone knows them."""
 
     tenant: str
     subject: str
     scopes: frozenset[str] = frozenset()
     project: str = ""
     key: str = ""
+    groups: tuple[str, ...] = ()
     roles: tuple[str, ...] = field(default=(), compare=False)
+    claimed_groups: tuple[str, ...] = field(default=(), compare=False)
 
 
 class TokenSigner:
@@ -83,7 +88,7 @@ class TokenSigner:
             "scope": " ".join(sorted(identity.scopes)),
             "iat": int(now),
             "exp": int(now + self._lifetime),
-            **{name: value for name, value in (("project", identity.project), ("key", identity.key)) if value},
+            **{name: value for name in IF_ANY if (value := getattr(identity, name))},
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
@@ -129,7 +134,8 @@ class TokenVerifier:
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
     scopes = frozenset(claims.get("scope", "").split())
-    return Identity(claims["tenant"], claims["sub"], scopes, claims.get("project", ""), claims.get("key", ""))
+    project, key, groups = claims.get("project", ""), claims.get("key", ""), tuple(claims.get("groups", ()))
+    return Identity(claims["tenant"], claims["sub"], scopes, project, key, groups)
 
 
 @lru_cache(CACHED)

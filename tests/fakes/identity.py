@@ -32,7 +32,9 @@ class Keys:
     def verifier(self) -> TokenVerifier:
         return TokenVerifier(self.public_pem)
 
-    def metadata(self, tenant: str = "acme", subject: str = "", *scopes: str) -> tuple[tuple[str, str], ...]:
+    def metadata(
+        self, tenant: str = "acme", subject: str = "", *scopes: str, groups: tuple[str, ...] = ()
+    ) -> tuple[tuple[str, str], ...]:
         """What a call from the gateway carries."""
-        identity = Identity(tenant, subject or f"{tenant}-key", frozenset(scopes))
+        identity = Identity(tenant, subject or f"{tenant}-key", frozenset(scopes), groups=groups)
         return ((IDENTITY_KEY, self.signer.token(identity)),)

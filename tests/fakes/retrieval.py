@@ -93,13 +93,14 @@ class Served:
         collection: str = "docs",
         *,
         delete_missing: bool = False,
+        who: tuple[tuple[str, str], ...] = (),
         **fields: object,
     ) -> tuple[dict[str, pb.DocumentResult], pb.IngestSummary]:
-        """Ingest whole documents by id; their results by id, and the summary."""
+        """Ingest whole documents by id, as `who`; their results by id, and the summary."""
         results: dict[str, pb.DocumentResult] = {}
         summary = pb.IngestSummary()
         requests = ingest_requests(documents, collection, delete_missing=delete_missing, **fields)
-        async for response in self.stub.Ingest(iter(requests), metadata=self.identity()):
+        async for response in self.stub.Ingest(iter(requests), metadata=who or self.identity()):
             if response.HasField("result"):
                 results[response.result.document_id] = response.result
             elif response.HasField("summary"):

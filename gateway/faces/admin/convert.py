@@ -111,6 +111,7 @@ def principal(principal: Principal) -> principal_pb2.Principal:
         display_name=principal.display_name,
         state=STATES[principal.state],
         create_time=timestamp(principal.created),
+        groups=principal.groups,
     )
 
 

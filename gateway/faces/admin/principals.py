@@ -18,7 +18,7 @@ class PrincipalServicer(pb_grpc.PrincipalServiceServicer):
         async with self._calls.change(request, context) as call:
             tenant, kind = call.tenant(request.tenant), convert.principal_kind(request.kind)
             principals = PrincipalStore(call.database, call.new_id)
-            principal = await principals.create(tenant, kind, request.name, request.display_name)
+            principal = await principals.create(tenant, kind, request.name, request.display_name, request.groups)
         return pb.CreatePrincipalResponse(principal=convert.principal(principal))
 
     async def ListPrincipals(self, request: pb.ListPrincipalsRequest, context: Context) -> pb.ListPrincipalsResponse:
@@ -31,8 +31,11 @@ class PrincipalServicer(pb_grpc.PrincipalServiceServicer):
 
     async def UpdatePrincipal(self, request: pb.UpdatePrincipalRequest, context: Context) -> pb.UpdatePrincipalResponse:
         async with self._calls.change(request, context) as call:
-            tenant, state = call.tenant(request.tenant), convert.state(request.state)
-            principal = await PrincipalStore(call.database).set_state(tenant, request.id, state)
+            tenant, principals = call.tenant(request.tenant), PrincipalStore(call.database)
+            if request.set_groups:
+                principal = await principals.set_groups(tenant, request.id, request.groups)
+            if request.state or not request.set_groups:
+                principal = await principals.set_state(tenant, request.id, convert.state(request.state))
         return pb.UpdatePrincipalResponse(principal=convert.principal(principal))
 
     async def DeletePrincipal(self, request: pb.DeletePrincipalRequest, context: Context) -> pb.DeletePrincipalResponse:

@@ -9,11 +9,13 @@ from typing import Any
 
 import jwt
 
+from gateway.identity.model import is_group
 from gateway.identity.oidc.keys import Issuer, KeySet, SigningKey
 from services.runtime.errors import Unauthenticated
 
 LONGEST_CLAIM = 200
 MOST_ROLES = 100
+MOST_GROUPS = 1000
 LATEST = 1 << 40
 CACHED = 10_000
 LONGEST = 16 << 10
@@ -36,14 +38,18 @@ class TokenClaims:
     subject: str
     roles: tuple[str, ...]
     expires: float
+    groups: tuple[str, ...] = ()
 
 
 def read_claims(found: Mapping[str, Any], issuer: Issuer) -> TokenClaims:
     """Raises Unauthenticated, naming the claim that is missing or wrong."""
     subject = _text(found, issuer.subject_claim)
     tenant = issuer.tenant or _text(found, issuer.tenant_claim)
-    roles = _roles(_claim(found, issuer.roles_claim), issuer.roles_claim)
-    return TokenClaims(tenant, subject, roles, float(min(int(found["exp"]), LATEST)))
+    roles = _names(found, issuer.roles_claim, MOST_ROLES)
+    groups = _names(found, issuer.groups_claim, MOST_GROUPS) if issuer.groups_claim else ()
+    if not all(map(is_group, groups)):
+        raise Unauthenticated(f"the token has no usable claim {issuer.groups_claim!r}")
+    return TokenClaims(tenant, subject, roles, float(min(int(found["exp"]), LATEST)), groups)
 
 
 def _claim(found: Mapping[str, Any], name: str) -> Any:
@@ -63,12 +69,13 @@ def _text(found: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _roles(value: Any, name: str) -> tuple[str, ...]:
+def _names(found: Mapping[str, Any], name: str, most: int) -> tuple[str, ...]:
     """A list, or names with spaces between; none is none."""
-    roles = value.split() if isinstance(value, str) else [] if value is None else value
-    if not isinstance(roles, list) or len(roles) > MOST_ROLES or not all(isinstance(one, str) for one in roles):
+    value = _claim(found, name)
+    names = value.split() if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, list) or len(names) > most or not all(isinstance(one, str) for one in names):
         raise Unauthenticated(f"the token has no usable claim {name!r}")
-    return tuple(sorted(set(roles)))
+    return tuple(sorted(set(names)))
 
 
 class OidcTokens:

@@ -13,7 +13,15 @@ from gateway.access.authorize import checked
 from gateway.access.permissions import BUILT_IN
 from gateway.identity.change_log import changed
 from gateway.identity.errors import AlreadyExists, NotFound
-from gateway.identity.model import AccountState, Binding, Principal, PrincipalKind, Role
+from gateway.identity.model import (
+    LONGEST_GROUP,
+    AccountState,
+    Binding,
+    Principal,
+    PrincipalKind,
+    Role,
+    is_group,
+)
 from gateway.identity.store.shared import (
     added,
     creating,
@@ -33,6 +41,7 @@ from services.runtime.errors import InvalidArgument
 from services.runtime.records.database import Database
 
 MOST_ROLES = 200
+MOST_GROUPS = 200
 
 
 class PrincipalStore:
@@ -40,7 +49,9 @@ class PrincipalStore:
         self._database = database
         self._new_id = new_id
 
-    async def create(self, tenant: str, kind: PrincipalKind, name: str, display_name: str = "") -> Principal:
+    async def create(
+        self, tenant: str, kind: PrincipalKind, name: str, display_name: str = "", groups: Sequence[str] = ()
+    ) -> Principal:
         """A new one. A user's name is the subject of the tokens that the issuer makes for it."""
         label(name, "name", least=1)
         label(display_name, "display_name")
@@ -52,11 +63,12 @@ class PrincipalStore:
             display_name or name,
             AccountState.ACTIVE,
             time.time(),
+            _groups(groups),
         )
         async with creating(self._database, "principal", name) as connection:
             await known_tenant(connection, tenant)
             await changed(connection, "principal", made.id)
-            await added(connection, PRINCIPALS, asdict(made))
+            await added(connection, PRINCIPALS, asdict(made) | {"groups": json.dumps(made.groups)})
         return made
 
     async def get(self, tenant: str, principal: str) -> Principal:
@@ -79,6 +91,14 @@ class PrincipalStore:
         async with self._database.write() as connection:
             await changed(connection, "principal", principal)
             await connection.execute(update(PRINCIPALS).where(_is_principal(tenant, principal)).values(state=state))
+            return await _get(connection, tenant, principal)
+
+    async def set_groups(self, tenant: str, principal: str, groups: Sequence[str]) -> Principal:
+        """Put the principal into these groups and no others."""
+        stored = json.dumps(_groups(groups))
+        async with self._database.write() as connection:
+            await changed(connection, "principal", principal)
+            await connection.execute(update(PRINCIPALS).where(_is_principal(tenant, principal)).values(groups=stored))
             return await _get(connection, tenant, principal)
 
     async def delete(self, tenant: str, principal: str) -> None:
@@ -128,7 +148,18 @@ def _is_principal(tenant: str, principal: str) -> Any:
 
 def _principal(row: Row[Any]) -> Principal:
     kind, state = PrincipalKind(row.kind), AccountState(row.state)
-    return Principal(row.id, row.tenant, kind, row.name, row.display_name, state, row.created)
+    return Principal(row.id, row.tenant, kind, row.name, row.display_name, state, row.created, names(row.groups))
+
+
+def _groups(groups: Sequence[str]) -> tuple[str, ...]:
+    """In order, each once. Raises InvalidArgument."""
+    found = tuple(sorted(set(groups)))
+    if len(found) > MOST_GROUPS or not all(map(is_group, found)):
+        raise InvalidArgument(
+            f"a principal is in {MOST_GROUPS} groups at most, of 1 to {LONGEST_GROUP} printable characters",
+            field="groups",
+        )
+    return found
 
 
 class RoleStore:

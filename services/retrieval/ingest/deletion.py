@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from services.retrieval.ingest.writer import CollectionWriter
-from services.retrieval.model import CollectionKey
+from services.retrieval.model import CollectionKey, Groups
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import DomainError
 
@@ -19,12 +19,14 @@ RENEW_SECONDS = 3.0
 
 
 class Deletion:
-    """`doomed`: when each document that may be deleted was written last, by id. One written since is left alone."""
+    """`doomed`: when each document that may be deleted was written last, by id. One written since is left alone,
+    and so is one that a caller of these groups may not read."""
 
-    def __init__(self, store: VectorStore, writer: CollectionWriter, key: CollectionKey) -> None:
+    def __init__(self, store: VectorStore, writer: CollectionWriter, key: CollectionKey, groups: Groups) -> None:
         self._store = store
         self._writer = writer
         self._key = key
+        self._groups = groups
         self._holder = uuid.uuid4().hex
         self.doomed: dict[str, datetime] = {}
 
@@ -49,7 +51,7 @@ class Deletion:
         deleted = 0
         for document_id, update_time in self.doomed.items():
             if document_id not in named:
-                deleted += await self._writer.delete_unchanged(self._key, document_id, update_time)
+                deleted += await self._writer.delete_unchanged(self._key, document_id, update_time, self._groups)
         return deleted
 
     async def _renew(self) -> None:

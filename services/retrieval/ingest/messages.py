@@ -19,7 +19,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class DocumentHead:
-    """Begins a document. Empty fields are unknown."""
+    """Begins a document. Empty fields are unknown; without `access_groups`, which are in order, everybody may read
+    it."""
 
     id: str
     uri: str = ""
@@ -27,6 +28,7 @@ class DocumentHead:
     media_type: str = ""
     content_hash: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    access_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

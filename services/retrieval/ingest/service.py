@@ -25,7 +25,7 @@ from services.retrieval.ingest.messages import (
     Result,
 )
 from services.retrieval.ingest.writer import CollectionWriter, WriteTarget
-from services.retrieval.model import DEFAULT_MAX_CHARS, CollectionKey
+from services.retrieval.model import DEFAULT_MAX_CHARS, Caller, CollectionKey
 from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 from services.runtime.fairness import FairLimit
@@ -64,16 +64,17 @@ class Ingestion:
         self._places = FairLimit(limits.ingests, spare=True)
         self._streams = count()
 
-    async def run(self, tenant: str, messages: AsyncIterator[Message]) -> AsyncGenerator[Event, None]:
+    async def run(self, caller: Caller, messages: AsyncIterator[Message]) -> AsyncGenerator[Event, None]:
         """The events of one ingestion, the summary last. Raises InvalidArgument where the protocol is broken.
 
         Closing the iterator stops the work; nothing goes on behind it.
         """
+        tenant = caller.tenant
         if not self._places.take((tenant,)):
             raise TooManyIngests(self._places.used, self._limits.ingests)
         events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS)
         stream = _Stream(self._store, self._writer, self._limits, self._bytes, events, next(self._streams))
-        work = asyncio.create_task(stream.work(tenant, messages))
+        work = asyncio.create_task(stream.work(caller, messages))
         try:
             while (event := await events.get()) is not None:
                 yield event
@@ -108,42 +109,42 @@ class _Stream:
         self._outcomes: Counter[DocumentOutcome] = Counter()
         self._passages = 0
 
-    async def work(self, tenant: str, messages: AsyncIterator[Message]) -> None:
+    async def work(self, caller: Caller, messages: AsyncIterator[Message]) -> None:
         """Everything, from the first message to the summary; None in `events` follows the last event."""
         try:
-            await self._work(tenant, messages)
+            await self._work(caller, messages)
         except Exception as error:
             await self._events.put(None)
             raise _first(error) from error
         await self._events.put(None)
 
-    async def _work(self, tenant: str, messages: AsyncIterator[Message]) -> None:
+    async def _work(self, caller: Caller, messages: AsyncIterator[Message]) -> None:
         opening = await anext(messages, None)
         if not isinstance(opening, Open):
             raise InvalidArgument("the first message of an ingestion is `open`")
         if opening.delete_missing and opening.delete_gone:
             raise InvalidArgument("delete_missing and delete_gone exclude each other")
-        target = await self._target(tenant, opening)
-        deletion = Deletion(self._store, self._writer, target.key)
+        target = await self._target(caller, opening)
+        deletion = Deletion(self._store, self._writer, target.key, target.groups)
         async with deletion.alone() if opening.delete_missing or opening.delete_gone else nullcontext():
             if opening.delete_missing:
-                deletion.doomed.update(await self._store.update_times(target.key))
+                deletion.doomed.update(await self._store.update_times(target.key, target.groups))
             async with asyncio.TaskGroup() as tasks:
                 await self._receive(target, messages, tasks, deletion.doomed if opening.delete_gone else None)
             deleted = await deletion.carry_out(self._named)
         await self._store.rest(target.key)
         await self._events.put(IngestSummary(self._outcomes, deleted, self._passages))
 
-    async def _target(self, tenant: str, opening: Open) -> WriteTarget:
-        key = CollectionKey(tenant, names.collection_name(opening.collection))
+    async def _target(self, caller: Caller, opening: Open) -> WriteTarget:
+        key = CollectionKey(caller.tenant, names.collection_name(opening.collection))
         try:
-            return WriteTarget(key, await self._store.max_chars(key), self._number)
+            return WriteTarget(key, await self._store.max_chars(key), self._number, caller.groups)
         except CollectionNotFound:
             if not opening.create_collection:
                 raise
         with suppress(CollectionExists):
             await self._store.create(key, DEFAULT_MAX_CHARS)
-        return WriteTarget(key, await self._store.max_chars(key), self._number)
+        return WriteTarget(key, await self._store.max_chars(key), self._number, caller.groups)
 
     async def _receive(
         self, target: WriteTarget, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,
@@ -173,6 +174,7 @@ class _Stream:
         try:
             names.check_document(head.id, head.uri, head.title, head.content_hash)
             names.check_metadata(head.metadata)
+            names.check_groups(head.access_groups)
             media.media_type_of(head.media_type, head.id)
             receiving.result = await self._writer.unchanged(target, head)
         except DocumentError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from services.retrieval import metrics
-from services.retrieval.errors import HashMismatch
+from services.retrieval.errors import DocumentIdTaken, HashMismatch, OutsideAccessGroups
 from services.retrieval.ingest import media
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.digest import Digest
@@ -17,7 +17,7 @@ from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, In
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
 from services.retrieval.language.words import passage_vector
-from services.retrieval.model import CollectionKey, Document, Passage, PassageRecord
+from services.retrieval.model import CollectionKey, Document, Groups, Passage, PassageRecord, may_read
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
@@ -29,11 +29,12 @@ Report = Callable[[IngestProgress], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """Where documents go, how they are split, and in which stream they come."""
+    """Where documents go, how they are split, in which stream they come, and the groups of who sends them."""
 
     key: CollectionKey
     max_chars: int
     stream: int = 0
+    groups: Groups = None
 
     @property
     def owner(self) -> Owner:
@@ -52,7 +53,10 @@ class CollectionWriter:
         self._locks = Locks()
 
     async def unchanged(self, target: WriteTarget, head: DocumentHead) -> Result | None:
-        """The result for a document of which the store has these very bytes, if they were announced."""
+        """The result for a document of which the store has these very bytes, if they were announced. Raises
+        DocumentError where the caller may not write it."""
+        if target.groups is not None and not may_read(head.access_groups, target.groups):
+            raise OutsideAccessGroups
         if not head.content_hash:
             return None
         record = await self._store.document(target.key, head.id)
@@ -80,6 +84,7 @@ class CollectionWriter:
                 passage_count=len(digest.pieces),
                 update_time=datetime.now(UTC),
                 metadata=head.metadata,
+                access_groups=head.access_groups,
             )
             await self._store_all(target, document, digest, report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
@@ -90,11 +95,14 @@ class CollectionWriter:
         async with self._locks.held((key, document_id)):
             await self._store.delete(key, [document_id])
 
-    async def delete_unchanged(self, key: CollectionKey, document_id: str, update_time: datetime) -> bool:
-        """Delete a document that was written at that time and not since; whether it was."""
+    async def delete_unchanged(
+        self, key: CollectionKey, document_id: str, update_time: datetime, groups: Groups
+    ) -> bool:
+        """Delete a document that was written at that time and not since, and that a caller of these groups may read;
+        whether it was."""
         async with self._locks.held((key, document_id)):
             record = await self._store.document(key, document_id)
-            if record is None or record.update_time != update_time:
+            if record is None or record.update_time != update_time or not record.readable(groups):
                 return False
             await self._store.delete_version(key, record)
             return True
@@ -102,10 +110,16 @@ class CollectionWriter:
     async def _known(
         self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
-        """The result for content that the store has. New labels on it are written without reading it again."""
+        """The result for content that the store has. New labels on it are written without reading it again. Raises
+        DocumentIdTaken where the record is one that the caller may not read, whatever its content."""
+        if record is not None and not record.readable(target.groups):
+            raise DocumentIdTaken(head.id)
         if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
-        labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))
+        labelled = replace(
+            record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata),
+            access_groups=head.access_groups,
+        )  # fmt: skip
         if labelled == record:
             return Result(head.id, DocumentOutcome.UNCHANGED, record.passage_count)
         await self._store.relabel(target.key, replace(labelled, update_time=datetime.now(UTC)))

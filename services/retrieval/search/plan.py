@@ -1,7 +1,8 @@
 """What a query is worth asking with: checked, its script told, its signals weighed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from math import isfinite
 
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
@@ -11,7 +12,8 @@ from services.runtime.language.script import Script, script_of
 MAX_QUERY = 8192
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 5
-MAX_CONDITIONS = 32
+MAX_CONDITIONS = 64
+MAX_DEPTH = 4
 MAX_VALUES = 256
 LEAST_CANDIDATES = 20
 FIELDS = ("document_id", "media_type")
@@ -52,7 +54,7 @@ def plan(request: SearchRequest) -> SearchPlan:
         raise InvalidArgument(f"the query has {len(query)} characters; {MAX_QUERY} are the most")
     if not 0 <= request.limit <= MAX_LIMIT:
         raise InvalidArgument(f"limit must be from 0 to {MAX_LIMIT}, not {request.limit}")
-    _check(request.filter)
+    check_filter(request.filter)
     script = script_of(query)
     weights = _weights(script, request.mode)
     limit = request.limit or DEFAULT_LIMIT
@@ -89,17 +91,36 @@ def _weights(script: Script, mode: SearchMode) -> Mapping[Signal, float]:
     return WEIGHTS[script]
 
 
-def _check(given: DocumentFilter) -> None:
-    conditions = [*given.must, *given.must_not]
-    if len(conditions) > MAX_CONDITIONS:
-        raise InvalidArgument(f"a filter has at most {MAX_CONDITIONS} conditions")
-    for condition in conditions:
+def check_filter(given: DocumentFilter) -> None:
+    """Raises InvalidArgument for a filter that passes a limit, or names what there is not."""
+    if _size(given) > MAX_CONDITIONS:
+        raise InvalidArgument(f"a filter has at most {MAX_CONDITIONS} conditions and nested filters")
+    _check(given, MAX_DEPTH)
+
+
+def _size(given: DocumentFilter) -> int:
+    return len(given.must) + len(given.must_not) + sum(1 + _size(one) for one in given.any)
+
+
+def _check(given: DocumentFilter, depth: int) -> None:
+    for condition in (*given.must, *given.must_not):
         _check_condition(condition)
+    if given.any and not depth:
+        raise InvalidArgument(f"filters are nested at most {MAX_DEPTH} deep")
+    for one in given.any:
+        _check(one, depth - 1)
 
 
 def _check_condition(condition: Condition) -> None:
     label = condition.field.startswith(METADATA) and len(condition.field) > len(METADATA)
     if condition.field not in FIELDS and not label:
         raise InvalidArgument(f"a filter's field is document_id, media_type or metadata.KEY, not {condition.field!r}")
-    if not 1 <= len(condition.any_of) <= MAX_VALUES:
-        raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")
+    if condition.range is None:
+        if not 1 <= len(condition.any_of) <= MAX_VALUES:
+            raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")
+        return
+    if condition.any_of or not label:
+        raise InvalidArgument(f"a range is for a label, and without values beside it, not for {condition.field!r}")
+    bounds = [one for one in astuple(condition.range) if one is not None]
+    if not bounds or not all(map(isfinite, bounds)):
+        raise InvalidArgument(f"the range of {condition.field!r} needs a bound, and all of them finite")

@@ -1,10 +1,12 @@
 """Search: plan, embed if need be, ask the store, fuse, fetch, score the sentences."""
 
 import time
+from dataclasses import replace
 
 from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
 from services.retrieval.model import (
+    Caller,
     Candidates,
     CollectionKey,
     Hit,
@@ -31,14 +33,14 @@ class Search:
         self._store = store
         self._queries = Queries(embedder, Breaker())
 
-    async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
-        """The passages that best answer the query, best first. A hybrid search does without the embedder while it is
-        gone, and says so.
+    async def search(self, caller: Caller, request: SearchRequest) -> SearchResult:
+        """The passages that the caller may read and that best answer the query, best first. A hybrid search does
+        without the embedder while it is gone, and says so.
 
         Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
         """
-        key = CollectionKey(tenant, collection_name(request.collection))
-        planned = plan(request)
+        key = CollectionKey(caller.tenant, collection_name(request.collection))
+        planned = plan(replace(request, filter=replace(request.filter, groups=caller.groups)))
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode)
         degraded = planned.embed and vector is None

@@ -9,6 +9,7 @@ from services.retrieval.model import (
     Collection,
     CollectionKey,
     Document,
+    Groups,
     Passage,
     PassageRecord,
     Sentences,
@@ -28,8 +29,8 @@ class VectorStore(Protocol):
     async def create(self, key: CollectionKey, max_chars: int) -> Collection:
         """An empty collection. Raises CollectionExists."""
 
-    async def describe(self, key: CollectionKey) -> Collection:
-        """The collection with its counts. Raises CollectionNotFound."""
+    async def describe(self, key: CollectionKey, groups: Groups = None) -> Collection:
+        """The collection with its counts, of what a caller of these groups may read. Raises CollectionNotFound."""
 
     async def collections(self, tenant: str) -> Sequence[str]:
         """The names of the tenant's collections, in order."""
@@ -53,13 +54,13 @@ class VectorStore(Protocol):
         """Delete the passages that are not of the version on record: what a broken-off replacement left."""
 
     async def relabel(self, key: CollectionKey, document: Document) -> None:
-        """Give a document and its passages another uri, title and metadata."""
+        """Give a document and its passages another uri, title, metadata and access list."""
 
     async def document(self, key: CollectionKey, document_id: str) -> Document | None:
         """The document's record, if it is there."""
 
-    async def document_ids(self, key: CollectionKey) -> Sequence[str]:
-        """The ids of all documents, in order."""
+    async def document_ids(self, key: CollectionKey, groups: Groups = None) -> Sequence[str]:
+        """The ids of all documents that a caller of these groups may read, in order."""
 
     async def documents(self, key: CollectionKey, document_ids: Sequence[str]) -> Sequence[Document]:
         """The records of those documents that are there, in the order of the ids."""
@@ -70,8 +71,8 @@ class VectorStore(Protocol):
     async def delete(self, key: CollectionKey, document_ids: Sequence[str]) -> None:
         """Delete documents with their passages."""
 
-    async def update_times(self, key: CollectionKey) -> Mapping[str, datetime]:
-        """When each of the documents was written last, by id."""
+    async def update_times(self, key: CollectionKey, groups: Groups = None) -> Mapping[str, datetime]:
+        """When each of the documents that a caller of these groups may read was written last, by id."""
 
     async def delete_version(self, key: CollectionKey, document: Document) -> None:
         """Delete that version of a document, and no other."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieval.model import Condition, Document, DocumentFilter, Passage, PassageRecord, Sentences
-from services.retrieval.store.engine import Where
+from services.retrieval.model import Condition, Document, DocumentFilter, Groups, Passage, PassageRecord, Sentences
+from services.retrieval.store.engine import FieldTest, Where, Within
 
 Payload = dict[str, Any]
 
@@ -26,12 +26,15 @@ PASSAGE = "passage"
 DOCUMENT = "document"
 PENDING = "pending"
 LEASE = "lease"
-INDEXED = ("kind", "document_id", "version", "media_type", "labels")
+INDEXED = ("kind", "document_id", "version", "media_type", "labels", "access")
 SENTENCE_FIELDS = ("spans", "sentences")
 METADATA = "metadata."
+# In the field "access" of what only some groups may read, beside these.
+LISTED = "listed"
 
 _SPACE = uuid.UUID("6f0d2c1e-9d0b-5f0c-8a55-2f6d1f0c7b3a")
 _SEPARATOR = "\x1f"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,2})?")
 _PLAIN_TENANT = re.compile(r"(?!.*__)[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9-])?")
 
 
@@ -69,29 +72,64 @@ def labels(metadata: Mapping[str, str]) -> list[str]:
     return [f"{key}{_SEPARATOR}{value}" for key, value in metadata.items()]
 
 
+def numbers(metadata: Mapping[str, str]) -> dict[str, float]:
+    """Those of the labels that are numbers, by a name that is no path into the payload."""
+    found = ((key, number(value)) for key, value in metadata.items())
+    return {_number_name(key): value for key, value in found if value is not None}
+
+
+def number(text: str) -> float | None:
+    """The number that a label is; None for none."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _number_name(key: str) -> str:
+    return f"n{key.encode().hex()}"
+
+
+def access(groups: Sequence[str]) -> list[str]:
+    """An access list as keywords; none for what everybody may read."""
+    return [LISTED, *(f"{_SEPARATOR}{group}" for group in groups)] if groups else []
+
+
+def readable(groups: Groups, kind: str = "") -> Where:
+    """What a caller of these groups may read; of one kind, if that is named."""
+    of_kind = [("kind", [kind])] if kind else []
+    return Where(of_kind) if groups is None else Where(of_kind, any_of=[_readable(groups)])
+
+
+def _readable(groups: Sequence[str]) -> list[Where]:
+    """Of which one must hold. What was written before there were access lists has none."""
+    everybody, named = Where(none_of=[("access", [LISTED])]), [f"{_SEPARATOR}{group}" for group in groups]
+    return [everybody, Where([("access", named)])] if named else [everybody]
+
+
 def where_of(condition: DocumentFilter) -> Where:
-    """A caller's filter, over the indexed fields."""
-    return Where([_matching(each) for each in condition.must], [_matching(each) for each in condition.must_not])
+    """A caller's filter, over the fields of payloads."""
+    groups: list[list[Where]] = [[where_of(each) for each in condition.any]] if condition.any else []
+    if condition.groups is not None:
+        groups.append(_readable(condition.groups))
+    return Where([_matching(each) for each in condition.must], [_matching(each) for each in condition.must_not], groups)
 
 
-def _matching(condition: Condition) -> tuple[str, list[str]]:
-    """A condition as an indexed field and the keywords of which it must have one."""
-    if condition.field.startswith(METADATA):
-        key = condition.field[len(METADATA) :]
-        return "labels", [f"{key}{_SEPARATOR}{value}" for value in condition.any_of]
-    return condition.field, list(condition.any_of)
+def _matching(condition: Condition) -> FieldTest:
+    """A condition as an indexed field and the keywords of which it must have one, or as a number's range."""
+    if not condition.field.startswith(METADATA):
+        return condition.field, list(condition.any_of)
+    key = condition.field[len(METADATA) :]
+    if condition.range is not None:
+        return Within(f"numbers.{_number_name(key)}", condition.range)
+    return "labels", [f"{key}{_SEPARATOR}{value}" for value in condition.any_of]
 
 
-def passage_payload(entry: PassageRecord, version: str, media_type: str, metadata: Mapping[str, str]) -> Payload:
+def passage_payload(entry: PassageRecord, document: Document) -> Payload:
     passage = entry.passage
     return {
         "kind": PASSAGE,
         "document_id": passage.document_id,
-        "version": version,
-        "media_type": media_type,
-        "labels": labels(metadata),
-        "title": passage.title,
-        "uri": passage.uri,
+        "version": document.version,
+        "media_type": document.media_type,
+        **label_payload(document),
         "headings": list(passage.headings),
         "index": passage.index,
         "start": passage.span[0],
@@ -122,7 +160,13 @@ def sentences_of(payload: Mapping[str, Any]) -> Sentences:
 
 def label_payload(document: Document) -> Payload:
     """What a document's record and its passages have in common and may change without its content."""
-    return {"uri": document.uri, "title": document.title, "labels": labels(document.metadata)}
+    return {
+        "uri": document.uri,
+        "title": document.title,
+        "labels": labels(document.metadata),
+        "numbers": numbers(document.metadata),
+        "access": access(document.access_groups),
+    }
 
 
 def document_payload(document: Document) -> Payload:
@@ -155,6 +199,7 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         passage_count=payload["passage_count"],
         update_time=time_of(payload),
         metadata=payload["metadata"],
+        access_groups=tuple(group.removeprefix(_SEPARATOR) for group in payload.get("access", ())[1:]),
     )
 
 

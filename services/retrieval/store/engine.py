@@ -1,21 +1,44 @@
 """What a vector engine must do: points with two vectors and a payload. What the points mean is told in points.py."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from services.retrieval.model import Candidates, CollectionKey, Sparse, StoreQuery, Vector
+from services.retrieval.model import Candidates, CollectionKey, NumberRange, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Points whose indexed fields have one of the values of each of `all_of`, and none of those of `none_of`."""
+class Within:
+    """The number in a field of the payload is within a range."""
 
-    all_of: Sequence[tuple[str, Sequence[str]]] = ()
-    none_of: Sequence[tuple[str, Sequence[str]]] = ()
+    field: str
+    range: NumberRange
+
+
+FieldTest: TypeAlias = tuple[str, Sequence[str]] | Within
+"""That an indexed field has one of the values, or that a number is within a range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Points of which each of `all_of` is true, none of `none_of`, and of each group of `any_of` at least one."""
+
+    all_of: Sequence[FieldTest] = ()
+    none_of: Sequence[FieldTest] = ()
+    any_of: "Sequence[Sequence[Where]]" = ()
+
+    def __bool__(self) -> bool:
+        """Whether it excludes anything."""
+        return bool(self.all_of or self.none_of or self.any_of)
+
+    @property
+    def key(self) -> Hashable:
+        """The same as a key."""
+        tests = tuple(tuple(map(_test_key, part)) for part in (self.all_of, self.none_of))
+        return tests, tuple(tuple(one.key for one in group) for group in self.any_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,10 @@ class Amend:
     payload: Payload
     ids: Sequence[str] = ()
     where: Where | None = None
+
+
+def _test_key(test: FieldTest) -> Hashable:
+    return test if isinstance(test, Within) else (test[0], tuple(test[1]))
 
 
 Operation: TypeAlias = Upsert | Remove | Amend

@@ -14,13 +14,24 @@ from services.retrieval.model import (
     Collection,
     CollectionKey,
     Document,
+    Groups,
     Passage,
     PassageRecord,
     Sentences,
     StoreQuery,
 )
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Operation, Point, Remove, Upsert, VectorEngine, Where
+from services.retrieval.store.engine import (
+    About,
+    Amend,
+    FieldTest,
+    Operation,
+    Point,
+    Remove,
+    Upsert,
+    VectorEngine,
+    Where,
+)
 from services.retrieval.store.leases import CollectionLeases
 from services.runtime.errors import CollectionNotFound
 
@@ -37,15 +48,15 @@ class PointStore:
         await self._engine.create(key, About(max_chars, now.timestamp()))
         return Collection(key.collection, max_chars, now)
 
-    async def describe(self, key: CollectionKey) -> Collection:
+    async def describe(self, key: CollectionKey, groups: Groups = None) -> Collection:
         engine = await self._on(key)
         about = await engine.about(key)
         return Collection(
             name=key.collection,
             max_chars=about.max_chars,
             create_time=datetime.fromtimestamp(about.create_time, UTC),
-            document_count=await engine.count(key, _of_kind(codec.DOCUMENT)),
-            passage_count=await engine.count(key, _of_kind(codec.PASSAGE)),
+            document_count=await engine.count(key, codec.readable(groups, codec.DOCUMENT)),
+            passage_count=await engine.count(key, codec.readable(groups, codec.PASSAGE)),
         )
 
     async def collections(self, tenant: str) -> Sequence[str]:
@@ -119,8 +130,9 @@ class PointStore:
         found = await (await self._on(key)).retrieve(key, [codec.record_id(document_id)])
         return codec.document_of(found[0][1]) if found else None
 
-    async def document_ids(self, key: CollectionKey) -> Sequence[str]:
-        found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=["document_id"])
+    async def document_ids(self, key: CollectionKey, groups: Groups = None) -> Sequence[str]:
+        where = codec.readable(groups, codec.DOCUMENT)
+        found = await (await self._on(key)).scroll(key, where, only=["document_id"])
         return sorted(payload["document_id"] for _, payload in found)
 
     async def documents(self, key: CollectionKey, document_ids: Sequence[str]) -> Sequence[Document]:
@@ -140,9 +152,9 @@ class PointStore:
         found = await (await self._on(key)).scroll(key, where, without=codec.SENTENCE_FIELDS)
         return codec.in_order([codec.passage_of(point_id, payload) for point_id, payload in found])
 
-    async def update_times(self, key: CollectionKey) -> Mapping[str, datetime]:
+    async def update_times(self, key: CollectionKey, groups: Groups = None) -> Mapping[str, datetime]:
         only = ["document_id", "update_time"]
-        found = await (await self._on(key)).scroll(key, _of_kind(codec.DOCUMENT), only=only)
+        found = await (await self._on(key)).scroll(key, codec.readable(groups, codec.DOCUMENT), only=only)
         return {payload["document_id"]: codec.time_of(payload) for _, payload in found}
 
     async def delete(self, key: CollectionKey, document_ids: Sequence[str]) -> None:
@@ -184,17 +196,12 @@ class PointStore:
         await self._engine.aclose()
 
 
-def _of_kind(kind: str) -> Where:
-    return Where([("kind", [kind])])
-
-
 def _passage(entry: PassageRecord, document: Document) -> Point:
-    payload = codec.passage_payload(entry, document.version, document.media_type, document.metadata)
-    return Point(entry.passage.id, payload, entry.dense, entry.lexical)
+    return Point(entry.passage.id, codec.passage_payload(entry, document), entry.dense, entry.lexical)
 
 
 def _tidy(document_id: str, version: str | None) -> list[Operation]:
     """Delete the document's passages but those of `version`, then the note."""
-    own = [("kind", [codec.PASSAGE]), ("document_id", [document_id])]
+    own: list[FieldTest] = [("kind", [codec.PASSAGE]), ("document_id", [document_id])]
     stale = Where(own, [("version", [version])] if version else ())
     return [Remove(where=stale), Remove(ids=[codec.pending_id(document_id)])]

@@ -20,12 +20,12 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
@@ -33,7 +33,18 @@ from services.retrieval import metrics
 from services.retrieval.errors import CollectionBroken, CollectionExists, StoreFull
 from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.engine import (
+    About,
+    Amend,
+    FieldTest,
+    Found,
+    Operation,
+    Point,
+    Remove,
+    Upsert,
+    Where,
+    Within,
+)
 from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
 from services.retrieval.store.handles import Handle, HandleCache
@@ -45,7 +56,6 @@ from services.runtime.errors import CollectionNotFound, DomainError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 
 PAGE = 4096
 # Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
@@ -58,6 +68,7 @@ DEADLY = 2
 POLL_SECONDS = 0.5
 MOST_OPEN = 64
 IDLE_SECONDS = 600.0
+MOST_COUNTS = 256
 HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
 
@@ -99,7 +110,7 @@ class EdgeEngine:
         metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
         metrics.OPEN.set_function(lambda: float(len(self._shards)))
         self._broken: dict[CollectionKey, str] = {}
-        self._counts: dict[CollectionKey, dict[Fields, int]] = {}
+        self._counts: dict[CollectionKey, dict[Hashable, int]] = {}
         self._changing = asyncio.Lock()
         self._indexing = asyncio.Lock()
         self._resting: dict[CollectionKey, asyncio.Task[None]] = {}
@@ -152,8 +163,8 @@ class EdgeEngine:
 
     async def count(self, key: CollectionKey, where: Where) -> int:
         """Remembered until the next write, so that a list of many collections does not open them all each time."""
-        fields = _fields(where)
-        known = self._counts.get(key, {}).get(fields)
+        asked = where.key
+        known = self._counts.get(key, {}).get(asked)
         if known is not None:
             return known
         handle = await self._shards.acquire(key)
@@ -161,7 +172,10 @@ class EdgeEngine:
         writes = opened.writes
         count = await self._work(key, handle, lambda shard: shard.count(request))
         if self._shards.get(key) is opened and opened.writes == writes and not opened.writing:
-            self._counts.setdefault(key, {})[fields] = count
+            counts = self._counts.setdefault(key, {})
+            if len(counts) >= MOST_COUNTS:
+                counts.clear()
+            counts[asked] = count
         return count
 
     async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
@@ -327,6 +341,8 @@ class EdgeEngine:
         try:
             shard = _load(marked.folder)
             _probe(shard)
+            if not self._space.short:
+                _index(shard)
         finally:
             self._folders.end_opening(key)
         return _Open(shard, marked, points=shard.info().points_count)
@@ -427,11 +443,6 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
     await asyncio.shield(asyncio.ensure_future(work))
 
 
-def _fields(where: Where) -> Fields:
-    """The same as a key."""
-    return tuple(tuple((name, tuple(values)) for name, values in part) for part in (where.all_of, where.none_of))
-
-
 async def _optimized(folder: Path, still: Callable[[], bool]) -> bool:
     """Index the shard in `folder` in another process; False where it fails, or is no longer wanted."""
     try:
@@ -473,9 +484,16 @@ def _load(folder: Path) -> edge.EdgeShard:
 
 def _create(folder: Path) -> edge.EdgeShard:
     shard = edge.EdgeShard.create(str(folder), _config())
-    for name in codec.INDEXED:
-        shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
+    _index(shard)
     return shard
+
+
+def _index(shard: edge.EdgeShard) -> None:
+    """Index the fields that are not: all of a new shard, of one of an earlier version those that it had not."""
+    there = shard.info().payload_schema
+    for name in codec.INDEXED:
+        if name not in there:
+            shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
 
 
 def _probe(shard: edge.EdgeShard) -> None:
@@ -528,11 +546,16 @@ def _sparse(vector: Sparse) -> edge.SparseVector:
 
 
 def _filter(where: Where) -> edge.Filter:
-    return edge.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
+    must: list[Any] = [*map(_condition, where.all_of)]
+    must += [edge.Filter(should=[_filter(one) for one in group]) for group in where.any_of]
+    return edge.Filter(must=must or None, must_not=[*map(_condition, where.none_of)] or None)
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
-    return [edge.FieldCondition(name, match=edge.MatchAny(list(values))) for name, values in fields] or None
+def _condition(test: FieldTest) -> edge.FieldCondition:
+    if isinstance(test, Within):
+        bounds = edge.RangeFloat(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
+        return edge.FieldCondition(test.field, range=bounds)
+    return edge.FieldCondition(test[0], match=edge.MatchAny(list(test[1])))
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:
@@ -542,7 +565,8 @@ def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]
         queries[Signal.DENSE] = edge.Query.Nearest(probe.dense.tolist(), using=codec.DENSE)
     if probe.lexical is not None and probe.lexical.indices:
         queries[Signal.LEXICAL] = edge.Query.Nearest(_sparse(probe.lexical), using=codec.LEXICAL)
-    where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
+    narrowed = codec.where_of(probe.filter)
+    where = _filter(narrowed) if narrowed else None
     requests = [
         edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False) for query in queries.values()
     ]

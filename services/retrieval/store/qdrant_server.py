@@ -14,7 +14,19 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from services.retrieval.errors import CollectionExists, StoreUnavailable
 from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Found, Operation, Payload, Point, Remove, Upsert, Where
+from services.retrieval.store.engine import (
+    About,
+    Amend,
+    FieldTest,
+    Found,
+    Operation,
+    Payload,
+    Point,
+    Remove,
+    Upsert,
+    Where,
+    Within,
+)
 from services.runtime.errors import CollectionNotFound
 
 T = TypeVar("T")
@@ -31,6 +43,7 @@ class ServerEngine:
 
     def __init__(self, client: AsyncQdrantClient) -> None:
         self._client = client
+        self._indexed: set[str] = set()
 
     @classmethod
     def connect(cls, url: str, api_key: str) -> "ServerEngine":
@@ -59,8 +72,6 @@ class ServerEngine:
                 sparse_vectors_config={codec.LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             ),
         )
-        for field in codec.INDEXED:
-            await self._guard(key, self._index(name, field))
         payload = {"kind": ABOUT, "max_chars": about.max_chars, "create_time": about.create_time}
         await self.apply(key, [Upsert([Point(ABOUT_ID, payload)])])
 
@@ -83,8 +94,13 @@ class ServerEngine:
         if not await self._guard(key, self._client.collection_exists(_name(key))):
             raise CollectionNotFound(key.collection)
         await self._guard(key, self._client.delete_collection(_name(key)))
+        self._indexed.discard(_name(key))
 
     async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
+        name = _name(key)
+        if name not in self._indexed:
+            await self._guard(key, self._index(name))
+            self._indexed.add(name)
         for operation in operations:
             await self._apply(key, operation)
 
@@ -136,8 +152,13 @@ class ServerEngine:
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def _index(self, name: str, field: str) -> None:
-        await self._client.create_payload_index(name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True)
+    async def _index(self, name: str) -> None:
+        """Index the fields that are not: all of a new collection, or those that an earlier version had not."""
+        there = (await self._client.get_collection(name)).payload_schema
+        keyword = models.PayloadSchemaType.KEYWORD
+        for field in codec.INDEXED:
+            if field not in there:
+                await self._client.create_payload_index(name, field, field_schema=keyword, wait=True)
 
     async def _apply(self, key: CollectionKey, operation: Operation) -> None:
         name = _name(key)
@@ -211,11 +232,16 @@ def _sparse(vector: Sparse) -> models.SparseVector:
 
 
 def _filter(where: Where) -> models.Filter:
-    return models.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
+    must: list[Any] = [*map(_condition, where.all_of)]
+    must += [models.Filter(should=[_filter(one) for one in group]) for group in where.any_of]
+    return models.Filter(must=must or None, must_not=[*map(_condition, where.none_of)] or None)
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
-    return [models.FieldCondition(key=name, match=models.MatchAny(any=list(values))) for name, values in fields] or None
+def _condition(test: FieldTest) -> models.FieldCondition:
+    if isinstance(test, Within):
+        bounds = models.Range(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
+        return models.FieldCondition(key=test.field, range=bounds)
+    return models.FieldCondition(key=test[0], match=models.MatchAny(any=list(test[1])))
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[models.QueryRequest]]:
@@ -225,7 +251,8 @@ def _requests(probe: StoreQuery) -> tuple[list[Signal], list[models.QueryRequest
         queries[Signal.DENSE] = (codec.DENSE, probe.dense.tolist())
     if probe.lexical is not None and probe.lexical.indices:
         queries[Signal.LEXICAL] = (codec.LEXICAL, _sparse(probe.lexical))
-    where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
+    narrowed = codec.where_of(probe.filter)
+    where = _filter(narrowed) if narrowed else None
 
     def request(signal: Signal, **fields: Any) -> models.QueryRequest:
         using, query = queries[signal]

@@ -23,6 +23,8 @@ from services.retrieval.model import (
     Condition,
     Document,
     DocumentFilter,
+    Groups,
+    NumberRange,
     Passage,
     PassageRecord,
     Sentences,
@@ -31,6 +33,7 @@ from services.retrieval.model import (
 )
 from services.retrieval.store import codec, qdrant_edge
 from services.retrieval.store.base import VectorStore
+from services.retrieval.store.engine import Point, Upsert
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -107,6 +110,14 @@ async def put(store: VectorStore, document_id: str, *texts: str, content_hash: s
     record = document(document_id, len(texts), content_hash, **fields)
     await store.commit(KEY, record, entries(record, texts))
     return record
+
+
+def is_(document_id: str) -> Condition:
+    return Condition("document_id", [document_id])
+
+
+def within(**bounds: float) -> DocumentFilter:
+    return DocumentFilter([Condition("metadata.x.y", range=NumberRange(**bounds))])
 
 
 def probe(
@@ -327,18 +338,108 @@ class TestQueries:
             (DocumentFilter((), [Condition("document_id", ["a"]), Condition("document_id", ["b"])]), {"c"}),
             (DocumentFilter([Condition("metadata.lang", ["en"])], [Condition("document_id", ["a"])]), {"b"}),
             (DocumentFilter([Condition("metadata.nothing", ["en"])]), set()),
+            (DocumentFilter(any=[DocumentFilter([is_("a")]), DocumentFilter([is_("c")])]), {"a", "c"}),
+            (DocumentFilter([is_("b")], any=[DocumentFilter([is_("a")]), DocumentFilter([is_("c")])]), set()),
+            (DocumentFilter(any=[DocumentFilter([is_("a")]), DocumentFilter((), [is_("c")])]), {"a", "b"}),
+            (DocumentFilter(any=[DocumentFilter(any=[DocumentFilter([is_("b")])])]), {"b"}),
+            (DocumentFilter(any=[DocumentFilter()]), {"a", "b", "c"}),
+            (within(gt=1), {"c"}),
+            (within(gte=1), {"b", "c"}),
+            (within(gte=1, lt=2.5), {"b"}),
+            (within(lte=2.5), {"b", "c"}),
+            (DocumentFilter((), [Condition("metadata.x.y", range=NumberRange(gt=1))]), {"a", "b"}),
         ],
     )
     async def test_filter(self, store: VectorStore, given: DocumentFilter, expected: set[str]) -> None:
         await put(store, "a", "water", metadata={"lang": "en"})
         await put(store, "b", "water", metadata={"lang": "en", "x.y": "1"})
-        await put(store, "c", "water", metadata={"lang": "de"}, media_type="text/html")
+        await put(store, "c", "water", metadata={"lang": "de", "x.y": "2.5"}, media_type="text/html")
         assert await found(store, probe("water", given)) == expected
         assert await found(store, probe("water", given, dense=False)) == expected
+
+    async def test_relabelled_numbers_are_the_new_ones(self, store: VectorStore) -> None:
+        record = await put(store, "a", "water", metadata={"size": "1", "age": "7"})
+        await store.relabel(KEY, replace(record, metadata={"size": "3"}))
+        for field, expected in (("size", {"a"}), ("age", set())):
+            given = DocumentFilter([Condition(f"metadata.{field}", range=NumberRange(gt=1))])
+            assert await found(store, probe("water", given)) == expected
+
+
+class TestAccess:
+    """Lists of who may read a document, on every engine."""
+
+    @pytest.mark.parametrize(
+        ("groups", "expected"),
+        [
+            (None, {"open", "staff", "both"}),
+            ((), {"open"}),
+            (("guests",), {"open"}),
+            (("staff",), {"open", "staff", "both"}),
+            (("hr",), {"open", "both"}),
+            (("guests", "hr"), {"open", "both"}),
+            ((codec.LISTED,), {"open"}),
+        ],
+        ids=str,
+    )
+    async def test_a_caller_sees_what_its_groups_may_read(
+        self, store: VectorStore, groups: Groups, expected: set[str]
+    ) -> None:
+        await put(store, "open", "water")
+        await put(store, "staff", "water", access_groups=("staff",))
+        await put(store, "both", "water", "dam", access_groups=("hr", "staff"))
+        mine = DocumentFilter(groups=groups)
+        assert await found(store, probe("water", mine)) == expected
+        assert await found(store, probe("water", mine, dense=False)) == expected
+        assert await found(store, probe("water", mine, lexical=False)) == expected
+        narrowed = DocumentFilter(any=[DocumentFilter([is_("both")]), DocumentFilter([is_("staff")])], groups=groups)
+        assert await found(store, probe("water", narrowed)) == expected - {"open"}
+        assert set(await store.document_ids(KEY, groups)) == expected
+        assert set(await store.update_times(KEY, groups)) == expected
+        described = await store.describe(KEY, groups)
+        passages = len(expected) + ("both" in expected)
+        assert (described.document_count, described.passage_count) == (len(expected), passages)
+
+    async def test_the_list_is_on_record_and_can_be_changed(self, store: VectorStore) -> None:
+        record = await put(store, "a", "water", access_groups=("hr", "staff"))
+        assert await store.document(KEY, "a") == record
+        await store.relabel(KEY, replace(record, access_groups=("guests",)))
+        assert await found(store, probe("water", DocumentFilter(groups=("hr",)))) == set()
+        assert await found(store, probe("water", DocumentFilter(groups=("guests",)))) == {"a"}
+        await store.relabel(KEY, replace(record, access_groups=()))
+        assert await found(store, probe("water", DocumentFilter(groups=()))) == {"a"}
+
+    async def test_only_the_best_that_may_be_read_are_counted_to_the_limit(self, store: VectorStore) -> None:
+        for number in range(20):
+            await put(store, f"secret-{number}", "water", access_groups=("hr",))
+        await put(store, "open", "water and much else that is less alike")
+        assert await found(store, probe("water", DocumentFilter(groups=()), limit=3)) == {"open"}
 
 
 class TestEdge:
     """What the engine in this process does besides."""
+
+    async def test_what_an_earlier_version_wrote_is_everybodys_and_indexed_when_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = [name for name in codec.INDEXED if name != "access"]
+        monkeypatch.setattr(codec, "INDEXED", before)
+        engine = EdgeEngine(tmp_path, threads=1)
+        store = PointStore(engine)
+        await store.create(KEY, 700)
+        record = document("old", 1)
+        entry = entries(record, ["water"])[0]
+        payload = codec.passage_payload(entry, record)
+        for later in ("access", "numbers"):
+            del payload[later]
+        await engine.apply(KEY, [Upsert([Point(entry.passage.id, payload, entry.dense, entry.lexical)])])
+        await store.aclose()
+        monkeypatch.undo()
+        engine = EdgeEngine(tmp_path, threads=1)
+        store = PointStore(engine)
+        assert await found(store, probe("water", DocumentFilter(groups=()))) == {"old"}
+        fields = await engine._call(KEY, lambda shard: set(shard.info().payload_schema))
+        assert fields == set(codec.INDEXED)
+        await store.aclose()
 
     async def test_keeps_everything_over_a_restart(self, tmp_path: Path) -> None:
         store = PointStore(EdgeEngine(tmp_path, threads=1))

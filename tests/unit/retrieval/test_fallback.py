@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import (
+    Caller,
     Candidates,
     CollectionKey,
     Passage,
@@ -61,7 +62,7 @@ def counted() -> float:
 
 async def search(embedder: FakeEmbedder, mode: SearchMode = SearchMode.HYBRID, query: str = "do cats sleep?") -> Any:
     request = SearchRequest("docs", query, mode=mode, include_sentences=True)
-    return await Search(Store(), embedder).search("acme", request)  # type: ignore[arg-type]  # what is needed of it
+    return await Search(Store(), embedder).search(Caller("acme", None), request)  # type: ignore[arg-type]  # what is needed of it
 
 
 @pytest.mark.parametrize("error", [GONE, DeadlineExceeded("late")])

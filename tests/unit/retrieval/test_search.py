@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from services.retrieval.model import Candidates, Condition, DocumentFilter, SearchMode, SearchRequest, Signal
+from services.retrieval.model import (
+    Candidates,
+    Condition,
+    DocumentFilter,
+    NumberRange,
+    SearchMode,
+    SearchRequest,
+    Signal,
+)
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import plan
 from services.retrieval.search.sentences import cosines
@@ -19,6 +27,14 @@ def request(query: str, **fields: object) -> SearchRequest:
 
 def rounded(fused: Fused) -> list[tuple[str, float]]:
     return [(passage_id, round(score, 6)) for passage_id, score in fused.ranked]
+
+
+def nested(depth: int) -> DocumentFilter:
+    return DocumentFilter(any=[nested(depth - 1)]) if depth else DocumentFilter()
+
+
+def bounded(field: str, **bounds: float) -> DocumentFilter:
+    return DocumentFilter([Condition(field, range=NumberRange(**bounds))])
 
 
 class TestPlan:
@@ -62,7 +78,14 @@ class TestPlan:
             (request("x", filter=DocumentFilter([Condition("metadata.", ["x"])])), "field"),
             (request("x", filter=DocumentFilter([Condition("document_id", [])])), "values"),
             (request("x", filter=DocumentFilter((), [Condition("document_id", ["x"] * 257)])), "values"),
-            (request("x", filter=DocumentFilter([Condition("document_id", ["x"])] * 33)), "conditions"),
+            (request("x", filter=DocumentFilter([Condition("document_id", ["x"])] * 65)), "conditions"),
+            (request("x", filter=DocumentFilter(any=[DocumentFilter()] * 65)), "conditions"),
+            (request("x", filter=DocumentFilter(any=[DocumentFilter([Condition("kind", ["x"])])])), "field"),
+            (request("x", filter=nested(5)), "deep"),
+            (request("x", filter=bounded("document_id", gt=1)), "range"),
+            (request("x", filter=bounded("metadata.a")), "bound"),
+            (request("x", filter=bounded("metadata.a", gt=float("nan"))), "finite"),
+            (request("x", filter=DocumentFilter([Condition("metadata.a", ["1"], NumberRange(gt=1))])), "range"),
         ],
     )
     def test_refuses(self, bad: SearchRequest, message: str) -> None:
@@ -71,6 +94,9 @@ class TestPlan:
 
     def test_accepts_the_longest(self) -> None:
         assert plan(request("x" * 8192, limit=100)).limit == 100
+
+    def test_accepts_the_deepest(self) -> None:
+        assert plan(request("x", filter=nested(4))).filter == nested(4)
 
 
 class TestFused:

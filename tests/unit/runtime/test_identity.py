@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_what_is_signed_is_read_back(keys: Keys) -> None:
 def test_the_project_and_the_key_go_along(keys: Keys) -> None:
     whole = Identity("acme", "ann", frozenset({"models.call:*"}), "prj_1", "key_1")
     assert keys.verifier.verify(keys.signer.token(whole)) == whole
+
+
+def test_the_groups_go_along_and_what_the_issuer_named_does_not(keys: Keys) -> None:
+    whole = Identity("acme", "ann", groups=("hr", "staff"), roles=("user",), claimed_groups=("hr",))
+    read = keys.verifier.verify(keys.signer.token(whole))
+    assert (read.groups, read.roles, read.claimed_groups) == (("hr", "staff"), (), ())
+
+
+def test_callers_of_other_groups_do_not_share_a_token(keys: Keys) -> None:
+    signer = keys.signer
+    assert signer.token(ANN) != signer.token(replace(ANN, groups=("hr",)))
 
 
 def test_a_token_serves_many_calls(keys: Keys) -> None:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headworks.gateway.v1 import state_pb2 as headworks_dot_gateway_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/gateway/v1/principal.proto\x12\x14headworks.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a headworks/gateway/v1/state.proto\"\xa3\x02\n\tPrincipal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x32\n\x04kind\x18\x03 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x05 \x01(\t\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.headworks.gateway.v1.State\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_USER\x10\x01\x12\x18\n\x14KIND_SERVICE_ACCOUNT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/gateway/v1/principal.proto\x12\x14headworks.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a headworks/gateway/v1/state.proto\"\xb3\x02\n\tPrincipal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x32\n\x04kind\x18\x03 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x05 \x01(\t\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.headworks.gateway.v1.State\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06groups\x18\x08 \x03(\t\"E\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_USER\x10\x01\x12\x18\n\x14KIND_SERVICE_ACCOUNT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.gateway.v1.princi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRINCIPAL']._serialized_start=130
-  _globals['_PRINCIPAL']._serialized_end=421
-  _globals['_PRINCIPAL_KIND']._serialized_start=352
-  _globals['_PRINCIPAL_KIND']._serialized_end=421
+  _globals['_PRINCIPAL']._serialized_end=437
+  _globals['_PRINCIPAL_KIND']._serialized_start=368
+  _globals['_PRINCIPAL_KIND']._serialized_end=437
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from headworks.gateway.v1 import principal_pb2 as headworks_dot_gateway_dot_v1_d
 from headworks.gateway.v1 import state_pb2 as headworks_dot_gateway_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,headworks/gateway/v1/principal_service.proto\x12\x14headworks.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a$headworks/gateway/v1/principal.proto\x1a headworks/gateway/v1/state.proto\"\x80\x01\n\x16\x43reatePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\"M\n\x17\x43reatePrincipalResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.headworks.gateway.v1.Principal\"\x82\x01\n\x15ListPrincipalsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x32\n\x04kind\x18\x04 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\"f\n\x16ListPrincipalsResponse\x12\x33\n\nprincipals\x18\x01 \x03(\x0b\x32\x1f.headworks.gateway.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n\x16UpdatePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.headworks.gateway.v1.State\"M\n\x17UpdatePrincipalResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.headworks.gateway.v1.Principal\"4\n\x16\x44\x65letePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x19\n\x17\x44\x65letePrincipalResponse2\xe4\x04\n\x10PrincipalService\x12\x8f\x01\n\x0f\x43reatePrincipal\x12,.headworks.gateway.v1.CreatePrincipalRequest\x1a-.headworks.gateway.v1.CreatePrincipalResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/admin/principals:\x01*\x12\x8c\x01\n\x0eListPrincipals\x12+.headworks.gateway.v1.ListPrincipalsRequest\x1a,.headworks.gateway.v1.ListPrincipalsResponse\"\x1f\x90\x02\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/admin/principals\x12\x97\x01\n\x0fUpdatePrincipal\x12,.headworks.gateway.v1.UpdatePrincipalRequest\x1a-.headworks.gateway.v1.UpdatePrincipalResponse\"\'\x90\x02\x02\x82\xd3\xe4\x93\x02\x1e\x32\x19/v1/admin/principals/{id}:\x01*\x12\x94\x01\n\x0f\x44\x65letePrincipal\x12,.headworks.gateway.v1.DeletePrincipalRequest\x1a-.headworks.gateway.v1.DeletePrincipalResponse\"$\x90\x02\x02\x82\xd3\xe4\x93\x02\x1b*\x19/v1/admin/principals/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,headworks/gateway/v1/principal_service.proto\x12\x14headworks.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a$headworks/gateway/v1/principal.proto\x1a headworks/gateway/v1/state.proto\"\x90\x01\n\x16\x43reatePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06groups\x18\x05 \x03(\t\"M\n\x17\x43reatePrincipalResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.headworks.gateway.v1.Principal\"\x82\x01\n\x15ListPrincipalsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x32\n\x04kind\x18\x04 \x01(\x0e\x32$.headworks.gateway.v1.Principal.Kind\"f\n\x16ListPrincipalsResponse\x12\x33\n\nprincipals\x18\x01 \x03(\x0b\x32\x1f.headworks.gateway.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x84\x01\n\x16UpdatePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.headworks.gateway.v1.State\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x12\n\nset_groups\x18\x05 \x01(\x08\"M\n\x17UpdatePrincipalResponse\x12\x32\n\tprincipal\x18\x01 \x01(\x0b\x32\x1f.headworks.gateway.v1.Principal\"4\n\x16\x44\x65letePrincipalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x19\n\x17\x44\x65letePrincipalResponse2\xe4\x04\n\x10PrincipalService\x12\x8f\x01\n\x0f\x43reatePrincipal\x12,.headworks.gateway.v1.CreatePrincipalRequest\x1a-.headworks.gateway.v1.CreatePrincipalResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/admin/principals:\x01*\x12\x8c\x01\n\x0eListPrincipals\x12+.headworks.gateway.v1.ListPrincipalsRequest\x1a,.headworks.gateway.v1.ListPrincipalsResponse\"\x1f\x90\x02\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/admin/principals\x12\x97\x01\n\x0fUpdatePrincipal\x12,.headworks.gateway.v1.UpdatePrincipalRequest\x1a-.headworks.gateway.v1.UpdatePrincipalResponse\"\'\x90\x02\x02\x82\xd3\xe4\x93\x02\x1e\x32\x19/v1/admin/principals/{id}:\x01*\x12\x94\x01\n\x0f\x44\x65letePrincipal\x12,.headworks.gateway.v1.DeletePrincipalRequest\x1a-.headworks.gateway.v1.DeletePrincipalResponse\"$\x90\x02\x02\x82\xd3\xe4\x93\x02\x1b*\x19/v1/admin/principals/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,21 +43,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRINCIPALSERVICE'].methods_by_name['DeletePrincipal']._loaded_options = None
   _globals['_PRINCIPALSERVICE'].methods_by_name['DeletePrincipal']._serialized_options = b'\220\002\002\202\323\344\223\002\033*\031/v1/admin/principals/{id}'
   _globals['_CREATEPRINCIPALREQUEST']._serialized_start=173
-  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=301
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=303
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=380
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=383
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=513
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=515
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=617
-  _globals['_UPDATEPRINCIPALREQUEST']._serialized_start=619
-  _globals['_UPDATEPRINCIPALREQUEST']._serialized_end=715
-  _globals['_UPDATEPRINCIPALRESPONSE']._serialized_start=717
-  _globals['_UPDATEPRINCIPALRESPONSE']._serialized_end=794
-  _globals['_DELETEPRINCIPALREQUEST']._serialized_start=796
-  _globals['_DELETEPRINCIPALREQUEST']._serialized_end=848
-  _globals['_DELETEPRINCIPALRESPONSE']._serialized_start=850
-  _globals['_DELETEPRINCIPALRESPONSE']._serialized_end=875
-  _globals['_PRINCIPALSERVICE']._serialized_start=878
-  _globals['_PRINCIPALSERVICE']._serialized_end=1490
+  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=317
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=319
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=396
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=399
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=529
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=531
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=633
+  _globals['_UPDATEPRINCIPALREQUEST']._serialized_start=636
+  _globals['_UPDATEPRINCIPALREQUEST']._serialized_end=768
+  _globals['_UPDATEPRINCIPALRESPONSE']._serialized_start=770
+  _globals['_UPDATEPRINCIPALRESPONSE']._serialized_end=847
+  _globals['_DELETEPRINCIPALREQUEST']._serialized_start=849
+  _globals['_DELETEPRINCIPALREQUEST']._serialized_end=901
+  _globals['_DELETEPRINCIPALRESPONSE']._serialized_start=903
+  _globals['_DELETEPRINCIPALRESPONSE']._serialized_end=928
+  _globals['_PRINCIPALSERVICE']._serialized_start=931
+  _globals['_PRINCIPALSERVICE']._serialized_end=1543
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class CreatePrincipalRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Whose; empty for the caller's own. Another one needs the permission admin.tenants."""
     kind: _principal_pb2.Principal.Kind.ValueType
@@ -38,6 +39,10 @@ class CreatePrincipalRequest(_message.Message):
     """Unique in the tenant. A user's is the subject of the issuer's tokens."""
     display_name: _builtins.str
     """For people."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The groups that it is in: at most 200, of 1 to 200 characters."""
+
     def __init__(
         self,
         *,
@@ -45,10 +50,11 @@ class CreatePrincipalRequest(_message.Message):
         kind: _principal_pb2.Principal.Kind.ValueType = ...,
         name: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "kind", b"kind", "name", b"name", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "groups", b"groups", "kind", b"kind", "name", b"name", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,22 +155,32 @@ class UpdatePrincipalRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    SET_GROUPS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Whose; empty for the caller's own. Another one needs the permission admin.tenants."""
     id: _builtins.str
     """Its id."""
     state: _state_pb2.State.ValueType
-    """Its new state."""
+    """Its new state; unspecified to leave it."""
+    set_groups: _builtins.bool
+    """Whether `groups` replace those that it is in."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All its groups from now on, with set_groups; see CreatePrincipalRequest."""
+
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         id: _builtins.str = ...,
         state: _state_pb2.State.ValueType = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        set_groups: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "id", b"id", "set_groups", b"set_groups", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,7 +93,8 @@ class PrincipalServiceServicer:
 
     def UpdatePrincipal(self, request, context):
         """PATCH /v1/admin/principals/{id}. Suspends a principal, which refuses its keys and tokens on every replica within a
-        second, or lets it in again.
+        second, or lets it in again; or changes the groups that it is in, likewise. Errors: INVALID_ARGUMENT where it
+        changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,8 @@ class PrincipalServiceStub:
     """GET /v1/admin/principals. Lists a tenant's principals, ordered by id."""
     UpdatePrincipal: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.UpdatePrincipalRequest, _principal_service_pb2.UpdatePrincipalResponse]
     """PATCH /v1/admin/principals/{id}. Suspends a principal, which refuses its keys and tokens on every replica within a
-    second, or lets it in again.
+    second, or lets it in again; or changes the groups that it is in, likewise. Errors: INVALID_ARGUMENT where it
+    changes nothing.
     """
     DeletePrincipal: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.DeletePrincipalRequest, _principal_service_pb2.DeletePrincipalResponse]
     """DELETE /v1/admin/principals/{id}. Deletes a principal with its keys and its roles. What it did stays in usage and
@@ -75,7 +76,8 @@ class PrincipalServiceAsyncStub(PrincipalServiceStub):
     """GET /v1/admin/principals. Lists a tenant's principals, ordered by id."""
     UpdatePrincipal: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.UpdatePrincipalRequest, _principal_service_pb2.UpdatePrincipalResponse]  # type: ignore[assignment]
     """PATCH /v1/admin/principals/{id}. Suspends a principal, which refuses its keys and tokens on every replica within a
-    second, or lets it in again.
+    second, or lets it in again; or changes the groups that it is in, likewise. Errors: INVALID_ARGUMENT where it
+    changes nothing.
     """
     DeletePrincipal: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.DeletePrincipalRequest, _principal_service_pb2.DeletePrincipalResponse]  # type: ignore[assignment]
     """DELETE /v1/admin/principals/{id}. Deletes a principal with its keys and its roles. What it did stays in usage and
@@ -117,7 +119,8 @@ class PrincipalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_principal_service_pb2.UpdatePrincipalResponse, _abc.Awaitable[_principal_service_pb2.UpdatePrincipalResponse]]:
         """PATCH /v1/admin/principals/{id}. Suspends a principal, which refuses its keys and tokens on every replica within a
-        second, or lets it in again.
+        second, or lets it in again; or changes the groups that it is in, likewise. Errors: INVALID_ARGUMENT where it
+        changes nothing.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headworks/retrieval/v1/document.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x15\n\rpassage_count\x18\x07 \x01(\x05\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x08metadata\x18\t \x03(\x0b\x32..headworks.retrieval.v1.Document.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headworks/retrieval/v1/document.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x02\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x15\n\rpassage_count\x18\x07 \x01(\x05\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12@\n\x08metadata\x18\t \x03(\x0b\x32..headworks.retrieval.v1.Document.MetadataEntry\x12\x15\n\raccess_groups\x18\n \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENT_METADATAENTRY']._loaded_options = None
   _globals['_DOCUMENT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_DOCUMENT']._serialized_start=99
-  _globals['_DOCUMENT']._serialized_end=398
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=351
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=398
+  _globals['_DOCUMENT']._serialized_end=421
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=374
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=421
 # @@protoc_insertion_point(module_scope)

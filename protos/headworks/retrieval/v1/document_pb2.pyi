@@ -54,6 +54,7 @@ class Document(_message.Message):
     PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    ACCESS_GROUPS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique within the collection; chosen by the caller."""
     uri: _builtins.str
@@ -76,6 +77,10 @@ class Document(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The caller's own labels; searches can filter on them."""
 
+    @_builtins.property
+    def access_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The groups whose members may read it, in order; empty where everybody in the tenant may."""
+
     def __init__(
         self,
         *,
@@ -88,10 +93,11 @@ class Document(_message.Message):
         passage_count: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        access_groups: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "id", b"id", "media_type", b"media_type", "metadata", b"metadata", "passage_count", b"passage_count", "size_bytes", b"size_bytes", "title", b"title", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_groups", b"access_groups", "content_hash", b"content_hash", "id", b"id", "media_type", b"media_type", "metadata", b"metadata", "passage_count", b"passage_count", "size_bytes", b"size_bytes", "title", b"title", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -34,7 +34,9 @@ class RetrievalServiceStub:
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     def __init__(self, channel):
@@ -94,7 +96,9 @@ class RetrievalServiceServicer:
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     def Ingest(self, request_iterator, context):
@@ -227,7 +231,9 @@ class RetrievalService:
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     @staticmethod

@@ -35,7 +35,9 @@ class RetrievalServiceStub:
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     @_typing.overload
@@ -85,7 +87,9 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -131,7 +135,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     hybrid search falls back on BM25 and says so), FAILED_PRECONDITION (COLLECTION_BROKEN)
     for a collection whose data cannot be read: others go on, and it can be deleted. RESOURCE_EXHAUSTED
     (STORE_FULL) for writes while the store's disk has too little space left; reads and deletions go on.
-    All see the caller's own tenant only.
+    All see the caller's own tenant only, and of documents with access groups only those that have one of the caller's:
+    others are not found, listed, counted, searched, replaced or deleted, but with their collection. Who has the
+    permission documents.others:read sees all.
     """
 
     @_abc_1.abstractmethod

@@ -50,6 +50,20 @@ async def test_a_key_is_its_principals(store: IdentityStore, make_replica: MakeR
 
 
 @pytest.mark.parametrize("limit", LIMITS)
+async def test_a_key_is_in_its_principals_groups(
+    store: IdentityStore, make_replica: MakeReplica, ann: str, limit: int
+) -> None:
+    made = await store.keys.create("acme", ann)
+    replica = await make_replica(limit)
+    for groups in ((), ("hr", "staff"), ("staff",)):
+        await store.principals.set_groups("acme", ann, groups)
+        await replica.follow()
+        found = await whose(replica, made.secret)
+        assert found
+        assert found.groups == groups
+
+
+@pytest.mark.parametrize("limit", LIMITS)
 async def test_changes_are_known_on_every_replica(
     store: IdentityStore, make_replica: MakeReplica, ann: str, limit: int
 ) -> None:

@@ -165,6 +165,19 @@ async def test_a_user_of_the_issuer_with_the_roles_that_the_token_named(
         await tokens.exchange("", refresh)
 
 
+async def test_groups_of_the_token_are_carried_and_those_on_record_looked_at_anew(
+    tokens: IssuedTokens, keys: Keys, store: IdentityStore, replica: Replica
+) -> None:
+    made = await store.principals.create("acme", PrincipalKind.USER, "eve", groups=["staff"])
+    await replica.follow()
+    whole = Identity("acme", "eve", groups=("hr", "staff"), roles=("user",), claimed_groups=("hr",))
+    refresh = tokens.refresh_token(whole)
+    assert keys.verifier.verify((await tokens.exchange("", refresh)).token).groups == ("hr", "staff")
+    await store.principals.set_groups("acme", made.id, [])
+    await replica.follow()
+    assert keys.verifier.verify((await tokens.exchange("", refresh)).token).groups == ("hr",)
+
+
 async def test_a_suspended_tenant_and_records_that_are_gone(
     tokens: IssuedTokens, store: IdentityStore, replica: Replica, ann: str
 ) -> None:

@@ -169,3 +169,22 @@ async def test_nothing_of_another_tenant_is_found(store: IdentityStore, ann: str
     assert await store.principals.bindings("beta", ann) == []
     assert (await store.keys.get("acme", key)).revoked is None
     assert (await store.principals.get("acme", ann)).state is AccountState.ACTIVE
+
+
+async def test_groups_of_a_principal(store: IdentityStore) -> None:
+    await store.tenants.create("acme")
+    made = await store.principals.create("acme", USER, "ann", groups=["staff", "hr", "staff"])
+    assert made.groups == ("hr", "staff")
+    assert await store.principals.get("acme", made.id) == made
+    assert (await store.principals.set_groups("acme", made.id, ["sales"])).groups == ("sales",)
+    assert (await store.principals.set_groups("acme", made.id, [])).groups == ()
+    with pytest.raises(NotFound):
+        await store.principals.set_groups("other", made.id, ["hr"])
+
+
+@pytest.mark.parametrize("groups", [[""], ["a" * 201], ["a\n"], [f"g{number}" for number in range(201)]])
+async def test_groups_have_limits(store: IdentityStore, ann: str, groups: list[str]) -> None:
+    with pytest.raises(InvalidArgument, match="groups"):
+        await store.principals.set_groups("acme", ann, groups)
+    with pytest.raises(InvalidArgument, match="groups"):
+        await store.principals.create("acme", USER, "bob", groups=groups)

@@ -82,6 +82,11 @@ async def test_good_tokens(fake: FakeIssuer, kid: str) -> None:
         ({"roles": 7}, "'roles'"),
         ({"roles": [7]}, "'roles'"),
         ({"roles": ["x"] * 101}, "'roles'"),
+        ({"groups": 7}, "'groups'"),
+        ({"groups": ["x"] * 1001}, "'groups'"),
+        ({"groups": [""]}, "'groups'"),
+        ({"groups": ["x" * 201]}, "'groups'"),
+        ({"groups": ["a\nb"]}, "'groups'"),
         ({"exp": "soon"}, "not valid"),
     ],
     ids=str,
@@ -295,6 +300,23 @@ async def test_claims_of_other_names(
     async with checking(fake, **changes) as tokens:
         said = await tokens.check(fake.token(**claims))
     assert (said.tenant, said.subject, said.roles) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "claims", "groups"),
+    [
+        ({}, {}, ()),
+        ({}, {"groups": ["staff", "Human Resources", "staff"]}, ("Human Resources", "staff")),
+        ({"groups_claim": "realm_access.groups"}, {"realm_access": {"groups": ["a"]}}, ("a",)),
+        ({"groups_claim": ""}, {"groups": [7]}, ()),
+    ],
+    ids=str,
+)
+async def test_groups(
+    fake: FakeIssuer, changes: dict[str, Any], claims: dict[str, Any], groups: tuple[str, ...]
+) -> None:
+    async with checking(fake, **changes) as tokens:
+        assert (await tokens.check(fake.token(**claims))).groups == groups
 
 
 @pytest.mark.parametrize(
