@@ -11,7 +11,7 @@ from headworks.gateway.v1 import (
     identity_service_pb2_grpc,
 )
 from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
-from headworks.retrieval.v1 import retrieval_service_pb2
+from headworks.retrieval.v1 import file_service_pb2, retrieval_service_pb2, vector_store_service_pb2
 
 from gateway.access.authorizer import Authorizer
 from gateway.audit.layer import Audit, AuditBreaker
@@ -28,6 +28,9 @@ from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.face import OpenAIFace
+from gateway.faces.http.openai.stores.files import FilesFace
+from gateway.faces.http.openai.stores.vector_stores import VectorStoresFace
+from gateway.faces.http.search import SearchFace
 from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.agents import following
@@ -64,8 +67,11 @@ ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["Orchestrato
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
+FILES = file_service_pb2.DESCRIPTOR.services_by_name["FileService"]
+VECTOR_STORES = vector_store_service_pb2.DESCRIPTOR.services_by_name["VectorStoreService"]
 BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
-SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, RETRIEVAL)
+OF_DOCUMENTS = (RETRIEVAL, FILES, VECTOR_STORES)
+SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, *OF_DOCUMENTS)
 ENVOY = ("envoy",)
 EMBEDDER = ("embed",)
 RECORDS = "records"
@@ -104,7 +110,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     orchestrator = await resources.enter_async_context(
         open_channel(settings.orchestrator_target, list(BEHIND), settings.tls)
     )
-    retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
+    retrieval = await resources.enter_async_context(
+        open_channel(settings.retrieval_target, list(OF_DOCUMENTS), settings.tls)
+    )
     triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
     records = await open_records(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     await claim(
@@ -136,7 +144,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     def add_admin(server: grpc.aio.Server) -> None:
         add_servicers(server, calls, guards, trail.checkpoints, privacy, kept)
 
-    channels = [(service, orchestrator) for service in BEHIND] + [(RETRIEVAL, retrieval)]
+    channels = [(service, orchestrator) for service in BEHIND]
+    channels += [(service, retrieval) for service in OF_DOCUMENTS]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
     forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
 
@@ -155,7 +164,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    paths = [*openai.routes(), *transcoded(ADMIN, add_admin)]
+    faces = (openai, FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval))
+    paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)
     folder = data_folder(settings.records_url)

@@ -1,6 +1,6 @@
 """The permission table: what every method that the gateway serves needs. A method without an entry is not served."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 # What a method needs: a function from a request to the permissions.
@@ -93,8 +93,31 @@ HTTP: Mapping[str, Needs] = {
     # The body is JSON: the face asks with `authorize`, once it has read it.
     "POST /v1/chat/completions": nothing,
     "POST /v1/embeddings": nothing,
+    "POST /v1/search": nothing,
     "GET /v1/models": plain("models.read:*"),
     "GET /v1/models/{model}": of_param("models.read", "model"),
+    "POST /v1/files": plain("files.write:*"),
+    "GET /v1/files": plain("files.read:*"),
+    "GET /v1/files/{file_id}": of_param("files.read", "file_id"),
+    "GET /v1/files/{file_id}/content": of_param("files.read", "file_id"),
+    "DELETE /v1/files/{file_id}": of_param("files.write", "file_id"),
+    # Of files that are put into a vector store the face asks, too, once it has read the body.
+    "POST /v1/vector_stores": plain("collections.write:*"),
+    "GET /v1/vector_stores": plain("collections.read:*"),
+    "GET /v1/vector_stores/{store}": of_param("collections.read", "store"),
+    "POST /v1/vector_stores/{store}": of_param("collections.write", "store"),
+    "DELETE /v1/vector_stores/{store}": of_param("collections.delete", "store"),
+    "POST /v1/vector_stores/{store}/search": of_param("collections.read", "store"),
+    "POST /v1/vector_stores/{store}/files": of_param("collections.write", "store"),
+    "GET /v1/vector_stores/{store}/files": of_param("collections.read", "store"),
+    "GET /v1/vector_stores/{store}/files/{file_id}": of_param("collections.read", "store"),
+    "POST /v1/vector_stores/{store}/files/{file_id}": of_param("collections.write", "store"),
+    "DELETE /v1/vector_stores/{store}/files/{file_id}": of_param("collections.write", "store"),
+    "GET /v1/vector_stores/{store}/files/{file_id}/content": of_param("collections.read", "store"),
+    "POST /v1/vector_stores/{store}/file_batches": of_param("collections.write", "store"),
+    "GET /v1/vector_stores/{store}/file_batches/{batch}": of_param("collections.read", "store"),
+    "POST /v1/vector_stores/{store}/file_batches/{batch}/cancel": of_param("collections.write", "store"),
+    "GET /v1/vector_stores/{store}/file_batches/{batch}/files": of_param("collections.read", "store"),
 }
 """Of the paths that are no RPC's, by the route's name."""
 
@@ -138,6 +161,44 @@ RETRIEVAL: Mapping[str, Needs] = {
     "DeleteCollection": of_collection("delete", "name"),
 }
 
+# Files are their uploader's, as runs are their user's: see "files.others:<read|write>".
+FILES: Mapping[str, Needs] = {
+    "CreateFile": plain("files.write:*"),
+    "GetFile": of_field("files.read", "file_id"),
+    "ListFiles": plain("files.read:*"),
+    "ReadFile": of_field("files.read", "file_id"),
+    "DeleteFile": of_field("files.write", "file_id"),
+}
+
+
+def of_added_files(request: Any) -> Sequence[str]:
+    """To write the vector store, and to read each of the files that are put into it."""
+    return vector_store_files(request.vector_store_id, (file.file_id for file in request.files))
+
+
+def vector_store_files(vector_store_id: str, file_ids: Iterable[str]) -> Sequence[str]:
+    """The same for files that come in another form."""
+    return [f"collections.write:{vector_store_id or '*'}", *(f"files.read:{file_id or '*'}" for file_id in file_ids)]
+
+
+# A vector store is a collection, and its id the collection's name.
+_STORE = "vector_store_id"
+VECTOR_STORES: Mapping[str, Needs] = {
+    "CreateVectorStore": plain("collections.write:*"),
+    "GetVectorStore": of_field("collections.read", _STORE),
+    "ListVectorStores": plain("collections.read:*"),
+    "UpdateVectorStore": of_field("collections.write", _STORE),
+    "DeleteVectorStore": of_field("collections.delete", _STORE),
+    "AddVectorStoreFiles": of_added_files,
+    "GetVectorStoreFile": of_field("collections.read", _STORE),
+    "ListVectorStoreFiles": of_field("collections.read", _STORE),
+    "UpdateVectorStoreFile": of_field("collections.write", _STORE),
+    "DeleteVectorStoreFile": of_field("collections.write", _STORE),
+    "GetFileBatch": of_field("collections.read", _STORE),
+    "CancelFileBatch": of_field("collections.write", _STORE),
+    "SearchVectorStore": of_field("collections.read", _STORE),
+}
+
 # Called from within the mesh only, under the token of the run that asks.
 GUARD: Mapping[str, Needs] = {"Screen": nothing}
 
@@ -152,6 +213,8 @@ TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,
     "headworks.retrieval.v1.RetrievalService": RETRIEVAL,
+    "headworks.retrieval.v1.FileService": FILES,
+    "headworks.retrieval.v1.VectorStoreService": VECTOR_STORES,
 }
 
 
@@ -159,7 +222,9 @@ _USER = {
     "models.call:*", "models.read:*", "embeddings.call:*", "collections.read:*", "agents.read:*",
     "runs.read:*", "runs.write:*", "sessions.read:*", "sessions.write:*",
 }  # fmt: skip
-_DEVELOPER = _USER | {"agents.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*"}
+_DEVELOPER = _USER | {
+    "agents.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*", "files.read:*", "files.write:*",
+}  # fmt: skip
 # What a tenant's own administrators look after. Tenants themselves are for operators.
 NOUNS = (
     "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "usage", "audit", "data",
@@ -174,7 +239,7 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     ),
     "admin": frozenset(
         _DEVELOPER
-        | {"runs.others:*", "sessions.others:*", "documents.others:read"}
+        | {"runs.others:*", "sessions.others:*", "documents.others:read", "files.others:*"}
         | {f"admin.{noun}:*" for noun in NOUNS}
     ),
     OPERATOR: frozenset({"*"}),

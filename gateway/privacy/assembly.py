@@ -17,7 +17,7 @@ from gateway.privacy.own_records import AuditData, IdentityData, UsageData
 from gateway.privacy.policies import RetentionPolicies
 from gateway.privacy.retention import RetentionWorker
 from gateway.privacy.service import ErasureStore, Privacy
-from gateway.privacy.service_records import DocumentData, OwnCalls, RunData
+from gateway.privacy.service_records import DocumentData, FileData, OwnCalls, RunData
 from gateway.settings import GatewaySettings
 from services.runtime.identity import TokenSigner
 from services.runtime.records.assembly import Records
@@ -78,7 +78,8 @@ async def open_privacy(
     database, calls = records.database, OwnCalls(signer)
     runs, usage = RunData(orchestrator, calls), UsageData(database)
     audited = AuditData(database, AuditStore(database))
-    sources = (runs, DocumentData(retrieval, calls), usage, audited, IdentityData(database))
+    documents, files = DocumentData(retrieval, calls), FileData(retrieval, calls)
+    sources = (runs, documents, files, usage, audited, IdentityData(database))
     privacy = Privacy(ErasureStore(database), sources, trail.log)
     look = settings.retention_look_seconds
     lease = Lease(database, "retention", new_id(settings.replica_name), 3 * look)

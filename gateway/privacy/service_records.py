@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -12,7 +13,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from headworks.orchestrator.v1 import data_service_pb2 as data_pb
 from headworks.orchestrator.v1 import data_service_pb2_grpc as data_pb_grpc
-from headworks.retrieval.v1 import document_pb2
+from headworks.retrieval.v1 import document_pb2, file_pb2, file_service_pb2_grpc
+from headworks.retrieval.v1 import file_service_pb2 as file_pb
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as retrieval_pb_grpc
 
@@ -24,7 +26,7 @@ from services.runtime.identity import Identity, TokenSigner
 SUBJECT = "headworks/privacy"
 SCOPES = frozenset({
     "admin.data:write", "collections.read:*", "collections.write:*", "collections.delete:*", "documents.others:read",
-    "runs.others:write",
+    "runs.others:write", "files.read:*", "files.write:*", "files.others:*",
 })  # fmt: skip
 PART_SECONDS = 60.0
 ATTEMPTS = 5
@@ -184,6 +186,56 @@ class DocumentData:
             token = page.next_page_token
             if not token:
                 return
+
+    def _options(self, whose: DataSubject) -> Outgoing:
+        return self._calls.options(whose.tenant, CALL_SECONDS)
+
+
+class FileData:
+    """Uploaded files in retrieval: a person's are those that the person uploaded."""
+
+    name = "files"
+
+    def __init__(self, channel: grpc.aio.Channel, calls: OwnCalls) -> None:
+        self._stub = file_service_pb2_grpc.FileServiceStub(channel)
+        self._calls = calls
+
+    async def export(self, whose: DataSubject) -> AsyncGenerator[dict[str, object], None]:
+        """Each file's record, and then its bytes in parts, in base64."""
+        try:
+            async for file in self._files(whose):
+                yield {"kind": "file", **MessageToDict(file, preserving_proto_field_name=True)}
+                reading = self._stub.ReadFile(file_pb.ReadFileRequest(file_id=file.id), **self._options(whose))
+                async with aclosing(clients.stream(reading)) as parts:
+                    async for part in parts:
+                        yield {"kind": "file_part", "file": file.id, "data": b64encode(part.chunk).decode()}
+        except grpc.aio.AioRpcError as error:
+            raise statuses.from_rpc_error(error) from error
+
+    async def erase(self, whose: DataSubject) -> AsyncGenerator[Counts, None]:
+        erased = 0
+        try:
+            while files := (await self._page(whose, "")).files:
+                for file in files:
+                    request = file_pb.DeleteFileRequest(file_id=file.id)
+                    erased += await _gone(self._stub.DeleteFile(request, **self._options(whose)))
+                yield {"files": erased}
+        except grpc.aio.AioRpcError as error:
+            raise statuses.from_rpc_error(error) from error
+        yield {"files": erased}
+
+    async def _files(self, whose: DataSubject) -> AsyncIterator[file_pb2.File]:
+        page = await self._page(whose, "")
+        while page.files:
+            for file in page.files:
+                yield file
+            if not page.more:
+                return
+            page = await self._page(whose, page.files[-1].id)
+
+    async def _page(self, whose: DataSubject, after: str) -> file_pb.ListFilesResponse:
+        request = file_pb.ListFilesRequest(page_size=PAGE_SIZE, after=after, ascending=True, subject=whose.subject)
+        return await clients.unary(self._stub.ListFiles(request, **self._options(whose)))
 
     def _options(self, whose: DataSubject) -> Outgoing:
         return self._calls.options(whose.tenant, CALL_SECONDS)

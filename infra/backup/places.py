@@ -11,8 +11,9 @@ from infra.local.options import Options
 from services.runtime.records.engine import parse
 from services.runtime.settings import prefix
 
-DATABASES: Mapping[str, str] = {"orchestrator": "runs.db", "gateway": "records.db"}
-"""The records' files in the data directory. Runs first: what is recorded of a call in the other is the later part."""
+DATABASES: Mapping[str, str] = {"retrieval": "records.db", "orchestrator": "runs.db", "gateway": "records.db"}
+"""The records' files in the data directory. Runs before the gateway's: what is recorded of a call there is the later
+part. Retrieval's before its collections: a file that is ingested meanwhile is ingested again."""
 STORE = "retrieval"
 
 

@@ -75,18 +75,16 @@ def _write(
     what = ""
     archive = ArchiveWriter(out, lambda count: progress(what, count))
     collections = 0
+    if STORE in places.databases:
+        what = f"the records of {STORE}"
+        _add_records(archive, places, STORE, scratch)
     for folder in collection_folders(places.collections) if places.collections else ():
         what = f"collection {folder.parent.name}/{folder.name}"
         collections += _add_collection(archive, folder, f"{STORE}/{folder.parent.name}/{folder.name}")
-    for service, database in places.databases.items():
-        what = f"the records of {service}"
-        if not database.is_file():
-            if places.is_usual(service):
-                continue  # no mesh of a version that keeps them has been ready on this data
-            raise BackupFailed(f"there are no records of {service} in {database}, which the settings name")
-        with _private_file(scratch):
-            snapshot(database, scratch)
-            archive.add(scratch, f"{service}/{DATABASES[service]}")
+    for service in places.databases:
+        if service != STORE:
+            what = f"the records of {service}"
+            _add_records(archive, places, service, scratch)
     what = "keys"
     for file, path in places.small_files():
         archive.add(file, path)
@@ -97,6 +95,17 @@ def _write(
     made = Manifest(data, now, archive.files, archive.folders, collections, tuple(places.elsewhere))
     archive.finish(made)
     return made
+
+
+def _add_records(archive: ArchiveWriter, places: Places, service: str, scratch: Path) -> None:
+    database = places.databases[service]
+    if not database.is_file():
+        if places.is_usual(service):
+            return  # no mesh of a version that keeps them has been ready on this data
+        raise BackupFailed(f"there are no records of {service} in {database}, which the settings name")
+    with _private_file(scratch):
+        snapshot(database, scratch)
+        archive.add(scratch, f"{service}/{DATABASES[service]}")
 
 
 def _add_collection(archive: ArchiveWriter, folder: Path, path: str) -> bool:

@@ -122,6 +122,7 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
         "retrieval": {
             "IDENTITY_PUBLIC_KEY": str(layout.identity_public_key),
             "DATA_DIR": str(folder),
+            "RECORDS_URL": f"sqlite:///{folder / 'records.db'}",
             **to_triton,
         },
         "orchestrator": {

@@ -1,17 +1,29 @@
 """The composition root: what the service is made of."""
 
+import uuid
 from contextlib import AsyncExitStack
 
 import grpc
+from headworks.retrieval.v1 import (
+    file_service_pb2,
+    file_service_pb2_grpc,
+    vector_store_service_pb2,
+    vector_store_service_pb2_grpc,
+)
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from services.retrieval.catalog import Catalog
 from services.retrieval.embedder import Embedder
+from services.retrieval.file_servicer import FileServicer
+from services.retrieval.files.records import FileRecords
+from services.retrieval.files.service import FileLimits, Files
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.service import Ingestion, IngestLimits
 from services.retrieval.ingest.writer import CollectionWriter
+from services.retrieval.schema.schema import SCHEMA
+from services.retrieval.schema.tables import LEASES, MESH
 from services.retrieval.search.service import Search
 from services.retrieval.servicer import RetrievalServicer
 from services.retrieval.settings import RetrievalSettings
@@ -19,8 +31,25 @@ from services.retrieval.store.base import VectorStore
 from services.retrieval.store.engine import VectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.triton_embedder import TritonEmbedder
+from services.retrieval.vector_store_servicer import VectorStoreServicer
+from services.retrieval.vector_stores.records import StoreRecords
+from services.retrieval.vector_stores.service import Engines, VectorStores
+from services.retrieval.vector_stores.worker import LEASE_SECONDS, FileIngestion
+from services.runtime.identity import fingerprint
+from services.runtime.records.assembly import open_database
+from services.runtime.records.database import Database
+from services.runtime.records.engine import data_folder
+from services.runtime.records.lease import Lease
+from services.runtime.records.mesh import claim
 from services.runtime.server import App, opening
+from services.runtime.settings import prefix
 from services.runtime.triton import TritonClient, open_channels
+
+SERVICES = (
+    pb.DESCRIPTOR.services_by_name["RetrievalService"],
+    file_service_pb2.DESCRIPTOR.services_by_name["FileService"],
+    vector_store_service_pb2.DESCRIPTOR.services_by_name["VectorStoreService"],
+)
 
 
 async def wire(settings: RetrievalSettings) -> App:
@@ -34,7 +63,10 @@ async def wire(settings: RetrievalSettings) -> App:
 async def assemble(
     settings: RetrievalSettings, store: VectorStore, embedder: Embedder, resources: AsyncExitStack
 ) -> App:
-    """The service on these engines; `store` and `resources` are closed with it."""
+    """The service on these engines; `store` and `resources` are closed with it. Raises RecordsUnavailable,
+    AnotherMesh."""
+    database = await open_database(settings.records, SCHEMA, settings.records_timeout_seconds, resources)
+    await _claim(settings, database)
     resources.push_async_callback(store.aclose)
     await store.recover()
     batches = Batches(embedder, settings.embed_batch, settings.embed_calls)
@@ -48,21 +80,42 @@ async def assemble(
         ingests=settings.max_ingests,
     )
     writer = CollectionWriter(store, batches, readers)
-    ingestion = Ingestion(store, writer, limits)
-    servicer = RetrievalServicer(Catalog(store, writer), ingestion, Search(store, embedder))
+    ingestion, search = Ingestion(store, writer, limits), Search(store, embedder)
+    file_records, store_records = FileRecords(database), StoreRecords(database)
+    lease = Lease(database, "file ingestion", uuid.uuid4().hex, LEASE_SECONDS, table=LEASES)
+    background = FileIngestion(store_records, file_records, ingestion, writer, lease)
+    resources.push_async_callback(background.aclose)
+    await background.open()
+    stores = VectorStores(Engines(store, writer, search), store_records, file_records, background.wake)
+    files = Files(file_records, FileLimits(settings.max_document_bytes, settings.max_files_bytes))
+    servicer = RetrievalServicer(Catalog(store, writer), ingestion, search, stores.delete)
 
     def add(server: grpc.aio.Server) -> None:
         pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
+        file_service_pb2_grpc.add_FileServiceServicer_to_server(FileServicer(files), server)
+        vector_store_service_pb2_grpc.add_VectorStoreServiceServicer_to_server(VectorStoreServicer(stores), server)
+
+    folder = data_folder(settings.records)
 
     return App(
         add=add,
-        names=[pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name],
+        names=[service.full_name for service in SERVICES],
         checks={"store": store.ready},
         optional={"triton": embedder.ready},
         resources=resources,
         callers={"/": ("gateway", "orchestrator")},
-        data={"collections": settings.data_dir} if settings.store == "edge" else {},
+        data={
+            **({"collections": settings.data_dir} if settings.store == "edge" else {}),
+            **({"records": folder} if folder else {}),
+        },
     )
+
+
+async def _claim(settings: RetrievalSettings, database: Database) -> None:
+    if settings.identity_public_key is None:
+        return
+    key = fingerprint(settings.identity_public_key.read_bytes())
+    await claim(database, MESH, key, settings.identity_former_keys, prefix("retrieval"), "identity_former_keys")
 
 
 def open_engine(settings: RetrievalSettings) -> VectorEngine:

@@ -54,10 +54,6 @@ class Catalog:
                 found.append(Collection(name, broken=error.message))
         return Page(found, page.next_token)
 
-    async def drop(self, caller: Caller, name: str) -> None:
-        """Delete a collection. Raises CollectionNotFound."""
-        await self._store.drop(_key(caller, name))
-
     async def get_document(
         self, caller: Caller, name: str, document_id: str, with_passages: bool
     ) -> tuple[Document, Sequence[Passage]]:

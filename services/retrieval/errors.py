@@ -86,6 +86,50 @@ class StoreLocked(CannotStart):
     """The store's folder belongs to another process."""
 
 
+class FileNotFound(DomainError):
+    kind = ErrorKind.NOT_FOUND
+    reason = "FILE_NOT_FOUND"
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"there is no file {file_id!r}", file_id=file_id)
+
+
+class FileBatchNotFound(DomainError):
+    kind = ErrorKind.NOT_FOUND
+    reason = "FILE_BATCH_NOT_FOUND"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"there is no file batch {batch_id!r}", batch_id=batch_id)
+
+
+class FileTooLarge(DomainError):
+    kind = ErrorKind.INVALID_ARGUMENT
+    reason = "FILE_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the file is larger than the limit of {limit} bytes", limit=str(limit))
+
+
+class FileEmpty(DomainError):
+    kind = ErrorKind.INVALID_ARGUMENT
+    reason = "FILE_EMPTY"
+
+    def __init__(self) -> None:
+        super().__init__("the file is empty")
+
+
+class FilesFull(DomainError):
+    """Trying again does not help before files are deleted."""
+
+    kind = ErrorKind.RESOURCE_EXHAUSTED
+    reason = "FILES_FULL"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"with this file the tenant's files would have more than {limit} bytes: delete some", limit=str(limit)
+        )
+
+
 class DocumentError(DomainError):
     """One document cannot be ingested; the others can."""
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import RecordsUrl, ServerSettings
 
 
 class RetrievalSettings(ServerSettings):
@@ -18,6 +18,23 @@ class RetrievalSettings(ServerSettings):
     )
     data_dir: Path = Field(
         Path(".headworks/retrieval"), description="Folder of the edge store. One process at a time can own it."
+    )
+    records_url: RecordsUrl | None = Field(
+        None,
+        description="Database of files and vector stores, shared by all replicas: sqlite:///<file> or "
+        "postgresql://<user>@<host>/<database>; unset is records.db in data_dir.",
+    )
+    records_timeout_seconds: float = Field(
+        5, gt=0, description="Longest time one transaction of the records may take, waiting included."
+    )
+    identity_former_keys: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of the identity_public_keys of before, whose mesh's database is this mesh's.",
+    )
+    max_files_bytes: int = Field(
+        4 << 30,
+        gt=0,
+        description="Bytes of uploaded files that a tenant may keep. One file is at most as long as a document.",
     )
     min_free_bytes: int = Field(
         512 << 20,
@@ -71,3 +88,8 @@ class RetrievalSettings(ServerSettings):
     read_memory_bytes: int = Field(
         2 << 30, gt=0, description="Address space of such a process, in bytes; a document needing more is unreadable."
     )
+
+    @property
+    def records(self) -> str:
+        """The URL of the database."""
+        return self.records_url or f"sqlite:///{self.data_dir / 'records.db'}"

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import numpy as np
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
@@ -83,6 +84,7 @@ class Served:
 
     stub: "pb_grpc.RetrievalServiceAsyncStub"
     keys: Keys
+    channel: grpc.aio.Channel | None = None
 
     def identity(self, tenant: str = "acme") -> tuple[tuple[str, str], ...]:
         return self.keys.metadata(tenant)
@@ -144,4 +146,4 @@ async def served(
     store = store or PointStore(open_engine(settings))
     app = await assemble(settings, store, embedder or FakeEmbedder(), AsyncExitStack())
     async with channel_for(app, verifier=keys.verifier, settings=settings) as channel:
-        yield Served(pb_grpc.RetrievalServiceStub(channel), keys)
+        yield Served(pb_grpc.RetrievalServiceStub(channel), keys, channel)

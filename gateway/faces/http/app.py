@@ -124,13 +124,17 @@ class HttpFace:
             call.timeout = exchange.timeout()
         except DomainError as error:
             return await self._outer.around(call, partial(_fail, error))
-        call.method = route.name
+        call.method, call.uploads = route.name, route.uploads
         return await self._chain.around(call, partial(self._handle, exchange, call, route, params))
 
     async def _handle(self, exchange: Exchange, call: Call, route: Route, params: dict[str, str]) -> Body | None:
         exchange.extra[REQUEST_ID_KEY] = call.request_id
-        data = await exchange.body(self._most_bytes) if exchange.verb in WITH_BODY else b""
-        request = route.read(Request(params, exchange.query, data))
+        if route.uploads:
+            got = Request(params, exchange.query, b"", exchange.content_type, exchange.stream())
+        else:
+            data = await exchange.body(self._most_bytes) if exchange.verb in WITH_BODY else b""
+            got = Request(params, exchange.query, data, exchange.content_type)
+        request = route.read(got)
         self._chain.admit(call, request)
         whole: Body | None = None
         async with aclosing(route.handler(request, call)) as bodies:

@@ -21,7 +21,7 @@ STATUSES: Mapping[ErrorKind, int] = {
     ErrorKind.UNAUTHENTICATED: 401,
 }
 
-STATUSES_OF_REASONS: Mapping[str, int] = {"OUTPUT_INVALID": 422}
+STATUSES_OF_REASONS: Mapping[str, int] = {"OUTPUT_INVALID": 422, "FILE_TOO_LARGE": 413}
 """Where the kind has a status that clients take for a reason to ask again."""
 FINAL_REASONS = frozenset((
     "OUTPUT_INVALID", "APPROVAL_PENDING", "UPSTREAM_MISCONFIGURED", "UPSTREAM_TIMEOUT", "UPSTREAM_BROKEN",

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from gateway.faces.http.comments import StreamComments, comment
@@ -76,11 +76,30 @@ class Exchange:
             raise BodyTooLarge
         return data
 
+    @property
+    def content_type(self) -> str:
+        """What the caller says of the body."""
+        said: str = self.headers.get("content-type", "")
+        return said
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The request's body as it comes. A caller who leaves ends it early. Raises UnsupportedType."""
+        self._check_encoding()
+        more = True
+        while more:
+            message = await self._receive()
+            if data := message.get("body", b""):
+                yield data
+            more = message.get("more_body", False)
+
     def _check_type(self) -> None:
-        kind, _, rest = self.headers.get("content-type", "").partition(";")
+        kind, _, rest = self.content_type.partition(";")
         charset = rest.replace(" ", "").lower().removeprefix("charset=").strip('"')
         if kind.strip().lower() not in _JSON_TYPES or charset not in ("", "utf-8"):
             raise UnsupportedType("The body must be JSON in UTF-8: send content-type: application/json.")
+        self._check_encoding()
+
+    def _check_encoding(self) -> None:
         if self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedType("The body must not be compressed.")
 

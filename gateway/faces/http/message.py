@@ -1,6 +1,6 @@
 """A request as handlers get it, and what they answer."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,22 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    no_parts: tuple[bytes, ...] = ()
+    for part in no_parts:
+        yield part
+
+
 @dataclass(slots=True)
 class Request:
-    """`params` are the values of the path template's variables, `query` is as it came, `body` is empty for GET."""
+    """`params` are the values of the path template's variables, `query` is as it came, `body` is empty for GET. The
+    body of an upload is not read before its handler does, from `stream`; `content_type` says what it is."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
     body: bytes = b""
+    content_type: str = ""
+    stream: AsyncIterator[bytes] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Route:
     """A verb at a path template such as /v1/models/{model}.
 
     `name` is the method's name in permissions, logs, metrics and the audit. `read` makes of a request what gate and
-    handler get, or raises a DomainError.
+    handler get, or raises a DomainError. `uploads`: its body is for the handler to read as it comes.
     """
 
     verb: str
@@ -33,11 +33,12 @@ class Route:
     name: str
     handler: Handler
     read: Callable[[Request], Any] = as_it_is
+    uploads: bool = False
 
 
-def plain_route(verb: str, template: str, handler: Handler) -> Route:
+def plain_route(verb: str, template: str, handler: Handler, uploads: bool = False) -> Route:
     """A route whose name is its verb and its template."""
-    return Route(verb, template, f"{verb} {template}", handler)
+    return Route(verb, template, f"{verb} {template}", handler, uploads=uploads)
 
 
 class Routes:

@@ -29,6 +29,8 @@ EXPOSED = (
     *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 )  # fmt: skip
 HTTP_PATHS = "/v1/"
+UPLOADS = "/v1/files"
+"""Where bodies are passed on as they come, and the gateway says how long they may be."""
 BUFFER = "buffer"
 LIVE = "/healthz"
 """Whether Envoy is alive, which it says itself."""
@@ -44,6 +46,7 @@ def routes(edge: Edge) -> Data:
     """HTTP below /v1/, where GET and HEAD change nothing; then gRPC, exact paths before prefixes, for the first match
     counts."""
     http = [_http(edge, _reading(verb), HTTP_REPEATABLE) for verb in ("GET", "HEAD")]
+    http.append(_http(edge, {"path": UPLOADS}, UNSERVED, whole=False))
     http.append(_http(edge, {"prefix": HTTP_PATHS}, UNSERVED))
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]
@@ -82,10 +85,11 @@ def _reading(verb: str) -> Data:
     return {"prefix": HTTP_PATHS, "headers": [{"name": ":method", "string_match": {"exact": verb}}]}
 
 
-def _http(edge: Edge, match: Data, retry_on: str) -> Data:
-    """A body is read whole, up to the limit, before a gateway receives it; answers are streamed as they come. The
-    gateway receives the time limit, which a caller may shorten. An answer that comes whole is silent until then."""
-    body = {"max_request_bytes": edge.max_body_bytes}
+def _http(edge: Edge, match: Data, retry_on: str, whole: bool = True) -> Data:
+    """A body that is to be `whole` is read up to the limit before a gateway receives it; answers are streamed as they
+    come. The gateway receives the time limit, which a caller may shorten. An answer that comes whole is silent until
+    then."""
+    body: Data = {"buffer": {"max_request_bytes": edge.max_body_bytes}} if whole else {"disabled": True}
     limit = {"key": TIMEOUT_KEY, "value": f"{edge.request_timeout:g}"}
     return {
         "match": match,
@@ -98,7 +102,7 @@ def _http(edge: Edge, match: Data, retry_on: str) -> Data:
         },
         "request_headers_to_add": [{"header": limit, "append_action": "ADD_IF_ABSENT"}],
         "response_headers_to_remove": ["x-envoy-immediate-health-check-fail"],
-        "typed_per_filter_config": {BUFFER: typed(buffer_pb2.BufferPerRoute, buffer=body)},
+        "typed_per_filter_config": {BUFFER: typed(buffer_pb2.BufferPerRoute, **body)},
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -89,6 +89,13 @@ class CollectionWriter:
             await self._store_all(target, document, digest, report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
+
+    async def set_metadata(self, key: CollectionKey, document_id: str, metadata: Mapping[str, str]) -> None:
+        """Give a document other labels, if it is there."""
+        async with self._locks.held((key, document_id)):
+            record = await self._store.document(key, document_id)
+            if record is not None:
+                await self._store.relabel(key, replace(record, metadata=metadata, update_time=datetime.now(UTC)))
 
     async def delete(self, key: CollectionKey, document_id: str) -> None:
         """Delete one document."""

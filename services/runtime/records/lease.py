@@ -98,12 +98,13 @@ class Lease:
     """One lease that several processes want, `holder` for this one."""
 
     def __init__(
-        self, database: Database, name: str, holder: str, seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, database: Database, name: str, holder: str, seconds: float, clock: Callable[[], float] = time.monotonic,
+        table: Table = LEASES,
+    ) -> None:  # fmt: skip
         self._database = database
         self._name = name
         self._holder = holder
-        self._leases = Leases()
+        self._leases = Leases(table)
         self._watch = LeaseWatch(seconds, clock)
 
     async def hold(self) -> bool:

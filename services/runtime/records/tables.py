@@ -32,11 +32,16 @@ def meshes(name: str, metadata: MetaData) -> Table:
 
 MESH = meshes("mesh", _KIT)
 
-# Who does what only one replica may do: see `lease`.
-LEASES = Table(
-    "leases",
-    _KIT,
-    Column("name", String(64), primary_key=True),
-    Column("holder", String(192), nullable=False),
-    Column("beat", BigInteger, nullable=False),
-)
+
+def leases(name: str, metadata: MetaData) -> Table:
+    """A table of who does what only one replica may do: see `lease`."""
+    return Table(
+        name,
+        metadata,
+        Column("name", String(64), primary_key=True),
+        Column("holder", String(192), nullable=False),
+        Column("beat", BigInteger, nullable=False),
+    )
+
+
+LEASES = leases("leases", _KIT)

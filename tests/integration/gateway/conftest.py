@@ -116,9 +116,12 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
                 identity_private_key=tmp_path / "private.pem",
                 api_keys_file=tmp_path / "keys.json",
                 orchestrator_target=targets[0],
-                retrieval_target=targets[1],
                 triton_target=targets[2],
-                **{"records_url": f"sqlite:///{tmp_path}/records.db", **settings},
+                **{
+                    "retrieval_target": targets[1],
+                    "records_url": f"sqlite:///{tmp_path}/records.db",
+                    **settings,
+                },
             )
             app = await wire(configured)
             channel = await stack.enter_async_context(channel_for(app, settings=configured))

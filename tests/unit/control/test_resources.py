@@ -17,7 +17,7 @@ from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.listener import internal_headers
 from services.control.resources.retries import ADMIN, HTTP_REPEATABLE, REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import HTTP_PATHS, LIVE, PACKAGES, READY
+from services.control.resources.routes import HTTP_PATHS, LIVE, PACKAGES, READY, UPLOADS
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -144,6 +144,8 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     [
         ("POST", "/v1/chat/completions", UNSERVED),
         ("POST", "/v1/embeddings", UNSERVED),
+        ("POST", "/v1/files", UNSERVED),
+        ("GET", "/v1/files", HTTP_REPEATABLE),
         ("GET", "/v1/models", HTTP_REPEATABLE),
         ("HEAD", "/v1/models", HTTP_REPEATABLE),
         ("POST", GET_RUN, REPEATABLE),
@@ -190,7 +192,8 @@ def test_http_has_limits_and_grpc_only_its_callers() -> None:
             continue
         if route.match.headers and route.match.headers[0].string_match.exact == "OPTIONS":
             continue
-        limit, is_http = route.route.max_stream_duration, route.match.prefix == HTTP_PATHS
+        limit = route.route.max_stream_duration
+        is_http = route.match.prefix == HTTP_PATHS or route.match.path == UPLOADS
         assert limit.max_stream_duration.ToSeconds() == 7 * is_http
         assert [one.header.value for one in route.request_headers_to_add] == ["7"] * is_http
         assert ("buffer" in route.typed_per_filter_config) is is_http
@@ -198,7 +201,8 @@ def test_http_has_limits_and_grpc_only_its_callers() -> None:
         if is_http:
             body = buffer_pb2.BufferPerRoute()
             assert route.typed_per_filter_config["buffer"].Unpack(body)
-            assert body.buffer.max_request_bytes.value == 99
+            uploads = route.match.path == UPLOADS  # the gateway says how long they may be
+            assert (body.disabled, body.buffer.max_request_bytes.value) == (uploads, 99 * (not uploads))
 
 
 def test_where_gateways_serve_http() -> None:

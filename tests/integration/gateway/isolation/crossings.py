@@ -10,7 +10,9 @@ from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
+from headworks.retrieval.v1 import file_service_pb2 as files
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+from headworks.retrieval.v1 import vector_store_service_pb2 as stores
 
 from gateway.identity.refresh_tokens import RefreshTokens
 from services.runtime.identity import Identity
@@ -85,7 +87,98 @@ RETRIEVAL: dict[str, list[Attempt]] = {
     "DeleteCollection": [attempt(retrieval.DeleteCollectionRequest(name="docs"), MISSING)],
 }
 
+NO_FILE = "FILE_NOT_FOUND"
+
+
+def by_file(form: Any, ends: str, **more: Any) -> list[Attempt]:
+    return [attempt(lambda world: form(file_id=world.ids["file"], **more), ends)]
+
+
+FILES: dict[str, list[Attempt]] = {
+    "CreateFile": [
+        Attempt(
+            lambda world: [
+                files.CreateFileRequest(head=files.FileHead(filename="mine.txt")),
+                files.CreateFileRequest(chunk=b"Mine."),
+                files.CreateFileRequest(purpose="assistants"),
+            ],
+            OK,
+        )
+    ],
+    "GetFile": by_file(files.GetFileRequest, NO_FILE),
+    "ListFiles": [
+        attempt(files.ListFilesRequest(), OK),
+        attempt(lambda world: files.ListFilesRequest(after=world.ids["file"]), "INVALID_ARGUMENT"),
+    ],
+    "ReadFile": by_file(files.ReadFileRequest, NO_FILE),
+    "DeleteFile": by_file(files.DeleteFileRequest, NO_FILE),
+}
+
+STORE: dict[str, Any] = {"vector_store_id": "docs"}
+
+
+def by_batch(form: Any) -> list[Attempt]:
+    return [attempt(lambda world: form(batch_id=world.ids["batch"], **STORE), MISSING)]
+
+
+def _put(world: World, store: str) -> stores.AddVectorStoreFilesRequest:
+    added = [stores.AddedFile(file_id=world.ids["file"])]
+    return stores.AddVectorStoreFilesRequest(vector_store_id=store, files=added)
+
+
+VECTOR_STORES: dict[str, list[Attempt]] = {
+    "CreateVectorStore": [attempt(stores.CreateVectorStoreRequest(name="docs"), OK, rank=1)],
+    "GetVectorStore": [attempt(stores.GetVectorStoreRequest(**STORE), MISSING)],
+    "ListVectorStores": [attempt(stores.ListVectorStoresRequest(), OK)],
+    "UpdateVectorStore": [attempt(stores.UpdateVectorStoreRequest(name="mine", **STORE), MISSING)],
+    "DeleteVectorStore": [attempt(stores.DeleteVectorStoreRequest(**STORE), MISSING)],
+    "AddVectorStoreFiles": [
+        attempt(lambda world: _put(world, "docs"), MISSING),
+        attempt(lambda world: _put(world, "docs"), NO_FILE, rank=3),  # by then there is one of its own
+    ],
+    "GetVectorStoreFile": by_file(stores.GetVectorStoreFileRequest, MISSING, **STORE),
+    "ListVectorStoreFiles": [attempt(stores.ListVectorStoreFilesRequest(**STORE), MISSING)],
+    "UpdateVectorStoreFile": by_file(stores.UpdateVectorStoreFileRequest, MISSING, **STORE),
+    "DeleteVectorStoreFile": by_file(stores.DeleteVectorStoreFileRequest, MISSING, **STORE),
+    "GetFileBatch": by_batch(stores.GetFileBatchRequest),
+    "CancelFileBatch": by_batch(stores.CancelFileBatchRequest),
+    "SearchVectorStore": [attempt(stores.SearchVectorStoreRequest(query=QUESTION, **STORE), MISSING)],
+}
+
+
+def _with_file(world: World) -> Message:
+    made: Message = body(file_id=world.ids["file"])
+    return made
+
+
 HTTP: dict[str, list[Attempt]] = {
+    "POST /v1/search": [attempt(body(query=QUESTION, collection="docs"), MISSING)],
+    "POST /v1/files": [attempt(HttpBody(), "UNSUPPORTED_MEDIA_TYPE")],
+    "GET /v1/files": [attempt(HttpBody(), OK)],
+    "GET /v1/files/{file_id}": [attempt(HttpBody(), NO_FILE)],
+    "GET /v1/files/{file_id}/content": [attempt(HttpBody(), NO_FILE)],
+    "DELETE /v1/files/{file_id}": [attempt(HttpBody(), NO_FILE)],
+    "POST /v1/vector_stores": [
+        attempt(body(name="docs"), OK),
+        Attempt(lambda world: [body(file_ids=[world.ids["file"]])], NO_FILE),
+    ],
+    "GET /v1/vector_stores": [attempt(HttpBody(), OK)],
+    "GET /v1/vector_stores/{store}": [attempt(HttpBody(), MISSING)],
+    "POST /v1/vector_stores/{store}": [attempt(body(name="mine"), MISSING)],
+    "DELETE /v1/vector_stores/{store}": [attempt(HttpBody(), MISSING)],
+    "POST /v1/vector_stores/{store}/search": [attempt(body(query=QUESTION), MISSING)],
+    "POST /v1/vector_stores/{store}/files": [attempt(_with_file, MISSING)],
+    "GET /v1/vector_stores/{store}/files": [attempt(HttpBody(), MISSING)],
+    "GET /v1/vector_stores/{store}/files/{file_id}": [attempt(HttpBody(), MISSING)],
+    "POST /v1/vector_stores/{store}/files/{file_id}": [attempt(body(attributes={"a": 1}), MISSING)],
+    "DELETE /v1/vector_stores/{store}/files/{file_id}": [attempt(HttpBody(), MISSING)],
+    "GET /v1/vector_stores/{store}/files/{file_id}/content": [attempt(HttpBody(), MISSING)],
+    "POST /v1/vector_stores/{store}/file_batches": [
+        Attempt(lambda world: [body(file_ids=[world.ids["file"]])], MISSING)
+    ],
+    "GET /v1/vector_stores/{store}/file_batches/{batch}": [attempt(HttpBody(), MISSING)],
+    "POST /v1/vector_stores/{store}/file_batches/{batch}/cancel": [attempt(body(), MISSING)],
+    "GET /v1/vector_stores/{store}/file_batches/{batch}/files": [attempt(HttpBody(), MISSING)],
     "POST /v1/chat/completions": [
         attempt(chat(model="keeper"), "MODEL_NOT_FOUND"),
         attempt(chat(model="keeper", stream=True), "MODEL_NOT_FOUND"),
@@ -121,4 +214,6 @@ CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
     "headworks.orchestrator.v1.AgentService": AGENTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,
     "headworks.retrieval.v1.RetrievalService": RETRIEVAL,
+    "headworks.retrieval.v1.FileService": FILES,
+    "headworks.retrieval.v1.VectorStoreService": VECTOR_STORES,
 }

@@ -33,7 +33,7 @@ def attempts() -> list[tuple[str, Attempt]]:
     every = [
         (path(method), one) for method in METHODS for one in CROSSINGS[method.containing_service.full_name][method.name]
     ]
-    every += [(name.replace("{model}", "keeper"), one) for name, attempts in HTTP.items() for one in attempts]
+    every += [(name, one) for name, attempts in HTTP.items() for one in attempts]
     return sorted(every, key=lambda pair: pair[1].rank)
 
 
@@ -83,7 +83,7 @@ async def _code(channel: Any, method: MethodDescriptor, metadata: Any) -> grpc.S
 
 async def _trouble(both: World, method: str, one: Attempt) -> str:
     """What is wrong with how the attempt ended; nothing where it is as it has to be."""
-    requests = one.requests(both)
+    requests, method = one.requests(both), both.named(method)
     answer = await both.ask(THIEF, method, *requests)
     ended = answer.reason or answer.code.name
     if one.ends is not None and not fnmatchcase(answer.reason, one.ends):

@@ -18,7 +18,9 @@ from google.protobuf.message_factory import GetMessageClass
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import run_pb2
+from headworks.retrieval.v1 import file_service_pb2 as file_service
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+from headworks.retrieval.v1 import vector_store_service_pb2 as vector_stores
 
 from gateway.access.permissions import BUILT_IN
 from gateway.app import wire
@@ -36,7 +38,7 @@ from tests.fakes import admin_protos as admin
 from tests.fakes.http_calls import http_of
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import FakeEmbedder, ingest_requests
-from tests.fakes.serving import channel_for, serving
+from tests.fakes.serving import channel_for, serving, until
 from tests.fakes.triton import FakeTriton
 
 SECRET = "The sluice opens at 1907."
@@ -48,7 +50,7 @@ retrieval: {{mode: always, required: true, collections: [docs]}}
 REFUSAL_SECONDS = 0.5
 HTTP_CODES = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
+    415: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED",
 }  # fmt: skip
 OWNER, THIEF = "acme", "beta"
 API_KEYS = {OWNER: "hw_" + "a" * 40, THIEF: "hw_" + "b" * 40}
@@ -146,8 +148,38 @@ class World:
         answer = await self._done("/headworks.orchestrator.v1.OrchestratorService/Run", ask)
         assert SECRET.encode() in answer.data
         self.run_id = answer.messages[0].events[0].run_id
+        await self._fill_files()
         if self.administered:
             await self._fill_records()
+
+    async def _fill_files(self) -> None:
+        """Give the owner a file, and put it into the collection."""
+        messages = [
+            file_service.CreateFileRequest(head=file_service.FileHead(filename="secret.txt")),
+            file_service.CreateFileRequest(chunk=SECRET.encode()),
+            file_service.CreateFileRequest(purpose="assistants"),
+        ]
+        made = await self._done("/headworks.retrieval.v1.FileService/CreateFile", *messages)
+        self.ids["file"] = made.messages[0].file.id
+        stores = "/headworks.retrieval.v1.VectorStoreService"
+        files = [vector_stores.AddedFile(file_id=self.ids["file"])]
+        adding = vector_stores.AddVectorStoreFilesRequest(vector_store_id="docs", files=files, batch=True)
+        added = await self._done(f"{stores}/AddVectorStoreFiles", adding)
+        self.ids["batch"] = added.messages[0].batch.id
+        asked = vector_stores.GetVectorStoreFileRequest(vector_store_id="docs", file_id=self.ids["file"])
+
+        async def ingested() -> bool:
+            found = (await self._done(f"{stores}/GetVectorStoreFile", asked)).messages[0].file
+            return bool(found.status == found.STATUS_COMPLETED)
+
+        await until(ingested)
+
+    def named(self, method: str) -> str:
+        """The method's path with the owner's names in the place of its variables."""
+        names = {"model": "keeper", "store": "docs", "file_id": self.ids["file"], "batch": self.ids["batch"]}
+        for variable, name in names.items():
+            method = method.replace(f"{{{variable}}}", name)
+        return method
 
     async def _fill_records(self) -> None:
         """Give the owner what administrators look after."""
@@ -184,6 +216,11 @@ class World:
             (
                 "retrieval.v1.RetrievalService/GetDocument",
                 retrieval.GetDocumentRequest(collection="docs", document_id="d1", include_passages=True),
+            ),
+            ("retrieval.v1.FileService/ReadFile", file_service.ReadFileRequest(file_id=self.ids["file"])),
+            (
+                "retrieval.v1.VectorStoreService/ListVectorStoreFiles",
+                vector_stores.ListVectorStoreFilesRequest(vector_store_id="docs"),
             ),
             ("orchestrator.v1.AgentService/ListAgents", agents.ListAgentsRequest()),
             ("orchestrator.v1.OrchestratorService/ListRuns", runs.ListRunsRequest()),

@@ -1,0 +1,1 @@
+"""What retrieval keeps beside its collections."""

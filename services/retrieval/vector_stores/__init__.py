@@ -1,0 +1,1 @@
+"""Collections as vector stores, and the files that are put into them."""
