@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.kit import BenchError
 
 SELECTION = Path(__file__).with_name("packages.yaml")
 MEDIA_TYPES = {"html": "text/html", "man": "text/plain", "pdf": "application/pdf", "text": "text/plain"}
+BLOCKS = "br, dd, div, dt, h1, h2, h3, h4, h5, h6, li, p, pre, table, td, th, tr"
 MAN_COLUMNS, MAN_SECONDS = "100", 60.0
 
 
@@ -102,7 +104,7 @@ def _man(file: Path, texts: Path) -> bytes:
 
 
 def plain_text(document: Document) -> str:
-    """Its text, whatever its structure, to see what stands in it: tags are spaces, pages follow one another."""
+    """Its text, whatever its structure, to see what stands in it: blocks and pages follow one another."""
     if document.kind == "pdf":
         return _pdf_text(document.content)
     text = document.content.decode("utf-8", "replace")
@@ -113,10 +115,11 @@ def _html_text(text: str) -> str:
     tree = LexborHTMLParser(text)
     for node in tree.css("script, style"):
         node.decompose()
+    for node in tree.css(BLOCKS):
+        node.insert_before(" ")
+        node.insert_after(" ")
     return tree.body.text(separator="", strip=False) if tree.body else ""
 
 
 def _pdf_text(content: bytes) -> str:
-    from io import BytesIO
-
     return "\n".join(page.extract_text() for page in PdfReader(BytesIO(content)).pages)
