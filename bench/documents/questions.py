@@ -62,6 +62,8 @@ def read(file: Path, language: str) -> list[Question]:
         questions = [_question(entry, language) for entry in entries]
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
         raise BenchError(f"{file} is no list of questions: {error!r}") from error
+    if not questions:
+        raise BenchError(f"{file} has no questions")
     _require_unique(file, questions)
     return questions
 
