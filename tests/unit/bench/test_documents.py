@@ -120,7 +120,7 @@ def packages(tmp_path: Path) -> Packages:
     packages = Packages(tmp_path)
     doc = packages.folder("tool") / "usr/share/doc/tool"
     (doc / "html").mkdir(parents=True)
-    (doc / "html/a.html").write_text("<table><tr><td>Rows</td><td>10</td></tr></table><style>x</style>", "utf-8")
+    (doc / "html/a.html").write_text("<table><tr><td>Rows</td><td>10</td></tr></table>end<style>x</style>", "utf-8")
     (doc / "README.md.gz").write_bytes(gzip.compress(b"# Tool"))
     man = packages.folder("pages") / "usr/share/man/man1"
     man.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_documents_are_named_by_package_and_file(packages: Packages) -> None:
 
 def test_cells_of_a_table_are_words_of_their_own(packages: Packages) -> None:
     [document] = corpus.load([Selected("tool", "html", "en", "usr/share/doc/tool", ("html/*",))], packages, print)
-    assert corpus.plain_text(document).split() == ["Rows", "10"]
+    assert corpus.plain_text(document).split() == ["Rows", "10", "end"]
     assert corpus.plain_text(Document("a", "text", "en", "größer".encode())) == "größer"
 
 
