@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cli.client import Client
     from cli.documents.scan import FileScan
-    from cli.documents.sources import MissingDocuments
+    from cli.documents.missing import MissingDocuments
     from cli.documents.upload import Outcome
 
 SHOWN_FAILURES = 50
@@ -86,7 +86,7 @@ def ingest(
 
 def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
     """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
-    from cli.documents.sources import find_missing
+    from cli.documents.missing import find_missing
     from cli.documents.upload import stored_documents
 
     here = {file.id: file for file in scan.files}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.documents.sources import Source
+from cli.documents.missing import Source
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
 

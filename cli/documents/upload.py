@@ -13,7 +13,7 @@ from headworks.retrieval.v1.document_pb2 import Document
 
 from cli.client import Client
 from cli.documents.scan import LocalFile
-from cli.documents.sources import is_gone, local_path
+from cli.documents.missing import is_gone, local_path
 from cli.messages import list_all
 
 CHUNK = 1 << 20

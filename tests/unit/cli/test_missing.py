@@ -9,7 +9,7 @@ import pytest
 from headworks.retrieval.v1.document_pb2 import Document
 
 from cli.documents.scan import FileScan, find_files
-from cli.documents.sources import MissingDocuments, Source, find_missing, is_gone, local_path
+from cli.documents.missing import MissingDocuments, Source, find_missing, is_gone, local_path
 
 
 @pytest.fixture
