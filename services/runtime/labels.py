@@ -6,6 +6,9 @@ from datetime import date, datetime
 MOST = 32
 LONGEST_KEY = 64
 LONGEST_VALUE = 1024
+# What filters know beside labels, and what stands before a label's key in a condition.
+FIELDS = ("document_id", "media_type")
+LABEL = "metadata."
 
 
 def fault(labels: Mapping[str, str]) -> str:
@@ -21,6 +24,16 @@ def _fault(key: str, value: str) -> str:
     if len(value) > LONGEST_VALUE:
         return f"the value of label {key!r} has more than {LONGEST_VALUE} characters"
     return ""
+
+
+def field_of(key: str) -> str:
+    """The field of a filter that a key stands for: one of FIELDS, or the label of that name."""
+    return key if key in FIELDS or key.startswith(LABEL) else LABEL + key
+
+
+def is_field(field: str) -> bool:
+    """Whether filters know a field of this name."""
+    return field in FIELDS or (field.startswith(LABEL) and field != LABEL)
 
 
 def value_of(field: object) -> str | None:
