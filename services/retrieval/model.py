@@ -41,8 +41,11 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document's record. `version` tells its passages from those of its other versions; `reading` is the way in which
-    it was read."""
+    """A document's record. `version` tells its passages from those of its other versions.
+
+    `metadata` are its labels; `said` are those that the document says of itself, whether the caller has set them or
+    not. `reading` is the way in which it was read.
+    """
 
     id: str
     uri: str
@@ -53,6 +56,7 @@ class Document:
     passage_count: int
     update_time: datetime
     metadata: Mapping[str, str]
+    said: Mapping[str, str] = field(default_factory=dict)
     reading: int = READING
 
     @property
