@@ -74,10 +74,11 @@ class CollectionWriter:
                 return known
             front = read_front_matter(media_type, data)
             digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
+            title = head.title or front.title[:LONGEST_TITLE] or digest.title
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=head.title or front.title[:LONGEST_TITLE] or digest.title or head.id,
+                title=title or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
@@ -86,7 +87,7 @@ class CollectionWriter:
                 metadata=filled(head.metadata, front.labels),
                 said=front.labels,
             )
-            await self._store_all(target, document, replace(digest, title=head.title or digest.title), report)
+            await self._store_all(target, document, replace(digest, title=title), report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
