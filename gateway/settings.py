@@ -118,6 +118,11 @@ class GatewaySettings(ServerSettings):
         "groups", description="Claim that names the groups, likewise; empty to read none from tokens."
     )
     oidc_subject_claim: str = Field("sub", description="Claim that names the user, likewise.")
+    oidc_passed_claims: tuple[str, ...] = Field(
+        (),
+        max_length=16,
+        description="Claims that agents' filters may name, as `{{ claims.department }}`: the gateway passes them on.",
+    )
     oidc_leeway_seconds: float = Field(
         30, ge=0, le=600, description="How far the issuer's clock and this one may be apart."
     )

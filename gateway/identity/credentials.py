@@ -29,6 +29,8 @@ class Caller(Protocol):
     def roles(self) -> tuple[str, ...]: ...
     @property
     def claimed_groups(self) -> tuple[str, ...]: ...
+    @property
+    def claims(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
 
 
 class Credentials:
@@ -87,7 +89,8 @@ class Credentials:
             return self._ring.by_id(key) or (await self._directory.by_id(key) if self._directory else None)
         if self._users is None:
             return None
-        claims = TokenClaims(caller.tenant, caller.subject, caller.roles, 0.0, caller.claimed_groups)
+        groups = caller.claimed_groups
+        claims = TokenClaims(caller.tenant, caller.subject, caller.roles, 0.0, groups=groups, passed=caller.claims)
         return await self._users.identify(claims)
 
     async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:

@@ -189,7 +189,7 @@ class Users:
         groups = tuple(sorted({*claims.groups, *(user.groups if user else ())}))
         return Identity(
             claims.tenant, claims.subject, permissions, groups=groups, roles=claims.roles,
-            claimed_groups=claims.groups,
+            claimed_groups=claims.groups, claims=claims.passed,
         )  # fmt: skip
 
     async def _find(self, tenant: str, subject: str) -> LiveUser | None:

@@ -29,7 +29,7 @@ NONCE = bytes(12)  # each key seals one token
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """Who may go on acting, and until when in seconds since the epoch. What they may do is looked up at each exchange;
-    `roles` and `claimed_groups` are those that an issuer's token named."""
+    `roles`, `claimed_groups` and `claims` are those that an issuer's token named."""
 
     tenant: str
     subject: str
@@ -37,6 +37,7 @@ class Delegation:
     roles: tuple[str, ...]
     expires: float
     claimed_groups: tuple[str, ...] = ()
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class RefreshTokens:
@@ -53,12 +54,9 @@ class RefreshTokens:
         """VERSION.EXPIRY.SEALED, for one run or one call of `identity`."""
         head = f"{VERSION}.{int(time.time() + self._seconds)}"
         caller = {
-            "tenant": identity.tenant,
-            "sub": identity.subject,
-            "key": identity.key,
-            "roles": identity.roles,
-            "groups": identity.claimed_groups,
-        }
+            "tenant": identity.tenant, "sub": identity.subject, "key": identity.key, "roles": identity.roles,
+            "groups": identity.claimed_groups, "claims": identity.claims,
+        }  # fmt: skip
         salt = os.urandom(SALT)
         sealed = AESGCM(self._key(salt)).encrypt(NONCE, orjson.dumps(caller), head.encode())
         return f"{head}.{urlsafe_b64encode(salt + sealed).decode()}"
@@ -74,10 +72,12 @@ class RefreshTokens:
             raise RunIdentityRefused("the refresh token is not one of this gateway's") from error
         if int(expires) <= time.time():
             raise RunIdentityRefused("the run has gone on for as long as runs may")
+        # An earlier version's token has none of these.
+        groups = tuple(caller.get("groups", ()))
+        claims = tuple((name, tuple(values)) for name, values in caller.get("claims", ()))
         return Delegation(
-            caller["tenant"], caller["sub"], caller["key"], tuple(caller["roles"]), float(expires),
-            tuple(caller.get("groups", ())),  # an earlier version's token has none
-        )  # fmt: skip
+            caller["tenant"], caller["sub"], caller["key"], tuple(caller["roles"]), float(expires), groups, claims
+        )
 
     def _key(self, salt: bytes) -> bytes:
         return HKDF(SHA256(), 32, salt, INFO).derive(self._secret)

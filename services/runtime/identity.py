@@ -41,7 +41,8 @@ class Identity:
     """Who calls. `subject` names the user or the service account, `scopes` are the patterns of what it may do;
     `project` and `key` are the project and the id of the API key it came with, empty where there is none. `groups`, in
     order, are those that it is in, by which documents say who may read them. `roles` and `claimed_groups` are those
-    that an issuer's token named; the gateway alone knows them."""
+    that an issuer's token named; the gateway alone knows them. `claims`: the others of its claims that the gateway's
+    settings pass on, by name, each with its values."""
 
     tenant: str
     subject: str
@@ -51,6 +52,7 @@ class Identity:
     groups: tuple[str, ...] = ()
     roles: tuple[str, ...] = field(default=(), compare=False)
     claimed_groups: tuple[str, ...] = field(default=(), compare=False)
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class TokenSigner:
@@ -89,6 +91,7 @@ class TokenSigner:
             "iat": int(now),
             "exp": int(now + self._lifetime),
             **{name: value for name in IF_ANY if (value := getattr(identity, name))},
+            **({"claims": dict(identity.claims)} if identity.claims else {}),
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
@@ -135,7 +138,8 @@ class TokenVerifier:
 def _identity(claims: Mapping[str, Any]) -> Identity:
     scopes = frozenset(claims.get("scope", "").split())
     project, key, groups = claims.get("project", ""), claims.get("key", ""), tuple(claims.get("groups", ()))
-    return Identity(claims["tenant"], claims["sub"], scopes, project, key, groups)
+    passed = tuple((name, tuple(values)) for name, values in claims.get("claims", {}).items())
+    return Identity(claims["tenant"], claims["sub"], scopes, project, key, groups, claims=passed)
 
 
 @lru_cache(CACHED)

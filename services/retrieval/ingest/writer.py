@@ -11,17 +11,30 @@ from services.retrieval import metrics
 from services.retrieval.errors import DocumentIdTaken, HashMismatch, OutsideAccessGroups
 from services.retrieval.ingest import media
 from services.retrieval.ingest.batches import Batches
-from services.retrieval.ingest.digest import Digest
+from services.retrieval.ingest.digest import LONGEST_TITLE, Digest
+from services.retrieval.ingest.front_matter import read_front_matter
 from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
+from services.retrieval.language.fields import embedded_head
 from services.retrieval.language.words import passage_vector
-from services.retrieval.model import CollectionKey, Document, Groups, Passage, PassageRecord, may_read
+from services.retrieval.model import (
+    READING,
+    CollectionKey,
+    Document,
+    Groups,
+    Passage,
+    PassageRecord,
+    Sentences,
+    Span,
+    may_read,
+)
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
 from services.runtime.fairness import Owner
+from services.runtime.labels import filled
 
 WINDOW = 64
 Report = Callable[[IngestProgress], Awaitable[None]]
@@ -73,20 +86,23 @@ class CollectionWriter:
             known = await self._known(target, head, record, media_type, content_hash)
             if known:
                 return known
-            digest = await self._readers.read(media_type, data, target.max_chars, target.owner)
+            front = read_front_matter(media_type, data)
+            digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
+            title = head.title or front.title[:LONGEST_TITLE] or digest.title
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=head.title or digest.title or head.id,
+                title=title or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
                 passage_count=len(digest.pieces),
                 update_time=datetime.now(UTC),
-                metadata=head.metadata,
+                metadata=filled(head.metadata, front.labels),
+                said=front.labels,
                 access_groups=head.access_groups,
             )
-            await self._store_all(target, document, digest, report)
+            await self._store_all(target, document, replace(digest, title=title), report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
@@ -117,14 +133,17 @@ class CollectionWriter:
     async def _known(
         self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
-        """The result for content that the store has. New labels on it are written without reading it again. Raises
-        DocumentIdTaken where the record is one that the caller may not read, whatever its content."""
+        """The result for content that the store has, read as it would be now. New labels on it are written without
+        reading it again. Raises DocumentIdTaken where the record is one that the caller may not read, whatever its
+        content."""
         if record is not None and not record.readable(target.groups):
             raise DocumentIdTaken(head.id)
-        if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
+        if record is None or record.reading != READING:
+            return None
+        if (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
         labelled = replace(
-            record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata),
+            record, uri=head.uri, title=head.title or record.title, metadata=filled(head.metadata, record.said),
             access_groups=head.access_groups,
         )  # fmt: skip
         if labelled == record:
@@ -139,7 +158,7 @@ class CollectionWriter:
             if in_parts:
                 await self._store.begin(target.key, document.id)
             for first in range(0, len(pieces), WINDOW):
-                entries = await self._embed(target, document, digest.text, pieces[first : first + WINDOW], first)
+                entries = await self._embed(target, document, digest, pieces[first : first + WINDOW], first)
                 done = first + len(entries)
                 with metrics.store_seconds("write"):
                     if done < len(pieces):
@@ -156,11 +175,15 @@ class CollectionWriter:
             raise
 
     async def _embed(
-        self, target: WriteTarget, document: Document, text: str, pieces: Sequence[TextPiece], first: int
+        self, target: WriteTarget, document: Document, digest: Digest, pieces: Sequence[TextPiece], first: int
     ) -> list[PassageRecord]:
-        texts = [text[slice(*piece.span)] for piece in pieces]
+        texts = [digest.text[slice(*piece.span)] for piece in pieces]
+        heads = [embedded_head(digest.title, piece.headings, text) for piece, text in zip(pieces, texts, strict=True)]
+        spans = [_moved(piece.sentences, len(head)) for piece, head in zip(pieces, heads, strict=True)]
         with metrics.embed_seconds("passages"):
-            embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces], target.owner)
+            embedded = await self._batches.embed(
+                [head + text for head, text in zip(heads, texts, strict=True)], spans, target.owner
+            )
         return [
             PassageRecord(
                 passage=Passage(
@@ -172,10 +195,16 @@ class CollectionWriter:
                     index=first + place,
                     span=piece.span,
                     text=texts[place],
+                    page=piece.page,
+                    kind=piece.kind,
                 ),
                 dense=dense,
-                lexical=passage_vector(texts[place]),
-                sentences=sentences,
+                lexical=passage_vector(texts[place], "\n".join((digest.title, *piece.headings))),
+                sentences=Sentences(piece.sentences, sentences.vectors, piece.leads),
             )
             for place, (piece, (dense, sentences)) in enumerate(zip(pieces, embedded, strict=True))
         ]
+
+
+def _moved(spans: Sequence[Span], by: int) -> Sequence[Span]:
+    return [(start + by, end + by) for start, end in spans] if by else spans

@@ -7,6 +7,7 @@ from math import isfinite
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
 from services.runtime.errors import InvalidArgument
+from services.runtime.labels import LABEL, is_field
 from services.runtime.language.script import Script, script_of
 
 MAX_QUERY = 8192
@@ -16,8 +17,6 @@ MAX_CONDITIONS = 64
 MAX_DEPTH = 4
 MAX_VALUES = 256
 LEAST_CANDIDATES = 20
-FIELDS = ("document_id", "media_type")
-METADATA = "metadata."
 
 # The embedder reads English and, less well, what is written in Latin letters. Of the rest it knows little more than
 # the punctuation, so that its cosines there are noise.
@@ -112,14 +111,13 @@ def _check(given: DocumentFilter, depth: int) -> None:
 
 
 def _check_condition(condition: Condition) -> None:
-    label = condition.field.startswith(METADATA) and len(condition.field) > len(METADATA)
-    if condition.field not in FIELDS and not label:
+    if not is_field(condition.field):
         raise InvalidArgument(f"a filter's field is document_id, media_type or metadata.KEY, not {condition.field!r}")
     if condition.range is None:
         if not 1 <= len(condition.any_of) <= MAX_VALUES:
             raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")
         return
-    if condition.any_of or not label:
+    if condition.any_of or not condition.field.startswith(LABEL):
         raise InvalidArgument(f"a range is for a label, and without values beside it, not for {condition.field!r}")
     bounds = [one for one in astuple(condition.range) if one is not None]
     if not bounds or not all(map(isfinite, bounds)):

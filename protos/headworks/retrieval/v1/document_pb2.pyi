@@ -64,7 +64,9 @@ class Document(_message.Message):
     media_type: _builtins.str
     """Its IANA media type, such as "text/markdown"."""
     content_hash: _builtins.str
-    """SHA-256 of the original bytes, lower-case hexadecimal."""
+    """SHA-256 of the original bytes, lower-case hexadecimal. Empty for a document that an earlier release read: one that
+    is sent again, with its bytes, is read anew.
+    """
     size_bytes: _builtins.int
     """Length of the original, in bytes."""
     passage_count: _builtins.int
@@ -75,7 +77,9 @@ class Document(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own labels; searches can filter on them."""
+        """Its labels, which searches can filter on: the caller's, then those of its front matter that the caller has not set,
+        as many as there is room for.
+        """
 
     @_builtins.property
     def access_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
