@@ -30,6 +30,7 @@ from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.engine import VectorEngine
 from services.retrieval.store.points import PointStore
+from services.retrieval.store.space import Space
 from services.retrieval.triton_embedder import TritonEmbedder
 from services.retrieval.vector_store_servicer import VectorStoreServicer
 from services.retrieval.vector_stores.records import StoreRecords
@@ -82,20 +83,22 @@ async def assemble(
     writer = CollectionWriter(store, batches, readers)
     ingestion, search = Ingestion(store, writer, limits), Search(store, embedder)
     file_records, store_records = FileRecords(database), StoreRecords(database)
-    lease = Lease(database, "file ingestion", uuid.uuid4().hex, LEASE_SECONDS, table=LEASES)
+    # Of processes that own the edge store there is one: the last one's lease is this one's.
+    holder = settings.store if settings.store == "edge" else uuid.uuid4().hex
+    lease = Lease(database, "file ingestion", holder, LEASE_SECONDS, table=LEASES)
     background = FileIngestion(store_records, file_records, ingestion, writer, lease)
     resources.push_async_callback(background.aclose)
     await background.open()
     stores = VectorStores(Engines(store, writer, search), store_records, file_records, background.wake)
-    files = Files(file_records, FileLimits(settings.max_document_bytes, settings.max_files_bytes))
+    folder = data_folder(settings.records)
+    room = Space(folder, settings.min_free_bytes).check if folder else lambda size: None
+    files = Files(file_records, FileLimits(settings.max_document_bytes, settings.max_files_bytes), room)
     servicer = RetrievalServicer(Catalog(store, writer), ingestion, search, stores.delete)
 
     def add(server: grpc.aio.Server) -> None:
         pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
         file_service_pb2_grpc.add_FileServiceServicer_to_server(FileServicer(files), server)
         vector_store_service_pb2_grpc.add_VectorStoreServiceServicer_to_server(VectorStoreServicer(stores), server)
-
-    folder = data_folder(settings.records)
 
     return App(
         add=add,

@@ -39,8 +39,8 @@ class RetrievalSettings(ServerSettings):
     min_free_bytes: int = Field(
         512 << 20,
         ge=0,
-        description="Free bytes on the edge store's disk below which writes get RESOURCE_EXHAUSTED; reads and deletions"
-        " go on.",
+        description="Free bytes on the disk of the edge store or of the files below which writes get"
+        " RESOURCE_EXHAUSTED; reads and deletions go on.",
     )
     max_open_collections: int = Field(
         64,

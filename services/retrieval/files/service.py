@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -36,15 +36,18 @@ class FileLimits:
 
 
 class Files:
-    """Serves files."""
+    """Serves files. `check_space` raises StoreFull where there is no room for so many more bytes."""
 
-    def __init__(self, records: FileRecords, limits: FileLimits) -> None:
+    def __init__(
+        self, records: FileRecords, limits: FileLimits, check_space: Callable[[int], None] = lambda size: None
+    ) -> None:
         self._records = records
         self._limits = limits
+        self._check_space = check_space
 
     async def upload(self, owner: Owner, messages: AsyncIterator[UploadMessage]) -> StoredFile:
         """The file, durable. Raises InvalidArgument where the protocol is broken, FileTooLarge, FileEmpty,
-        FilesFull."""
+        FilesFull, StoreFull."""
         head = await anext(messages, None)
         if not isinstance(head, UploadHead):
             raise InvalidArgument("the first message of an upload is `head`")
@@ -53,6 +56,7 @@ class Files:
         file = StoredFile(
             f"file-{uuid.uuid4().hex}", owner.tenant, owner.subject[:LONGEST_SUBJECT], head.filename, "", 0, time.time()
         )
+        self._check_space(0)
         left = self._limits.tenant_bytes - await self._records.used(owner.tenant)
         await self._records.begin(file)
         try:
@@ -77,6 +81,7 @@ class Files:
                 case _:
                     raise InvalidArgument("an upload has one `head`")
             while len(waiting) >= PART:
+                self._check_space(PART)
                 await self._records.append(file.id, number, bytes(waiting[:PART]))
                 number += 1
                 del waiting[:PART]
