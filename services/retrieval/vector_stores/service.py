@@ -190,6 +190,7 @@ class VectorStores:
     async def get_batch(self, caller: Caller, store: str, batch_id: str) -> FileBatch:
         """Raises FileBatchNotFound."""
         key = _key(caller, store)
+        await self._store.max_chars(key)
         batch = await self._records.batch(key, batch_id)
         if batch is None:
             raise FileBatchNotFound(batch_id)
