@@ -161,8 +161,8 @@ class BareAnswer:
                     if chunk is None:
                         chunk = decode(self._endpoint, event, data, self._form.calls.mend)
                         self._check(chunk)
-                        if self._form.complete(chunk):
-                            self._alike.learn(data, chunk, self._form.complete)
+                        self._form.complete(chunk)
+                        self._alike.learn(data, chunk, self._form.complete)
                     read.append(chunk)
                 except DomainError as error:
                     self.lose(data)

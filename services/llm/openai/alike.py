@@ -56,9 +56,9 @@ class AlikeChunks:
             raw = b"data: " + data.replace(b"\n", b" ")
         return Chunk(raw, like.json, [_Shared(part.holder, part.key, text, False, "", part.channel)], empty=False)
 
-    def learn(self, data: bytes, chunk: Chunk, complete: Callable[[Chunk], object]) -> None:
+    def learn(self, data: bytes, chunk: Chunk, complete: Callable[[Chunk], None]) -> None:
         """Take a chunk for one whose like may follow, where it has one text of the answer and nothing else. `complete`
-        is what was done to it since it was read, and changes its bytes where it does anything."""
+        is what is done to each like it, after this one, and changes its bytes where it does anything."""
         if self._tries >= _MOST_TRIES or not _is_text(chunk) or b'"tool_calls"' in data:
             return
         self._tries += 1

@@ -25,16 +25,13 @@ class AnswerForm:
         self._given: set[str] = set()
         self._begun: set[int] = set()
 
-    def complete(self, chunk: Chunk) -> bool:
-        """Complete a chunk of a stream; whether others that differ from it in their text alone are completed alike. The
-        first of a choice alone has the role: clients append one that comes again."""
+    def complete(self, chunk: Chunk) -> None:
+        """Complete a chunk of a stream. A choice has its role once: clients append one that comes again."""
         changed = self._complete_head(chunk, CHUNK)
-        alike = True
         for choice in chunk.json["choices"]:
             index, delta = choice["index"], choice["delta"]
             if index not in self._begun:
                 self._begun.add(index)
-                alike = False
                 changed = _set_role(chunk, delta) or changed
             elif "role" in delta:
                 _leave_out(chunk, delta, "role")
@@ -42,7 +39,6 @@ class AnswerForm:
             changed = self._end(chunk, choice) or changed
         if changed:
             chunk.raw = b"data: " + orjson.dumps(chunk.json)
-        return alike
 
     def complete_whole(self, chunk: Chunk) -> None:
         """Complete a completion that comes whole."""

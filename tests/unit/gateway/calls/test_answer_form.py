@@ -117,7 +117,8 @@ def test_calls(given: list[Json], reason: str) -> None:
 )  # fmt: skip
 def test_a_whole_answer(function: Json, reason: str | None) -> None:
     choice = {"message": {"tool_calls": [{"function": function}]}, "finish_reason": reason}
-    data = answer(stream=False).whole(json.dumps({"choices": [choice], "usage": USED["usage"]}).encode())
+    used = {"prompt_tokens": 9, "completion_tokens": 7}
+    data = answer(stream=False).whole(json.dumps({"choices": [choice], "usage": used}).encode())
     whole = ChatCompletion.model_validate_json(data, strict=True)
     assert whole.choices[0].message.tool_calls is not None
     [made] = whole.choices[0].message.tool_calls
