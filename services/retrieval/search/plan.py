@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
 from services.runtime.errors import InvalidArgument
+from services.runtime.labels import is_field
 from services.runtime.language.script import Script, script_of
 
 MAX_QUERY = 8192
@@ -14,8 +15,6 @@ DEFAULT_LIMIT = 5
 MAX_CONDITIONS = 32
 MAX_VALUES = 256
 LEAST_CANDIDATES = 20
-FIELDS = ("document_id", "media_type")
-METADATA = "metadata."
 
 # The embedder reads English and, less well, what is written in Latin letters. Of the rest it knows little more than
 # the punctuation, so that its cosines there are noise.
@@ -98,8 +97,7 @@ def _check(given: DocumentFilter) -> None:
 
 
 def _check_condition(condition: Condition) -> None:
-    label = condition.field.startswith(METADATA) and len(condition.field) > len(METADATA)
-    if condition.field not in FIELDS and not label:
+    if not is_field(condition.field):
         raise InvalidArgument(f"a filter's field is document_id, media_type or metadata.KEY, not {condition.field!r}")
     if not 1 <= len(condition.any_of) <= MAX_VALUES:
         raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")
