@@ -83,6 +83,7 @@ class BareAnswer:
         self._finish_reason = ""
         self._finished: set[int] = set()
         self._counter = usage.ChunkCounter(tally)
+        self._sent = False
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
@@ -128,6 +129,7 @@ class BareAnswer:
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
+            self._sent = self._sent or bool(out)
             return _joined(out)
         reason = self._finish_reason or ("tool_calls" if self._form.calls.made else "stop")
         self._call.finish(reason)
@@ -141,6 +143,8 @@ class BareAnswer:
             out += _joined(self._held.take((), last=True))
             reason = reason if self._call.blocked is None else CONTENT_FILTER
         self._call.finish(reason)
+        if not (self._sent or out):
+            self._form.restart()
         out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
@@ -223,7 +227,7 @@ class BareAnswer:
         """The end of the message, where the upstream gives none."""
         end: Json = {"logprobs": None, "finish_reason": reason}
         return self._chunk(
-            [{"index": index, "delta": self._form.last_delta(index), **end} for index in range(self._choices)]
+            [{"index": index, "delta": self._form.last_delta(index, reason), **end} for index in range(self._choices)]
         )
 
     def _last_word(self, chunk: Chunk) -> bytes:

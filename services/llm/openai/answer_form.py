@@ -56,13 +56,17 @@ class AnswerForm:
         if changed:
             chunk.raw = orjson.dumps(chunk.json)
 
-    def last_delta(self, index: int) -> Json:
-        """What a choice still lacks where the gateway ends it."""
+    def restart(self) -> None:
+        """Of all chunks so far none has gone out."""
+        self._begun.clear()
+
+    def last_delta(self, index: int, reason: str) -> Json:
+        """What a choice still lacks at its end: the role, and arguments where its calls are to be made."""
         delta: Json = {}
         if index not in self._begun:
             self._begun.add(index)
             delta = {"role": ROLE, "content": ""}
-        return delta | _calls(self.calls.lacking(index))
+        return delta | _calls(self.calls.lacking(index) if reason == "tool_calls" else [])
 
     def _complete_head(self, chunk: Chunk, kind: str) -> bool:
         value, head, changed = chunk.json, self.head, False

@@ -128,6 +128,22 @@ def test_a_whole_answer(function: Json, reason: str | None) -> None:
     assert (whole.usage and whole.usage.total_tokens, whole.id[:9]) == (16, "chatcmpl-")
 
 
+@pytest.mark.parametrize(("reason", "arguments"), [("content_filter", ""), (None, "{}")])
+def test_only_calls_that_are_to_be_made_get_their_arguments(reason: str | None, arguments: str) -> None:
+    sent = b"".join(map(event, headed(delta(role="assistant", content=None), call(**WHO, function={"name": "f"}))))
+    ended = answer(stream=True)
+    data = ended.take(sent) + (ended.stop(b"", reason) if reason else ended.take(event("[DONE]")))
+    parts = [part for chunk in parsed(data) for choice in chunk.choices for part in choice.delta.tool_calls or ()]
+    assert "".join(part.function.arguments or "" for part in parts if part.function) == arguments
+
+
+@pytest.mark.parametrize("said", ["evil", "good evil"])
+def test_an_answer_that_is_blocked_has_a_role_once(said: str) -> None:
+    blocked = answer(stream=True, guarded=True)
+    out = blocked.take(event(delta(role="assistant", content=said)))
+    parsed(blocked.stop(out, "content_filter"))
+
+
 def test_an_upstream_that_says_nothing() -> None:
     first, last = parsed(streamed([]))
     assert (first.choices[0].finish_reason, first.choices[0].delta.content) == ("stop", "")
