@@ -178,7 +178,7 @@ def test_answers_stand_in_the_tables() -> None:
 
 
 def test_figures_are_shares_by_part_and_group() -> None:
-    tuned, held = (Question(f"question {number}", "en", "fact", ("a",), ("x",)) for number in (0, 4))
+    tuned, held = (Question(f"question {number}", "en", "fact", ("gone", "a"), ("x",)) for number in (0, 4))
     verdicts = [Verdict(tuned, rank=1, any_quote=True), Verdict(tuned, rank=3), Verdict(held, declined=True)]
     first, second = results.tables(verdicts, {"a": "html"})
     assert [name for name, _ in first.rows] == ["all", "en", "asks for: fact", "in: html"]
