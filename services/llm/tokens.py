@@ -210,7 +210,8 @@ class TokenTally:
         hit = _within(usage, "prompt_tokens_details", "cached_tokens")
         thought = _within(usage, "completion_tokens_details", "reasoning_tokens")
         read = believed(prompt, self._prompt, self._characters, self._context_length)
-        answered = max(answer, total - read) if _whole(answer) and _whole(total) else answer
+        said = max(read, prompt) if _whole(prompt) else read
+        answered = max(answer, total - said) if _whole(answer) and _whole(total) else answer
         text = CHARACTERS_PER_TOKEN * self._answer.tokens
         written = believed(answered, self._written, text, self._context_length)
         cached = int(min(read, max(0, hit))) if _whole(hit) else 0
