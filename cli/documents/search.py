@@ -21,16 +21,19 @@ MODES = ("hybrid", "dense", "lexical")
     "--where", multiple=True, metavar="FIELD=VALUE",
     help="Only documents whose document_id, media_type or metadata.KEY has the value; may be repeated.",
 )  # fmt: skip
+@click.option("--explain", is_flag=True, help="Say how the signals were weighed, and why.")
 @timings_option
 @on_mesh(30)
 def search(
-    query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], timings: bool, on: MeshOptions
-) -> None:
+    query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], explain: bool, timings: bool,
+    on: MeshOptions,
+) -> None:  # fmt: skip
     """Find the passages that best answer QUERY, each with its score taken apart.
 
     \b
     Examples:
       headworks search "outlier ejection" --collection docs
+      headworks search "toner of the WF-M5799" --explain
       headworks search budget --mode lexical --where media_type=text/markdown
     """
     request = pb.SearchRequest(
@@ -43,10 +46,13 @@ def search(
     took = timings_ms(response.timings)
     if on.as_json:
         header = {"query_script": response.query_script, "degraded": response.degraded}
-        print_json({**header, "hits": hits, "timings_ms": took})
+        explained = {"ranking": _ranking(response.ranking)} if explain else {}
+        print_json({**header, **explained, "hits": hits, "timings_ms": took})
         return
     if response.degraded:
         warn(DEGRADED)
+    if explain:
+        _print_ranking(_ranking(response.ranking))
     _print(hits)
     if timings:
         print_timings(took)
@@ -82,6 +88,33 @@ def _hit(hit: Any) -> dict[str, Any]:
             for signal in hit.signals
         },
     }
+
+
+def _ranking(ranking: Any) -> dict[str, Any]:
+    total = sum(each.weight for each in ranking.weights) or 1.0
+    return {
+        "query_language": ranking.query_language,
+        "language_embedded": ranking.language_embedded,
+        "weights": {each.signal: round(each.weight / total, 4) for each in ranking.weights},
+        "reason": ranking.reason,
+        "identifiers": list(ranking.identifiers),
+        "unsupported": ranking.unsupported,
+    }
+
+
+def _print_ranking(ranking: dict[str, Any]) -> None:
+    out = console()
+    weights = "  ".join(f"{signal} {share:.0%}" for signal, share in ranking["weights"].items())
+    rows = {
+        "weights": weights,
+        "why": ranking["reason"],
+        "language": ranking["query_language"] or "not told by the query",
+        "identifiers": ", ".join(ranking["identifiers"]) or "none that few passages hold",
+        "left out": f"{ranking['unsupported']} passages that no signal supports",
+    }
+    for name, value in rows.items():
+        put(out, f"{name:<12} {value}", style="cyan", indent=13)
+    out.print()
 
 
 def _print(hits: list[dict[str, Any]]) -> None:

@@ -1,12 +1,16 @@
-"""Search: plan, embed if need be, ask the store, fuse, fetch, score the sentences."""
+"""Search: plan, embed if need be, ask the store, weigh, fuse, fetch, score the sentences."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.retrieval import metrics
-from services.retrieval.embedder import Embedder
+from services.retrieval.embedder import MINILM, Embedder, EmbedderProfile
+from services.retrieval.language.words import identifier_vector
 from services.retrieval.model import (
     Candidates,
     CollectionKey,
+    Explanation,
     Hit,
     SearchMode,
     SearchRequest,
@@ -16,10 +20,11 @@ from services.retrieval.model import (
     Vector,
 )
 from services.retrieval.names import collection_name
-from services.retrieval.search import sentences
-from services.retrieval.search.fusion import Fused
+from services.retrieval.search import exact, sentences
+from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
+from services.retrieval.search.weights import Weights, weigh
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
 
@@ -27,8 +32,9 @@ from services.runtime.breaker import Breaker
 class Search:
     """Serves searches."""
 
-    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, embedder: Embedder, profile: EmbedderProfile = MINILM) -> None:
         self._store = store
+        self._profile = profile
         self._queries = Queries(embedder, Breaker())
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
@@ -38,7 +44,7 @@ class Search:
         Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
         """
         key = CollectionKey(tenant, collection_name(request.collection))
-        planned = plan(request)
+        planned = plan(request, self._profile)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode)
         degraded = planned.embed and vector is None
@@ -46,17 +52,26 @@ class Search:
             planned = without_vector(planned)
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
-            hits, candidates = await self._find(key, planned, vector, request)
+            ranking = await self._rank(key, planned, vector)
+            hits = await self._fetch(key, ranking.fused, ranking.best, vector, request)
         timings = {"store": time.perf_counter() - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
-        _observe(planned, request, hits, candidates, degraded)
+        _observe(planned, request, hits, ranking.candidates, degraded)
         return SearchResult(
             hits=hits,
             script=planned.script.value,
             query_vector=vector if request.include_embeddings else None,
             timings=timings,
             degraded=degraded,
+            explanation=Explanation(
+                language=planned.language,
+                language_read=planned.read,
+                weights=ranking.weights.by_signal,
+                reason=ranking.weights.reason,
+                identifiers=ranking.identifiers,
+                unsupported=ranking.unsupported,
+            ),
         )
 
     async def _embed(self, planned: SearchPlan, mode: SearchMode) -> Vector | None:
@@ -66,13 +81,26 @@ class Search:
             return await self._queries.vector(planned.query)
         return await self._queries.vector_or_none(planned.query)
 
-    async def _find(
-        self, key: CollectionKey, planned: SearchPlan, vector: Vector | None, request: SearchRequest
-    ) -> tuple[list[Hit], Candidates]:
-        probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
+    async def _rank(self, key: CollectionKey, planned: SearchPlan, vector: Vector | None) -> "_Ranking":
+        looked_for = [identifier_vector(identifier) for identifier in planned.identifiers]
+        probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates, looked_for)
         candidates = await self._store.candidates(key, probe)
-        fused = Fused(candidates, planned.weights)
+        holders = exact.rare(planned.identifiers, candidates)
+        if holders:
+            ids = list(dict.fromkeys(found for held in holders.values() for found in held))
+            passages = [passage for passage, _ in (await self._store.fetch(key, ids, False)).values()]
+            candidates = exact.with_exact(candidates, holders, passages)
+        weights = weigh(planned, candidates)
+        fused = Fused(candidates, weights.by_signal)
         best = fused.ranked[: planned.limit]
+        if planned.embed and planned.read and planned.lexical is not None:
+            best = [ranked for ranked in best if fused.supported(ranked[0], self._profile.unrelated)]
+        unsupported = len(fused.ranked[: planned.limit]) - len(best)
+        return _Ranking(candidates, fused, best, weights, [identifier.key for identifier in holders], unsupported)
+
+    async def _fetch(
+        self, key: CollectionKey, fused: Fused, best: Sequence[Ranked], vector: Vector | None, request: SearchRequest
+    ) -> list[Hit]:
         with_sentences = request.include_embeddings or request.include_sentences
         fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
         hits: list[Hit] = []
@@ -82,7 +110,20 @@ class Search:
                 embedded = own if request.include_embeddings else None
                 scored = sentences.score(own, vector) if own and request.include_sentences else None
                 hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
-        return hits, candidates
+        return hits
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """What was found, weighed and fused; `best` is to be fetched. `identifiers`: the rare ones of the query, by their
+    keys. `unsupported`: how many would be among the best had a signal spoken for them."""
+
+    candidates: Candidates
+    fused: Fused
+    best: Sequence[Ranked]
+    weights: Weights
+    identifiers: Sequence[str]
+    unsupported: int
 
 
 def _observe(

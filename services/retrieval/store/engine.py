@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from services.retrieval.model import Candidates, CollectionKey, Sparse, StoreQuery, Vector
+from services.retrieval.model import Candidates, CollectionKey, Signal, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
@@ -61,6 +61,15 @@ class About:
 
     max_chars: int
     create_time: float
+
+
+def candidates_of(signals: Sequence[Signal], exact: int, answers: Sequence[Sequence[tuple[str, float]]]) -> Candidates:
+    """What an engine answered: each signal's best, then each identifier's, then for each signal the scores of what the
+    others found."""
+    identifiers, others = answers[len(signals) :][:exact], answers[len(signals) + exact :]
+    found = dict(zip(signals, answers, strict=False))
+    also = {signal: dict(scores) for signal, scores in zip(signals, others, strict=False)}
+    return Candidates(found, also, identifiers)
 
 
 class VectorEngine(Protocol):
