@@ -136,6 +136,7 @@ def collection(found: Collection) -> collection_pb2.Collection:
         passage_settings=collection_pb2.PassageSettings(max_chars=found.max_chars),
         document_count=found.document_count,
         passage_count=found.passage_count,
+        outdated_document_count=found.outdated_count,
         create_time=_timestamp(found.create_time) if found.create_time else None,
     )
 

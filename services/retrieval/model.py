@@ -12,6 +12,8 @@ Span = tuple[int, int]
 Vector = npt.NDArray[np.float32]
 WIDTH = 384
 DEFAULT_MAX_CHARS = 1200
+FIRST_TERM_SCHEME = 1
+"""That of records which do not say theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class CollectionKey:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents; `max_chars` is the longest passage.
+    """A named set of documents; `max_chars` is the longest passage. `outdated_count`: documents that an older version
+    indexed, in another way than queries are made today.
 
     `broken`: why its data cannot be read, or "". Then nothing else is known of it but its name.
     """
@@ -35,11 +38,13 @@ class Collection:
     document_count: int = 0
     passage_count: int = 0
     broken: str = ""
+    outdated_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document's record. `version` tells its passages from those of its other versions."""
+    """A document's record. `version` tells its passages from those of its other versions, `term_scheme` in which way
+    they are indexed for BM25."""
 
     id: str
     uri: str
@@ -50,10 +55,12 @@ class Document:
     passage_count: int
     update_time: datetime
     metadata: Mapping[str, str]
+    term_scheme: int = FIRST_TERM_SCHEME
 
     @property
     def version(self) -> str:
-        return f"{self.content_hash}:{self.media_type}"
+        scheme = f":{self.term_scheme}" if self.term_scheme != FIRST_TERM_SCHEME else ""
+        return f"{self.content_hash}:{self.media_type}{scheme}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
-from services.retrieval.language.words import passage_vector
+from services.retrieval.language.words import SCHEME, passage_vector
 from services.retrieval.model import CollectionKey, Document, Passage, PassageRecord
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
@@ -80,6 +80,7 @@ class CollectionWriter:
                 passage_count=len(digest.pieces),
                 update_time=datetime.now(UTC),
                 metadata=head.metadata,
+                term_scheme=SCHEME,
             )
             await self._store_all(target, document, digest, report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
@@ -102,8 +103,11 @@ class CollectionWriter:
     async def _known(
         self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
-        """The result for content that the store has. New labels on it are written without reading it again."""
+        """The result for content that the store has, indexed as it would be now. New labels on it are written without
+        reading it again."""
         if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
+            return None
+        if record.term_scheme != SCHEME:
             return None
         labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))
         if labelled == record:

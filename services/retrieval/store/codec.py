@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieval.model import Condition, Document, DocumentFilter, Passage, PassageRecord, Sentences
+from services.retrieval.model import (
+    FIRST_TERM_SCHEME,
+    Condition,
+    Document,
+    DocumentFilter,
+    Passage,
+    PassageRecord,
+    Sentences,
+)
 from services.retrieval.store.engine import Where
 
 Payload = dict[str, Any]
@@ -29,6 +37,7 @@ LEASE = "lease"
 INDEXED = ("kind", "document_id", "version", "media_type", "labels")
 SENTENCE_FIELDS = ("spans", "sentences")
 METADATA = "metadata."
+TERM_SCHEME = "term_scheme"
 
 _SPACE = uuid.UUID("6f0d2c1e-9d0b-5f0c-8a55-2f6d1f0c7b3a")
 _SEPARATOR = "\x1f"
@@ -135,6 +144,7 @@ def document_payload(document: Document) -> Payload:
         "content_hash": document.content_hash,
         "size_bytes": document.size_bytes,
         "passage_count": document.passage_count,
+        TERM_SCHEME: str(document.term_scheme),
         **changing_payload(document),
     }
 
@@ -155,6 +165,7 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         passage_count=payload["passage_count"],
         update_time=time_of(payload),
         metadata=payload["metadata"],
+        term_scheme=int(payload.get(TERM_SCHEME, FIRST_TERM_SCHEME)),
     )
 
 

@@ -7,16 +7,18 @@ slash before a path and the v before a version. An option keeps its dashes, whic
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST = 128
 """Characters of an identifier at most; what is longer is data, not a name."""
 OPTION = "--"
+_AROUND = ".,;:!?()[]\"'“”‘’"
 
 _TOKEN = re.compile(
     r"""(?<![a-z0-9_])
     (?P<before>--|(?:~|\.{1,2})?/)?
-    (?:(?<=--)|(?=[a-z]*[-_./:+@\\0-9]))               # plain words are passed over at once
+    (?:(?<=--)|(?=[a-z]*[-_./:+@\\0-9]))               # plain words are none
     (?P<key>[a-z0-9]+(?:(?:::|_+|[-./:+@\\])[a-z0-9]+)*)""",
     re.VERBOSE,
 )
@@ -49,7 +51,7 @@ class Identifier:
 def identifiers(text: str) -> list[Identifier]:
     """The identifiers of a text in order, each as often as it occurs."""
     found: list[Identifier] = []
-    for match in _TOKEN.finditer(_normal(text)):
+    for match in _tokens(_normal(text)):
         before, key = match["before"] or "", _VERSION.sub("", match["key"], count=1)
         if len(key) > LONGEST:
             continue
@@ -58,6 +60,13 @@ def identifiers(text: str) -> list[Identifier]:
         elif _is_identifier(key, before, versioned=key != match["key"]):
             found.append(Identifier(key, _is_specific(key, before)))
     return found
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """What may be an identifier. Most of a text is plain words, which cost no search."""
+    for word in text.split():
+        if not word.strip(_AROUND).isalpha():
+            yield from _TOKEN.finditer(word)
 
 
 def leading_parts(key: str) -> list[str]:

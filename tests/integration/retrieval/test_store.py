@@ -17,7 +17,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.errors import CollectionExists, StoreLocked
-from services.retrieval.language.words import passage_vector, query_vector
+from services.retrieval.language.words import SCHEME, identifier_vector, passage_vector, query_vector
 from services.retrieval.model import (
     CollectionKey,
     Condition,
@@ -35,6 +35,7 @@ from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
 from services.runtime.errors import CollectionNotFound
+from services.runtime.language.identifiers import identifiers
 from tests.fakes.retrieval import vector_of
 from tests.fakes.serving import until
 
@@ -292,6 +293,32 @@ class TestQueries:
         candidates = await store.candidates(KEY, probe("water turbine", dense=False))
         fetched = await store.fetch(KEY, [candidates.found[Signal.LEXICAL][0][0]], False)
         assert [passage.document_id for passage, _ in fetched.values()] == ["rare"]
+
+    async def test_find_what_holds_an_identifier(self, store: VectorStore) -> None:
+        await put(store, "whole", "ink of the WF-M5799")
+        await put(store, "longer", "ink of the WF-M5799DWF")
+        await put(store, "other", "ink of the WF-M5798", "a printer and its ink")
+        wanted = identifiers("WF-M5799")
+        looked_for = [identifier_vector(identifier) for identifier in wanted]
+        asked = replace(probe("printer ink", limit=2), exact=looked_for)
+        candidates = await store.candidates(KEY, asked)
+        (held,) = candidates.exact
+        fetched = await store.fetch(KEY, [passage_id for passage_id, _ in held], False)
+        assert [fetched[passage_id][0].document_id for passage_id, _ in held] == ["whole", "longer"]
+        for signal in (Signal.DENSE, Signal.LEXICAL):
+            assert {passage_id for passage_id, _ in held} <= {
+                *dict(candidates.found[signal]),
+                *candidates.also[signal],
+            }
+
+    async def test_count_what_is_indexed_in_an_older_way(self, store: VectorStore) -> None:
+        await put(store, "old", "water")
+        await put(store, "new", "water", term_scheme=SCHEME)
+        described = await store.describe(KEY)
+        assert (described.document_count, described.outdated_count) == (2, 1)
+        old = await store.document(KEY, "old")
+        assert old is not None
+        assert (old.term_scheme, len(await store.passages(KEY, "old"))) == (1, 1)
 
     async def test_use_only_the_signals_given(self, store: VectorStore) -> None:
         await put(store, "a", "water")
