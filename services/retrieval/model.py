@@ -44,7 +44,11 @@ class Collection:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document's record. `version` tells its passages from those of its other versions, `term_scheme` in which way
-    they are indexed for BM25."""
+    they are indexed for BM25.
+
+    `metadata` are its labels; `said` are those that the document says of itself, whether the caller has set them or
+    not.
+    """
 
     id: str
     uri: str
@@ -56,6 +60,7 @@ class Document:
     update_time: datetime
     metadata: Mapping[str, str]
     term_scheme: int = FIRST_TERM_SCHEME
+    said: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:

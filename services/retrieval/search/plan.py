@@ -8,6 +8,7 @@ from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Sparse
 from services.retrieval.search.exact import sought
 from services.runtime.errors import InvalidArgument
+from services.runtime.labels import is_field
 from services.runtime.language.detect import language_of
 from services.runtime.language.identifiers import Identifier
 from services.runtime.language.script import Script, script_of
@@ -18,8 +19,6 @@ DEFAULT_LIMIT = 5
 MAX_CONDITIONS = 32
 MAX_VALUES = 256
 LEAST_CANDIDATES = 20
-FIELDS = ("document_id", "media_type")
-METADATA = "metadata."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,7 @@ def _check(given: DocumentFilter) -> None:
 
 
 def _check_condition(condition: Condition) -> None:
-    label = condition.field.startswith(METADATA) and len(condition.field) > len(METADATA)
-    if condition.field not in FIELDS and not label:
+    if not is_field(condition.field):
         raise InvalidArgument(f"a filter's field is document_id, media_type or metadata.KEY, not {condition.field!r}")
     if not 1 <= len(condition.any_of) <= MAX_VALUES:
         raise InvalidArgument(f"the condition on {condition.field!r} needs 1 to {MAX_VALUES} values")

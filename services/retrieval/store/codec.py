@@ -145,6 +145,7 @@ def document_payload(document: Document) -> Payload:
         "size_bytes": document.size_bytes,
         "passage_count": document.passage_count,
         TERM_SCHEME: str(document.term_scheme),
+        "said": dict(document.said),
         **changing_payload(document),
     }
 
@@ -166,6 +167,7 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         update_time=time_of(payload),
         metadata=payload["metadata"],
         term_scheme=int(payload.get(TERM_SCHEME, FIRST_TERM_SCHEME)),
+        said=payload.get("said") or {},
     )
 
 
