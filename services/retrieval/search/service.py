@@ -92,11 +92,17 @@ class Search:
             candidates = exact.with_exact(candidates, holders, passages)
         weights = weigh(planned, candidates)
         fused = Fused(candidates, weights.by_signal)
-        best = fused.ranked[: planned.limit]
+        supported: Sequence[Ranked] = fused.ranked
         if planned.embed and planned.read and planned.lexical is not None:
-            best = [ranked for ranked in best if fused.supported(ranked[0], self._profile.unrelated)]
-        unsupported = len(fused.ranked[: planned.limit]) - len(best)
-        return _Ranking(candidates, fused, best, weights, [identifier.key for identifier in holders], unsupported)
+            supported = [each for each in fused.ranked if fused.supported(each[0], self._profile.unrelated)]
+        return _Ranking(
+            candidates=candidates,
+            fused=fused,
+            best=supported[: planned.limit],
+            weights=weights,
+            identifiers=[identifier.key for identifier in holders],
+            unsupported=len(fused.ranked) - len(supported),
+        )
 
     async def _fetch(
         self, key: CollectionKey, fused: Fused, best: Sequence[Ranked], vector: Vector | None, request: SearchRequest
@@ -116,7 +122,7 @@ class Search:
 @dataclass(frozen=True, slots=True)
 class _Ranking:
     """What was found, weighed and fused; `best` is to be fetched. `identifiers`: the rare ones of the query, by their
-    keys. `unsupported`: how many would be among the best had a signal spoken for them."""
+    keys. `unsupported`: how many candidates no signal supports."""
 
     candidates: Candidates
     fused: Fused

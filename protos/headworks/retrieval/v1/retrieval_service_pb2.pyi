@@ -606,8 +606,8 @@ class RankingExplanation(_message.Message):
     reason: _builtins.str
     """Why they are what they are, for people."""
     unsupported: _builtins.int
-    """Passages that are not among the hits, though there was room: no word of the query is in them, and their cosine
-    with it says that they have nothing to do with it. Only where the embedding model reads the query's language.
+    """Passages that were found and left out: no word of the query is in them, and their cosine with it says that they
+    have nothing to do with it. Only in a hybrid search, where the embedding model reads the query's language.
     """
     @_builtins.property
     def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignalWeight]:
