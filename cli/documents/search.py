@@ -1,6 +1,6 @@
 """`headworks search`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
@@ -10,7 +10,11 @@ from cli.options import MeshOptions, collection_option, on_mesh, timings_option
 from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms, warn
 from services.runtime.language.markdown import plain
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 MODES = ("hybrid", "dense", "lexical")
+_LABEL = 12
 
 
 @click.command()
@@ -45,13 +49,13 @@ def search(
     took = timings_ms(response.timings)
     if on.as_json:
         header = {"query_script": response.query_script, "degraded": response.degraded}
-        explained = {"ranking": _ranking(response.ranking)} if explain else {}
-        print_json({**header, **explained, "hits": hits, "timings_ms": took})
+        ranking = {"ranking": explained(response.ranking)} if explain else {}
+        print_json({**header, **ranking, "hits": hits, "timings_ms": took})
         return
     if response.degraded:
         warn(DEGRADED)
     if explain:
-        _print_ranking(_ranking(response.ranking))
+        print_ranking(console(), explained(response.ranking))
     _print(hits)
     if timings:
         print_timings(took)
@@ -78,7 +82,8 @@ def _hit(hit: Any) -> dict[str, Any]:
     }
 
 
-def _ranking(ranking: Any) -> dict[str, Any]:
+def explained(ranking: pb.RankingExplanation) -> dict[str, Any]:
+    """How a search ranked, with the signals' shares of the score."""
     total = sum(each.weight for each in ranking.weights) or 1.0
     return {
         "query_language": ranking.query_language,
@@ -90,8 +95,8 @@ def _ranking(ranking: Any) -> dict[str, Any]:
     }
 
 
-def _print_ranking(ranking: dict[str, Any]) -> None:
-    out = console()
+def print_ranking(out: "Console", ranking: dict[str, Any]) -> None:
+    """The same in words."""
     weights = "  ".join(f"{signal} {share:.0%}" for signal, share in ranking["weights"].items())
     rows = {
         "weights": weights,
@@ -101,7 +106,8 @@ def _print_ranking(ranking: dict[str, Any]) -> None:
         "left out": f"{ranking['unsupported']} passages that no signal supports",
     }
     for name, value in rows.items():
-        put(out, f"{name:<12} {value}", style="cyan", indent=13)
+        out.print(f"{name:<{_LABEL}}", style="bold", end=" ")
+        put(out, value, style="cyan", first=_LABEL + 1, indent=_LABEL + 1)
     out.print()
 
 

@@ -213,7 +213,8 @@ class SearchRequest:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """How a search ranked: the query's language, as an ISO 639-1 code or "", and whether the embedder reads it; the
-    signals' weights, and why; the query's rare identifiers; how many candidates were left out as no signal supports them."""
+    signals' weights, and why; the query's rare identifiers; how many candidates are left out as no signal supports
+    them."""
 
     language: str
     language_read: bool
