@@ -14,9 +14,9 @@ from services.retrieval.search import exact
 from services.retrieval.search.plan import SearchPlan
 from services.runtime.language.detect import UNKNOWN
 
-BASE = -0.9
-UNREAD = 0.4
-STANDING_OUT = 0.5
+BASE = -1.0
+UNREAD = 0.45
+STANDING_OUT = 0.65
 
 
 @dataclass(frozen=True, slots=True)
