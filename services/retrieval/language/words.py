@@ -7,18 +7,14 @@ that a passage's vector depends on it alone.
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from services.retrieval.language.fields import weighted
 from services.retrieval.model import Sparse
 from services.runtime.language.identifiers import Identifier, identifiers, last_part, leading_parts, parts
 from services.runtime.language.script import has_cjk, is_latin, is_unspaced
 from services.runtime.language.terms import accented, question_terms, stem, terms
-
-SCHEME = 2
-"""The number of this way to index, which each document's record keeps. It goes up with each change of the terms of a
-text, for queries find less in what was indexed otherwise."""
 
 K1 = 0.9
 B = 0.5
@@ -49,14 +45,11 @@ def index_terms(text: str) -> list[str]:
     return found
 
 
-def passage_vector(text: str) -> Sparse:
-    """How much each term of a passage weighs in it."""
-    return weigh(Counter(index_terms(text)))
-
-
-def weigh(counts: Mapping[str, float]) -> Sparse:
-    """BM25's weights of terms that occur so often; a term of a heading may count as several."""
-    damping = K1 * (1 - B + B * sum(counts.values()) / AVERAGE_LENGTH)
+def passage_vector(text: str, heads: str = "") -> Sparse:
+    """How much each term of a passage weighs in it, and of what stands above it."""
+    own = index_terms(text)
+    damping = K1 * (1 - B + B * len(own) / AVERAGE_LENGTH)
+    counts = weighted(own, index_terms(heads))
     return _sparse({term: count * (K1 + 1) / (count + damping) for term, count in counts.items()})
 
 

@@ -24,9 +24,13 @@ from services.retrieval.search import exact, sentences
 from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
+from services.retrieval.search.twins import Twins
 from services.retrieval.search.weights import Weights, weigh
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
+
+# Passages that are fetched at least where some of the first were twins of others.
+REFILL = 4
 
 
 class Search:
@@ -53,7 +57,7 @@ class Search:
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
             ranking = await self._rank(key, planned, vector)
-            hits = await self._fetch(key, ranking.fused, ranking.best, vector, request)
+            hits = await self._fetch(key, ranking, planned.limit, vector, request)
         timings = {"store": time.perf_counter() - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
@@ -98,38 +102,46 @@ class Search:
         return _Ranking(
             candidates=candidates,
             fused=fused,
-            best=supported[: planned.limit],
+            supported=supported,
             weights=weights,
             identifiers=[identifier.key for identifier in holders],
-            unsupported=len(fused.ranked) - len(supported),
         )
 
     async def _fetch(
-        self, key: CollectionKey, fused: Fused, best: Sequence[Ranked], vector: Vector | None, request: SearchRequest
+        self, key: CollectionKey, ranking: "_Ranking", limit: int, vector: Vector | None, request: SearchRequest
     ) -> list[Hit]:
+        ranked = ranking.supported
         with_sentences = request.include_embeddings or request.include_sentences
-        fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
         hits: list[Hit] = []
-        for passage_id, score in best:
-            if passage_id in fetched:
-                passage, own = fetched[passage_id]
-                embedded = own if request.include_embeddings else None
-                scored = sentences.score(own, vector) if own and request.include_sentences else None
-                hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
-        return hits
+        twins = Twins()
+        at = 0
+        while at < len(ranked) and len(hits) < limit:
+            best = ranked[at : at + max(limit - len(hits), REFILL if at else 0)]
+            at += len(best)
+            fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
+            for passage_id, score in best:
+                if passage_id in fetched and not twins.seen(fetched[passage_id][0].text):
+                    passage, own = fetched[passage_id]
+                    embedded = own if request.include_embeddings else None
+                    scored = sentences.score(own, vector) if own and request.include_sentences else None
+                    hits.append(Hit(passage, score, ranking.fused.signals(passage_id), embedded, scored))
+        return hits[:limit]
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """What was found, weighed and fused; `best` is to be fetched. `identifiers`: the rare ones of the query, by their
-    keys. `unsupported`: how many candidates no signal supports."""
+    """What was found, weighed and fused. `supported`: the candidates that some signal supports, best first.
+    `identifiers`: the rare ones of the query, by their keys."""
 
     candidates: Candidates
     fused: Fused
-    best: Sequence[Ranked]
+    supported: Sequence[Ranked]
     weights: Weights
     identifiers: Sequence[str]
-    unsupported: int
+
+    @property
+    def unsupported(self) -> int:
+        return len(self.fused.ranked) - len(self.supported)
 
 
 def _observe(

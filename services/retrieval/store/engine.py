@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from services.retrieval.model import Candidates, CollectionKey, Signal, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
+Values: TypeAlias = Sequence[str] | Sequence[int]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
 
 
@@ -14,8 +15,8 @@ Found: TypeAlias = Sequence[tuple[str, Payload]]
 class Where:
     """Points whose indexed fields have one of the values of each of `all_of`, and none of those of `none_of`."""
 
-    all_of: Sequence[tuple[str, Sequence[str]]] = ()
-    none_of: Sequence[tuple[str, Sequence[str]]] = ()
+    all_of: Sequence[tuple[str, Values]] = ()
+    none_of: Sequence[tuple[str, Values]] = ()
 
 
 @dataclass(frozen=True, slots=True)

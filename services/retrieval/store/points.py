@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from services.retrieval.language.words import SCHEME
 from services.retrieval.model import (
+    READING,
     Candidates,
     Collection,
     CollectionKey,
@@ -25,7 +25,7 @@ from services.retrieval.store.engine import About, Amend, Operation, Point, Remo
 from services.retrieval.store.leases import CollectionLeases
 from services.runtime.errors import CollectionNotFound
 
-_OUTDATED = Where([("kind", [codec.DOCUMENT])], [(codec.TERM_SCHEME, [str(SCHEME)])])
+_OUTDATED = Where([("kind", [codec.DOCUMENT])], [("reading", [READING])])
 
 
 class PointStore:

@@ -41,6 +41,7 @@ from services.retrieval.store.engine import (
     Point,
     Remove,
     Upsert,
+    Values,
     Where,
     candidates_of,
 )
@@ -55,7 +56,7 @@ from services.runtime.errors import CollectionNotFound, DomainError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str | int, ...]], ...], ...]
 
 PAGE = 4096
 # Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
@@ -539,8 +540,13 @@ def _filter(where: Where) -> edge.Filter:
     return edge.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
-    return [edge.FieldCondition(name, match=edge.MatchAny(list(values))) for name, values in fields] or None
+def _conditions(fields: Sequence[tuple[str, Values]]) -> Any:
+    return [edge.FieldCondition(name, match=_any_of(values)) for name, values in fields] or None
+
+
+def _any_of(values: Values) -> edge.MatchAny:
+    alike: Any = list(values)  # all strings, or all numbers
+    return edge.MatchAny(alike)
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:

@@ -23,6 +23,7 @@ from services.retrieval.store.engine import (
     Point,
     Remove,
     Upsert,
+    Values,
     Where,
     candidates_of,
 )
@@ -223,7 +224,7 @@ def _filter(where: Where) -> models.Filter:
     return models.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
+def _conditions(fields: Sequence[tuple[str, Values]]) -> Any:
     return [models.FieldCondition(key=name, match=models.MatchAny(any=list(values))) for name, values in fields] or None
 
 

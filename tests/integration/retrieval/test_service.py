@@ -269,7 +269,7 @@ async def test_what_an_older_version_indexed_is_indexed_anew(tmp_path: Path) -> 
     store, key = PointStore(EdgeEngine(tmp_path / "data", threads=2)), CollectionKey("acme", "docs")
     await store.create(key, 1200)
     digest = hashlib.sha256(b"water").hexdigest()
-    old = Document("a.txt", "", "a.txt", "text/plain", digest, 5, 1, datetime(2026, 1, 2, tzinfo=UTC), {})
+    old = Document("a.txt", "", "a.txt", "text/plain", digest, 5, 1, datetime(2026, 1, 2, tzinfo=UTC), {}, reading=1)
     passage = Passage(passage_id("a.txt", old.version, 0), "a.txt", "a.txt", "", [], 0, (0, 5), "water")
     record = PassageRecord(passage, vector_of("water"), passage_vector("old"), Sentences([(0, 5)], bytes(384)))
     await store.commit(key, old, [record])

@@ -17,8 +17,9 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.errors import CollectionExists, StoreLocked
-from services.retrieval.language.words import SCHEME, identifier_vector, passage_vector, query_vector
+from services.retrieval.language.words import identifier_vector, passage_vector, query_vector
 from services.retrieval.model import (
+    READING,
     CollectionKey,
     Condition,
     Document,
@@ -312,13 +313,13 @@ class TestQueries:
             }
 
     async def test_count_what_is_indexed_in_an_older_way(self, store: VectorStore) -> None:
-        await put(store, "old", "water")
-        await put(store, "new", "water", term_scheme=SCHEME)
+        await put(store, "old", "water", reading=READING - 1)
+        await put(store, "new", "water")
         described = await store.describe(KEY)
         assert (described.document_count, described.outdated_count) == (2, 1)
         old = await store.document(KEY, "old")
         assert old is not None
-        assert (old.term_scheme, len(await store.passages(KEY, "old"))) == (1, 1)
+        assert (old.reading, len(await store.passages(KEY, "old"))) == (READING - 1, 1)
 
     async def test_use_only_the_signals_given(self, store: VectorStore) -> None:
         await put(store, "a", "water")
