@@ -1,8 +1,8 @@
 """How much each signal of a hybrid search counts, by the query's own figures.
 
 The cosine counts one. BM25 counts more where the embedder does not read the query's language, and where its best
-passage stands out among those it found: then it has met what is rare in the query. The coefficients were learned on
-half of XQuAD's articles in English, German, Spanish and Vietnamese, and checked on the other half.
+passage stands out among those it found: then it has met what is rare in the query. The coefficients are the means of
+those learned on either half of XQuAD's articles, in English, German, Spanish and Vietnamese.
 """
 
 import math
