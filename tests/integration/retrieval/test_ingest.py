@@ -118,7 +118,7 @@ class TestDocuments:
         assert results["a.txt"].outcome == Result.OUTCOME_REPLACED
         assert (summary.replaced, summary.passages) == (1, 1)
         assert await text_of(service, "a.txt") == ["new land"]
-        hits = (await service.search("old water")).hits
+        hits = (await service.search("old water", mode=pb.SEARCH_MODE_DENSE)).hits
         assert [hit.passage.text for hit in hits] == ["new land"]
 
     async def test_get_new_labels_without_new_passages(self, service: Served, embedder: FakeEmbedder) -> None:
