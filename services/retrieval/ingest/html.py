@@ -25,6 +25,9 @@ _NAVIGATION = frozenset(_NAVIGATION_NAMES.split())
 _LINKS, _LINK_SHARE = 5, 0.9
 # Preformatted text of that length that has paragraphs is a document of its own, and no code.
 _LONG_PREFORMATTED = 2000
+# Where browsers look for it.
+_DECLARED_WITHIN = 1024
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:-]{1,40})", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 MOST_DEPTH = 8192
 # The depths of all tags together.
@@ -41,7 +44,8 @@ _TEXT = "-text"
 
 def read_html(data: bytes) -> Extract:
     """Raises DocumentUnreadable for what is not text, or is nested too deeply."""
-    text = decode(data)
+    declared = _CHARSET.search(data[:_DECLARED_WITHIN])
+    text = decode(data, declared[1].decode("ascii") if declared else "")
     check_depth(text)
     tree = LexborHTMLParser(text)
     page = _read(tree, navigation=False)
