@@ -81,6 +81,15 @@ def _runs(text: str) -> Iterator[_Run]:
         yield run
 
 
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A term with what is said of it on its line, and the indent of what is said of it."""
+
+    name: str
+    said: str
+    indent: int
+
+
 @dataclass(slots=True)
 class _Frame:
     """A list, an item or a definition that is open; what is within it is indented at least that far."""
@@ -170,9 +179,10 @@ class _Plain:
         self._close_to(line.indent, item is not None)
         if item:
             return self._item(run, at, item)
-        term = self._term(run, at)
+        last = self._last_term(run, at)
+        term = self._term(run, last)
         if term:
-            return self._definition(run, at, *term)
+            return self._definition(run, at, last, term)
         end = at + 1
         while end < len(run) and not _ITEM.match(run[end].text) and not self._term(run, end):
             end += 1
@@ -192,35 +202,49 @@ class _Plain:
         self._outline.write("\n".join([line.text[item.end() :], *(each.text for each in run[at + 1 : end])]))
         return end
 
-    def _term(self, run: _Run, at: int) -> tuple[str, str, int] | None:
-        """A term, what is said of it on its line, and the indent of that: where the line at `at` defines something."""
+    def _term(self, run: _Run, at: int) -> _Term | None:
+        """The term that the line at `at` defines, if it does."""
         line = run[at]
         below = run[at + 1] if at + 1 < len(run) else None
         option = _OPTION.match(line.text)
         if option:
-            return option[1], line.text[option.end() :], line.indent + option.end()
+            return _Term(option[1], line.text[option.end() :], line.indent + option.end())
         hanging = _HANGING.match(line.text)
         if hanging and below and below.indent == line.indent + hanging.end():
-            return hanging[1], line.text[hanging.end() :], below.indent
+            return _Term(hanging[1], line.text[hanging.end() :], below.indent)
         deeper = below is not None and below.indent >= line.indent + 2
         if below is None or not deeper or len(line.text) > _LONGEST_TERM or _UNDERLINE.fullmatch(line.text):
             return None
         if line.text.startswith("-") or (not line.text.endswith(_ENDS[:-2]) and not _is_code(run[at + 1 : at + _LOOK])):
-            return line.text, "", below.indent
+            return _Term(line.text, "", below.indent)
         return None
 
-    def _definition(self, run: _Run, at: int, term: str, said: str, indent: int) -> int:
-        terms = [term]
-        self._push("definition", indent)
+    def _last_term(self, run: _Run, at: int) -> int:
+        """The line of the last of several options that are defined together, each on a line of its own."""
+        last = at
+        while (
+            last + 1 < len(run)
+            and all(
+                line.text.startswith("-") and len(line.text) <= _LONGEST_TERM and line.indent == run[at].indent
+                for line in run[last : last + 2]
+            )
+            and not self._term(run, last)
+        ):
+            last += 1
+        return last
+
+    def _definition(self, run: _Run, first: int, at: int, term: _Term) -> int:
+        names = [*(line.text for line in run[first:at]), term.name]
+        self._push("definition", term.indent)
         end = at + 1
-        lines = [said] if said else []
-        least = indent if not said else run[at].indent + 1
+        lines = [term.said] if term.said else []
+        least = term.indent if not term.said else run[at].indent + 1
         while end < len(run) and run[end].indent >= least and not _ITEM.match(run[end].text):
             if lines and self._term(run, end):
                 break
             lines.append(run[end].text)
             end += 1
-        self._outline.open_definition(", ".join(terms))
+        self._outline.open_definition(", ".join(names))
         self._outline.write("\n".join(lines))
         return end
 

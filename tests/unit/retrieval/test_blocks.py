@@ -286,6 +286,9 @@ OPTIONS
               A second paragraph.
 
        -v     Say more.
+       -a
+       --all
+              Take all of them.
        --port=PORT   the port,
                      which is 873
 
@@ -316,6 +319,7 @@ class TestPlain:
             "-t, --timeout=SECONDS: How long it waits. The default\nis 30.",
             "-t, --timeout=SECONDS: A second paragraph.",
             "-v: Say more.",
+            "-a, --all: Take all of them.",
             "--port=PORT: the port,\nwhich is 873",
             "Some of them:\n\n```\npump -v | less\n```",
             "The first point, which is a sentence of its own.",
