@@ -79,6 +79,12 @@ def local_path(uri: str) -> Path | None:
     return Path(os.path.abspath(os.fsdecode(unquote_to_bytes(parts.path))))  # noqa: PTH100 (resolve follows links)
 
 
+def file_is_gone(document: Any) -> bool:
+    """Whether the file that a stored document came from is gone."""
+    path = local_path(document.uri)
+    return path is not None and is_gone(path)
+
+
 def is_gone(path: Path) -> bool:
     """Whether nothing is at `path`, seen from a folder that can be read. A link that leads nowhere is something."""
     if _mode(path) != 0:

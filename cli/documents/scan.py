@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from cli.documents.labels import BadLabels, Labelled, checked, described_by, read_sidecar
 from cli.documents.missing import Source
@@ -31,7 +32,7 @@ FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A document to be: its id in the collection, where it is, what it is, and what is said of it."""
+    """A file as a SourceDocument: its id in the collection, where it is, what it is, and what is said of it."""
 
     id: str
     path: Path
@@ -39,6 +40,15 @@ class LocalFile:
     size: int
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    content_hash: str = ""
+
+    @property
+    def uri(self) -> str:
+        return self.path.absolute().as_uri()
+
+    def open(self) -> BinaryIO:
+        """Its bytes. Raises OSError."""
+        return self.path.open("rb")
 
 
 @dataclass
@@ -67,6 +77,13 @@ class FileScan:
         names = self.passed_over.setdefault(reason, [])
         if name and len(names) < FEW:
             names.append(name)
+
+    def add_skipped(self, counts: Mapping[str, int], names: Mapping[str, list[str]]) -> None:
+        """Count what another scan has skipped."""
+        for reason, count in counts.items():
+            self.skipped[reason] = self.skipped.get(reason, 0) + count
+            own = self.passed_over.setdefault(reason, [])
+            own += names.get(reason, [])[: FEW - len(own)]
 
     def leave(self, name: str, reason: str, named: bool) -> bool:
         """Skip a file; one that was named is a failure. False."""
