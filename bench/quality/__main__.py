@@ -11,11 +11,12 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
-from bench.kit.figures import Bound, Goal
+from bench.kit.figures import Bound, Goal, share
 from bench.kit.harness import Case, Figures, Results, Side, alternate
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Report
 from bench.load import rpc
+from bench.load.turns import in_turn
 from bench.xquad import corpus as xquad
 from bench.xquad.corpus import Corpus, Paragraph, Question
 
@@ -63,7 +64,7 @@ class Quality:
 
     async def _hits(self, client: rpc.MeshClient, collection: str, mode: pb.SearchMode.ValueType) -> dict[str, float]:
         async def places(question: Question) -> tuple[bool, bool]:
-            found = await client.search(collection, question.text, mode, 3)
+            found = [passage.document_id for passage in await client.search(collection, question.text, mode, 3)]
             return question.paragraph.id in found[:1], question.paragraph.id in found
 
         placed = await self._all(places)
@@ -94,15 +95,7 @@ class Quality:
 
     async def _all(self, ask: Callable[[Question], Awaitable[T]]) -> list[T]:
         """Every question's result, in order."""
-        turn = asyncio.Semaphore(self._concurrency)
-
-        async def one(question: Question) -> T:
-            async with turn:
-                return await ask(question)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(question)) for question in self._corpus.questions]
-        return [task.result() for task in tasks]
+        return await in_turn(self._corpus.questions, ask, self._concurrency)
 
 
 async def _ask(client: rpc.MeshClient, collection: str, question: Question) -> rpc.RunAnswer:
@@ -120,10 +113,6 @@ async def fill(client: rpc.MeshClient, collection: str, paragraphs: Sequence[Par
 def holds(question: Question, run: rpc.RunAnswer, quotes: int) -> bool:
     """Whether one of the first quotes holds a text that answers."""
     return any(answer in quote for quote in run.quotes[:quotes] for answer in question.answers)
-
-
-def share(values: Sequence[bool]) -> float:
-    return sum(values) / len(values) if values else 0.0
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
