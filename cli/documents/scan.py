@@ -13,6 +13,7 @@ from cli.documents.missing import Source
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
 
+PDF = "application/pdf"
 MEDIA_TYPES = {
     ".txt": "text/plain",
     ".text": "text/plain",
@@ -20,7 +21,7 @@ MEDIA_TYPES = {
     ".markdown": "text/markdown",
     ".html": "text/html",
     ".htm": "text/html",
-    ".pdf": "application/pdf",
+    ".pdf": PDF,
 }
 SNIFFED = 8192
 LINK = "links out of their folder"
@@ -184,13 +185,18 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         scan.complete = False
         scan.unreadable.append((identity, error.strerror or "cannot be read"))
         return False
-    if media_type != "application/pdf" and is_binary(start):
+    if is_no_text(media_type, start):
         return scan.leave(identity, "binary", named)
     told = _labelled(path, identity, scan)
     if told is not None:
         media_type = media_type or "text/plain"
         scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
     return told is not None
+
+
+def is_no_text(media_type: str | None, start: bytes) -> bool:
+    """Whether a file that begins so is binary, though its type is a text's, or it has none."""
+    return media_type != PDF and is_binary(start)
 
 
 def _labelled(path: Path, identity: str, scan: FileScan) -> Labelled | None:

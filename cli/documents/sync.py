@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
 
     from cli.client import Client
-    from cli.documents.sync_file import SourceSpec, SyncFile
+    from cli.documents.sync_file import PathSpec, WebSpec
     from cli.documents.sync_plan import SourcePlan
 
 SIGNS = {"created": "+", "replaced": "~", "relabelled": "~", "deleted": "-"}
@@ -98,31 +98,40 @@ def sync(file: Path, dry_run: bool, names: tuple[str, ...], yes: bool, on: MeshO
     try:
         with on.client() as client:
             for spec in specs:
-                reports.append(_sync(client, wanted, spec, file.absolute().parent, dry_run, yes, on))
+                reports.append(
+                    sync_source(client, spec, wanted.collection_of(spec), file.absolute().parent, dry_run, yes, on)
+                )
                 if not on.as_json:
                     _print(reports[-1], dry_run)
     finally:
-        if on.as_json:
+        if on.as_json and reports:
             print_json({"dry_run": dry_run, "sources": [report.as_json() for report in reports]})
     return FAILURE if any(report.failed for report in reports) else 0
 
 
-def _sync(
-    client: "Client", wanted: "SyncFile", spec: "SourceSpec", base: Path, dry_run: bool, yes: bool, on: MeshOptions
+def sync_source(
+    client: "Client",
+    spec: "PathSpec | WebSpec",
+    collection: str,
+    base: Path,
+    dry_run: bool,
+    even_empty: bool,
+    on: MeshOptions,
 ) -> SourceReport:
+    """Make the collection equal to a source, whose paths are relative to `base`; nothing is changed in a `dry_run`.
+    `even_empty` deletes all of a source in which nothing is left. Raises grpc.RpcError, and CliError."""
     from cli.documents.sources.reading import reading
     from cli.documents.sources.source import BadSource
     from cli.documents.sync_plan import make_plan
     from cli.documents.upload import stored_documents
 
     started = time.monotonic()
-    collection = wanted.collection_of(spec)
-    report = SourceReport(spec.name, getattr(spec, "kind", ""), collection)
+    report = SourceReport(spec.name, spec.kind, collection)
     stored = {document.id: document for document in stored_documents(client, collection, on.timeout)}
     with TemporaryDirectory(prefix="headworks-") as workspace:
         try:
             with reading(spec.name, on.as_json):
-                plan = make_plan(spec, spec.source(base), stored.values(), Path(workspace), yes)
+                plan = make_plan(spec, spec.source(base), stored.values(), Path(workspace), even_empty)
         except BadSource as error:
             report.error = str(error)
         else:

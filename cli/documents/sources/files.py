@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cli.documents.labels import SIDECARS, BadLabels, Labelled, checked, parse_sidecar, read_sidecar
-from cli.documents.scan import MEDIA_TYPES, SNIFFED, LocalFile
+from cli.documents.scan import MEDIA_TYPES, SNIFFED, LocalFile, is_no_text
 from cli.documents.sources.archive import Archive, open_archive
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.file_faults import fault
-from services.runtime.language.encodings import is_binary
 
-PDF = "application/pdf"
 MOST_SIDECAR = 64 << 10
 LINK, SUBMODULE = "120000", "160000"
 GIT_SECONDS = 120
@@ -56,7 +54,7 @@ class ZipSource:
         """To the workspace, so that the archive need not stay open."""
         with archive.open(name) as source:
             start = source.read(SNIFFED)
-            if media_type != PDF and is_binary(start):
+            if is_no_text(media_type, start):
                 scan.skip("binary", name)
                 return
             try:
@@ -116,7 +114,7 @@ class GitSource:
                 scan.skip("links")
                 return
             with path.open("rb") as file:
-                if media_type != PDF and is_binary(file.read(SNIFFED)):
+                if is_no_text(media_type, file.read(SNIFFED)):
                     scan.skip("binary", name)
                     return
             told = read_sidecar(path)

@@ -113,7 +113,9 @@ def test_several_files_together(tmp_path: Path, form: object) -> None:
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("a.xml", b"<html/>"), ("a.xml", b"<rss>"), ("a.xml", b'<!DOCTYPE r [<!ENTITY a "x">]><rss>&a;</rss>'),
+        ("a.xml", b"<html/>"), ("a.xml", b"<rss>"),
+        ("a.xml", b'<!DOCTYPE rss SYSTEM "file:///x"><rss/>'),
+        ("a.xml", b'<!DOCTYPE r [<!ENTITY a "x">]><rss>&a;</rss>'),
         ("a.csv", b"a,b\n1,2\n"), ("a.csv", b"Issue key\n\xff\xfe\n"), ("a.json", b"{"), ("a.json", b'{"issues": 7}'),
     ],
 )  # fmt: skip
