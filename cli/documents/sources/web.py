@@ -103,7 +103,8 @@ class _Crawl:
             (self._bytes >= limits.total_bytes, f"the limit of {limits.total_bytes} bytes"),
         ):
             if reached:
-                self._scan.fail(str(self._start), f"{limit} was reached, with {len(self._queue) + 1} pages to go")
+                # By the host, since the first page's own address is that of a document.
+                self._scan.fail(self._start.host, f"{limit} was reached, with {len(self._queue) + 1} pages to go")
                 return True
         return False
 

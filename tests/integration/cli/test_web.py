@@ -103,7 +103,7 @@ class TestLinks:
             site.page(f"/{number}", "x" * 1000)
         scan = read(depth=1, pages=4)
         assert (len(scan.documents), scan.complete) == (4, False)
-        assert "the limit of 4 pages was reached, with 6 pages to go" in scan.failures[0][1]
+        assert scan.failures == [("127.0.0.1", "the limit of 4 pages was reached, with 6 pages to go")]
         scan = read(depth=1, total_bytes=2500)
         assert (len(scan.documents), scan.complete) == (4, False)
 
