@@ -17,8 +17,9 @@ from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
+from services.retrieval.language.fields import embedded_head
 from services.retrieval.language.words import passage_vector
-from services.retrieval.model import CollectionKey, Document, Passage, PassageRecord
+from services.retrieval.model import READING, CollectionKey, Document, Passage, PassageRecord, Sentences, Span
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
@@ -73,10 +74,11 @@ class CollectionWriter:
                 return known
             front = read_front_matter(media_type, data)
             digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
+            title = head.title or front.title[:LONGEST_TITLE] or digest.title
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=head.title or front.title[:LONGEST_TITLE] or digest.title or head.id,
+                title=title or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
@@ -85,7 +87,7 @@ class CollectionWriter:
                 metadata=filled(head.metadata, front.labels),
                 said=front.labels,
             )
-            await self._store_all(target, document, digest, report)
+            await self._store_all(target, document, replace(digest, title=title), report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
@@ -106,8 +108,11 @@ class CollectionWriter:
     async def _known(
         self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
-        """The result for content that the store has. New labels on it are written without reading it again."""
-        if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
+        """The result for content that the store has, read as it would be now. New labels on it are written without
+        reading it again."""
+        if record is None or record.reading != READING:
+            return None
+        if (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
         metadata = filled(head.metadata, record.said)
         labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=metadata)
@@ -123,7 +128,7 @@ class CollectionWriter:
             if in_parts:
                 await self._store.begin(target.key, document.id)
             for first in range(0, len(pieces), WINDOW):
-                entries = await self._embed(target, document, digest.text, pieces[first : first + WINDOW], first)
+                entries = await self._embed(target, document, digest, pieces[first : first + WINDOW], first)
                 done = first + len(entries)
                 with metrics.store_seconds("write"):
                     if done < len(pieces):
@@ -140,11 +145,15 @@ class CollectionWriter:
             raise
 
     async def _embed(
-        self, target: WriteTarget, document: Document, text: str, pieces: Sequence[TextPiece], first: int
+        self, target: WriteTarget, document: Document, digest: Digest, pieces: Sequence[TextPiece], first: int
     ) -> list[PassageRecord]:
-        texts = [text[slice(*piece.span)] for piece in pieces]
+        texts = [digest.text[slice(*piece.span)] for piece in pieces]
+        heads = [embedded_head(digest.title, piece.headings, text) for piece, text in zip(pieces, texts, strict=True)]
+        spans = [_moved(piece.sentences, len(head)) for piece, head in zip(pieces, heads, strict=True)]
         with metrics.embed_seconds("passages"):
-            embedded = await self._batches.embed(texts, [piece.sentences for piece in pieces], target.owner)
+            embedded = await self._batches.embed(
+                [head + text for head, text in zip(heads, texts, strict=True)], spans, target.owner
+            )
         return [
             PassageRecord(
                 passage=Passage(
@@ -156,10 +165,16 @@ class CollectionWriter:
                     index=first + place,
                     span=piece.span,
                     text=texts[place],
+                    page=piece.page,
+                    kind=piece.kind,
                 ),
                 dense=dense,
-                lexical=passage_vector(texts[place]),
-                sentences=sentences,
+                lexical=passage_vector(texts[place], "\n".join((digest.title, *piece.headings))),
+                sentences=Sentences(piece.sentences, sentences.vectors, piece.leads),
             )
             for place, (piece, (dense, sentences)) in enumerate(zip(pieces, embedded, strict=True))
         ]
+
+
+def _moved(spans: Sequence[Span], by: int) -> Sequence[Span]:
+    return [(start + by, end + by) for start, end in spans] if by else spans

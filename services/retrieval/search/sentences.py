@@ -8,8 +8,9 @@ from services.retrieval.model import WIDTH, Sentences, SentenceScores, Vector
 def score(sentences: Sentences, query: Vector | None) -> SentenceScores:
     """Scores of a passage's sentences; none where the query was not embedded."""
     if query is None:
-        return SentenceScores(sentences.spans, ())
-    return SentenceScores(sentences.spans, cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query))
+        return SentenceScores(sentences.spans, (), sentences.leads)
+    vectors = np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH)
+    return SentenceScores(sentences.spans, cosines(vectors, query), sentences.leads)
 
 
 def cosines(vectors: "np.ndarray[tuple[int, int], np.dtype[np.int8]]", query: Vector) -> list[float]:
