@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
+import grpc
 
 from cli.brief import counted
 from cli.errors import FAILURE, USAGE, CliError
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from cli.documents.sync_plan import SourcePlan
 
 SIGNS = {"created": "+", "replaced": "~", "relabelled": "~", "deleted": "-"}
+# What is wrong with one collection, and not with the others.
+OF_THE_COLLECTION = (
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.PERMISSION_DENIED,
+)
 MOST_LINES = 20
 MOST_NAMED = 1000
 
@@ -119,7 +127,8 @@ def sync_source(
     on: MeshOptions,
 ) -> SourceReport:
     """Make the collection equal to a source, whose paths are relative to `base`; nothing is changed in a `dry_run`.
-    `even_empty` deletes all of a source in which nothing is left. Raises grpc.RpcError, and CliError."""
+    `even_empty` deletes all of a source in which nothing is left. Raises grpc.RpcError where the mesh is at fault, not
+    the collection, and CliError."""
     from cli.documents.sources.reading import reading
     from cli.documents.sources.source import BadSource
     from cli.documents.sync_plan import make_plan
@@ -127,15 +136,18 @@ def sync_source(
 
     started = time.monotonic()
     report = SourceReport(spec.name, spec.kind, collection)
-    stored = {document.id: document for document in stored_documents(client, collection, on.timeout)}
-    with TemporaryDirectory(prefix="headworks-") as workspace:
-        try:
+    try:
+        stored = {document.id: document for document in stored_documents(client, collection, on.timeout)}
+        with TemporaryDirectory(prefix="headworks-") as workspace:
             with reading(spec.name, on.as_json):
                 plan = make_plan(spec, spec.source(base), stored.values(), Path(workspace), even_empty)
-        except BadSource as error:
-            report.error = str(error)
-        else:
             _carry_out(client, plan, stored, report, dry_run, on)
+    except BadSource as error:
+        report.error = f"{error}; nothing was changed"
+    except grpc.RpcError as error:
+        if error.code() not in OF_THE_COLLECTION:
+            raise
+        report.error, report.changes = str(client.explain(error)), {}
     report.seconds = time.monotonic() - started
     return report
 
@@ -173,7 +185,7 @@ def _send(client: "Client", plan: "SourcePlan", report: SourceReport, on: MeshOp
 def _print(report: SourceReport, dry_run: bool) -> None:
     where = f"{report.name} → {report.collection}"
     if report.error:
-        click.echo(f"{where}: {report.error}; nothing was changed", err=True)
+        click.echo(f"{where}: {report.error}", err=True)
         return
     click.echo(f"{where}: {_summary(report, dry_run)} in {report.seconds:.1f} s")
     lines = [f"  {sign} {visible(each)}" for name, sign in SIGNS.items() for each in report.changes.get(name, ())]

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.document_pb2 import Document
+
+from cli.errors import CliError
 
 Result = pb.DocumentResult
 
@@ -24,17 +27,32 @@ class Responses:
         self._responses.close()  # type: ignore[attr-defined]  # it is a generator
 
 
+class Refused(grpc.RpcError):
+    """A call that ends with a status."""
+
+    def __init__(self, status: grpc.StatusCode) -> None:
+        self._status = status
+
+    def code(self) -> grpc.StatusCode:
+        return self._status
+
+
 @dataclass
 class FakeCollection:
-    """Holds documents by id; those of `refused` fail. `sent` are the ids of those whose bytes came."""
+    """Holds documents by id; those of `refused` fail. `sent` are the ids of those whose bytes came. `error` ends each
+    ingestion."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     sent: list[str] = field(default_factory=list)
+    error: Refused | None = None
 
     @property
     def retrieval(self) -> "FakeCollection":
         return self
+
+    def explain(self, error: grpc.RpcError) -> CliError:
+        return CliError(f"the call ended with {error.code().name}")
 
     def ListDocuments(self, request: pb.ListDocumentsRequest, timeout: float) -> pb.ListDocumentsResponse:  # noqa: N802
         return pb.ListDocumentsResponse(documents=[self.documents[name] for name in sorted(self.documents)])
@@ -43,6 +61,8 @@ class FakeCollection:
         return Responses(self._ingested(requests))
 
     def _ingested(self, requests: Iterator[pb.IngestRequest]) -> Iterator[pb.IngestResponse]:
+        if self.error:
+            raise self.error
         head, data, deleted = pb.IngestDocument(), b"", 0
         for request in requests:
             match request.WhichOneof("message"):

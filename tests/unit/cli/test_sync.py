@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from cli.documents.sync import SourceReport, sync_source
 from cli.documents.sync_file import parse_sync_file
 from cli.options import MeshOptions
-from tests.fakes.collection import FakeCollection
+from tests.fakes.collection import FakeCollection, Refused
 from tests.unit.cli.sources.making import packed, unpacked
 
 ON = MeshOptions(None, None, None, 30, True)
@@ -91,6 +92,16 @@ def test_a_source_that_is_not_there_deletes_nothing(sync: Syncing) -> None:
     (sync.here / "guides").mkdir()
     assert counts(sync(GUIDES, even_empty=True)) == {"deleted": 1}
     assert sync.collection.documents == {}
+
+
+def test_a_collection_that_is_not_to_be_written_is_one_sources_failure(sync: Syncing) -> None:
+    unpacked(sync.here / "guides", {"a.md": "alpha"})
+    sync.collection.error = Refused(grpc.StatusCode.PERMISSION_DENIED)
+    report = sync(GUIDES)
+    assert (report.error, report.changes, report.failed) == ("the call ended with PERMISSION_DENIED", {}, True)
+    sync.collection.error = Refused(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(Refused):
+        sync(GUIDES)
 
 
 def test_archives_and_exports(sync: Syncing) -> None:
