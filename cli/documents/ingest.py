@@ -141,7 +141,7 @@ def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, tim
     from cli.documents.upload import stored_documents
 
     here = {file.id: file for file in scan.files}
-    missing = find_missing(stored_documents(client, collection, timeout), here, scan.sources)
+    missing = find_missing(stored_documents(client, collection, timeout), here, scan.searched)
     if missing.doubts and not yes:
         raise CliError(
             f"{'; '.join(missing.doubts)}: is something not mounted? "

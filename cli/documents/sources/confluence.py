@@ -80,7 +80,7 @@ class ConfluenceSource:
         with archive.open(entities) as source:
             export = read_entities(source, workspace)
         for why, count in export.left_out.items():
-            scan.skipped[why] = count
+            scan.skip(why, count=count)
         for page in export.pages:
             data = (workspace / page.body).read_bytes() if page.body else b""
             name = f"{page.labels.get('space', 'space')}/{page.id}"

@@ -32,8 +32,8 @@ class ZipSource:
         """See Source."""
         scan = SourceScan()
         with open_archive(self.path) as archive:
-            for _ in range(archive.links):
-                scan.skip("links")
+            if archive.links:
+                scan.skip("links", count=archive.links)
             for name in archive.entries:
                 self._take(archive, name, scan, workspace)
         return scan

@@ -23,6 +23,7 @@ class FolderSource:
             raise BadSource(f"{self.path} is no folder, or not mounted")
         files = find_files(["."], self.path.absolute(), self.follow_links, self.labels)
         scan = SourceScan([replace(file, id=self.prefix + file.id) for file in files.files])
-        scan.skipped, scan.passed_over, scan.complete = files.skipped, files.passed_over, files.complete
+        scan.add_skips(files)
+        scan.complete = files.complete
         scan.failures = [(name if name.startswith("/") else self.prefix + name, why) for name, why in files.unreadable]
         return scan

@@ -31,7 +31,7 @@ def read_sources(
             else:
                 taken.add(document.id)
                 found.append(document)
-        files.add_skipped(scan.skipped, scan.passed_over)
+        files.add_skips(scan)
         missed |= dict(scan.failures)
     return found, missed
 

@@ -71,26 +71,38 @@ def filed(path: Path) -> Callable[[], AbstractContextManager[BinaryIO]]:
     return lambda: path.open("rb")
 
 
+@dataclass(kw_only=True)
+class Skips:
+    """What was not taken: `skipped` counts by reason, `passed_over` has the first names."""
+
+    skipped: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
+
+    def skip(self, reason: str, name: str = "", count: int = 1) -> None:
+        """Count something that is not taken."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+        names = self.passed_over.setdefault(reason, [])
+        if name and len(names) < FEW:
+            names.append(name)
+
+    def add_skips(self, other: "Skips") -> None:
+        """Count what another has skipped."""
+        for reason, count in other.skipped.items():
+            self.skip(reason, count=count)
+            own = self.passed_over[reason]
+            own += other.passed_over.get(reason, [])[: FEW - len(own)]
+
+
 @dataclass
-class SourceScan:
-    """What a source came to. `skipped` counts by reason, `passed_over` has the first names; `failures` are documents,
-    or parts of the source, that could not be read, each with why.
+class SourceScan(Skips):
+    """What a source came to. `failures` are documents, or parts of the source, that could not be read, each with why.
 
     `complete` is false where not all was seen: then nothing can be said of what is not there.
     """
 
     documents: list[SourceDocument] = field(default_factory=list)
-    skipped: dict[str, int] = field(default_factory=dict)
-    passed_over: dict[str, list[str]] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     complete: bool = True
-
-    def skip(self, reason: str, name: str = "") -> None:
-        """Count something that is not taken."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
-        names = self.passed_over.setdefault(reason, [])
-        if name and len(names) < FEW:
-            names.append(name)
 
     def fail(self, name: str, why: str) -> None:
         """Note what could not be read: the source was not seen whole."""
