@@ -183,8 +183,8 @@ class IngestDocument(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to filter on: at most 32, keys of at most 64 characters, values of at most 1024. Markdown's front matter (YAML
-        between two lines of "---" at its start) adds labels under other keys, none that begins with "headworks."; a list is
-        one value with ", " between. It is no part of the text.
+        between two lines of "---" at its start) adds labels under other keys, but for "subject" and those that begin with
+        "headworks."; a list is one value with ", " between. It is no part of the text.
         """
 
     def __init__(
