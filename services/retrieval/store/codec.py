@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieval.model import Condition, Document, DocumentFilter, Groups, Passage, PassageRecord, Sentences
+from services.retrieval.model import (
+    Condition,
+    Document,
+    DocumentFilter,
+    Groups,
+    Passage,
+    PassageRecord,
+    Sentences,
+)
 from services.retrieval.store.engine import FieldTest, Where, Within
 
 Payload = dict[str, Any]

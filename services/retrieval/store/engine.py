@@ -4,9 +4,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from services.retrieval.model import Candidates, CollectionKey, NumberRange, Sparse, StoreQuery, Vector
+from services.retrieval.model import Candidates, CollectionKey, NumberRange, Signal, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
+Values: TypeAlias = Sequence[str] | Sequence[int]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
 
 
@@ -18,7 +19,7 @@ class Within:
     range: NumberRange
 
 
-FieldTest: TypeAlias = tuple[str, Sequence[str]] | Within
+FieldTest: TypeAlias = tuple[str, Values] | Within
 """That an indexed field has one of the values, or that a number is within a range."""
 
 
@@ -88,6 +89,15 @@ class About:
 
     max_chars: int
     create_time: float
+
+
+def candidates_of(signals: Sequence[Signal], exact: int, answers: Sequence[Sequence[tuple[str, float]]]) -> Candidates:
+    """What an engine answered: each signal's best, then each identifier's, then for each signal the scores of what the
+    others found."""
+    identifiers, others = answers[len(signals) :][:exact], answers[len(signals) + exact :]
+    found = dict(zip(signals, answers, strict=False))
+    also = {signal: dict(scores) for signal, scores in zip(signals, others, strict=False)}
+    return Candidates(found, also, identifiers)
 
 
 class VectorEngine(Protocol):

@@ -7,9 +7,11 @@ with the note. What a dead process left of these in a collection is settled befo
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.retrieval.model import (
+    READING,
     Candidates,
     Collection,
     CollectionKey,
@@ -57,6 +59,7 @@ class PointStore:
             create_time=datetime.fromtimestamp(about.create_time, UTC),
             document_count=await engine.count(key, codec.readable(groups, codec.DOCUMENT)),
             passage_count=await engine.count(key, codec.readable(groups, codec.PASSAGE)),
+            outdated_count=await engine.count(key, _outdated(groups)),
         )
 
     async def collections(self, tenant: str) -> Sequence[str]:
@@ -194,6 +197,11 @@ class PointStore:
 
     async def aclose(self) -> None:
         await self._engine.aclose()
+
+
+def _outdated(groups: Groups) -> Where:
+    """Documents that were read in another way than now."""
+    return replace(codec.readable(groups, codec.DOCUMENT), none_of=[("reading", [READING])])
 
 
 def _passage(entry: PassageRecord, document: Document) -> Point:

@@ -42,8 +42,10 @@ from services.retrieval.store.engine import (
     Point,
     Remove,
     Upsert,
+    Values,
     Where,
     Within,
+    candidates_of,
 )
 from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
@@ -185,9 +187,7 @@ class EdgeEngine:
         batch = edge.QueryBatchRequest(requests)
         answers = await self._read(key, lambda shard: shard.query_batch(batch))
         scored = [[(str(point.id), point.score) for point in answer] for answer in answers]
-        found = dict(zip(signals, scored, strict=False))
-        also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
-        return Candidates(found, also)
+        return candidates_of(signals, len(probe.exact), scored)
 
     async def rest(self, key: CollectionKey) -> None:
         if key in self._resting:
@@ -555,11 +555,17 @@ def _condition(test: FieldTest) -> edge.FieldCondition:
     if isinstance(test, Within):
         bounds = edge.RangeFloat(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
         return edge.FieldCondition(test.field, range=bounds)
-    return edge.FieldCondition(test[0], match=edge.MatchAny(list(test[1])))
+    return edge.FieldCondition(test[0], match=_any_of(test[1]))
+
+
+def _any_of(values: Values) -> edge.MatchAny:
+    alike: Any = list(values)  # all strings, or all numbers
+    return edge.MatchAny(alike)
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:
-    """One query for each signal; and where there are two, one more each, to score what the other one found."""
+    """One query for each signal and each identifier; and where there are several, one more for each signal, to score
+    what the others found."""
     queries: dict[Signal, edge.Query] = {}
     if probe.dense is not None:
         queries[Signal.DENSE] = edge.Query.Nearest(probe.dense.tolist(), using=codec.DENSE)
@@ -567,14 +573,17 @@ def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]
         queries[Signal.LEXICAL] = edge.Query.Nearest(_sparse(probe.lexical), using=codec.LEXICAL)
     narrowed = codec.where_of(probe.filter)
     where = _filter(narrowed) if narrowed else None
+    exact = [edge.Query.Nearest(_sparse(identifier), using=codec.LEXICAL) for identifier in probe.exact]
     requests = [
-        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False) for query in queries.values()
+        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False)
+        for query in [*queries.values(), *exact]
     ]
-    if len(queries) == 2:
-        dense, lexical = queries.values()
-        for query, other in ((dense, lexical), (lexical, dense)):
-            prefetch = edge.Prefetch(probe.limit, query=other, filter=where)
-            requests.append(edge.QueryRequest(probe.limit, query=query, prefetches=[prefetch], with_payload=False))
+    if len(requests) > 1:
+        for signal, query in queries.items():
+            others = [*(other for each, other in queries.items() if each is not signal), *exact]
+            prefetches = [edge.Prefetch(probe.limit, query=other, filter=where) for other in others]
+            most = probe.limit * len(others)
+            requests.append(edge.QueryRequest(most, query=query, prefetches=prefetches, with_payload=False))
     return list(queries), requests
 
 
