@@ -126,6 +126,14 @@ def test_chunks_are_of_a_mebibyte_at_most(tmp_path: Path) -> None:
     ]
 
 
+def test_every_document_has_the_access_groups_that_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    files = find_files(["."], tmp_path).files
+    for groups in ([], ["hr", "board"]):
+        sent = list(Requests(pb.IngestOpen(collection="c"), files, {}, groups=groups))
+        assert [list(request.document.access_groups) for request in sent if request.HasField("document")] == [groups]
+
+
 @pytest.mark.parametrize("service", CLASSES)
 def test_every_service_has_documented_settings(service: str) -> None:
     found = settings_of(service)
