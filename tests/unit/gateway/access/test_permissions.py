@@ -15,7 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
+from headworks.retrieval.v1 import file_service_pb2 as files
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
+from headworks.retrieval.v1 import vector_store_service_pb2 as stores
 
 from gateway.access.authorize import authorize, may_grant, tenant_for
 from gateway.access.authorizer import Authorizer
@@ -149,6 +151,21 @@ NEEDS: list[tuple[Message, list[str]]] = [
     (retrieval.ListDocumentsRequest(collection="c"), ["collections.read:c"]),
     (retrieval.CreateCollectionRequest(name="c"), ["collections.write:c"]),
     (retrieval.DeleteCollectionRequest(name="c"), ["collections.delete:c"]),
+    (files.GetFileRequest(file_id="f"), ["files.read:f"]),
+    (files.ListFilesRequest(), ["files.read:*"]),
+    (files.ReadFileRequest(file_id="f"), ["files.read:f"]),
+    (files.DeleteFileRequest(file_id="f"), ["files.write:f"]),
+    (stores.CreateVectorStoreRequest(name="c"), ["collections.write:*"]),
+    (stores.SearchVectorStoreRequest(vector_store_id="c", query="x"), ["collections.read:c"]),
+    (stores.DeleteVectorStoreRequest(vector_store_id="c"), ["collections.delete:c"]),
+    (
+        stores.AddVectorStoreFilesRequest(
+            vector_store_id="c", files=[stores.AddedFile(file_id="f"), stores.AddedFile(file_id="g")]
+        ),
+        ["collections.write:c", "files.read:f", "files.read:g"],
+    ),
+    (stores.DeleteVectorStoreFileRequest(vector_store_id="c", file_id="f"), ["collections.write:c"]),
+    (stores.CancelFileBatchRequest(vector_store_id="c"), ["collections.write:c"]),
 ]
 
 
