@@ -20,7 +20,7 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class DocumentHead:
     """Begins a document. Empty fields are unknown; without `access_groups`, which are in order, everybody may read
-    it."""
+    it. `name` is its title where neither the caller nor its content says one."""
 
     id: str
     uri: str = ""
@@ -29,6 +29,7 @@ class DocumentHead:
     content_hash: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     access_groups: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class CollectionWriter:
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=title or head.id,
+                title=title or head.name or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
@@ -111,7 +111,8 @@ class CollectionWriter:
         async with self._locks.held((key, document_id)):
             record = await self._store.document(key, document_id)
             if record is not None:
-                await self._store.relabel(key, replace(record, metadata=metadata, update_time=datetime.now(UTC)))
+                labelled = replace(record, metadata=filled(metadata, record.said), update_time=datetime.now(UTC))
+                await self._store.relabel(key, labelled)
 
     async def delete(self, key: CollectionKey, document_id: str) -> None:
         """Delete one document."""

@@ -144,9 +144,13 @@ class FileIngestion:
             except DocumentError as error:
                 await self._fail(left.pop(file.file), error.reason, error.message)
                 continue
-            metadata = metadata_of(file.attributes)
             yield DocumentHead(
-                file.file, file.filename, file.filename, media_type, metadata=metadata, access_groups=file.access_groups
+                id=file.file,
+                uri=file.filename,
+                media_type=media_type,
+                metadata=metadata_of(file.attributes),
+                access_groups=file.access_groups,
+                name=file.filename,
             )
             async for part in self._files.parts(file.file):
                 yield DocumentChunk(part)

@@ -307,7 +307,7 @@ async def test_a_plain_search(gateway: Gateway, client: AsyncOpenAI) -> None:
         assert len(answer.json()["hits"]) == hits
         if hits:
             (hit,) = answer.json()["hits"]
-            assert hit["document"] == {"id": file, "title": "dams.md", "uri": "dams.md"}
+            assert hit["document"] == {"id": file, "title": "Dams", "uri": "dams.md"}
             assert (hit["passage"]["text"], hit["passage"]["headings"]) == ("The dam holds the water.", ["Dams"])
             assert [signal["signal"] for signal in hit["signals"]] == ["lexical"]
     for wrong in ({"query": ""}, {"query": "x", "mode": "best"}, {"query": "x", "filter": {"all": []}}, {"q": "x"}):
