@@ -308,7 +308,8 @@ async def test_a_plain_search(gateway: Gateway, client: AsyncOpenAI) -> None:
         if hits:
             (hit,) = answer.json()["hits"]
             assert hit["document"] == {"id": file, "title": "Dams", "uri": "dams.md"}
-            assert (hit["passage"]["text"], hit["passage"]["headings"]) == ("The dam holds the water.", ["Dams"])
+            assert "The dam holds the water." in hit["passage"]["text"]
+            assert hit["passage"]["headings"] == ["Dams"]
             assert [signal["signal"] for signal in hit["signals"]] == ["lexical"]
     for wrong in ({"query": ""}, {"query": "x", "mode": "best"}, {"query": "x", "filter": {"all": []}}, {"q": "x"}):
         assert (await gateway.http.post("/v1/search", json=wrong, headers=headers)).status_code == 400
