@@ -1,4 +1,4 @@
-"""The network of all-MiniLM-L6-v2 in plain torch: wordpiece ids in, token states out.
+"""The network of the embedders in plain torch: wordpiece ids in, token states out. BERT's, 384 wide, of any depth.
 
 It needs torch and safetensors only: importing transformers would cost seconds and hundreds of megabytes.
 """
@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as fn
 from safetensors.torch import load_file
 
-LAYERS = 6
 HEADS = 12
 WIDTH = 384
 HEAD_WIDTH = WIDTH // HEADS
@@ -183,6 +182,12 @@ class Weights:
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._tensors[name]
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The transformer blocks, however many there are."""
+        names = {name.split(".")[2] for name in self._tensors if name.startswith("encoder.layer.")}
+        return [self.layer(f"encoder.layer.{number}") for number in range(len(names))]
+
     def norm(self, name: str) -> Norm:
         """A layer normalisation."""
         return Norm(self[f"{name}.weight"], self[f"{name}.bias"])
@@ -195,7 +200,8 @@ class Weights:
     def attention(self, at: str) -> Linear:
         """Queries, keys and values by one map, the queries scaled as their products are to be."""
         for part in ("weight", "bias"):
-            self._tensors[f"{at}.query.{part}"] /= HEAD_WIDTH**0.5
+            scaled = self._tensors[f"{at}.query.{part}"] / HEAD_WIDTH**0.5
+            self._tensors[f"{at}.query.{part}"] = scaled
         return self.linear(*(f"{at}.{part}" for part in ("query", "key", "value")))
 
     def layer(self, at: str) -> Layer:
@@ -219,7 +225,7 @@ class Bert:
         types = weights["embeddings.token_type_embeddings.weight"]
         self._positions = weights["embeddings.position_embeddings.weight"] + types[0]
         self._norm = weights.norm("embeddings.LayerNorm")
-        self._layers = [weights.layer(f"encoder.layer.{number}") for number in range(LAYERS)]
+        self._layers = weights.layers
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
