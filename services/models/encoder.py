@@ -40,10 +40,10 @@ class Encoded:
 
 
 class Encoder:
-    """A model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. Not safe
-    for use by several threads at once."""
+    """A model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. It computes
+    in `dtype`, or in what is fastest here. Not safe for use by several threads at once."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, prefix: str = "") -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype | None = None, prefix: str = "") -> None:
         self._prefix = prefix
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()

