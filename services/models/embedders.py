@@ -7,7 +7,7 @@ from pathlib import Path
 from services.models import e5
 from services.models.encoder import Encoder
 from services.models.weights import minilm_folder
-from services.runtime.triton.embedders import E5, MINILM
+from services.runtime.embedders import E5, MINILM
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class Encoded:
 
 
 class Encoder:
-    """A model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. It computes
-    in `dtype`, or in what is fastest here. Not safe for use by several threads at once."""
+    """The model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. It
+    computes in `dtype`, or in what is fastest here. Not safe for use by several threads at once."""
 
     def __init__(self, folder: Path, dtype: torch.dtype | None = None, prefix: str = "") -> None:
         self._prefix = prefix

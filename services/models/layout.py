@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from services.models.settings import ModelsSettings, further_embedders
-from services.runtime.triton.embedders import MINILM
+from services.runtime.embedders import MINILM
 
 REPOSITORY = Path(__file__).parent / "repository"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from services.runtime.embedders import EMBEDDERS, MINILM, EmbedderSpec
 from services.runtime.settings import Settings
-from services.runtime.triton.embedders import EMBEDDERS, MINILM, EmbedderSpec
 
 
 def cache_home() -> Path:

@@ -28,6 +28,7 @@ from services.retrieval.model import (
     Document,
     DocumentFilter,
     Hit,
+    Move,
     Passage,
     SearchMode,
     SearchRequest,
@@ -123,6 +124,7 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
         query_vector=() if result.query_vector is None else result.query_vector.tolist(),
         timings=[_timing(hop, seconds) for hop, seconds in result.timings.items()],
         degraded=result.degraded,
+        language_trust=result.trust,
     )
 
 
@@ -135,7 +137,13 @@ def collection(found: Collection) -> collection_pb2.Collection:
         document_count=found.document_count,
         passage_count=found.passage_count,
         create_time=_timestamp(found.create_time) if found.create_time else None,
+        embedder=found.embedder,
+        reembedding=_move(found.move) if found.move else None,
     )
+
+
+def _move(move: Move) -> collection_pb2.Reembedding:
+    return collection_pb2.Reembedding(embedder=move.embedder, document_count=move.document_count, waiting=move.waiting)
 
 
 def document(found: Document) -> document_pb2.Document:

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.retrieval.model import Sentences, Span, Vector
+from services.runtime.embedders import EmbedderSpec
 
 
 class Embedder(Protocol):
-    """An embedding model. Raises EmbedderUnavailable where it does not answer."""
+    """An embedding model. Raises EmbedderUnavailable where it does not answer, EmbedderNotServed where the model server
+    has not loaded it."""
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """What it is called, and what it speaks."""
 
     async def embed_query(self, text: str) -> Vector:
         """A query's unit vector, float32 [384], at once."""

@@ -1,7 +1,7 @@
 """The domain's own words: collections, documents, passages, queries and what comes of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -16,15 +16,43 @@ DEFAULT_MAX_CHARS = 1200
 
 @dataclass(frozen=True, slots=True)
 class CollectionKey:
-    """A collection's name within its tenant."""
+    """A collection's name within its tenant. To an engine it names one generation of the collection's index, from 0 on;
+    to everybody else `generation` means nothing."""
 
     tenant: str
     collection: str
+    generation: int = 0
+
+    def at(self, generation: int) -> "CollectionKey":
+        return replace(self, generation=generation)
+
+    @property
+    def whole(self) -> "CollectionKey":
+        """The collection, whatever the generation."""
+        return self.at(0) if self.generation else self
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A generation of a collection's index: the name of the embedder whose vectors it has, the longest passage."""
+
+    key: CollectionKey
+    embedder: str
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A collection under way to another embedder: documents that are there already; what holds it up, or ""."""
+
+    embedder: str
+    document_count: int
+    waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents; `max_chars` is the longest passage.
+    """A named set of documents; `max_chars` is the longest passage, `embedder` the name of what makes its vectors.
 
     `broken`: why its data cannot be read, or "". Then nothing else is known of it but its name.
     """
@@ -35,6 +63,8 @@ class Collection:
     document_count: int = 0
     passage_count: int = 0
     broken: str = ""
+    embedder: str = ""
+    move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +222,11 @@ class SearchRequest:
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The hits, best first. `timings` are the hops' seconds by name. `degraded`: the embedder was gone, and BM25 alone
-    found them."""
+    found them. `trust`: 0 to 1, how far the embedder speaks the query's language; None where it was not embedded."""
 
     hits: Sequence[Hit]
     script: str
     query_vector: Vector | None
     timings: Mapping[str, float]
     degraded: bool = False
+    trust: float | None = None

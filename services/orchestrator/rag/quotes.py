@@ -42,6 +42,7 @@ class QuoteQuestion:
 
     cosines: float32 [n], each sentence's with the question; [0] when the question was not embedded.
     passage: int32 [n], each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25, NaN if missing.
+    trust: 0 to 1, how far the embedder speaks the question's language; None for one that speaks English.
     """
 
     text: str
@@ -50,6 +51,7 @@ class QuoteQuestion:
     passage: npt.NDArray[np.int32]
     passage_scores: Floats
     max_sentences: int
+    trust: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     if not sentences:
         return QuoteChoice([], 0.0, tokens, 0)
     embedded = question.cosines.size > 0
-    trust = latin_share(question.text) if embedded else 0.0
+    trust = _trust(question) if embedded else 0.0
     passage = question.passage[read]
     credit = _credits(asked, sentences)
     weights = _weights(asked, sentences)
@@ -110,6 +112,10 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     order = _adding(scores, lexical, passage, sentences, question.max_sentences)
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+
+
+def _trust(question: QuoteQuestion) -> float:
+    return latin_share(question.text) if question.trust is None else question.trust
 
 
 def _adding(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
+from services.runtime.embedders import MINILM
 from services.runtime.errors import InvalidArgument
 from services.runtime.language.script import Script, script_of
 
@@ -17,13 +18,15 @@ LEAST_CANDIDATES = 20
 FIELDS = ("document_id", "media_type")
 METADATA = "metadata."
 
-# The embedder reads English and, less well, what is written in Latin letters. Of the rest it knows little more than
-# the punctuation, so that its cosines there are noise.
+# An English embedder reads, less well, what is written in Latin letters. Of the rest it knows little more than the
+# punctuation, so that its cosines there are noise.
 WEIGHTS: Mapping[Script, Mapping[Signal, float]] = {
     Script.LATIN: {Signal.DENSE: 1.0, Signal.LEXICAL: 0.4},
     Script.CJK: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
     Script.OTHER: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
 }
+# Those of an embedder that speaks every language.
+SPOKEN: Mapping[Signal, float] = {Signal.DENSE: 1.0, Signal.LEXICAL: 0.4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class SearchPlan:
     filter: DocumentFilter
 
 
-def plan(request: SearchRequest) -> SearchPlan:
-    """Raises InvalidArgument for a request that passes a limit."""
+def plan(request: SearchRequest, languages: frozenset[str] = MINILM.languages) -> SearchPlan:
+    """`languages` are those that the collection's embedder speaks, none for all. Raises InvalidArgument for a request
+    that passes a limit."""
     query = request.query.strip()
     if not query:
         raise InvalidArgument("the query is empty")
@@ -54,7 +58,7 @@ def plan(request: SearchRequest) -> SearchPlan:
         raise InvalidArgument(f"limit must be from 0 to {MAX_LIMIT}, not {request.limit}")
     _check(request.filter)
     script = script_of(query)
-    weights = _weights(script, request.mode)
+    weights = _weights(script, request.mode, languages)
     limit = request.limit or DEFAULT_LIMIT
     return SearchPlan(
         query=query,
@@ -71,7 +75,7 @@ def plan(request: SearchRequest) -> SearchPlan:
 def without_vector(planned: SearchPlan) -> SearchPlan:
     """The same search by BM25 alone."""
     return replace(
-        planned, weights=_weights(planned.script, SearchMode.LEXICAL), embed=False,
+        planned, weights=_weights(planned.script, SearchMode.LEXICAL, MINILM.languages), embed=False,
         lexical=planned.lexical or _lexical(planned.query),
     )  # fmt: skip
 
@@ -81,12 +85,12 @@ def _lexical(query: str) -> Sparse | None:
     return words if words.indices else None
 
 
-def _weights(script: Script, mode: SearchMode) -> Mapping[Signal, float]:
+def _weights(script: Script, mode: SearchMode, languages: frozenset[str]) -> Mapping[Signal, float]:
     if mode is SearchMode.DENSE:
         return {Signal.DENSE: 1.0, Signal.LEXICAL: 0.0}
     if mode is SearchMode.LEXICAL:
         return {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0}
-    return WEIGHTS[script]
+    return WEIGHTS[script] if languages else SPOKEN
 
 
 def _check(given: DocumentFilter) -> None:

@@ -3,13 +3,15 @@
 import numpy as np
 
 from services.retrieval.model import WIDTH, Sentences, SentenceScores, Vector
+from services.runtime.embedders import MINILM, EmbedderSpec
 
 
-def score(sentences: Sentences, query: Vector | None) -> SentenceScores:
+def score(sentences: Sentences, query: Vector | None, embedder: EmbedderSpec = MINILM) -> SentenceScores:
     """Scores of a passage's sentences; none where the query was not embedded."""
     if query is None:
         return SentenceScores(sentences.spans, ())
-    return SentenceScores(sentences.spans, cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query))
+    found = cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query)
+    return SentenceScores(sentences.spans, [embedder.worth(cosine) if cosine else 0.0 for cosine in found])
 
 
 def cosines(vectors: "np.ndarray[tuple[int, int], np.dtype[np.int8]]", query: Vector) -> list[float]:

@@ -3,11 +3,13 @@
 import time
 
 from services.retrieval import metrics
-from services.retrieval.embedder import Embedder
+from services.retrieval.embedders import Embedders
+from services.retrieval.errors import IndexRetired
 from services.retrieval.model import (
     Candidates,
     CollectionKey,
     Hit,
+    Index,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -22,31 +24,44 @@ from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
+from services.runtime.embedders import EmbedderSpec
 
 
 class Search:
     """Serves searches."""
 
-    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, embedders: Embedders) -> None:
         self._store = store
-        self._queries = Queries(embedder, Breaker())
+        self._embedders = embedders
+        self._queries = {name: Queries(embedder, Breaker()) for name, embedder in embedders.items()}
+        metrics.DEGRADED.set_function(lambda: float(any(queries.gone for queries in self._queries.values())))
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
         """The passages that best answer the query, best first. A hybrid search does without the embedder while it is
         gone, and says so.
 
-        Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
+        Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable,
+        EmbedderNotServed.
         """
         key = CollectionKey(tenant, collection_name(request.collection))
-        planned = plan(request)
+        checked = plan(request)
+        try:
+            return await self._search(await self._store.current(key), request, checked)
+        except IndexRetired:  # another generation took its place meanwhile
+            return await self._search(await self._store.current(key), request, checked)
+
+    async def _search(self, index: Index, request: SearchRequest, planned: SearchPlan) -> SearchResult:
+        embedder = self._embedders[index.embedder].spec
+        if not embedder.languages:
+            planned = plan(request, embedder.languages)
         started = time.perf_counter()
-        vector = await self._embed(planned, request.mode)
+        vector = await self._embed(planned, request.mode, self._queries[index.embedder])
         degraded = planned.embed and vector is None
         if degraded:
             planned = without_vector(planned)
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
-            hits, candidates = await self._find(key, planned, vector, request)
+            hits, candidates = await self._find(index, planned, vector, request)
         timings = {"store": time.perf_counter() - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
@@ -57,32 +72,46 @@ class Search:
             query_vector=vector if request.include_embeddings else None,
             timings=timings,
             degraded=degraded,
+            trust=None if vector is None else embedder.trust(planned.query),
         )
 
-    async def _embed(self, planned: SearchPlan, mode: SearchMode) -> Vector | None:
+    async def _embed(self, planned: SearchPlan, mode: SearchMode, queries: Queries) -> Vector | None:
         if not planned.embed:
             return None
         if mode is SearchMode.DENSE:
-            return await self._queries.vector(planned.query)
-        return await self._queries.vector_or_none(planned.query)
+            return await queries.vector(planned.query)
+        return await queries.vector_or_none(planned.query)
 
     async def _find(
-        self, key: CollectionKey, planned: SearchPlan, vector: Vector | None, request: SearchRequest
+        self, index: Index, planned: SearchPlan, vector: Vector | None, request: SearchRequest
     ) -> tuple[list[Hit], Candidates]:
+        embedder = self._embedders[index.embedder].spec
         probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
-        candidates = await self._store.candidates(key, probe)
+        candidates = comparable(await self._store.candidates(index, probe), embedder)
         fused = Fused(candidates, planned.weights)
         best = fused.ranked[: planned.limit]
         with_sentences = request.include_embeddings or request.include_sentences
-        fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
+        fetched = await self._store.fetch(index, [passage_id for passage_id, _ in best], with_sentences)
         hits: list[Hit] = []
         for passage_id, score in best:
             if passage_id in fetched:
                 passage, own = fetched[passage_id]
                 embedded = own if request.include_embeddings else None
-                scored = sentences.score(own, vector) if own and request.include_sentences else None
+                scored = sentences.score(own, vector, embedder) if own and request.include_sentences else None
                 hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
         return hits, candidates
+
+
+def comparable(candidates: Candidates, embedder: EmbedderSpec) -> Candidates:
+    """The same with cosines as all-MiniLM-L6-v2 would have them, which all weights and thresholds are for."""
+    if (embedder.scale, embedder.offset) == (1.0, 0.0):
+        return candidates
+    found, also = dict(candidates.found), dict(candidates.also)
+    if Signal.DENSE in found:
+        found[Signal.DENSE] = [(passage_id, embedder.worth(cosine)) for passage_id, cosine in found[Signal.DENSE]]
+    if Signal.DENSE in also:
+        also[Signal.DENSE] = {passage_id: embedder.worth(cosine) for passage_id, cosine in also[Signal.DENSE].items()}
+    return Candidates(found, also)
 
 
 def _observe(

@@ -12,9 +12,9 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
 from services.runtime.call import ORDINAL_KEY
+from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.replicas import AnyReplica, Metadata
-from services.runtime.triton.embedders import MINILM, EmbedderSpec
 from services.runtime.triton.replicas import Replicas
 from services.runtime.triton.wire import pb, split, strings
 

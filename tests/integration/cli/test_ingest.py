@@ -62,7 +62,7 @@ class Command:
 @pytest.fixture
 async def command(tmp_path: Path) -> AsyncIterator[Command]:
     settings, embedder = RetrievalSettings(data_dir=tmp_path / "data", max_document_bytes=1 << 20), FakeEmbedder()
-    app = await assemble(settings, PointStore(open_engine(settings)), embedder, AsyncExitStack())
+    app = await assemble(settings, PointStore(open_engine(settings)), [embedder], AsyncExitStack())
     app = dataclasses.replace(app, layers=[*layers(None, 60, 60), Acme()])
     async with serving(app, settings=settings) as address:
         yield Command(address, embedder)

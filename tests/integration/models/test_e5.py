@@ -13,8 +13,8 @@ from services.models import e5
 from services.models.encoder import Encoder, Spans, Vectors
 from services.models.settings import ModelsSettings
 from services.models.weights import WeightsNotFound
+from services.runtime.embedders import E5
 from services.runtime.triton import TritonClient
-from services.runtime.triton.embedders import E5
 from tests.integration.models.conftest import Server, running
 
 LOVELY = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]

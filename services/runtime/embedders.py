@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.runtime.language.script import latin_share
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSpec:
@@ -19,6 +21,14 @@ class EmbedderSpec:
     languages: frozenset[str] = frozenset()
     scale: float = 1.0
     offset: float = 0.0
+
+    def worth(self, cosine: float) -> float:
+        """What a cosine of this embedder would be of all-MiniLM-L6-v2's."""
+        return self.scale * (cosine - self.offset)
+
+    def trust(self, text: str) -> float:
+        """0 to 1, how far its cosines can be trusted with a text of that language."""
+        return latin_share(text) if self.languages else 1.0
 
 
 MINILM = EmbedderSpec("all-minilm-l6-v2", "embed", "embed_passages", frozenset({"en"}))
