@@ -115,6 +115,11 @@ class GatewaySettings(ServerSettings):
     oidc_tenant_claim: str = Field("tenant", description="Claim that names the tenant; dots lead into objects.")
     oidc_roles_claim: str = Field("roles", description="Claim that names the roles, likewise.")
     oidc_subject_claim: str = Field("sub", description="Claim that names the user, likewise.")
+    oidc_passed_claims: tuple[str, ...] = Field(
+        (),
+        max_length=16,
+        description="Claims that agents' filters may name, as `{{ claims.department }}`: the gateway passes them on.",
+    )
     oidc_leeway_seconds: float = Field(
         30, ge=0, le=600, description="How far the issuer's clock and this one may be apart."
     )

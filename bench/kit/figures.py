@@ -48,6 +48,11 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
+def share(values: Sequence[bool]) -> float:
+    """How many of them are true, of one; 0 for none."""
+    return sum(values) / len(values) if values else 0.0
+
+
 def ratio(first: float, second: float) -> float:
     """first / second; infinite where only the second is zero, one where both are."""
     if second:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
 
     from cli.client import Client
+    from cli.documents.missing import MissingDocuments
     from cli.documents.scan import FileScan
-    from cli.documents.sources import MissingDocuments
     from cli.documents.upload import Outcome
 
 SHOWN_FAILURES = 50
@@ -29,13 +29,17 @@ NAMED_LINKS = 5
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @collection_option
+@click.option(
+    "--meta", "pairs", multiple=True, metavar="KEY=VALUE", help="A label for all documents of PATH…; may be repeated."
+)
 @click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of a PATH, too.")
 @click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
 @on_mesh(3600)
 def ingest(
-    paths: tuple[str, ...], collection: str, delete_missing: bool, follow_links: bool, yes: bool, on: MeshOptions
-) -> int:
+    paths: tuple[str, ...], collection: str, pairs: tuple[str, ...], delete_missing: bool, follow_links: bool,
+    yes: bool, on: MeshOptions,
+) -> int:  # fmt: skip
     """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder or a glob.
 
     A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
@@ -48,18 +52,27 @@ def ingest(
     or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
     that it is not.
 
+    Labels, which searches filter by, come from --meta, then from a sidecar, NAME.meta.yaml or NAME.meta.json beside
+    NAME (a mapping of labels, and `title`), then from a Markdown file's front matter.
+
     Ctrl-C leaves what is in; the same command goes on with the others.
 
     \b
     Examples:
       headworks ingest docs README.md --collection docs
+      headworks ingest handbook --collection docs --meta department=finance --meta year=2026
       headworks ingest 'papers/**/*.pdf' --collection papers --delete-missing
     """
+    from cli.documents.labels import BadLabels, parse_labels
     from cli.documents.scan import find_files
 
     if "" in paths:
         raise CliError("a PATH is empty: is the variable that it comes from not set? Nothing was ingested", USAGE)
-    scan = find_files(list(paths), Path.cwd(), follow_links)
+    try:
+        labels = parse_labels(pairs)
+    except BadLabels as error:
+        raise CliError(f"--meta: {error}; nothing was ingested", USAGE) from None
+    scan = find_files(list(paths), Path.cwd(), follow_links, labels)
     if scan.missing:
         raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
     if delete_missing and not scan.complete:
@@ -86,7 +99,7 @@ def ingest(
 
 def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
     """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
-    from cli.documents.sources import find_missing
+    from cli.documents.missing import find_missing
     from cli.documents.upload import stored_documents
 
     here = {file.id: file for file in scan.files}

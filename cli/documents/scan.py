@@ -3,11 +3,12 @@
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.documents.sources import Source
+from cli.documents.labels import BadLabels, Labelled, checked, described_by, read_sidecar
+from cli.documents.missing import Source
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
 
@@ -30,12 +31,14 @@ FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A document to be: its id in the collection, where it is, what it is."""
+    """A document to be: its id in the collection, where it is, what it is, and what is said of it."""
 
     id: str
     path: Path
     media_type: str
     size: int
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,7 +47,8 @@ class FileScan:
     and reason; `missing` matched nothing.
 
     `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed. `sources`
-    are where the paths point to. `complete` is false where a folder or a file could not be read.
+    are where the paths point to; `labels` are given to all. `complete` is false where a folder or a file could not be
+    read.
     """
 
     files: list[LocalFile] = field(default_factory=list)
@@ -55,6 +59,7 @@ class FileScan:
     links: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    labels: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
 
     def skip(self, reason: str, name: str = "") -> None:
@@ -77,9 +82,12 @@ class FileScan:
             self.skip(LINK)
 
 
-def find_files(arguments: list[str], here: Path, follow_links: bool = False) -> FileScan:
-    """Expand the arguments, each relative to `here`. A file named twice is taken once, and as one that was named."""
-    scan, seen = FileScan(), dict[str, bool]()
+def find_files(
+    arguments: list[str], here: Path, follow_links: bool = False, labels: Mapping[str, str] | None = None
+) -> FileScan:
+    """Expand the arguments, each relative to `here`. A file named twice is taken once, and as one that was named.
+    `labels` are given to each, before those of its sidecar."""
+    scan, seen = FileScan(labels=labels or {}), dict[str, bool]()
     for argument in sorted(arguments, key=lambda argument: not _names_a_file(here, argument)):
         source = Source(argument, _absolute(here / Path(argument).expanduser()))
         scan.sources.append(source)
@@ -139,6 +147,8 @@ def _expand(
 def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
     """Add the file, or count why not; whether it was added. One that was named is taken whatever its ending, unless it
     is binary."""
+    if (described := described_by(path)) and described.is_file():
+        return scan.leave(identity, "a sidecar", named)
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None and not named:
         scan.skip("of another type", identity)
@@ -159,5 +169,18 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         return False
     if media_type != "application/pdf" and is_binary(start):
         return scan.leave(identity, "binary", named)
-    scan.files.append(LocalFile(identity, path, media_type or "text/plain", status.st_size))
-    return True
+    told = _labelled(path, identity, scan)
+    if told is not None:
+        media_type = media_type or "text/plain"
+        scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
+    return told is not None
+
+
+def _labelled(path: Path, identity: str, scan: FileScan) -> Labelled | None:
+    """What is said of the file; None where that cannot be read, which fails it."""
+    try:
+        told = read_sidecar(path)
+        return Labelled(told.title, checked({**told.labels, **scan.labels}))
+    except BadLabels as error:
+        scan.unreadable.append((identity, str(error)))
+        return None

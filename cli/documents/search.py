@@ -5,6 +5,7 @@ from typing import Any
 import click
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
+from cli.documents.filters import filter_option, make_filter
 from cli.options import MeshOptions, collection_option, on_mesh, timings_option
 from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms, warn
 from services.runtime.language.markdown import plain
@@ -17,25 +18,23 @@ MODES = ("hybrid", "dense", "lexical")
 @collection_option
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Hits at most.")
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Signals to use.")
-@click.option(
-    "--where", multiple=True, metavar="FIELD=VALUE",
-    help="Only documents whose document_id, media_type or metadata.KEY has the value; may be repeated.",
-)  # fmt: skip
+@filter_option("--where")
 @timings_option
 @on_mesh(30)
 def search(
-    query: str, collection: str, limit: int, mode: str, where: tuple[str, ...], timings: bool, on: MeshOptions
+    query: str, collection: str, limit: int, mode: str, conditions: tuple[str, ...], timings: bool, on: MeshOptions
 ) -> None:
     """Find the passages that best answer QUERY, each with its score taken apart.
 
     \b
     Examples:
       headworks search "outlier ejection" --collection docs
-      headworks search budget --mode lexical --where media_type=text/markdown
+      headworks search budget --mode lexical --filter media_type=text/markdown
+      headworks search "travel costs" --filter team=hydro --filter status!=draft
     """
     request = pb.SearchRequest(
         collection=collection, query=query, limit=limit,
-        mode=pb.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"), filter=_filter(where),
+        mode=pb.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"), filter=make_filter(conditions),
     )  # fmt: skip
     with on.client() as client:
         response = client.retrieval.Search(request)
@@ -50,17 +49,6 @@ def search(
     _print(hits)
     if timings:
         print_timings(took)
-
-
-def _filter(where: tuple[str, ...]) -> Any:
-    """The conditions; values of one field are alternatives."""
-    fields: dict[str, list[str]] = {}
-    for condition in where:
-        name, equals, value = condition.partition("=")
-        if not equals:
-            raise click.UsageError(f"--where {condition!r}: write FIELD=VALUE")
-        fields.setdefault(name, []).append(value)
-    return pb.Filter(must=[pb.Condition(field=name, any_of=values) for name, values in fields.items()])
 
 
 def _hit(hit: Any) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.document_pb2 import Document
 
 from cli.client import Client
+from cli.documents.missing import is_gone, local_path
 from cli.documents.scan import LocalFile
-from cli.documents.sources import is_gone, local_path
 from cli.messages import list_all
 
 CHUNK = 1 << 20
@@ -102,7 +102,10 @@ class Requests:
                 yield pb.IngestRequest(gone=pb.IngestGone(id=document.id, update_time=document.update_time))
 
     def _document(self, file: LocalFile) -> Iterator[pb.IngestRequest]:
-        head = pb.IngestDocument(id=file.id, uri=file.path.absolute().as_uri(), media_type=file.media_type)
+        head = pb.IngestDocument(
+            id=file.id, uri=file.path.absolute().as_uri(), title=file.title, media_type=file.media_type,
+            metadata=file.labels,
+        )  # fmt: skip
         try:
             with file.path.open("rb") as source:
                 head.content_hash = hashlib.file_digest(source, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
 
 from cli import shell
+from cli.documents.filters import filter_option, make_filter
 from cli.options import MeshOptions, on_mesh, read_option, timings_option
 from cli.output import DEGRADED, Flow, console, print_citations, print_json, print_timings, warn
 from cli.runs.answers import Answer, gather, with_gateway
@@ -18,6 +19,7 @@ from cli.runs.wording import approval
 @click.command()
 @click.argument("question")
 @read_option
+@filter_option()
 @click.option("--agent", "--model", "model", default="rag", show_default=True, help="The agent or model that answers.")
 @click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--max-passages", type=click.IntRange(0, 20), default=0, help="Passages to read; 0 means 3.")
@@ -25,8 +27,8 @@ from cli.runs.wording import approval
 @timings_option
 @on_mesh(60)
 def ask(
-    question: str, collection: str, model: str, session: str, max_passages: int, max_sentences: int, timings: bool,
-    on: MeshOptions,
+    question: str, collection: str, conditions: tuple[str, ...], model: str, session: str, max_passages: int,
+    max_sentences: int, timings: bool, on: MeshOptions,
 ) -> None:  # fmt: skip
     """Ask QUESTION and print the answer as it comes, and its sources.
 
@@ -36,12 +38,14 @@ def ask(
     Examples:
       headworks ask "What happens when the gateway dies?" --collection docs
       headworks ask "And who wrote it?" --agent chat --session mine
+      headworks ask "What does travel cost?" --filter department=finance
       headworks ask "Who wrote it?" --timings
       headworks ask "Who wrote it?" --json | jq -r .answer
     """
     request = pb.RunRequest(
         model=model, messages=[run_pb2.Message(role=run_pb2.Message.ROLE_USER, content=question)],
         collection=collection, max_passages=max_passages, max_sentences=max_sentences, session_id=session,
+        filter=make_filter(conditions) if conditions else None,
     )  # fmt: skip
     answer = Answer()
     try:

@@ -13,6 +13,7 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1.run_event_pb2 import RunEvent
 
 from cli import shell
+from cli.documents.filters import filter_option, make_filter
 from cli.errors import interrupted
 from cli.messages import enum_word
 from cli.options import MeshOptions, on_mesh, read_option
@@ -45,10 +46,14 @@ STYLES = {
 @click.argument("agent")
 @click.argument("question")
 @read_option
+@filter_option()
 @click.option("--session", default="", help="The session to go on with; made where there is none of that name.")
 @click.option("--detach", is_flag=True, help="Print the run's id and leave it running.")
 @on_mesh(600)
-def start(agent: str, question: str, collection: str, session: str, detach: bool, on: MeshOptions) -> None:
+def start(
+    agent: str, question: str, collection: str, conditions: tuple[str, ...], session: str, detach: bool,
+    on: MeshOptions,
+) -> None:  # fmt: skip
     """Start a run of AGENT, an agent or a model, with QUESTION, and show what it does. Ctrl-C cancels it.
 
     Ends with 1 where the run ends with an error, is cancelled or runs out of time.
@@ -62,6 +67,7 @@ def start(agent: str, question: str, collection: str, session: str, detach: bool
     request = pb.RunRequest(
         model=agent, messages=[message], collection=collection,
         session_id=session, detached=True,
+        filter=make_filter(conditions) if conditions else None,
     )  # fmt: skip
     with on.client() as client:
         run_id = ""

@@ -57,6 +57,7 @@ def issuer_of(settings: GatewaySettings) -> Issuer | None:
         tenant_claim=settings.oidc_tenant_claim,
         roles_claim=settings.oidc_roles_claim,
         subject_claim=settings.oidc_subject_claim,
+        passed_claims=settings.oidc_passed_claims,
         algorithms=frozenset(settings.oidc_algorithms),
         leeway=settings.oidc_leeway_seconds,
         refresh=settings.oidc_refresh_seconds,

@@ -27,6 +27,8 @@ class Caller(Protocol):
     def key(self) -> str: ...
     @property
     def roles(self) -> tuple[str, ...]: ...
+    @property
+    def claims(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
 
 
 class Credentials:
@@ -85,7 +87,7 @@ class Credentials:
             return self._ring.by_id(key) or (await self._directory.by_id(key) if self._directory else None)
         if self._users is None:
             return None
-        return await self._users.identify(TokenClaims(caller.tenant, caller.subject, caller.roles, 0.0))
+        return await self._users.identify(TokenClaims(caller.tenant, caller.subject, caller.roles, 0.0, caller.claims))
 
     async def _attempt(self, address: Callable[[], str], identify: Callable[[], Awaitable[Identity]]) -> Identity:
         if self._limiter is None:

@@ -186,7 +186,7 @@ class Users:
         named = {role for role in claims.roles if role != OPERATOR}
         roles = tuple(sorted(named.union(user.roles if user else ())))
         permissions = self._directory.permissions().of_roles(claims.tenant, roles)
-        return Identity(claims.tenant, claims.subject, permissions, roles=claims.roles)
+        return Identity(claims.tenant, claims.subject, permissions, roles=claims.roles, claims=claims.passed)
 
     async def _find(self, tenant: str, subject: str) -> LiveUser | None:
         if self._loads != self._directory.loads:

@@ -29,13 +29,14 @@ NONCE = bytes(12)  # each key seals one token
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """Who may go on acting, and until when in seconds since the epoch. What they may do is looked up at each exchange;
-    `roles` are those that an issuer's token named."""
+    `roles` and `claims` are those that an issuer's token named."""
 
     tenant: str
     subject: str
     key: str
     roles: tuple[str, ...]
     expires: float
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class RefreshTokens:
@@ -51,7 +52,10 @@ class RefreshTokens:
     def issue(self, identity: Identity) -> str:
         """VERSION.EXPIRY.SEALED, for one run or one call of `identity`."""
         head = f"{VERSION}.{int(time.time() + self._seconds)}"
-        caller = {"tenant": identity.tenant, "sub": identity.subject, "key": identity.key, "roles": identity.roles}
+        caller = {
+            "tenant": identity.tenant, "sub": identity.subject, "key": identity.key, "roles": identity.roles,
+            "claims": identity.claims,
+        }  # fmt: skip
         salt = os.urandom(SALT)
         sealed = AESGCM(self._key(salt)).encrypt(NONCE, orjson.dumps(caller), head.encode())
         return f"{head}.{urlsafe_b64encode(salt + sealed).decode()}"
@@ -67,7 +71,10 @@ class RefreshTokens:
             raise RunIdentityRefused("the refresh token is not one of this gateway's") from error
         if int(expires) <= time.time():
             raise RunIdentityRefused("the run has gone on for as long as runs may")
-        return Delegation(caller["tenant"], caller["sub"], caller["key"], tuple(caller["roles"]), float(expires))
+        claims = tuple((name, tuple(values)) for name, values in caller.get("claims", ()))
+        return Delegation(
+            caller["tenant"], caller["sub"], caller["key"], tuple(caller["roles"]), float(expires), claims
+        )
 
     def _key(self, salt: bytes) -> bytes:
         return HKDF(SHA256(), 32, salt, INFO).derive(self._secret)

@@ -23,6 +23,7 @@ from services.llm.triton.client import LlmClient
 from services.orchestrator.adapters.guard_client import GuardClient
 from services.orchestrator.adapters.identity_client import IdentityClient
 from services.orchestrator.adapters.peers import Peers
+from services.orchestrator.adapters.present_caller import present_caller
 from services.orchestrator.adapters.retrieval_client import RetrievalClient
 from services.orchestrator.adapters.triton_embedder import GraderEmbedder
 from services.orchestrator.agents.loop.work import Kit
@@ -113,6 +114,7 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
         memory=sessions,
         embedder=GraderEmbedder(triton, settings.search_seconds),
         screener=await _guards(settings, resources),
+        caller=present_caller,
     )
     registry = Registry(store, kit, settings.rag_model)
     changes = Changes(database, table=REVISIONS)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 
 from services.llm.chat import (
     Choice,
@@ -19,18 +20,22 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.orchestrator.beside import taken
+from services.orchestrator.domain.document_filter import ALL, Condition, DocumentFilter
 from services.orchestrator.domain.event import ApprovalDecided
 from services.orchestrator.domain.tool import NAME, Declaration, ToolCall
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.records import RunFilter
 from services.orchestrator.runs.run import RunState
 from services.runtime.errors import InvalidArgument
+from services.runtime.labels import is_field
 
 MOST_MESSAGES = 10_000
 MOST_TOOLS = 128
 MOST_PASSAGES = 20
 MOST_SENTENCES = 10
 MOST_STOPS = 4
+MOST_CONDITIONS = 24
+MOST_VALUES = 256
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 LONGEST_COMMENT = 2000
@@ -53,6 +58,7 @@ def ask(request: pb.RunRequest) -> RunInput:
         sampling=_sampling(request.sampling),
         session_id=session_id(request.session_id) if request.session_id else "",
         priority=_priority(request.priority),
+        filter=_filter(request.filter) if request.HasField("filter") else ALL,
     )
 
 
@@ -168,6 +174,22 @@ def _priority(value: int) -> Priority:
     if value not in (0, *Priority):
         raise InvalidArgument("priority is unknown", field="priority")
     return Priority(value or Priority.INTERACTIVE)
+
+
+def _filter(given: retrieval_pb.Filter) -> DocumentFilter:
+    if len(given.must) + len(given.must_not) > MOST_CONDITIONS:
+        raise InvalidArgument(f"a filter has at most {MOST_CONDITIONS} conditions", field="filter")
+    return DocumentFilter(tuple(map(_condition, given.must)), tuple(map(_condition, given.must_not)))
+
+
+def _condition(given: retrieval_pb.Condition) -> Condition:
+    if not is_field(given.field):
+        raise InvalidArgument(
+            f"a filter's field is document_id, media_type or metadata.KEY, not {given.field[:100]!r}", field="filter"
+        )
+    if not 1 <= len(given.any_of) <= MOST_VALUES:
+        raise InvalidArgument(f"the condition on {given.field[:100]!r} needs 1 to {MOST_VALUES} values", field="filter")
+    return Condition(given.field, tuple(given.any_of))
 
 
 def session_id(name: str) -> str:

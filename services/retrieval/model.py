@@ -69,7 +69,11 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document's record. `version` tells its passages from those of its other versions."""
+    """A document's record. `version` tells its passages from those of its other versions.
+
+    `metadata` are its labels; `said` are those that the document says of itself, whether the caller has set them or
+    not.
+    """
 
     id: str
     uri: str
@@ -80,6 +84,7 @@ class Document:
     passage_count: int
     update_time: datetime
     metadata: Mapping[str, str]
+    said: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:

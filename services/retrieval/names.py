@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from services.retrieval.errors import DocumentInvalid
 from services.retrieval.model import DEFAULT_MAX_CHARS
+from services.runtime import labels
 from services.runtime.errors import InvalidArgument
 
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -12,9 +13,6 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_ID_BYTES = 1024
 MAX_URI = 4096
 MAX_TITLE = 1024
-MAX_LABELS = 32
-MAX_LABEL_KEY = 64
-MAX_LABEL_VALUE = 1024
 MAX_CHARS = range(200, 8001)
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -59,10 +57,5 @@ def check_document(document_id: str, uri: str, title: str, content_hash: str) ->
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
     """Raises DocumentInvalid where the labels pass a limit."""
-    if len(metadata) > MAX_LABELS:
-        raise DocumentInvalid(f"a document has at most {MAX_LABELS} labels")
-    for key, value in metadata.items():
-        if not 1 <= len(key) <= MAX_LABEL_KEY or not key.isprintable():
-            raise DocumentInvalid(f"a label's key has 1 to {MAX_LABEL_KEY} printable characters")
-        if len(value) > MAX_LABEL_VALUE:
-            raise DocumentInvalid(f"the value of label {key!r} has more than {MAX_LABEL_VALUE} characters")
+    if wrong := labels.fault(metadata):
+        raise DocumentInvalid(wrong)

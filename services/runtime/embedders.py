@@ -32,5 +32,6 @@ class EmbedderSpec:
 
 
 MINILM = EmbedderSpec("all-minilm-l6-v2", "embed", "embed_passages", frozenset({"en"}))
-E5 = EmbedderSpec("multilingual-e5-small", "embed_e5", "embed_e5_passages")
+# Its cosines lie close together and high. Fitted on half of XQuAD's articles, in English, Chinese, German and Spanish.
+E5 = EmbedderSpec("multilingual-e5-small", "embed_e5", "embed_e5_passages", scale=4.0, offset=0.73)
 EMBEDDERS: Mapping[str, EmbedderSpec] = {spec.name: spec for spec in (MINILM, E5)}

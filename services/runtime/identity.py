@@ -38,7 +38,8 @@ CACHED = 4096
 class Identity:
     """Who calls. `subject` names the user or the service account, `scopes` are the patterns of what it may do;
     `project` and `key` are the project and the id of the API key it came with, empty where there is none. `roles` are
-    those that an issuer's token named; the gateway alone knows them."""
+    those that an issuer's token named; the gateway alone knows them. `claims`: the others of its claims that the
+    gateway's settings pass on, by name, each with its values."""
 
     tenant: str
     subject: str
@@ -46,6 +47,7 @@ class Identity:
     project: str = ""
     key: str = ""
     roles: tuple[str, ...] = field(default=(), compare=False)
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class TokenSigner:
@@ -84,6 +86,7 @@ class TokenSigner:
             "iat": int(now),
             "exp": int(now + self._lifetime),
             **{name: value for name, value in (("project", identity.project), ("key", identity.key)) if value},
+            **({"claims": dict(identity.claims)} if identity.claims else {}),
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")  # type: ignore[arg-type]  # an Ed25519 key by contract
         if len(self._minted) >= CACHED:
@@ -129,7 +132,10 @@ class TokenVerifier:
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
     scopes = frozenset(claims.get("scope", "").split())
-    return Identity(claims["tenant"], claims["sub"], scopes, claims.get("project", ""), claims.get("key", ""))
+    passed = tuple((name, tuple(values)) for name, values in claims.get("claims", {}).items())
+    return Identity(
+        claims["tenant"], claims["sub"], scopes, claims.get("project", ""), claims.get("key", ""), claims=passed
+    )
 
 
 @lru_cache(CACHED)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.llm.chat import Message
 from services.llm.generation import Calls, Ended, Generation, Piece
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import Body, FinishReason, TextDelta
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.domain.tool import Declaration
@@ -56,9 +57,11 @@ class FakeRetriever:
     found: Found = field(default_factory=lambda: Found(()))
     error: Exception | None = None
     asked: list[tuple[str, str, int]] = field(default_factory=list)
+    only: list[DocumentFilter] = field(default_factory=list)
 
-    async def search(self, collection: str, question: str, limit: int) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
         self.asked.append((collection, question, limit))
+        self.only.append(only)
         if self.error:
             raise self.error
         return self.found

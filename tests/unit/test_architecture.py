@@ -43,6 +43,7 @@ PURE = (
     "services.runtime.fairness",
     "services.runtime.file_faults",
     "services.runtime.form_words",
+    "services.runtime.labels",
     "services.runtime.language",
     "services.runtime.numerals",
     "services.runtime.records",

@@ -31,8 +31,9 @@ LEAST_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """`jwks_url` is discovered where it is empty. Claims are named as they are, or by a path with dots; a `tenant` that
-    is set is that of every token. Times are in seconds: `leeway` is how far clocks may be apart, `refresh` how old keys
-    get, `stale` how old where the issuer is gone, `timeout` how long it may take to answer.
+    is set is that of every token; `passed_claims` go on to the services behind the gateway. Times are in seconds:
+    `leeway` is how far clocks may be apart, `refresh` how old keys get, `stale` how old where the issuer is gone,
+    `timeout` how long it may take to answer.
 
     Raises ValueError for an algorithm that is not asymmetric, or where there is no audience.
     """
@@ -44,6 +45,7 @@ class Issuer:
     tenant_claim: str = "tenant"
     roles_claim: str = "roles"
     subject_claim: str = "sub"
+    passed_claims: tuple[str, ...] = ()
     algorithms: frozenset[str] = frozenset({"RS256", "ES256", "EdDSA"})
     leeway: float = 30.0
     refresh: float = 300.0

@@ -14,6 +14,7 @@ from services.runtime.errors import Unauthenticated
 
 LONGEST_CLAIM = 200
 MOST_ROLES = 100
+MOST_VALUES = 100
 LATEST = 1 << 40
 CACHED = 10_000
 LONGEST = 16 << 10
@@ -30,12 +31,14 @@ _FAILURES = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, Re
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """The bearer of a valid token. `expires`: seconds since the epoch."""
+    """The bearer of a valid token. `expires`: seconds since the epoch. `passed`: claims that go on behind the gateway,
+    each with its values."""
 
     tenant: str
     subject: str
     roles: tuple[str, ...]
     expires: float
+    passed: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def read_claims(found: Mapping[str, Any], issuer: Issuer) -> TokenClaims:
@@ -43,7 +46,9 @@ def read_claims(found: Mapping[str, Any], issuer: Issuer) -> TokenClaims:
     subject = _text(found, issuer.subject_claim)
     tenant = issuer.tenant or _text(found, issuer.tenant_claim)
     roles = _roles(_claim(found, issuer.roles_claim), issuer.roles_claim)
-    return TokenClaims(tenant, subject, roles, float(min(int(found["exp"]), LATEST)))
+    passed = ((name, _values(_claim(found, name), name)) for name in issuer.passed_claims)
+    known = tuple((name, values) for name, values in passed if values)
+    return TokenClaims(tenant, subject, roles, float(min(int(found["exp"]), LATEST)), known)
 
 
 def _claim(found: Mapping[str, Any], name: str) -> Any:
@@ -61,6 +66,16 @@ def _text(found: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_CLAIM or not value.isprintable():
         raise Unauthenticated(f"the token has no usable claim {name!r}")
     return value
+
+
+def _values(value: Any, name: str) -> tuple[str, ...]:
+    """A text, a number, a boolean, or a list of these; none is none. Raises Unauthenticated."""
+    each = value if isinstance(value, list) else [] if value is None else [value]
+    values = tuple("true" if one is True else "false" if one is False else str(one) for one in each)
+    plain = all(isinstance(one, str | int | float) for one in each)
+    if not plain or len(each) > MOST_VALUES or not all(len(one) <= LONGEST_CLAIM for one in values):
+        raise Unauthenticated(f"the token has no usable claim {name!r}")
+    return tuple(one for one in values if one)
 
 
 def _roles(value: Any, name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import grpc
 from headworks.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
+from services.orchestrator.domain.document_filter import Condition, DocumentFilter
 from services.orchestrator.domain.event import Span, Timing
 from services.orchestrator.domain.passage import Found, Passage
 from services.runtime import clients, statuses
@@ -19,10 +20,10 @@ class RetrievalClient:
         self._stub = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
         self._limit = limit
 
-    async def search(self, collection: str, question: str, limit: int) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
         """Raises DomainError: whatever the service answered."""
         request = retrieval_service_pb2.SearchRequest(
-            collection=collection, query=question, limit=limit, include_sentences=True
+            collection=collection, query=question, limit=limit, include_sentences=True, filter=_filter(only)
         )
         await renewed()
         try:
@@ -31,6 +32,14 @@ class RetrievalClient:
         except grpc.aio.AioRpcError as error:
             raise statuses.from_rpc_error(error) from error
         return found(response)
+
+
+def _filter(only: DocumentFilter) -> retrieval_service_pb2.Filter:
+    return retrieval_service_pb2.Filter(must=map(_condition, only.must), must_not=map(_condition, only.must_not))
+
+
+def _condition(condition: Condition) -> retrieval_service_pb2.Condition:
+    return retrieval_service_pb2.Condition(field=condition.field, any_of=condition.any_of)
 
 
 def found(response: retrieval_service_pb2.SearchResponse) -> Found:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import Span, Timing
 
 
@@ -40,6 +41,6 @@ class Found:
 
 
 class Retriever(Protocol):
-    """Finds passages in a collection of the present caller's. Raises DomainErrors."""
+    """Finds passages in a collection of the present caller's, of documents that pass a filter. Raises DomainErrors."""
 
-    async def search(self, collection: str, question: str, limit: int) -> Found: ...
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found: ...

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from services.llm.chat import Declaration as Declaration
 from services.llm.chat import ToolCall as ToolCall
+from services.orchestrator.domain.document_filter import ALL, DocumentFilter
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -52,14 +53,15 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is called. `deadline` is a point on the monotonic clock, in seconds: the end of the run. `begin`
-    records that the call begins: it is durable on return. It is called once, before a call that must not be made
-    twice."""
+    """For whom a tool is called, and which collections and documents it may read. `deadline` is a point on the
+    monotonic clock, in seconds: the end of the run. `begin` records that the call begins: it is durable on return. It
+    is called once, before a call that must not be made twice."""
 
     tenant: str
     run_id: str
     call_id: str
     collections: tuple[str, ...] = ()
+    filter: DocumentFilter = ALL
     deadline: float = float("inf")
     begin: Callable[[], Awaitable[object]] = _nothing
 

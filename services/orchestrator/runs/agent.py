@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
+from services.orchestrator.domain.document_filter import ALL, DocumentFilter
 from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalRequested,
@@ -23,7 +24,7 @@ class RunInput:
 
     `collection` is empty where the caller named none; `max_passages` and `max_sentences` are 0, and `response_format`
     is None, where it left them to the agent. `session_id` is empty outside of a session; within one, `messages` are
-    what is new in it.
+    what is new in it. `filter`: only documents that pass are read.
     """
 
     messages: tuple[Message, ...]
@@ -37,6 +38,7 @@ class RunInput:
     sampling: Sampling = Sampling()
     session_id: str = ""
     priority: Priority = Priority.INTERACTIVE
+    filter: DocumentFilter = ALL
 
     @property
     def question(self) -> str:

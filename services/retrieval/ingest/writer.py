@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from services.retrieval import metrics
 from services.retrieval.errors import HashMismatch, IndexRetired
 from services.retrieval.ingest import media
-from services.retrieval.ingest.digest import Digest
+from services.retrieval.ingest.digest import LONGEST_TITLE, Digest
+from services.retrieval.ingest.front_matter import read_front_matter
 from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
@@ -21,6 +22,7 @@ from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
 from services.runtime.fairness import Owner
+from services.runtime.labels import filled
 
 WINDOW = 64
 Report = Callable[[IngestProgress], Awaitable[None]]
@@ -68,17 +70,19 @@ class CollectionWriter:
             known = await self._known(target, head, record, media_type, content_hash)
             if known:
                 return known
-            digest = await self._readers.read(media_type, data, target.max_chars, target.owner)
+            front = read_front_matter(media_type, data)
+            digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=head.title or digest.title or head.id,
+                title=head.title or front.title[:LONGEST_TITLE] or digest.title or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
                 passage_count=len(digest.pieces),
                 update_time=datetime.now(UTC),
-                metadata=head.metadata,
+                metadata=filled(head.metadata, front.labels),
+                said=front.labels,
             )
             await self._store_all(target, document, digest, report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
@@ -104,7 +108,8 @@ class CollectionWriter:
         """The result for content that the store has. New labels on it are written without reading it again."""
         if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
-        labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=dict(head.metadata))
+        metadata = filled(head.metadata, record.said)
+        labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=metadata)
         if labelled == record:
             return Result(head.id, DocumentOutcome.UNCHANGED, record.passage_count)
         await self._store.relabel(target.key, replace(labelled, update_time=datetime.now(UTC)))

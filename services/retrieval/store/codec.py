@@ -135,6 +135,7 @@ def document_payload(document: Document) -> Payload:
         "content_hash": document.content_hash,
         "size_bytes": document.size_bytes,
         "passage_count": document.passage_count,
+        "said": dict(document.said),
         **changing_payload(document),
     }
 
@@ -155,6 +156,7 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         passage_count=payload["passage_count"],
         update_time=time_of(payload),
         metadata=payload["metadata"],
+        said=payload.get("said") or {},
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.orchestrator.agents.loop.prompt import PASSAGES, variables
 from services.orchestrator.agents.specs.template import Template
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import ToolContext
 from services.orchestrator.tools.builtin.current_time import CurrentTime
@@ -23,7 +24,7 @@ class _Known:
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._found = Found(tuple(passages))
 
-    async def search(self, collection: str, question: str, limit: int) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
         return self._found
 
 

@@ -42,7 +42,7 @@ async def main(database: str, public_key: str, name: str, gateway: str) -> None:
     verifier = TokenVerifier(await asyncio.to_thread(key.read_bytes), leeway=0)
     script = turns(calls(*(("pay", f'{{"n": {n}}}') for n in range(PAYMENTS))), says("All paid."))
     gated = {"pay": ToolPolicy(approval=True)}
-    payer, _ = agent(script, "limits: {parallel_tools: 1}\n", Pay(key.parent / "paid"), policies=gated)  # type: ignore[arg-type]
+    payer, _ = agent(script, "limits: {parallel_tools: 1}\n", Pay(key.parent / "paid"), policies=gated)
     await serve_agent(payer, verifier, database, name, gateway)
 
 

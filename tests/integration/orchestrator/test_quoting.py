@@ -10,6 +10,7 @@ import pytest
 from services.llm.chat import Message, Role
 from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
 from services.orchestrator.adapters.retrieval_client import RetrievalClient
+from services.orchestrator.domain.document_filter import ALL
 from services.orchestrator.domain.event import Span, Timing
 from services.orchestrator.domain.passage import Found
 from services.orchestrator.generate.extractive import ExtractiveGenerator
@@ -38,7 +39,7 @@ def as_caller(keys: Keys) -> Callable[..., None]:
 
 async def found_in() -> Found:
     async with channel_for(FakeRetrieval({"cats": HITS})) as channel:
-        return await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)
+        return await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3, ALL)
 
 
 async def generated(
@@ -52,7 +53,7 @@ async def test_what_was_found_is_read_in_full(keys: Keys, as_caller: Callable[..
     as_caller()
     retrieval = FakeRetrieval({"cats": HITS})
     async with channel_for(retrieval, verifier=keys.verifier) as channel:
-        found = await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)
+        found = await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3, ALL)
     (request,), (call,) = retrieval.requests, retrieval.calls
     assert (request.query, request.limit, request.include_sentences) == ("who sleeps?", 3, True)
     assert not request.include_embeddings, "vectors stay where they are"
@@ -72,7 +73,7 @@ async def test_an_unknown_collection_keeps_its_reason(as_caller: Callable[..., N
     as_caller()
     async with channel_for(FakeRetrieval()) as channel:
         with pytest.raises(DomainError) as caught:
-            await RetrievalClient(channel, TimeLimit(5)).search("dogs", "x", 3)
+            await RetrievalClient(channel, TimeLimit(5)).search("dogs", "x", 3, ALL)
     assert (caught.value.kind, caught.value.reason) == (ErrorKind.NOT_FOUND, CollectionNotFound.reason)
 
 
@@ -84,7 +85,7 @@ async def test_a_search_that_takes_too_long_names_its_limit(
     limit = TimeLimit.of("orchestrator", "search_seconds", 0.3)
     async with channel_for(FakeRetrieval(hold=True)) as channel:
         with pytest.raises(DomainError) as caught:
-            await RetrievalClient(channel, limit).search("cats", "x", 3)
+            await RetrievalClient(channel, limit).search("cats", "x", 3, ALL)
     assert caught.value.kind is ErrorKind.DEADLINE_EXCEEDED
     assert (caught.value.details.get("limit") == "HEADWORKS_ORCHESTRATOR_SEARCH_SECONDS") == own
     assert ("HEADWORKS_ORCHESTRATOR_SEARCH_SECONDS" in caught.value.message) == own
@@ -154,12 +155,12 @@ async def test_without_sentences_there_is_no_answer() -> None:
 async def test_a_degraded_search_is_known_as_such(as_caller: Callable[..., None]) -> None:
     as_caller()
     async with channel_for(FakeRetrieval({"cats": HITS}, degraded=True)) as channel:
-        assert (await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3)).degraded
+        assert (await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3, ALL)).degraded
 
 
 async def test_the_search_gets_what_remains(keys: Keys, as_caller: Callable[..., None]) -> None:
     as_caller(3)
     retrieval = FakeRetrieval({"cats": HITS})
     async with channel_for(retrieval, verifier=keys.verifier) as channel:
-        await RetrievalClient(channel, TimeLimit(30)).search("cats", "who sleeps?", 3)
+        await RetrievalClient(channel, TimeLimit(30)).search("cats", "who sleeps?", 3, ALL)
     assert retrieval.calls[0].remaining < 3.5

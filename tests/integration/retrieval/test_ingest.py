@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
+from headworks.retrieval.v1.document_pb2 import Document
 from prometheus_client import REGISTRY
 from pypdf import PdfWriter
 
@@ -42,6 +43,11 @@ async def text_of(service: Served, document_id: str) -> list[str]:
     request = pb.GetDocumentRequest(collection="docs", document_id=document_id, include_passages=True)
     response = await service.stub.GetDocument(request, metadata=service.identity())
     return [passage.text for passage in response.passages]
+
+
+async def document(service: Served, document_id: str) -> Document:
+    request = pb.GetDocumentRequest(collection="docs", document_id=document_id)
+    return (await service.stub.GetDocument(request, metadata=service.identity())).document
 
 
 async def send(service: Served, requests: Iterable[pb.IngestRequest]) -> list[pb.IngestResponse]:
@@ -123,6 +129,21 @@ class TestDocuments:
         assert len(embedder.batches) == calls
         wanted = pb.Filter(must=[pb.Condition(field="metadata.lang", any_of=["de"])])
         assert len((await service.search("water", filter=wanted)).hits) == 1
+
+    async def test_say_of_themselves_what_their_caller_does_not(self, service: Served, embedder: FakeEmbedder) -> None:
+        text = "---\ntitle: The gate\nlang: en\nteam: hydro\n---\n# Heading\n\nwater\n"
+        await service.ingest({"a.md": text}, metadata={"lang": "de"})
+        record = await document(service, "a.md")
+        assert (record.title, dict(record.metadata)) == ("The gate", {"lang": "de", "team": "hydro"})
+        assert "team" not in "".join(await text_of(service, "a.md"))
+        wanted = pb.Filter(must=[pb.Condition(field="metadata.team", any_of=["hydro"])])
+        assert len((await service.search("water", filter=wanted)).hits) == 1
+        calls = len(embedder.batches)
+        results, _ = await service.ingest({"a.md": text}, metadata={"lang": "de"})
+        assert results["a.md"].outcome == Result.OUTCOME_UNCHANGED
+        await service.ingest({"a.md": text})
+        assert dict((await document(service, "a.md")).metadata) == {"lang": "en", "team": "hydro"}
+        assert len(embedder.batches) == calls
 
     async def test_long_ones_report_progress(self, service: Served) -> None:
         text = "\n\n".join(f"{number} " + "word " * 230 for number in range(150))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.orchestrator import convert
+from services.orchestrator.domain.document_filter import Condition, DocumentFilter
 from services.orchestrator.domain.event import (
     ApprovalDecided,
     ApprovalKind,
@@ -112,7 +113,14 @@ def test_an_ask_comes_back_as_it_was() -> None:
     messages = (Message(Role.ASSISTANT, "", (CALL,)), Message(Role.TOOL, "r", (), "c1", "search"))
     form = ResponseFormat(Form.JSON_SCHEMA, "answer", {"type": "object"})
     asked = RunInput(
-        messages, "c", 1, 2, (Declaration("f", "d", {"type": "object"}),), response_format=form, session_id="s"
+        messages,
+        "c",
+        1,
+        2,
+        (Declaration("f", "d", {"type": "object"}),),
+        response_format=form,
+        session_id="s",
+        filter=DocumentFilter((Condition("metadata.a", ("x", "y")),), (Condition("document_id", ("d",)),)),
     )
     assert decode_ask(encode_ask(asked)) == asked
 

@@ -3,9 +3,12 @@
 import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2
+from headworks.retrieval.v1.retrieval_service_pb2 import Condition, Filter
 
 from services.llm.chat import Message, Role
 from services.orchestrator import convert, requests
+from services.orchestrator.domain.document_filter import Condition as DocumentCondition
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import (
     Citation,
     CitationAdded,
@@ -29,6 +32,18 @@ USER, SYSTEM, ASSISTANT = run_pb2.Message.ROLE_USER, run_pb2.Message.ROLE_SYSTEM
 
 def message(content: str = "why?", role: run_pb2.Message.Role.ValueType = USER) -> run_pb2.Message:
     return run_pb2.Message(role=role, content=content)
+
+
+def filtered(*must: Condition) -> pb.RunRequest:
+    return pb.RunRequest(messages=[message()], filter=Filter(must=must))
+
+
+def test_a_filter() -> None:
+    most = [Condition(field=field, any_of=["x", "y"]) for field in ("document_id", "media_type", "metadata.a")] * 8
+    assert requests.ask(filtered(*most)).filter.must[2] == DocumentCondition("metadata.a", ("x", "y"))
+    without = Filter(must_not=[Condition(field="metadata.a", any_of=[""])])
+    asked = requests.ask(pb.RunRequest(messages=[message()], filter=without)).filter
+    assert asked == DocumentFilter((), (DocumentCondition("metadata.a", ("",)),))
 
 
 def test_the_defaults_are_the_contracts() -> None:
@@ -60,6 +75,11 @@ def test_the_question_is_the_last_message() -> None:
         (pb.RunRequest(messages=[message()], collection="x" * 65), "collection"),
         (pb.RunRequest(messages=[message()], collection="a\x00b"), "collection"),
         (pb.RunRequest(messages=[message()], collection="../etc"), "collection"),
+        (filtered(Condition(field="title", any_of=["x"])), "filter"),
+        (filtered(Condition(field="metadata.", any_of=["x"])), "filter"),
+        (filtered(Condition(field="metadata.a")), "filter"),
+        (filtered(Condition(field="metadata.a", any_of=["x"] * 257)), "filter"),
+        (filtered(*[Condition(field="metadata.a", any_of=["x"])] * 25), "filter"),
     ],
 )
 def test_what_is_malformed_is_refused_by_name(request_: pb.RunRequest, field: str) -> None:

@@ -41,7 +41,8 @@ def test_what_is_signed_is_read_back(keys: Keys) -> None:
 
 
 def test_the_project_and_the_key_go_along(keys: Keys) -> None:
-    whole = Identity("acme", "ann", frozenset({"models.call:*"}), "prj_1", "key_1")
+    claims = (("department", ("hydro",)), ("groups", ("a", "b")))
+    whole = Identity("acme", "ann", frozenset({"models.call:*"}), "prj_1", "key_1", claims=claims)
     assert keys.verifier.verify(keys.signer.token(whole)) == whole
 
 
@@ -49,6 +50,7 @@ def test_a_token_serves_many_calls(keys: Keys) -> None:
     signer = keys.signer
     assert signer.token(ANN) == signer.token(ANN)
     assert signer.token(ANN) != signer.token(Identity("other", "ann"))
+    assert signer.token(ANN) != signer.token(Identity("acme", "ann", ANN.scopes, claims=(("a", ("b",)),)))
     assert signer.token(ANN) != signer.token(Identity("acme", "ann", ANN.scopes, key="key_1"))
 
 

@@ -1,17 +1,21 @@
 """A chat completion's JSON body to a run request."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.retrieval.v1.retrieval_service_pb2 import Condition, Filter
 
 from gateway.calls import bare_fields
 from gateway.faces.http.openai import fields, messages, run_fields, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.runtime.errors import DomainError
+from services.runtime.labels import field_of
 
 # Fields of a run that stand under `metadata` in a chat completion.
-_IN_METADATA = ("session_id", "collection")
+_IN_METADATA = ("session_id", "collection", "filter")
+_FILTER = "filter."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def read(body: Json) -> ChatRequest:
         response_format=tools.response_format(body),
         sampling=sampling.parse(body),
         priority=sampling.priority(body),
+        filter=_filter(metadata),
     )
     options = fields.mapping(body, "stream_options")
     fields.known(options, bare_fields.SAFE_WITHIN["stream_options"], "stream_options.")
@@ -56,6 +61,20 @@ def _of(metadata: Json, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequest(f"metadata.{name} must be a string", f"metadata.{name}")
     return value
+
+
+def _filter(metadata: Json) -> Filter | None:
+    """The keys `filter.KEY`: which documents are read. None where there are none."""
+    named = [(name, each) for name, each in metadata.items() if name.startswith(_FILTER)]
+    return Filter(must=[_condition(name, each) for name, each in named]) if named else None
+
+
+def _condition(name: str, given: Any) -> Condition:
+    values = given if isinstance(given, list) else [given]
+    key = name.removeprefix(_FILTER)
+    if not key or not values or not all(isinstance(one, str) and one for one in values):
+        raise BadRequest(f"metadata.{name} must be a string, or a list of strings, and not empty", f"metadata.{name}")
+    return Condition(field=field_of(key), any_of=values)
 
 
 def in_its_words(error: DomainError) -> DomainError:

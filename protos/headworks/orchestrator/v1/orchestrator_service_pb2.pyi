@@ -11,6 +11,7 @@ from headworks.orchestrator.v1 import generation_pb2 as _generation_pb2
 from headworks.orchestrator.v1 import run_event_pb2 as _run_event_pb2
 from headworks.orchestrator.v1 import run_pb2 as _run_pb2
 from headworks.orchestrator.v1 import tool_pb2 as _tool_pb2
+from headworks.retrieval.v1 import retrieval_service_pb2 as _retrieval_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -41,6 +42,7 @@ class RunRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     SERIAL_TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """An agent's name, "name@version" for a version that is not its latest, or a model of the catalogue; empty means
     "rag".
@@ -84,6 +86,13 @@ class RunRequest(_message.Message):
     def sampling(self) -> _generation_pb2.Sampling:
         """How tokens are picked."""
 
+    @_builtins.property
+    def filter(self) -> _retrieval_service_pb2.Filter:
+        """Only documents that pass are read, by the search before the answer and by the tool `search`; at most 24 conditions.
+        What the agent's own filter says must hold, too. PERMISSION_DENIED (FILTER_UNRESOLVED) where that names a claim of the
+        caller's that the caller does not have. Unset means all that the agent reads.
+        """
+
     def __init__(
         self,
         *,
@@ -100,10 +109,11 @@ class RunRequest(_message.Message):
         session_id: _builtins.str = ...,
         priority: _generation_pb2.Priority.ValueType = ...,
         serial_tool_calls: _builtins.bool = ...,
+        filter: _retrieval_service_pb2.Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["response_format", b"response_format", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "response_format", b"response_format", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model", "priority", b"priority", "response_format", b"response_format", "sampling", b"sampling", "serial_tool_calls", b"serial_tool_calls", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "filter", b"filter", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model", "priority", b"priority", "response_format", b"response_format", "sampling", b"sampling", "serial_tool_calls", b"serial_tool_calls", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

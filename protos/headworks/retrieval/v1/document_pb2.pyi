@@ -74,7 +74,9 @@ class Document(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own labels; searches can filter on them."""
+        """Its labels, which searches can filter on: the caller's, then those of its front matter that the caller has not set,
+        as many as there is room for.
+        """
 
     def __init__(
         self,

@@ -173,7 +173,7 @@ class IngestDocument(_message.Message):
     uri: _builtins.str
     """Where it came from; may be empty."""
     title: _builtins.str
-    """Its title; empty to take it from the content."""
+    """Its title; empty to take it from the content: of Markdown the front matter's `title`, before the first heading."""
     media_type: _builtins.str
     """Its media type: text/plain, text/markdown, text/html or application/pdf. Empty to tell by the id's ending."""
     content_hash: _builtins.str
@@ -182,7 +182,10 @@ class IngestDocument(_message.Message):
     """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels to filter on: at most 32, keys of at most 64 characters, values of at most 1024."""
+        """Labels to filter on: at most 32, keys of at most 64 characters, values of at most 1024. Markdown's front matter (YAML
+        between two lines of "---" at its start) adds labels under other keys, none that begins with "headworks."; a list is
+        one value with ", " between. It is no part of the text.
+        """
 
     def __init__(
         self,

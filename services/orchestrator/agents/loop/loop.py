@@ -94,6 +94,8 @@ class SpecAgent:
             checker(form),
             toolbox,
         )
+        if len(journal.events) <= 1:
+            work.filter()  # a run that would be refused when it searches is refused before it begins
         work.limit = recorded(spec.limits, work.state)
         journal.review(partial(review, work))
         return work

@@ -54,11 +54,12 @@ async def search(work: Work) -> Found:
         raise InvalidArgument("the question is empty", field="messages")
     started = time.monotonic()
     limit = work.ask.max_passages or work.spec.retrieval.max_passages
-    retriever, names = work.kit.retriever, work.collections
+    retriever, names, only = work.kit.retriever, work.collections, work.filter()
     if len(names) == 1:
-        found = await retriever.search(names[0], question, limit)
+        found = await retriever.search(names[0], question, limit, only)
     else:
-        found = _merged(await asyncio.gather(*(retriever.search(name, question, limit) for name in names)), limit)
+        searches = (retriever.search(name, question, limit, only) for name in names)
+        found = _merged(await asyncio.gather(*searches), limit)
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
         work.hops[timing.hop] += timing.seconds

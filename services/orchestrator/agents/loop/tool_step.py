@@ -86,7 +86,13 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
         journal = work.journal
         async with slots:
             context = ToolContext(
-                journal.tenant, journal.run_id, call.id, work.collections, work.deadline, lambda: begin(call)
+                journal.tenant,
+                journal.run_id,
+                call.id,
+                work.collections,
+                work.filter(),
+                work.deadline,
+                lambda: begin(call),
             )
             return await work.toolbox.call(call, context)
 

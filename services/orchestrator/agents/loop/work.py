@@ -1,7 +1,7 @@
 """A run under way: what all of its steps share."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -13,12 +13,15 @@ from services.llm.chat import ResponseFormat
 from services.llm.generation import TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
+from services.orchestrator.agents.loop.filtering import filter_of
 from services.orchestrator.agents.loop.limits import Clock
 from services.orchestrator.agents.loop.prompt import PromptTemplates
 from services.orchestrator.agents.loop.screener import Screener
 from services.orchestrator.agents.loop.transcript import Transcript
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import Checker
+from services.orchestrator.domain.caller import Caller
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import Body, ContextTrimmed, FinishReason, Timing, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage, Retriever
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
@@ -48,7 +51,7 @@ class Toolboxes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What agents work with."""
+    """What agents work with. `caller` returns whom the present run acts for."""
 
     models: Catalogue
     retriever: Retriever
@@ -56,6 +59,7 @@ class Kit:
     memory: SessionMemory | None = None
     embedder: Embedder | None = None
     screener: Screener | None = None
+    caller: Callable[[], Caller] = Caller
 
 
 @dataclass(slots=True)
@@ -102,6 +106,10 @@ class Work:
     def collections(self) -> tuple[str, ...]:
         """Those that this run reads: the one that the caller chose, or the agent's."""
         return (self.ask.collection,) if self.ask.collection else self.spec.retrieval.collections
+
+    def filter(self) -> DocumentFilter:
+        """Which documents this run may read now. Raises FilterUnresolved."""
+        return filter_of(self.spec.name, self.spec.retrieval.filter, self.ask.filter, self.kit.caller())
 
     @property
     def ends(self) -> float | None:

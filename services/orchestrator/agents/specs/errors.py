@@ -36,6 +36,20 @@ class MayNotCall(PermissionDenied):
         )
 
 
+class FilterUnresolved(PermissionDenied):
+    """The agent's filter names something of the caller that the caller does not have."""
+
+    reason = "FILTER_UNRESOLVED"
+
+    def __init__(self, agent: str, field: str, why: str) -> None:
+        super().__init__(
+            f"the agent {agent!r} reads only documents by what is known of its caller, and the part of its filter for "
+            f"{field!r} has no value for this one: {why}",
+            agent=agent,
+            field=field,
+        )
+
+
 class ShippedAgent(DomainError):
     kind = ErrorKind.FAILED_PRECONDITION
     reason = "SHIPPED_AGENT"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.llm.sampling_form import SamplingFields
+from services.runtime.labels import field_of, value_of
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 EMBEDDINGS = "embeddings"
@@ -17,9 +18,27 @@ class SpecPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
+def _fields(given: object) -> object:
+    """A filter's keys as fields: `department` is a label's."""
+    return {field_of(str(key)): value for key, value in given.items()} if isinstance(given, dict) else given
+
+
+def _values(given: object) -> object:
+    """One value, or a list of them, as texts."""
+    values = given if isinstance(given, list) else [given]
+    return [value if isinstance(value, list | dict) else value_of(value) or "" for value in values]
+
+
+FilterValues = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], BeforeValidator(_values),
+    Field(min_length=1, max_length=64),
+]  # fmt: skip
+
+
 class Retrieval(SpecPart):
     """`mode`: "always" searches with the question before the model is asked, "tool" gives the model the tool `search`.
-    `required`: without a passage the agent says that it found nothing and does not ask the model."""
+    `required`: without a passage the agent says that it found nothing and does not ask the model. `filter`: by field,
+    templates of the values of which a document must have one."""
 
     mode: Literal["always", "tool", "never"] = "never"
     collections: tuple[Collection, ...] = Field(("default",), min_length=1, max_length=8)
@@ -28,6 +47,7 @@ class Retrieval(SpecPart):
     caller_may_choose: bool = True
     required: bool = False
     citations: bool = True
+    filter: Annotated[dict[str, FilterValues], BeforeValidator(_fields)] = Field(default_factory=dict, max_length=8)
 
 
 class Output(SpecPart):

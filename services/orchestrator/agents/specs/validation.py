@@ -45,6 +45,7 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
         if isinstance(raw.get(field), str):
             problems += _template(field, raw[field], source)
     problems += _schema(raw, source)
+    problems += _filter(spec, source)
     tools = raw.get("tools")
     if check_tools is not None and isinstance(tools, list):
         found = check_tools(tuple(tools))
@@ -92,6 +93,27 @@ def _template(field: str, text: str, source: YamlDocument) -> list[Problem]:
         line = source.line((field,)) + max(error.line, 1) - 1
         return [Problem(field, f"the template is broken in its line {error.line}: {error.message}", line)]
     return []
+
+
+def _filter(spec: AgentSpec | None, source: YamlDocument) -> list[Problem]:
+    """Templates of the filter that could not be rendered whatever the caller's claims are."""
+    sample = {"claims": _AnyClaim(), "caller": {"tenant": "tenant", "subject": "subject", "project": "project"}}
+    problems: list[Problem] = []
+    for field, templates in spec.retrieval.filter.items() if spec else ():
+        for text in templates:
+            try:
+                Template(text).render(sample)
+            except BadTemplate as error:
+                message = f"the template of {field!r} is broken: {error.message}"
+                problems.append(_problem(source, ("retrieval", "filter"), message))
+    return problems
+
+
+class _AnyClaim:
+    """Has every claim."""
+
+    def __getitem__(self, name: str) -> str:
+        return name
 
 
 def _references(raw: Mapping[str, Any], source: YamlDocument) -> list[Problem]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Passage, Retriever
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
@@ -44,14 +45,16 @@ class SearchTool:
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         limit = int(arguments.get("limit", DEFAULT_LIMIT))
-        passages = await self._search(arguments["query"], limit, _collections(arguments, context))
+        passages = await self._search(arguments["query"], limit, _collections(arguments, context), context.filter)
         found = [_told(number, name, passage) for number, (name, passage) in enumerate(passages[:limit], 1)]
         return orjson.dumps({"passages": found}).decode()
 
-    async def _search(self, query: str, limit: int, collections: Sequence[str]) -> list[tuple[str, Passage]]:
+    async def _search(
+        self, query: str, limit: int, collections: Sequence[str], only: DocumentFilter
+    ) -> list[tuple[str, Passage]]:
         """The passages of all collections, best first."""
         try:
-            found = await asyncio.gather(*(self._retriever.search(name, query, limit) for name in collections))
+            found = await asyncio.gather(*(self._retriever.search(name, query, limit, only) for name in collections))
         except DomainError as error:
             reason = Reason.UNAVAILABLE if error.kind in RETRYABLE else Reason.FAILED
             raise ToolFailed(error.message, retryable=error.kind in RETRYABLE, reason=reason) from error

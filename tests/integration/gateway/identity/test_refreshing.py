@@ -25,7 +25,7 @@ from tests.fakes.issuer import AUDIENCE, FakeIssuer
 from tests.fakes.renewing import KeysFile
 from tests.integration.gateway.identity.conftest import MakeReplica, Replica
 
-ANN = Identity("acme", "ann", frozenset({"*"}), key="key_1", roles=("developer",))
+ANN = Identity("acme", "ann", frozenset({"*"}), key="key_1", roles=("developer",), claims=(("department", ("hydro",)),))
 
 
 @pytest.fixture
@@ -57,10 +57,11 @@ def test_the_gateway_alone_can_read_one(refresh_tokens: RefreshTokens, keys: Key
     token = refresh_tokens.issue(ANN)
     opened = refresh_tokens.open(token)
     assert (opened.tenant, opened.subject, opened.key, opened.roles) == ("acme", "ann", "key_1", ("developer",))
+    assert opened.claims == (("department", ("hydro",)),)
     assert opened.expires == refresh_expiry(token)
     assert 598 <= opened.expires - time.time() <= 600
     sealed = base64.urlsafe_b64decode(token.rpartition(".")[2])
-    assert not any(word in sealed for word in (b"acme", b"ann", b"key_1", b"developer"))
+    assert not any(word in sealed for word in (b"acme", b"ann", b"key_1", b"developer", b"hydro"))
     assert refresh_tokens.issue(ANN) != token, "each has a salt of its own"
     with pytest.raises(Unauthenticated):
         keys.verifier.verify(token)

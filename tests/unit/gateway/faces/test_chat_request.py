@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from headworks.orchestrator.v1 import generation_pb2, run_pb2, tool_pb2
+from headworks.retrieval.v1.retrieval_service_pb2 import Condition, Filter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,9 +56,19 @@ def test_the_most() -> None:
     assert chat.run.response_format.kind == generation_pb2.ResponseFormat.KIND_TEXT
 
 
+def test_which_documents_are_read() -> None:
+    named = {"filter.team": "hydro", "filter.media_type": ["text/html", "text/plain"], "filter": "no key", "team": "x"}
+    assert chat_request.parse(body(metadata=named)).run.filter == Filter(
+        must=[
+            Condition(field="metadata.team", any_of=["hydro"]),
+            Condition(field="media_type", any_of=["text/html", "text/plain"]),
+        ]
+    )
+
+
 def test_what_is_left_out_is_left_to_the_agent() -> None:
     run = chat_request.parse(body()).run
-    left = ("sampling", "response_format", "tool_choice")
+    left = ("sampling", "response_format", "tool_choice", "filter")
     assert not any(run.HasField(name) for name in left)  # type: ignore[arg-type]  # names of fields
     assert (run.priority, run.serial_tool_calls, run.session_id) == (0, False, "")
 
@@ -270,6 +281,10 @@ def test_null_is_absent(name: str) -> None:
         (body(n="1"), "n"),
         (body(n=0), "n"),
         (body(metadata={"session_id": 7}), "metadata.session_id"),
+        (body(metadata={"filter.team": ""}), "metadata.filter.team"),
+        (body(metadata={"filter.team": []}), "metadata.filter.team"),
+        (body(metadata={"filter.team": {"not": "hr"}}), "metadata.filter.team"),
+        (body(metadata={"filter.": "hr"}), "metadata.filter."),
         (body(tools={}), "tools"),
         (body(tools=[tool(f"t{number}") for number in range(129)]), "tools"),
         (body(tools=["x"]), "tools[0]"),

@@ -10,14 +10,15 @@ from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.screener import Screener
 from services.orchestrator.agents.loop.work import Embedder, Kit
 from services.orchestrator.agents.specs.validation import parse
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.event import Body, TextDelta, ToolResultReceived
 from services.orchestrator.domain.passage import Retriever
-from services.orchestrator.domain.tool import ToolPolicy, ToolResult
+from services.orchestrator.domain.tool import Tool, ToolPolicy, ToolResult
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.sessions.memory import Count, SessionMemory, SessionWindow, Summarise
 from services.orchestrator.tools.toolbox import Toolbox
 from tests.fakes.agents import FakeRetriever
-from tests.fakes.models import FakeTool, Said, ScriptedGenerator, catalogue
+from tests.fakes.models import Said, ScriptedGenerator, catalogue
 
 ASK = RunInput((Message(Role.USER, "What is 2 + 2?"),))
 
@@ -51,21 +52,22 @@ class Remembers:
 def agent(
     answer: Callable[[Generation], Sequence[Said]],
     spec: str = "",
-    *tools: FakeTool,
+    *tools: Tool,
     policies: dict[str, ToolPolicy] | None = None,
     retriever: Retriever | None = None,
     embedder: Embedder | None = None,
     memory: SessionMemory | None = None,
     screener: Screener | None = None,
+    caller: Callable[[], Caller] = Caller,
     engine: EngineKind = EngineKind.OPENAI,
     **entry: Any,
 ) -> tuple[SpecAgent, ScriptedGenerator]:
     """`spec` follows the name and the list of tools; `entry` has fields of the model's CatalogueEntry."""
-    listed = "tools: [" + ", ".join(tool.name for tool in tools) + "]\n" if tools else ""
+    listed = "tools: [" + ", ".join(tool.declaration.name for tool in tools) + "]\n" if tools else ""
     generator = ScriptedGenerator(answer)
     models = catalogue(("small", generator), default="small", engine=engine, **entry)
     toolboxes = FakeToolboxes(Toolbox(tools, policies))
-    kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder, screener)
+    kit = Kit(models, retriever or FakeRetriever(), toolboxes, memory, embedder, screener, caller)
     return SpecAgent(parse(f"name: helper\nmodel: small\n{listed}{spec}"), 1, models.find("small"), kit), generator
 
 

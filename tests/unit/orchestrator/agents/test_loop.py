@@ -16,6 +16,7 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.llm.generation import Ended, Finish, TokenCounts
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import (
     CitationAdded,
     FinishReason,
@@ -240,8 +241,8 @@ async def test_a_collection_that_the_caller_may_not_choose() -> None:
 
 async def test_several_collections_are_read_together() -> None:
     class Two(FakeRetriever):
-        async def search(self, collection: str, question: str, limit: int) -> Found:
-            await super().search(collection, question, limit)
+        async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+            await super().search(collection, question, limit, only)
             scores = {"cats": (0.9, 0.2), "dogs": (0.5,)}[collection]
             return Found(tuple(Passage(f"{collection}{s}", "d", "T", "u", "Text.", 0, s) for s in scores))
 

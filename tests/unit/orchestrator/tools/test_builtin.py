@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.calculator import Calculator, evaluate, shown
@@ -129,7 +130,7 @@ async def test_search_numbers_what_it_finds() -> None:
 
 async def test_search_merges_collections_by_score() -> None:
     class Two:
-        async def search(self, collection: str, question: str, limit: int) -> Found:
+        async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
             return Found((passage(f"{collection}1", 0.9 if collection == "x" else 0.8), passage(f"{collection}2", 0.1)))
 
     context = ToolContext("t", "r", "c", ("x", "y"))

@@ -275,6 +275,17 @@ async def test_an_issuer_that_hangs_has_a_deadline(fake: FakeIssuer) -> None:
     fake.hangs = False
 
 
+async def test_claims_that_are_passed_on(fake: FakeIssuer) -> None:
+    async with checking(fake, passed_claims=("department", "org.groups", "level", "none", "empty")) as tokens:
+        said = await tokens.check(
+            fake.token(department="hydro", org={"groups": ["a", "b"]}, level=3, empty="", other="not this one")
+        )
+        assert said.passed == (("department", ("hydro",)), ("org.groups", ("a", "b")), ("level", ("3",)))
+        for department in ({"name": "hydro"}, ["x"] * 101, "x" * 201, [None]):
+            with pytest.raises(Unauthenticated, match="no usable claim 'department'"):
+                await tokens.check(fake.token(department=department))
+
+
 @pytest.mark.parametrize(
     ("changes", "claims", "found"),
     [

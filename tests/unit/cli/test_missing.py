@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from headworks.retrieval.v1.document_pb2 import Document
 
+from cli.documents.missing import MissingDocuments, Source, find_missing, is_gone, local_path
 from cli.documents.scan import FileScan, find_files
-from cli.documents.sources import MissingDocuments, Source, find_missing, is_gone, local_path
 
 
 @pytest.fixture

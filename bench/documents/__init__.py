@@ -1,0 +1,1 @@
+"""How good search and quotes are on manuals as Debian ships them."""

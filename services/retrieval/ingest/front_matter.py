@@ -1,0 +1,70 @@
+"""Front matter: the YAML between two lines of `---` at the start of a Markdown file, as a title and labels.
+
+What is no mapping in YAML, has aliases or is longer than MOST_BYTES is text like any other.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from services.retrieval.ingest import media
+from services.runtime.labels import value_of
+from services.runtime.strict_yaml import DEEPEST
+
+MOST_BYTES = 16 << 10
+RESERVED = "headworks."
+"""Labels that begin so are the caller's alone."""
+_BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?\r?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+# Its scalars are texts as they stand: `2024-01-02` and `no` are no dates and booleans.
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """What a document says of itself, and the length of that in bytes."""
+
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    length: int = 0
+
+
+def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
+    """That of a Markdown document in UTF-8; empty for any other."""
+    block = _BLOCK.match(data[:MOST_BYTES]) if media_type == media.MARKDOWN else None
+    if block is None:
+        return FrontMatter()
+    fields = _mapping(block[1] or b"")
+    if fields is None:
+        return FrontMatter()
+    title = value_of(fields.pop("title", None)) or ""
+    labels = {key: value for key, each in fields.items() if (value := value_of(each)) and not key.startswith(RESERVED)}
+    return FrontMatter(" ".join(title.split()), labels, block.end())
+
+
+def _mapping(block: bytes) -> dict[str, Any] | None:
+    """The fields of a mapping; None for anything else."""
+    try:
+        text = block.decode()
+        if not _is_plain(text):
+            return None
+        fields = yaml.load(text, _LOADER)  # noqa: S506 (a loader that makes texts, lists and mappings of them alone)
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError):  # TypeError: a key that is no text
+        return None
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+        return None
+    return fields
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it has no alias, which makes gigabytes of a few lines, and is not nested too deeply."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            return False
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return False
+    return True

@@ -1,0 +1,53 @@
+"""What a Markdown document says of itself before its text."""
+
+import pytest
+
+from services.retrieval.ingest.front_matter import MOST_BYTES, FrontMatter, read_front_matter
+from services.runtime.labels import LONGEST_VALUE, MOST, filled
+
+MARKDOWN = "text/markdown"
+
+
+class TestReadFrontMatter:
+    def test_a_title_and_labels_as_they_are_written(self) -> None:
+        text = (
+            "---\ntitle:  The  gate\ndate: 2024-01-02\ndraft: no\nversion: 1.10\ntags: [a, b]\n"
+            "nested: {a: 1}\nempty:\nheadworks.source: mine\n---\n# Text\n"
+        )
+        found = read_front_matter(MARKDOWN, text.encode())
+        assert found.title == "The gate"
+        assert found.labels == {"date": "2024-01-02", "draft": "no", "version": "1.10", "tags": "a, b"}
+        assert text.encode()[found.length :] == b"# Text\n"
+
+    @pytest.mark.parametrize("text", ["\ufeff---\na: 1\n---\nx", "---\r\na: 1\r\n---\r\nx", "---  \na: 1\n...\nx"])
+    def test_its_forms(self, text: str) -> None:
+        found = read_front_matter(MARKDOWN, text.encode())
+        assert (found.labels, text.encode()[found.length :]) == ({"a": "1"}, b"x")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# Text", "text\n---\na: 1\n---\n", "---\na: 1\n", "---\njust a rule\n---\n", "---\n- a\n---\n",
+            "---\n---\n", "---\na: [\n---\n", "---\na: &x [1]\nb: *x\n---\n", f"---\na: {'[' * 200}{']' * 200}\n---\n",
+            "---\n? [a]\n: 1\n---\n", f"---\na: {'x' * MOST_BYTES}\n---\n", "---\na: !!python/name:os.system\n",
+        ],
+    )  # fmt: skip
+    def test_what_is_text_like_any_other(self, text: str) -> None:
+        assert read_front_matter(MARKDOWN, text.encode()) == FrontMatter()
+
+    def test_only_of_markdown(self) -> None:
+        assert read_front_matter("text/plain", b"---\na: 1\n---\n") == FrontMatter()
+
+    def test_tags_make_nothing_but_text(self) -> None:
+        found = read_front_matter(MARKDOWN, b"---\na: !!python/object/apply:os.getcwd []\nb: !!int 7\n---\n")
+        assert found.labels == {"b": "7"}
+
+
+class TestFilled:
+    def test_what_is_there_stands(self) -> None:
+        assert filled({"a": "1"}, {"a": "2", "b": "3"}) == {"a": "1", "b": "3"}
+
+    def test_the_limits(self) -> None:
+        full = {f"k{number}": "v" for number in range(MOST - 1)}
+        others = {"long": "x" * (LONGEST_VALUE + 1), "": "x", "b\n": "x", "one": "1", "two": "2"}
+        assert filled(full, others) == {**full, "one": "1"}
