@@ -1,17 +1,20 @@
 """How near each sentence of a passage is to the query, by the vectors that were made at ingestion."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from services.retrieval.model import WIDTH, Sentences, SentenceScores, Vector
-from services.runtime.embedders import MINILM, EmbedderSpec
+
+Worth = Callable[[float], float]
 
 
-def score(sentences: Sentences, query: Vector | None, embedder: EmbedderSpec = MINILM) -> SentenceScores:
-    """Scores of a passage's sentences; none where the query was not embedded."""
+def score(sentences: Sentences, query: Vector | None, worth: Worth = float) -> SentenceScores:
+    """Scores of a passage's sentences, what the cosine of each is worth; none where the query was not embedded."""
     if query is None:
         return SentenceScores(sentences.spans, ())
     found = cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query)
-    return SentenceScores(sentences.spans, [embedder.worth(cosine) if cosine else 0.0 for cosine in found])
+    return SentenceScores(sentences.spans, [worth(cosine) if cosine else 0.0 for cosine in found])
 
 
 def cosines(vectors: "np.ndarray[tuple[int, int], np.dtype[np.int8]]", query: Vector) -> list[float]:

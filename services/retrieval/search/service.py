@@ -1,6 +1,7 @@
 """Search: plan, embed if need be, ask the store, fuse, fetch, score the sentences."""
 
 import time
+from functools import partial
 
 from services.retrieval import metrics
 from services.retrieval.embedders import Embedders
@@ -24,7 +25,6 @@ from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
-from services.runtime.embedders import EmbedderSpec
 
 
 class Search:
@@ -85,9 +85,9 @@ class Search:
     async def _find(
         self, index: Index, planned: SearchPlan, vector: Vector | None, request: SearchRequest
     ) -> tuple[list[Hit], Candidates]:
-        embedder = self._embedders[index.embedder].spec
+        worth = partial(self._embedders[index.embedder].spec.worth, script=planned.script)
         probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
-        candidates = comparable(await self._store.candidates(index, probe), embedder)
+        candidates = comparable(await self._store.candidates(index, probe), worth)
         fused = Fused(candidates, planned.weights)
         best = fused.ranked[: planned.limit]
         with_sentences = request.include_embeddings or request.include_sentences
@@ -97,20 +97,18 @@ class Search:
             if passage_id in fetched:
                 passage, own = fetched[passage_id]
                 embedded = own if request.include_embeddings else None
-                scored = sentences.score(own, vector, embedder) if own and request.include_sentences else None
+                scored = sentences.score(own, vector, worth) if own and request.include_sentences else None
                 hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
         return hits, candidates
 
 
-def comparable(candidates: Candidates, embedder: EmbedderSpec) -> Candidates:
+def comparable(candidates: Candidates, worth: sentences.Worth) -> Candidates:
     """The same with cosines as all-MiniLM-L6-v2 would have them, which all weights and thresholds are for."""
-    if (embedder.scale, embedder.offset) == (1.0, 0.0):
-        return candidates
     found, also = dict(candidates.found), dict(candidates.also)
     if Signal.DENSE in found:
-        found[Signal.DENSE] = [(passage_id, embedder.worth(cosine)) for passage_id, cosine in found[Signal.DENSE]]
+        found[Signal.DENSE] = [(passage_id, worth(cosine)) for passage_id, cosine in found[Signal.DENSE]]
     if Signal.DENSE in also:
-        also[Signal.DENSE] = {passage_id: embedder.worth(cosine) for passage_id, cosine in also[Signal.DENSE].items()}
+        also[Signal.DENSE] = {passage_id: worth(cosine) for passage_id, cosine in also[Signal.DENSE].items()}
     return Candidates(found, also)
 
 

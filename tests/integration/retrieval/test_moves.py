@@ -16,6 +16,7 @@ from services.retrieval.model import Sentences, Span, Vector
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_server import ServerEngine
 from services.runtime.embedders import E5, MINILM
+from services.runtime.language.script import Script
 from tests.fakes.retrieval import FakeEmbedder, Served, served
 from tests.fakes.serving import until
 
@@ -107,7 +108,7 @@ async def test_a_move_ends_with_all_documents_on_the_other_embedder(
     asked = len(first.queries)
     document, score = await nearest(service, DOCUMENTS["7.txt"])
     assert (document, len(first.queries)) == ("7.txt", asked)
-    assert score == pytest.approx(E5.worth(1.0), abs=1e-3)
+    assert score == pytest.approx(E5.worth(1.0, Script.LATIN), abs=1e-3)
     await service.ingest({"new.txt": "A fish ladder."})
     assert (await nearest(service, "A fish ladder."))[0] == "new.txt"
     _, summary = await service.ingest(DOCUMENTS)
@@ -161,7 +162,7 @@ async def test_nothing_is_lost_of_what_is_written_all_the_while(service: Served,
     for number in range(12):
         text = f"Gauge {number} reads the level again."
         document, score = await nearest(service, text)
-        assert (document, round(score, 3)) == (f"more-{number}.txt", round(E5.worth(1.0), 3))
+        assert (document, round(score, 3)) == (f"more-{number}.txt", round(E5.worth(1.0, Script.LATIN), 3))
 
 
 async def test_a_move_waits_for_an_embedder_that_is_away(service: Served, other: Backwards) -> None:

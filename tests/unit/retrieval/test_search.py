@@ -5,7 +5,7 @@ import pytest
 
 from services.retrieval.model import Candidates, Condition, DocumentFilter, SearchMode, SearchRequest, Signal
 from services.retrieval.search.fusion import Fused
-from services.retrieval.search.plan import plan
+from services.retrieval.search.plan import SPOKEN, plan
 from services.retrieval.search.sentences import cosines
 from services.runtime.errors import InvalidArgument
 from services.runtime.language.script import Script
@@ -119,3 +119,10 @@ class TestSentences:
     def test_cosines_do_not_depend_on_the_scale(self) -> None:
         rows = np.array([[50, 0], [100, 0], [0, 9], [0, 0]], dtype=np.int8)
         assert cosines(rows, np.array([1, 0], dtype=np.float32)) == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("query", ["do cats sleep?", "猫睡觉吗？", "спят ли кошки?"])
+def test_an_embedder_of_every_language_is_asked_in_each(query: str) -> None:
+    planned = plan(SearchRequest("docs", query), frozenset())
+    assert planned.embed
+    assert planned.weights == SPOKEN
