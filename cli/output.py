@@ -306,7 +306,8 @@ def print_citations(citations: Iterable[Mapping[str, Any]]) -> None:
     for number, source in enumerate(sources, 1):
         title = "" if source["title"] in ("", source["document_id"]) else f"{source['title']} · "
         span = source["span"]
-        place = f"{title}{source['document_id']}, characters {span['start']}-{span['end']}"
+        page = f", page {source['page']}" if source.get("page") else ""
+        place = f"{title}{source['document_id']}{page}, characters {span['start']}-{span['end']}"
         out.print(f" [{number}]", end=" ")
         put(out, place, first=5, indent=5)
         put(out, f"“{shorten(plain(source['quote']))}”", style="dim", indent=5)

@@ -58,6 +58,8 @@ def _hit(hit: Any) -> dict[str, Any]:
         "passage_id": passage.id,
         "title": passage.title,
         "headings": list(passage.headings),
+        "page": passage.page,
+        "kind": passage.kind,
         "span": {"start": passage.span.start, "end": passage.span.end},
         "text": passage.text,
         "score": round(hit.score, 4),
@@ -78,7 +80,8 @@ def _print(hits: list[dict[str, Any]]) -> None:
         out.print("Nothing found.")
     for number, hit in enumerate(hits, 1):
         out.print(f"{number}.", style="bold", end=" ")
-        put(out, " › ".join([hit["document_id"], *hit["headings"]]), style="bold", first=3, indent=3)
+        page = [f"page {hit['page']}"] if hit["page"] else []
+        put(out, " › ".join([hit["document_id"], *hit["headings"], *page]), style="bold", first=3, indent=3)
         signals = "  ".join(
             f"{name} {one['score']:.3f} (rank {one['rank'] or '-'}, adds {one['contribution']:.3f})"
             for name, one in hit["signals"].items()

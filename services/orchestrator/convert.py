@@ -234,6 +234,7 @@ def _citation(message: event_pb.RunEvent, body: CitationAdded) -> None:
                 passage_id=citation.passage_id,
                 span=_span(citation.span),
                 quote=citation.quote,
+                page=citation.page,
             ),
             answer_span=_span(body.answer_span),
         )

@@ -23,6 +23,7 @@ from services.retrieval.ingest.messages import (
     Result,
 )
 from services.retrieval.model import (
+    READING,
     Collection,
     Condition,
     Document,
@@ -152,7 +153,7 @@ def document(found: Document) -> document_pb2.Document:
         uri=found.uri,
         title=found.title,
         media_type=found.media_type,
-        content_hash=found.content_hash,
+        content_hash=found.content_hash if found.reading == READING else "",
         size_bytes=found.size_bytes,
         passage_count=found.passage_count,
         update_time=_timestamp(found.update_time),
@@ -170,6 +171,8 @@ def passage(found: Passage) -> passage_pb2.Passage:
         index=found.index,
         span=_span(found.span),
         text=found.text,
+        page=found.page,
+        kind=found.kind,
     )
 
 
@@ -191,13 +194,18 @@ def _hit(hit: Hit) -> pb.Hit:
 
 
 def _sentences(sentences: Sentences) -> passage_pb2.SentenceEmbeddings:
-    return passage_pb2.SentenceEmbeddings(spans=[_span(span) for span in sentences.spans], vectors=sentences.vectors)
+    return passage_pb2.SentenceEmbeddings(
+        spans=[_span(span) for span in sentences.spans], vectors=sentences.vectors, leads=sentences.leads
+    )
 
 
 def _sentence_scores(sentences: SentenceScores) -> passage_pb2.SentenceScores:
     spans = sentences.spans
     return passage_pb2.SentenceScores(
-        starts=[start for start, _ in spans], ends=[end for _, end in spans], scores=sentences.scores
+        starts=[start for start, _ in spans],
+        ends=[end for _, end in spans],
+        scores=sentences.scores,
+        leads=sentences.leads,
     )
 
 

@@ -12,6 +12,8 @@ Span = tuple[int, int]
 Vector = npt.NDArray[np.float32]
 WIDTH = 384
 DEFAULT_MAX_CHARS = 1200
+# The way in which documents are read and indexed. One of an earlier way is read anew when it is sent again.
+READING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Document:
     """A document's record. `version` tells its passages from those of its other versions.
 
     `metadata` are its labels; `said` are those that the document says of itself, whether the caller has set them or
-    not.
+    not. `reading` is the way in which it was read.
     """
 
     id: str
@@ -85,15 +87,18 @@ class Document:
     update_time: datetime
     metadata: Mapping[str, str]
     said: Mapping[str, str] = field(default_factory=dict)
+    reading: int = READING
 
     @property
     def version(self) -> str:
-        return f"{self.content_hash}:{self.media_type}"
+        first = f"{self.content_hash}:{self.media_type}"
+        return first if self.reading == 1 else f"{first}:{self.reading}"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a document; `span` is its range of characters in the document's extracted text."""
+    """A part of a document; `span` is its range of characters in the document's extracted text. `page` counts from 1,
+    0 for none; `kind` is the kind of block that most of it is, "" for one of an earlier reading."""
 
     id: str
     document_id: str
@@ -103,23 +108,28 @@ class Passage:
     index: int
     span: Span
     text: str
+    page: int = 0
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """A passage's sentences: their ranges in its text; int8 vectors, row by row, of which only the direction counts."""
+    """A passage's sentences: their ranges in its text; int8 vectors, row by row, of which only the direction counts;
+    what each is to be read after ("" for nothing), none where none needs it."""
 
     spans: Sequence[Span]
     vectors: bytes
+    leads: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceScores:
     """A passage's sentences: their ranges in its text; the cosine of each with the query, none where the query was not
-    embedded."""
+    embedded; what each is to be read after, none where none needs it."""
 
     spans: Sequence[Span]
     scores: Sequence[float]
+    leads: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class RetrievalSettings(ServerSettings):
     read_seconds: float = Field(
         60,
         gt=0,
-        description="Longest time a document may take to be read; then it is unreadable. It has five seconds, and five "
-        "more for each MiB, and no more than this.",
+        description="Longest processor time a document may take to be read; then it is unreadable. It has five "
+        "seconds, and five more for each MiB, and no more than this; and eight times as long on a busy machine.",
     )
     read_workers: int = Field(
         1,

@@ -66,4 +66,7 @@ def _passage(hit: retrieval_service_pb2.Hit) -> Passage:
         signals.get("lexical", NAN),
         tuple(map(Span, sentences.starts, sentences.ends)),
         tuple(sentences.scores),
+        tuple(sentences.leads),
+        tuple(passage.headings),
+        passage.page,
     )

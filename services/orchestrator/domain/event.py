@@ -35,7 +35,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The source of a quote; `span` is in the document's text."""
+    """The source of a quote; `span` is in the document's text, `page` counts from 1, 0 for none."""
 
     document_id: str
     title: str
@@ -43,6 +43,7 @@ class Citation:
     passage_id: str
     span: Span
     quote: str
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ class Passage:
     """A passage found.
 
     `start` is the place of its text in its document. `sentences` are ranges in `text`; `cosines` those of the sentences
-    with the question, none where it was not embedded. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
+    with the question, none where it was not embedded; `leads` what each is to be read after, "" for nothing, none where
+    none needs it. `page` counts from 1, 0 for none. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
     where a signal did not find the passage.
     """
 
@@ -27,6 +28,9 @@ class Passage:
     lexical: float = float("nan")
     sentences: tuple[Span, ...] = ()
     cosines: tuple[float, ...] = ()
+    leads: tuple[str, ...] = ()
+    headings: tuple[str, ...] = ()
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,37 +13,40 @@ from services.orchestrator import metrics
 from services.orchestrator.domain.event import Citation, Span
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration
-from services.orchestrator.rag.quotes import QuoteQuestion, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, QuoteSource, choose
 from services.runtime.language.markdown import plain
 
 
 @dataclass(frozen=True, slots=True)
 class PassageSentence:
-    """A sentence of a passage; `span` is in the passage's text. Its own text has its lines joined."""
+    """A sentence of a passage; `span` is in the passage's text. Its own text has its lines joined; `lead` is what it is
+    to be read after, "" for nothing."""
 
     passage: Passage
     span: Span
     text: str
+    lead: str = ""
 
     @property
     def raw(self) -> str:
-        """With the lines as they are in the document."""
-        return self.passage.text[self.span.start : self.span.end]
+        """With its lead, and the lines as they are in the document."""
+        return led(self.lead, self.passage.text[self.span.start : self.span.end])
 
     @property
     def citation(self) -> Citation:
         passage = self.passage
         span = Span(passage.start + self.span.start, passage.start + self.span.end)
-        return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, self.text)
+        return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, self.text, passage.page)
 
 
-SEPARATOR = " "
+SEPARATOR, CODE_SEPARATOR = " ", "\n"
+FENCE = "```"
 
 
 class ExtractiveGenerator:
-    """Quotes what was found, without Markdown's marks. Each piece is one sentence with its citation, a space before all
-    but the first. Below
-    `threshold`, a confidence from 0 to 1, it finds no answer."""
+    """Quotes what was found, without Markdown's marks; code keeps its lines and its fences. Each piece is one sentence
+    with its citation, a space before all but the first, or a new line where code ends. Below `threshold`, a confidence
+    from 0 to 1, it finds no answer."""
 
     name = "extractive"
 
@@ -56,21 +59,32 @@ class ExtractiveGenerator:
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
         found = generation.found or Found(())
-        sentences = [_sentence(passage, span) for passage in found.passages for span in passage.sentences]
+        sentences = [sentence for passage in found.passages for sentence in _sentences(passage)]
         if not sentences:
             yield Ended(Finish.NO_ANSWER, TokenCounts(), 0.0)
             return
         answer = choose(_question(generation, found, sentences), self._threshold)
-        for number, (place, _) in enumerate(answer.chosen):
-            chosen = sentences[place]
-            yield Piece(f"{SEPARATOR if number else ''}{plain(chosen.raw)}", chosen.citation)
+        separator = ""
+        for place, _ in answer.chosen:
+            text = plain(sentences[place].raw)
+            yield Piece(f"{separator}{text}", sentences[place].citation)
+            separator = CODE_SEPARATOR if text.endswith(FENCE) else SEPARATOR
         metrics.CONFIDENCE.observe(answer.confidence)
         finish = Finish.STOP if answer.chosen else Finish.NO_ANSWER
         yield Ended(finish, TokenCounts(answer.tokens_read, answer.tokens_written), answer.confidence)
 
 
-def _sentence(passage: Passage, span: Span) -> PassageSentence:
-    return PassageSentence(passage, span, " ".join(passage.text[span.start : span.end].split()))
+def led(lead: str, text: str) -> str:
+    """A text after its lead."""
+    return f"{lead}: {text}" if lead else text
+
+
+def _sentences(passage: Passage) -> list[PassageSentence]:
+    leads = passage.leads or ("",) * len(passage.sentences)
+    return [
+        PassageSentence(passage, span, " ".join(passage.text[span.start : span.end].split()), lead)
+        for span, lead in zip(passage.sentences, leads, strict=True)
+    ]
 
 
 def _question(generation: Generation, found: Found, sentences: Sequence[PassageSentence]) -> QuoteQuestion:
@@ -80,10 +94,11 @@ def _question(generation: Generation, found: Found, sentences: Sequence[PassageS
     cosines = [passage.cosines or (0.0,) * len(passage.sentences) for passage in passages] if embedded else ()
     return QuoteQuestion(
         text=generation.messages[-1].content.strip(),
-        sentences=[sentence.text for sentence in sentences],
+        sentences=[led(sentence.lead, sentence.text) for sentence in sentences],
         cosines=np.fromiter(chain.from_iterable(cosines), np.float32),
         passage=np.repeat(np.arange(len(passages), dtype=np.int32), [len(passage.sentences) for passage in passages]),
         passage_scores=np.array([(passage.dense, passage.lexical) for passage in passages], dtype=np.float32),
         max_sentences=generation.max_sentences,
         trust=found.trust,
+        sources=[QuoteSource(passage.document_id, passage.title, " ".join(passage.headings)) for passage in passages],
     )

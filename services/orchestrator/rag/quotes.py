@@ -2,6 +2,7 @@
 
 A sentence speaks for itself by its cosine and its share of the question's terms; the sentence before it and its
 passage's rank add a little. The constants were fitted on XQuAD, with the articles left out in turn for the threshold.
+What its document is called, and the headings above it, need not be said again by a sentence.
 """
 
 import math
@@ -30,10 +31,27 @@ LEXICAL_WEIGHT = 0.4
 # by that, and with them the answers of 8 and 13 questions in a thousand.
 FURTHER_SHARE = 0.68
 FURTHER_WORDS = 0.5
+# A term of the question that only the document's title has counts for so much less, and one of a heading as half said.
+TITLE_SHARE = 0.25
+HEADING_CREDIT = 0.5
+# A sentence of another document that comes so near to the best one, and has so many of its words but not all, says the
+# same of something else: which of them was asked about is not known.
+RIVAL_SHARE = 0.93
+RIVAL_WORDS = 0.6
+RIVAL_CONFIDENCE = 0.5
 # Where an answer and a refusal are equally likely.
 LATIN_EVIDENCE = 0.64
 OTHER_COVERAGE = 0.46
 STEEPNESS = 18.0
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteSource:
+    """Where a passage stands: its document, the title of that, the headings above it."""
+
+    document: str
+    title: str
+    headings: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,7 @@ class QuoteQuestion:
     cosines: float32 [n], each sentence's with the question; [0] when the question was not embedded.
     passage: int32 [n], each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25, NaN if missing.
     trust: 0 to 1, how far the embedder speaks the question's language; None for one that speaks English.
+    sources: each passage's, or none.
     """
 
     text: str
@@ -52,6 +71,7 @@ class QuoteQuestion:
     passage_scores: Floats
     max_sentences: int
     trust: float | None = None
+    sources: Sequence[QuoteSource] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +121,21 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     credit = _credits(asked, sentences)
     weights = _weights(asked, sentences)
     lexical = credit @ weights
+    if question.sources:
+        sources = [question.sources[number] for number in passage]
+        titled = _credits(asked, [sentence(source.title) for source in sources])
+        credit = np.maximum(credit, HEADING_CREDIT * _credits(asked, [sentence(one.headings) for one in sources]))
+        lexical = _share(credit, weights, titled)
     own = lexical
     if embedded:
         own = lexical + np.float32(trust) * question.cosines[read]
+    scores: Floats = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
+    scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     confidence = _confidence(trust, own, _coverage(credit, passage))
+    if question.sources and _has_rival(scores, sentences, [question.sources[number].document for number in passage]):
+        confidence *= RIVAL_CONFIDENCE
     if confidence < threshold:
         return QuoteChoice([], confidence, tokens, 0)
-    scores = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
-    scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     order = _adding(scores, lexical, passage, sentences, question.max_sentences)
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
@@ -134,6 +161,25 @@ def _adding(
             chosen.append(place)
             said |= sentences[place].terms
     return chosen
+
+
+def _share(credit: Floats, weights: Floats, titled: Floats) -> Floats:
+    """float32 [n]: each sentence's share of the question, of which what its title says and it does not counts less."""
+    said_above = (titled >= 1) & (credit < 1)
+    counted = np.where(said_above, np.float32(TITLE_SHARE), np.float32(1)) * weights
+    return (credit * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), np.float32(1e-9))  # type: ignore[no-any-return]
+
+
+def _has_rival(scores: Floats, sentences: Sequence[SentenceTerms], documents: Sequence[str]) -> bool:
+    """Whether another document says the same as the best sentence, in other words for a few, and as good as it does."""
+    best = int(scores.argmax())
+    own = sentences[best].terms
+    for place in np.flatnonzero(scores >= RIVAL_SHARE * scores[best]):
+        other = sentences[place].terms
+        alike = RIVAL_WORDS * len(own | other) <= len(own & other)
+        if documents[place] != documents[best] and other != own and alike:
+            return True
+    return False
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:

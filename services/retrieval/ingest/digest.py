@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from services.retrieval.errors import DocumentEmpty
 from services.retrieval.ingest import media
+from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.markdown import read_markdown
+from services.retrieval.ingest.plain import read_plain
 from services.retrieval.ingest.split import TextPiece, split
-from services.retrieval.ingest.text import Extract, read_markdown, read_plain
 
 LONGEST_TITLE = 300
 
@@ -23,10 +25,10 @@ class Digest:
 def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
     """Raises DocumentUnreadable, or DocumentEmpty where there is no text."""
     extract = _reader(media_type)(data)
-    pieces = split(extract.text, extract.headings, max_chars, extract.apart)
+    text, pieces = split(extract.blocks, max_chars)
     if not pieces:
         raise DocumentEmpty
-    return Digest(extract.title[:LONGEST_TITLE], extract.text, pieces)
+    return Digest(extract.title[:LONGEST_TITLE], text, pieces)
 
 
 def _reader(media_type: str) -> Callable[[bytes], Extract]:

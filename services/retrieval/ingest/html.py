@@ -1,26 +1,30 @@
-"""Reads HTML: the visible text, block by block, with its headings and its title."""
+"""Reads HTML: the visible text, block by block, without what only leads around in a site."""
 
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.split import Heading
-from services.retrieval.ingest.text import Extract, decode
-from services.retrieval.model import Span
+from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
+from services.retrieval.ingest.outline import Outline
+from services.retrieval.ingest.plain import write_plain
+from services.retrieval.ingest.text import decode
 
-_HIDDEN_TAGS = """
-    script style noscript template head svg iframe object
-"""
-_HIDDEN = frozenset(_HIDDEN_TAGS.split())
-_INLINE_TAGS = """
-    a abbr b bdi bdo cite code data dfn em font i kbd label mark q s samp small span strong sub sup time tt u var
-    wbr
-"""
-_INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_CELLS = frozenset(("td", "th"))
+_LISTS = frozenset(("ul", "ol", "menu", "dir"))
+# What sites and the tools that write documentation name their navigation.
+_NAVIGATION_NAMES = """
+    navheader navfooter navbar nav-bar navigation sphinxsidebar related breadcrumb breadcrumbs headerlink skip-link
+    skiplink toc toctree-wrapper table-of-contents cookie-banner site-header site-footer
+"""
+_NAVIGATION = frozenset(_NAVIGATION_NAMES.split())
+# A list with so many links and hardly anything else leads around.
+_LINKS, _LINK_SHARE = 5, 0.9
+# Preformatted text of that length that has paragraphs is a document of its own, and no code.
+_LONG_PREFORMATTED = 2000
 _SPACE = re.compile(r"\s+")
 MOST_DEPTH = 8192
 # The depths of all tags together.
@@ -35,95 +39,18 @@ _CLOSED_BY_OTHERS = frozenset(_CLOSED_BY_OTHERS_TAGS.split())
 _TEXT = "-text"
 
 
-class _Writer:
-    """Collects text: white space folded, a blank line between blocks."""
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._length = 0
-        self._gap = ""
-
-    @property
-    def at(self) -> int:
-        """Where the next block's text will begin."""
-        return self._length + (2 if self._length else 0)
-
-    @property
-    def parts(self) -> int:
-        """How many parts were written."""
-        return len(self._parts)
-
-    def text(self, since: int = 0) -> str:
-        """What was written, from the part `since` on."""
-        return "".join(self._parts[since:])
-
-    def write(self, raw: str, preformatted: bool) -> list[Span]:
-        """Write a run of text; its range, where it is preformatted."""
-        body = raw.strip("\n") if preformatted else _SPACE.sub(" ", raw).strip()
-        if not body:
-            self._gap = self._gap or " "
-            return []
-        if not self._gap and raw[:1].isspace():
-            self._gap = " "
-        self._put((self._gap if self._length else "") + body)
-        self._gap = " " if raw[-1:].isspace() else ""
-        return [(self._length - len(body), self._length)] if preformatted else []
-
-    def write_row(self, row: str) -> Span:
-        """Write a row of a table on a line of its own; its range."""
-        self.close_line()
-        self._put((self._gap if self._length else "") + row)
-        self._gap = "\n"
-        return self._length - len(row), self._length
-
-    def close_block(self) -> None:
-        self._gap = "\n\n"
-
-    def close_line(self) -> None:
-        if self._gap != "\n\n":
-            self._gap = "\n"
-
-    def _put(self, text: str) -> None:
-        self._parts.append(text)
-        self._length += len(text)
-
-
 def read_html(data: bytes) -> Extract:
     """Raises DocumentUnreadable for what is not text, or is nested too deeply."""
     text = decode(data)
     check_depth(text)
     tree = LexborHTMLParser(text)
-    writer = _Writer()
-    headings: list[Heading] = []
-    apart: list[Span] = []
-    opened: list[tuple[int, int, int]] = []
-    node = tree.body
-    top = node.mem_id if node is not None else 0  # comparing nodes would compare all of their text
-    preformatted = 0
-    while node is not None:
-        tag = node.tag or ""
-        if tag == _TEXT:
-            apart += writer.write(node.text_content or "", preformatted > 0)
-        elif tag == "br":
-            writer.close_line()
-        elif tag == "tr" and not preformatted and (row := _row(node)):
-            span = writer.write_row(row)
-            apart += [span] if node.css_first("td") is None else []
-        elif tag not in _HIDDEN:
-            if tag not in _INLINE:
-                writer.close_block()
-            if tag in _HEADINGS:
-                opened.append((writer.at, writer.parts, _HEADINGS[tag]))
-            preformatted += tag == "pre"
-            if node.child is not None:
-                node = node.child
-                continue
-            preformatted -= _leave(node, writer, opened, headings)
-        while node is not None and node.mem_id != top and node.next is None:
-            node = node.parent
-            preformatted -= _leave(node, writer, opened, headings)
-        node = None if node is None or node.mem_id == top else node.next
-    return _extract(tree, writer.text(), headings, apart)
+    page = _read(tree, navigation=False)
+    if not any(block.kind is not Kind.HEADING for block in page.outline.blocks):
+        page = _read(tree, navigation=True)
+    title = tree.css_first("title")
+    named = _SPACE.sub(" ", title.text()).strip() if title else ""
+    first = next((block.title for block in page.outline.blocks if block.kind is Kind.HEADING), "")
+    return Extract(named or first, page.outline.blocks)
 
 
 def check_depth(text: str) -> None:
@@ -149,39 +76,179 @@ def check_depth(text: str) -> None:
         raise DocumentUnreadable("its elements are nested too deeply: too many tags stand within too many others")
 
 
-def _extract(tree: LexborHTMLParser, text: str, headings: list[Heading], apart: list[Span]) -> Extract:
-    title = tree.css_first("title")
-    named = _SPACE.sub(" ", title.text()).strip() if title else ""
-    ranges = sorted([*apart, *((heading.start, heading.start + len(heading.title)) for heading in headings)])
-    return Extract(named or (headings[0].title if headings else ""), text, headings, ranges)
+def _read(tree: LexborHTMLParser, navigation: bool) -> "_Page":
+    """Walk through all elements. Not by recursion: they may be nested deeper than Python goes."""
+    page = _Page(navigation)
+    node = tree.body
+    top = node.mem_id if node is not None else 0  # comparing nodes would compare all of their text
+    while node is not None:
+        if page.enter(node) and node.child is not None:
+            node = node.child
+            continue
+        page.leave(node)
+        while node is not None and node.mem_id != top and node.next is None:
+            node = node.parent
+            if node is not None:
+                page.leave(node)
+        node = None if node is None or node.mem_id == top else node.next
+    page.flush()
+    return page
 
 
-def _row(row: LexborNode) -> str:
-    """A row of a table as Markdown has it, so that its cells stay together; empty for a row that is laid out by it:
-    one with blocks in its cells, or with a single cell."""
-    cells = [cell for cell in row.iter() if cell.tag in _CELLS]
-    if len(cells) < 2 or not all(_is_line(cell) for cell in cells):
-        return ""
-    texts = (_SPACE.sub(" ", cell.text()).strip().replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+@dataclass(slots=True)
+class _Numbers:
+    """A list: the number of its next item, None where it has marks."""
+
+    following: int | None
 
 
-def _is_line(cell: LexborNode) -> bool:
-    return all(node.tag in _INLINE or node is cell or node.tag in _CELLS for node in cell.traverse())
+@dataclass(slots=True)
+class _Terms:
+    """A definition list: the terms that wait for what they mean, and those that were defined last."""
+
+    waiting: list[str] = field(default_factory=list)
+    defined: str = ""
 
 
-def _leave(
-    node: LexborNode | None, writer: _Writer, opened: list[tuple[int, int, int]], headings: list[Heading]
-) -> bool:
-    """Close an element; True for one with preformatted text."""
-    if node is None:
+class _Page:
+    """What was read of a page so far."""
+
+    def __init__(self, navigation: bool) -> None:
+        self.outline = Outline()
+        self._navigation = navigation
+        self._parts: list[str] = []
+        self._gap = ""
+        self._entered: list[int] = []
+        self._lists: list[_Numbers] = []
+        self._terms: list[_Terms] = []
+        self._within_line = 0
+
+    def enter(self, node: LexborNode) -> bool:
+        """Begin an element or take a text; whether what is within it is to be read."""
+        tag = node.tag or ""
+        if tag == _TEXT:
+            self._text(node.text_content or "")
+            return False
+        if tag == "br":
+            self._gap = "\n"
+            return False
+        if tag in HIDDEN or (not self._navigation and self._is_navigation(tag, node)):
+            return False
+        if tag in INLINE:
+            return True
+        self.flush()
+        if tag == "pre":
+            self._preformatted(node.text() or "")
+            return False
+        if tag == "table" and not self._within_line and (rows := data_rows(node)) is not None:
+            self.outline.write(caption_of(node))
+            self.outline.rows(rows)
+            return False
+        self._open(tag, node)
+        return True
+
+    def leave(self, node: LexborNode) -> None:
+        """End an element."""
+        tag = node.tag or ""
+        if tag in INLINE or tag == _TEXT or tag in HIDDEN or tag == "br":
+            return
+        if not self._entered or self._entered[-1] != node.mem_id:
+            if not self._within_line:
+                self.flush()
+            return
+        self._entered.pop()
+        self._close(tag)
+
+    def flush(self) -> None:
+        """The text so far is a block."""
+        if self._within_line:
+            self._gap = self._gap or " "
+        else:
+            self.outline.write(self._taken())
+
+    def _open(self, tag: str, node: LexborNode) -> None:
+        """Begin an element that has a place of its own in the outline; any other needs no end."""
+        if self._within_line:
+            return
+        if tag in _HEADINGS or tag == "dt":
+            self._within_line = node.mem_id
+        elif tag in _LISTS:
+            self._lists.append(_Numbers(1 if tag == "ol" else None))
+            self.outline.open_list()
+        elif tag == "li" and self._lists:
+            numbers = self._lists[-1]
+            self.outline.open_item("- " if numbers.following is None else f"{numbers.following}. ")
+            numbers.following = None if numbers.following is None else numbers.following + 1
+        elif tag == "dl":
+            self._terms.append(_Terms())
+        elif tag == "dd" and self._terms:
+            terms = self._terms[-1]
+            terms.defined, terms.waiting = ", ".join(terms.waiting) or terms.defined, []
+            self.outline.open_definition(terms.defined)
+        else:
+            return
+        self._entered.append(node.mem_id)
+
+    def _close(self, tag: str) -> None:
+        if tag in _HEADINGS or tag == "dt":
+            self._within_line = 0
+            line = _SPACE.sub(" ", self._taken()).strip()
+            if tag != "dt":
+                self.outline.heading(_HEADINGS[tag], line)
+            elif line and self._terms:
+                self._terms[-1].waiting.append(line)
+            else:
+                self.outline.write(line)
+            return
+        self.flush()
+        if tag in _LISTS:
+            self._lists.pop()
+            self.outline.close_list()
+        elif tag == "dl":
+            self.outline.write(", ".join(self._terms.pop().waiting))
+        else:
+            self.outline.close()
+
+    def _text(self, raw: str) -> None:
+        """A run of text, its white space folded."""
+        body = _SPACE.sub(" ", raw).strip()
+        if not body:
+            self._gap = self._gap or (" " if raw else "")
+            return
+        if not self._gap and raw[:1].isspace():
+            self._gap = " "
+        self._parts += (self._gap if self._parts else "", body)
+        self._gap = " " if raw[-1:].isspace() else ""
+
+    def _taken(self) -> str:
+        text = "".join(self._parts)
+        self._parts, self._gap = [], ""
+        return text
+
+    def _preformatted(self, text: str) -> None:
+        if self._within_line:
+            self._text(text)
+        elif len(text) > _LONG_PREFORMATTED and "\n\n" in text.strip():
+            write_plain(text, self.outline)
+        else:
+            self.outline.code(text)
+
+    def _is_navigation(self, tag: str, node: LexborNode) -> bool:
+        if tag == "nav":
+            return True
+        if tag in INLINE and tag != "a":
+            return False
+        attributes = node.attributes
+        names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}".lower().split()
+        if "hidden" in attributes or attributes.get("role") == "navigation" or not _NAVIGATION.isdisjoint(names):
+            return tag != "body"
+        return tag in _LISTS and not self._lists and _leads_around(node)
+
+
+def _leads_around(node: LexborNode) -> bool:
+    """Whether a list has links and hardly anything else."""
+    links = node.css("a[href]")
+    if len(links) < _LINKS:
         return False
-    tag = node.tag or ""
-    if tag in _HEADINGS and opened:
-        start, part, level = opened.pop()
-        title = _SPACE.sub(" ", writer.text(part)).strip()
-        if title:
-            headings.append(Heading(start, level, title))
-    if tag not in _INLINE:
-        writer.close_block()
-    return tag == "pre"
+    linked = sum(len(link.text().strip()) for link in links)
+    return linked >= _LINK_SHARE * len(_SPACE.sub(" ", node.text()))

@@ -202,11 +202,11 @@ class Moves:
         for first in range(0, len(passages), WINDOW):
             part = passages[first : first + WINDOW]
             held = await self._store.fetch(old, [passage.id for passage in part], with_sentences=True)
-            spans = [own[1].spans for passage in part if (own := held.get(passage.id)) and own[1]]
-            if len(spans) < len(part):
+            sentences = [own[1] for passage in part if (own := held.get(passage.id)) and own[1]]
+            if len(sentences) < len(part):
                 return
             owner = (old.key.tenant, self._holder)
-            entries = await self._vectors.records(fresh.embedder, part, spans, owner)
+            entries = await self._vectors.records(fresh.embedder, part, sentences, owner)
             if first + WINDOW < len(passages):
                 await self._store.write(fresh, document, entries)
             else:

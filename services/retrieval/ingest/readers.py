@@ -1,6 +1,7 @@
 """Readers: short texts are read here, everything else in processes that can be killed."""
 
 import asyncio
+import signal
 import struct
 import sys
 import time
@@ -18,11 +19,13 @@ from services.retrieval.ingest.worker import LENGTHS, READY, frame
 from services.runtime.children import DiedAtStart, ended, once_more
 from services.runtime.fairness import FairLimit, Owner
 
-AT_ONCE = 64 << 10
+AT_ONCE = 16 << 10
 # What is no longer is read beside what is.
 SHORT = 256 << 10
 MIB = 1 << 20
 SECONDS, SECONDS_A_MIB = 5.0, 5.0
+# A process has its seconds of the processor, and so many times as long to get them where others want it too.
+WAIT = 8
 LATE_SECONDS, MOST_LATE = 60.0, 10_000
 IDLE_SECONDS = 30.0
 START_SECONDS = 30.0
@@ -32,8 +35,8 @@ SAFE = (media.PLAIN, media.MARKDOWN)
 class Readers:
     """Reads documents outside of this process: at most `workers` long ones at once, and beside them a short one.
 
-    Each has some seconds, and more by its size, `seconds` at most. Tenants take turns; one whose document took too long
-    waits behind the others for a while.
+    Each has some seconds of the processor, and more by its size, `seconds` at most. Tenants take turns; one whose
+    document took too long waits behind the others for a while.
     Processes start when they are needed and end after half a minute without work. `interpreter` is the Python that
     runs them.
     """
@@ -57,14 +60,19 @@ class Readers:
         async with places.place(owner, rank=self._rank(owner[0])):
             worker = self._idle.pop() if self._idle else await self._start()
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(WAIT * seconds):
                     found = await worker.read(media_type, data, max_chars, seconds)
             except TimeoutError as error:
                 self._was_late(owner[0])
                 await self._drop(worker)
-                raise DocumentUnreadable(f"reading it took longer than {seconds:g} seconds") from error
+                raise DocumentUnreadable(f"reading it took longer than {WAIT * seconds:g} seconds") from error
             except (EOFError, OSError, ValueError, struct.error) as error:
                 await self._drop(worker)
+                if worker.ran_out_of_time:
+                    self._was_late(owner[0])
+                    raise DocumentUnreadable(
+                        f"reading it took longer than {seconds:g} seconds of processor time"
+                    ) from error
                 raise DocumentUnreadable("it broke the process that read it") from error
             except asyncio.CancelledError:
                 await self._drop(worker)
@@ -152,18 +160,24 @@ class _Worker:
         source, sink = self._process.stdout, self._process.stdin
         if source is None or sink is None:
             raise EOFError
-        sink.write(frame({"media_type": media_type, "max_chars": max_chars, "seconds": seconds}, data))
+        head = {"media_type": media_type, "max_chars": max_chars, "seconds": seconds, "wait": WAIT * seconds}
+        sink.write(frame(head, data))
         await sink.drain()
         head_length, body_length = LENGTHS.unpack(await source.readexactly(LENGTHS.size))
-        head = orjson.loads(await source.readexactly(head_length))
+        answer = orjson.loads(await source.readexactly(head_length))
         body = await source.readexactly(body_length)
-        if "reason" in head:
-            raise _error(head["reason"], head["message"])
+        if "reason" in answer:
+            raise _error(answer["reason"], answer["message"])
         pieces = [
-            TextPiece(tuple(span), tuple(headings), tuple(map(tuple, sentences)))
-            for span, headings, sentences in head["pieces"]
+            TextPiece(tuple(span), tuple(headings), tuple(map(tuple, sentences)), tuple(leads), page, kind)
+            for span, headings, sentences, leads, page, kind in answer["pieces"]
         ]
-        return Digest(head["title"], body.decode(), pieces)
+        return Digest(answer["title"], body.decode(), pieces)
+
+    @property
+    def ran_out_of_time(self) -> bool:
+        """Whether the process has ended because of the processor time that it took."""
+        return self._process.returncode == -signal.SIGPROF
 
     def close(self) -> None:
         """Let the process end by itself."""

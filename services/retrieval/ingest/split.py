@@ -1,168 +1,196 @@
-"""A text cut into passages: at headings, then paragraphs, then sentences, then wherever it must be.
+"""Blocks packed into passages: cut at headings, then between blocks, then between sentences, then wherever it must be.
 
-Every character but white space is in exactly one passage, and a passage is exactly its span of the text.
+A passage is exactly its span of the document's text. What is in none is white space, headings with nothing below them
+and tables of contents.
 """
 
-import re
-from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from services.retrieval.language.sentences import sentences
+from services.retrieval.ingest.blocks import Block, Kind, lay_out
+from services.retrieval.ingest.outline import is_contents
+from services.retrieval.ingest.quotable import LONGEST, Quotable, cut, quotable
 from services.retrieval.model import Span
 
 MAX_SENTENCES = 64
-_ITEM = re.compile(r"(?:[-*•]|\d{1,3}[.)])[ \t]+(?=\S)")
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading that begins at `start` in the text; `level` 1 is the outermost."""
-
-    start: int
-    level: int
-    title: str
+# The longest sentence that is made of two: what introduces a list or code, and that.
+LONGEST_INTRODUCED = 800
 
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """A passage to be: its span in the text, the headings above it, its sentences' spans within it (none where it is
-    code alone)."""
+    """A passage to be: its span in the text, the headings above it, its sentences' spans within it (none where nothing
+    in it can be quoted) with what each is read after ("" for nothing), the page that it begins on (0: unknown), the
+    kind of most of it."""
 
     span: Span
     headings: tuple[str, ...]
     sentences: tuple[Span, ...]
+    leads: tuple[str, ...] = ()
+    page: int = 0
+    kind: str = Kind.TEXT.value
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class _Atom:
+    """A block, or a part of one that is too long: its span in the text and what of that can be quoted."""
+
+    block: Block
     span: Span
-    headings: tuple[str, ...]
+    quotable: Sequence[Quotable]
 
 
-def split(text: str, headings: Sequence[Heading], max_chars: int, apart: Sequence[Span] = ()) -> list[TextPiece]:
-    """The passages of `text` in order, none longer than `max_chars`. `headings` are in order of their start; what is
-    `apart` (ranges in order) belongs to passages but to no sentence."""
-    return [
-        TextPiece(span, section.headings, tuple(_sentences(text, span, apart)[:MAX_SENTENCES]))
-        for section in _sections(text, headings)
-        for span in _pack(_paragraphs(text, section.span), text, max_chars)
+def split(blocks: Sequence[Block], max_chars: int) -> tuple[str, list[TextPiece]]:
+    """The document's text, and its passages in order, none longer than `max_chars`."""
+    text, spans = lay_out(blocks)
+    pieces = [
+        _piece(atoms, path)
+        for path, placed in _sections(list(zip(blocks, spans, strict=True)))
+        for atoms in _pack(_atoms(placed, max_chars, text), max_chars)
+        if not all(atom.block.kind is Kind.HEADING for atom in atoms)
     ]
+    return text, pieces or _headings_alone(blocks, spans, max_chars, text)
 
 
-def _sections(text: str, headings: Sequence[Heading]) -> Iterator[_Section]:
-    """The text from heading to heading. A heading with nothing below it goes along with what follows it."""
-    path: list[Heading] = []
-    start = 0
-    for place, heading in enumerate(headings):
-        if place == 0 and text[: heading.start].strip():
-            yield _Section((0, heading.start), ())
-            start = heading.start
-        path = [above for above in path if above.level < heading.level] + [heading]
-        end = headings[place + 1].start if place + 1 < len(headings) else len(text)
-        deeper = place + 1 < len(headings) and headings[place + 1].level > heading.level
-        if deeper and text[heading.start : end].strip().strip("#=- \n") == heading.title:
+def _headings_alone(blocks: Sequence[Block], spans: Sequence[Span], max_chars: int, text: str) -> list[TextPiece]:
+    """What there is of a document that has nothing but headings."""
+    placed = [(replace(block, quoted=True, kind=Kind.TEXT), span) for block, span in zip(blocks, spans, strict=True)]
+    return [_piece(atoms, ()) for atoms in _pack(_atoms(placed, max_chars, text), max_chars)]
+
+
+_Placed = list[tuple[Block, Span]]
+
+
+def _sections(placed: _Placed) -> Iterator[tuple[tuple[str, ...], _Placed]]:
+    """The blocks from heading to heading with the path to them. A heading with nothing below it goes along with what is
+    deeper; where that is nothing either, it is left out."""
+    path: list[Block] = []
+    section: _Placed = []
+    for block, span in placed:
+        if block.kind is Kind.HEADING:
+            bare = all(each.kind is Kind.HEADING for each, _ in section)
+            if not bare:
+                yield tuple(above.title for above in path), section
+                section = []
+            while section and section[-1][0].level >= block.level:
+                section.pop()
+            path = [above for above in path if above.level < block.level] + [block]
+        elif block.kind is Kind.TEXT and not block.quoted and is_contents(block.text):
+            yield tuple(above.title for above in path), section
+            section = []
             continue
-        yield _Section((start if place else min(start, heading.start), end), tuple(above.title for above in path))
-        start = end
-    if not headings:
-        yield _Section((0, len(text)), ())
+        section.append((block, span))
+    yield tuple(above.title for above in path), section
 
 
-def _sentences(text: str, span: Span, apart: Sequence[Span]) -> list[Span]:
-    """The sentences of a passage, as ranges of it, around what is apart."""
-    start, end = span
-    found: list[Span] = []
-    at = start
-    for low, high in [*apart[bisect_right(apart, start, key=itemgetter(1)) :], (end, end)]:
-        stop = max(min(low, end), at)
-        found += [_unmarked(text, at + first, at + last, start) for first, last in sentences(text[at:stop])]
-        if low >= end:
-            break
-        at = min(high, end)
-    return found
-
-
-def _unmarked(text: str, first: int, last: int, start: int) -> Span:
-    """A sentence's range from `start` on, without the mark of a list's item before it."""
-    mark = _ITEM.match(text, first, last)
-    return ((mark.end() if mark else first) - start, last - start)
-
-
-def _paragraphs(text: str, span: Span) -> Iterator[Span]:
-    """The runs between blank lines, without the white space around them."""
-    at, end = span
-    while at < end:
-        stop = _blank_line(text, at, end)
-        trimmed = _trim(text, at, stop)
-        if trimmed:
-            yield trimmed
-        at = stop + 1
-
-
-def _blank_line(text: str, start: int, end: int) -> int:
-    """Where the first blank line from `start` on begins; `end` where there is none."""
-    at = text.find("\n", start, end)
-    while at != -1:
-        following = text.find("\n", at + 1, end)
-        if not text[at + 1 : following if following != -1 else end].strip():
-            return at
-        at = following
-    return end
-
-
-def _pack(paragraphs: Iterable[Span], text: str, limit: int) -> Iterator[Span]:
-    """Neighbouring paragraphs together as far as they fit; a longer one by its sentences."""
-    open_span: Span | None = None
-    for paragraph in paragraphs:
-        if open_span and paragraph[1] - open_span[0] <= limit:
-            open_span = (open_span[0], paragraph[1])
+def _atoms(placed: _Placed, max_chars: int, text: str) -> Iterator[_Atom]:
+    """The blocks, long ones in parts of about equal length, cut between sentences where that is possible."""
+    for block, (start, end) in placed:
+        if block.kind is Kind.HEADING and end - start > max_chars:
             continue
-        if open_span:
-            yield open_span
-            open_span = None
-        if paragraph[1] - paragraph[0] <= limit:
-            open_span = paragraph
+        sentences = quotable(block, max_chars)
+        if end - start <= max_chars and len(sentences) <= MAX_SENTENCES:
+            yield _Atom(block, (start, end), sentences)
         else:
-            yield from _pack_sentences(text, paragraph, limit)
-    if open_span:
-        yield open_span
+            yield from _parts(block, start, sentences, max_chars)
 
 
-def _pack_sentences(text: str, paragraph: Span, limit: int) -> Iterator[Span]:
-    """A long paragraph in parts of about equal length, cut between sentences where that is possible."""
-    start, end = paragraph
-    parts = -(-(end - start) // limit)
-    target = (end - start) / parts
-    at: Span | None = None
-    for sentence in sentences(text[start:end]):
-        for span in _cut(text, (start + sentence[0], start + sentence[1]), limit):
-            if at and (span[1] - at[0] > limit or at[1] - at[0] >= target):
-                yield at
-                at = None
-            at = (at[0], span[1]) if at else span
-    if at:
-        yield at
+def _parts(block: Block, start: int, sentences: Sequence[Quotable], max_chars: int) -> Iterator[_Atom]:
+    """A long block in parts. What cannot be quoted is cut too, into runs of lines."""
+    length = len(block.text)
+    count = max(-(-length // max_chars), -(-len(sentences) // MAX_SENTENCES))
+    target = length / count
+    at = 0
+    within: list[Quotable] = []
+    ahead = deque(sentences)
+    for first, last in _runs(block.text, sentences, max_chars):
+        too_long = last - at > max_chars or len(within) >= MAX_SENTENCES
+        if first > at and (too_long or first - at >= target):
+            yield from _part(block, start, at, first, within)
+            at, within = first, []
+        while ahead and ahead[0].start < last:
+            within.append(ahead.popleft())
+    yield from _part(block, start, at, length, within)
 
 
-def _cut(text: str, span: Span, limit: int) -> Iterator[Span]:
-    """A sentence that is too long, cut at white space, or in the middle of a word that is too long itself."""
-    start, end = span
-    while end - start > limit:
-        space = max(text.rfind(mark, start + limit // 2, start + limit) for mark in " \n\t，、,;；")
-        stop = space + 1 if space != -1 else start + limit
-        trimmed = _trim(text, start, stop)
-        if trimmed:
-            yield trimmed
-        start = stop
-    trimmed = _trim(text, start, end)
-    if trimmed:
-        yield trimmed
+def _part(block: Block, start: int, first: int, last: int, within: Sequence[Quotable]) -> Iterator[_Atom]:
+    text = block.text
+    while first < last and text[first].isspace():
+        first += 1
+    while last > first and text[last - 1].isspace():
+        last -= 1
+    if first < last:
+        own = [Quotable(each.start - first, each.end - first, each.lead) for each in within]
+        yield _Atom(block, (start + first, start + last), own)
 
 
-def _trim(text: str, start: int, end: int) -> Span | None:
-    body = text[start:end]
-    left = len(body) - len(body.lstrip())
-    right = len(body.rstrip())
-    return (start + left, start + right) if left < right else None
+def _runs(text: str, sentences: Sequence[Quotable], max_chars: int) -> Iterator[Span]:
+    """The text in runs that are not cut: the sentences, and what is between them in parts that fit."""
+    borders = {0, len(text), *(each.start for each in sentences), *(each.end for each in sentences)}
+    for first, last in pairwise(sorted(borders)):
+        while last - first > max_chars:
+            stop = cut(text, first, first + min(max_chars, LONGEST))
+            yield first, stop
+            first = stop
+        yield first, last
+
+
+def _pack(atoms: Iterable[_Atom], max_chars: int) -> Iterator[list[_Atom]]:
+    """Neighbours together as far as they fit. What introduces the next block goes along with it."""
+    open_: list[_Atom] = []
+    count = 0
+    for atom in atoms:
+        fits = bool(open_) and atom.span[1] - open_[0].span[0] <= max_chars
+        if open_ and not (fits and count + len(atom.quotable) <= MAX_SENTENCES):
+            kept = _introduction(open_, atom, max_chars)
+            if len(open_) > len(kept):
+                yield open_[: len(open_) - len(kept)]
+            open_ = kept
+            count = sum(len(each.quotable) for each in open_)
+        open_.append(atom)
+        count += len(atom.quotable)
+    if open_:
+        yield open_
+
+
+def _introduction(open_: Sequence[_Atom], atom: _Atom, max_chars: int) -> list[_Atom]:
+    """What of the passage before goes along with the next block: a short text that introduces it."""
+    last = open_[-1]
+    fits = atom.span[1] - last.span[0] <= max_chars and last.span[1] - last.span[0] <= LONGEST
+    return [last] if atom.block.introduced and fits and last.block.kind is Kind.TEXT else []
+
+
+def _piece(atoms: Sequence[_Atom], path: tuple[str, ...]) -> TextPiece:
+    start, end = atoms[0].span[0], atoms[-1].span[1]
+    sentences = list(_sentences(atoms, start))
+    kinds = Counter[Kind]()
+    for atom in atoms:
+        if atom.block.kind is not Kind.HEADING:
+            kinds[atom.block.kind] += atom.span[1] - atom.span[0]
+    return TextPiece(
+        span=(start, end),
+        headings=path,
+        sentences=tuple((each.start, each.end) for each in sentences),
+        leads=tuple(each.lead for each in sentences) if any(each.lead for each in sentences) else (),
+        page=atoms[0].block.page,
+        kind=kinds.most_common(1)[0][0].value,
+    )
+
+
+def _sentences(atoms: Sequence[_Atom], start: int) -> Iterator[Quotable]:
+    """The sentences of a passage, as ranges of it; one that introduces what follows is read together with it."""
+    last: Quotable | None = None
+    for atom in atoms:
+        shift = atom.span[0] - start
+        own = [Quotable(each.start + shift, each.end + shift, each.lead) for each in atom.quotable]
+        if last and own and atom.block.introduced and own[0].end - last.start <= LONGEST_INTRODUCED:
+            own[0] = Quotable(last.start, own[0].end, last.lead)
+            last = None
+        if last:
+            yield last
+        yield from own[:-1]
+        last = own[-1] if own else None
+    if last:
+        yield last

@@ -2,7 +2,8 @@
 
 It writes READY, then answers frames on its standard input with frames on its standard output until its input ends. A
 frame is a JSON head and a body, each behind its length (u32, little-endian). Request: {"media_type", "max_chars",
-"seconds"} and the document. Response: {"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
+"seconds", "wait"} and the document; SIGPROF ends the process after so many seconds of the processor. Response:
+{"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
 """
 
 import resource
@@ -36,9 +37,11 @@ def main(memory_bytes: int, source: BinaryIO, sink: BinaryIO) -> None:
     while lengths := source.read(LENGTHS.size):
         head_length, body_length = LENGTHS.unpack(lengths)
         head = orjson.loads(source.read(head_length))
-        signal.alarm(int(head["seconds"]) + 5)
+        signal.setitimer(signal.ITIMER_PROF, head["seconds"])
+        signal.alarm(int(head["wait"]) + 5)
         sink.write(_answer(head["media_type"], source.read(body_length), head["max_chars"]))
         sink.flush()
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 
@@ -53,7 +56,9 @@ def _answer(media_type: str, data: bytes, max_chars: int) -> bytes:
 
 
 def _packed(found: Digest) -> list[object]:
-    return [[piece.span, piece.headings, piece.sentences] for piece in found.pieces]
+    return [
+        [piece.span, piece.headings, piece.sentences, piece.leads, piece.page, piece.kind] for piece in found.pieces
+    ]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, In
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
 from services.retrieval.ingest.vectors import PassageVectors
-from services.retrieval.model import CollectionKey, Document, Index, Passage
+from services.retrieval.model import READING, CollectionKey, Document, Index, Passage, Sentences
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
@@ -72,10 +72,11 @@ class CollectionWriter:
                 return known
             front = read_front_matter(media_type, data)
             digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
+            title = head.title or front.title[:LONGEST_TITLE] or digest.title
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=head.title or front.title[:LONGEST_TITLE] or digest.title or head.id,
+                title=title or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
@@ -84,7 +85,7 @@ class CollectionWriter:
                 metadata=filled(head.metadata, front.labels),
                 said=front.labels,
             )
-            await self._store_all(target, document, digest, report)
+            await self._store_all(target, document, replace(digest, title=title), report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count)
 
@@ -105,8 +106,11 @@ class CollectionWriter:
     async def _known(
         self, target: WriteTarget, head: DocumentHead, record: Document | None, media_type: str, content_hash: str
     ) -> Result | None:
-        """The result for content that the store has. New labels on it are written without reading it again."""
-        if record is None or (record.content_hash, record.media_type) != (content_hash, media_type):
+        """The result for content that the store has, read as it would be now. New labels on it are written without
+        reading it again."""
+        if record is None or record.reading != READING:
+            return None
+        if (record.content_hash, record.media_type) != (content_hash, media_type):
             return None
         metadata = filled(head.metadata, record.said)
         labelled = replace(record, uri=head.uri, title=head.title or record.title, metadata=metadata)
@@ -134,8 +138,8 @@ class CollectionWriter:
             for first in range(0, len(pieces), WINDOW):
                 part = pieces[first : first + WINDOW]
                 passages = [_passage(document, digest.text, piece, first + n) for n, piece in enumerate(part)]
-                spans = [piece.sentences for piece in part]
-                entries = await self._vectors.records(index.embedder, passages, spans, owner)
+                sentences = [Sentences(piece.sentences, b"", piece.leads) for piece in part]
+                entries = await self._vectors.records(index.embedder, passages, sentences, owner)
                 done = first + len(entries)
                 with metrics.store_seconds("write"):
                     if done < len(pieces):
@@ -162,4 +166,6 @@ def _passage(document: Document, text: str, piece: TextPiece, index: int) -> Pas
         index=index,
         span=piece.span,
         text=text[slice(*piece.span)],
+        page=piece.page,
+        kind=piece.kind,
     )

@@ -5,9 +5,9 @@ measured on XQuAD, English and Chinese. The average length is fixed, so that a p
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 
+from services.retrieval.language.fields import weighted
 from services.retrieval.model import Sparse
 from services.runtime.language.script import has_cjk
 from services.runtime.language.terms import question_terms, terms
@@ -18,10 +18,11 @@ AVERAGE_LENGTH = 256.0
 WORD_AMONG_CJK = 2.0  # a CJK word of two characters counts as three terms, a Latin word or a number as one
 
 
-def passage_vector(text: str) -> Sparse:
-    """How much each word of a passage weighs in it."""
-    counts = Counter(terms(text))
-    damping = K1 * (1 - B + B * counts.total() / AVERAGE_LENGTH)
+def passage_vector(text: str, heads: str = "") -> Sparse:
+    """How much each word of a passage weighs in it, and of what stands above it."""
+    own = terms(text)
+    damping = K1 * (1 - B + B * len(own) / AVERAGE_LENGTH)
+    counts = weighted(own, terms(heads))
     return _sparse({term: count * (K1 + 1) / (count + damping) for term, count in counts.items()})
 
 

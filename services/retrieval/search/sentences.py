@@ -12,9 +12,10 @@ Worth = Callable[[float], float]
 def score(sentences: Sentences, query: Vector | None, worth: Worth = float) -> SentenceScores:
     """Scores of a passage's sentences, what the cosine of each is worth; none where the query was not embedded."""
     if query is None:
-        return SentenceScores(sentences.spans, ())
+        return SentenceScores(sentences.spans, (), sentences.leads)
     found = cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query)
-    return SentenceScores(sentences.spans, [worth(cosine) if cosine else 0.0 for cosine in found])
+    scores = [worth(cosine) if cosine else 0.0 for cosine in found]
+    return SentenceScores(sentences.spans, scores, sentences.leads)
 
 
 def cosines(vectors: "np.ndarray[tuple[int, int], np.dtype[np.int8]]", query: Vector) -> list[float]:

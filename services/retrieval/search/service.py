@@ -23,8 +23,12 @@ from services.retrieval.search import sentences
 from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
+from services.retrieval.search.twins import Twins
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
+
+# Passages that are fetched at least where some of the first were twins of others.
+REFILL = 4
 
 
 class Search:
@@ -89,17 +93,21 @@ class Search:
         probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
         candidates = comparable(await self._store.candidates(index, probe), worth)
         fused = Fused(candidates, planned.weights)
-        best = fused.ranked[: planned.limit]
         with_sentences = request.include_embeddings or request.include_sentences
-        fetched = await self._store.fetch(index, [passage_id for passage_id, _ in best], with_sentences)
         hits: list[Hit] = []
-        for passage_id, score in best:
-            if passage_id in fetched:
-                passage, own = fetched[passage_id]
-                embedded = own if request.include_embeddings else None
-                scored = sentences.score(own, vector, worth) if own and request.include_sentences else None
-                hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
-        return hits, candidates
+        twins = Twins()
+        at = 0
+        while at < len(fused.ranked) and len(hits) < planned.limit:
+            best = fused.ranked[at : at + max(planned.limit - len(hits), REFILL if at else 0)]
+            at += len(best)
+            fetched = await self._store.fetch(index, [passage_id for passage_id, _ in best], with_sentences)
+            for passage_id, score in best:
+                if passage_id in fetched and not twins.seen(fetched[passage_id][0].text):
+                    passage, own = fetched[passage_id]
+                    embedded = own if request.include_embeddings else None
+                    scored = sentences.score(own, vector, worth) if own and request.include_sentences else None
+                    hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
+        return hits[: planned.limit], candidates
 
 
 def comparable(candidates: Candidates, worth: sentences.Worth) -> Candidates:

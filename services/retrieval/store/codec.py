@@ -27,7 +27,7 @@ DOCUMENT = "document"
 PENDING = "pending"
 LEASE = "lease"
 INDEXED = ("kind", "document_id", "version", "media_type", "labels")
-SENTENCE_FIELDS = ("spans", "sentences")
+SENTENCE_FIELDS = ("spans", "sentences", "leads")
 METADATA = "metadata."
 
 _SPACE = uuid.UUID("6f0d2c1e-9d0b-5f0c-8a55-2f6d1f0c7b3a")
@@ -83,8 +83,13 @@ def _matching(condition: Condition) -> tuple[str, list[str]]:
 
 
 def passage_payload(entry: PassageRecord, version: str, media_type: str, metadata: Mapping[str, str]) -> Payload:
+    """A passage's payload; what most have not is left out where it is empty."""
     passage = entry.passage
+    leads = {"leads": list(entry.sentences.leads)} if entry.sentences.leads else {}
+    page = {"page": passage.page} if passage.page else {}
     return {
+        **leads,
+        **page,
         "kind": PASSAGE,
         "document_id": passage.document_id,
         "version": version,
@@ -97,6 +102,7 @@ def passage_payload(entry: PassageRecord, version: str, media_type: str, metadat
         "start": passage.span[0],
         "end": passage.span[1],
         "text": passage.text,
+        "block": passage.kind,
         "spans": _text(np.array(entry.sentences.spans, dtype="<i4").tobytes()),
         "sentences": _text(entry.sentences.vectors),
     }
@@ -112,12 +118,18 @@ def passage_of(point_id: str, payload: Mapping[str, Any]) -> Passage:
         index=payload["index"],
         span=(payload["start"], payload["end"]),
         text=payload["text"],
+        page=payload.get("page", 0),
+        kind=payload.get("block", ""),
     )
 
 
 def sentences_of(payload: Mapping[str, Any]) -> Sentences:
     spans = np.frombuffer(base64.b64decode(payload["spans"]), dtype="<i4").reshape(-1, 2)
-    return Sentences([(start, end) for start, end in spans.tolist()], base64.b64decode(payload["sentences"]))
+    return Sentences(
+        [(start, end) for start, end in spans.tolist()],
+        base64.b64decode(payload["sentences"]),
+        payload.get("leads", ()),
+    )
 
 
 def label_payload(document: Document) -> Payload:
@@ -136,6 +148,7 @@ def document_payload(document: Document) -> Payload:
         "size_bytes": document.size_bytes,
         "passage_count": document.passage_count,
         "said": dict(document.said),
+        "reading": document.reading,
         **changing_payload(document),
     }
 
@@ -157,6 +170,7 @@ def document_of(payload: Mapping[str, Any]) -> Document:
         update_time=time_of(payload),
         metadata=payload["metadata"],
         said=payload.get("said") or {},
+        reading=payload.get("reading", 1),
     )
 
 

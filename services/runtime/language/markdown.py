@@ -1,10 +1,14 @@
-"""Markdown as it is read aloud: a table's row in words, without the marks of emphasis, code and links."""
+"""Markdown as it is read aloud: a table's row in words, without the marks of emphasis, code and links; but for code in
+fences, which stays as it is."""
 
 import re
 
 _ROW = re.compile(r"\|.*\|")
 _RULE = re.compile(r"[\s|:-]+")
 _CELL_END = re.compile(r"(?<!\\)\|")
+_ITEM = re.compile(r"(?:[-*+•]|\d{1,4}[.)])[ \t]")
+_FENCED = re.compile(r"^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", re.DOTALL | re.MULTILINE)
+_PAUSES = tuple(".:;,!?。：；，、！？")
 _BLOCK = re.compile(r"(?:>[ \t]?)*(?:(?:#{1,6}|[-*+•]|\d{1,4}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?)?")
 # Code, or a character that is escaped.
 _CODE = re.compile(r"(?<![`\\])(`+)(?!`)(.+?)(?<!`)\1(?!`)|\\([!-/:-@\[-`{-~])")
@@ -24,16 +28,28 @@ _DEEPEST = 3  # emphasis within emphasis
 
 def plain(text: str) -> str:
     """The text in one line, without Markdown's marks. What is code stays as it is, and so does what only looks like a
-    mark."""
+    mark. Code in fences keeps its lines, on lines of its own."""
+    parts: list[str] = []
+    at = 0
+    for code in _FENCED.finditer(text) if "```" in text else ():
+        parts += (_line(text[at : code.start()]), code[0])
+        at = code.end()
+    return "\n".join(part for part in (*parts, _line(text[at:])) if part)
+
+
+def _line(text: str) -> str:
+    """Text without code in fences; between the items of a list is a pause."""
     parts: list[str] = []
     lines: list[str] = []
-    for line in map(str.strip, text.splitlines()):
+    for line in filter(None, map(str.strip, text.splitlines())):
         if _ROW.fullmatch(line):
             parts += [_inline(" ".join(lines)), _row(line)]
             lines = []
-        else:
-            mark = _BLOCK.match(line)
-            lines.append(line[mark.end() :] if mark else line)
+            continue
+        if lines and _ITEM.match(line) and not lines[-1].endswith(_PAUSES):
+            lines[-1] += ";"
+        mark = _BLOCK.match(line)
+        lines.append(line[mark.end() :] if mark else line)
     return " ".join(" ".join([*parts, _inline(" ".join(lines))]).split())
 
 

@@ -66,7 +66,24 @@ async def test_a_short_document_does_not_wait_behind_a_long_one(tmp_path: Path) 
 async def test_a_document_has_time_by_its_size(tmp_path: Path) -> None:
     readers = Readers(1, 0.2, 1 << 30, str(hanging(tmp_path)))
     try:
-        with pytest.raises(DocumentUnreadable, match=r"longer than 0\.2 seconds"):
+        with pytest.raises(DocumentUnreadable, match=r"longer than 1\.6 seconds$"):
             await readers.read(media.HTML, PAGE, 1200, ("a",))
+    finally:
+        await readers.aclose()
+
+
+async def test_the_time_of_others_does_not_count(tmp_path: Path) -> None:
+    """A process that is kept from the processor for longer than its time has that time still."""
+    python = tmp_path / "python"
+    late = (
+        "import sys, time; from services.retrieval.ingest import html, worker; read = worker.digest; "
+        "worker.digest = lambda *document: (time.sleep(0.6), read(*document))[1]; "
+        "worker.main(int(sys.argv[-1]), sys.stdin.buffer, sys.stdout.buffer)"
+    )
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{late}" "$@"\n')
+    python.chmod(0o755)
+    readers = Readers(1, 0.3, 1 << 30, str(python))
+    try:
+        assert "Danube" in (await readers.read(media.HTML, PAGE, 1200)).text
     finally:
         await readers.aclose()

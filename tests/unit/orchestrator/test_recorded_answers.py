@@ -40,12 +40,14 @@ CASES = [(each["question"], each["search"], answer) for each in RECORDED for ans
 
 
 def searched(recorded: str) -> Found:
-    """What the orchestrator reads, had the sentences been asked for and not their vectors."""
+    """What the orchestrator reads, had the sentences been asked for and not their vectors; without the headings, which
+    were not looked at then."""
     response = pb.SearchResponse.FromString(base64.b64decode(recorded))
     query = np.array(response.query_vector, np.float32) if response.query_vector else None
     for hit in response.hits:
         hit.sentence_scores.CopyFrom(_scores(hit.sentences, query))
         hit.ClearField("sentences")
+        hit.passage.ClearField("headings")
     response.ClearField("query_vector")
     return found(pb.SearchResponse.FromString(response.SerializeToString()))
 

@@ -5,8 +5,7 @@ import pytest
 from services.retrieval.errors import DocumentEmpty, DocumentError, DocumentUnreadable, MediaTypeUnsupported
 from services.retrieval.ingest import media
 from services.retrieval.ingest.digest import digest
-from services.retrieval.ingest.html import read_html
-from services.retrieval.ingest.text import decode, read_markdown
+from services.retrieval.ingest.text import decode
 
 
 @pytest.mark.parametrize(
@@ -51,43 +50,6 @@ def test_text_is_decoded(data: bytes, text: str) -> None:
 def test_what_is_no_text_is_not(data: bytes) -> None:
     with pytest.raises(DocumentUnreadable):
         decode(data)
-
-
-def test_markdown_titles() -> None:
-    assert read_markdown(b"text\n\n## Second ##\n\n# First").title == "Second"
-    assert read_markdown(b"no heading").title == ""
-    assert read_markdown(b"- item\n---\ntext").headings == []
-
-
-class TestHtml:
-    def test_is_read_block_by_block(self) -> None:
-        html = """<html><head><title> A &amp; B </title><style>x</style></head><body><!-- no -->
-            <h1>One <i>two</i></h1><p>Some  <b>bo</b>ld<br>text</p><ul><li>a</li><li>b</li></ul>
-            <pre>x\n  y</pre><script>no()</script>tail</body></html>"""
-        extract = read_html(html.encode())
-        assert extract.title == "A & B"
-        assert extract.text == "One two\n\nSome bold\ntext\n\na\n\nb\n\nx\n  y\n\ntail"
-
-    def test_headings_are_where_they_say(self) -> None:
-        extract = read_html(b"<p>intro</p><h1>First</h1><p>x</p><div><h3><a href=#>Third</a></h3></div><h2></h2>")
-        assert [(heading.level, heading.title) for heading in extract.headings] == [(1, "First"), (3, "Third")]
-        for heading in extract.headings:
-            assert extract.text[heading.start :].startswith(heading.title)
-        assert extract.title == "First"
-
-    @pytest.mark.parametrize(
-        ("data", "text"),
-        [
-            (b"", ""),
-            (b"<", "<"),
-            (b"<p", ""),
-            (b"text", "text"),
-            (b"<b></p></b><td>x", "x"),
-            (b"<html><frameset></html>", ""),
-        ],
-    )
-    def test_any_markup_is_read(self, data: bytes, text: str) -> None:
-        assert read_html(data).text == text
 
 
 def test_digest_splits_what_it_reads() -> None:

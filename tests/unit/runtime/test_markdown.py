@@ -41,6 +41,9 @@ TABLE = [
     (":x: stays", ":x: stays"),
     ("", ""),
     ("> **quoted\n> over** two lines", "quoted over two lines"),
+    ("By:\n\n- card\n- cash.\n- [a](b)", "By: card; cash. a"),
+    ("Run:\n\n```sh\na  *b*\n  - c\n```\n\nIt *runs*.", "Run:\n```sh\na  *b*\n  - c\n```\nIt runs."),
+    ("```\nno end *here*", "``` no end here"),
     ("Before.\n| a | b |\n|---|---|\n| c | d |\nAfter.", "Before. a: b c: d After."),
 ]
 

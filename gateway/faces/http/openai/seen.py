@@ -119,6 +119,7 @@ def annotation(added: event_pb.CitationAdded) -> Json:
             "passage_id": citation.passage_id,
             "span": {"start": citation.span.start, "end": citation.span.end},
             "quote": citation.quote,
+            **({"page": citation.page} if citation.page else {}),
         },
     }
 

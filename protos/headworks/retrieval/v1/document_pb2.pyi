@@ -63,7 +63,9 @@ class Document(_message.Message):
     media_type: _builtins.str
     """Its IANA media type, such as "text/markdown"."""
     content_hash: _builtins.str
-    """SHA-256 of the original bytes, lower-case hexadecimal."""
+    """SHA-256 of the original bytes, lower-case hexadecimal. Empty for a document that an earlier release read: one that
+    is sent again, with its bytes, is read anew.
+    """
     size_bytes: _builtins.int
     """Length of the original, in bytes."""
     passage_count: _builtins.int

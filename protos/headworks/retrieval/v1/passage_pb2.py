@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headworks.type.v1 import span_pb2 as headworks_dot_type_dot_v1_dot_span__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/retrieval/v1/passage.proto\x12\x16headworks.retrieval.v1\x1a\x1cheadworks/type/v1/span.proto\"\xa0\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x10\n\x08headings\x18\x05 \x03(\t\x12\r\n\x05index\x18\x06 \x01(\x05\x12)\n\x04span\x18\x07 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\x0c\n\x04text\x18\x08 \x01(\t\"Q\n\x12SentenceEmbeddings\x12*\n\x05spans\x18\x01 \x03(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\">\n\x0eSentenceScores\x12\x0e\n\x06starts\x18\x01 \x03(\x05\x12\x0c\n\x04\x65nds\x18\x02 \x03(\x05\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headworks/retrieval/v1/passage.proto\x12\x16headworks.retrieval.v1\x1a\x1cheadworks/type/v1/span.proto\"\xbc\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x10\n\x08headings\x18\x05 \x03(\t\x12\r\n\x05index\x18\x06 \x01(\x05\x12)\n\x04span\x18\x07 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\x0c\n\x04text\x18\x08 \x01(\t\x12\x0c\n\x04page\x18\t \x01(\x05\x12\x0c\n\x04kind\x18\n \x01(\t\"`\n\x12SentenceEmbeddings\x12*\n\x05spans\x18\x01 \x03(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\r\n\x05leads\x18\x03 \x03(\t\"M\n\x0eSentenceScores\x12\x0e\n\x06starts\x18\x01 \x03(\x05\x12\x0c\n\x04\x65nds\x18\x02 \x03(\x05\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\r\n\x05leads\x18\x04 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.retrieval.v1.pass
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PASSAGE']._serialized_start=95
-  _globals['_PASSAGE']._serialized_end=255
-  _globals['_SENTENCEEMBEDDINGS']._serialized_start=257
-  _globals['_SENTENCEEMBEDDINGS']._serialized_end=338
-  _globals['_SENTENCESCORES']._serialized_start=340
-  _globals['_SENTENCESCORES']._serialized_end=402
+  _globals['_PASSAGE']._serialized_end=283
+  _globals['_SENTENCEEMBEDDINGS']._serialized_start=285
+  _globals['_SENTENCEEMBEDDINGS']._serialized_end=381
+  _globals['_SENTENCESCORES']._serialized_start=383
+  _globals['_SENTENCESCORES']._serialized_end=460
 # @@protoc_insertion_point(module_scope)

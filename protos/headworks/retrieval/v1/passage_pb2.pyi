@@ -33,6 +33,8 @@ class Passage(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique within the collection."""
     document_id: _builtins.str
@@ -44,7 +46,13 @@ class Passage(_message.Message):
     index: _builtins.int
     """Its position among the document's passages, from 0."""
     text: _builtins.str
-    """Its text."""
+    """Its text. A row of a table is `header: value; header: value`, a definition `term: text`."""
+    page: _builtins.int
+    """The page of the document on which it begins, from 1; 0 where the document has none."""
+    kind: _builtins.str
+    """What most of it is: "text", "list", "table", "definition" or "code". Empty for a passage of a document that an
+    earlier release read.
+    """
     @_builtins.property
     def headings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The headings above it, outermost first."""
@@ -64,10 +72,12 @@ class Passage(_message.Message):
         index: _builtins.int = ...,
         span: _span_pb2.CharSpan | None = ...,
         text: _builtins.str = ...,
+        page: _builtins.int = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "headings", b"headings", "id", b"id", "index", b"index", "span", b"span", "text", b"text", "title", b"title", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "headings", b"headings", "id", b"id", "index", b"index", "kind", b"kind", "page", b"page", "span", b"span", "text", b"text", "title", b"title", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -81,6 +91,7 @@ class SentenceEmbeddings(_message.Message):
 
     SPANS_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
     vectors: _builtins.bytes
     """One vector a sentence, row by row: int8, each by a scale of its own, so that only its direction
     counts; zeros for a sentence that was not read. The length is
@@ -90,15 +101,22 @@ class SentenceEmbeddings(_message.Message):
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[_span_pb2.CharSpan]:
         """The sentences' ranges in the passage's text, in order."""
 
+    @_builtins.property
+    def leads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What each is to be read after, such as the term that it defines or the items above it; empty for one that reads by
+        itself. No entries where all do.
+        """
+
     def __init__(
         self,
         *,
         spans: _abc.Iterable[_span_pb2.CharSpan] | None = ...,
         vectors: _builtins.bytes = ...,
+        leads: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spans", b"spans", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leads", b"leads", "spans", b"spans", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,13 +124,14 @@ Global___SentenceEmbeddings: _TypeAlias = SentenceEmbeddings  # noqa: Y015
 
 @_typing.final
 class SentenceScores(_message.Message):
-    """The sentences of a passage, and how near each is to the query. All lists are of one length, but for scores."""
+    """The sentences of a passage, and how near each is to the query. All lists are of one length, but for scores and leads."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STARTS_FIELD_NUMBER: _builtins.int
     ENDS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def starts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Where each begins in the passage's text, in order."""
@@ -125,16 +144,23 @@ class SentenceScores(_message.Message):
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The cosine of each with the query; 0 for a sentence without an embedding. Empty where the query was not embedded."""
 
+    @_builtins.property
+    def leads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What each is to be read after, such as the term that it defines or the items above it; empty for one that reads by
+        itself. No entries where all do.
+        """
+
     def __init__(
         self,
         *,
         starts: _abc.Iterable[_builtins.int] | None = ...,
         ends: _abc.Iterable[_builtins.int] | None = ...,
         scores: _abc.Iterable[_builtins.float] | None = ...,
+        leads: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "scores", b"scores", "starts", b"starts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "leads", b"leads", "scores", b"scores", "starts", b"starts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

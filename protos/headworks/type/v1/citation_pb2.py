@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headworks.type.v1 import span_pb2 as headworks_dot_type_dot_v1_dot_span__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headworks/type/v1/citation.proto\x12\x11headworks.type.v1\x1a\x1cheadworks/type/v1/span.proto\"\x89\x01\n\x08\x43itation\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x12\n\npassage_id\x18\x04 \x01(\t\x12)\n\x04span\x18\x05 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\r\n\x05quote\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headworks/type/v1/citation.proto\x12\x11headworks.type.v1\x1a\x1cheadworks/type/v1/span.proto\"\x97\x01\n\x08\x43itation\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x12\n\npassage_id\x18\x04 \x01(\t\x12)\n\x04span\x18\x05 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\x12\r\n\x05quote\x18\x06 \x01(\t\x12\x0c\n\x04page\x18\x07 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.type.v1.citation_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CITATION']._serialized_start=86
-  _globals['_CITATION']._serialized_end=223
+  _globals['_CITATION']._serialized_end=237
 # @@protoc_insertion_point(module_scope)

@@ -29,6 +29,7 @@ class Citation(_message.Message):
     PASSAGE_ID_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """The document the quote was taken from."""
     title: _builtins.str
@@ -39,6 +40,8 @@ class Citation(_message.Message):
     """The passage of the document that holds the quote."""
     quote: _builtins.str
     """The quoted text itself, each run of white space in it as one space."""
+    page: _builtins.int
+    """The page of the document on which the passage begins, from 1; 0 where the document has none."""
     @_builtins.property
     def span(self) -> _span_pb2.CharSpan:
         """The range of the quote in the document's extracted text."""
@@ -52,10 +55,11 @@ class Citation(_message.Message):
         passage_id: _builtins.str = ...,
         span: _span_pb2.CharSpan | None = ...,
         quote: _builtins.str = ...,
+        page: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "passage_id", b"passage_id", "quote", b"quote", "span", b"span", "title", b"title", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "page", b"page", "passage_id", b"passage_id", "quote", b"quote", "span", b"span", "title", b"title", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,7 +55,7 @@ class Marks:
 def whole(passage: Passage) -> Citation:
     """A citation of the whole passage."""
     span = Span(passage.start, passage.start + len(passage.text))
-    return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, passage.text)
+    return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, passage.text, passage.page)
 
 
 def quotes(text: str, passages: Sequence[Passage]) -> list[tuple[Citation, Span]]:
@@ -67,7 +67,9 @@ def quotes(text: str, passages: Sequence[Passage]) -> list[tuple[Citation, Span]
             at = text.find(quote) if quote else -1
             if at >= 0:
                 source = Span(passage.start + span.start, passage.start + span.end)
-                citation = Citation(passage.document_id, passage.title, passage.uri, passage.id, source, quote)
+                citation = Citation(
+                    passage.document_id, passage.title, passage.uri, passage.id, source, quote, passage.page
+                )
                 found.append((citation, Span(at, at + len(quote))))
     return sorted(found, key=lambda each: each[1].start)
 

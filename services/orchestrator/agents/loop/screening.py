@@ -56,6 +56,8 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
     titled = [one for one in found.passages if one.title]
     items = [Item(one.id, one.text, one.document_id) for one in found.passages]
     items += [Item(one.id, one.title, one.document_id) for one in titled]
+    led = [one for one in found.passages if one.leads]
+    items += [Item(one.id, _leads(one), one.document_id) for one in led]
     try:
         told = await screener.screen(Reading.PASSAGE, work.spec.name, items, asked_models(work.spec, work.kit.models))
     except DomainError as error:
@@ -63,14 +65,19 @@ async def _screened(work: Work, screener: Screener, found: Found) -> Found:
             raise
         _missed(Reading.PASSAGE, error)
         return found
-    titles = dict(zip((one.id for one in titled), told[len(found.passages) :], strict=True))
+    about = told[len(found.passages) :]
+    titles = dict(zip((one.id for one in titled), about, strict=False))
+    leads = dict(zip((one.id for one in led), about[len(titled) :], strict=True))
     read: list[Passage] = []
     for passage, text in zip(found.passages, told, strict=False):
         title = titles.get(passage.id, ScreeningVerdict(passage.title))
-        if text.text is None or title.text is None:
-            _note(work, text if text.text is None else title, f"passage {passage.id} left out")
+        lead = leads.get(passage.id, ScreeningVerdict(_leads(passage)))
+        blocked = next((verdict for verdict in (text, title, lead) if verdict.text is None), None)
+        if blocked:
+            _note(work, blocked, f"passage {passage.id} left out")
         else:
-            read.append(_redacted(passage, text.text, title.text))
+            clean = passage if lead.text == _leads(passage) else replace(passage, leads=())
+            read.append(_redacted(clean, text.text or "", title.text or ""))
     return replace(found, passages=tuple(read))
 
 
@@ -147,9 +154,14 @@ def _missed(reading: Reading, error: DomainError) -> None:
     log.warning("read without the guards", extra={"what": reading.value, "reason": error.reason})
 
 
+def _leads(passage: Passage) -> str:
+    """All that its sentences are read after, each once: it may stand elsewhere in the document."""
+    return "\n".join(lead for lead in dict.fromkeys(passage.leads) if lead)
+
+
 def _redacted(passage: Passage, text: str, title: str) -> Passage:
     """The passage with other words. Where its text is another, its sentences are not where they were: it is one."""
     if text == passage.text:
         return passage if title == passage.title else replace(passage, title=title)
     own = passage.cosines and ((max(passage.cosines) if isnan(passage.dense) else passage.dense),)
-    return replace(passage, text=text, title=title, sentences=(Span(0, len(text)),), cosines=own)
+    return replace(passage, text=text, title=title, sentences=(Span(0, len(text)),), cosines=own, leads=())

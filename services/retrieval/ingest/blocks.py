@@ -1,0 +1,67 @@
+"""A document as its blocks: what a reader makes of it, and what passages are packed from.
+
+A block's text is written so that each of its sentences can be read by itself, or with the lead that it names: a table's
+row as `header: value; header: value`, a definition as `term: text`, an item with the items above it as its lead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.retrieval.model import Span
+
+
+class Kind(Enum):
+    """What a block is; the value is the word used outside."""
+
+    HEADING = "heading"
+    TEXT = "text"
+    LIST = "list"
+    TABLE = "table"
+    DEFINITION = "definition"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading (`level` 1 is the outermost, `title` its text without marks), a paragraph, an item, a row, a definition
+    or code.
+
+    `lead` is what its first sentence is to be read after, `later` the same for those behind it; "" for nothing. A
+    `whole` block is one sentence; one that is not `quoted` has none. An `introduced` one is read together with the last
+    sentence of the block before it. A `tight` one follows on the next line, others after a blank one. `page` counts
+    from 1; 0 is unknown.
+    """
+
+    kind: Kind
+    text: str
+    level: int = 0
+    title: str = ""
+    lead: str = ""
+    later: str = ""
+    whole: bool = False
+    quoted: bool = True
+    introduced: bool = False
+    tight: bool = False
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What a reader returns: the title ("" for none) and the blocks in order."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:
+    """The document's text, and the range of each block in it."""
+    parts: list[str] = []
+    spans: list[Span] = []
+    at = 0
+    for block in blocks:
+        gap = "" if not parts else "\n" if block.tight else "\n\n"
+        parts += (gap, block.text)
+        at += len(gap) + len(block.text)
+        spans.append((at - len(block.text), at))
+    return "".join(parts), spans
