@@ -199,7 +199,7 @@ class Moves:
         passages = await self._store.passages(old, document_id)
         if len(passages) > WINDOW:
             await self._store.begin(fresh, document_id)
-        for first in range(0, len(passages), WINDOW):
+        for first in range(0, max(len(passages), 1), WINDOW):
             part = passages[first : first + WINDOW]
             held = await self._store.fetch(old, [passage.id for passage in part], with_sentences=True)
             sentences = [own[1] for passage in part if (own := held.get(passage.id)) and own[1]]

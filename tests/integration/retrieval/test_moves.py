@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -12,8 +14,12 @@ from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.errors import EmbedderUnavailable
 from services.retrieval.ingest import moves
-from services.retrieval.model import Sentences, Span, Vector
+from services.retrieval.model import CollectionKey, Index, Sentences, Span, Vector
+from services.retrieval.store import codec
+from services.retrieval.store.base import Target
+from services.retrieval.store.engine import Point, Remove, Upsert, Where
 from services.retrieval.store.points import PointStore
+from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
 from services.runtime.embedders import E5, MINILM
 from services.runtime.language.script import Script
@@ -239,3 +245,58 @@ async def test_a_move_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert (await nearest(service, DOCUMENTS["7.txt"]))[0] == "7.txt"
     folder = tmp_path / "data/acme/docs"
     assert sorted(path.name for path in folder.iterdir()) == ["collection.json", "generation1"]
+
+
+class Paused(PointStore):
+    """Waits before the switch, when all that was there is made up for."""
+
+    def __init__(self, engine: EdgeEngine) -> None:
+        super().__init__(engine)
+        self.engine = engine
+        self.filled, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def rest(self, key: Target) -> None:
+        await super().rest(key)
+        if isinstance(key, Index):
+            self.filled.set()
+            await self.go_on.wait()
+
+
+async def test_what_is_written_in_the_last_moment_is_there_after_the_switch(tmp_path: Path) -> None:
+    store = Paused(EdgeEngine(tmp_path / "data", threads=2))
+    async with served(tmp_path, store=store, further=[Backwards()]) as service:
+        await service.ingest(DOCUMENTS)
+        await reembed(service, E5.name)
+        await store.filled.wait()
+        await service.ingest({"3.txt": "A sluice gate instead.", "late.txt": "A spillway."})
+        store.go_on.set()
+        await moved(service)
+        assert (await described(service)).document_count == 21
+        assert (await nearest(service, "A sluice gate instead."))[0] == "3.txt"
+        assert (await nearest(service, "A spillway."))[0] == "late.txt"
+
+
+async def test_what_another_replica_does_to_the_old_index_in_that_moment_is_made_up_for(tmp_path: Path) -> None:
+    class Raced(Paused):
+        async def switch(self, index: Index) -> None:
+            old = (await self.current(index.key.whole)).key
+            await super().switch(index)
+            await self.engine.apply(old, [Remove(where=Where([("document_id", ["5.txt"])]))])
+            record = replace(document, id="late.txt", content_hash="late", update_time=datetime.now(UTC))
+            await self.engine.apply(old, [Upsert([Point(codec.record_id("late.txt"), codec.document_payload(record))])])
+
+    store = Raced(EdgeEngine(tmp_path / "data", threads=2))
+    store.go_on.set()
+    async with served(tmp_path, store=store, further=[Backwards()]) as service:
+        await service.ingest(DOCUMENTS)
+        found = await store.document(CollectionKey("acme", "docs"), "3.txt")
+        assert found is not None
+        document = replace(found, passage_count=0)
+        await reembed(service, E5.name)
+        await moved(service)
+        await until(lambda: not (tmp_path / "data/acme/docs/shard").exists())
+        listed = await service.stub.ListDocuments(
+            pb.ListDocumentsRequest(collection="docs"), metadata=service.identity()
+        )
+        ids = {one.id for one in listed.documents}
+        assert ("late.txt" in ids, "5.txt" in ids, "3.txt" in ids) == (True, False, True)
