@@ -18,6 +18,7 @@ from services.retrieval.model import CollectionKey, Index, Sentences, Span, Vect
 from services.retrieval.store import codec
 from services.retrieval.store.base import Target
 from services.retrieval.store.engine import Point, Remove, Upsert, Where
+from services.retrieval.store.folders import collection_files
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -245,6 +246,8 @@ async def test_a_move_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert (await nearest(service, DOCUMENTS["7.txt"]))[0] == "7.txt"
     folder = tmp_path / "data/acme/docs"
     assert sorted(path.name for path in folder.iterdir()) == ["collection.json", "generation1"]
+    copied = {path.relative_to(folder).parts[0] for path in collection_files(folder)}
+    assert copied == {"collection.json", "generation1"}
 
 
 class Paused(PointStore):
