@@ -48,16 +48,14 @@ class Search:
         EmbedderNotServed.
         """
         key = CollectionKey(tenant, collection_name(request.collection))
-        checked = plan(request)
         try:
-            return await self._search(await self._store.current(key), request, checked)
+            return await self._search(await self._store.current(key), request)
         except IndexRetired:  # another generation took its place meanwhile
-            return await self._search(await self._store.current(key), request, checked)
+            return await self._search(await self._store.current(key), request)
 
-    async def _search(self, index: Index, request: SearchRequest, planned: SearchPlan) -> SearchResult:
+    async def _search(self, index: Index, request: SearchRequest) -> SearchResult:
         embedder = self._embedders[index.embedder].spec
-        if not embedder.languages:
-            planned = plan(request, embedder.languages)
+        planned = plan(request, embedder.languages)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode, self._queries[index.embedder])
         degraded = planned.embed and vector is None
