@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.retrieval.embedders import Embedders
-from services.retrieval.errors import MoveUnderWay, StoreUnavailable
+from services.retrieval.errors import MoveUnderWay
 from services.retrieval.ingest.lease import leased
 from services.retrieval.ingest.vectors import PassageVectors
 from services.retrieval.ingest.writer import WINDOW
@@ -96,35 +96,51 @@ class Moves:
                 for key in await self._store.moving():
                     self._run(key)
                 return
-            except StoreUnavailable:
+            except DomainError as error:
+                log.warning("moves are not resumed yet", extra={"reason": error.reason, "error": error.message})
                 await asyncio.sleep(LONGEST_PAUSE)
 
     def _run(self, key: CollectionKey) -> None:
         if key not in self._running:
-            task = self._running[key] = asyncio.create_task(self._move(key))
-            task.add_done_callback(lambda _: (self._running.pop(key, None), self._waiting.pop(key, None)))
+            self._running[key] = asyncio.create_task(self._move(key))
 
     async def _stop(self, key: CollectionKey) -> None:
-        if task := self._running.get(key):
+        if task := self._running.pop(key, None):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        self._waiting.pop(key, None)
 
     async def _move(self, key: CollectionKey) -> None:
         """Work at the move until it is done, or nobody wants it any more."""
         pause = FIRST_PAUSE
-        while True:
+        while not await self._done(key):
             try:
                 await self._once(key)
-            except CollectionNotFound:
-                return
+                self._waiting.pop(key, None)
+                continue
             except DomainError as error:
-                self._waiting[key] = error.message
-                why = {"collection": key.collection, "reason": error.reason, "error": error.message}
-                log.warning("the move of a collection to another embedder waits", extra=why)
-            else:
-                return
+                reason, self._waiting[key] = error.reason, error.message
+            except Exception as error:
+                reason, self._waiting[key] = type(error).__name__, "the move failed; the log says more"
+                log.exception("the move of a collection to another embedder failed")
+            why = {"collection": key.collection, "reason": reason, "why": self._waiting[key]}
+            log.warning("the move of a collection to another embedder waits", extra=why)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _done(self, key: CollectionKey) -> bool:
+        """Whether nothing is left to do, and nobody asks for more this moment."""
+        async with self._changing:
+            try:
+                done = not await self._store.next(key) and not await self._store.retired(key)
+            except CollectionNotFound:
+                done = True
+            except DomainError:
+                return False
+            if done:
+                self._running.pop(key, None)
+                self._waiting.pop(key, None)
+            return done
 
     async def _once(self, key: CollectionKey) -> None:
         fresh = await self._store.next(key)

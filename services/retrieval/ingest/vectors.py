@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.retrieval import metrics
+from services.retrieval.errors import EmbedderUnknown
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.language.fields import embedded_head
 from services.retrieval.language.words import passage_vector
@@ -22,8 +23,10 @@ class PassageVectors:
     ) -> list[PassageRecord]:
         """Each passage's record; `sentences` are its own, whose vectors are made anew.
 
-        Raises EmbedderUnavailable, EmbedderNotServed.
+        Raises EmbedderUnavailable, EmbedderNotServed, EmbedderUnknown.
         """
+        if embedder not in self._batches:
+            raise EmbedderUnknown(embedder, self._batches)
         heads = [embedded_head(_title(passage), passage.headings, passage.text) for passage in passages]
         texts = [head + passage.text for head, passage in zip(heads, passages, strict=True)]
         spans = [_moved(own.spans, len(head)) for head, own in zip(heads, sentences, strict=True)]

@@ -114,10 +114,8 @@ class EdgeEngine:
         return (await self._on_record(key)).about
 
     async def extend(self, key: CollectionKey, embedder: str) -> About:
-        async with self._changing:
-            about = (await self._on_record(key)).about.with_generation(embedder)
-            await _to_its_end(self._extend(key.at(max(about.embedders)), about))
-        return about
+        await _to_its_end(self._extend(key, embedder))
+        return await self.about(key)
 
     async def switch(self, key: CollectionKey) -> None:
         async with self._changing, self._writing(self._folders.folder(key)):
@@ -277,14 +275,16 @@ class EdgeEngine:
                     pass
                 raise CollectionExists(key.collection)
 
-    async def _extend(self, key: CollectionKey, about: About) -> None:
-        async with self._writing(self._folders.folder(key)):
-            shard = await self._run(lambda: self._make_generation(key))
+    async def _extend(self, key: CollectionKey, embedder: str) -> None:
+        async with self._changing, self._writing(self._folders.folder(key)):
+            about = (await self._on_record(key)).about.with_generation(embedder)
+            fresh = key.at(max(about.embedders))
+            shard = await self._run(lambda: self._make_generation(fresh))
             try:
                 marked = replace(self._marked[key.whole], about=about)
-                self._mark(key, marked.with_shard(key.generation, shard, 0))
+                self._mark(key, marked.with_shard(fresh.generation, shard, 0))
             except BaseException:
-                self._folders.remove_generation(key)
+                self._folders.remove_generation(fresh)
                 raise
 
     async def _retire(self, key: CollectionKey) -> None:

@@ -303,3 +303,14 @@ async def test_what_another_replica_does_to_the_old_index_in_that_moment_is_made
         )
         ids = {one.id for one in listed.documents}
         assert ("late.txt" in ids, "5.txt" in ids, "3.txt" in ids) == (True, False, True)
+
+
+async def test_a_move_that_is_asked_for_while_the_last_one_is_tidied_up_is_made_too(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "GRACE_SECONDS", 0.3)
+    await reembed(service, E5.name)
+    await moved(service)
+    assert (await reembed(service, MINILM.name)).HasField("reembedding")
+    await moved(service)
+    assert (await described(service)).embedder == MINILM.name
