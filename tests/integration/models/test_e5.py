@@ -13,7 +13,9 @@ from services.models import e5
 from services.models.encoder import Encoder, Spans, Vectors
 from services.models.settings import ModelsSettings
 from services.models.weights import WeightsNotFound
-from services.runtime.embedders import E5
+from services.retrieval.errors import EmbedderNotServed
+from services.retrieval.triton_embedder import TritonEmbedder
+from services.runtime.embedders import E5, EmbedderSpec
 from services.runtime.triton import TritonClient
 from tests.integration.models.conftest import Server, running
 
@@ -106,3 +108,12 @@ async def test_triton_serves_it_beside_the_other_embedder(server: Server, folder
     assert abs(other.vectors[0] @ expected) < 0.5
     assert passages.vectors[0] @ vectors(Encoder(folder, prefix="passage: "), [passage])[0] > 0.999
     assert passages.sentences[0].shape == (1, 384)
+
+
+async def test_an_embedder_that_is_not_loaded_is_told_from_one_that_is_gone(server: Server) -> None:
+    async with grpc.aio.insecure_channel(server.target) as channel:
+        other = TritonEmbedder(TritonClient(channel), 10, 10, EmbedderSpec("other", "embed_other", "embed_other"))
+        with pytest.raises(EmbedderNotServed, match="HEADWORKS_MODELS_EMBEDDERS"):
+            await other.embed_query("a weir")
+        with pytest.raises(EmbedderNotServed):
+            await other.embed_passages(["a weir"], [[(0, 6)]])
