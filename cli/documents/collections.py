@@ -9,13 +9,17 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
-from cli.output import print_done, print_json, print_list
+from cli.output import print_done, print_json, print_list, warn
 
 NONE = "No collections yet: make one with `headworks ingest PATH… --collection NAME`."
 COLUMNS = {"collection": "name", "documents": "documents", "passages": "passages", "embedder": "embedder",
            "created": "create_time"}  # fmt: skip
 EMBEDDER = "Embedder: all-minilm-l6-v2, which speaks English, or multilingual-e5-small"
 POLL_SECONDS = 1.0
+OUTDATED = (
+    "Outdated documents were indexed by an older version, and searches find less in them: ingest them again, unchanged "
+    "as they are."
+)
 DOCUMENTS = {"document": "id", "title": "title", "type": "media_type", "bytes": "size_bytes", "passages": "passages",
              "updated": "update_time"}  # fmt: skip
 
@@ -39,8 +43,10 @@ def collections(ctx: click.Context, on: MeshOptions) -> None:
     with on.client() as client:
         messages = list_all(client.retrieval.ListCollections, pb.ListCollectionsRequest(), "collections")
         rows = [_collection(message) for message in messages]
-    more = {name: name for name in ("reembedding", "broken") if any(row[name] for row in rows)}
-    print_list(on, "collections", rows, COLUMNS | more, NONE)
+    rare = {name: name for name in ("reembedding", "outdated", "broken") if any(row[name] for row in rows)}
+    print_list(on, "collections", rows, COLUMNS | rare, NONE)
+    if "outdated" in rare and not on.as_json:
+        warn(OUTDATED)
 
 
 @collections.command()
@@ -135,6 +141,7 @@ def _collection(message: Any) -> dict[str, Any]:
         "name": message.name,
         "documents": message.document_count,
         "passages": message.passage_count,
+        "outdated": message.outdated_document_count,
         "max_chars": message.passage_settings.max_chars,
         "embedder": message.embedder,
         "reembedding": _progress(message) if message.HasField("reembedding") else "",

@@ -17,6 +17,8 @@ from services.runtime.strict_yaml import DEEPEST
 MOST_BYTES = 16 << 10
 RESERVED = "headworks."
 """Labels that begin so are the caller's alone."""
+SUBJECT = "subject"
+"""Says whose data a document is, which decides what is erased: the caller's alone, too."""
 _BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?\r?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 # Its scalars are texts as they stand: `2024-01-02` and `no` are no dates and booleans.
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -40,7 +42,8 @@ def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
     if fields is None:
         return FrontMatter()
     title = value_of(fields.pop("title", None)) or ""
-    labels = {key: value for key, each in fields.items() if (value := value_of(each)) and not key.startswith(RESERVED)}
+    said = {key: value for key, each in fields.items() if (value := value_of(each))}
+    labels = {key: value for key, value in said.items() if key != SUBJECT and not key.startswith(RESERVED)}
     return FrontMatter(" ".join(title.split()), labels, block.end())
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from services.retrieval.errors import IndexRetired
 from services.retrieval.model import (
+    READING,
     Candidates,
     Collection,
     CollectionKey,
@@ -30,6 +31,8 @@ from services.retrieval.store.freeze import Freezes
 from services.retrieval.store.leases import CollectionLeases
 from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound
+
+_OUTDATED = Where([("kind", [codec.DOCUMENT])], [("reading", [READING])])
 
 
 class PointStore:
@@ -56,6 +59,7 @@ class PointStore:
             passage_count=await self._engine.count(current, _of_kind(codec.PASSAGE)),
             embedder=about.embedders[about.generation],
             move=await self._move(key, about),
+            outdated_count=await self._engine.count(current, _OUTDATED),
         )
 
     async def _move(self, key: CollectionKey, about: About) -> Move | None:
