@@ -1,6 +1,7 @@
 """The composition root: what the service is made of."""
 
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import grpc
@@ -15,12 +16,15 @@ from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from services.retrieval.catalog import Catalog
 from services.retrieval.embedder import Embedder
+from services.retrieval.embedders import Embedders
 from services.retrieval.file_servicer import FileServicer
 from services.retrieval.files.records import FileRecords
 from services.retrieval.files.service import FileLimits, Files
 from services.retrieval.ingest.batches import Batches
+from services.retrieval.ingest.moves import Moves
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.service import Ingestion, IngestLimits
+from services.retrieval.ingest.vectors import PassageVectors
 from services.retrieval.ingest.writer import CollectionWriter
 from services.retrieval.schema.schema import SCHEMA
 from services.retrieval.schema.tables import LEASES, MESH
@@ -36,6 +40,7 @@ from services.retrieval.vector_store_servicer import VectorStoreServicer
 from services.retrieval.vector_stores.records import StoreRecords
 from services.retrieval.vector_stores.service import Engines, VectorStores
 from services.retrieval.vector_stores.worker import LEASE_SECONDS, FileIngestion
+from services.runtime.embedders import EMBEDDERS
 from services.runtime.identity import fingerprint
 from services.runtime.records.assembly import open_database
 from services.runtime.records.database import Database
@@ -57,21 +62,27 @@ async def wire(settings: RetrievalSettings) -> App:
     """The service on its real engines. Raises StoreLocked where another process has the store's folder."""
     async with opening() as resources:
         triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
-        embedder = TritonEmbedder(triton, settings.embed_seconds, settings.query_embed_seconds)
-        return await assemble(settings, PointStore(open_engine(settings)), embedder, resources)
+        embedders = [
+            TritonEmbedder(triton, settings.embed_seconds, settings.query_embed_seconds, spec)
+            for spec in EMBEDDERS.values()
+        ]
+        return await assemble(settings, PointStore(open_engine(settings)), embedders, resources)
 
 
 async def assemble(
-    settings: RetrievalSettings, store: VectorStore, embedder: Embedder, resources: AsyncExitStack
+    settings: RetrievalSettings, store: VectorStore, embedders: Sequence[Embedder], resources: AsyncExitStack
 ) -> App:
-    """The service on these engines; `store` and `resources` are closed with it. Raises RecordsUnavailable,
-    AnotherMesh."""
+    """The service on these engines; `store` and `resources` are closed with it. Raises EmbedderUnknown,
+    RecordsUnavailable, AnotherMesh."""
+    known = Embedders(embedders, settings.embedder)
     database = await open_database(settings.records, SCHEMA, settings.records_timeout_seconds, resources)
     await _claim(settings, database)
     resources.push_async_callback(store.aclose)
     await store.recover()
-    batches = Batches(embedder, settings.embed_batch, settings.embed_calls)
-    resources.push_async_callback(batches.aclose)
+    vectors = PassageVectors(
+        {name: Batches(each, settings.embed_batch, settings.embed_calls) for name, each in known.items()}
+    )
+    resources.push_async_callback(vectors.aclose)
     readers = Readers(settings.read_workers, settings.read_seconds, settings.read_memory_bytes)
     resources.push_async_callback(readers.aclose)
     limits = IngestLimits(
@@ -80,8 +91,11 @@ async def assemble(
         documents_in_flight=settings.max_documents_in_flight,
         ingests=settings.max_ingests,
     )
-    writer = CollectionWriter(store, batches, readers)
-    ingestion, search = Ingestion(store, writer, limits), Search(store, embedder)
+    writer = CollectionWriter(store, vectors, readers)
+    moves = Moves(store, vectors, known)
+    resources.push_async_callback(moves.aclose)
+    moves.resume()
+    ingestion, search = Ingestion(store, writer, limits, known.default), Search(store, known)
     file_records, store_records = FileRecords(database), StoreRecords(database)
     # Of processes that own the edge store there is one: the last one's lease is this one's.
     holder = settings.store if settings.store == "edge" else uuid.uuid4().hex
@@ -89,11 +103,12 @@ async def assemble(
     background = FileIngestion(store_records, file_records, ingestion, writer, lease)
     resources.push_async_callback(background.aclose)
     await background.open()
-    stores = VectorStores(Engines(store, writer, search), store_records, file_records, background.wake)
+    engines = Engines(store, writer, search, known.default)
+    stores = VectorStores(engines, store_records, file_records, background.wake)
     folder = data_folder(settings.records)
     room = Space(folder, settings.min_free_bytes).check if folder else lambda size: None
     files = Files(file_records, FileLimits(settings.max_document_bytes, settings.max_files_bytes), room)
-    servicer = RetrievalServicer(Catalog(store, writer), ingestion, search, stores.delete)
+    servicer = RetrievalServicer(Catalog(store, writer, known, moves), ingestion, search, stores.delete)
 
     def add(server: grpc.aio.Server) -> None:
         pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
@@ -104,7 +119,7 @@ async def assemble(
         add=add,
         names=[service.full_name for service in SERVICES],
         checks={"store": store.ready},
-        optional={"triton": embedder.ready},
+        optional={"triton": known[known.default].ready},
         resources=resources,
         callers={"/": ("gateway", "orchestrator")},
         data={

@@ -46,11 +46,12 @@ LONGEST_VALUE = 512
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What a vector store is made of."""
+    """What a vector store is made of; `embedder` is the one of those that are made here."""
 
     store: VectorStore
     writer: CollectionWriter
     search: Search
+    embedder: str
 
 
 class VectorStores:
@@ -63,6 +64,7 @@ class VectorStores:
         self._store = engines.store
         self._writer = engines.writer
         self._search = engines.search
+        self._embedder = engines.embedder
         self._records = records
         self._files = files
         self._wake = wake
@@ -71,7 +73,7 @@ class VectorStores:
         """An empty one."""
         record = StoreRecord(_name(name), _notes(notes))
         key = CollectionKey(caller.tenant, f"vs_{uuid.uuid4().hex}")
-        created = await self._store.create(key, DEFAULT_MAX_CHARS)
+        created = await self._store.create(key, DEFAULT_MAX_CHARS, self._embedder)
         await self._records.put_record(key, record)
         return StoreOverview(key.collection, record, created.create_time, FileCounts())
 
@@ -124,7 +126,7 @@ class VectorStores:
     ) -> AddedFiles:
         """Put files into it. Raises FileNotFound, OutsideAccessGroups, InvalidArgument; then none is put in."""
         key = _key(caller, store)
-        await self._store.max_chars(key)
+        await self._store.current(key)
         ids = [one.file_id for one in added]
         if not 1 <= len(ids) <= MOST_FILES or len(set(ids)) < len(ids):
             raise InvalidArgument(f"1 to {MOST_FILES} files are put into a vector store at once, each named once")
@@ -153,7 +155,7 @@ class VectorStores:
     async def get_file(self, caller: Caller, store: str, file_id: str) -> AttachedFile:
         """Raises FileNotFound, also for one that the caller may not read."""
         key = _key(caller, store)
-        await self._store.max_chars(key)
+        await self._store.current(key)
         file = (await self._records.find(key, [file_id])).get(file_id)
         if file is None or not _readable(caller, file):
             raise FileNotFound(file_id)
@@ -164,7 +166,7 @@ class VectorStores:
     ) -> tuple[Sequence[AttachedFile], bool]:
         """A page, and whether there are more behind it. Raises FileBatchNotFound."""
         key = _key(caller, store)
-        await self._store.max_chars(key)
+        await self._store.current(key)
         if batch and await self._records.batch(key, batch) is None:
             raise FileBatchNotFound(batch)
         found = await self._records.list(key, caller.groups, page, status, batch)
@@ -190,7 +192,7 @@ class VectorStores:
     async def get_batch(self, caller: Caller, store: str, batch_id: str) -> FileBatch:
         """Raises FileBatchNotFound."""
         key = _key(caller, store)
-        await self._store.max_chars(key)
+        await self._store.current(key)
         batch = await self._records.batch(key, batch_id)
         if batch is None:
             raise FileBatchNotFound(batch_id)

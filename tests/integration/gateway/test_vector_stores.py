@@ -27,7 +27,7 @@ LIMIT = 1 << 20
 @pytest.fixture
 async def gateway(make_gateway: MakeGateway, keys: Keys, tmp_path: Path) -> AsyncIterator[Gateway]:
     settings = RetrievalSettings(data_dir=tmp_path / "retrieval", max_document_bytes=LIMIT, max_files_bytes=3 * LIMIT)
-    app = await assemble(settings, PointStore(open_engine(settings)), FakeEmbedder(), AsyncExitStack())
+    app = await assemble(settings, PointStore(open_engine(settings)), [FakeEmbedder()], AsyncExitStack())
     async with serving(app, verifier=keys.verifier, settings=settings) as target:
         yield await make_gateway(retrieval_target=target, max_body_bytes=1 << 16)
 
