@@ -11,16 +11,8 @@ from cli.documents.labels import BadLabels, Labelled, checked, described_by, rea
 from cli.documents.missing import Source
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
+from services.runtime.media_types import BINARY, MEDIA_TYPES, PLAIN
 
-MEDIA_TYPES = {
-    ".txt": "text/plain",
-    ".text": "text/plain",
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".pdf": "application/pdf",
-}
 SNIFFED = 8192
 LINK = "links out of their folder"
 
@@ -167,11 +159,11 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         scan.complete = False
         scan.unreadable.append((identity, error.strerror or "cannot be read"))
         return False
-    if media_type != "application/pdf" and is_binary(start):
+    if media_type not in BINARY and is_binary(start):
         return scan.leave(identity, "binary", named)
     told = _labelled(path, identity, scan)
     if told is not None:
-        media_type = media_type or "text/plain"
+        media_type = media_type or PLAIN
         scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
     return told is not None
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -11,7 +11,7 @@ from services.retrieval.ingest.blocks import Extract, Kind
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
-from services.retrieval.ingest.text import decode
+from services.retrieval.ingest.text import codec_of, decode
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
@@ -26,6 +26,11 @@ _LINKS, _LINK_SHARE = 5, 0.9
 # Preformatted text of that length that has paragraphs is a document of its own, and no code.
 _LONG_PREFORMATTED = 2000
 _SPACE = re.compile(r"\s+")
+_LOOK_FOR_CHARSET = 4096
+_DECLARED = re.compile(
+    rb"""<meta[^<>]{0,200}?charset\s*=\s*["']?\s*([\w:.-]{1,40})|<\?xml[^<>]{0,100}?encoding\s*=\s*["']([\w:.-]{1,40})""",
+    re.IGNORECASE,
+)
 MOST_DEPTH = 8192
 # The depths of all tags together.
 MOST_LOOKS = 10**9
@@ -40,8 +45,19 @@ _TEXT = "-text"
 
 
 def read_html(data: bytes) -> Extract:
-    """Raises DocumentUnreadable for what is not text, or is nested too deeply."""
-    text = decode(data)
+    """Raises DocumentUnreadable for what is not text, or is nested too deeply; EncodingUnknown."""
+    text = decode(data, declared_in(data))
+    return replace(read_page(text.text), encoding=text.encoding)
+
+
+def declared_in(data: bytes) -> str:
+    """The encoding that a page declares at its start; "" for none that is known."""
+    declared = _DECLARED.search(data[:_LOOK_FOR_CHARSET])
+    return codec_of((declared[1] or declared[2]).decode("ascii", "replace")) if declared else ""
+
+
+def read_page(text: str) -> Extract:
+    """The blocks of a page. Raises DocumentUnreadable where it is nested too deeply."""
     check_depth(text)
     tree = LexborHTMLParser(text)
     page = _read(tree, navigation=False)

@@ -1,22 +1,62 @@
 """Bytes as text."""
 
+import codecs
 import re
+from dataclasses import dataclass
 
 from services.retrieval.errors import DocumentUnreadable
-from services.runtime.language.encodings import encoding_of
+from services.retrieval.ingest.charsets import detect
+from services.runtime.language.encodings import encoding_of, is_utf8
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _CONTROL_SHARE = 0.02
+_BINARY = "it holds control characters as binary files do"
+# Encodings whose bytes are valid UTF-8, whatever they say.
+ASCII_ALONE = frozenset(("iso2022_jp", "iso2022_kr", "hz"))
+_NOT_OF_TEXTS = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"))
+# What the web means by these names (WHATWG's Encoding Standard).
+_WEB = {
+    "iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "us-ascii": "cp1252", "ascii": "cp1252",
+    "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030",
+    "shift_jis": "cp932", "sjis": "cp932", "x-sjis": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949",
+}  # fmt: skip
 
 
-def decode(data: bytes) -> str:
-    """The text, by its byte order mark or else as UTF-8. Raises DocumentUnreadable for anything else."""
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text with line feeds alone, and the encoding that it was in."""
+
+    text: str
+    encoding: str
+
+
+def decode(data: bytes, declared: str = "") -> Text:
+    """The text, by its byte order mark, else as UTF-8, else by the encoding that it declares ("" for none), else by
+    what it reads as. Raises DocumentUnreadable for what is no text, EncodingUnknown where the encoding is unsure."""
     encoding, mark = encoding_of(data)
+    if not mark and (declared in ASCII_ALONE or not is_utf8(data)):
+        encoding = declared
+        if not declared:
+            if b"\0" in data:
+                raise DocumentUnreadable(_BINARY)
+            encoding = detect(data)
     try:
         text = data[mark:].decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DocumentUnreadable(f"not valid {encoding.upper()} at byte {error.start}; is it a binary file?") from error
+    except (UnicodeDecodeError, LookupError) as error:
+        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise DocumentUnreadable(f"not valid {encoding.upper()}{at}; is it a binary file?") from error
     sample = text[:65536]
     if "\x00" in text or len(_CONTROL.findall(sample)) > _CONTROL_SHARE * len(sample):
-        raise DocumentUnreadable("it holds control characters as binary files do")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        raise DocumentUnreadable(_BINARY)
+    return Text(text.replace("\r\n", "\n").replace("\r", "\n"), encoding)
+
+
+def codec_of(charset: str) -> str:
+    """The encoding that a charset's name means on the web; "" for none that is known."""
+    named = charset.strip().lower()
+    try:
+        name = codecs.lookup(_WEB.get(named, named)).name
+        b" ".decode(name)
+    except (LookupError, ValueError):  # LookupError too for a codec that makes no text
+        return ""
+    return "" if name in _NOT_OF_TEXTS else name

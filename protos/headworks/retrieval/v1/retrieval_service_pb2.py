@@ -29,7 +29,7 @@ from headworks.retrieval.v1 import passage_pb2 as headworks_dot_retrieval_dot_v1
 from headworks.type.v1 import timing_pb2 as headworks_dot_type_dot_v1_dot_timing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.headworks/retrieval/v1/retrieval_service.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'headworks/retrieval/v1/collection.proto\x1a%headworks/retrieval/v1/document.proto\x1a$headworks/retrieval/v1/passage.proto\x1a\x1eheadworks/type/v1/timing.proto\"\x81\x02\n\rIngestRequest\x12\x32\n\x04open\x18\x01 \x01(\x0b\x32\".headworks.retrieval.v1.IngestOpenH\x00\x12:\n\x08\x64ocument\x18\x02 \x01(\x0b\x32&.headworks.retrieval.v1.IngestDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x03 \x01(\x0cH\x00\x12\x30\n\x03\x65nd\x18\x04 \x01(\x0b\x32!.headworks.retrieval.v1.IngestEndH\x00\x12\x32\n\x04gone\x18\x05 \x01(\x0b\x32\".headworks.retrieval.v1.IngestGoneH\x00\x42\t\n\x07message\"h\n\nIngestOpen\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x19\n\x11\x63reate_collection\x18\x02 \x01(\x08\x12\x16\n\x0e\x64\x65lete_missing\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65lete_gone\x18\x04 \x01(\x08\"\xdb\x01\n\x0eIngestDocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x46\n\x08metadata\x18\x06 \x03(\x0b\x32\x34.headworks.retrieval.v1.IngestDocument.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tIngestEnd\"I\n\nIngestGone\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0bupdate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x01\n\x0eIngestResponse\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32&.headworks.retrieval.v1.DocumentResultH\x00\x12:\n\x08progress\x18\x02 \x01(\x0b\x32&.headworks.retrieval.v1.IngestProgressH\x00\x12\x38\n\x07summary\x18\x03 \x01(\x0b\x32%.headworks.retrieval.v1.IngestSummaryH\x00\x42\t\n\x07message\"\xa4\x02\n\x0e\x44ocumentResult\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12?\n\x07outcome\x18\x02 \x01(\x0e\x32..headworks.retrieval.v1.DocumentResult.Outcome\x12\x15\n\rpassage_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\"x\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_CREATED\x10\x01\x12\x14\n\x10OUTCOME_REPLACED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\x12\x12\n\x0eOUTCOME_FAILED\x10\x04\"T\n\x0eIngestProgress\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x15\n\rpassages_done\x18\x02 \x01(\x05\x12\x16\n\x0epassages_total\x18\x03 \x01(\x05\"x\n\rIngestSummary\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x05\x12\x10\n\x08replaced\x18\x02 \x01(\x05\x12\x11\n\tunchanged\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x05\x12\x10\n\x08passages\x18\x06 \x01(\x05\"\xda\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12.\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1e.headworks.retrieval.v1.Filter\x12\x30\n\x04mode\x18\x05 \x01(\x0e\x32\".headworks.retrieval.v1.SearchMode\x12\x1a\n\x12include_embeddings\x18\x06 \x01(\x08\x12\x19\n\x11include_sentences\x18\x07 \x01(\x08\"n\n\x06\x46ilter\x12/\n\x04must\x18\x01 \x03(\x0b\x32!.headworks.retrieval.v1.Condition\x12\x33\n\x08must_not\x18\x02 \x03(\x0b\x32!.headworks.retrieval.v1.Condition\"*\n\tCondition\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x61ny_of\x18\x02 \x03(\t\"\xa8\x01\n\x0eSearchResponse\x12)\n\x04hits\x18\x01 \x03(\x0b\x32\x1b.headworks.retrieval.v1.Hit\x12\x14\n\x0cquery_script\x18\x02 \x01(\t\x12\x14\n\x0cquery_vector\x18\x03 \x03(\x02\x12-\n\x07timings\x18\x04 \x03(\x0b\x32\x1c.headworks.type.v1.HopTiming\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\"\xfc\x01\n\x03Hit\x12\x30\n\x07passage\x18\x01 \x01(\x0b\x32\x1f.headworks.retrieval.v1.Passage\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x34\n\x07signals\x18\x03 \x03(\x0b\x32#.headworks.retrieval.v1.SignalScore\x12=\n\tsentences\x18\x04 \x01(\x0b\x32*.headworks.retrieval.v1.SentenceEmbeddings\x12?\n\x0fsentence_scores\x18\x05 \x01(\x0b\x32&.headworks.retrieval.v1.SentenceScores\"P\n\x0bSignalScore\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0c\n\x04rank\x18\x03 \x01(\x05\x12\x14\n\x0c\x63ontribution\x18\x04 \x01(\x02\"W\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x18\n\x10include_passages\x18\x03 \x01(\x08\"|\n\x13GetDocumentResponse\x12\x32\n\x08\x64ocument\x18\x01 \x01(\x0b\x32 .headworks.retrieval.v1.Document\x12\x31\n\x08passages\x18\x02 \x03(\x0b\x32\x1f.headworks.retrieval.v1.Passage\"@\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteDocumentResponse\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x15ListDocumentsResponse\x12\x33\n\tdocuments\x18\x01 \x03(\x0b\x32 .headworks.retrieval.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x10passage_settings\x18\x02 \x01(\x0b\x32\'.headworks.retrieval.v1.PassageSettings\"R\n\x18\x43reateCollectionResponse\x12\x36\n\ncollection\x18\x01 \x01(\x0b\x32\".headworks.retrieval.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"k\n\x17ListCollectionsResponse\x12\x37\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\".headworks.retrieval.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse*q\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03\x32\x85\x07\n\x10RetrievalService\x12[\n\x06Ingest\x12%.headworks.retrieval.v1.IngestRequest\x1a&.headworks.retrieval.v1.IngestResponse(\x01\x30\x01\x12\\\n\x06Search\x12%.headworks.retrieval.v1.SearchRequest\x1a&.headworks.retrieval.v1.SearchResponse\"\x03\x90\x02\x01\x12k\n\x0bGetDocument\x12*.headworks.retrieval.v1.GetDocumentRequest\x1a+.headworks.retrieval.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12o\n\x0e\x44\x65leteDocument\x12-.headworks.retrieval.v1.DeleteDocumentRequest\x1a..headworks.retrieval.v1.DeleteDocumentResponse\x12q\n\rListDocuments\x12,.headworks.retrieval.v1.ListDocumentsRequest\x1a-.headworks.retrieval.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12u\n\x10\x43reateCollection\x12/.headworks.retrieval.v1.CreateCollectionRequest\x1a\x30.headworks.retrieval.v1.CreateCollectionResponse\x12w\n\x0fListCollections\x12..headworks.retrieval.v1.ListCollectionsRequest\x1a/.headworks.retrieval.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12u\n\x10\x44\x65leteCollection\x12/.headworks.retrieval.v1.DeleteCollectionRequest\x1a\x30.headworks.retrieval.v1.DeleteCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.headworks/retrieval/v1/retrieval_service.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'headworks/retrieval/v1/collection.proto\x1a%headworks/retrieval/v1/document.proto\x1a$headworks/retrieval/v1/passage.proto\x1a\x1eheadworks/type/v1/timing.proto\"\x81\x02\n\rIngestRequest\x12\x32\n\x04open\x18\x01 \x01(\x0b\x32\".headworks.retrieval.v1.IngestOpenH\x00\x12:\n\x08\x64ocument\x18\x02 \x01(\x0b\x32&.headworks.retrieval.v1.IngestDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x03 \x01(\x0cH\x00\x12\x30\n\x03\x65nd\x18\x04 \x01(\x0b\x32!.headworks.retrieval.v1.IngestEndH\x00\x12\x32\n\x04gone\x18\x05 \x01(\x0b\x32\".headworks.retrieval.v1.IngestGoneH\x00\x42\t\n\x07message\"h\n\nIngestOpen\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x19\n\x11\x63reate_collection\x18\x02 \x01(\x08\x12\x16\n\x0e\x64\x65lete_missing\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65lete_gone\x18\x04 \x01(\x08\"\xdb\x01\n\x0eIngestDocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x46\n\x08metadata\x18\x06 \x03(\x0b\x32\x34.headworks.retrieval.v1.IngestDocument.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tIngestEnd\"I\n\nIngestGone\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0bupdate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x01\n\x0eIngestResponse\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32&.headworks.retrieval.v1.DocumentResultH\x00\x12:\n\x08progress\x18\x02 \x01(\x0b\x32&.headworks.retrieval.v1.IngestProgressH\x00\x12\x38\n\x07summary\x18\x03 \x01(\x0b\x32%.headworks.retrieval.v1.IngestSummaryH\x00\x42\t\n\x07message\"\xc8\x02\n\x0e\x44ocumentResult\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12?\n\x07outcome\x18\x02 \x01(\x0e\x32..headworks.retrieval.v1.DocumentResult.Outcome\x12\x15\n\rpassage_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x06 \x01(\t\x12\x10\n\x08warnings\x18\x07 \x03(\t\"x\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_CREATED\x10\x01\x12\x14\n\x10OUTCOME_REPLACED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\x12\x12\n\x0eOUTCOME_FAILED\x10\x04\"T\n\x0eIngestProgress\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x15\n\rpassages_done\x18\x02 \x01(\x05\x12\x16\n\x0epassages_total\x18\x03 \x01(\x05\"x\n\rIngestSummary\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x05\x12\x10\n\x08replaced\x18\x02 \x01(\x05\x12\x11\n\tunchanged\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x05\x12\x10\n\x08passages\x18\x06 \x01(\x05\"\xda\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12.\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1e.headworks.retrieval.v1.Filter\x12\x30\n\x04mode\x18\x05 \x01(\x0e\x32\".headworks.retrieval.v1.SearchMode\x12\x1a\n\x12include_embeddings\x18\x06 \x01(\x08\x12\x19\n\x11include_sentences\x18\x07 \x01(\x08\"n\n\x06\x46ilter\x12/\n\x04must\x18\x01 \x03(\x0b\x32!.headworks.retrieval.v1.Condition\x12\x33\n\x08must_not\x18\x02 \x03(\x0b\x32!.headworks.retrieval.v1.Condition\"*\n\tCondition\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x61ny_of\x18\x02 \x03(\t\"\xa8\x01\n\x0eSearchResponse\x12)\n\x04hits\x18\x01 \x03(\x0b\x32\x1b.headworks.retrieval.v1.Hit\x12\x14\n\x0cquery_script\x18\x02 \x01(\t\x12\x14\n\x0cquery_vector\x18\x03 \x03(\x02\x12-\n\x07timings\x18\x04 \x03(\x0b\x32\x1c.headworks.type.v1.HopTiming\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\"\xfc\x01\n\x03Hit\x12\x30\n\x07passage\x18\x01 \x01(\x0b\x32\x1f.headworks.retrieval.v1.Passage\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x34\n\x07signals\x18\x03 \x03(\x0b\x32#.headworks.retrieval.v1.SignalScore\x12=\n\tsentences\x18\x04 \x01(\x0b\x32*.headworks.retrieval.v1.SentenceEmbeddings\x12?\n\x0fsentence_scores\x18\x05 \x01(\x0b\x32&.headworks.retrieval.v1.SentenceScores\"P\n\x0bSignalScore\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0c\n\x04rank\x18\x03 \x01(\x05\x12\x14\n\x0c\x63ontribution\x18\x04 \x01(\x02\"W\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x18\n\x10include_passages\x18\x03 \x01(\x08\"|\n\x13GetDocumentResponse\x12\x32\n\x08\x64ocument\x18\x01 \x01(\x0b\x32 .headworks.retrieval.v1.Document\x12\x31\n\x08passages\x18\x02 \x03(\x0b\x32\x1f.headworks.retrieval.v1.Passage\"@\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteDocumentResponse\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x15ListDocumentsResponse\x12\x33\n\tdocuments\x18\x01 \x03(\x0b\x32 .headworks.retrieval.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x10passage_settings\x18\x02 \x01(\x0b\x32\'.headworks.retrieval.v1.PassageSettings\"R\n\x18\x43reateCollectionResponse\x12\x36\n\ncollection\x18\x01 \x01(\x0b\x32\".headworks.retrieval.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"k\n\x17ListCollectionsResponse\x12\x37\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\".headworks.retrieval.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse*q\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03\x32\x85\x07\n\x10RetrievalService\x12[\n\x06Ingest\x12%.headworks.retrieval.v1.IngestRequest\x1a&.headworks.retrieval.v1.IngestResponse(\x01\x30\x01\x12\\\n\x06Search\x12%.headworks.retrieval.v1.SearchRequest\x1a&.headworks.retrieval.v1.SearchResponse\"\x03\x90\x02\x01\x12k\n\x0bGetDocument\x12*.headworks.retrieval.v1.GetDocumentRequest\x1a+.headworks.retrieval.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12o\n\x0e\x44\x65leteDocument\x12-.headworks.retrieval.v1.DeleteDocumentRequest\x1a..headworks.retrieval.v1.DeleteDocumentResponse\x12q\n\rListDocuments\x12,.headworks.retrieval.v1.ListDocumentsRequest\x1a-.headworks.retrieval.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12u\n\x10\x43reateCollection\x12/.headworks.retrieval.v1.CreateCollectionRequest\x1a\x30.headworks.retrieval.v1.CreateCollectionResponse\x12w\n\x0fListCollections\x12..headworks.retrieval.v1.ListCollectionsRequest\x1a/.headworks.retrieval.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12u\n\x10\x44\x65leteCollection\x12/.headworks.retrieval.v1.DeleteCollectionRequest\x1a\x30.headworks.retrieval.v1.DeleteCollectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,8 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVALSERVICE'].methods_by_name['ListDocuments']._serialized_options = b'\220\002\001'
   _globals['_RETRIEVALSERVICE'].methods_by_name['ListCollections']._loaded_options = None
   _globals['_RETRIEVALSERVICE'].methods_by_name['ListCollections']._serialized_options = b'\220\002\001'
-  _globals['_SEARCHMODE']._serialized_start=3455
-  _globals['_SEARCHMODE']._serialized_end=3568
+  _globals['_SEARCHMODE']._serialized_start=3491
+  _globals['_SEARCHMODE']._serialized_end=3604
   _globals['_INGESTREQUEST']._serialized_start=258
   _globals['_INGESTREQUEST']._serialized_end=515
   _globals['_INGESTOPEN']._serialized_start=517
@@ -63,49 +63,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTRESPONSE']._serialized_start=934
   _globals['_INGESTRESPONSE']._serialized_end=1137
   _globals['_DOCUMENTRESULT']._serialized_start=1140
-  _globals['_DOCUMENTRESULT']._serialized_end=1432
-  _globals['_DOCUMENTRESULT_OUTCOME']._serialized_start=1312
-  _globals['_DOCUMENTRESULT_OUTCOME']._serialized_end=1432
-  _globals['_INGESTPROGRESS']._serialized_start=1434
-  _globals['_INGESTPROGRESS']._serialized_end=1518
-  _globals['_INGESTSUMMARY']._serialized_start=1520
-  _globals['_INGESTSUMMARY']._serialized_end=1640
-  _globals['_SEARCHREQUEST']._serialized_start=1643
-  _globals['_SEARCHREQUEST']._serialized_end=1861
-  _globals['_FILTER']._serialized_start=1863
-  _globals['_FILTER']._serialized_end=1973
-  _globals['_CONDITION']._serialized_start=1975
-  _globals['_CONDITION']._serialized_end=2017
-  _globals['_SEARCHRESPONSE']._serialized_start=2020
-  _globals['_SEARCHRESPONSE']._serialized_end=2188
-  _globals['_HIT']._serialized_start=2191
-  _globals['_HIT']._serialized_end=2443
-  _globals['_SIGNALSCORE']._serialized_start=2445
-  _globals['_SIGNALSCORE']._serialized_end=2525
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=2527
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=2614
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2616
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2740
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2742
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2806
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2808
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2832
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2834
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2915
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2917
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=3018
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=3020
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=3126
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=3128
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=3210
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=3212
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=3275
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=3277
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=3384
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=3386
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=3425
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=3427
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=3453
-  _globals['_RETRIEVALSERVICE']._serialized_start=3571
-  _globals['_RETRIEVALSERVICE']._serialized_end=4472
+  _globals['_DOCUMENTRESULT']._serialized_end=1468
+  _globals['_DOCUMENTRESULT_OUTCOME']._serialized_start=1348
+  _globals['_DOCUMENTRESULT_OUTCOME']._serialized_end=1468
+  _globals['_INGESTPROGRESS']._serialized_start=1470
+  _globals['_INGESTPROGRESS']._serialized_end=1554
+  _globals['_INGESTSUMMARY']._serialized_start=1556
+  _globals['_INGESTSUMMARY']._serialized_end=1676
+  _globals['_SEARCHREQUEST']._serialized_start=1679
+  _globals['_SEARCHREQUEST']._serialized_end=1897
+  _globals['_FILTER']._serialized_start=1899
+  _globals['_FILTER']._serialized_end=2009
+  _globals['_CONDITION']._serialized_start=2011
+  _globals['_CONDITION']._serialized_end=2053
+  _globals['_SEARCHRESPONSE']._serialized_start=2056
+  _globals['_SEARCHRESPONSE']._serialized_end=2224
+  _globals['_HIT']._serialized_start=2227
+  _globals['_HIT']._serialized_end=2479
+  _globals['_SIGNALSCORE']._serialized_start=2481
+  _globals['_SIGNALSCORE']._serialized_end=2561
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2563
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2650
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2652
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2776
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2778
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2842
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2844
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2868
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2870
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2951
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2953
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=3054
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=3056
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=3162
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=3164
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=3246
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=3248
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=3311
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=3313
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=3420
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=3422
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=3461
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=3463
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=3489
+  _globals['_RETRIEVALSERVICE']._serialized_start=3607
+  _globals['_RETRIEVALSERVICE']._serialized_end=4508
 # @@protoc_insertion_point(module_scope)

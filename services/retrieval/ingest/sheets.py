@@ -1,0 +1,73 @@
+"""Reads spreadsheets: XLSX, XLS and ODS. A sheet is a heading with its tables; formulas are read as their values."""
+
+import io
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
+
+from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
+from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.faults import reading
+from services.retrieval.ingest.outline import Outline
+from services.retrieval.ingest.package import Package
+from services.retrieval.ingest.records import Records
+
+MOST_SHEETS = 500
+MOST_AREA = 20_000_000
+"""Cells between a sheet's first and its last, the empty ones among them: the library holds all of them."""
+_ZIP = b"PK\x03\x04"
+
+Value = int | float | str | bool | time | date | datetime | timedelta
+
+
+def read_sheets(data: bytes) -> Extract:
+    """Raises DocumentUnreadable, ContentTooLarge."""
+    if data.startswith(_ZIP):
+        Package(data)
+    outline = Outline()
+    records = Records(outline)
+    hidden = 0
+    with reading("the workbook", CalamineError):
+        try:
+            workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
+        except PasswordError as error:
+            raise DocumentUnreadable("it needs a password") from error
+        sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
+        if len(sheets) > MOST_SHEETS:
+            raise ContentTooLarge(f"it has more than {MOST_SHEETS} sheets")
+        for sheet in sheets:
+            if sheet.visible is not SheetVisibleEnum.Visible:
+                hidden += 1
+                continue
+            outline.heading(1, sheet.name)
+            records.write(_rows(workbook.get_sheet_by_name(sheet.name)))
+    warnings = [f"{hidden} hidden sheets were not read"] if hidden else []
+    return Extract("", outline.blocks, warnings=[*warnings, *records.warnings()])
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:
+    """The rows as texts. A value of merged cells stands in the first of them."""
+    if sheet.height * sheet.width > MOST_AREA:
+        raise ContentTooLarge(f"the sheet {sheet.name[:100]!r} spans more than {MOST_AREA:,} cells")
+    for row in sheet.iter_rows():
+        yield [_text(value) for value in row]
+
+
+def _text(value: Value) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.12g}"
+        case datetime():
+            return value.isoformat(" ").removesuffix(" 00:00:00")
+        case _:
+            return str(value)

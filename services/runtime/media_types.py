@@ -1,0 +1,41 @@
+"""Media types of documents that can be read, and how a file's ending says which: one answer for who sends a file and
+who reads it."""
+
+PLAIN = "text/plain"
+MARKDOWN = "text/markdown"
+HTML = "text/html"
+PDF = "application/pdf"
+CSV = "text/csv"
+TSV = "text/tab-separated-values"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLS = "application/vnd.ms-excel"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+
+MEDIA_TYPES = {
+    ".txt": PLAIN,
+    ".text": PLAIN,
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".htm": HTML,
+    ".html": HTML,
+    ".xhtml": HTML,
+    ".pdf": PDF,
+    ".csv": CSV,
+    ".tsv": TSV,
+    ".tab": TSV,
+    ".xlsx": XLSX,
+    ".xlsm": XLSX,
+    ".xls": XLS,
+    ".ods": ODS,
+}
+"""By the ending, in lower case."""
+ALIASES = {
+    "text/x-markdown": MARKDOWN,
+    "application/xhtml+xml": HTML,
+    "application/x-pdf": PDF,
+    "application/csv": CSV,
+    "text/tsv": TSV,
+    "application/vnd.ms-excel.sheet.macroenabled.12": XLSX,
+}
+BINARY = frozenset((PDF, XLSX, XLS, ODS))
+"""What is no text, and may hold any byte."""
