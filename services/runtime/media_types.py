@@ -5,6 +5,10 @@ PLAIN = "text/plain"
 MARKDOWN = "text/markdown"
 HTML = "text/html"
 PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+ODT = "application/vnd.oasis.opendocument.text"
+EPUB = "application/epub+zip"
 CSV = "text/csv"
 TSV = "text/tab-separated-values"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -20,6 +24,12 @@ MEDIA_TYPES = {
     ".html": HTML,
     ".xhtml": HTML,
     ".pdf": PDF,
+    ".docx": DOCX,
+    ".docm": DOCX,
+    ".pptx": PPTX,
+    ".pptm": PPTX,
+    ".odt": ODT,
+    ".epub": EPUB,
     ".csv": CSV,
     ".tsv": TSV,
     ".tab": TSV,
@@ -33,9 +43,11 @@ ALIASES = {
     "text/x-markdown": MARKDOWN,
     "application/xhtml+xml": HTML,
     "application/x-pdf": PDF,
+    "application/vnd.ms-word.document.macroenabled.12": DOCX,
+    "application/vnd.ms-powerpoint.presentation.macroenabled.12": PPTX,
     "application/csv": CSV,
     "text/tsv": TSV,
     "application/vnd.ms-excel.sheet.macroenabled.12": XLSX,
 }
-BINARY = frozenset((PDF, XLSX, XLS, ODS))
+BINARY = frozenset((PDF, DOCX, PPTX, ODT, EPUB, XLSX, XLS, ODS))
 """What is no text, and may hold any byte."""

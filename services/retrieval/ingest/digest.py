@@ -41,6 +41,10 @@ def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
 _READERS = {
     media_types.HTML: ("html", "read_html"),
     media_types.PDF: ("pdf", "read_pdf"),
+    media_types.DOCX: ("word", "read_docx"),
+    media_types.PPTX: ("slides", "read_pptx"),
+    media_types.ODT: ("opendocument", "read_odt"),
+    media_types.EPUB: ("books", "read_epub"),
     media_types.CSV: ("delimited", "read_csv"),
     media_types.TSV: ("delimited", "read_tsv"),
     media_types.XLSX: ("sheets", "read_sheets"),

@@ -1,6 +1,7 @@
 """Reads spreadsheets: XLSX, XLS and ODS. A sheet is a heading with its tables; formulas are read as their values."""
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
@@ -24,6 +25,9 @@ MOST_SHEETS = 500
 MOST_AREA = 20_000_000
 """Cells between a sheet's first and its last, the empty ones among them: the library holds all of them."""
 _ZIP = b"PK\x03\x04"
+_SHEETS = "xl/worksheets/"
+# A cell with a value, and where it is.
+_CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,3})(\d{1,7})["'][^<>]{0,200}(?<!/)>""")
 
 Value = int | float | str | bool | time | date | datetime | timedelta
 
@@ -31,7 +35,7 @@ Value = int | float | str | bool | time | date | datetime | timedelta
 def read_sheets(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
     if data.startswith(_ZIP):
-        Package(data)
+        _check_extent(Package(data))
     outline = Outline()
     records = Records(outline)
     hidden = 0
@@ -53,10 +57,28 @@ def read_sheets(data: bytes) -> Extract:
     return Extract("", outline.blocks, warnings=[*warnings, *records.warnings()])
 
 
+def _check_extent(package: Package) -> None:
+    """Raises ContentTooLarge for a sheet whose cells lie too far apart: the library would end the process."""
+    for name in package.names():
+        if name.startswith(_SHEETS):
+            rows = columns = 1
+            for cell in _CELL.finditer(package.read(name)):
+                rows = max(rows, int(cell[2]))
+                columns = max(columns, _number(cell[1]))
+            if rows * columns > MOST_AREA:
+                raise ContentTooLarge(f"a sheet of it spans more than {MOST_AREA:,} cells")
+
+
+def _number(column: bytes) -> int:
+    """The number of a column, from 1 for A."""
+    number = 0
+    for letter in column:
+        number = number * 26 + letter - 64
+    return number
+
+
 def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:
     """The rows as texts. A value of merged cells stands in the first of them."""
-    if sheet.height * sheet.width > MOST_AREA:
-        raise ContentTooLarge(f"the sheet {sheet.name[:100]!r} spans more than {MOST_AREA:,} cells")
     for row in sheet.iter_rows():
         yield [_text(value) for value in row]
 

@@ -97,6 +97,7 @@ def test_a_sheet_that_spans_too_much_is_too_large(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sheets, "MOST_AREA", 5)
     with pytest.raises(ContentTooLarge, match="spans"):
         read_sheets(xlsx({"S": [["a", "b"], ["c", "d"], ["e", "f"]]}))
+    assert read_sheets(xlsx({"S": [["a", "b"], ["c", "d"]]})).blocks
 
 
 def bomb() -> bytes:
