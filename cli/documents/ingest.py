@@ -42,9 +42,9 @@ def ingest(
 ) -> int:  # fmt: skip
     """Put files into a collection; PATH is a file, a folder or a glob.
 
-    Read are txt, md, html, pdf, docx, pptx, xlsx, xls, odt, ods, epub, csv and tsv. A text that is no UTF-8 is read in
-    the encoding that it declares or that its language tells, which is reported; where that is unsure the file fails.
-    Warnings say what of a file was not read.
+    Read are txt, md, rst, html, pdf, docx, pptx, xlsx, xls, odt, ods, epub, csv, tsv, json, jsonl, ipynb, eml and mbox.
+    A text that is no UTF-8 is read in the encoding that it declares or that its language tells, which is reported;
+    where that is unsure the file fails. Warnings say what of a file was not read.
 
     A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
     types, hidden ones and symbolic links that lead out of it are skipped, and counted.

@@ -9,6 +9,12 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 ODT = "application/vnd.oasis.opendocument.text"
 EPUB = "application/epub+zip"
+RST = "text/x-rst"
+NOTEBOOK = "application/x-ipynb+json"
+EML = "message/rfc822"
+MBOX = "application/mbox"
+JSON = "application/json"
+JSON_LINES = "application/jsonl"
 CSV = "text/csv"
 TSV = "text/tab-separated-values"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -30,6 +36,13 @@ MEDIA_TYPES = {
     ".pptm": PPTX,
     ".odt": ODT,
     ".epub": EPUB,
+    ".rst": RST,
+    ".ipynb": NOTEBOOK,
+    ".eml": EML,
+    ".mbox": MBOX,
+    ".json": JSON,
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
     ".csv": CSV,
     ".tsv": TSV,
     ".tab": TSV,
@@ -45,9 +58,15 @@ ALIASES = {
     "application/x-pdf": PDF,
     "application/vnd.ms-word.document.macroenabled.12": DOCX,
     "application/vnd.ms-powerpoint.presentation.macroenabled.12": PPTX,
+    "text/prs.fallenstein.rst": RST,
+    "text/x-restructuredtext": RST,
+    "text/json": JSON,
+    "application/x-ndjson": JSON_LINES,
+    "application/jsonlines": JSON_LINES,
+    "application/x-jsonlines": JSON_LINES,
     "application/csv": CSV,
     "text/tsv": TSV,
     "application/vnd.ms-excel.sheet.macroenabled.12": XLSX,
 }
-BINARY = frozenset((PDF, DOCX, PPTX, ODT, EPUB, XLSX, XLS, ODS))
+BINARY = frozenset((PDF, DOCX, PPTX, ODT, EPUB, EML, MBOX, XLSX, XLS, ODS))
 """What is no text, and may hold any byte."""

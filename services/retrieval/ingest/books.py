@@ -7,6 +7,7 @@ from services.retrieval.ingest.blocks import Block, Extract
 from services.retrieval.ingest.faults import reading
 from services.retrieval.ingest.html import read_html
 from services.retrieval.ingest.office import local
+from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.package import Package, beside
 
 MOST_CHAPTERS = 5000
@@ -34,7 +35,7 @@ def read_epub(data: bytes) -> Extract:
                 unread += 1
     title = _said(book, "title")
     labels = {"author": author} if (author := _said(book, "creator")) else {}
-    warnings = [f"{unread} of {len(chapters)} chapters cannot be read"] if unread else []
+    warnings = omissions((unread, f"broken: {{}} of {len(chapters):,} chapters"))
     return Extract(title, blocks, labels, warnings=warnings)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.tables import MOST_COLUMNS, Cell, read_rows
 
@@ -44,15 +45,11 @@ class Records:
 
     def warnings(self) -> list[str]:
         """What was left out."""
-        return [
-            warning
-            for count, warning in (
-                (self._left, f"{self._left:,} rows behind the first {self._rows:,} were not read"),
-                (self._narrowed, f"of {self._narrowed:,} rows only the first {MOST_COLUMNS} columns were read"),
-                (self._cut, f"{self._cut:,} values were cut to {LONGEST_VALUE:,} characters"),
-            )
-            if count
-        ]
+        return omissions(
+            (self._left, f"not read: {{}} row(s) behind the first {self._rows:,}"),
+            (self._narrowed, f"read to column {MOST_COLUMNS} only: {{}} row(s)"),
+            (self._cut, f"cut to {LONGEST_VALUE:,} characters: {{}} value(s)"),
+        )
 
     def _taken(self, row: Sequence[str]) -> Record:
         record = [" ".join(value[: LONGEST_VALUE + 1].split()) for value in row[:MOST_COLUMNS]]

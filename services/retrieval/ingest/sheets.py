@@ -17,6 +17,7 @@ from python_calamine import (
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract
 from services.retrieval.ingest.faults import reading
+from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package
 from services.retrieval.ingest.records import Records
@@ -53,7 +54,7 @@ def read_sheets(data: bytes) -> Extract:
                 continue
             outline.heading(1, sheet.name)
             records.write(_rows(workbook.get_sheet_by_name(sheet.name)))
-    warnings = [f"{hidden} hidden sheets were not read"] if hidden else []
+    warnings = omissions((hidden, "not read: {} hidden sheet(s)"))
     return Extract("", outline.blocks, warnings=[*warnings, *records.warnings()])
 
 

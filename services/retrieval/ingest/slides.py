@@ -7,6 +7,7 @@ from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract
 from services.retrieval.ingest.faults import reading
 from services.retrieval.ingest.office import attribute, local, said_in
+from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package, beside
 from services.retrieval.ingest.tables import Cell, read_rows
@@ -38,14 +39,10 @@ def read_pptx(data: bytes) -> Extract:
             _write_notes(package, name, outline)
             silent += len(outline.blocks) == before
     title, labels = said_in(package)
-    warnings = [
-        warning
-        for count, warning in (
-            (hidden, f"{hidden} hidden slides were not read"),
-            (silent, f"{silent} of {len(slides)} slides have no text"),
-        )
-        if count
-    ]
+    warnings = omissions(
+        (hidden, "not read: {} hidden slide(s)"),
+        (silent, f"without text: {{}} of {len(slides):,} slides"),
+    )
     first = next((block.title for block in outline.blocks if block.title), "")
     return Extract(first if title in _UNTITLED else title, outline.blocks, labels, warnings=warnings)
 

@@ -64,7 +64,7 @@ def test_slides_are_pages() -> None:
         (3, Kind.TABLE, "Part: Blender; Note: red"),
     ]
     assert extract.blocks[2].lead == "Water"
-    assert list(extract.warnings) == ["1 hidden slides were not read", "1 of 4 slides have no text"]
+    assert list(extract.warnings) == ["not read: 1 hidden slide", "without text: 1 of 4 slides"]
     assert extract.title == "Overview"
 
 
@@ -109,7 +109,7 @@ def test_books_are_read_in_the_order_of_their_spine() -> None:
     )
     assert texts(extract) == ["Two", "b", "a"]
     assert (extract.title, extract.labels) == ("A Book", {"author": "Ann"})
-    assert list(extract.warnings) == ["1 of 3 chapters cannot be read"]
+    assert list(extract.warnings) == ["broken: 1 of 3 chapters"]
 
 
 def test_nothing_outside_of_a_book_is_read() -> None:

@@ -75,7 +75,7 @@ def test_a_sheet_is_a_heading_with_its_tables() -> None:
     assert texts(extract) == [
         "Prices", "Price list 2024", "Part: Blender; Price: 100", "Part: Mixer; Price: 250.5", "Empty",
     ]  # fmt: skip
-    assert list(extract.warnings) == ["1 hidden sheets were not read"]
+    assert list(extract.warnings) == ["not read: 1 hidden sheet"]
 
 
 def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +87,9 @@ def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.Monk
     assert len(extract.blocks) == 2
     assert extract.blocks[0].text.startswith("c0: vvvvvvvvvv; c1: 1;")
     assert list(extract.warnings) == [
-        "3 rows behind the first 3 were not read",
-        "of 6 rows only the first 64 columns were read",
-        "5 values were cut to 10 characters",
+        "not read: 3 rows behind the first 3",
+        "read to column 64 only: 6 rows",
+        "cut to 10 characters: 5 values",
     ]
 
 
