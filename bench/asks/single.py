@@ -25,11 +25,11 @@ from services.orchestrator.rag.quotes import QuoteQuestion, choose
 from services.orchestrator.settings import OrchestratorSettings
 from services.retrieval.language.sentences import sentences
 from services.retrieval.language.words import passage_vector, query_vector
-from services.retrieval.model import Candidates, Signal
+from services.retrieval.model import Candidates, SearchRequest, Signal
 from services.retrieval.search.fusion import Fused
-from services.retrieval.search.plan import WEIGHTS
+from services.retrieval.search.plan import plan
 from services.retrieval.search.sentences import cosines
-from services.runtime.language.script import script_of
+from services.retrieval.search.weights import weigh
 
 DENSE, LEXICAL = "dense", "lexical"
 WIDTH = 384
@@ -198,7 +198,9 @@ class Single:
         )
         found = {Signal.DENSE: nearest, Signal.LEXICAL: matching}
         cosines, scores = dict(nearest), dict(matching)
-        best = Fused(Candidates(found), WEIGHTS[script_of(question)]).ranked[:PASSAGES]
+        candidates = Candidates(found)
+        weights = weigh(plan(SearchRequest("", question)), candidates).by_signal
+        best = Fused(candidates, weights).ranked[:PASSAGES]
         return [(key, cosines.get(key, math.nan), scores.get(key, math.nan)) for key, _ in best]
 
 

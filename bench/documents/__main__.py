@@ -174,7 +174,7 @@ def _options() -> argparse.Namespace:
     made.add_argument(
         "--passages", type=positive, default=CODES_AMONG, metavar="N", help="passages that codes are among (21000)"
     )
-    made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="questions asked at once (8)")
+    made.add_argument("--concurrency", type=positive, default=4, metavar="N", help="questions asked at once (4)")
     return made.parse_args()
 
 

@@ -1,18 +1,26 @@
 """A collection of the corpus on a mesh, and every question asked of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
+import grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from bench.documents.judge import Verdict, judge
 from bench.documents.questions import Question
+from bench.kit import BenchError
 from bench.load import rpc
 from bench.load.turns import in_turn
+
+T = TypeVar("T")
 
 # So many documents are in one stream of an ingestion; so many passages are asked of a search.
 BATCH, HITS = 40, 10
 SENTENCES = 2
+TRIES, PAUSE_SECONDS = 4, 3.0
 DEFAULT_CHARS = 0
 
 
@@ -44,11 +52,22 @@ async def fill(
     await client.replace(collection, DEFAULT_CHARS)
     filled = Filled()
     for start in range(0, len(documents), batch):
-        summary, failures = await client.ingest_readable(collection, documents[start : start + batch])
-        filled.passages += summary.passages
+        sent = documents[start : start + batch]
+        _, failures = await again(partial(client.ingest_readable, collection, sent))
         filled.failures |= failures
-        say(f"{min(start + batch, len(documents))} of {len(documents)} documents, {filled.passages:,} passages")
+        filled.passages = await again(partial(client.count, collection))
+        say(f"{start + len(sent)} of {len(documents)} documents, {filled.passages:,} passages")
     return filled
+
+
+async def again(call: Callable[[], Awaitable[T]], pause: float = PAUSE_SECONDS) -> T:
+    """Call; and again, some times, where a busy machine broke it off. Whatever is called may be called twice."""
+    for _ in range(TRIES - 1):
+        try:
+            return await call()
+        except (grpc.aio.AioRpcError, BenchError):
+            await asyncio.sleep(pause)
+    return await call()
 
 
 async def ask_all(
@@ -58,8 +77,8 @@ async def ask_all(
     passages = await _passages(client, collection, questions)
 
     async def ask(question: Question) -> Asked:
-        found = await client.search(collection, question.text, pb.SEARCH_MODE_HYBRID, HITS)
-        run = await client.ask(collection, question.text, SENTENCES)
+        found = await again(partial(client.search, collection, question.text, pb.SEARCH_MODE_HYBRID, HITS))
+        run = await again(partial(client.ask, collection, question.text, SENTENCES))
         own = [passage for document in question.documents for passage in passages.get(document, ())]
         return Asked(judge(question, found, run, own), found, run)
 
@@ -72,4 +91,4 @@ async def _passages(
     """All passages of the documents that answer, by document; none of one that could not be read."""
     stored = await client.documents(collection)
     names = sorted({document for question in questions for document in question.documents} & stored)
-    return {name: await client.passages(collection, name) for name in names}
+    return {name: await again(partial(client.passages, collection, name)) for name in names}

@@ -61,6 +61,8 @@ def load(selected: Sequence[Selected], packages: Packages, say: Callable[[str], 
     packages.fetch((one.package for one in selected), say)
     documents: dict[str, Document] = {}
     for one in selected:
+        if not packages.folder(one.package).is_dir():
+            continue
         for pattern in one.files:
             found = list(_documents(one, pattern, packages))
             if not found:

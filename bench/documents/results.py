@@ -58,7 +58,8 @@ def _rows(verdicts: Sequence[Verdict], kinds: Mapping[str, str]) -> Iterator[tup
     groups: dict[str, list[Verdict]] = {"all": list(verdicts)}
     for verdict in verdicts:
         question = verdict.question
-        for name in (question.language, f"asks for: {question.kind}", f"in: {kinds[question.documents[0]]}"):
+        kind = next(kinds[document] for document in question.documents if document in kinds)
+        for name in (question.language, f"asks for: {question.kind}", f"in: {kind}"):
             groups.setdefault(name, []).append(verdict)
     for name in sorted(groups, key=lambda name: (name != "all", len(name) > len("en"), name)):
         yield name, [float(len(groups[name])), *figures(groups[name]).values()]

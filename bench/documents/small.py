@@ -1,12 +1,13 @@
 """Three small sets: manuals that differ in a number, codes among many passages, prices and limits in tables."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from bench.documents import codes, manuals
-from bench.documents.asking import Asked, ask_all, fill
+from bench.documents.asking import Asked, again, ask_all, fill
 from bench.documents.questions import Question, read
 from bench.documents.wording import holds
 from bench.load import rpc
@@ -48,7 +49,7 @@ async def right_codes(
     await fill(client, collection, codes.documents(passages), say, batch=codes.BATCH)
 
     async def first(question: Question) -> bool:
-        found = await client.search(collection, question.text, pb.SEARCH_MODE_HYBRID, 1)
+        found = await again(partial(client.search, collection, question.text, pb.SEARCH_MODE_HYBRID, 1))
         return [passage.document_id for passage in found] == list(question.documents)
 
     questions = codes.questions()

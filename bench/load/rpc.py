@@ -113,6 +113,11 @@ class MeshClient:
             raise BenchError("an ingestion ended without its summary")
         return summary, failures
 
+    async def count(self, collection: str) -> int:
+        """How many passages it holds."""
+        listed = await self._retrieval.ListCollections(pb.ListCollectionsRequest(), timeout=CALL_SECONDS, **self._call)
+        return next((one.passage_count for one in listed.collections if one.name == collection), 0)
+
     async def documents(self, collection: str) -> set[str]:
         """The ids of all documents."""
         ids: set[str] = set()

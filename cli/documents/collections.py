@@ -8,9 +8,13 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
-from cli.output import print_done, print_json, print_list
+from cli.output import print_done, print_json, print_list, warn
 
 NONE = "No collections yet: make one with `headworks ingest PATH… --collection NAME`."
+OUTDATED = (
+    "Outdated documents were indexed by an older version, and searches find less in them: ingest them again, unchanged "
+    "as they are."
+)
 COLUMNS = {"collection": "name", "documents": "documents", "passages": "passages", "created": "create_time"}
 DOCUMENTS = {"document": "id", "title": "title", "type": "media_type", "bytes": "size_bytes", "passages": "passages",
              "updated": "update_time"}  # fmt: skip
@@ -34,8 +38,10 @@ def collections(ctx: click.Context, on: MeshOptions) -> None:
     with on.client() as client:
         messages = list_all(client.retrieval.ListCollections, pb.ListCollectionsRequest(), "collections")
         rows = [_collection(message) for message in messages]
-    broken = {"broken": "broken"} if any(row["broken"] for row in rows) else {}
-    print_list(on, "collections", rows, COLUMNS | broken, NONE)
+    rare = {name: name for name in ("outdated", "broken") if any(row[name] for row in rows)}
+    print_list(on, "collections", rows, COLUMNS | rare, NONE)
+    if "outdated" in rare and not on.as_json:
+        warn(OUTDATED)
 
 
 @collections.command()
@@ -98,6 +104,7 @@ def _collection(message: Any) -> dict[str, Any]:
         "name": message.name,
         "documents": message.document_count,
         "passages": message.passage_count,
+        "outdated": message.outdated_document_count,
         "max_chars": message.passage_settings.max_chars,
         "create_time": as_dict(message)["create_time"] or "",
         "broken": message.broken,

@@ -1,14 +1,16 @@
 """`headworks ingest`."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.brief import counted
+from cli.documents.web_options import web_options
 from cli.errors import FAILURE, USAGE, CliError, interrupted
 from cli.options import MeshOptions, collection_option, on_mesh
 from cli.output import console, print_json, print_table, visible
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from cli.client import Client
     from cli.documents.missing import MissingDocuments
     from cli.documents.scan import FileScan
+    from cli.documents.sources.source import SourceDocument
     from cli.documents.upload import Outcome
 
 SHOWN_FAILURES = 50
@@ -35,12 +38,18 @@ NAMED_LINKS = 5
 @click.option("--delete-missing", is_flag=True, help="Delete documents that came from PATH… and are gone from there.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of a PATH, too.")
 @click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
+@click.option(
+    "--kind", default="", type=click.Choice(("", "files", "git", "zip", "confluence", "jira", "web")),
+    metavar="KIND", help="What PATH… are: files, git, zip, confluence, jira or web; by default as they look.",
+)  # fmt: skip
+@web_options
 @on_mesh(3600)
 def ingest(
     paths: tuple[str, ...], collection: str, pairs: tuple[str, ...], delete_missing: bool, follow_links: bool,
-    yes: bool, on: MeshOptions,
+    yes: bool, kind: str, depth: int, max_pages: int, max_bytes: int, delay: float, below: bool, allow_private: bool,
+    on: MeshOptions,
 ) -> int:  # fmt: skip
-    """Put files into a collection; PATH is a file, a folder or a glob.
+    """Put files into a collection; PATH is a file, a folder, a glob, a zip file or an address.
 
     Read are txt, md, rst, html, pdf, docx, pptx, xlsx, xls, odt, ods, epub, csv, tsv, json, jsonl, ipynb, eml and mbox.
     A text that is no UTF-8 is read in the encoding that it declares or that its language tells, which is reported;
@@ -49,12 +58,16 @@ def ingest(
     A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
     types, hidden ones and symbolic links that lead out of it are skipped, and counted.
 
+    An address (https://…) is a page or a sitemap; --depth follows links on its host, by its robots.txt. A zip file has
+    files in it, or is an export of a Confluence space. --kind git takes the files that a checkout tracks, --kind jira
+    an export of Jira in XML, CSV or JSON.
+
     A changed file replaces its document, an unchanged one is skipped. A document is named by its path relative to
     the current folder when it is below it.
 
     --delete-missing deletes a document only if the file that it came from is within PATH… and is gone. What is skipped
     or fails is kept, and so is what came from elsewhere. An empty folder may be a disk that is not mounted: --yes says
-    that it is not.
+    that it is not. To keep a collection equal to sites and exports, too, see `headworks sync`.
 
     Labels, which searches filter by, come from --meta, then from a sidecar, NAME.meta.yaml or NAME.meta.json beside
     NAME (a mapping of labels, and `title`), then from a Markdown file's front matter.
@@ -65,40 +78,65 @@ def ingest(
     Examples:
       headworks ingest docs README.md --collection docs
       headworks ingest handbook --collection docs --meta department=finance --meta year=2026
+      headworks ingest https://example.com/docs/ --depth 2 --max-pages 200
       headworks ingest 'papers/**/*.pdf' --collection papers --delete-missing
     """
     from cli.documents.labels import BadLabels, parse_labels
     from cli.documents.scan import find_files
+    from cli.documents.sources.fetch import Manners
+    from cli.documents.sources.make import Web, sorted_out
+    from cli.documents.sources.reading import read_sources
+    from cli.documents.sources.source import BadSource
+    from cli.documents.sources.web import WebLimits
+    from cli.documents.upload import stored_documents
 
     if "" in paths:
         raise CliError("a PATH is empty: is the variable that it comes from not set? Nothing was ingested", USAGE)
+    here = Path.cwd()
+    web = Web(WebLimits(max_pages, max_bytes, depth, below), Manners(delay, allow_private=allow_private))
     try:
         labels = parse_labels(pairs)
+        arguments, sources = sorted_out(paths, kind, here, labels, web)
     except BadLabels as error:
         raise CliError(f"--meta: {error}; nothing was ingested", USAGE) from None
-    scan = find_files(list(paths), Path.cwd(), follow_links, labels)
+    except BadSource as error:
+        raise CliError(f"{error}; nothing was ingested") from None
+    scan = find_files(arguments, here, follow_links, labels)
+    _check(scan, arguments, delete_missing, yes)
+    started = time.monotonic()
+    if scan.not_taken and not scan.files and not sources and not delete_missing:
+        raise CliError("; ".join(f"{name} was not taken: {why}" for name, why in scan.not_taken))
+    with on.client() as client, TemporaryDirectory(prefix="headworks-") as workspace:
+        stored = stored_documents(client, collection, on.timeout) if sources else []
+        known = {document.id: document.content_hash for document in stored}
+        try:
+            found, missed = read_sources(sources, known, scan, Path(workspace), on.as_json)
+        except BadSource as error:
+            raise CliError(f"{error}; nothing was ingested") from None
+        documents = [*scan.files, *found]
+        missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
+        gone = missing.gone if missing else ()
+        outcome = ingest_files(client, documents, collection, delete_missing, on.timeout, on.as_json, gone)
+    outcome.unreadable |= dict(scan.unreadable)
+    outcome.not_taken |= dict(scan.not_taken)
+    outcome.missed |= missed
+    _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
+    return FAILURE if outcome.failures() else 0
+
+
+def _check(scan: "FileScan", arguments: "Sequence[str]", delete_missing: bool, yes: bool) -> None:
+    """Raises CliError where nothing should be done."""
     if scan.missing:
         raise CliError(f"nothing is there: {', '.join(scan.missing)}; nothing was ingested", USAGE)
     if delete_missing and not scan.complete:
         listed = ", ".join(name for name, _ in scan.unreadable)
         raise CliError(f"cannot be read: {listed}; with --delete-missing all must be looked at. Nothing was done")
-    if delete_missing and not scan.files and not yes:
+    if delete_missing and arguments and not scan.files and not yes:
         raise CliError(
-            f"nothing to ingest was found in {', '.join(paths)}: is it the right place, and mounted? "
+            f"nothing to ingest was found in {', '.join(arguments)}: is it the right place, and mounted? "
             "With --delete-missing that would delete all documents that came from there; if that is meant, add --yes. "
             "Nothing was done"
         )
-    started = time.monotonic()
-    if scan.not_taken and not scan.files and not delete_missing:
-        raise CliError("; ".join(f"{name} was not taken: {why}" for name, why in scan.not_taken))
-    with on.client() as client:
-        missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
-        gone = missing.gone if missing else ()
-        outcome = ingest_files(client, scan, collection, delete_missing, on.timeout, on.as_json, gone)
-    outcome.unreadable |= dict(scan.unreadable)
-    outcome.not_taken |= dict(scan.not_taken)
-    _report(collection, scan, missing, outcome, time.monotonic() - started, on.as_json)
-    return FAILURE if outcome.failures() else 0
 
 
 def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
@@ -107,7 +145,7 @@ def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, tim
     from cli.documents.upload import stored_documents
 
     here = {file.id: file for file in scan.files}
-    missing = find_missing(stored_documents(client, collection, timeout), here, scan.sources)
+    missing = find_missing(stored_documents(client, collection, timeout), here, scan.searched)
     if missing.doubts and not yes:
         raise CliError(
             f"{'; '.join(missing.doubts)}: is something not mounted? "
@@ -117,24 +155,25 @@ def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, tim
 
 
 def ingest_files(
-    client: "Client", scan: "FileScan", collection: str, delete_missing: bool, timeout: float, quiet: bool,
-    gone: "Sequence[Document]" = (),
+    client: "Client", documents: "Sequence[SourceDocument]", collection: str, delete_gone: bool, timeout: float,
+    quiet: bool, gone: "Sequence[Document]" = (), still_gone: "Callable[[Document], bool] | None" = None,
 ) -> "Outcome":  # fmt: skip
-    """Send the files with progress shown, unless `quiet`, and delete what is `gone`. Raises grpc.RpcError, and CliError
-    where it is interrupted."""
+    """Send the documents with progress shown, unless `quiet`, and delete what is `gone` and still is: files by a look
+    at them. Raises grpc.RpcError, and CliError where it is interrupted."""
     from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
+    from cli.documents.missing import file_is_gone
     from cli.documents.upload import Outcome, send_all
 
     opened, outcome = (
-        pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_missing),
+        pb.IngestOpen(collection=collection, create_collection=True, delete_gone=delete_gone),
         Outcome(),
     )
     try:
-        with _cursor(), _progress(len(scan.files), quiet) as on_response:
-            send_all(client, opened, scan.files, timeout, on_response, outcome, gone)
+        with _cursor(), _progress(len(documents), quiet) as on_response:
+            send_all(client, opened, documents, timeout, on_response, outcome, gone, still_gone or file_is_gone)
     except KeyboardInterrupt as stop:
-        raise interrupted(stop, so_far(outcome, len(scan.files), collection)) from None
+        raise interrupted(stop, so_far(outcome, len(documents), collection)) from None
     return outcome
 
 
@@ -193,12 +232,12 @@ def _report(
         counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
         if missing:
             counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
-        remarks = [
+        remarked = [
             {"document_id": name, "encoding": encoding, "warnings": warnings}
             for name, encoding, warnings in outcome.remarks()
         ]
         report = {
-            "skipped": scan.skipped, "links_not_followed": scan.links[:MOST_NAMED], "remarks": remarks,
+            "skipped": scan.skipped, "links_not_followed": scan.links[:MOST_NAMED], "remarks": remarked,
             "failures": listed,
         }  # fmt: skip
         print_json({"collection": collection, **counts, **report, "seconds": round(seconds, 2)})

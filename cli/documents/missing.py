@@ -17,7 +17,7 @@ from cli.brief import counted
 
 
 @dataclass(slots=True)
-class Source:
+class SearchedPath:
     """What a PATH stands for: a file, a folder with all below it, or what a pattern matches. `files`: found in it."""
 
     name: str
@@ -47,15 +47,17 @@ class MissingDocuments:
     doubts: list[str] = field(default_factory=list)
 
 
-def find_missing(stored: Iterable[Any], found: Mapping[str, object], sources: Iterable[Source]) -> MissingDocuments:
+def find_missing(
+    stored: Iterable[Any], found: Mapping[str, object], searched: Iterable[SearchedPath]
+) -> MissingDocuments:
     """Sort the stored documents that were not found this time. `found` has the ids of those that were."""
-    missing, sources = MissingDocuments(), list(sources)
+    missing, searched = MissingDocuments(), list(searched)
     lost: dict[str, int] = {}
     for document in stored:
         if document.id in found:
             continue
         path = local_path(document.uri)
-        covering = [source for source in sources if path and source.covers(path)]
+        covering = [place for place in searched if path and place.covers(path)]
         if path is None or not covering:
             missing.elsewhere += 1
         elif not is_gone(path):
@@ -77,6 +79,12 @@ def local_path(uri: str) -> Path | None:
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path:
         return None
     return Path(os.path.abspath(os.fsdecode(unquote_to_bytes(parts.path))))  # noqa: PTH100 (resolve follows links)
+
+
+def file_is_gone(document: Any) -> bool:
+    """Whether the file that a stored document came from is gone."""
+    path = local_path(document.uri)
+    return path is not None and is_gone(path)
 
 
 def is_gone(path: Path) -> bool:
@@ -112,9 +120,9 @@ def _listed(folder: Path) -> bool:
     return True
 
 
-def _doubt(path: Path, covering: list[Source]) -> str:
+def _doubt(path: Path, covering: list[SearchedPath]) -> str:
     """Why a file that is gone may be back: as a folder looks whose disk or share is not mounted."""
-    empty = next((source for source in covering if not source.files), None)
+    empty = next((place for place in covering if not place.files), None)
     if empty:
         return f"nothing to ingest was found in {empty.name}"
     nearest = _nearest(path)

@@ -6,9 +6,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from cli.documents.labels import BadLabels, Labelled, checked, described_by, read_sidecar
-from cli.documents.missing import Source
+from cli.documents.missing import SearchedPath
+from cli.documents.sources.source import Skips
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
 from services.runtime.media_types import BINARY, MEDIA_TYPES, PLAIN
@@ -17,13 +19,9 @@ SNIFFED = 8192
 LINK = "links out of their folder"
 
 
-FEW = 5
-"""So many files that were skipped are named."""
-
-
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A document to be: its id in the collection, where it is, what it is, and what is said of it."""
+    """A file as a SourceDocument: its id in the collection, where it is, what it is, and what is said of it."""
 
     id: str
     path: Path
@@ -31,34 +29,34 @@ class LocalFile:
     size: int
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    content_hash: str = ""
+
+    @property
+    def uri(self) -> str:
+        return self.path.absolute().as_uri()
+
+    def open(self) -> BinaryIO:
+        """Its bytes. Raises OSError."""
+        return self.path.open("rb")
 
 
 @dataclass
-class FileScan:
-    """What the paths came to. `skipped` counts by reason, `passed_over` has the first names; `unreadable` has path
-    and reason; `missing` matched nothing.
+class FileScan(Skips):
+    """What the paths came to. `unreadable` has path and reason; `missing` matched nothing.
 
-    `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed. `sources`
-    are where the paths point to; `labels` are given to all. `complete` is false where a folder or a file could not be
-    read.
+    `not_taken` are files that were named and are nothing to ingest, each with why; `links` were not followed.
+    `searched` are the places that the paths point to; `labels` are given to all. `complete` is false where a folder or
+    a file could not be read.
     """
 
     files: list[LocalFile] = field(default_factory=list)
-    skipped: dict[str, int] = field(default_factory=dict)
-    passed_over: dict[str, list[str]] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     not_taken: list[tuple[str, str]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
+    searched: list[SearchedPath] = field(default_factory=list)
     labels: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
-
-    def skip(self, reason: str, name: str = "") -> None:
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
-        names = self.passed_over.setdefault(reason, [])
-        if name and len(names) < FEW:
-            names.append(name)
 
     def leave(self, name: str, reason: str, named: bool) -> bool:
         """Skip a file; one that was named is a failure. False."""
@@ -81,13 +79,13 @@ def find_files(
     `labels` are given to each, before those of its sidecar."""
     scan, seen = FileScan(labels=labels or {}), dict[str, bool]()
     for argument in sorted(arguments, key=lambda argument: not _names_a_file(here, argument)):
-        source = Source(argument, _absolute(here / Path(argument).expanduser()))
-        scan.sources.append(source)
-        for path, named in _expand(argument, source, here, scan, follow_links):
+        place = SearchedPath(argument, _absolute(here / Path(argument).expanduser()))
+        scan.searched.append(place)
+        for path, named in _expand(argument, place, here, scan, follow_links):
             identity = document_id(path, here)
             if identity not in seen:
                 seen[identity] = _take(path, identity, named, scan)
-            source.files += seen[identity]
+            place.files += seen[identity]
     scan.files.sort(key=lambda file: file.id)
     return scan
 
@@ -108,15 +106,15 @@ def _absolute(path: Path) -> Path:
 
 
 def _expand(
-    argument: str, source: Source, here: Path, scan: FileScan, follow_links: bool
+    argument: str, place: SearchedPath, here: Path, scan: FileScan, follow_links: bool
 ) -> Iterator[tuple[Path, bool]]:
     """The files that an argument stands for, each with whether it was named itself."""
     path = here / Path(argument).expanduser()
     if _names_a_file(here, argument):
         yield path, True
         return
-    source.pattern = glob.has_magic(argument) and not path.is_dir()
-    base, pattern = split_pattern(path) if source.pattern else (path, ())
+    place.pattern = glob.has_magic(argument) and not path.is_dir()
+    base, pattern = split_pattern(path) if place.pattern else (path, ())
     if not base.is_dir():
         scan.missing.append(argument)
         return
@@ -159,13 +157,18 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         scan.complete = False
         scan.unreadable.append((identity, error.strerror or "cannot be read"))
         return False
-    if media_type not in BINARY and is_binary(start):
+    if is_no_text(media_type, start):
         return scan.leave(identity, "binary", named)
     told = _labelled(path, identity, scan)
     if told is not None:
         media_type = media_type or PLAIN
         scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
     return told is not None
+
+
+def is_no_text(media_type: str | None, start: bytes) -> bool:
+    """Whether a file that begins so is binary, though its type is a text's, or it has none."""
+    return media_type not in BINARY and is_binary(start)
 
 
 def _labelled(path: Path, identity: str, scan: FileScan) -> Labelled | None:

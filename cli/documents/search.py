@@ -1,6 +1,6 @@
 """`headworks search`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
@@ -10,7 +10,11 @@ from cli.options import MeshOptions, collection_option, on_mesh, timings_option
 from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms, warn
 from services.runtime.language.markdown import plain
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 MODES = ("hybrid", "dense", "lexical")
+_LABEL = 12
 
 
 @click.command()
@@ -19,16 +23,19 @@ MODES = ("hybrid", "dense", "lexical")
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Hits at most.")
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Signals to use.")
 @filter_option("--where")
+@click.option("--explain", is_flag=True, help="Say how the signals were weighed, and why.")
 @timings_option
 @on_mesh(30)
 def search(
-    query: str, collection: str, limit: int, mode: str, conditions: tuple[str, ...], timings: bool, on: MeshOptions
-) -> None:
+    query: str, collection: str, limit: int, mode: str, conditions: tuple[str, ...], explain: bool, timings: bool,
+    on: MeshOptions,
+) -> None:  # fmt: skip
     """Find the passages that best answer QUERY, each with its score taken apart.
 
     \b
     Examples:
       headworks search "outlier ejection" --collection docs
+      headworks search "toner of the WF-M5799" --explain
       headworks search budget --mode lexical --filter media_type=text/markdown
       headworks search "travel costs" --filter team=hydro --filter status!=draft
     """
@@ -42,10 +49,13 @@ def search(
     took = timings_ms(response.timings)
     if on.as_json:
         header = {"query_script": response.query_script, "degraded": response.degraded}
-        print_json({**header, "hits": hits, "timings_ms": took})
+        ranking = {"ranking": explained(response.ranking)} if explain else {}
+        print_json({**header, **ranking, "hits": hits, "timings_ms": took})
         return
     if response.degraded:
         warn(DEGRADED)
+    if explain:
+        print_ranking(console(), explained(response.ranking))
     _print(hits)
     if timings:
         print_timings(took)
@@ -72,6 +82,35 @@ def _hit(hit: Any) -> dict[str, Any]:
             for signal in hit.signals
         },
     }
+
+
+def explained(ranking: pb.RankingExplanation) -> dict[str, Any]:
+    """How a search ranked, with the signals' shares of the score."""
+    total = sum(each.weight for each in ranking.weights) or 1.0
+    return {
+        "query_language": ranking.query_language,
+        "language_embedded": ranking.language_embedded,
+        "weights": {each.signal: round(each.weight / total, 4) for each in ranking.weights},
+        "reason": ranking.reason,
+        "identifiers": list(ranking.identifiers),
+        "unsupported": ranking.unsupported,
+    }
+
+
+def print_ranking(out: "Console", ranking: dict[str, Any]) -> None:
+    """The same in words."""
+    weights = "  ".join(f"{signal} {share:.0%}" for signal, share in ranking["weights"].items())
+    rows = {
+        "weights": weights,
+        "why": ranking["reason"],
+        "language": ranking["query_language"] or "not told by the query",
+        "identifiers": ", ".join(ranking["identifiers"]) or "none that few passages hold",
+        "left out": f"{ranking['unsupported']} passages that no signal supports",
+    }
+    for name, value in rows.items():
+        out.print(f"{name:<{_LABEL}}", style="bold", end=" ")
+        put(out, value, style="cyan", first=_LABEL + 1, indent=_LABEL + 1)
+    out.print()
 
 
 def _print(hits: list[dict[str, Any]]) -> None:

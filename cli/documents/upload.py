@@ -1,19 +1,18 @@
 """The client's side of an ingestion stream."""
 
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import grpc
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.document_pb2 import Document
 
 from cli.client import Client
-from cli.documents.missing import is_gone, local_path
-from cli.documents.scan import LocalFile
+from cli.documents.missing import file_is_gone
+from cli.documents.sources.source import SourceDocument, sha256_of
 from cli.messages import list_all
 
 CHUNK = 1 << 20
@@ -37,7 +36,8 @@ COUNTED = {
 
 @dataclass
 class Outcome:
-    """How an ingestion ended: each document's result, by id, and how many were deleted.
+    """How an ingestion ended: each document's result, by id, and how many were deleted. Files that could not be read,
+    those that were named and not taken, and what of a source could not be read, by name, each with why.
 
     Where the stream had to be resumed, what happened to a document first is what counts.
     """
@@ -45,6 +45,7 @@ class Outcome:
     results: dict[str, pb.DocumentResult] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     not_taken: dict[str, str] = field(default_factory=dict)
+    missed: dict[str, str] = field(default_factory=dict)
     deleted: int = 0
 
     def take(self, response: pb.IngestResponse) -> None:
@@ -81,50 +82,59 @@ class Outcome:
         there = [(one.document_id, one.error_reason, one.error_message) for one in failed
                  if one.document_id not in self.unreadable]  # fmt: skip
         unreadable = [(name, "FILE_UNREADABLE", reason) for name, reason in self.unreadable.items()]
-        return there + unreadable + [(name, "FILE_NOT_TAKEN", reason) for name, reason in self.not_taken.items()]
+        not_taken = [(name, "FILE_NOT_TAKEN", reason) for name, reason in self.not_taken.items()]
+        return there + unreadable + not_taken + [(name, "SOURCE_UNREADABLE", why) for name, why in self.missed.items()]
 
 
 class Requests:
-    """The messages to send, in order. A file that cannot be read when its turn comes is named and left without bytes,
-    which fails it alone; why is kept in `unreadable`. Of the documents `gone` those that still are come last."""
+    """The messages to send, in order. A document that cannot be read when its turn comes is named and left without
+    bytes, which fails it alone; why is kept in `unreadable`. Of the documents `gone` those that are, as `is_gone` has
+    it then, come last."""
 
     def __init__(
-        self, opened: pb.IngestOpen, files: Iterable[LocalFile], stored: Mapping[str, str],
-        gone: Iterable[Document] = (),
+        self, opened: pb.IngestOpen, documents: Iterable[SourceDocument], stored: Mapping[str, str],
+        gone: Iterable[Document] = (), still_gone: Callable[[Document], bool] = file_is_gone,
     ) -> None:  # fmt: skip
         self._opened = opened
-        self._files = files
+        self._documents = documents
         self._stored = stored
         self._gone = gone
+        self._still_gone = still_gone
         self.unreadable: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[pb.IngestRequest]:
         yield pb.IngestRequest(open=self._opened)
-        for file in self._files:
-            yield from self._document(file)
-        for document in self._gone:
-            path = local_path(document.uri)
-            if path and is_gone(path):
-                yield pb.IngestRequest(gone=pb.IngestGone(id=document.id, update_time=document.update_time))
+        for document in self._documents:
+            yield from self._document(document)
+        for gone in self._gone:
+            if self._still_gone(gone):
+                yield pb.IngestRequest(gone=pb.IngestGone(id=gone.id, update_time=gone.update_time))
 
-    def _document(self, file: LocalFile) -> Iterator[pb.IngestRequest]:
+    def _document(self, document: SourceDocument) -> Iterator[pb.IngestRequest]:
         head = pb.IngestDocument(
-            id=file.id, uri=file.path.absolute().as_uri(), title=file.title, media_type=file.media_type,
-            metadata=file.labels,
+            id=document.id, uri=document.uri, title=document.title, media_type=document.media_type,
+            metadata=document.labels, content_hash=document.content_hash,
         )  # fmt: skip
+        sent = False
         try:
-            with file.path.open("rb") as source:
-                head.content_hash = hashlib.file_digest(source, "sha256").hexdigest()
-                yield pb.IngestRequest(document=head)
-                if self._stored.get(file.id) != head.content_hash:
-                    source.seek(0)
-                    while chunk := source.read(CHUNK):
-                        yield pb.IngestRequest(chunk=chunk)
+            if not head.content_hash or self._stored.get(document.id) != head.content_hash:
+                with document.open() as source:
+                    head.content_hash = head.content_hash or sha256_of(source)
+                    yield pb.IngestRequest(document=head)
+                    sent = True
+                    yield from self._chunks(document.id, head.content_hash, source)
         except OSError as error:
-            self.unreadable[file.id] = error.strerror or "cannot be read"
-            if not head.content_hash:
-                yield pb.IngestRequest(document=head)
+            self.unreadable[document.id] = error.strerror or "cannot be read"
+        if not sent:
+            yield pb.IngestRequest(document=head)
         yield pb.IngestRequest(end=pb.IngestEnd())
+
+    def _chunks(self, document_id: str, content_hash: str, source: BinaryIO) -> Iterator[pb.IngestRequest]:
+        """The bytes, unless they are stored already."""
+        if self._stored.get(document_id) != content_hash:
+            source.seek(0)
+            while chunk := source.read(CHUNK):
+                yield pb.IngestRequest(chunk=chunk)
 
 
 def stored_documents(client: Client, collection: str, timeout: float) -> list[Document]:
@@ -139,11 +149,12 @@ def stored_documents(client: Client, collection: str, timeout: float) -> list[Do
 
 
 def send_all(
-    client: Client, opened: pb.IngestOpen, files: Sequence[LocalFile], timeout: float,
+    client: Client, opened: pb.IngestOpen, documents: Sequence[SourceDocument], timeout: float,
     on_response: Callable[[pb.IngestResponse, Outcome], None], outcome: Outcome, gone: Sequence[Document] = (),
+    still_gone: Callable[[Document], bool] = file_is_gone,
 ) -> None:  # fmt: skip
-    """Send the files, passing each message of the server to `on_response`, and delete what is `gone`. What came of it
-    is in `outcome`, however this ends.
+    """Send the documents, passing each message of the server to `on_response`, and delete what is `gone`. What came of
+    it is in `outcome`, however this ends.
 
     A stream that breaks after some progress is resumed: what is stored by then is not sent again. Raises grpc.RpcError.
     """
@@ -153,7 +164,7 @@ def send_all(
         try:
             limit = max(0.1, until - time.monotonic())
             stored = {one.id: one.content_hash for one in stored_documents(client, opened.collection, limit)}
-            requests = Requests(opened, files, stored, gone)
+            requests = Requests(opened, documents, stored, gone, still_gone)
             _send(client, requests, limit, outcome, on_response)
             return
         except grpc.RpcError as error:

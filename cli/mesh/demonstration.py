@@ -122,7 +122,7 @@ def _use(edge: Edge, scan: FileScan, show: Show, llm: bool) -> tuple[ChatAnswer,
 
 def _ingest(client: Client, scan: FileScan, show: Show) -> None:
     show.say(f"==> ingesting {counted(len(scan.files), 'document')} into the collection {COLLECTION}")
-    outcome = ingest_files(client, scan, COLLECTION, False, INGEST_SECONDS, quiet=True)
+    outcome = ingest_files(client, scan.files, COLLECTION, False, INGEST_SECONDS, quiet=True)
     show.say(f"    {summary(outcome)}")
     for name, reason, message in outcome.failures():
         show.say(f"    {name} failed: {reason} {message}")

@@ -1,6 +1,5 @@
 """A bare model's answer on its way to the caller: counted, held back, and ended where the gateway ends it. Pure."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ from gateway.calls.call import CONTENT_FILTER, ModelCall
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
-from services.llm.openai import logprobs, usage
+from services.llm.openai import logprobs, usage, words
 from services.llm.openai.alike import AlikeChunks
-from services.llm.openai.calls import CallNumbers
+from services.llm.openai.answer_form import CHUNK, AnswerForm
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
@@ -77,14 +76,14 @@ class BareAnswer:
         self._tally = tally
         self._held = call.held = HeldChunks(call.screen) if call.screen is not None else None
         self._reader = EventReader()
-        self._calls = CallNumbers()
+        self._form = AnswerForm(endpoint.model, request.stream)
         self._alike = AlikeChunks()
-        self._head: Json = {}
         self._end: list[bytes] = []
         self._usage: Chunk | None = None
         self._finish_reason = ""
         self._finished: set[int] = set()
         self._counter = usage.ChunkCounter(tally)
+        self._sent = False
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
@@ -96,7 +95,8 @@ class BareAnswer:
 
     def whole(self, body: bytes) -> bytes:
         """The completion that a body is, as it may go out. Raises UpstreamBroken for what is none."""
-        chunk = completion(self._endpoint, body, self._calls.mend)
+        chunk = completion(self._endpoint, body, self._form.calls.mend)
+        self._form.complete_whole(chunk)
         self._count((chunk,))
         self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
@@ -125,15 +125,13 @@ class BareAnswer:
                 self.over = True
             else:
                 self.failed = errors.broken(self._endpoint, "broke off")
-        if taken and not self._head:
-            first = taken[0].json
-            self._head = {name: first[name] for name in ("id", "created", "model") if first.get(name) is not None}
         ahead = [chunk for chunk in taken if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
         if not self.over or self._call.blocked is not None:
+            self._sent = self._sent or bool(out)
             return _joined(out)
-        reason = self._finish_reason or ("tool_calls" if self._calls.made else "stop")
+        reason = self._finish_reason or ("tool_calls" if self._form.calls.made else "stop")
         self._call.finish(reason)
         usage.check(self._endpoint.name, self._tally)
         end = _joined([*out, *self._end]) if self._finish_reason else _joined(out) + self._ends(reason)
@@ -145,6 +143,8 @@ class BareAnswer:
             out += _joined(self._held.take((), last=True))
             reason = reason if self._call.blocked is None else CONTENT_FILTER
         self._call.finish(reason)
+        if not (self._sent or out):
+            self._form.restart()
         out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
@@ -163,9 +163,10 @@ class BareAnswer:
                 try:
                     chunk = self._alike.read(event, data)
                     if chunk is None:
-                        chunk = decode(self._endpoint, event, data, self._calls.mend)
+                        chunk = decode(self._endpoint, event, data, self._form.calls.mend)
                         self._check(chunk)
-                        self._alike.learn(data, chunk)
+                        self._form.complete(chunk)
+                        self._alike.learn(data, chunk, self._form.complete)
                     read.append(chunk)
                 except DomainError as error:
                     self.lose(data)
@@ -207,6 +208,8 @@ class BareAnswer:
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
+        if chunk.empty and not chunk.json.keys() - words.SILENT:
+            return True
         if "usage" in chunk.json:
             if chunk.usage is not None:
                 self._usage = chunk
@@ -222,8 +225,10 @@ class BareAnswer:
 
     def _ends(self, reason: str) -> bytes:
         """The end of the message, where the upstream gives none."""
-        end: Json = {"delta": {}, "logprobs": None, "finish_reason": reason}
-        return self._chunk([{"index": index, **end} for index in range(self._choices)])
+        end: Json = {"logprobs": None, "finish_reason": reason}
+        return self._chunk(
+            [{"index": index, "delta": self._form.last_delta(index, reason), **end} for index in range(self._choices)]
+        )
 
     def _last_word(self, chunk: Chunk) -> bytes:
         """A chunk that goes out after all text."""
@@ -239,13 +244,12 @@ class BareAnswer:
         return self._chunk([], usage=told)
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
-        head = {"id": "", "created": int(time.time()), "model": self._endpoint.model} | self._head
-        return b"data: " + orjson.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}) + _END
+        return b"data: " + orjson.dumps({**self._form.head, "object": CHUNK, "choices": choices, **more}) + _END
 
 
 def as_events(whole: Chunk) -> bytes:
     """A whole completion as the events of a stream: its message, its usage, its end."""
-    head = {**whole.json, "object": "chat.completion.chunk"}
+    head = {**whole.json, "object": CHUNK}
     usage = head.pop("usage", None)
     choices = [{**choice, "delta": choice.get("message") or {}} for choice in whole.json["choices"]]
     for choice in choices:

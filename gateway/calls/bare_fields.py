@@ -60,7 +60,7 @@ DEFAULTS: Mapping[str, Collection[Any]] = {
     "truncation": ("disabled",),
 }
 """Values that are what an upstream does by itself."""
-HARMLESS = frozenset(("metadata", "store"))
+HARMLESS = frozenset(("metadata", "store", "prompt_cache_retention", "prompt_cache_options"))
 """They bear on what a provider keeps of the call, not on its answer: they stay here."""
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import orjson
 
@@ -11,6 +12,9 @@ from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
+from services.llm.openai.request import REASONING
+from services.llm.openai.words import is_mark
+from services.llm.tokens import message_text, tool_text
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
@@ -30,6 +34,8 @@ _UNCOUNTED = frozenset((
 ))  # fmt: skip
 # The path of an object whose form is a caller's own, and the place in a list.
 _ARGUMENTS, _ITEM = re.compile(r".*?\.(?:arguments|input)(?=[.\[])"), re.compile(r"\[\d+\]")
+_CALL, _NAME = re.compile(r"messages\[\d+\]\.tool_calls\[\d+\]"), re.compile(r"messages\[\d+\]\.name")
+_ID = re.compile(r"messages\[\d+\]\.(?:tool_call_id|tool_calls\[\d+\]\.id)")
 # Where messages say something.
 _SAID = frozenset(("content", "text", "refusal"))
 
@@ -77,17 +83,16 @@ class BareRequest:
 
     @property
     def counted(self) -> list[str]:
-        """The same as a model reads it: what messages say, what they name beside it, and each other field as JSON."""
+        """The same as a model reads it: what messages say, the calls in them, what else they have, the tools, the form
+        of the answer, and each other field as JSON."""
         found, counted = self._found, list[str]()
         first = 0
         for said, end in zip(found.said, found.ends, strict=True):
-            counted += [found.leaves[at].text for at in said]
-            told = frozenset(said)
-            beside = [leaf.text for at, leaf in enumerate(found.leaves[first:end], first) if at not in told]
-            if beside:
-                counted.append("\n".join(beside))
+            counted += _as_read(found.leaves, range(first, end), said)
             first = end
-        return [*counted, *(orjson.dumps(self.body[name]).decode() for name in found.beside)]
+        for name in found.beside:
+            counted += _FIELDS.get(name, _as_json)(self.body[name])
+        return counted
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
@@ -163,6 +168,59 @@ class BareRequest:
                     found.beside.append(name)
         found.unread, found.media = walk.unread, walk.media
         return found
+
+
+def _as_read(leaves: Sequence[Leaf], own: range, said: Sequence[int]) -> Iterator[str]:
+    """The texts of a message, of which those at `said` are what it says. No model reads the ids in it."""
+    spoken = "\n".join([leaves[at].text for at in said])
+    if len(own) == len(said):
+        yield spoken
+        return
+    name, thoughts, apart = "", "", frozenset(said)
+    calls: dict[str, str] = {}
+    beside: list[str] = []
+    for leaf in [leaves[at] for at in own if at not in apart]:
+        if _ID.fullmatch(leaf.path) and is_mark(leaf.key, leaf.text):
+            continue
+        if call := _CALL.match(leaf.path):
+            calls[call[0]] = calls.get(call[0], "") + leaf.text
+        elif _NAME.fullmatch(leaf.path):
+            name = leaf.text
+        elif leaf.key == REASONING:
+            thoughts += leaf.text
+        else:
+            beside.append(leaf.text)
+    yield message_text(name, spoken)
+    first, *others = calls.values() or ("",)
+    yield from filter(None, (first + thoughts, *others, "\n".join(beside)))
+
+
+def _as_json(value: Any) -> Iterator[str]:
+    yield orjson.dumps(value).decode()
+
+
+def _tools_as_read(tools: Any) -> Iterator[str]:
+    for tool in tools if isinstance(tools, list) else [tools]:
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if isinstance(function, dict):
+            schema = orjson.dumps(function["parameters"]).decode() if function.get("parameters") else ""
+            yield tool_text(str(function.get("name")), str(function.get("description") or ""), schema)
+        else:
+            yield from _as_json(tool)
+
+
+def _form_as_read(form: Any) -> Iterator[str]:
+    """Its schema, and how that is described."""
+    given = form.get("json_schema") if isinstance(form, dict) else None
+    if not isinstance(given, dict):
+        yield from _as_json(form)
+    elif isinstance(schema := given.get("schema"), dict):
+        described = {"description": given["description"]} if given.get("description") else {}
+        yield from _as_json(described | schema)
+
+
+# What of a field a model reads, where that is not all of it.
+_FIELDS = {"tools": _tools_as_read, "response_format": _form_as_read}
 
 
 def _is_plain(message: Json) -> bool:

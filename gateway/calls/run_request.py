@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
 from gateway.calls.beside import BesideTexts
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
-from services.llm.tokens import estimate_prompt
+from services.llm.tokens import call_text, estimate_prompt, message_text, tool_text
 
 # For each message where its parts were joined, each joint being one character.
 Seams = Sequence[Sequence[int]]
@@ -64,9 +64,12 @@ class RunTexts:
         of the answer."""
         request, counted = self._request, [instructions] * bool(instructions)
         for message in request.messages:
-            counted += [message.content, *(f"{call.name}{call.arguments}{call.beside}" for call in message.tool_calls)]
-            counted += [message.reasoning] * bool(message.reasoning and message.tool_calls)
-        counted += [f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools]
+            counted.append(message_text(message.name, message.content))
+            calls = [call_text(call.name, call.arguments, call.beside) for call in message.tool_calls]
+            if calls:
+                calls[0] += message.reasoning
+            counted += calls
+        counted += [tool_text(tool.name, tool.description, tool.parameters) for tool in request.tools]
         return counted + [request.response_format.schema] * bool(request.response_format.schema)
 
     def _content(self, message: run_pb2.Message, seams: Sequence[int]) -> None:

@@ -16,7 +16,8 @@ class ModelEndpoint:
     shown; `key_name` says where the key is from.
 
     `timeout` is for a whole answer, `first_byte_seconds` for its beginning, `idle_seconds` for each silence after
-    that. `proxy` is the URL of an HTTP proxy on the way; empty for none.
+    that. `proxy` is the URL of an HTTP proxy on the way; empty for none. `limit_field` is the upstream's name for the
+    most tokens of an answer.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelEndpoint:
     first_byte_seconds: float = 120.0
     idle_seconds: float = 60.0
     proxy: str = ""
+    limit_field: str = "max_tokens"
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -52,4 +54,5 @@ def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelE
         entry.first_byte_seconds,
         entry.idle_seconds,
         proxy,
+        entry.limit_field,
     )

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from services.llm.chat import Declaration, Message
+from services.llm.chat import Declaration, Message, ResponseFormat
 from services.llm.generation import Generation, TokenCounts
 
 CHARACTERS_PER_TOKEN = 4
@@ -17,6 +17,9 @@ LONGEST_TOKEN = 16
 """Characters of a token, in the mean of a text: a count by which they had more is not possible."""
 LEAST_SHARE = LONGEST_TOKEN // CHARACTERS_PER_TOKEN
 """The same of an estimate, which takes a token for four characters."""
+PLAIN = ResponseFormat()
+NO_PARAMETERS = '{"type":"object","properties":{}}'
+"""The schema of a tool that has none."""
 _UNIT = 12
 
 
@@ -30,19 +33,52 @@ def estimate_prompt(texts: Iterable[str]) -> int:
     return sum(estimate(text) + PER_TEXT for text in texts)
 
 
-def prompt_texts(messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> Iterator[str]:
-    """All texts of a prompt: what the messages say, the calls in them, and what the tools are."""
+def prompt_texts(
+    messages: Sequence[Message], tools: Sequence[Declaration] = (), form: ResponseFormat = PLAIN
+) -> Iterator[str]:
+    """All texts of a prompt: what the messages say, the calls in them, what the tools are, and the answer's form."""
     for message in messages:
-        yield message.content
+        yield message_text(message.name, message.content)
         for call in message.tool_calls:
-            yield f"{call.name}{call.arguments_json}{call.beside}"
+            yield call_text(call.name, call.arguments_json, call.beside)
     for tool in tools:
-        yield orjson.dumps([tool.name, tool.description, tool.parameters]).decode()
+        yield tool_text(tool.name, tool.description, orjson.dumps(tool.parameters).decode())
+    if form.schema:
+        yield orjson.dumps(form.schema).decode()
+
+
+def message_text(name: str, content: str) -> str:
+    """A message as a model reads it, but for its calls."""
+    return f"{name}{content}"
+
+
+def call_text(name: str, arguments: str, beside: str = "") -> str:
+    """A call as a model reads it, of what stands beside it the texts."""
+    return f"{name}{arguments}{_strings(_parsed(beside))}" if beside else f"{name}{arguments}"
+
+
+def tool_text(name: str, description: str, parameters: str) -> str:
+    """A tool as a model reads it; `parameters` is the JSON of their schema, empty for none."""
+    return f"{name}{description}{parameters or NO_PARAMETERS}"
+
+
+def _parsed(beside: str) -> Any:
+    try:
+        return orjson.loads(beside)
+    except orjson.JSONDecodeError:
+        return beside
+
+
+def _strings(value: Any) -> str:
+    """The texts in a JSON, one behind the other."""
+    if isinstance(value, dict | list):
+        return "".join(map(_strings, value.values() if isinstance(value, dict) else value))
+    return value if isinstance(value, str) else ""
 
 
 def estimate_generation(generation: Generation) -> int:
     """About how many tokens a model reads that is asked this."""
-    return estimate_prompt(prompt_texts(generation.messages, generation.tools))
+    return estimate_prompt(prompt_texts(generation.messages, generation.tools, generation.response_format))
 
 
 def believed(counted: Any, estimated: int, characters: int | None = None, context_length: int = 0) -> int:
@@ -174,7 +210,8 @@ class TokenTally:
         hit = _within(usage, "prompt_tokens_details", "cached_tokens")
         thought = _within(usage, "completion_tokens_details", "reasoning_tokens")
         read = believed(prompt, self._prompt, self._characters, self._context_length)
-        answered = max(answer, total - read) if _whole(answer) and _whole(total) else answer
+        said = max(read, prompt) if _whole(prompt) else read
+        answered = max(answer, total - said) if _whole(answer) and _whole(total) else answer
         text = CHARACTERS_PER_TOKEN * self._answer.tokens
         written = believed(answered, self._written, text, self._context_length)
         cached = int(min(read, max(0, hit))) if _whole(hit) else 0

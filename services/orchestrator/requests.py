@@ -19,6 +19,7 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
+from services.llm.tokens import NO_PARAMETERS
 from services.orchestrator.beside import taken
 from services.orchestrator.domain.document_filter import ALL, Condition, DocumentFilter
 from services.orchestrator.domain.event import ApprovalDecided
@@ -42,7 +43,6 @@ LONGEST_COMMENT = 2000
 LONGEST_REPLACEMENT = 100_000
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
-NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def ask(request: pb.RunRequest) -> RunInput:
@@ -105,7 +105,7 @@ def _tools(tools: Sequence[tool_pb2.Tool]) -> tuple[Declaration, ...]:
 def _tool(number: int, tool: tool_pb2.Tool) -> Declaration:
     if not NAME.fullmatch(tool.name):
         raise InvalidArgument(f"the name of tool {number} is not 1 to 64 letters, digits, _ and -", field="tools")
-    parameters = _schema(tool.parameters, "tools") if tool.parameters else NO_PARAMETERS
+    parameters = _schema(tool.parameters or NO_PARAMETERS, "tools")
     strict = tool.strict if tool.HasField("strict") else None
     return Declaration(tool.name, tool.description, parameters, strict=strict)
 

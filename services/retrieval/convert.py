@@ -28,6 +28,7 @@ from services.retrieval.model import (
     Condition,
     Document,
     DocumentFilter,
+    Explanation,
     Hit,
     Passage,
     SearchMode,
@@ -126,6 +127,7 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
         query_vector=() if result.query_vector is None else result.query_vector.tolist(),
         timings=[_timing(hop, seconds) for hop, seconds in result.timings.items()],
         degraded=result.degraded,
+        ranking=_ranking(result.explanation),
     )
 
 
@@ -137,6 +139,7 @@ def collection(found: Collection) -> collection_pb2.Collection:
         passage_settings=collection_pb2.PassageSettings(max_chars=found.max_chars),
         document_count=found.document_count,
         passage_count=found.passage_count,
+        outdated_document_count=found.outdated_count,
         create_time=_timestamp(found.create_time) if found.create_time else None,
     )
 
@@ -184,6 +187,17 @@ def _hit(hit: Hit) -> pb.Hit:
         ],
         sentences=_sentences(hit.sentences) if hit.sentences else None,
         sentence_scores=_sentence_scores(hit.sentence_scores) if hit.sentence_scores else None,
+    )
+
+
+def _ranking(explanation: Explanation) -> pb.RankingExplanation:
+    return pb.RankingExplanation(
+        query_language=explanation.language,
+        language_embedded=explanation.language_read,
+        weights=[pb.SignalWeight(signal=signal.value, weight=weight) for signal, weight in explanation.weights.items()],
+        reason=explanation.reason,
+        identifiers=explanation.identifiers,
+        unsupported=explanation.unsupported,
     )
 
 

@@ -13,7 +13,7 @@ Vector = npt.NDArray[np.float32]
 WIDTH = 384
 DEFAULT_MAX_CHARS = 1200
 # The way in which documents are read and indexed. One of an earlier way is read anew when it is sent again.
-READING = 2
+READING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class CollectionKey:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents; `max_chars` is the longest passage.
+    """A named set of documents; `max_chars` is the longest passage. `outdated_count`: documents of an earlier
+    reading, whose terms are not all that queries look for.
 
     `broken`: why its data cannot be read, or "". Then nothing else is known of it but its name.
     """
@@ -37,6 +38,7 @@ class Collection:
     document_count: int = 0
     passage_count: int = 0
     broken: str = ""
+    outdated_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +147,38 @@ class SearchMode(Enum):
 
 
 class Signal(Enum):
-    """What speaks for a passage: the cosine of the embeddings, or BM25."""
+    """What speaks for a passage: the cosine of the embeddings, BM25, or that it holds the query's identifiers."""
 
     DENSE = "dense"
     LEXICAL = "lexical"
+    EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreQuery:
-    """What the store is asked: the query as vectors (None: that signal is not used), and how many per signal."""
+    """What the store is asked: the query as vectors (None: that signal is not used), and how many per signal.
+
+    `exact`: a vector for each of the query's identifiers; none without a lexical one.
+    """
 
     dense: Vector | None
     lexical: Sparse | None
     filter: DocumentFilter
     limit: int
+    exact: Sequence[Sparse] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Per signal used: passage ids with that signal's own score, best first, and in `also` the scores of passages
-    that only the other signal found."""
+    that only the other signal found, or an identifier.
+
+    `exact`: for each of the query's identifiers the passages that hold it.
+    """
 
     found: Mapping[Signal, Sequence[tuple[str, float]]]
     also: Mapping[Signal, Mapping[str, float]] = field(default_factory=dict)
+    exact: Sequence[Sequence[tuple[str, float]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +216,20 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a search ranked: the query's language, as an ISO 639-1 code or "", and whether the embedder reads it; the
+    signals' weights, and why; the query's rare identifiers; how many candidates are left out as no signal supports
+    them."""
+
+    language: str
+    language_read: bool
+    weights: Mapping[Signal, float]
+    reason: str
+    identifiers: Sequence[str]
+    unsupported: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The hits, best first. `timings` are the hops' seconds by name. `degraded`: the embedder was gone, and BM25 alone
     found them."""
@@ -213,4 +238,5 @@ class SearchResult:
     script: str
     query_vector: Vector | None
     timings: Mapping[str, float]
+    explanation: Explanation
     degraded: bool = False

@@ -129,4 +129,5 @@ def screened(text: str) -> str:
 
 
 def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:
-    return {"id": "c1", "created": 7, "model": "m", "choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
+    return {**head, "choices": [{"index": 0, "delta": said, "finish_reason": finish}]}

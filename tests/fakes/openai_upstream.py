@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 Chunk = Mapping[str, Any]
+HEAD: Chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_730_000_000, "model": "small-2026"}
 
 
 class Exchange:
@@ -53,7 +54,7 @@ def event(chunk: Chunk | str) -> bytes:
 
 def delta(finish: str | None = None, **said: Any) -> Chunk:
     """A chunk of a streamed answer."""
-    return {"choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
+    return {**HEAD, "choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
 
 
 def calls(*wanted: tuple[str, str]) -> Chunk:
@@ -68,8 +69,8 @@ def calls(*wanted: tuple[str, str]) -> Chunk:
 
 def usage(prompt: int, completion: int, cached: int = 0) -> Chunk:
     """The chunk with the usage, which has no choices."""
-    counted = {"prompt_tokens": prompt, "completion_tokens": completion}
-    return {"choices": [], "usage": {**counted, "prompt_tokens_details": {"cached_tokens": cached}}}
+    counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {**HEAD, "choices": [], "usage": {**counted, "prompt_tokens_details": {"cached_tokens": cached}}}
 
 
 def streams(*chunks: Chunk | str, done: bool = True) -> Behaviour:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.documents.sync_file import parse_sync_file
 from gateway.schema.schema import SCHEMA as GATEWAY
 from services.llm.catalogue import file as catalogue_file
 from services.orchestrator.agents.specs.validation import parse
@@ -47,11 +48,13 @@ def blocks() -> Iterator[tuple[Path, str]]:
 
 
 def check(block: str, tmp_path: Path) -> None:
-    """A catalogue, upstreams, what an operator allows, an agent, or a part of one."""
+    """A catalogue, upstreams, what an operator allows, sources, an agent, or a part of one."""
     found = yaml.safe_load(block)
     keys = set(found)
     if "models" in keys:
         assert not catalogue_file.parse(block, "the block").rewritten
+    elif "sources" in keys:
+        parse_sync_file(block)
     elif keys <= set(config.ToolSettings.model_fields):
         names = re.findall(r"\{env: ([A-Z_]+)\}", block)
         config.parse(block, dict.fromkeys(names, "sqlite:////orders.db"))

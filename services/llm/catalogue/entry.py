@@ -38,7 +38,7 @@ class CatalogueEntry:
     `lora` an adapter of Triton's model. `api_key_env` names the variable with the upstream's key, `api_key_file` a file
     with it; `headers` are further ones. `context_length`: tokens read and written in sum, 0 for unknown.
     `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the most that the model
-    writes, 0 for unknown; `limit_field`: where a limit of the gateway's own is put. `passes`: fields of callers that go
+    writes, 0 for unknown; `limit_field`: under what name it takes that. `passes`: fields of callers that go
     on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`, if any,
     holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue` more may wait,
     `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,

@@ -1,6 +1,7 @@
 """Chunks of one answer that differ in their text alone, as most do: what is the same in them is read once. Pure."""
 
 import re
+from collections.abc import Callable
 
 import orjson
 
@@ -28,12 +29,13 @@ class AlikeChunks:
 
     def __init__(self) -> None:
         self._before = self._after = b""
+        self._out: tuple[bytes, bytes] | None = None
         self._chunk: Chunk | None = None
         self._tries = 0
 
     def read(self, raw: bytes, data: bytes) -> Chunk | None:
-        """The chunk, where it is the one that was learned with another text; None for any other. All have one JSON, in
-        which a text is put when it is written."""
+        """The chunk, where it is the one that was learned with another text, completed like that one; None for any
+        other. All have one JSON, in which a text is put when it is written."""
         like, before, after = self._chunk, self._before, self._after
         if like is None or not (data.startswith(before) and data.endswith(after)):
             return None
@@ -48,10 +50,15 @@ class AlikeChunks:
             return None
         self._tries = 0
         part = like.parts[0]
+        if self._out is not None:
+            raw = self._out[0] + written + self._out[1]
+        elif b"\n" in raw:
+            raw = b"data: " + data.replace(b"\n", b" ")
         return Chunk(raw, like.json, [_Shared(part.holder, part.key, text, False, "", part.channel)], empty=False)
 
-    def learn(self, data: bytes, chunk: Chunk) -> None:
-        """Take a chunk for one whose like may follow, where it has one text of the answer and nothing else."""
+    def learn(self, data: bytes, chunk: Chunk, complete: Callable[[Chunk], None]) -> None:
+        """Take a chunk for one whose like may follow, where it has one text of the answer and nothing else. `complete`
+        is what is done to each like it, after this one, and changes its bytes where it does anything."""
         if self._tries >= _MOST_TRIES or not _is_text(chunk) or b'"tool_calls"' in data:
             return
         self._tries += 1
@@ -61,8 +68,16 @@ class AlikeChunks:
                 before, after = data[: written.start()], data[written.end() :]
                 tried = chunks.read(b"", before + orjson.dumps(_TRIED) + after)
                 if _is_text(tried) and tried.parts[0].text == _TRIED and _place(tried) == _place(chunk):
-                    self._before, self._after, self._chunk = before, after, tried
+                    complete(tried)
+                    if (out := _around(tried.raw)) is not None or not tried.raw:
+                        self._before, self._after, self._out, self._chunk = before, after, out, tried
                     return
+
+
+def _around(raw: bytes) -> tuple[bytes, bytes] | None:
+    """What stands around the text in the bytes of a chunk that was tried; None where there is no such place."""
+    before, text, after = raw.partition(orjson.dumps(_TRIED))
+    return (before, after) if text and orjson.dumps(_TRIED) not in after else None
 
 
 def _is_text(chunk: Chunk) -> bool:

@@ -15,7 +15,7 @@ from services.llm.openai.request import BESIDE, LONGEST_BESIDE, REASONING
 from services.llm.tokens import TokenTally
 
 _FINISHES = {
-    "stop": Finish.STOP, "length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS,
+    "stop": Finish.STOP, "length": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS,
     "content_filter": Finish.CONTENT_FILTER,
 }  # fmt: skip
 _THINKING = ("thinking", "reasoning")

@@ -1,7 +1,7 @@
 """Which call of tools a part of an answer belongs to, whatever an upstream makes of indexes and ids. Pure."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import orjson
 from services.llm.openai.chunks import Json, MalformedChunk
 
 MOST_CALLS, LONGEST_CALLS, LONGEST_ID = 1024, 4 << 20, 256
+NO_ARGUMENTS = "{}"
+"""Of a call whose model has written none."""
 
 
 @dataclass(slots=True)
@@ -83,9 +85,10 @@ class CallSorter:
 
 class CallNumbers:
     """Numbers the calls in a stream's chunks as OpenAI does, so that a client who goes by the index keeps them apart,
-    and gives ids to those that have none."""
+    and gives ids to those that have none. `streamed`: they come in chunks, and not in one message."""
 
-    def __init__(self) -> None:
+    def __init__(self, streamed: bool = True) -> None:
+        self._streamed = streamed
         self._sorters: dict[int, CallSorter] = {}
 
     @property
@@ -93,26 +96,55 @@ class CallNumbers:
         """Whether there was any call."""
         return bool(self._sorters)
 
+    def of(self, choice: int) -> Sequence[StreamedCall]:
+        """Those that a choice has made in its stream."""
+        sorter = self._sorters.get(choice)
+        return sorter.calls if sorter else ()
+
+    def lacking(self, choice: int) -> list[Json]:
+        """The arguments, as parts of a chunk, of the calls in a choice that has ended that have none: clients read
+        them as JSON."""
+        without = [call for call in self.of(choice) if call.name and not call.arguments.strip()]
+        for call in without:
+            call.arguments = NO_ARGUMENTS
+        return [{"index": call.index, "function": {"arguments": NO_ARGUMENTS}} for call in without]
+
     def mend(self, choice: Json) -> bool:
-        """Number the calls in a choice of a chunk; whether that changed it. Raises MalformedChunk."""
-        if not (calls := _calls_of(choice.get("delta"))):
-            return _identify(_calls_of(choice.get("message")))
+        """Number the calls in a choice; whether that changed it. Raises MalformedChunk."""
+        calls = _calls_of(choice.get("delta")) or _calls_of(choice.get("message"))
+        if not self._streamed or not calls:
+            return _identify(calls)
         index = choice.get("index")
         sorter = self._sorters.setdefault(index if isinstance(index, int) else 0, CallSorter())
-        changed = [_number(sorter, part, place) for place, part in enumerate(_objects(calls))]
+        changed = [_number(sorter, part, place) for place, part in enumerate(calls)]
         return any(changed)
 
 
-def _calls_of(message: Any) -> Any:
-    return message.get("tool_calls") if isinstance(message, dict) else None
+def _calls_of(message: Any) -> list[Json]:
+    """The calls in a message, of which some upstreams give one without its list."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    return [one for one in (calls if isinstance(calls, list) else [calls]) if isinstance(one, dict)]
 
 
-def _identify(calls: Any) -> bool:
-    """Give ids to the calls of a whole message that have none; whether there were such."""
-    without = [call for call in _objects(calls) if not isinstance(call.get("id"), str) or not call["id"].strip()]
-    for call in without:
-        call["id"] = new_id()
-    return bool(without)
+def _identify(calls: list[Json]) -> bool:
+    """Give what they lack to the calls of a whole message; whether there were such."""
+    changed = False
+    for call in calls:
+        if not isinstance(call.get("id"), str) or not call["id"].strip():
+            call["id"], changed = new_id(), True
+        changed = _set_type(call) or changed
+        function = call.get("function")
+        if isinstance(function, dict) and function.get("arguments") in (None, ""):
+            function["arguments"], changed = NO_ARGUMENTS, True
+    return changed
+
+
+def _set_type(call: Json) -> bool:
+    """Say that a call is of a function, where it does not say so."""
+    if isinstance(call.get("type"), str) or not isinstance(call.get("function"), dict):
+        return False
+    call["type"] = "function"
+    return True
 
 
 def _number(sorter: CallSorter, part: Json, place: int) -> bool:
@@ -121,7 +153,13 @@ def _number(sorter: CallSorter, part: Json, place: int) -> bool:
     call = sorter.add(part, place)
     changed = part.get("index") != call.index
     part["index"] = call.index
+    if not isinstance(part.get("function"), dict) and "custom" not in part:
+        part["function"], changed = {}, True
     if len(sorter.calls) > before:
+        changed = _set_type(part) or changed
+        function = part.get("function")
+        if isinstance(function, dict) and function.get("arguments") is None:
+            function["arguments"], changed = "", True
         if part.get("id") == call.id != "":
             return changed
         part["id"] = call.id or new_id()
@@ -132,10 +170,6 @@ def _number(sorter: CallSorter, part: Json, place: int) -> bool:
         del part["function"]["name"]
         changed = True
     return changed
-
-
-def _objects(value: Any) -> list[Json]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _begins(call: StreamedCall, given: str, name: str, arguments: str, place: int) -> bool:

@@ -226,12 +226,12 @@ def _odd_message(chunk: Chunk, choice: Json, message: Json | None, index: int) -
 def _beside(chunk: Chunk, choice: Json, key: str, value: Any, index: int) -> None:
     """A field beside the message."""
     if key == "finish_reason":
-        known = isinstance(value, str) and value in words.FINISHES
-        chunk.mended = chunk.mended or not isinstance(value, str)
-        chunk.finish_reason = value if known else words.OTHER_FINISH
-        if known:
-            return
-    elif key not in words.CHOICE:
+        known = words.FINISHES.get(value) if isinstance(value, str) else None
+        chunk.finish_reason = known or words.OTHER_FINISH
+        if chunk.finish_reason != value:
+            choice[key], chunk.mended = chunk.finish_reason, True
+        return
+    if key not in words.CHOICE:
         chunk.parts.append(TextPart(choice, key, key, named=True))
     _within(chunk, choice, key, value, "choice", index)
 

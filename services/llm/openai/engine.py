@@ -48,9 +48,9 @@ class OpenAiEngine:
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         """What may pass is tried again, as long as nothing has come."""
-        prompt = list(prompt_texts(generation.messages, generation.tools))
+        prompt = list(prompt_texts(generation.messages, generation.tools, generation.response_format))
         answer = AnswerReader(self.endpoint.name, prompt, self.endpoint.context_length, generation.reasoning)
-        body = orjson.dumps(request.body(generation, self.endpoint.model))
+        body = orjson.dumps(request.body(generation, self.endpoint.model, self.endpoint.limit_field))
         seconds = time_left(float("inf"))
         async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
             if reply.is_json:

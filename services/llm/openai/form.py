@@ -46,7 +46,8 @@ def _restore_choice(choice: Json, place: int, whole: bool) -> bool:
         choice["index"] = place
         changed = True
     name, other = ("message", "delta") if whole else ("delta", "message")
-    if not isinstance(choice.get(name), dict):
+    said = choice.get(name)
+    if not isinstance(said, dict) or (not said and choice.get(other)):
         found = choice.pop(other, None)
         choice[name] = found if isinstance(found, dict) else {}
         changed = True
@@ -100,7 +101,7 @@ def _is_call(value: Any) -> bool:
 def restored_usage(usage: Json, prompt_tokens: int, completion_tokens: int) -> Json:
     """A usage as clients read it: itself where it is so, else with these numbers, and without details that are none."""
     counted = all(type(usage.get(name)) is int for name in ("prompt_tokens", "completion_tokens"))
-    counted = counted and isinstance(usage.get("total_tokens"), int | None)
+    counted = counted and type(usage.get("total_tokens")) is int
     broken = {name for name in _DETAILS if not _is_details(usage.get(name))}
     if counted and not broken:
         return usage

@@ -27,19 +27,20 @@ BESIDE = (EXTRA, "provider_specific_fields", "signature", "thought_signature")
 LONGEST_BESIDE = 256 << 10
 """Characters beside a call; what is longer is not sent back."""
 _NUMBERS = (
-    "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty",
+    "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
 )  # fmt: skip
 
 
-def body(generation: Generation, model: str) -> dict[str, Any]:
-    """The request for a streamed answer, to a model by the upstream's name for it."""
+def body(generation: Generation, model: str, limit_field: str = "max_tokens") -> dict[str, Any]:
+    """The request for a streamed answer, to a model by the upstream's name for it. `limit_field`: under what name it
+    takes the most tokens of an answer."""
     made: dict[str, Any] = {
         "model": model,
         "messages": messages(generation.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
-        **sampling(generation.sampling),
+        **sampling(generation.sampling, limit_field),
     }
     if generation.tools:
         made["tools"] = tools(generation.tools)
@@ -92,7 +93,7 @@ def tools(given: Sequence[Declaration]) -> list[dict[str, Any]]:
             "type": "function",
             "function": {
                 "name": one.name,
-                "description": one.description,
+                **({"description": one.description} if one.description else {}),
                 "parameters": dict(one.parameters),
                 **_strict(one.strict),
             },
@@ -119,9 +120,11 @@ def _strict(given: bool | None) -> dict[str, bool]:
     return {} if given is None else {"strict": given}
 
 
-def sampling(given: Sampling) -> dict[str, Any]:
+def sampling(given: Sampling, limit_field: str = "max_tokens") -> dict[str, Any]:
     """What is set, by OpenAI's names and those that vLLM adds."""
     made = {name: value for name in _NUMBERS if (value := getattr(given, name)) is not None}
+    if given.max_tokens is not None:
+        made[limit_field] = given.max_tokens
     if given.stop:
         made["stop"] = list(given.stop)
     if given.ignore_eos:

@@ -3,14 +3,22 @@
 import re
 from typing import Any
 
-FINISHES = frozenset((
-    "stop", "length", "tool_calls", "content_filter", "function_call", "max_tokens", "max_output_tokens", "end_turn",
-    "stop_sequence", "tool_use", "eos", "eos_token", "stop_token", "model_length", "abort", "cancelled", "error",
-    "refusal", "pause_turn", "insufficient_system_resource", "network_error", "recitation", "safety", "sensitive",
-    "repetition", "load", "unload", "complete", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "COMPLETE",
-))  # fmt: skip
-OTHER_FINISH = "other"
-"""How the end of an answer is called whose upstream has a word of its own for it."""
+_ENDS = {
+    "stop": (
+        "end_turn", "stop_sequence", "eos", "eos_token", "stop_token", "load", "unload", "complete", "STOP", "COMPLETE",
+    ),
+    "length": (
+        "max_tokens", "max_output_tokens", "model_length", "MAX_TOKENS", "repetition", "abort", "cancelled", "error",
+        "insufficient_system_resource", "network_error", "pause_turn",
+    ),
+    "tool_calls": ("tool_use",),
+    "function_call": (),
+    "content_filter": ("refusal", "recitation", "safety", "sensitive", "SAFETY", "RECITATION"),
+}  # fmt: skip
+FINISHES = {word: reason for reason, words in _ENDS.items() for word in (reason, *words)}
+"""OpenAI's word for why an answer has ended, by that of its upstream. What was broken off is too short."""
+OTHER_FINISH = "stop"
+"""That of an answer whose upstream has a word of its own for its end."""
 CHOICE = frozenset((
     "index", "delta", "message", "text", "logprobs", "finish_reason", "stop_reason", "native_finish_reason",
     "matched_stop", "content_filter_results", "token_ids", "prompt_token_ids", "seed", "error",
@@ -22,6 +30,10 @@ HEAD = frozenset((
     "choices", "moderation",
 ))  # fmt: skip
 """Names of the fields beside the choices."""
+SILENT = frozenset((
+    "id", "object", "created", "model", "system_fingerprint", "service_tier", "provider", "obfuscation", "choices",
+))  # fmt: skip
+"""Of these, those that say nothing beside choices that are none."""
 USAGE = frozenset((
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "audio_tokens",
     "text_tokens", "image_tokens", "video_tokens", "input_tokens", "output_tokens", "cache_creation_input_tokens",

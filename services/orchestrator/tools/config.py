@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.orchestrator.tools.databases import ReadOnlyDatabase
-from services.orchestrator.tools.hosts import HostRule
 from services.runtime import strict_yaml
 from services.runtime.file_faults import why
+from services.runtime.hosts import HostRule
 from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument, dotted
 from services.runtime.strict_yaml import Path as FieldPath
 

@@ -22,13 +22,13 @@ from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
-from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, McpTool, ServerGone
 from services.orchestrator.tools.reflection import NotReflected
 from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxRefused
 from services.orchestrator.tools.specs import Problem, ToolSpec
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
+from services.runtime.hosts import HostRule
 from services.runtime.strict_yaml import dotted
 from services.runtime.tls import TlsFiles
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from services.orchestrator.domain.tool import ToolPolicy
-from services.orchestrator.tools.hosts import ANY, HostRule
 from services.runtime.form_words import words
+from services.runtime.hosts import ANY, HostRule
 from services.runtime.spelling import meant
 
 NAME = r"^[a-zA-Z0-9_-]{1,64}$"

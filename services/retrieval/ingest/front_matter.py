@@ -17,6 +17,8 @@ from services.runtime.strict_yaml import DEEPEST
 MOST_BYTES = 16 << 10
 RESERVED = "headworks."
 """Labels that begin so are the caller's alone."""
+SUBJECT = "subject"
+"""Says whose data a document is, which decides what is erased: the caller's alone, too."""
 _BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?\r?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 # Its scalars are texts as they stand: `2024-01-02` and `no` are no dates and booleans.
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -46,7 +48,7 @@ def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
 
 def allowed(labels: Mapping[str, str]) -> dict[str, str]:
     """Those of the labels that a document may give itself."""
-    return {key: value for key, value in labels.items() if not key.startswith(RESERVED)}
+    return {key: value for key, value in labels.items() if key != SUBJECT and not key.startswith(RESERVED)}
 
 
 def _mapping(block: bytes) -> dict[str, Any] | None:

@@ -1,13 +1,12 @@
 """Reads HTML: the visible text, block by block, without what only leads around in a site."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from services.retrieval.errors import DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.html_depth import check_depth
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
@@ -25,22 +24,14 @@ _NAVIGATION = frozenset(_NAVIGATION_NAMES.split())
 _LINKS, _LINK_SHARE = 5, 0.9
 # Preformatted text of that length that has paragraphs is a document of its own, and no code.
 _LONG_PREFORMATTED = 2000
-_SPACE = re.compile(r"\s+")
-_LOOK_FOR_CHARSET = 4096
+# Browsers look for it in the first 1024 bytes; licences stand before it, too.
+_DECLARED_WITHIN = 4096
 _DECLARED = re.compile(
-    rb"""<meta[^<>]{0,200}?charset\s*=\s*["']?\s*([\w:.-]{1,40})|<\?xml[^<>]{0,100}?encoding\s*=\s*["']([\w:.-]{1,40})""",
+    rb"""<meta[^<>]{0,200}?charset\s*=\s*["']?\s*([\w:.-]{1,40})"""
+    rb"""|<\?xml[^<>]{0,100}?encoding\s*=\s*["']([\w:.-]{1,40})""",
     re.IGNORECASE,
 )
-MOST_DEPTH = 8192
-# The depths of all tags together.
-MOST_LOOKS = 10**9
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,31})")
-# Void elements, and those whose end may be left out.
-_CLOSED_BY_OTHERS_TAGS = """
-    area base br col embed hr img input link meta source track wbr param
-    p li dt dd option optgroup tr td th thead tbody tfoot colgroup caption rt rp html head body
-"""
-_CLOSED_BY_OTHERS = frozenset(_CLOSED_BY_OTHERS_TAGS.split())
+_SPACE = re.compile(r"\s+")
 _TEXT = "-text"
 
 
@@ -52,7 +43,7 @@ def read_html(data: bytes) -> Extract:
 
 def declared_in(data: bytes) -> str:
     """The encoding that a page declares at its start; "" for none that is known."""
-    declared = _DECLARED.search(data[:_LOOK_FOR_CHARSET])
+    declared = _DECLARED.search(data[:_DECLARED_WITHIN])
     return codec_of((declared[1] or declared[2]).decode("ascii", "replace")) if declared else ""
 
 
@@ -67,29 +58,6 @@ def read_page(text: str) -> Extract:
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
     first = next((block.title for block in page.outline.blocks if block.kind is Kind.HEADING), "")
     return Extract(named or first, page.outline.blocks)
-
-
-def check_depth(text: str) -> None:
-    """Raises DocumentUnreadable where elements are nested more than MOST_DEPTH deep, or many tags deep enough: a parser
-    looks through all that is open at each tag. Before anything is parsed, by the tags alone: one closes what is open of
-    its name."""
-    opened: Counter[str] = Counter()
-    depth = looks = 0
-    for tag in _TAG.finditer(text):
-        name = tag[2].lower()
-        looks += depth
-        if name in _CLOSED_BY_OTHERS:
-            continue
-        if not tag[1]:
-            opened[name] += 1
-            depth += 1
-            if depth > MOST_DEPTH or looks > MOST_LOOKS:
-                raise DocumentUnreadable(f"its elements are nested too deeply: at {tag.start()} they are {depth} deep")
-        elif opened[name]:
-            opened[name] -= 1
-            depth -= 1
-    if looks > MOST_LOOKS:
-        raise DocumentUnreadable("its elements are nested too deeply: too many tags stand within too many others")
 
 
 def _read(tree: LexborHTMLParser, navigation: bool) -> "_Page":

@@ -54,7 +54,7 @@ def read_rst(data: bytes) -> Extract:
     return Extract(extract.title, extract.blocks, encoding=text.encoding)
 
 
-class _Said(Directive):
+class _Said(Directive):  # type: ignore[misc]  # docutils has no types
     """A directive that docutils does not know: its first line as a term, and what follows below that."""
 
     has_content = True
@@ -75,7 +75,7 @@ class _Said(Directive):
         return [nodes.definition_list("", nodes.definition_list_item("", nodes.term("", term), body))]
 
 
-class _Unsaid(Directive):
+class _Unsaid(Directive):  # type: ignore[misc]  # likewise
     """A directive that is left out."""
 
     has_content = True

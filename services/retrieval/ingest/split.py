@@ -22,8 +22,8 @@ LONGEST_INTRODUCED = 800
 @dataclass(frozen=True, slots=True)
 class TextPiece:
     """A passage to be: its span in the text, the headings above it, its sentences' spans within it (none where nothing
-    in it can be quoted) with what each is read after ("" for nothing), the page that it begins on (0: unknown), the
-    kind of most of it."""
+    in it can be quoted) with what each is read after ("" for nothing), its page (0: unknown), the kind of most of
+    it."""
 
     span: Span
     headings: tuple[str, ...]
@@ -138,10 +138,13 @@ def _runs(text: str, sentences: Sequence[Quotable], max_chars: int) -> Iterator[
 
 
 def _pack(atoms: Iterable[_Atom], max_chars: int) -> Iterator[list[_Atom]]:
-    """Neighbours together as far as they fit. What introduces the next block goes along with it."""
+    """Neighbours of one page together as far as they fit. What introduces the next block goes along with it."""
     open_: list[_Atom] = []
     count = 0
     for atom in atoms:
+        if open_ and atom.block.page != open_[0].block.page:
+            yield open_
+            open_, count = [], 0
         fits = bool(open_) and atom.span[1] - open_[0].span[0] <= max_chars
         if open_ and not (fits and count + len(atom.quotable) <= MAX_SENTENCES):
             kept = _introduction(open_, atom, max_chars)

@@ -13,7 +13,11 @@ _CONTROL_SHARE = 0.02
 _BINARY = "it holds control characters as binary files do"
 # Encodings whose bytes are valid UTF-8, whatever they say.
 ASCII_ALONE = frozenset(("iso2022_jp", "iso2022_kr", "hz"))
-_NOT_OF_TEXTS = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"))
+# Encodings that a page may be in. Python knows others too, some of which take long, and some that are none of texts.
+_KNOWN = re.compile(
+    r"utf-8|iso8859-\d{1,2}|cp125\d|cp866|cp874|cp932|cp949|cp950|koi8-[rut]|gb18030|big5(hkscs)?|euc_(jp|kr)|shift_jis"
+    r"|shift_jisx0213|iso2022_(jp|kr)|hz|mac-roman|mac-cyrillic|tis-620"
+)
 # What the web means by these names (WHATWG's Encoding Standard).
 _WEB = {
     "iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "us-ascii": "cp1252", "ascii": "cp1252",
@@ -56,7 +60,6 @@ def codec_of(charset: str) -> str:
     named = charset.strip().lower()
     try:
         name = codecs.lookup(_WEB.get(named, named)).name
-        b" ".decode(name)
-    except (LookupError, ValueError):  # LookupError too for a codec that makes no text
+    except (LookupError, ValueError):
         return ""
-    return "" if name in _NOT_OF_TEXTS else name
+    return name if _KNOWN.fullmatch(name) else ""

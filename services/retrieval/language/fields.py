@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-# A word of the title or a heading counts as so many in the text. On 64 manuals that differ in their product alone, on
-# XQuAD (which has no titles) and on real documents 1 to 2 make no difference worth naming; 4 and more push passages up
-# for their title alone.
+# A word of the title or a heading counts as so many in the text. From 0.5 to 3 BM25 finds as much of real manuals
+# (hit@1 0.40 to 0.42, hit@10 0.73 to 0.75; 0.40 and 0.73 without).
 HEAD_WEIGHT = 1.5
 LONGEST_HEAD = 100
 LONGEST_PART = 48

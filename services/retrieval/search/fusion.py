@@ -1,8 +1,8 @@
-"""Two signals made one score.
+"""The signals made one score.
 
 A convex combination of scores, not of ranks: cosines are comparable from passage to passage as they are, and BM25
 becomes so when it is divided by the best score that the query reached. It keeps what ranks throw away, how much
-better the first is than the second.
+better the first is than the second. How well a passage holds the query's identifiers is a score from 0 to 1 already.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,14 @@ class Fused:
                 scores[passage_id] = scores.get(passage_id, 0.0) + table.contribution(score)
         self.ranked: list[Ranked] = sorted(scores.items(), key=lambda each: (-each[1], each[0]))
 
+    def supported(self, passage_id: str, unrelated: float) -> bool:
+        """Whether the query has an identifier or a word in the passage, or a cosine with it that is not `unrelated`."""
+        return any(
+            score >= unrelated if table.signal is Signal.DENSE else score > 0
+            for table in self._tables
+            if (score := table.scores.get(passage_id)) is not None
+        )
+
     def signals(self, passage_id: str) -> list[SignalScore]:
         """A candidate's score, taken apart."""
         return [
@@ -54,7 +62,7 @@ class _Table:
     def of(cls, signal: Signal, candidates: Candidates, weight: float) -> "_Table":
         found = list(candidates.found[signal])
         scores = {**candidates.also.get(signal, {}), **dict(found)}
-        best = 1.0 if signal is Signal.DENSE else max(scores.values(), default=0.0)
+        best = max(scores.values(), default=0.0) if signal is Signal.LEXICAL else 1.0
         return cls(signal, found, scores, weight / best if best > 0 else 0.0)
 
     @cached_property

@@ -1,12 +1,16 @@
-"""What a query is worth asking with: checked, its script told, its signals weighed."""
+"""What a query is worth asking with: checked, its language told, its words and identifiers found."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.retrieval.embedder import MINILM, EmbedderProfile
 from services.retrieval.language.words import query_vector
-from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Signal, Sparse
+from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Sparse
+from services.retrieval.search.exact import sought
 from services.runtime.errors import InvalidArgument
 from services.runtime.labels import is_field
+from services.runtime.language.detect import language_of
+from services.runtime.language.identifiers import Identifier
 from services.runtime.language.script import Script, script_of
 
 MAX_QUERY = 8192
@@ -16,33 +20,29 @@ MAX_CONDITIONS = 32
 MAX_VALUES = 256
 LEAST_CANDIDATES = 20
 
-# The embedder reads English and, less well, what is written in Latin letters. Of the rest it knows little more than
-# the punctuation, so that its cosines there are noise.
-WEIGHTS: Mapping[Script, Mapping[Signal, float]] = {
-    Script.LATIN: {Signal.DENSE: 1.0, Signal.LEXICAL: 0.4},
-    Script.CJK: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
-    Script.OTHER: {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0},
-}
-
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """A checked request: `embed` says whether the query's vector is needed; `lexical` is None where it has no words.
+    """A checked request. `language` is an ISO 639-1 code, and `read` whether the embedder reads it. `embed` says
+    whether the query's vector is needed, `without_vector` why where it is not. `lexical` is None where it has no words.
 
     `candidates` is how many passages each signal is asked for.
     """
 
     query: str
     script: Script
+    language: str
+    read: bool
     limit: int
     candidates: int
-    weights: Mapping[Signal, float]
     embed: bool
+    without_vector: str
     lexical: Sparse | None
+    identifiers: Sequence[Identifier]
     filter: DocumentFilter
 
 
-def plan(request: SearchRequest) -> SearchPlan:
+def plan(request: SearchRequest, embedder: EmbedderProfile = MINILM) -> SearchPlan:
     """Raises InvalidArgument for a request that passes a limit."""
     query = request.query.strip()
     if not query:
@@ -52,40 +52,38 @@ def plan(request: SearchRequest) -> SearchPlan:
     if not 0 <= request.limit <= MAX_LIMIT:
         raise InvalidArgument(f"limit must be from 0 to {MAX_LIMIT}, not {request.limit}")
     _check(request.filter)
-    script = script_of(query)
-    weights = _weights(script, request.mode)
+    script, language = script_of(query), language_of(query)
+    latin = script is Script.LATIN
+    read = embedder.reads(language, latin)
+    lexical_mode = request.mode is SearchMode.LEXICAL
+    # Latin letters tell the embedder something in any language: names, numbers, words that languages share. Of another
+    # script it does not read it knows little more than the punctuation, and its cosines are noise.
+    embed = not lexical_mode and (read or latin or request.mode is SearchMode.DENSE)
+    lexical = None if request.mode is SearchMode.DENSE else _lexical(query)
     limit = request.limit or DEFAULT_LIMIT
     return SearchPlan(
         query=query,
         script=script,
+        language=language,
+        read=read,
         limit=limit,
         candidates=max(limit, LEAST_CANDIDATES),
-        weights=weights,
-        embed=weights[Signal.DENSE] > 0,
-        lexical=_lexical(query) if weights[Signal.LEXICAL] else None,
+        embed=embed,
+        without_vector="the search was to use BM25 alone" if lexical_mode else "the embedder does not read the script",
+        lexical=lexical,
+        identifiers=sought(query) if lexical and request.mode is SearchMode.HYBRID else (),
         filter=request.filter,
     )
 
 
 def without_vector(planned: SearchPlan) -> SearchPlan:
-    """The same search by BM25 alone."""
-    return replace(
-        planned, weights=_weights(planned.script, SearchMode.LEXICAL), embed=False,
-        lexical=planned.lexical or _lexical(planned.query),
-    )  # fmt: skip
+    """The same search while the embedder is gone."""
+    return replace(planned, embed=False, without_vector="the embedder does not answer")
 
 
 def _lexical(query: str) -> Sparse | None:
     words = query_vector(query)
     return words if words.indices else None
-
-
-def _weights(script: Script, mode: SearchMode) -> Mapping[Signal, float]:
-    if mode is SearchMode.DENSE:
-        return {Signal.DENSE: 1.0, Signal.LEXICAL: 0.0}
-    if mode is SearchMode.LEXICAL:
-        return {Signal.DENSE: 0.0, Signal.LEXICAL: 1.0}
-    return WEIGHTS[script]
 
 
 def _check(given: DocumentFilter) -> None:

@@ -1,12 +1,16 @@
-"""Search: plan, embed if need be, ask the store, fuse, fetch, score the sentences."""
+"""Search: plan, embed if need be, ask the store, weigh, fuse, fetch, score the sentences."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.retrieval import metrics
-from services.retrieval.embedder import Embedder
+from services.retrieval.embedder import MINILM, Embedder, EmbedderProfile
+from services.retrieval.language.words import identifier_vector
 from services.retrieval.model import (
     Candidates,
     CollectionKey,
+    Explanation,
     Hit,
     SearchMode,
     SearchRequest,
@@ -16,11 +20,12 @@ from services.retrieval.model import (
     Vector,
 )
 from services.retrieval.names import collection_name
-from services.retrieval.search import sentences
-from services.retrieval.search.fusion import Fused
+from services.retrieval.search import exact, sentences
+from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
 from services.retrieval.search.twins import Twins
+from services.retrieval.search.weights import Weights, weigh
 from services.retrieval.store.base import VectorStore
 from services.runtime.breaker import Breaker
 
@@ -31,8 +36,9 @@ REFILL = 4
 class Search:
     """Serves searches."""
 
-    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, embedder: Embedder, profile: EmbedderProfile = MINILM) -> None:
         self._store = store
+        self._profile = profile
         self._queries = Queries(embedder, Breaker())
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchResult:
@@ -42,7 +48,7 @@ class Search:
         Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable.
         """
         key = CollectionKey(tenant, collection_name(request.collection))
-        planned = plan(request)
+        planned = plan(request, self._profile)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode)
         degraded = planned.embed and vector is None
@@ -50,17 +56,26 @@ class Search:
             planned = without_vector(planned)
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
-            hits, candidates = await self._find(key, planned, vector, request)
+            ranking = await self._rank(key, planned, vector)
+            hits = await self._fetch(key, ranking, planned.limit, vector, request)
         timings = {"store": time.perf_counter() - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
-        _observe(planned, request, hits, candidates, degraded)
+        _observe(planned, request, hits, ranking.candidates, degraded)
         return SearchResult(
             hits=hits,
             script=planned.script.value,
             query_vector=vector if request.include_embeddings else None,
             timings=timings,
             degraded=degraded,
+            explanation=Explanation(
+                language=planned.language,
+                language_read=planned.read,
+                weights=ranking.weights.by_signal,
+                reason=ranking.weights.reason,
+                identifiers=ranking.identifiers,
+                unsupported=ranking.unsupported,
+            ),
         )
 
     async def _embed(self, planned: SearchPlan, mode: SearchMode) -> Vector | None:
@@ -70,18 +85,38 @@ class Search:
             return await self._queries.vector(planned.query)
         return await self._queries.vector_or_none(planned.query)
 
-    async def _find(
-        self, key: CollectionKey, planned: SearchPlan, vector: Vector | None, request: SearchRequest
-    ) -> tuple[list[Hit], Candidates]:
-        probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates)
+    async def _rank(self, key: CollectionKey, planned: SearchPlan, vector: Vector | None) -> "_Ranking":
+        looked_for = [identifier_vector(identifier) for identifier in planned.identifiers]
+        probe = StoreQuery(vector, planned.lexical, planned.filter, planned.candidates, looked_for)
         candidates = await self._store.candidates(key, probe)
-        fused = Fused(candidates, planned.weights)
+        holders = exact.rare(planned.identifiers, candidates)
+        if holders:
+            ids = list(dict.fromkeys(found for held in holders.values() for found in held))
+            passages = [passage for passage, _ in (await self._store.fetch(key, ids, False)).values()]
+            candidates = exact.with_exact(candidates, holders, passages)
+        weights = weigh(planned, candidates)
+        fused = Fused(candidates, weights.by_signal)
+        supported: Sequence[Ranked] = fused.ranked
+        if planned.embed and planned.read and planned.lexical is not None:
+            supported = [each for each in fused.ranked if fused.supported(each[0], self._profile.unrelated)]
+        return _Ranking(
+            candidates=candidates,
+            fused=fused,
+            supported=supported,
+            weights=weights,
+            identifiers=[identifier.key for identifier in holders],
+        )
+
+    async def _fetch(
+        self, key: CollectionKey, ranking: "_Ranking", limit: int, vector: Vector | None, request: SearchRequest
+    ) -> list[Hit]:
+        ranked = ranking.supported
         with_sentences = request.include_embeddings or request.include_sentences
         hits: list[Hit] = []
         twins = Twins()
         at = 0
-        while at < len(fused.ranked) and len(hits) < planned.limit:
-            best = fused.ranked[at : at + max(planned.limit - len(hits), REFILL if at else 0)]
+        while at < len(ranked) and len(hits) < limit:
+            best = ranked[at : at + max(limit - len(hits), REFILL if at else 0)]
             at += len(best)
             fetched = await self._store.fetch(key, [passage_id for passage_id, _ in best], with_sentences)
             for passage_id, score in best:
@@ -89,8 +124,24 @@ class Search:
                     passage, own = fetched[passage_id]
                     embedded = own if request.include_embeddings else None
                     scored = sentences.score(own, vector) if own and request.include_sentences else None
-                    hits.append(Hit(passage, score, fused.signals(passage_id), embedded, scored))
-        return hits[: planned.limit], candidates
+                    hits.append(Hit(passage, score, ranking.fused.signals(passage_id), embedded, scored))
+        return hits[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """What was found, weighed and fused. `supported`: the candidates that some signal supports, best first.
+    `identifiers`: the rare ones of the query, by their keys."""
+
+    candidates: Candidates
+    fused: Fused
+    supported: Sequence[Ranked]
+    weights: Weights
+    identifiers: Sequence[str]
+
+    @property
+    def unsupported(self) -> int:
+        return len(self.fused.ranked) - len(self.supported)
 
 
 def _observe(

@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieval.model import Condition, Document, DocumentFilter, Passage, PassageRecord, Sentences
+from services.retrieval.model import (
+    Condition,
+    Document,
+    DocumentFilter,
+    Passage,
+    PassageRecord,
+    Sentences,
+)
 from services.retrieval.store.engine import Where
 
 Payload = dict[str, Any]

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from services.retrieval.model import Candidates, CollectionKey, Sparse, StoreQuery, Vector
+from services.retrieval.model import Candidates, CollectionKey, Signal, Sparse, StoreQuery, Vector
 
 Payload: TypeAlias = dict[str, Any]
+Values: TypeAlias = Sequence[str] | Sequence[int]
 Found: TypeAlias = Sequence[tuple[str, Payload]]
 
 
@@ -14,8 +15,8 @@ Found: TypeAlias = Sequence[tuple[str, Payload]]
 class Where:
     """Points whose indexed fields have one of the values of each of `all_of`, and none of those of `none_of`."""
 
-    all_of: Sequence[tuple[str, Sequence[str]]] = ()
-    none_of: Sequence[tuple[str, Sequence[str]]] = ()
+    all_of: Sequence[tuple[str, Values]] = ()
+    none_of: Sequence[tuple[str, Values]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ class About:
 
     max_chars: int
     create_time: float
+
+
+def candidates_of(signals: Sequence[Signal], exact: int, answers: Sequence[Sequence[tuple[str, float]]]) -> Candidates:
+    """What an engine answered: each signal's best, then each identifier's, then for each signal the scores of what the
+    others found."""
+    identifiers, others = answers[len(signals) :][:exact], answers[len(signals) + exact :]
+    found = dict(zip(signals, answers, strict=False))
+    also = {signal: dict(scores) for signal, scores in zip(signals, others, strict=False)}
+    return Candidates(found, also, identifiers)
 
 
 class VectorEngine(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.retrieval.model import (
+    READING,
     Candidates,
     Collection,
     CollectionKey,
@@ -23,6 +24,8 @@ from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Operation, Point, Remove, Upsert, VectorEngine, Where
 from services.retrieval.store.leases import CollectionLeases
 from services.runtime.errors import CollectionNotFound
+
+_OUTDATED = Where([("kind", [codec.DOCUMENT])], [("reading", [READING])])
 
 
 class PointStore:
@@ -46,6 +49,7 @@ class PointStore:
             create_time=datetime.fromtimestamp(about.create_time, UTC),
             document_count=await engine.count(key, _of_kind(codec.DOCUMENT)),
             passage_count=await engine.count(key, _of_kind(codec.PASSAGE)),
+            outdated_count=await engine.count(key, _OUTDATED),
         )
 
     async def collections(self, tenant: str) -> Sequence[str]:

@@ -33,7 +33,18 @@ from services.retrieval import metrics
 from services.retrieval.errors import CollectionBroken, CollectionExists, StoreFull
 from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Found, Operation, Point, Remove, Upsert, Where
+from services.retrieval.store.engine import (
+    About,
+    Amend,
+    Found,
+    Operation,
+    Point,
+    Remove,
+    Upsert,
+    Values,
+    Where,
+    candidates_of,
+)
 from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked
 from services.retrieval.store.handles import Handle, HandleCache
@@ -45,7 +56,7 @@ from services.runtime.errors import CollectionNotFound, DomainError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+Fields: TypeAlias = tuple[tuple[tuple[str, tuple[str | int, ...]], ...], ...]
 
 PAGE = 4096
 # Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
@@ -171,9 +182,7 @@ class EdgeEngine:
         batch = edge.QueryBatchRequest(requests)
         answers = await self._read(key, lambda shard: shard.query_batch(batch))
         scored = [[(str(point.id), point.score) for point in answer] for answer in answers]
-        found = dict(zip(signals, scored, strict=False))
-        also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
-        return Candidates(found, also)
+        return candidates_of(signals, len(probe.exact), scored)
 
     async def rest(self, key: CollectionKey) -> None:
         if key in self._resting:
@@ -531,26 +540,35 @@ def _filter(where: Where) -> edge.Filter:
     return edge.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
-    return [edge.FieldCondition(name, match=edge.MatchAny(list(values))) for name, values in fields] or None
+def _conditions(fields: Sequence[tuple[str, Values]]) -> Any:
+    return [edge.FieldCondition(name, match=_any_of(values)) for name, values in fields] or None
+
+
+def _any_of(values: Values) -> edge.MatchAny:
+    alike: Any = list(values)  # all strings, or all numbers
+    return edge.MatchAny(alike)
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:
-    """One query for each signal; and where there are two, one more each, to score what the other one found."""
+    """One query for each signal and each identifier; and where there are several, one more for each signal, to score
+    what the others found."""
     queries: dict[Signal, edge.Query] = {}
     if probe.dense is not None:
         queries[Signal.DENSE] = edge.Query.Nearest(probe.dense.tolist(), using=codec.DENSE)
     if probe.lexical is not None and probe.lexical.indices:
         queries[Signal.LEXICAL] = edge.Query.Nearest(_sparse(probe.lexical), using=codec.LEXICAL)
     where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
+    exact = [edge.Query.Nearest(_sparse(identifier), using=codec.LEXICAL) for identifier in probe.exact]
     requests = [
-        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False) for query in queries.values()
+        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False)
+        for query in [*queries.values(), *exact]
     ]
-    if len(queries) == 2:
-        dense, lexical = queries.values()
-        for query, other in ((dense, lexical), (lexical, dense)):
-            prefetch = edge.Prefetch(probe.limit, query=other, filter=where)
-            requests.append(edge.QueryRequest(probe.limit, query=query, prefetches=[prefetch], with_payload=False))
+    if len(requests) > 1:
+        for signal, query in queries.items():
+            others = [*(other for each, other in queries.items() if each is not signal), *exact]
+            prefetches = [edge.Prefetch(probe.limit, query=other, filter=where) for other in others]
+            most = probe.limit * len(others)
+            requests.append(edge.QueryRequest(most, query=query, prefetches=prefetches, with_payload=False))
     return list(queries), requests
 
 

@@ -14,7 +14,19 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from services.retrieval.errors import CollectionExists, StoreUnavailable
 from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
 from services.retrieval.store import codec
-from services.retrieval.store.engine import About, Amend, Found, Operation, Payload, Point, Remove, Upsert, Where
+from services.retrieval.store.engine import (
+    About,
+    Amend,
+    Found,
+    Operation,
+    Payload,
+    Point,
+    Remove,
+    Upsert,
+    Values,
+    Where,
+    candidates_of,
+)
 from services.runtime.errors import CollectionNotFound
 
 T = TypeVar("T")
@@ -119,9 +131,7 @@ class ServerEngine:
             return Candidates({})
         answers = await self._guard(key, self._client.query_batch_points(_name(key), requests))
         scored = [[(str(point.id), point.score) for point in answer.points] for answer in answers]
-        found = dict(zip(signals, scored, strict=False))
-        also = {signal: dict(scores) for signal, scores in zip(signals, scored[len(signals) :], strict=False)}
-        return Candidates(found, also)
+        return candidates_of(signals, len(probe.exact), scored)
 
     async def rest(self, key: CollectionKey) -> None:
         """A server does so by itself."""
@@ -214,27 +224,32 @@ def _filter(where: Where) -> models.Filter:
     return models.Filter(must=_conditions(where.all_of), must_not=_conditions(where.none_of))
 
 
-def _conditions(fields: Sequence[tuple[str, Sequence[str]]]) -> Any:
+def _conditions(fields: Sequence[tuple[str, Values]]) -> Any:
     return [models.FieldCondition(key=name, match=models.MatchAny(any=list(values))) for name, values in fields] or None
 
 
 def _requests(probe: StoreQuery) -> tuple[list[Signal], list[models.QueryRequest]]:
-    """One query for each signal; and where there are two, one more each, to score what the other one found."""
+    """One query for each signal and each identifier; and where there are several, one more for each signal, to score
+    what the others found."""
     queries: dict[Signal, tuple[str, Any]] = {}
     if probe.dense is not None:
         queries[Signal.DENSE] = (codec.DENSE, probe.dense.tolist())
     if probe.lexical is not None and probe.lexical.indices:
         queries[Signal.LEXICAL] = (codec.LEXICAL, _sparse(probe.lexical))
     where = _filter(codec.where_of(probe.filter)) if probe.filter.must or probe.filter.must_not else None
-
-    def request(signal: Signal, **fields: Any) -> models.QueryRequest:
-        using, query = queries[signal]
-        return models.QueryRequest(query=query, using=using, limit=probe.limit, with_payload=False, **fields)
-
-    requests = [request(signal, filter=where) for signal in queries]
-    if len(queries) == 2:
-        for signal, other in ((Signal.DENSE, Signal.LEXICAL), (Signal.LEXICAL, Signal.DENSE)):
-            using, query = queries[other]
-            prefetch = models.Prefetch(query=query, using=using, filter=where, limit=probe.limit)
-            requests.append(request(signal, prefetch=[prefetch]))
+    exact = [(codec.LEXICAL, _sparse(identifier)) for identifier in probe.exact]
+    requests = [
+        models.QueryRequest(query=query, using=using, filter=where, limit=probe.limit, with_payload=False)
+        for using, query in [*queries.values(), *exact]
+    ]
+    if len(requests) > 1:
+        for signal, (using, query) in queries.items():
+            others = [*(other for each, other in queries.items() if each is not signal), *exact]
+            prefetch = [
+                models.Prefetch(query=other, using=name, filter=where, limit=probe.limit) for name, other in others
+            ]
+            most = probe.limit * len(others)
+            requests.append(
+                models.QueryRequest(query=query, using=using, prefetch=prefetch, limit=most, with_payload=False)
+            )
     return list(queries), requests

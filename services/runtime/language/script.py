@@ -5,7 +5,10 @@ from enum import Enum
 
 # Han, kana and their marks, hangul: scripts written without reliable spaces between words.
 CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff"
+# Thai, Lao, Burmese, Khmer: alphabets of scripts written without spaces between words.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9ff\uaa60-\uaa7f"
 _CJK = re.compile(f"[{CJK}]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _CJK_SHARE = 0.3
 _LATIN_SHARE = 0.5
 
@@ -31,7 +34,7 @@ def script_of(text: str) -> Script:
     cjk = sum(1 for character in letters if _CJK.match(character))
     if cjk >= _CJK_SHARE * len(letters):
         return Script.CJK
-    latin = sum(1 for character in letters if _is_latin(character))
+    latin = sum(1 for character in letters if is_latin(character))
     return Script.LATIN if latin >= _LATIN_SHARE * len(letters) else Script.OTHER
 
 
@@ -43,7 +46,7 @@ def latin_share(text: str) -> float:
     if text.isascii():
         return 1.0
     letters = [character for character in text if character.isalpha()]
-    return sum(1 for character in letters if _is_latin(character)) / len(letters) if letters else 1.0
+    return sum(1 for character in letters if is_latin(character)) / len(letters) if letters else 1.0
 
 
 def has_cjk(text: str) -> bool:
@@ -51,5 +54,11 @@ def has_cjk(text: str) -> bool:
     return _CJK.search(text) is not None
 
 
-def _is_latin(character: str) -> bool:
+def is_unspaced(character: str) -> bool:
+    """Whether it is of an alphabet that is written without spaces between words."""
+    return _UNSPACED.match(character) is not None
+
+
+def is_latin(character: str) -> bool:
+    """Whether it is a Latin letter, or a sign of ASCII."""
     return character < "\u0250" or "\u1e00" <= character <= "\u1eff"

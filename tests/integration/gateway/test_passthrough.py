@@ -18,10 +18,10 @@ from tests.integration.gateway.conftest import Gateway, MakeGateway, rows
 
 USAGE = fake.usage(prompt=11, completion=2, cached=3)
 WHOLE = {
-    "id": "c1",
+    "id": "c1", "object": "chat.completion", "created": 1_730_000_000, "model": "small-2026",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 11, "completion_tokens": 2},
-}
+    "usage": {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13},
+}  # fmt: skip
 Start = Callable[[Behaviour], Awaitable[tuple[Gateway, FakeOpenAi]]]
 
 
@@ -56,7 +56,7 @@ async def test_a_completion_is_answered_and_booked(start: Start, records_url: st
 
 
 async def test_a_stream_is_booked_before_its_end(start: Start, records_url: str) -> None:
-    chunks = (delta(content="Hel"), delta(content="lo."), delta("stop"), USAGE)
+    chunks = (delta(role="assistant", content="Hel"), delta(content="lo."), delta("stop"), USAGE)
     gateway, _ = await start(fake.streams(*chunks))
     data = b""
     async for message in gateway.chat(model="small", stream=True):

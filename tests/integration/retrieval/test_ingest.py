@@ -22,6 +22,7 @@ from tests.fakes.serving import until
 
 Result = pb.DocumentResult
 OPEN = pb.IngestRequest(open=pb.IngestOpen(collection="docs", create_collection=True))
+HTML = pb.Filter(must=[pb.Condition(field="media_type", any_of=["text/html"])])
 END = pb.IngestRequest(end=pb.IngestEnd())
 
 
@@ -118,7 +119,7 @@ class TestDocuments:
         assert results["a.txt"].outcome == Result.OUTCOME_REPLACED
         assert (summary.replaced, summary.passages) == (1, 1)
         assert await text_of(service, "a.txt") == ["new land"]
-        hits = (await service.search("old water")).hits
+        hits = (await service.search("old water", mode=pb.SEARCH_MODE_DENSE)).hits
         assert [hit.passage.text for hit in hits] == ["new land"]
 
     async def test_get_new_labels_without_new_passages(self, service: Served, embedder: FakeEmbedder) -> None:
@@ -240,6 +241,18 @@ class TestBadDocuments:
         assert results["a.pdf"].outcome == Result.OUTCOME_CREATED
         assert await text_of(service, "a.pdf") == ["The weir was built in 1907."]
 
+    async def test_the_pages_of_a_pdf_are_known(self, service: Served) -> None:
+        writer = PdfWriter()
+        for text in ("The weir was built in 1907.", "The gate was built in 1911."):
+            writer.append(io.BytesIO(pdf(text)))
+        out = io.BytesIO()
+        writer.write(out)
+        await service.ingest({"a.pdf": out.getvalue(), "b.html": "<table><tr><th>a<th>b<tr><td>weir<td>1</table>"})
+        hits = (await service.search("gate")).hits
+        assert [(hit.passage.page, hit.passage.kind) for hit in hits][:1] == [(2, "text")]
+        (row,) = (await service.search("weir a", filter=HTML)).hits
+        assert (row.passage.text, row.passage.page, row.passage.kind) == ("a: weir; b: 1", 0, "table")
+
     async def test_a_broken_one_among_good_ones_fails_alone(self, service: Served) -> None:
         good = {f"{number}.txt": f"good text {number}" for number in range(100)}
         broken = pdf("text")[:200]
@@ -261,7 +274,7 @@ class TestBadDocuments:
             ("a.html", b"<p>caf\xe9</p>", "DOCUMENT_ENCODING_UNKNOWN"),
             ("a.pdf", b"not a pdf", "DOCUMENT_UNREADABLE"),
             ("a.pdf", b"%PDF-1.4 and then nothing", "DOCUMENT_UNREADABLE"),
-            ("a.docx", b"PK", "MEDIA_TYPE_UNSUPPORTED"),
+            ("a.doc", b"PK", "MEDIA_TYPE_UNSUPPORTED"),
             ("a.txt", b"x" * (4 << 20), "DOCUMENT_TOO_LARGE"),
             ("x" * 1025, b"x", "INVALID_ARGUMENT"),
             ("", b"x", "INVALID_ARGUMENT"),

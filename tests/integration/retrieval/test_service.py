@@ -1,5 +1,7 @@
 """Collections, documents and searches over a channel."""
 
+import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.collection_pb2 import PassageSettings
 
 from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.language.words import passage_vector
+from services.retrieval.model import CollectionKey, Document, Passage, PassageRecord, Sentences
+from services.retrieval.store.codec import passage_id
+from services.retrieval.store.points import PointStore
+from services.retrieval.store.qdrant_edge import EdgeEngine
 from tests.fakes.retrieval import FakeEmbedder, Served, served, vector_of
 
 DOCUMENTS = {
@@ -101,8 +108,33 @@ class TestSearch:
 
     async def test_filters(self, filled: Served) -> None:
         wanted = pb.Filter(must_not=[pb.Condition(field="document_id", any_of=["dams.md"])])
-        hits = (await filled.search("gate water oven", filter=wanted)).hits
+        hits = (await filled.search("gate water oven", filter=wanted, mode=pb.SEARCH_MODE_DENSE)).hits
         assert {hit.passage.document_id for hit in hits} == {"bread.txt", "水坝.txt"}
+
+    async def test_what_holds_an_identifier_comes_first(self, service: Served) -> None:
+        near = {f"near-{number}.txt": "Which toner does the printer take? Toner black." for number in range(30)}
+        texts = {"code.txt": "WF-M5799: page 7.", "longer.txt": "WF-M5799DWF: page 9.", **near}
+        await service.ingest(texts)
+        response = await service.search("Which toner does the printer WF-M5799 take?")
+        assert [hit.passage.document_id for hit in response.hits[:2]] == ["code.txt", "longer.txt"]
+        assert list(response.ranking.identifiers) == ["wf-m5799"]
+        signals = {part.signal: (part.score, part.rank) for part in response.hits[0].signals}
+        assert signals["exact"] == (0.75, 1)
+        assert response.hits[0].score == pytest.approx(sum(part.contribution for part in response.hits[0].signals))
+
+    async def test_says_how_it_ranked(self, filled: Served) -> None:
+        ranking = (await filled.search("Which gate opens?")).ranking
+        assert (ranking.query_language, ranking.language_embedded) == ("en", True)
+        assert {each.signal for each in ranking.weights} == {"dense", "lexical"}
+        assert ranking.reason
+        ranking = (await filled.search("Welches Tor öffnet sich nach oben?")).ranking
+        assert (ranking.query_language, ranking.language_embedded) == ("de", False)
+
+    async def test_leaves_out_what_no_signal_supports(self, filled: Served) -> None:
+        response = await filled.search("stone oven")
+        assert [hit.passage.document_id for hit in response.hits] == ["bread.txt"]
+        assert response.ranking.unsupported == 3
+        assert len((await filled.search("stone oven", mode=pb.SEARCH_MODE_DENSE)).hits) == 4
 
     async def test_gives_at_most_the_limit(self, filled: Served) -> None:
         assert len((await filled.search("water", limit=1)).hits) == 1
@@ -231,3 +263,27 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         _, summary = await service.ingest(DOCUMENTS)
         assert summary.unchanged == 3
         assert (await service.search("stone oven")).hits[0].passage.document_id == "bread.txt"
+
+
+async def test_what_an_older_version_indexed_is_indexed_anew(tmp_path: Path) -> None:
+    store, key = PointStore(EdgeEngine(tmp_path / "data", threads=2)), CollectionKey("acme", "docs")
+    await store.create(key, 1200)
+    digest = hashlib.sha256(b"water").hexdigest()
+    old = Document("a.txt", "", "a.txt", "text/plain", digest, 5, 1, datetime(2026, 1, 2, tzinfo=UTC), {}, reading=1)
+    passage = Passage(passage_id("a.txt", old.version, 0), "a.txt", "a.txt", "", [], 0, (0, 5), "water")
+    record = PassageRecord(passage, vector_of("water"), passage_vector("old"), Sentences([(0, 5)], bytes(384)))
+    await store.commit(key, old, [record])
+    async with served(tmp_path, store=store) as service:
+
+        async def outdated() -> int:
+            request = pb.ListCollectionsRequest()
+            (listed,) = (await service.stub.ListCollections(request, metadata=service.identity())).collections
+            return listed.outdated_document_count
+
+        assert await outdated() == 1
+        assert (await service.search("water", mode=pb.SEARCH_MODE_LEXICAL)).hits == []
+        results, _ = await service.ingest({"a.txt": "water"})
+        assert results["a.txt"].outcome == pb.DocumentResult.OUTCOME_REPLACED
+        assert await outdated() == 0
+        assert len((await service.search("water", mode=pb.SEARCH_MODE_LEXICAL)).hits) == 1
+        assert (await store.describe(key)).passage_count == 1

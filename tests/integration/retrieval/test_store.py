@@ -17,8 +17,9 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.errors import CollectionExists, StoreLocked
-from services.retrieval.language.words import passage_vector, query_vector
+from services.retrieval.language.words import identifier_vector, passage_vector, query_vector
 from services.retrieval.model import (
+    READING,
     CollectionKey,
     Condition,
     Document,
@@ -35,6 +36,7 @@ from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
 from services.runtime.errors import CollectionNotFound
+from services.runtime.language.identifiers import identifiers
 from tests.fakes.retrieval import vector_of
 from tests.fakes.serving import until
 
@@ -282,7 +284,7 @@ class TestQueries:
         await put(store, "b", "a gate and much else besides that nobody asked for")
         candidates = await store.candidates(KEY, probe("gate", limit=1))
         ids = {passage_id for scored in candidates.found.values() for passage_id, _ in scored}
-        for signal in Signal:
+        for signal in (Signal.DENSE, Signal.LEXICAL):
             assert ids <= {*dict(candidates.found[signal]), *candidates.also[signal]}
 
     async def test_weigh_rare_words_more(self, store: VectorStore) -> None:
@@ -292,6 +294,32 @@ class TestQueries:
         candidates = await store.candidates(KEY, probe("water turbine", dense=False))
         fetched = await store.fetch(KEY, [candidates.found[Signal.LEXICAL][0][0]], False)
         assert [passage.document_id for passage, _ in fetched.values()] == ["rare"]
+
+    async def test_find_what_holds_an_identifier(self, store: VectorStore) -> None:
+        await put(store, "whole", "ink of the WF-M5799")
+        await put(store, "longer", "ink of the WF-M5799DWF")
+        await put(store, "other", "ink of the WF-M5798", "a printer and its ink")
+        wanted = identifiers("WF-M5799")
+        looked_for = [identifier_vector(identifier) for identifier in wanted]
+        asked = replace(probe("printer ink", limit=2), exact=looked_for)
+        candidates = await store.candidates(KEY, asked)
+        (held,) = candidates.exact
+        fetched = await store.fetch(KEY, [passage_id for passage_id, _ in held], False)
+        assert [fetched[passage_id][0].document_id for passage_id, _ in held] == ["whole", "longer"]
+        for signal in (Signal.DENSE, Signal.LEXICAL):
+            assert {passage_id for passage_id, _ in held} <= {
+                *dict(candidates.found[signal]),
+                *candidates.also[signal],
+            }
+
+    async def test_count_what_is_indexed_in_an_older_way(self, store: VectorStore) -> None:
+        await put(store, "old", "water", reading=READING - 1)
+        await put(store, "new", "water")
+        described = await store.describe(KEY)
+        assert (described.document_count, described.outdated_count) == (2, 1)
+        old = await store.document(KEY, "old")
+        assert old is not None
+        assert (old.reading, len(await store.passages(KEY, "old"))) == (READING - 1, 1)
 
     async def test_use_only_the_signals_given(self, store: VectorStore) -> None:
         await put(store, "a", "water")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.documents import codes, corpus, manuals, questions, results, small
+from bench.documents import asking, codes, corpus, manuals, questions, results, small
 from bench.documents.corpus import Document, Selected
 from bench.documents.judge import Verdict, judge
 from bench.documents.packages import Packages
@@ -178,7 +178,7 @@ def test_answers_stand_in_the_tables() -> None:
 
 
 def test_figures_are_shares_by_part_and_group() -> None:
-    tuned, held = (Question(f"question {number}", "en", "fact", ("a",), ("x",)) for number in (0, 4))
+    tuned, held = (Question(f"question {number}", "en", "fact", ("gone", "a"), ("x",)) for number in (0, 4))
     verdicts = [Verdict(tuned, rank=1, any_quote=True), Verdict(tuned, rank=3), Verdict(held, declined=True)]
     first, second = results.tables(verdicts, {"a": "html"})
     assert [name for name, _ in first.rows] == ["all", "en", "asks for: fact", "in: html"]
@@ -188,3 +188,22 @@ def test_figures_are_shares_by_part_and_group() -> None:
     assert dict(zip(second.columns[1:], second.rows[0][1], strict=True))[results.DECLINED] == 1
     missed = {goal.name for goal in results.goals(verdicts, [Verdict(held, declined=True)]) if not goal.met}
     assert missed == {f"held apart: {name}" for name in ("hit@1", "hit@3", "in a quote", "declined")}
+
+
+class Broken:
+    """A call that is broken off so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    async def __call__(self) -> str:
+        self.times -= 1
+        if self.times >= 0:
+            raise BenchError("broken off")
+        return "done"
+
+
+async def test_what_is_broken_off_is_called_again() -> None:
+    assert await asking.again(Broken(asking.TRIES - 1), pause=0) == "done"
+    with pytest.raises(BenchError, match="broken off"):
+        await asking.again(Broken(asking.TRIES), pause=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from headworks.retrieval.v1.document_pb2 import Document
 
-from cli.documents.missing import MissingDocuments, Source, find_missing, is_gone, local_path
+from cli.documents.missing import MissingDocuments, SearchedPath, find_missing, is_gone, local_path
 from cli.documents.scan import FileScan, find_files
 
 
@@ -25,7 +25,7 @@ def stored(found: FileScan) -> list[Document]:
 
 
 def missing(before: list[Document], found: FileScan) -> MissingDocuments:
-    return find_missing(before, {file.id: file for file in found.files}, found.sources)
+    return find_missing(before, {file.id: file for file in found.files}, found.searched)
 
 
 def names(result: MissingDocuments) -> list[str]:
@@ -117,7 +117,7 @@ class TestFindMissing:
 
     def test_a_file_found_by_two_paths_counts_for_both(self, tree: Path) -> None:
         found = find_files(["docs", "docs/sub", "docs/sub/*.md"], tree)
-        assert [place.files for place in found.sources] == [4, 2, 1]
+        assert [place.files for place in found.searched] == [4, 2, 1]
 
 
 class TestDoubts:
@@ -182,4 +182,4 @@ def test_a_uri_comes_back_as_the_path_it_was_made_of(tmp_path: Path, name: str) 
     ],
 )
 def test_patterns_cover_what_glob_would_find(pattern: str, path: str, covered: bool) -> None:
-    assert Source(pattern, Path(pattern), pattern=True).covers(Path(path)) == covered
+    assert SearchedPath(pattern, Path(pattern), pattern=True).covers(Path(path)) == covered

@@ -48,9 +48,13 @@ def same(one: Chunk, other: Chunk) -> bool:
     return said[0] == said[1] and rest[0] == rest[1] and orjson.dumps(one.json) == orjson.dumps(other.json)
 
 
+def as_it_is(chunk: Chunk) -> None:
+    """Nothing is done to a chunk."""
+
+
 def learned(data: bytes) -> AlikeChunks:
     alike = AlikeChunks()
-    alike.learn(data, read(data))
+    alike.learn(data, read(data), as_it_is)
     return alike
 
 
@@ -129,11 +133,11 @@ def test_the_place_is_that_of_the_text() -> None:
 
 def test_an_upstream_whose_chunks_all_differ_is_given_up() -> None:
     alike = AlikeChunks()
-    alike.learn(refused := chunk("a", more={"x": 1}), read(refused))  # what cannot be learned is no try
+    alike.learn(refused := chunk("a", more={"x": 1}), read(refused), as_it_is)  # what cannot be learned is no try
     for number in range(5):
         head = HEAD | {"system_fingerprint": f"fp_{number}"}
         data = orjson.dumps(head | {"choices": [{"index": 0, "delta": {"content": "a"}}]})
-        alike.learn(data, read(data))
+        alike.learn(data, read(data), as_it_is)
     assert alike.read(b"data: " + data, data) is None
 
 

@@ -84,6 +84,11 @@ def test_ids_are_strings_and_come_once() -> None:
 
 def test_a_chunk_as_openai_writes_it_is_left_alone() -> None:
     numbers = CallNumbers()
-    for calls in ([part("f", "", index=0, id="x")], [part(None, "{}", index=0)], [part("g", "{}", index=1, id="y")]):
+    kind = {"type": "function"}
+    for calls in (
+        [part("f", "", index=0, id="x", **kind)],
+        [part(None, "{}", index=0)],
+        [part("g", "{}", index=1, id="y", **kind)],
+    ):
         assert not numbers.mend({"index": 0, "delta": {"tool_calls": calls}})
     assert not numbers.mend({"index": 0, "delta": {"content": "a"}})

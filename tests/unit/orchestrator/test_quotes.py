@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from services.orchestrator.rag.quotes import QuoteQuestion, choose
+from services.orchestrator.rag.quotes import QuoteQuestion, QuoteSource, choose
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.language.script import latin_share
 from services.runtime.language.terms import question_terms, stem, terms
@@ -149,3 +149,40 @@ def test_a_further_sentence_is_quoted_where_it_adds() -> None:
         WHEN_BUILT, [0.8, 0.8, 0.7, 0.1], sentences=sentences, max_sentences=4, passage=np.zeros(4, np.int32)
     )
     assert numbers(asked) == [0, 2]
+
+
+def manual(product: str, litres: int) -> tuple[str, QuoteSource]:
+    return f"The tank holds {litres} litres of water.", QuoteSource(product, f"{product} manual", "Tank")
+
+
+def of_manuals(text: str, *products: str) -> QuoteQuestion:
+    """The question, and a sentence from each product's manual; all near it alike."""
+    found = [manual(product, 10 + place) for place, product in enumerate(products)]
+    return QuoteQuestion(
+        text, [sentence for sentence, _ in found], np.full(len(found), 0.7, np.float32),
+        np.arange(len(found), dtype=np.int32), np.full((len(found), 2), 0.5, np.float32), 1,
+        sources=[source for _, source in found],
+    )  # fmt: skip
+
+
+def test_the_document_that_the_question_names_is_quoted() -> None:
+    asked = "How many litres of water does the tank of the X207 hold?"
+    three = of_manuals(asked, "X200", "X207", "X214")
+    found = choose(three, 0.4)
+    assert [number for number, _ in found.chosen] == [1]
+    assert found.confidence > choose(replace(three, sources=()), 0.0).confidence
+
+
+def test_confidence_falls_where_another_document_says_the_same_of_something_else() -> None:
+    asked = "How many litres of water does the tank hold?"
+    alone = choose(of_manuals(asked, "X200"), 0.0).confidence
+    assert choose(of_manuals(asked, "X200", "X207"), 0.0).confidence == pytest.approx(alone / 2, rel=0.1)
+    same = of_manuals(asked, "X200", "X207")
+    same = replace(same, sentences=[same.sentences[0]] * 2)
+    assert choose(same, 0.0).confidence > 0.9 * alone
+
+
+def test_a_heading_counts_half_as_if_the_sentence_said_it() -> None:
+    source = QuoteSource("d", "", "Warranty")
+    asked = question("How long is the warranty?", [0.4] * 4, sources=(source, source))
+    assert choose(asked, 0.0).confidence > choose(replace(asked, sources=()), 0.0).confidence

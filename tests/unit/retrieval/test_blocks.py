@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.retrieval.errors import DocumentUnreadable, EncodingUnknown
 from services.retrieval.ingest.blocks import Extract, Kind, lay_out
 from services.retrieval.ingest.html import read_html
 from services.retrieval.ingest.markdown import read_markdown
@@ -65,6 +66,25 @@ class TestHtml:
     )
     def test_any_markup_is_read(self, page: str, text: str) -> None:
         assert text_of(html(page)) == text
+
+    @pytest.mark.parametrize(
+        ("declared", "encoding", "text"),
+        [
+            ("iso-8859-1", "windows-1252", "Café – 5 €"),
+            ("GB2312", "gb18030", "取水口"),
+            ("utf8", "utf-8", "Café"),
+            ("iso-8859-1", "utf-8", "Café"),
+            ("koi8-r", "koi8-r", "вода"),
+        ],
+    )
+    def test_a_declared_encoding_counts(self, declared: str, encoding: str, text: str) -> None:
+        for head in (f"<meta charset={declared}>", f'<meta http-equiv=x content="text/html; charset={declared}">'):
+            assert text_of(read_html(f"{head}<p>{text}</p>".encode(encoding))) == text
+
+    @pytest.mark.parametrize("declared", ["idna", "x-user-defined", "utf-8", "big5"])
+    def test_bytes_in_another_encoding_than_they_declare_are_refused(self, declared: str) -> None:
+        with pytest.raises((DocumentUnreadable, EncodingUnknown), match=r"not? valid"):
+            read_html(f"<meta charset={declared}>".encode() + b"<p>\xff\xfe")
 
     def test_rows_are_read_with_their_headers(self) -> None:
         page = """<table><caption>Prices</caption><tr><th>Part<th>Price<tr><td>Seal<td>two crowns.<tr><td>Pump<td>
@@ -266,6 +286,9 @@ OPTIONS
               A second paragraph.
 
        -v     Say more.
+       -a
+       --all
+              Take all of them.
        --port=PORT   the port,
                      which is 873
 
@@ -296,6 +319,7 @@ class TestPlain:
             "-t, --timeout=SECONDS: How long it waits. The default\nis 30.",
             "-t, --timeout=SECONDS: A second paragraph.",
             "-v: Say more.",
+            "-a, --all: Take all of them.",
             "--port=PORT: the port,\nwhich is 873",
             "Some of them:\n\n```\npump -v | less\n```",
             "The first point, which is a sentence of its own.",

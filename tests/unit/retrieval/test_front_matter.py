@@ -12,7 +12,7 @@ class TestReadFrontMatter:
     def test_a_title_and_labels_as_they_are_written(self) -> None:
         text = (
             "---\ntitle:  The  gate\ndate: 2024-01-02\ndraft: no\nversion: 1.10\ntags: [a, b]\n"
-            "nested: {a: 1}\nempty:\nheadworks.source: mine\n---\n# Text\n"
+            "nested: {a: 1}\nempty:\nheadworks.source: mine\nsubject: ann\n---\n# Text\n"
         )
         found = read_front_matter(MARKDOWN, text.encode())
         assert found.title == "The gate"

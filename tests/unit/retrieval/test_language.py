@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.retrieval.language.sentences import sentences
-from services.retrieval.language.words import WORD_AMONG_CJK, passage_vector, query_vector
+from services.retrieval.language.words import (
+    WORD_AMONG_CJK,
+    identifier_vector,
+    passage_vector,
+    query_vector,
+)
+from services.runtime.language.identifiers import identifiers
 from services.runtime.language.script import Script, script_of
 from services.runtime.language.terms import stem
 
@@ -35,6 +41,65 @@ def test_scripts_are_told_apart(text: str, script: Script) -> None:
 
 def overlap(query: str, passage: str) -> int:
     return len(set(query_vector(query).indices) & set(passage_vector(passage).indices))
+
+
+@pytest.mark.parametrize(
+    ("query", "passage"),
+    [
+        ("बाँध कहाँ है", "यह बाँध ऊँचा है"),
+        ("والكِتَاب", "كتاب جديد"),
+        ("الكـــتاب", "كتاب"),
+        ("أحمد", "احمد"),
+        ("مدرسة", "المدرسه"),
+        ("١٩٠٧", "in 1907"),
+        ("เขื่อน", "สร้างเขื่อนใหญ่"),
+        ("ເຂື່ອນ", "ສ້າງເຂື່ອນໃຫຍ່"),
+        ("плотины", "плотиной"),
+        ("construyó", "la construcción"),
+        ("ایران", "ايران"),
+        ("l'eau", "de l’eau"),
+        ("eau", "l'eau"),
+        ("đập nước", "dập nước"),
+        ("WF-M5799", "the WF-M5799DWF printer"),
+        ("v1.2", "fixed in 1.2.3-rc.4"),
+        ("nginx.conf", "edit /etc/nginx/nginx.conf"),
+        ("conn reset", "ERR_CONN_RESET"),
+    ],
+)
+def test_what_is_written_otherwise_meets(query: str, passage: str) -> None:
+    assert overlap(query, passage)
+
+
+@pytest.mark.parametrize(("query", "passage"), [("हिम", "हम"), ("น้ำ", "นา"), ("theatre", "thespian")])
+def test_what_only_looks_alike_does_not_meet(query: str, passage: str) -> None:
+    assert not overlap(query, passage)
+
+
+def test_vietnamese_accents_matter_and_may_be_left_out() -> None:
+    assert overlap("nước", "nước") > overlap("nước", "nuốc") > overlap("nước", "nam")
+
+
+def test_an_identifier_finds_what_holds_it_and_nothing_else() -> None:
+    for text, key, found in [
+        ("the WF-M5799", "WF-M5799", True),
+        ("the WF-M5799DWF", "WF-M5799", True),
+        ("the WF and the M5799", "WF-M5799", False),
+        ("M5799DWF", "M5799", True),
+        ("the M5799", "M5799", True),
+        ("M57990", "M5799", False),
+        ("an air force", "--force", False),
+    ]:
+        probe = identifier_vector(identifiers(key)[0])
+        assert bool(set(probe.indices) & set(passage_vector(text).indices)) is found, text
+
+
+def test_whole_finds_before_partial() -> None:
+    def score(text: str) -> float:
+        probe, passage = identifier_vector(identifiers("WF-M5799")[0]), passage_vector(text)
+        held = dict(zip(passage.indices, passage.values, strict=True))
+        return sum(held.get(index, 0) * value for index, value in zip(probe.indices, probe.values, strict=True))
+
+    assert score("buy the WF-M5799 now") > score("buy the WF-M5799DWF now") > 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_media_types(given: str, document_id: str, expected: str) -> None:
     assert media.media_type_of(given, document_id) == expected
 
 
-@pytest.mark.parametrize(("given", "document_id"), [("", "a.docx"), ("image/png", "a.txt"), ("x", "a.txt")])
+@pytest.mark.parametrize(("given", "document_id"), [("", "a.zip"), ("image/png", "a.txt"), ("x", "a.txt")])
 def test_unknown_media_types(given: str, document_id: str) -> None:
     with pytest.raises(MediaTypeUnsupported):
         media.media_type_of(given, document_id)

@@ -192,8 +192,9 @@ def test_the_page_and_the_kind_are_those_of_the_passage() -> None:
         Block(Kind.TABLE, "part: seal; price: two crowns", page=3),
         Block(Kind.TEXT, "Or less.", page=4),
     ]
-    (piece,) = split(blocks, 1200)[1]
-    assert (piece.page, piece.kind, piece.headings) == (3, "table", ("Prices",))
+    row, text = split(blocks, 1200)[1]
+    assert (row.page, row.kind, row.headings) == (3, "table", ("Prices",))
+    assert (text.page, text.kind, text.headings) == (4, "text", ("Prices",))
 
 
 def test_tables_of_contents_are_in_no_passage() -> None:

@@ -18,7 +18,7 @@ _APPROVALS = ("approval_request", "approval_decision")
 
 
 class Chunks:
-    """The chunks of one completion. The first that adds to the message has its role."""
+    """The chunks of one completion. The first has the role."""
 
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
@@ -74,7 +74,7 @@ class Chunks:
         return self._event(self._chunk({"content": ""}, None)).removesuffix(b'""' + _TEXT_END)
 
     def _pending(self) -> bytes:
-        return self._event(self._chunk({}, None) | {"headworks": self._seen.pending()})
+        return self._event(self._delta({}) | {"headworks": self._seen.pending()})
 
     def _chunk(self, delta: Json, finish_reason: str | None) -> Json:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

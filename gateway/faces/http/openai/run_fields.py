@@ -3,7 +3,7 @@ change the answer."""
 
 from collections.abc import Mapping
 
-from gateway.calls.bare_fields import idle
+from gateway.calls import bare_fields
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 
@@ -14,7 +14,7 @@ KNOWN = frozenset(
         "stop", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty", "ignore_eos",
     )
 )  # fmt: skip
-HARMLESS = frozenset(("user", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction"))
+HARMLESS = bare_fields.HARMLESS | {"user", "safety_identifier", "prompt_cache_key", "prediction"}
 """They bear on what a provider keeps of a call, or on how fast it is: the answer is the same without them."""
 HINTS: Mapping[str, str] = {
     "functions": "is OpenAI's old form: write tools",
@@ -29,6 +29,6 @@ def check(body: Json) -> None:
     if body.get("n") not in (None, 1):
         raise BadRequest("n must be 1", "n")
     for name, value in body.items():
-        if name in KNOWN or name in HARMLESS or idle(name, value):
+        if name in KNOWN or name in HARMLESS or bare_fields.idle(name, value):
             continue
         raise BadRequest(f"{name} {HINTS.get(name, UNSUPPORTED)}", name)

@@ -9,6 +9,7 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.calls.run_answer import finish_word
+from services.llm.openai.calls import NO_ARGUMENTS
 from services.llm.openai.chunks import Json, usage_json
 
 NANOS = 1e9
@@ -132,7 +133,7 @@ def call(requested: event_pb.ToolCallRequested) -> Json:
         **beside,
         "id": called.id,
         "type": "function",
-        "function": {"name": called.name, "arguments": called.arguments},
+        "function": {"name": called.name, "arguments": called.arguments or NO_ARGUMENTS},
     }
 
 

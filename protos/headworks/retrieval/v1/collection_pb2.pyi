@@ -29,6 +29,7 @@ class Collection(_message.Message):
     PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     BROKEN_FIELD_NUMBER: _builtins.int
+    OUTDATED_DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the tenant: 1 to 64 of a-z, 0-9, "-" and "_", beginning with a letter or a digit."""
     document_count: _builtins.int
@@ -37,6 +38,10 @@ class Collection(_message.Message):
     """Passages held now."""
     broken: _builtins.str
     """Why it cannot be read; empty where it can. Of a broken collection nothing else is known but its name."""
+    outdated_document_count: _builtins.int
+    """Documents that an older version indexed for BM25, in another way than queries are made today: searches find less in
+    them. They are indexed anew when they are ingested again, though their content is the same.
+    """
     @_builtins.property
     def passage_settings(self) -> Global___PassageSettings:
         """How its documents are split."""
@@ -54,10 +59,11 @@ class Collection(_message.Message):
         passage_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         broken: _builtins.str = ...,
+        outdated_document_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "passage_settings", b"passage_settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "create_time", b"create_time", "document_count", b"document_count", "name", b"name", "passage_count", b"passage_count", "passage_settings", b"passage_settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "create_time", b"create_time", "document_count", b"document_count", "name", b"name", "outdated_document_count", b"outdated_document_count", "passage_count", b"passage_count", "passage_settings", b"passage_settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,7 +48,7 @@ class Passage(_message.Message):
     text: _builtins.str
     """Its text. A row of a table is `header: value; header: value`, a definition `term: text`."""
     page: _builtins.int
-    """The page of the document on which it begins, from 1; 0 where the document has none."""
+    """The page of the document on which it stands, from 1; 0 where the document has none."""
     kind: _builtins.str
     """What most of it is: "text", "list", "table", "definition" or "code". Empty for a passage of a document that an
     earlier release read.

@@ -33,7 +33,7 @@ class _SearchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMode
     SEARCH_MODE_UNSPECIFIED: _SearchMode.ValueType  # 0
     """Hybrid."""
     SEARCH_MODE_HYBRID: _SearchMode.ValueType  # 1
-    """Dense and lexical, fused; weighted by the query's language."""
+    """Dense, lexical and exact, fused; weighted by the query's language and by what BM25 finds."""
     SEARCH_MODE_DENSE: _SearchMode.ValueType  # 2
     """Embeddings only."""
     SEARCH_MODE_LEXICAL: _SearchMode.ValueType  # 3
@@ -45,7 +45,7 @@ class SearchMode(_SearchMode, metaclass=_SearchModeEnumTypeWrapper):
 SEARCH_MODE_UNSPECIFIED: SearchMode.ValueType  # 0
 """Hybrid."""
 SEARCH_MODE_HYBRID: SearchMode.ValueType  # 1
-"""Dense and lexical, fused; weighted by the query's language."""
+"""Dense, lexical and exact, fused; weighted by the query's language and by what BM25 finds."""
 SEARCH_MODE_DENSE: SearchMode.ValueType  # 2
 """Embeddings only."""
 SEARCH_MODE_LEXICAL: SearchMode.ValueType  # 3
@@ -183,8 +183,8 @@ class IngestDocument(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to filter on: at most 32, keys of at most 64 characters, values of at most 1024. Markdown's front matter (YAML
-        between two lines of "---" at its start) adds labels under other keys, none that begins with "headworks."; a list is
-        one value with ", " between. It is no part of the text.
+        between two lines of "---" at its start) adds labels under other keys, but for "subject" and those that begin with
+        "headworks."; a list is one value with ", " between. It is no part of the text.
         """
 
     def __init__(
@@ -562,8 +562,9 @@ class SearchResponse(_message.Message):
     QUERY_VECTOR_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
     query_script: _builtins.str
-    """The script the query was taken to be in: "latin", "cjk" or "other"; it sets the signals' weights."""
+    """The script the query was taken to be in: "latin", "cjk" or "other"."""
     degraded: _builtins.bool
     """The embedding model is gone, and the hits are those that BM25 alone found. Only a hybrid search falls back."""
     @_builtins.property
@@ -578,6 +579,10 @@ class SearchResponse(_message.Message):
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[_timing_pb2.HopTiming]:
         """What the hops below took: "embed" and "store"."""
 
+    @_builtins.property
+    def ranking(self) -> Global___RankingExplanation:
+        """How the hits were ranked."""
+
     def __init__(
         self,
         *,
@@ -586,14 +591,89 @@ class SearchResponse(_message.Message):
         query_vector: _abc.Iterable[_builtins.float] | None = ...,
         timings: _abc.Iterable[_timing_pb2.HopTiming] | None = ...,
         degraded: _builtins.bool = ...,
+        ranking: Global___RankingExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "query_script", b"query_script", "query_vector", b"query_vector", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "query_script", b"query_script", "query_vector", b"query_vector", "ranking", b"ranking", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class RankingExplanation(_message.Message):
+    """How a search weighed its signals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_LANGUAGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_EMBEDDED_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    UNSUPPORTED_FIELD_NUMBER: _builtins.int
+    query_language: _builtins.str
+    """The language the query was taken to be in, as an ISO 639-1 code; empty where nothing tells it, as in a name."""
+    language_embedded: _builtins.bool
+    """The embedding model reads that language."""
+    reason: _builtins.str
+    """Why they are what they are, for people."""
+    unsupported: _builtins.int
+    """Passages that were found and left out: no word of the query is in them, and their cosine with it says that they
+    have nothing to do with it. Only in a hybrid search, where the embedding model reads the query's language.
+    """
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignalWeight]:
+        """The weights of the signals, which count as shares of their sum."""
+
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The identifiers of the query that few passages hold, in lower case: passages that do come first."""
+
+    def __init__(
+        self,
+        *,
+        query_language: _builtins.str = ...,
+        language_embedded: _builtins.bool = ...,
+        weights: _abc.Iterable[Global___SignalWeight] | None = ...,
+        reason: _builtins.str = ...,
+        identifiers: _abc.Iterable[_builtins.str] | None = ...,
+        unsupported: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "language_embedded", b"language_embedded", "query_language", b"query_language", "reason", b"reason", "unsupported", b"unsupported", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankingExplanation: _TypeAlias = RankingExplanation  # noqa: Y015
+
+@_typing.final
+class SignalWeight(_message.Message):
+    """How much a signal counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    signal: _builtins.str
+    """"dense", "lexical" or "exact"."""
+    weight: _builtins.float
+    """Its weight; 0 where it is not used."""
+    def __init__(
+        self,
+        *,
+        signal: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signal", b"signal", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalWeight: _TypeAlias = SignalWeight  # noqa: Y015
 
 @_typing.final
 class Hit(_message.Message):
@@ -652,7 +732,9 @@ class SignalScore(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     CONTRIBUTION_FIELD_NUMBER: _builtins.int
     signal: _builtins.str
-    """"dense" (cosine), "lexical" (BM25) or "sentence" (the best sentence's cosine)."""
+    """"dense" (cosine), "lexical" (BM25) or "exact": from 0 to 1, how well the passage holds the query's identifiers. 1:
+    its title, a heading or its document's id has them; 0.75: its text; 0.5: they begin longer ones. The mean over all.
+    """
     score: _builtins.float
     """The signal's own score."""
     rank: _builtins.int

@@ -41,7 +41,7 @@ class Citation(_message.Message):
     quote: _builtins.str
     """The quoted text itself, each run of white space in it as one space."""
     page: _builtins.int
-    """The page of the document on which the passage begins, from 1; 0 where the document has none."""
+    """The page of the document on which it stands, from 1; 0 where the document has none."""
     @_builtins.property
     def span(self) -> _span_pb2.CharSpan:
         """The range of the quote in the document's extracted text."""

@@ -9,7 +9,7 @@ from services.llm.chat import Form
 from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Thought, TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.tokens import estimate_generation
-from services.orchestrator.agents.loop.bounds import begun, finish_of, given_up, offered
+from services.orchestrator.agents.loop.bounds import begun, check_choice, finish_of, given_up, offered
 from services.orchestrator.agents.loop.citations import CitationWriter
 from services.orchestrator.agents.loop.finalize import REASONS
 from services.orchestrator.domain.event import (
@@ -49,6 +49,7 @@ class BareModel:
                 async for event in events:
                     yield event
             return
+        check_choice(ask.tool_choice, [tool.name for tool in ask.tools])
         started = time.monotonic()
         done = None
         if len(journal.events) > 1:

@@ -3,15 +3,15 @@ that it was offered. A model may disregard all that it is asked for."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 
-from services.llm.chat import Choice
+from services.llm.chat import Choice, ToolChoice
 from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Said, Thought, TokenCounts
 from services.llm.tokens import CHARACTERS_PER_TOKEN, estimate, estimate_generation
 from services.orchestrator.agents.loop.limits import SECONDS
 from services.orchestrator.domain.tool import ToolCall
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 MOST_CALLS = 128
 """Of one answer; those after them are left out."""
@@ -94,6 +94,14 @@ def permitted(generation: Generation, calls: Sequence[ToolCall]) -> list[ToolCal
     if not generation.tools or generation.tool_choice.choice is Choice.NONE:
         return []
     return list(calls[:MOST_CALLS])
+
+
+def check_choice(choice: ToolChoice, names: Collection[str]) -> None:
+    """Raises InvalidArgument for a choice that demands a call where there is no tool of that name, or none at all."""
+    if choice.choice is Choice.REQUIRED and not names:
+        raise InvalidArgument("tool_choice demands a call, and there are no tools", field="tool_choice")
+    if choice.choice is Choice.FUNCTION and choice.function not in names:
+        raise InvalidArgument(f"tool_choice names {choice.function!r}, which is none of the tools", field="tool_choice")
 
 
 def offered(generation: Generation, calls: Sequence[ToolCall]) -> list[ToolCall]:

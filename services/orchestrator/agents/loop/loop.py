@@ -10,6 +10,7 @@ from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop import metrics
 from services.orchestrator.agents.loop.approving import ask_person, decided, review
+from services.orchestrator.agents.loop.bounds import check_choice
 from services.orchestrator.agents.loop.finalize import REJECTED_RUN, finalize, needs_grade, reason_of, repair
 from services.orchestrator.agents.loop.generating import generate
 from services.orchestrator.agents.loop.grading import grade
@@ -220,10 +221,12 @@ def _check_collection(spec: AgentSpec, ask: RunInput) -> None:
 
 
 def _check_tools(spec: AgentSpec, ask: RunInput, toolbox: Toolbox) -> None:
-    """Raises InvalidArgument for a tool of the caller's that has the name of one of the agent's."""
+    """Raises InvalidArgument for a tool of the caller's that has the name of one of the agent's, and for a choice that
+    cannot be made."""
     for tool in ask.tools:
         if tool.name in toolbox:
             raise InvalidArgument(f"the agent {spec.name!r} has a tool {tool.name!r} of its own", field="tools")
+    check_choice(ask.tool_choice, [tool.name for tool in (*toolbox.declarations, *ask.tools)])
 
 
 def _form(spec: AgentSpec, ask: RunInput) -> ResponseFormat:

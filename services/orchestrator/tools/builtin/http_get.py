@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
-from services.orchestrator.tools.hosts import PORTS, HostRule, Resolve, is_public, resolve
+from services.runtime.hosts import PORTS, HostRule, Resolve, is_public, resolve
 
 MAX_REDIRECTS = 4
 MAX_BYTES = 1 << 20

@@ -10,8 +10,8 @@ import pytest
 
 from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
 from services.orchestrator.tools.builtin.http_get import HttpGet, html_text
-from services.orchestrator.tools.hosts import HostRule
 from services.orchestrator.tools.toolbox import Toolbox
+from services.runtime.hosts import HostRule
 from tests.fakes.tools import CONTEXT, call
 
 HTML = """<html><head><title>T</title><style>x{}</style></head>

@@ -107,10 +107,15 @@ def test_values_of_other_forms_are_texts(head: dict[str, Any], part: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("reason", "known"), [("stop", "stop"), ("end_turn", "end_turn"), ("mail jo", "other"), (["stop"], "other")]
-)
-def test_only_known_reasons_are_reasons(reason: Any, known: str) -> None:
-    assert of({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}).finish_reason == known
+    ("reason", "known"),
+    [
+        ("stop", "stop"), ("end_turn", "stop"), ("MAX_TOKENS", "length"), ("network_error", "length"),
+        ("tool_use", "tool_calls"), ("SAFETY", "content_filter"), ("mail jo", "stop"), (["stop"], "stop"),
+    ],
+)  # fmt: skip
+def test_an_end_is_called_as_openai_calls_it(reason: Any, known: str) -> None:
+    chunk = of({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    assert (chunk.finish_reason, chunk.json["choices"][0]["finish_reason"], chunk.parts) == (known, known, [])
 
 
 def per_character(*path: str | int) -> list[Chunk]:
@@ -211,7 +216,6 @@ COUNTED: list[dict[str, Any]] = [
     {"delta": {"role": LONG}},
     {"delta": {"reasoning_details": [{"type": "reasoning.text", "data": LONG}]}},
     {"text": LONG},
-    {"finish_reason": LONG},
     {"logprobs": {"content": [{"token": LONG}]}},
     {"logprobs": {"content": [{"token": "x", "top_logprobs": [{"token": LONG}]}]}},
     {"logprobs": {"foo": [LONG]}},

@@ -173,7 +173,8 @@ def test_what_clients_can_read_goes_on_byte_for_byte() -> None:
     for value in well:
         data = json.dumps(value).encode()
         assert read(b"data: " + data, data).raw == b"data: " + data
-    whole = named({**HEAD, "choices": [{"index": 0, "said": SAID, "finish_reason": "stop"}], "usage": USED}, "message")
+    choice = {"index": 0, "said": SAID, "finish_reason": "tool_calls"}
+    whole = named({**HEAD, "object": "chat.completion", "choices": [choice], "usage": USED}, "message")
     assert answer(stream=False).whole(whole) == whole
 
 

@@ -212,6 +212,8 @@ def test_an_approval_is_told_and_taken_back() -> None:
     decided = event_pb.RunEvent()
     decided.approval_decision.approval_id = "apr_1"
     first, second, *_ = stream_of([*events()[:1], approval("apr_1"), decided, *events("x")[1:]])
+    deltas = [chunk["choices"][0]["delta"] for chunk in (first, second)]
+    assert deltas == [{"role": "assistant", "content": None}, {}]
     (pending,) = first["headworks"]["pending_approvals"]
     assert (pending["approval_id"], pending["kind"], pending["call"]["name"]) == ("apr_1", "tool_call", "pay")
     assert second["headworks"] == {"run_id": RUN_ID, "pending_approvals": []}

@@ -22,6 +22,7 @@ from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.domain.event import FinishReason, StepFinished, ToolCallRequested, UsageReported
 from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.runs.agent import RunInput
+from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import FakeJournal, Said, ScriptedGenerator, calls, catalogue, played, says, turns
 from tests.unit.orchestrator.agents.making import kinds, text
@@ -34,6 +35,7 @@ ASK = RunInput(
     sampling=Sampling(temperature=0.5, ignore_eos=True),
     priority=Priority.BATCH,
 )
+FREE = replace(ASK, tools=(), tool_choice=ToolChoice())
 
 
 def bare(*said: list[Said]) -> tuple[BareModel, ScriptedGenerator]:
@@ -62,6 +64,14 @@ async def test_all_that_the_caller_says_goes_to_the_model() -> None:
     assert [timing.hop for timing in outcome.timings] == ["llm"]
 
 
+@pytest.mark.parametrize("choice", [ToolChoice(Choice.REQUIRED), ToolChoice(Choice.FUNCTION, "look")])
+async def test_a_call_is_not_demanded_of_tools_that_are_not_there(choice: ToolChoice) -> None:
+    model, generator = bare(says("x"))
+    with pytest.raises(InvalidArgument) as caught:
+        await played(model, replace(FREE, tool_choice=choice))
+    assert (caught.value.details["field"], generator.asked) == ("tool_choice", [])
+
+
 async def test_its_tools_are_the_callers() -> None:
     model, _ = bare(calls(("look", "{}"), ("unknown", "{")))
     got, outcome = await played(model, ASK)
@@ -70,9 +80,7 @@ async def test_its_tools_are_the_callers() -> None:
     assert outcome.reason is FinishReason.TOOL_CALLS
 
 
-@pytest.mark.parametrize(
-    "ask", [replace(ASK, tools=()), replace(ASK, tool_choice=ToolChoice(Choice.NONE))], ids=["no tools", "none"]
-)
+@pytest.mark.parametrize("ask", [FREE, replace(ASK, tool_choice=ToolChoice(Choice.NONE))], ids=["no tools", "none"])
 async def test_calls_that_it_was_not_free_to_make_are_not_handed_over(ask: RunInput) -> None:
     got, outcome = await played(bare(calls(("look", "{}"), text="So."))[0], ask)
     assert not [body for body in got if isinstance(body, ToolCallRequested)]
@@ -87,7 +95,7 @@ async def test_why_it_ended(finish: Finish) -> None:
 
 async def test_a_form_is_checked_and_mended() -> None:
     model, generator = bare(says("no"), says("{}"))
-    got, _ = await played(model, replace(ASK, tools=(), response_format=ResponseFormat(Form.JSON_OBJECT)))
+    got, _ = await played(model, replace(FREE, response_format=ResponseFormat(Form.JSON_OBJECT)))
     assert (text(got), len(generator.asked)) == ("{}", 2)
 
 

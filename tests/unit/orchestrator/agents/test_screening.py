@@ -55,6 +55,22 @@ class FakeScreener:
         ]
 
 
+async def test_what_sentences_are_read_after_is_screened_too() -> None:
+    """It may stand in another part of the document than the passage."""
+    spans = (Span(0, 11),)
+    attacked = replace(GOOD, id="p5", sentences=spans, leads=("an attack",))
+    private = replace(GOOD, id="p6", sentences=spans, leads=("Of a@b.example",))
+    kept = replace(GOOD, id="p7", sentences=spans, leads=("Of cats",))
+    helper, generator = agent(
+        lambda _: says("Yes."), ALWAYS, retriever=FakeRetriever(Found((attacked, private, kept))),
+        screener=FakeScreener(), engine=EngineKind.EXTRACTIVE,
+    )  # fmt: skip
+    await played(helper, ASK)
+    found = generator.asked[0].found
+    assert found is not None
+    assert [(one.id, one.leads) for one in found.passages] == [("p6", ()), ("p7", ("Of cats",))]
+
+
 async def test_dropped_passages_are_not_read_and_told_of() -> None:
     screener = FakeScreener()
     retriever = FakeRetriever(Found((GOOD, BAD, TITLED)))

@@ -69,3 +69,9 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     """The system's answer. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def resolve_now(host: str, port: int) -> Sequence[str]:
+    """The same outside of an event loop. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))

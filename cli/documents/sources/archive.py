@@ -1,0 +1,136 @@
+"""An export as a folder or a zip file: its entries by name, none of which leads out of it, and no more than fit.
+
+A zip file is refused as a whole where a name leads out of it or is there twice, where an entry is encrypted, and where
+it would unpack to more than the limits. Links are left.
+"""
+
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol
+
+from cli.documents.sources.source import BadSource
+from cli.documents.walk import Walk
+from services.runtime.file_faults import fault
+
+SUSPECT_BYTES = 16 << 20
+"""An entry of fewer bytes may be packed as tightly as it likes."""
+ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """Of one archive: entries, bytes that all unpack to, and how many times an entry may be larger than its packed
+    form."""
+
+    entries: int = 200_000
+    total_bytes: int = 8 << 30
+    ratio: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in an archive. `size` in bytes."""
+
+    name: str
+    size: int
+
+
+class Archive(Protocol):
+    """The entries by name, in order; `links` is how many were left."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]: ...
+    @property
+    def links(self) -> int: ...
+
+    def open(self, name: str) -> BinaryIO:
+        """An entry's bytes. Raises OSError."""
+        ...
+
+
+@contextmanager
+def open_archive(path: Path, limits: ArchiveLimits | None = None) -> Iterator[Archive]:
+    """The folder or zip file at `path`. Raises BadSource, also for what turns out broken while it is read."""
+    limits = limits or ArchiveLimits()
+    try:
+        if path.is_dir():
+            yield _Folder(path, limits)
+            return
+        with zipfile.ZipFile(path) as packed:
+            yield _Zip(packed, limits)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise BadSource(f"{path.name} is no zip file that can be read: {str(error)[:200]}") from error
+    except FileNotFoundError as error:
+        raise BadSource(f"nothing is there: {path}") from error
+    except OSError as error:
+        raise BadSource(f"{path.name} cannot be read: {fault(error)}") from error
+
+
+class _Folder:
+    def __init__(self, root: Path, limits: ArchiveLimits) -> None:
+        self._root = root
+        self.entries: dict[str, Entry] = {}
+
+        def unreadable(error: OSError) -> None:
+            raise error
+
+        walk = Walk(root, False, unreadable, lambda: None)
+        for path in walk.files(root):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and not path.is_symlink():
+                self.entries[name] = Entry(name, path.stat().st_size)
+            if len(self.entries) > limits.entries:
+                raise BadSource(f"it has more than {limits.entries} files")
+        self.links = len(walk.refused)
+
+    def open(self, name: str) -> BinaryIO:
+        """See Archive."""
+        return (self._root / self.entries[name].name).open("rb")
+
+
+class _Zip:
+    def __init__(self, packed: zipfile.ZipFile, limits: ArchiveLimits) -> None:
+        """Raises BadSource for one that is not to be unpacked."""
+        self._packed = packed
+        self.entries: dict[str, Entry] = {}
+        self.links = 0
+        infos = packed.infolist()
+        if len(infos) > limits.entries:
+            raise BadSource(f"it has {len(infos)} entries; {limits.entries} are the most")
+        total = sum(info.file_size for info in infos)
+        if total > limits.total_bytes:
+            raise BadSource(f"it unpacks to {total} bytes; {limits.total_bytes} are the most")
+        for info in infos:
+            _check(info, limits)
+            if stat.S_ISLNK(info.external_attr >> 16):
+                self.links += 1
+            elif not info.is_dir():
+                if info.filename in self.entries:
+                    raise BadSource(f"its entry {_shown(info.filename)} is there twice")
+                self.entries[info.filename] = Entry(info.filename, info.file_size)
+
+    def open(self, name: str) -> BinaryIO:
+        """See Archive. What is read is never more than the size that the entry declares."""
+        opened: BinaryIO = self._packed.open(self.entries[name].name)  # type: ignore[assignment]  # ZipExtFile is one
+        return opened
+
+
+def _check(info: zipfile.ZipInfo, limits: ArchiveLimits) -> None:
+    name = info.orig_filename
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or path.parts[0:1] == ("",):
+        raise BadSource(f"its entry {_shown(name)} leads out of it")
+    if path.parts and path.parts[0].endswith(":"):
+        raise BadSource(f"its entry {_shown(name)} leads out of it")
+    if info.flag_bits & ENCRYPTED:
+        raise BadSource(f"its entry {_shown(name)} is encrypted")
+    if info.file_size > SUSPECT_BYTES and info.file_size > limits.ratio * max(1, info.compress_size):
+        raise BadSource(f"its entry {_shown(name)} unpacks to more than {limits.ratio} times its size")
+
+
+def _shown(name: str) -> str:
+    return repr(name[:200])
