@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from pypdf import PdfWriter
 
 from services.retrieval.errors import EmbedderUnavailable
+from tests.fakes.documents import pptx, shape, zipped
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests, served
 from tests.fakes.serving import until
 
@@ -252,6 +253,15 @@ class TestBadDocuments:
         assert [(hit.passage.page, hit.passage.kind) for hit in hits][:1] == [(2, "text")]
         (row,) = (await service.search("weir a", filter=HTML)).hits
         assert (row.passage.text, row.passage.page, row.passage.kind) == ("a: weir; b: 1", 0, "table")
+
+    async def test_a_result_says_the_encoding_and_what_was_not_read(self, service: Served) -> None:
+        old = "Die Gewährleistung beträgt zwei Jahre und gilt nicht für Schäden durch Nutzung.".encode("cp1252")
+        show = pptx([shape([(0, "The weir.")]), shape([(0, "Secret.")])], hidden=[2])
+        results, _ = await service.ingest({"a.txt": old, "b.pptx": show, "c.docx": zipped({"x": bytes(16 << 20)})})
+        assert (results["a.txt"].encoding, results["a.txt"].warnings) == ("cp1252", [])
+        assert (results["b.pptx"].encoding, results["b.pptx"].warnings) == ("", ["not read: 1 hidden slide"])
+        assert await text_of(service, "b.pptx") == ["The weir."]
+        assert results["c.docx"].error_reason == "DOCUMENT_TOO_LARGE"
 
     async def test_a_broken_one_among_good_ones_fails_alone(self, service: Served) -> None:
         good = {f"{number}.txt": f"good text {number}" for number in range(100)}

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from pypdf import PdfWriter
@@ -25,7 +26,7 @@ def pdf(pages: Sequence[Sequence[str]], outline: Sequence[tuple[str, int, int]] 
         fonts = DictionaryObject({NameObject("/F1"): font})
         page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
         page[NameObject("/Contents")] = writer._add_object(stream)
-    above: list[object] = []
+    above: list[Any] = []
     for title, level, number in outline:
         del above[level - 1 :]
         above.append(writer.add_outline_item(title=title, page_number=number, parent=above[-1] if above else None))
