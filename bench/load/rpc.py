@@ -71,24 +71,24 @@ class MeshClient:
         self._orchestrator: Any = OrchestratorServiceStub(channel)
         self._call: dict[str, Any] = {"metadata": (("authorization", f"Bearer {key}"),)}
 
-    async def create(self, collection: str, max_chars: int = MAX_CHARS) -> None:
+    async def create(self, collection: str, max_chars: int = MAX_CHARS, embedder: str = "") -> None:
         """An empty collection with passages of at most `max_chars`."""
         settings = collection_pb2.PassageSettings(max_chars=max_chars)
-        request = pb.CreateCollectionRequest(name=collection, passage_settings=settings)
+        request = pb.CreateCollectionRequest(name=collection, passage_settings=settings, embedder=embedder)
         await self._retrieval.CreateCollection(request, timeout=CALL_SECONDS, **self._call)
 
     async def drop(self, collection: str) -> None:
         request = pb.DeleteCollectionRequest(name=collection)
         await self._retrieval.DeleteCollection(request, timeout=CALL_SECONDS, **self._call)
 
-    async def replace(self, collection: str, max_chars: int = MAX_CHARS) -> None:
+    async def replace(self, collection: str, max_chars: int = MAX_CHARS, embedder: str = "") -> None:
         """An empty collection, in the place of one of that name."""
         try:
             await self.drop(collection)
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.NOT_FOUND:
                 raise
-        await self.create(collection, max_chars)
+        await self.create(collection, max_chars, embedder)
 
     async def ingest(self, collection: str, documents: Iterable[Document]) -> pb.IngestSummary:
         """How it ended. Raises BenchError where a document fails."""

@@ -38,12 +38,12 @@ class Corpus:
 
 
 def load(folder: Path, language: str) -> Corpus:
-    """The part of a language, "en" or "zh". Raises BenchError where it is not there or not XQuAD."""
+    """The part of a language, by its ISO 639-1 code. Raises BenchError where it is not there or not XQuAD."""
     file = folder / f"xquad.{language}.json"
     if not file.is_file():
         raise BenchError(
-            f"{file} is missing: the benchmarks need XQuAD's xquad.en.json and xquad.zh.json; get them from {SOURCE} "
-            "and name their folder with --data"
+            f"{file} is missing: the benchmarks need XQuAD's xquad.LANGUAGE.json, such as xquad.en.json; get them "
+            f"from {SOURCE} and name their folder with --data"
         )
     try:
         return _corpus(language, json.loads(file.read_text("utf-8"))["data"])

@@ -1,5 +1,6 @@
 """`headworks collections` and what is below it."""
 
+import time
 from typing import Any
 
 import click
@@ -11,11 +12,14 @@ from cli.options import MeshOptions, confirm, on_mesh, yes_option
 from cli.output import print_done, print_json, print_list, warn
 
 NONE = "No collections yet: make one with `headworks ingest PATH… --collection NAME`."
+COLUMNS = {"collection": "name", "documents": "documents", "passages": "passages", "embedder": "embedder",
+           "created": "create_time"}  # fmt: skip
+EMBEDDER = "Embedder: all-minilm-l6-v2, which speaks English, or multilingual-e5-small"
+POLL_SECONDS = 1.0
 OUTDATED = (
     "Outdated documents were indexed by an older version, and searches find less in them: ingest them again, unchanged "
     "as they are."
 )
-COLUMNS = {"collection": "name", "documents": "documents", "passages": "passages", "created": "create_time"}
 DOCUMENTS = {"document": "id", "title": "title", "type": "media_type", "bytes": "size_bytes", "passages": "passages",
              "updated": "update_time"}  # fmt: skip
 
@@ -30,6 +34,7 @@ def collections(ctx: click.Context, on: MeshOptions) -> None:
     Examples:
       headworks collections
       headworks collections create papers --max-chars 2000
+      headworks collections reembed papers --embedder multilingual-e5-small
       headworks collections documents papers --json
       headworks collections delete papers
     """
@@ -38,7 +43,7 @@ def collections(ctx: click.Context, on: MeshOptions) -> None:
     with on.client() as client:
         messages = list_all(client.retrieval.ListCollections, pb.ListCollectionsRequest(), "collections")
         rows = [_collection(message) for message in messages]
-    rare = {name: name for name in ("outdated", "broken") if any(row[name] for row in rows)}
+    rare = {name: name for name in ("reembedding", "outdated", "broken") if any(row[name] for row in rows)}
     print_list(on, "collections", rows, COLUMNS | rare, NONE)
     if "outdated" in rare and not on.as_json:
         warn(OUTDATED)
@@ -47,19 +52,51 @@ def collections(ctx: click.Context, on: MeshOptions) -> None:
 @collections.command()
 @click.argument("name")
 @click.option("--max-chars", type=int, default=0, help="Longest passage in characters, 200 to 8000; 0 means 1200.")
+@click.option("--embedder", default="", help=f"{EMBEDDER}; the service's default where none is named.")
 @on_mesh(30)
-def create(name: str, max_chars: int, on: MeshOptions) -> None:
+def create(name: str, max_chars: int, embedder: str, on: MeshOptions) -> None:
     """Create the empty collection NAME.
 
     \b
-    Example:
+    Examples:
       headworks collections create papers --max-chars 2000
+      headworks collections create carnets --embedder multilingual-e5-small
     """
     settings = collection_pb2.PassageSettings(max_chars=max_chars) if max_chars else None
-    request = pb.CreateCollectionRequest(name=name, passage_settings=settings)
+    request = pb.CreateCollectionRequest(name=name, passage_settings=settings, embedder=embedder)
     with on.client() as client:
         collection = client.retrieval.CreateCollection(request).collection
     print_done(on, f"Created {collection.name}.", **_collection(collection))
+
+
+@collections.command()
+@click.argument("name")
+@click.option("--embedder", required=True, help=f"{EMBEDDER}. The one that it has stops a move.")
+@click.option("--wait/--no-wait", default=True, help="Whether to wait for the end; the move goes on either way.")
+@on_mesh(30)
+def reembed(name: str, embedder: str, wait: bool, on: MeshOptions) -> None:
+    """Move the collection NAME to another embedder, in the background.
+
+    Searches and ingestion go on meanwhile. Searches turn to the new vectors at once, when all of them are made.
+
+    \b
+    Example:
+      headworks collections reembed papers --embedder multilingual-e5-small
+    """
+    with on.client() as client:
+        request = pb.ReembedCollectionRequest(name=name, embedder=embedder)
+        collection = client.retrieval.ReembedCollection(request).collection
+        said = ""
+        while wait and collection.HasField("reembedding"):
+            if (progress := _progress(collection)) != said and not on.as_json:
+                click.echo(progress, err=True)
+                said = progress
+            time.sleep(POLL_SECONDS)
+            listed = list_all(client.retrieval.ListCollections, pb.ListCollectionsRequest(), "collections")
+            collection = next((one for one in listed if one.name == name), collection_pb2.Collection(name=name))
+    under_way = collection.HasField("reembedding")
+    done = f"{name} is under way to {embedder}." if under_way else f"{name} has the embedder {collection.embedder}."
+    print_done(on, done, **_collection(collection))
 
 
 @collections.command()
@@ -106,9 +143,17 @@ def _collection(message: Any) -> dict[str, Any]:
         "passages": message.passage_count,
         "outdated": message.outdated_document_count,
         "max_chars": message.passage_settings.max_chars,
+        "embedder": message.embedder,
+        "reembedding": _progress(message) if message.HasField("reembedding") else "",
         "create_time": as_dict(message)["create_time"] or "",
         "broken": message.broken,
     }
+
+
+def _progress(message: Any) -> str:
+    move = message.reembedding
+    waiting = f" (waiting: {move.waiting})" if move.waiting else ""
+    return f"{move.embedder}: {move.document_count} of {message.document_count} documents{waiting}"
 
 
 def _document(message: Any) -> dict[str, Any]:

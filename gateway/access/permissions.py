@@ -131,6 +131,7 @@ RETRIEVAL: Mapping[str, Needs] = {
     "DeleteDocument": of_collection("write"),
     "ListDocuments": of_collection("read"),
     "CreateCollection": of_collection("write", "name"),
+    "ReembedCollection": of_collection("write", "name"),
     "ListCollections": plain("collections.read:*"),
     "DeleteCollection": of_collection("delete", "name"),
 }

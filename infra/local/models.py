@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from infra.local.options import BadOptions, Options
 from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
-from services.models.settings import ModelsSettings, adapters
+from services.models.settings import ModelsSettings, adapters, further_embedders
+from services.models.weights import WeightsNotFound
 from services.runtime.settings import prefix
 
 if TYPE_CHECKING:
@@ -81,6 +82,21 @@ def with_llm(options: Options) -> Options:
     try:
         return dataclasses.replace(options, env={**options.env, LLM_VARIABLE: check_llm(settings)})
     except CannotServe as error:
+        raise BadOptions(str(error)) from error
+
+
+def check_embedders(options: Options) -> None:
+    """Raises BadOptions where an embedder that is to be served is not installed."""
+    specs = further_embedders(models_settings(options))
+    if not specs:
+        return
+    # Here, for most meshes have none and need not wait for what loads them.
+    from services.models.embedders import FILES
+
+    try:
+        for spec in specs:
+            FILES[spec.name].find()
+    except WeightsNotFound as error:
         raise BadOptions(str(error)) from error
 
 

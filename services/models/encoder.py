@@ -40,9 +40,11 @@ class Encoded:
 
 
 class Encoder:
-    """all-MiniLM-L6-v2. Not safe for use by several threads at once."""
+    """The model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. It
+    computes in `dtype`, or in what is fastest here. Not safe for use by several threads at once."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype | None = None, prefix: str = "") -> None:
+        self._prefix = prefix
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
@@ -50,13 +52,13 @@ class Encoder:
 
     def encode(self, texts: Sequence[str], spans: Sequence[Spans | None] | None = None) -> list[Encoded]:
         """Each text's vector, in order; where `spans` has its sentences [n, 2] (characters), also theirs."""
-        cut = [text[:MAX_CHARACTERS] for text in texts]
+        cut = [self._prefix + text[:MAX_CHARACTERS] for text in texts]
         with_offsets = spans is not None
         encodings = self._tokenizer.encode_batch(cut) if with_offsets else self._tokenizer.encode_batch_fast(cut)
         results: dict[int, Encoded] = {}
         for number, states in self._states([encoding.ids for encoding in encodings]):
             own = None if spans is None else spans[number]
-            results[number] = _pool(states, encodings[number], own)
+            results[number] = _pool(states, encodings[number], None if own is None else own + len(self._prefix))
         return [results[number] for number in range(len(texts))]
 
     def _states(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Vectors]]:
@@ -98,10 +100,11 @@ def _length(encoding: Encoding) -> int:
 
 
 def _pool_sentences(states: Vectors, offsets: Sequence[tuple[int, int]], spans: Spans) -> Sentences:
-    """The mean of the wordpieces that start within each span; only its direction counts, so their sum."""
-    starts = np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets))
-    first = np.searchsorted(starts, spans[:, 0])
-    last = np.searchsorted(starts, spans[:, 1])
+    """The mean of the wordpieces that end within each span; only its direction counts, so their sum. In some models'
+    words a piece begins with the space before it."""
+    ends = np.fromiter((end for _, end in offsets), dtype=np.int32, count=len(offsets))
+    first = np.searchsorted(ends, spans[:, 0], side="right")
+    last = np.searchsorted(ends, spans[:, 1], side="right")
     sums = np.zeros((len(spans), WIDTH), dtype=np.float32)
     for row, begin, end in zip(sums, first, last, strict=True):
         states[begin:end].sum(axis=0, out=row)

@@ -8,7 +8,8 @@ import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
-from services.models.settings import ModelsSettings
+from services.models.settings import ModelsSettings, further_embedders
+from services.runtime.embedders import MINILM
 
 REPOSITORY = Path(__file__).parent / "repository"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file
@@ -60,7 +61,18 @@ def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
             continue
         config = target / model / "config.pbtxt"
         config.write_text(render(config.read_text(), settings))
+    for spec in further_embedders(settings):
+        for model, own in ((MINILM.queries, spec.queries), (MINILM.passages, spec.passages)):
+            _lay_out_embedder(target / model, target / own, spec.name)
     return target
+
+
+def _lay_out_embedder(model: Path, own: Path, embedder: str) -> None:
+    """A model of another embedder, made of the one that is there."""
+    shutil.copytree(model, own)
+    config = own / "config.pbtxt"
+    named = _substitute(config.read_text(), r'(?m)^(name: ")[^"]*', own.name, "name")
+    config.write_text(_set_parameter(named, "embedder", embedder))
 
 
 def render_embed(config: str, settings: ModelsSettings) -> str:

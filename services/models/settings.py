@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from services.runtime.embedders import EMBEDDERS, MINILM, EmbedderSpec
 from services.runtime.settings import Settings
 
 
@@ -20,6 +21,11 @@ class ModelsSettings(Settings):
 
     service: ClassVar[str] = "models"
 
+    embedders: str = Field(
+        "",
+        description="Embedders to serve beside all-minilm-l6-v2, with commas between: multilingual-e5-small. Each has "
+        "as many instances.",
+    )
     threads: int = Field(1, ge=1, description="Threads that one embedding instance computes with.")
     embed_instances: int = Field(
         1, ge=1, description="Instances of `embed`; each is a process with its own copy of the weights (0.35 GiB)."
@@ -107,6 +113,12 @@ class ModelsSettings(Settings):
         0, ge=0, le=65535, description="Port of the language model's Prometheus endpoint /metrics; 0 turns it off."
     )
 
+    @field_validator("embedders")
+    @classmethod
+    def _names_embedders(cls, value: str) -> str:
+        embedder_specs(value)
+        return value
+
     @field_validator("llm_speculative", "llm_engine_args")
     @classmethod
     def _is_an_object(cls, value: str) -> str:
@@ -119,6 +131,19 @@ class ModelsSettings(Settings):
     def _names_adapters(cls, value: str) -> str:
         adapters(value)
         return value
+
+
+def embedder_specs(text: str) -> list[EmbedderSpec]:
+    """The embedders named in a setting, but for the one that is always served. Raises ValueError."""
+    names = dict.fromkeys(filter(None, (part.strip() for part in text.split(","))))
+    if unknown := [name for name in names if name not in EMBEDDERS]:
+        raise ValueError(f"there is no embedder {unknown[0]!r}: {', '.join(EMBEDDERS)} are known")
+    return [EMBEDDERS[name] for name in names if name != MINILM.name]
+
+
+def further_embedders(settings: ModelsSettings) -> list[EmbedderSpec]:
+    """Those that are served beside all-minilm-l6-v2."""
+    return embedder_specs(settings.embedders)
 
 
 def json_object(text: str) -> dict[str, Any]:

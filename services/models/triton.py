@@ -18,12 +18,14 @@ from services.models.layout import (
     shared_memory_prefix,
     site_packages,
 )
-from services.models.settings import ModelsSettings
+from services.models.settings import ModelsSettings, further_embedders
 from services.runtime import sockets
 from services.runtime.tls import TlsFiles
 
 MODELS = ("embed", "embed_passages", "injection")
 HOST = "127.0.0.1"
+# For each further embedder: its weights are unpacked at the first start, and are larger than the others.
+EMBEDDER_SECONDS = 60
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PROJECT = Path(__file__).parents[2]
@@ -186,7 +188,8 @@ def check_libpython() -> None:
 
 def start_seconds(settings: ModelsSettings) -> float:
     """How long Triton may take to load the models."""
-    return settings.start_seconds + (settings.llm_start_seconds if settings.llm else 0)
+    embedders = len(further_embedders(settings)) * EMBEDDER_SECONDS
+    return settings.start_seconds + embedders + (settings.llm_start_seconds if settings.llm else 0)
 
 
 def start_setting(settings: ModelsSettings) -> str:
@@ -197,4 +200,5 @@ def start_setting(settings: ModelsSettings) -> str:
 
 def models(settings: ModelsSettings) -> tuple[str, ...]:
     """The models that are served under these settings."""
-    return (*MODELS, LLM) if settings.llm else MODELS
+    embedders = [model for spec in further_embedders(settings) for model in (spec.queries, spec.passages)]
+    return (*MODELS, *embedders, *((LLM,) if settings.llm else ()))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from services.retrieval import names
+from services.retrieval.embedders import Embedders
 from services.retrieval.errors import CollectionBroken, DocumentNotFound, StoreFull
+from services.retrieval.ingest.moves import Moves
 from services.retrieval.ingest.writer import CollectionWriter
 from services.retrieval.model import Collection, CollectionKey, Document, Passage
 from services.retrieval.store.base import VectorStore
@@ -30,13 +32,25 @@ class Catalog:
     Documents are deleted through the writer, so that none is deleted while it is written.
     """
 
-    def __init__(self, store: VectorStore, writer: CollectionWriter) -> None:
+    def __init__(self, store: VectorStore, writer: CollectionWriter, embedders: Embedders, moves: Moves) -> None:
         self._store = store
         self._writer = writer
+        self._embedders = embedders
+        self._moves = moves
 
-    async def create(self, tenant: str, name: str, max_chars: int) -> Collection:
-        """An empty collection. Raises CollectionExists, InvalidArgument."""
-        return await self._store.create(_key(tenant, name), names.max_chars(max_chars))
+    async def create(self, tenant: str, name: str, max_chars: int, embedder: str) -> Collection:
+        """An empty collection. Raises CollectionExists, InvalidArgument, EmbedderUnknown, EmbedderNotServed."""
+        key, longest = _key(tenant, name), names.max_chars(max_chars)
+        return await self._store.create(key, longest, await self._embedders.chosen(embedder))
+
+    async def reembed(self, tenant: str, name: str, embedder: str) -> Collection:
+        """Begin to move the collection to another embedder, or, where it is the one that it has, stop such a move.
+
+        Raises CollectionNotFound, MoveUnderWay, EmbedderUnknown, EmbedderNotServed.
+        """
+        key = _key(tenant, name)
+        await self._moves.start(key, embedder)
+        return self._moves.reported(key, await self._store.describe(key))
 
     async def list_collections(self, tenant: str, page_size: int, token: str) -> Page[Collection]:
         """Collections by name, broken ones too."""
@@ -44,7 +58,8 @@ class Catalog:
         found = []
         for name in page.items:
             try:
-                found.append(await self._store.describe(CollectionKey(tenant, name)))
+                key = CollectionKey(tenant, name)
+                found.append(self._moves.reported(key, await self._store.describe(key)))
             except CollectionNotFound:
                 continue
             except CollectionBroken as error:

@@ -30,6 +30,7 @@ from services.retrieval.model import (
     DocumentFilter,
     Explanation,
     Hit,
+    Move,
     Passage,
     SearchMode,
     SearchRequest,
@@ -127,6 +128,7 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
         query_vector=() if result.query_vector is None else result.query_vector.tolist(),
         timings=[_timing(hop, seconds) for hop, seconds in result.timings.items()],
         degraded=result.degraded,
+        language_trust=result.trust,
         ranking=_ranking(result.explanation),
     )
 
@@ -141,7 +143,13 @@ def collection(found: Collection) -> collection_pb2.Collection:
         passage_count=found.passage_count,
         outdated_document_count=found.outdated_count,
         create_time=_timestamp(found.create_time) if found.create_time else None,
+        embedder=found.embedder,
+        reembedding=_move(found.move) if found.move else None,
     )
+
+
+def _move(move: Move) -> collection_pb2.Reembedding:
+    return collection_pb2.Reembedding(embedder=move.embedder, document_count=move.document_count, waiting=move.waiting)
 
 
 def document(found: Document) -> document_pb2.Document:

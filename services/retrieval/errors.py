@@ -1,5 +1,7 @@
 """What can be wrong with a request, a document or the store."""
 
+from collections.abc import Iterable
+
 from services.runtime.errors import CannotStart, DeadlineExceeded, DomainError, ErrorKind, Unavailable
 
 
@@ -76,6 +78,53 @@ class EmbedderUnavailable(Unavailable):
     """The embedding model does not answer for now."""
 
     reason = "EMBEDDER_UNAVAILABLE"
+
+
+class EmbedderNotServed(DomainError):
+    """The embedder is known, but the model server has not loaded it. Trying again does not help; somebody must."""
+
+    kind = ErrorKind.FAILED_PRECONDITION
+    reason = "EMBEDDER_NOT_SERVED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the embedder {name!r} is not served: name it in HEADWORKS_MODELS_EMBEDDERS and start the model server "
+            "again",
+            embedder=name,
+        )
+
+
+class EmbedderUnknown(DomainError):
+    """There is no such embedder in this version."""
+
+    kind = ErrorKind.INVALID_ARGUMENT
+    reason = "EMBEDDER_UNKNOWN"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no embedder {name!r}: {', '.join(known)} are known", embedder=name)
+
+
+class MoveUnderWay(DomainError):
+    """A collection moves to one embedder at a time."""
+
+    kind = ErrorKind.ABORTED
+    reason = "MOVE_UNDER_WAY"
+
+    def __init__(self, name: str, embedder: str) -> None:
+        super().__init__(
+            f"the collection {name!r} is under way to the embedder {embedder!r}; name the one that it has to stop that",
+            collection=name,
+        )
+
+
+class IndexRetired(DomainError):
+    """The generation of a collection's index was given up for another one meanwhile; with that one all is well."""
+
+    kind = ErrorKind.ABORTED
+    reason = "INDEX_RETIRED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the index of the collection {name!r} was replaced meanwhile; try again", collection=name)
 
 
 class EmbedderTimeout(DeadlineExceeded):

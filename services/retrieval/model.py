@@ -1,7 +1,7 @@
 """The domain's own words: collections, documents, passages, queries and what comes of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -18,16 +18,44 @@ READING = 3
 
 @dataclass(frozen=True, slots=True)
 class CollectionKey:
-    """A collection's name within its tenant."""
+    """A collection's name within its tenant. To an engine it names one generation of the collection's index, from 0 on;
+    to everybody else `generation` means nothing."""
 
     tenant: str
     collection: str
+    generation: int = 0
+
+    def at(self, generation: int) -> "CollectionKey":
+        return replace(self, generation=generation)
+
+    @property
+    def whole(self) -> "CollectionKey":
+        """The collection, whatever the generation."""
+        return self.at(0) if self.generation else self
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A generation of a collection's index: the name of the embedder whose vectors it has, the longest passage."""
+
+    key: CollectionKey
+    embedder: str
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A collection under way to another embedder: documents that are there already; what holds it up, or ""."""
+
+    embedder: str
+    document_count: int
+    waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named set of documents; `max_chars` is the longest passage. `outdated_count`: documents of an earlier
-    reading, whose terms are not all that queries look for.
+    """A named set of documents; `max_chars` is the longest passage, `embedder` the name of what makes its vectors.
+    `outdated_count`: documents of an earlier reading, whose terms are not all that queries look for.
 
     `broken`: why its data cannot be read, or "". Then nothing else is known of it but its name.
     """
@@ -38,6 +66,8 @@ class Collection:
     document_count: int = 0
     passage_count: int = 0
     broken: str = ""
+    embedder: str = ""
+    move: Move | None = None
     outdated_count: int = 0
 
 
@@ -232,7 +262,7 @@ class Explanation:
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The hits, best first. `timings` are the hops' seconds by name. `degraded`: the embedder was gone, and BM25 alone
-    found them."""
+    found them. `trust`: 0 to 1, how far the embedder speaks the query's language; None where it was not embedded."""
 
     hits: Sequence[Hit]
     script: str
@@ -240,3 +270,4 @@ class SearchResult:
     timings: Mapping[str, float]
     explanation: Explanation
     degraded: bool = False
+    trust: float | None = None

@@ -56,7 +56,9 @@ class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Context
     ) -> pb.CreateCollectionResponse:
-        created = await self._catalog.create(current().tenant, request.name, request.passage_settings.max_chars)
+        created = await self._catalog.create(
+            current().tenant, request.name, request.passage_settings.max_chars, request.embedder
+        )
         return pb.CreateCollectionResponse(collection=convert.collection(created))
 
     async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
@@ -64,6 +66,12 @@ class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
         return pb.ListCollectionsResponse(
             collections=[convert.collection(found) for found in page.items], next_page_token=page.next_token
         )
+
+    async def ReembedCollection(
+        self, request: pb.ReembedCollectionRequest, context: Context
+    ) -> pb.ReembedCollectionResponse:
+        moved = await self._catalog.reembed(current().tenant, request.name, request.embedder)
+        return pb.ReembedCollectionResponse(collection=convert.collection(moved))
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Context

@@ -37,6 +37,11 @@ class RetrievalSettings(ServerSettings):
     qdrant_url: str = Field("http://127.0.0.1:6334", description="gRPC address of the Qdrant server.")
     qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")
+    embedder: str = Field(
+        "all-minilm-l6-v2",
+        description="Embedder of a collection for which none is named: all-minilm-l6-v2, or multilingual-e5-small "
+        "where HEADWORKS_MODELS_EMBEDDERS names it.",
+    )
     store_threads: int = Field(4, gt=0, description="Threads that run the edge store's calls.")
     embed_seconds: float = Field(30, gt=0, description="Longest time the embedding of a batch of passages may take.")
     query_embed_seconds: float = Field(

@@ -1,4 +1,4 @@
-"""The embedder behind Triton's models "embed" and "embed_passages"."""
+"""An embedder behind its two models on Triton: one for queries, one for passages."""
 
 import asyncio
 import logging
@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import grpc
 
-from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
+from services.retrieval.errors import EmbedderNotServed, EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import Sentences, Span, Vector
 from services.runtime.call import current_or_none
+from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.triton import TritonClient
 
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MODELS = ("embed", "embed_passages")
+# In Triton's words for a model that it has not been told to load; of one that it loads this moment it says "not ready".
+UNKNOWN_MODEL = "unknown model"
 PASSAGE_TRIES = 6
 FIRST_PAUSE = 0.1
 
@@ -27,7 +29,8 @@ class TritonEmbedder:
     many where that was too little time. A query's
     has `query_seconds`, half of what remains of its deadline at most: the store is to be asked too."""
 
-    def __init__(self, client: TritonClient, seconds: float, query_seconds: float) -> None:
+    def __init__(self, client: TritonClient, seconds: float, query_seconds: float, spec: EmbedderSpec = MINILM) -> None:
+        self.spec = spec
         self._client = client
         self._seconds = seconds
         self._query_seconds = query_seconds
@@ -38,7 +41,7 @@ class TritonEmbedder:
         if timeout <= 0:
             raise DeadlineExceeded("the deadline passed before the query was embedded")
         try:
-            found = await _translated(lambda: self._client.embed([text], timeout=timeout))
+            found = await self._translated(lambda: self._client.embed([text], timeout=timeout, embedder=self.spec))
         except DeadlineExceeded as error:
             if timeout < self._query_seconds:
                 raise
@@ -72,23 +75,26 @@ class TritonEmbedder:
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> Iterable[tuple[Vector, Sentences]]:
         """Raises DeadlineExceeded, EmbedderUnavailable."""
-        found = await _translated(lambda: self._client.embed_passages(texts, spans, timeout=self._seconds))
+        found = await self._translated(
+            lambda: self._client.embed_passages(texts, spans, timeout=self._seconds, embedder=self.spec)
+        )
         return (
             (vector, Sentences(own, sentences.tobytes()))
             for vector, own, sentences in zip(found.vectors, spans, found.sentences, strict=True)
         )
 
     async def ready(self) -> bool:
-        return await self._client.ready(MODELS)
+        return await self._client.ready([self.spec.queries, self.spec.passages])
 
-
-async def _translated(call: Callable[[], Awaitable[T]]) -> T:
-    try:
-        return await call()
-    except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise DeadlineExceeded("the embedding model did not answer in time") from error
-        if error.code() == grpc.StatusCode.CANCELLED:
-            raise
-        log.warning("the embedding model failed", extra={"code": error.code().name, "error": error.details()})
-        raise EmbedderUnavailable("the embedding model does not answer") from error
+    async def _translated(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineExceeded("the embedding model did not answer in time") from error
+            if error.code() == grpc.StatusCode.CANCELLED:
+                raise
+            if UNKNOWN_MODEL in (error.details() or ""):
+                raise EmbedderNotServed(self.spec.name) from error
+            log.warning("the embedding model failed", extra={"code": error.code().name, "error": error.details()})
+            raise EmbedderUnavailable("the embedding model does not answer") from error

@@ -17,6 +17,7 @@ from services.retrieval.model import WIDTH, Sentences, Span, Vector
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.points import PointStore
+from services.runtime.embedders import MINILM, EmbedderSpec
 from tests.fakes.identity import Keys
 from tests.fakes.serving import channel_for
 
@@ -36,8 +37,9 @@ def vector_of(text: str) -> Vector:
 class FakeEmbedder:
     """An Embedder that hashes words. A call for passages waits for `gate`, then `delay` seconds; `error` is raised."""
 
-    def __init__(self, delay: float = 0.0) -> None:
+    def __init__(self, delay: float = 0.0, spec: EmbedderSpec = MINILM) -> None:
         self.delay = delay
+        self.spec = spec
         self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -135,12 +137,16 @@ def chunks(data: bytes, size: int = 1 << 20) -> Iterable[bytes]:
 
 @asynccontextmanager
 async def served(
-    folder: Path, embedder: Embedder | None = None, store: VectorStore | None = None, **fields: object
+    folder: Path,
+    embedder: Embedder | None = None,
+    store: VectorStore | None = None,
+    further: Sequence[Embedder] = (),
+    **fields: object,
 ) -> AsyncIterator[Served]:
-    """The service as it is served, on a real port, with a fake embedder unless another is given."""
+    """The service as it is served, on a real port, with a fake embedder unless another is given, and further ones."""
     settings = RetrievalSettings(data_dir=folder / "data", **fields)  # type: ignore[arg-type]
     keys = Keys()
     store = store or PointStore(open_engine(settings))
-    app = await assemble(settings, store, embedder or FakeEmbedder(), AsyncExitStack())
+    app = await assemble(settings, store, [embedder or FakeEmbedder(), *further], AsyncExitStack())
     async with channel_for(app, verifier=keys.verifier, settings=settings) as channel:
         yield Served(pb_grpc.RetrievalServiceStub(channel), keys)

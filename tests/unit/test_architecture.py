@@ -38,6 +38,7 @@ LEAVES = ("services/orchestrator/domain",)
 PURE = (
     "services.runtime.breaker",
     "services.runtime.children",
+    "services.runtime.embedders",
     "services.runtime.errors",
     "services.runtime.fairness",
     "services.runtime.file_faults",

@@ -47,6 +47,7 @@ def found(response: retrieval_service_pb2.SearchResponse) -> Found:
         tuple(_passage(hit) for hit in response.hits),
         tuple(Timing(timing.hop, timing.duration.seconds + timing.duration.nanos / 1e9) for timing in response.timings),
         response.degraded,
+        response.language_trust if response.HasField("language_trust") else None,
     )
 
 

@@ -35,11 +35,13 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Passages, best first. `degraded`: the embedder was gone, and they were found by their words alone."""
+    """Passages, best first. `degraded`: the embedder was gone, and they were found by their words alone. `trust`: 0 to
+    1, how far the embedder speaks the question's language; None where that is not known."""
 
     passages: tuple[Passage, ...]
     timings: tuple[Timing, ...] = ()
     degraded: bool = False
+    trust: float | None = None
 
 
 class Retriever(Protocol):

@@ -99,5 +99,6 @@ def _question(generation: Generation, found: Found, sentences: Sequence[PassageS
         passage=np.repeat(np.arange(len(passages), dtype=np.int32), [len(passage.sentences) for passage in passages]),
         passage_scores=np.array([(passage.dense, passage.lexical) for passage in passages], dtype=np.float32),
         max_sentences=generation.max_sentences,
+        trust=found.trust,
         sources=[QuoteSource(passage.document_id, passage.title, " ".join(passage.headings)) for passage in passages],
     )

@@ -60,6 +60,7 @@ class QuoteQuestion:
 
     cosines: float32 [n], each sentence's with the question; [0] when the question was not embedded.
     passage: int32 [n], each sentence's passage. passage_scores: float32 [p, 2], cosine and BM25, NaN if missing.
+    trust: 0 to 1, how far the embedder speaks the question's language; None for one that speaks English.
     sources: each passage's, or none.
     """
 
@@ -69,6 +70,7 @@ class QuoteQuestion:
     passage: npt.NDArray[np.int32]
     passage_scores: Floats
     max_sentences: int
+    trust: float | None = None
     sources: Sequence[QuoteSource] = ()
 
 
@@ -114,7 +116,7 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     if not sentences:
         return QuoteChoice([], 0.0, tokens, 0)
     embedded = question.cosines.size > 0
-    trust = latin_share(question.text) if embedded else 0.0
+    trust = _trust(question) if embedded else 0.0
     passage = question.passage[read]
     credit = _credits(asked, sentences)
     weights = _weights(asked, sentences)
@@ -137,6 +139,10 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     order = _adding(scores, lexical, passage, sentences, question.max_sentences)
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+
+
+def _trust(question: QuoteQuestion) -> float:
+    return latin_share(question.text) if question.trust is None else question.trust
 
 
 def _adding(

@@ -27,6 +27,7 @@ from services.retrieval.ingest.messages import (
 from services.retrieval.ingest.writer import CollectionWriter, WriteTarget
 from services.retrieval.model import DEFAULT_MAX_CHARS, CollectionKey
 from services.retrieval.store.base import VectorStore
+from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 from services.runtime.fairness import FairLimit
 
@@ -54,12 +55,15 @@ class _Receiving:
 
 
 class Ingestion:
-    """Serves ingestions."""
+    """Serves ingestions; `embedder` is that of collections made on the way."""
 
-    def __init__(self, store: VectorStore, writer: CollectionWriter, limits: IngestLimits) -> None:
+    def __init__(
+        self, store: VectorStore, writer: CollectionWriter, limits: IngestLimits, embedder: str = MINILM.name
+    ) -> None:
         self._store = store
         self._writer = writer
         self._limits = limits
+        self._embedder = embedder
         self._bytes = FairLimit(limits.bytes_in_flight, spare=True)
         self._places = FairLimit(limits.ingests, spare=True)
         self._streams = count()
@@ -72,7 +76,9 @@ class Ingestion:
         if not self._places.take((tenant,)):
             raise TooManyIngests(self._places.used, self._limits.ingests)
         events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS)
-        stream = _Stream(self._store, self._writer, self._limits, self._bytes, events, next(self._streams))
+        stream = _Stream(
+            self._store, self._writer, self._limits, self._bytes, events, next(self._streams), self._embedder
+        )
         work = asyncio.create_task(stream.work(tenant, messages))
         try:
             while (event := await events.get()) is not None:
@@ -96,7 +102,9 @@ class _Stream:
         budget: FairLimit,
         events: asyncio.Queue[Event | None],
         number: int,
+        embedder: str,
     ) -> None:
+        self._embedder = embedder
         self._store = store
         self._writer = writer
         self._limits = limits
@@ -137,13 +145,13 @@ class _Stream:
     async def _target(self, tenant: str, opening: Open) -> WriteTarget:
         key = CollectionKey(tenant, names.collection_name(opening.collection))
         try:
-            return WriteTarget(key, await self._store.max_chars(key), self._number)
+            return WriteTarget(key, (await self._store.current(key)).max_chars, self._number)
         except CollectionNotFound:
             if not opening.create_collection:
                 raise
         with suppress(CollectionExists):
-            await self._store.create(key, DEFAULT_MAX_CHARS)
-        return WriteTarget(key, await self._store.max_chars(key), self._number)
+            await self._store.create(key, DEFAULT_MAX_CHARS, self._embedder)
+        return WriteTarget(key, (await self._store.current(key)).max_chars, self._number)
 
     async def _receive(
         self, target: WriteTarget, messages: AsyncIterator[Message], tasks: asyncio.TaskGroup,

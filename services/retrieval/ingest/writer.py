@@ -2,24 +2,22 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from services.retrieval import metrics
-from services.retrieval.errors import HashMismatch
+from services.retrieval.errors import HashMismatch, IndexRetired
 from services.retrieval.ingest import media
-from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.digest import LONGEST_TITLE, Digest
 from services.retrieval.ingest.front_matter import allowed, read_front_matter
 from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.split import TextPiece
-from services.retrieval.language.fields import embedded_head
-from services.retrieval.language.words import passage_vector
-from services.retrieval.model import READING, CollectionKey, Document, Passage, PassageRecord, Sentences, Span
+from services.retrieval.ingest.vectors import PassageVectors
+from services.retrieval.model import READING, CollectionKey, Document, Index, Passage, Sentences
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.codec import passage_id
 from services.runtime.errors import DomainError
@@ -48,9 +46,9 @@ class CollectionWriter:
     """Makes documents what their bytes say. A document is written by one at a time; its old version stands until the
     new one is whole."""
 
-    def __init__(self, store: VectorStore, batches: Batches, readers: Readers) -> None:
+    def __init__(self, store: VectorStore, vectors: PassageVectors, readers: Readers) -> None:
         self._store = store
-        self._batches = batches
+        self._vectors = vectors
         self._readers = readers
         self._locks = Locks()
 
@@ -123,59 +121,52 @@ class CollectionWriter:
         return Result(head.id, DocumentOutcome.REPLACED, record.passage_count)
 
     async def _store_all(self, target: WriteTarget, document: Document, digest: Digest, report: Report) -> None:
+        """Into the generation of the index that is searched; where another one takes its place meanwhile, into that."""
+        while True:
+            try:
+                return await self._store_in(
+                    await self._store.current(target.key), target.owner, document, digest, report
+                )
+            except IndexRetired:
+                continue
+
+    async def _store_in(self, index: Index, owner: Owner, document: Document, digest: Digest, report: Report) -> None:
         pieces = digest.pieces
         in_parts = len(pieces) > WINDOW
         try:
             if in_parts:
-                await self._store.begin(target.key, document.id)
+                await self._store.begin(index, document.id)
             for first in range(0, len(pieces), WINDOW):
-                entries = await self._embed(target, document, digest, pieces[first : first + WINDOW], first)
+                part = pieces[first : first + WINDOW]
+                passages = [_passage(document, digest.text, piece, first + n) for n, piece in enumerate(part)]
+                sentences = [Sentences(piece.sentences, b"", piece.leads) for piece in part]
+                entries = await self._vectors.records(index.embedder, passages, sentences, owner)
                 done = first + len(entries)
                 with metrics.store_seconds("write"):
                     if done < len(pieces):
-                        await self._store.write(target.key, document, entries)
+                        await self._store.write(index, document, entries)
                     else:
-                        await self._store.commit(target.key, document, entries)
+                        await self._store.commit(index, document, entries)
                 metrics.PASSAGES.inc(len(entries))
                 if in_parts:
                     await report(IngestProgress(document.id, done, len(pieces)))
         except BaseException:
             if in_parts:
                 with suppress(DomainError):
-                    await asyncio.shield(self._store.settle(target.key, document.id))
+                    await asyncio.shield(self._store.settle(index, document.id))
             raise
 
-    async def _embed(
-        self, target: WriteTarget, document: Document, digest: Digest, pieces: Sequence[TextPiece], first: int
-    ) -> list[PassageRecord]:
-        texts = [digest.text[slice(*piece.span)] for piece in pieces]
-        heads = [embedded_head(digest.title, piece.headings, text) for piece, text in zip(pieces, texts, strict=True)]
-        spans = [_moved(piece.sentences, len(head)) for piece, head in zip(pieces, heads, strict=True)]
-        with metrics.embed_seconds("passages"):
-            embedded = await self._batches.embed(
-                [head + text for head, text in zip(heads, texts, strict=True)], spans, target.owner
-            )
-        return [
-            PassageRecord(
-                passage=Passage(
-                    id=passage_id(document.id, document.version, first + place),
-                    document_id=document.id,
-                    title=document.title,
-                    uri=document.uri,
-                    headings=piece.headings,
-                    index=first + place,
-                    span=piece.span,
-                    text=texts[place],
-                    page=piece.page,
-                    kind=piece.kind,
-                ),
-                dense=dense,
-                lexical=passage_vector(texts[place], "\n".join((digest.title, *piece.headings))),
-                sentences=Sentences(piece.sentences, sentences.vectors, piece.leads),
-            )
-            for place, (piece, (dense, sentences)) in enumerate(zip(pieces, embedded, strict=True))
-        ]
 
-
-def _moved(spans: Sequence[Span], by: int) -> Sequence[Span]:
-    return [(start + by, end + by) for start, end in spans] if by else spans
+def _passage(document: Document, text: str, piece: TextPiece, index: int) -> Passage:
+    return Passage(
+        id=passage_id(document.id, document.version, index),
+        document_id=document.id,
+        title=document.title,
+        uri=document.uri,
+        headings=piece.headings,
+        index=index,
+        span=piece.span,
+        text=text[slice(*piece.span)],
+        page=piece.page,
+        kind=piece.kind,
+    )

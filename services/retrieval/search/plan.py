@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.retrieval.embedder import MINILM, EmbedderProfile
 from services.retrieval.language.words import query_vector
 from services.retrieval.model import Condition, DocumentFilter, SearchMode, SearchRequest, Sparse
 from services.retrieval.search.exact import sought
+from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import InvalidArgument
 from services.runtime.labels import is_field
 from services.runtime.language.detect import language_of
@@ -42,7 +42,7 @@ class SearchPlan:
     filter: DocumentFilter
 
 
-def plan(request: SearchRequest, embedder: EmbedderProfile = MINILM) -> SearchPlan:
+def plan(request: SearchRequest, embedder: EmbedderSpec = MINILM) -> SearchPlan:
     """Raises InvalidArgument for a request that passes a limit."""
     query = request.query.strip()
     if not query:

@@ -4,7 +4,7 @@ import logging
 
 from services.retrieval import metrics
 from services.retrieval.embedder import Embedder
-from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
+from services.retrieval.errors import EmbedderNotServed, EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import Vector
 from services.runtime.breaker import Breaker
 from services.runtime.errors import DeadlineExceeded
@@ -18,7 +18,11 @@ class Queries:
     def __init__(self, embedder: Embedder, breaker: Breaker) -> None:
         self._embedder = embedder
         self._breaker = breaker
-        metrics.DEGRADED.set_function(lambda: float(breaker.open))
+
+    @property
+    def gone(self) -> bool:
+        """Whether the embedder is taken to be gone."""
+        return self._breaker.open
 
     async def vector(self, query: str) -> Vector:
         """The query's unit vector. Raises EmbedderUnavailable, DeadlineExceeded."""
@@ -32,11 +36,12 @@ class Queries:
             return None
         try:
             vector = await self.vector(query)
-        except (EmbedderUnavailable, EmbedderTimeout) as error:
+        except (EmbedderUnavailable, EmbedderNotServed, EmbedderTimeout) as error:
             # Those that were under way when it went fail together, and count once.
             if tried or not self._breaker.open:
                 self._breaker.failed()
-                log.warning("the embedder is gone: searches go by words alone", extra={"reason": error.reason})
+                why = {"embedder": self._embedder.spec.name, "reason": error.reason, "error": error.message}
+                log.warning("the embedder is gone: searches go by words alone", extra=why)
             return None
         except DeadlineExceeded:
             return None  # its caller was in a hurry, which says nothing of the embedder to others

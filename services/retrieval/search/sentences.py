@@ -1,16 +1,21 @@
 """How near each sentence of a passage is to the query, by the vectors that were made at ingestion."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from services.retrieval.model import WIDTH, Sentences, SentenceScores, Vector
 
+Worth = Callable[[float], float]
 
-def score(sentences: Sentences, query: Vector | None) -> SentenceScores:
-    """Scores of a passage's sentences; none where the query was not embedded."""
+
+def score(sentences: Sentences, query: Vector | None, worth: Worth = float) -> SentenceScores:
+    """Scores of a passage's sentences, what the cosine of each is worth; none where the query was not embedded."""
     if query is None:
         return SentenceScores(sentences.spans, (), sentences.leads)
-    vectors = np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH)
-    return SentenceScores(sentences.spans, cosines(vectors, query), sentences.leads)
+    found = cosines(np.frombuffer(sentences.vectors, np.int8).reshape(-1, WIDTH), query)
+    scores = [worth(cosine) if cosine else 0.0 for cosine in found]
+    return SentenceScores(sentences.spans, scores, sentences.leads)
 
 
 def cosines(vectors: "np.ndarray[tuple[int, int], np.dtype[np.int8]]", query: Vector) -> list[float]:

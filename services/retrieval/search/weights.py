@@ -27,22 +27,23 @@ class Weights:
     reason: str
 
 
-def weigh(planned: SearchPlan, candidates: Candidates) -> Weights:
-    """The weights of the signals that found the candidates."""
-    weights = _without_exact(planned, candidates)
+def weigh(planned: SearchPlan, candidates: Candidates, share: float = 1.0) -> Weights:
+    """The weights of the signals that found the candidates; `share`: how much BM25 counts beside the embedder, of what
+    it counts beside all-MiniLM-L6-v2."""
+    weights = _without_exact(planned, candidates, share)
     if Signal.EXACT not in candidates.found:
         return weights
     by_signal = {**weights.by_signal, Signal.EXACT: exact.weight(weights.by_signal)}
     return Weights(by_signal, f"{weights.reason}; few passages hold the query's identifiers, and they come first")
 
 
-def _without_exact(planned: SearchPlan, candidates: Candidates) -> Weights:
+def _without_exact(planned: SearchPlan, candidates: Candidates, share: float) -> Weights:
     if not planned.embed:
         return Weights({Signal.DENSE: 0.0, Signal.LEXICAL: 1.0}, planned.without_vector)
     if planned.lexical is None:
         return Weights({Signal.DENSE: 1.0, Signal.LEXICAL: 0.0}, "BM25 has no words to go by, or was not asked")
     ahead = standing_out(candidates)
-    lexical = math.exp(BASE + UNREAD * (not planned.read) + STANDING_OUT * ahead)
+    lexical = share * math.exp(BASE + UNREAD * (not planned.read) + STANDING_OUT * ahead)
     language = f"its language ({planned.language})" if planned.language != UNKNOWN else "words of no certain language"
     reason = (
         f"the embedder {'reads' if planned.read else 'does not read'} {language}; "

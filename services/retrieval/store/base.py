@@ -1,19 +1,25 @@
 """What the service asks of a store."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from services.retrieval.model import (
     Candidates,
     Collection,
     CollectionKey,
     Document,
+    Index,
     Passage,
     PassageRecord,
     Sentences,
     StoreQuery,
 )
+from services.runtime.embedders import MINILM
+
+Target: TypeAlias = CollectionKey | Index
+"""A collection, in the generation of its index that is searched; or in that very generation."""
 
 
 class VectorStore(Protocol):
@@ -22,10 +28,11 @@ class VectorStore(Protocol):
     Every method but `create`, `describe`, `collections` and `ready` raises CollectionNotFound for an unknown
     collection, and CollectionBroken for one whose data cannot be read; all raise StoreUnavailable where the engine does
     not answer. Those that write, but for deletions, raise StoreFull where the store has too little space. What a method
-    has written when it returns outlives the process, however that ends.
+    has written when it returns outlives the process, however that ends. Those given an Index raise IndexRetired where
+    that generation is gone, or was searched and is no more.
     """
 
-    async def create(self, key: CollectionKey, max_chars: int) -> Collection:
+    async def create(self, key: CollectionKey, max_chars: int, embedder: str = MINILM.name) -> Collection:
         """An empty collection. Raises CollectionExists."""
 
     async def describe(self, key: CollectionKey) -> Collection:
@@ -37,66 +44,87 @@ class VectorStore(Protocol):
     async def drop(self, key: CollectionKey) -> None:
         """Delete the collection with everything in it."""
 
-    async def max_chars(self, key: CollectionKey) -> int:
-        """The collection's longest passage, in characters."""
+    async def current(self, key: CollectionKey) -> Index:
+        """The generation of the collection's index that is searched."""
 
-    async def begin(self, key: CollectionKey, document_id: str) -> None:
+    async def next(self, key: CollectionKey) -> Index | None:
+        """The generation that is being made, if one is."""
+
+    async def extend(self, key: CollectionKey, embedder: str) -> Index:
+        """Begin a further generation, empty, for that embedder."""
+
+    async def switch(self, index: Index) -> None:
+        """From here on that generation is searched. Called while the collection is frozen."""
+
+    def frozen(self, key: CollectionKey) -> AbstractAsyncContextManager[None]:
+        """Within, nothing is written to the generation that is searched, by this process."""
+
+    async def retired(self, key: CollectionKey) -> Sequence[Index]:
+        """The generations that were searched before the present one."""
+
+    async def retire(self, index: Index) -> None:
+        """Delete a generation that is not searched."""
+
+    async def moving(self) -> Sequence[CollectionKey]:
+        """The collections of all tenants that have more generations than the one that is searched."""
+
+    async def begin(self, key: Target, document_id: str) -> None:
         """Note that passages of the document are about to be written in parts."""
 
-    async def write(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
+    async def write(self, key: Target, document: Document, entries: Sequence[PassageRecord]) -> None:
         """Add passages of a version of the document that `commit` will put on record."""
 
-    async def commit(self, key: CollectionKey, document: Document, entries: Sequence[PassageRecord]) -> None:
+    async def commit(self, key: Target, document: Document, entries: Sequence[PassageRecord]) -> None:
         """Add the last passages and the record, in one step; then delete the passages of other versions."""
 
-    async def settle(self, key: CollectionKey, document_id: str) -> None:
+    async def settle(self, key: Target, document_id: str) -> None:
         """Delete the passages that are not of the version on record: what a broken-off replacement left."""
 
     async def relabel(self, key: CollectionKey, document: Document) -> None:
         """Give a document and its passages another uri, title and metadata."""
 
-    async def document(self, key: CollectionKey, document_id: str) -> Document | None:
+    async def document(self, key: Target, document_id: str) -> Document | None:
         """The document's record, if it is there."""
 
-    async def document_ids(self, key: CollectionKey) -> Sequence[str]:
+    async def document_ids(self, key: Target) -> Sequence[str]:
         """The ids of all documents, in order."""
 
-    async def documents(self, key: CollectionKey, document_ids: Sequence[str]) -> Sequence[Document]:
+    async def documents(self, key: Target, document_ids: Sequence[str]) -> Sequence[Document]:
         """The records of those documents that are there, in the order of the ids."""
 
-    async def passages(self, key: CollectionKey, document_id: str) -> Sequence[Passage]:
+    async def passages(self, key: Target, document_id: str) -> Sequence[Passage]:
         """A document's passages in order."""
 
-    async def delete(self, key: CollectionKey, document_ids: Sequence[str]) -> None:
+    async def delete(self, key: Target, document_ids: Sequence[str]) -> None:
         """Delete documents with their passages."""
 
-    async def update_times(self, key: CollectionKey) -> Mapping[str, datetime]:
+    async def update_times(self, key: Target) -> Mapping[str, datetime]:
         """When each of the documents was written last, by id."""
 
     async def delete_version(self, key: CollectionKey, document: Document) -> None:
         """Delete that version of a document, and no other."""
 
-    async def lease(self, key: CollectionKey, holder: str, seconds: float) -> None:
+    async def lease(self, key: Target, holder: str, seconds: float) -> None:
         """Take the collection's lease: one holder has it at a time. Raises IngestUnderWay."""
 
-    async def renew(self, key: CollectionKey, holder: str, seconds: float) -> None:
+    async def renew(self, key: Target, holder: str, seconds: float) -> None:
         """Keep the lease for some time more. Raises IngestUnderWay where it ran out."""
 
-    async def release(self, key: CollectionKey, holder: str) -> None:
+    async def release(self, key: Target, holder: str) -> None:
         """Give the lease back."""
 
-    async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
+    async def candidates(self, key: Target, probe: StoreQuery) -> Candidates:
         """The passages nearest to the probe by each of its signals."""
 
     async def fetch(
-        self, key: CollectionKey, passage_ids: Sequence[str], with_sentences: bool
+        self, key: Target, passage_ids: Sequence[str], with_sentences: bool
     ) -> Mapping[str, tuple[Passage, Sentences | None]]:
         """The passages of those ids that are there."""
 
     async def recover(self) -> None:
         """Called once, first: clean up after a process that was killed. Raises nothing for a single collection."""
 
-    async def rest(self, key: CollectionKey) -> None:
+    async def rest(self, key: Target) -> None:
         """Called after much was written: bring indexes up to date, in the background."""
 
     async def ready(self) -> bool:

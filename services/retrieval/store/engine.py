@@ -1,10 +1,11 @@
 """What a vector engine must do: points with two vectors and a payload. What the points mean is told in points.py."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from services.retrieval.model import Candidates, CollectionKey, Signal, Sparse, StoreQuery, Vector
+from services.runtime.embedders import MINILM
 
 Payload: TypeAlias = dict[str, Any]
 Values: TypeAlias = Sequence[str] | Sequence[int]
@@ -58,10 +59,29 @@ Operation: TypeAlias = Upsert | Remove | Amend
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What was said of a collection when it was created. `create_time`: seconds since 1970."""
+    """What is on record of a collection. `create_time`: seconds since 1970.
+
+    `embedders`: that of each generation of its index, by number. `generation`: the one that is searched; a later one is
+    being made, an earlier one is about to go.
+    """
 
     max_chars: int
     create_time: float
+    generation: int = 0
+    embedders: Mapping[int, str] = field(default_factory=lambda: {0: MINILM.name})
+
+    @property
+    def next(self) -> int | None:
+        """The generation that is being made."""
+        latest = max(self.embedders)
+        return latest if latest > self.generation else None
+
+    def with_generation(self, embedder: str) -> "About":
+        """With one more generation, the latest."""
+        return replace(self, embedders={**self.embedders, max(self.embedders) + 1: embedder})
+
+    def without(self, generation: int) -> "About":
+        return replace(self, embedders={n: name for n, name in self.embedders.items() if n != generation})
 
 
 def candidates_of(signals: Sequence[Signal], exact: int, answers: Sequence[Sequence[tuple[str, float]]]) -> Candidates:
@@ -74,22 +94,35 @@ def candidates_of(signals: Sequence[Signal], exact: int, answers: Sequence[Seque
 
 
 class VectorEngine(Protocol):
-    """Collections of points. Methods raise CollectionNotFound, and StoreUnavailable where the engine is gone."""
+    """Collections of points, each in one generation or several. Methods raise CollectionNotFound, where the key's
+    generation is not there too, and StoreUnavailable where the engine is gone."""
 
     async def create(self, key: CollectionKey, about: About) -> None:
         """Raises CollectionExists."""
 
     async def about(self, key: CollectionKey) -> About:
-        """What `create` was told."""
+        """What is on record of the collection, whatever the key's generation."""
+
+    async def extend(self, key: CollectionKey, embedder: str) -> About:
+        """Add a generation to the collection, the latest and empty."""
+
+    async def switch(self, key: CollectionKey) -> None:
+        """Make the key's generation the one that is searched, at once and for good."""
+
+    async def retire(self, key: CollectionKey) -> None:
+        """Delete the key's generation, which is not the one that is searched."""
+
+    async def moving(self) -> Sequence[CollectionKey]:
+        """The collections of all tenants that have more generations than one."""
 
     async def names(self, tenant: str) -> Sequence[str]:
         """The tenant's collections, in order."""
 
     def owned(self) -> Sequence[CollectionKey]:
-        """The collections that no other process can write to."""
+        """The collections, in each generation, that no other process can write to."""
 
     async def drop(self, key: CollectionKey) -> None:
-        """Delete the collection."""
+        """Delete the collection, all generations."""
 
     async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         """Do the operations one after the other. Each is durable and whole, or has not happened."""

@@ -1,6 +1,7 @@
 """The edge store's folders: ROOT/tenant/collection, each with a marker that makes it a collection.
 
-The marker is written last and removed first, so that a folder half made or half removed is none.
+The marker is written last and removed first, so that a folder half made or half removed is none. It names the shard of
+each generation of the collection's index: the first one's is beside it, those of others are in folders of their own.
 """
 
 import fcntl
@@ -8,10 +9,11 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -19,6 +21,7 @@ from services.retrieval.errors import CollectionBroken, CollectionExists, StoreL
 from services.retrieval.model import CollectionKey
 from services.retrieval.store.codec import tenant_name
 from services.retrieval.store.engine import About
+from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound
 
 log = logging.getLogger(__name__)
@@ -26,18 +29,34 @@ log = logging.getLogger(__name__)
 MARKER = "collection.json"
 SHARD = "shard"
 OPENING = "opening."
+GENERATION = "generation"
 _SHARD_NAME = re.compile(rf"{SHARD}\d*")
+_SHARD_PATH = re.compile(rf"(?:{GENERATION}[1-9]\d*/)?{SHARD}\d*")
+_GENERATIONS = "generations"
 _MARKED_SEGMENTS = "segments"
 _SEGMENT_FILE = "version.info"
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedShard:
+    """A generation in a collection's marker: its shard's folder, the points that its HNSW index was built for, the
+    parts that the engine kept it in."""
+
+    folder: Path
+    indexed: int = 0
+    segments: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Marked:
-    """A collection's marker: what was said of it, its shard's folder, the points that its index was built for."""
+    """A collection's marker: what is on record of it, and the shard of each generation by number."""
 
     about: About
-    folder: Path
-    indexed: int
+    shards: Mapping[int, MarkedShard]
+
+    def with_shard(self, generation: int, folder: Path, indexed: int) -> "Marked":
+        """The same where that generation's shard is now in that folder."""
+        return replace(self, shards={**self.shards, generation: MarkedShard(folder, indexed, _segments(folder))})
 
 
 class Folders:
@@ -58,24 +77,38 @@ class Folders:
         return not self._lock.closed
 
     def make(self, key: CollectionKey) -> Path:
-        """A new, empty folder for the collection's shard. Raises CollectionExists."""
+        """A new, empty folder for the collection's first shard. Raises CollectionExists."""
         folder = self.folder(key)
         if _is_marked(folder):
             raise CollectionExists(key.collection)
         _remove(folder)
-        (folder / SHARD).mkdir(parents=True)
-        return folder / SHARD
+        return self.make_shard(key)
+
+    def make_shard(self, key: CollectionKey) -> Path:
+        """A new, empty folder for the shard of the key's generation, which is not on record yet."""
+        shard = self.home(key) / SHARD
+        _remove(shard)
+        shard.mkdir(parents=True)
+        return shard
 
     def mark(self, key: CollectionKey, marked: Marked) -> None:
-        """From here on the collection is there, and its shard is in that folder."""
-        marker = self.folder(key) / MARKER
+        """From here on the collection is there, and its shards are in those folders."""
+        folder = self.folder(key)
+        marker = folder / MARKER
         said = {
             "tenant": key.tenant,
             "max_chars": marked.about.max_chars,
             "create_time": marked.about.create_time,
-            "shard": marked.folder.name,
-            "indexed": marked.indexed,
-            "segments": _segments(marked.folder),
+            "generation": marked.about.generation,
+            _GENERATIONS: {
+                str(number): {
+                    "embedder": marked.about.embedders[number],
+                    "shard": shard.folder.relative_to(folder).as_posix(),
+                    "indexed": shard.indexed,
+                    _MARKED_SEGMENTS: list(shard.segments),
+                }
+                for number, shard in marked.shards.items()
+            },
         }
         fresh = marker.with_suffix(".new")
         with fresh.open("wb") as file:
@@ -87,31 +120,49 @@ class Folders:
     def find(self, key: CollectionKey) -> Marked:
         """The collection's marker.
 
-        Raises CollectionNotFound, and CollectionBroken where the marker cannot be read or its shard is not whole.
+        Raises CollectionNotFound, and CollectionBroken where the marker cannot be read.
         """
         folder = self.folder(key)
         if not _is_marked(folder):
             raise CollectionNotFound(key.collection)
         try:
             said = orjson.loads((folder / MARKER).read_bytes())
-            marked = Marked(
-                About(said["max_chars"], float(said["create_time"])), folder / said["shard"], said["indexed"]
-            )
-            segments = said.get(_MARKED_SEGMENTS, [])
+            generations = {int(number): entry for number, entry in _generations(said).items()}
+            embedders = {number: str(entry["embedder"]) for number, entry in generations.items()}
+            about = About(said["max_chars"], float(said["create_time"]), said.get("generation", 0), embedders)
+            shards = {
+                number: MarkedShard(folder / entry["shard"], entry["indexed"], entry.get(_MARKED_SEGMENTS, []))
+                for number, entry in generations.items()
+            }
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise CollectionBroken(key.collection, "its marker cannot be read") from error
-        if not _SHARD_NAME.fullmatch(marked.folder.name) or not isinstance(marked.about.max_chars, int):
+        sound = all(
+            _SHARD_NAME.fullmatch(shard.folder.name) and shard.folder.parent == self.home(key.at(number))
+            for number, shard in shards.items()
+        )
+        if not sound or about.generation not in shards or not isinstance(about.max_chars, int):
             raise CollectionBroken(key.collection, "its marker makes no sense")
-        # The engine takes a shard without its segments for an empty one.
-        if not all((marked.folder / _MARKED_SEGMENTS / name / _SEGMENT_FILE).is_file() for name in segments):
-            raise CollectionBroken(key.collection, "parts of its data are missing")
-        return marked
+        return Marked(about, shards)
 
-    def remove_spares(self, key: CollectionKey, marked: Marked) -> None:
-        """Remove copies of the collection's shard that came to nothing."""
-        for each in _folders_in(self.folder(key)) if marked.folder.is_dir() else ():
-            if _SHARD_NAME.fullmatch(each.name) and each != marked.folder:
+    def check_whole(self, key: CollectionKey, shard: MarkedShard) -> None:
+        """Raises CollectionBroken where parts of a shard are gone: the engine takes one without its segments for an
+        empty one."""
+        if not all((shard.folder / _MARKED_SEGMENTS / name / _SEGMENT_FILE).is_file() for name in shard.segments):
+            raise CollectionBroken(key.collection, "parts of its data are missing")
+
+    def remove_spares(self, key: CollectionKey, shard: MarkedShard) -> None:
+        """Remove copies of the shard of the key's generation that came to nothing."""
+        for each in self._shards(key) if shard.folder.is_dir() else ():
+            if each != shard.folder:
                 shutil.rmtree(each, ignore_errors=True)
+
+    def remove_generation(self, key: CollectionKey) -> None:
+        """Remove what is left of a generation that is not on record any more."""
+        for each in self._shards(key) if key.generation == 0 else [self.home(key)]:
+            shutil.rmtree(each, ignore_errors=True)
+
+    def _shards(self, key: CollectionKey) -> list[Path]:
+        return [each for each in _folders_in(self.home(key)) if _SHARD_NAME.fullmatch(each.name)]
 
     def copy(self, shard: Path) -> Path:
         """A copy of a shard's folder, beside it."""
@@ -137,16 +188,16 @@ class Folders:
 
     def begin_opening(self, key: CollectionKey) -> None:
         """Note that the shard is about to be opened, which may end the process."""
-        (self.folder(key) / f"{OPENING}{self.openings(key) + 1}").touch()
+        (self.home(key) / f"{OPENING}{self.openings(key) + 1}").touch()
 
     def end_opening(self, key: CollectionKey) -> None:
         """The process has outlived it."""
-        for note in self.folder(key).glob(f"{OPENING}*"):
+        for note in self.home(key).glob(f"{OPENING}*"):
             note.unlink()
 
     def openings(self, key: CollectionKey) -> int:
         """How many times in a row the process ended while it opened the shard."""
-        return sum(1 for _ in self.folder(key).glob(f"{OPENING}*"))
+        return sum(1 for _ in self.home(key).glob(f"{OPENING}*"))
 
     def names(self, tenant: str) -> Sequence[str]:
         return sorted(folder.name for folder in _marked_below(self._root / tenant_name(tenant)))
@@ -166,6 +217,11 @@ class Folders:
         """Where the collection is, or would be."""
         return self._root / tenant_name(key.tenant) / key.collection
 
+    def home(self, key: CollectionKey) -> Path:
+        """Where the shard of the key's generation is, and what is noted of it."""
+        folder = self.folder(key)
+        return folder / f"{GENERATION}{key.generation}" if key.generation else folder
+
 
 def collection_folders(root: Path) -> list[Path]:
     """The folders of all collections below a store's root."""
@@ -173,17 +229,25 @@ def collection_folders(root: Path) -> list[Path]:
 
 
 def collection_files(folder: Path) -> list[Path]:
-    """The files that make a collection, and the folders with nothing in them: its marker, and what is in the shard
+    """The files that make a collection, and the folders with nothing in them: its marker, and what is in the shards
     that it names. Of one whose marker cannot be read, all that is there. Raises FileNotFoundError where it is no
     collection any more."""
     marker = folder / MARKER
     try:
-        shard = orjson.loads(marker.read_bytes())["shard"]
-        within = folder / shard if _SHARD_NAME.fullmatch(shard) else folder
-    except (ValueError, TypeError, KeyError):
-        within = folder
-    below = (path for path in within.rglob("*") if path != marker and not path.is_symlink())
+        shards = [entry["shard"] for entry in _generations(orjson.loads(marker.read_bytes())).values()]
+        within = [folder / shard for shard in shards] if all(map(_SHARD_PATH.fullmatch, shards)) else [folder]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        within = [folder]
+    below = (path for each in within for path in each.rglob("*") if path != marker and not path.is_symlink())
     return [marker, *sorted(path for path in below if path.is_file() or (path.is_dir() and not any(path.iterdir())))]
+
+
+def _generations(said: dict[str, Any]) -> dict[str, Any]:
+    """The generations in a marker by their number. Older ones have a single one, and are of one embedder."""
+    if _GENERATIONS in said:
+        generations: dict[str, Any] = said[_GENERATIONS]
+        return generations
+    return {"0": {"embedder": MINILM.name, **said}}
 
 
 def _is_marked(folder: Path) -> bool:

@@ -23,7 +23,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -46,7 +46,7 @@ from services.retrieval.store.engine import (
     candidates_of,
 )
 from services.retrieval.store.faults import fault, is_failure
-from services.retrieval.store.folders import Folders, Marked
+from services.retrieval.store.folders import Folders, Marked, MarkedShard
 from services.retrieval.store.handles import Handle, HandleCache
 from services.retrieval.store.space import Space
 from services.runtime.children import DiedAtStart, once_more
@@ -76,8 +76,9 @@ HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 class _Open:
     """A shard that is loaded."""
 
+    key: CollectionKey
     shard: edge.EdgeShard
-    marked: Marked
+    marked: MarkedShard
     writes: int = 0
     writing: int = 0
     points: int = 0
@@ -109,6 +110,7 @@ class EdgeEngine:
         )  # fmt: skip
         metrics.FULL.set_function(lambda: float(self._folders.owned and self._space.short))
         metrics.OPEN.set_function(lambda: float(len(self._shards)))
+        self._marked: dict[CollectionKey, Marked] = {}
         self._broken: dict[CollectionKey, str] = {}
         self._counts: dict[CollectionKey, dict[Fields, int]] = {}
         self._changing = asyncio.Lock()
@@ -120,17 +122,37 @@ class EdgeEngine:
         await _to_its_end(self._create(key, about))
 
     async def about(self, key: CollectionKey) -> About:
-        if opened := self._shards.get(key):
-            return opened.marked.about
-        self._check_broken(key)
-        return (await self._run(lambda: self._folders.find(key), key.collection)).about
+        return (await self._on_record(key)).about
+
+    async def extend(self, key: CollectionKey, embedder: str) -> About:
+        await _to_its_end(self._extend(key, embedder))
+        return await self.about(key)
+
+    async def switch(self, key: CollectionKey) -> None:
+        async with self._changing, self._writing(self._folders.folder(key)):
+            marked = await self._on_record(key)
+            if key.generation not in marked.shards:
+                raise CollectionNotFound(key.collection)
+            self._mark(key, replace(marked, about=replace(marked.about, generation=key.generation)))
+
+    async def retire(self, key: CollectionKey) -> None:
+        await _to_its_end(self._retire(key))
+
+    async def moving(self) -> Sequence[CollectionKey]:
+        return list({key.whole: None for key in self.owned() if key.generation})
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
 
     def owned(self) -> Sequence[CollectionKey]:
         """All collections: nobody else can write to them."""
-        return self._folders.keys()
+        found: list[CollectionKey] = []
+        for key in self._folders.keys():  # noqa: SIM118 (no mapping)
+            try:
+                found += [key.at(generation) for generation in self._folders.find(key).shards]
+            except (CollectionBroken, CollectionNotFound):
+                found.append(key)
+        return found
 
     async def drop(self, key: CollectionKey) -> None:
         await _to_its_end(self._drop(key))
@@ -231,12 +253,14 @@ class EdgeEngine:
             try:
                 if not await _optimized(spare, still):
                     return
-                fresh = _Open(await self._run(lambda: _load(spare)), Marked(old.about, spare, points), points=points)
+                shard = await self._run(lambda: _load(spare))
                 async with self._writing(self._folders.folder(key)):
                     if not still():
-                        await self._run(fresh.shard.close)
+                        await self._run(shard.close)
                         return
-                    self._folders.mark(key, fresh.marked)
+                    marked = self._marked[key.whole].with_shard(key.generation, spare, points)
+                    self._mark(key, marked)
+                    fresh = _Open(key, shard, marked.shards[key.generation], points=points)
                     closed, unused = self._shards.replace(key, fresh), old.folder
                 use.close()
                 await asyncio.shield(closed)
@@ -260,26 +284,75 @@ class EdgeEngine:
                     pass
                 raise CollectionExists(key.collection)
 
+    async def _extend(self, key: CollectionKey, embedder: str) -> None:
+        async with self._changing, self._writing(self._folders.folder(key)):
+            about = (await self._on_record(key)).about.with_generation(embedder)
+            fresh = key.at(max(about.embedders))
+            shard = await self._run(lambda: self._make_generation(fresh))
+            try:
+                marked = replace(self._marked[key.whole], about=about)
+                self._mark(key, marked.with_shard(fresh.generation, shard, 0))
+            except BaseException:
+                self._folders.remove_generation(fresh)
+                raise
+
+    async def _retire(self, key: CollectionKey) -> None:
+        async with self._changing:
+            async with self._writing(self._folders.folder(key)):
+                marked = await self._on_record(key)
+                if key.generation not in marked.shards or key.generation == marked.about.generation:
+                    raise CollectionNotFound(key.collection)
+                shards = {number: shard for number, shard in marked.shards.items() if number != key.generation}
+                self._mark(key, Marked(marked.about.without(key.generation), shards))
+            await self._let_go(key)
+            async with self._writing(self._folders.folder(key)):
+                await self._run(lambda: self._folders.remove_generation(key))
+
     async def _drop(self, key: CollectionKey) -> None:
         async with self._changing:
             async with self._writing(self._folders.folder(key)):
                 await self._run(lambda: self._folders.unmark(key))
-            await self._stop_resting(key)
-            await self._shards.discard(key)
+            marked = self._marked.pop(key, None)
+            for generation in marked.shards if marked else (0,):
+                await self._let_go(key.at(generation))
             async with self._writing(self._folders.folder(key)):
                 await self._run(lambda: self._folders.remove(key))
-            self._counts.pop(key, None)
-            if self._broken.pop(key, None):
+
+    async def _let_go(self, key: CollectionKey) -> None:
+        """Nothing of a generation that is not on record any more is used or remembered."""
+        await self._stop_resting(key)
+        await self._shards.discard(key)
+        self._counts.pop(key, None)
+        if self._broken.pop(key, None):
+            with suppress(KeyError):  # another generation was broken too
                 metrics.BROKEN.remove(key.tenant, key.collection)
+
+    async def _on_record(self, key: CollectionKey) -> Marked:
+        """The collection's marker, which nobody else changes."""
+        marked = self._marked.get(key.whole)
+        if marked is None:
+            self._check_broken(key.whole)
+            try:
+                marked = await self._run(lambda: self._folders.find(key), key.collection)
+            except CollectionBroken as error:
+                self._set_aside(key.whole, error)
+                raise
+            marked = self._marked.setdefault(key.whole, marked)
+        return marked
+
+    def _mark(self, key: CollectionKey, marked: Marked) -> None:
+        self._folders.mark(key, marked)
+        self._marked[key.whole] = marked
 
     def _check_broken(self, key: CollectionKey) -> None:
         if key in self._broken:
             raise CollectionBroken(key.collection, self._broken[key])
 
     async def _open_shard(self, key: CollectionKey) -> _Open:
+        marked = await self._on_record(key)
         self._check_broken(key)
         try:
-            opened = await self._run(lambda: self._load(key), key.collection)
+            opened = await self._run(lambda: self._load(key, marked), key.collection)
         except CollectionBroken as error:
             self._set_aside(key, error)
             raise
@@ -289,7 +362,7 @@ class EdgeEngine:
     async def _close_shard(self, opened: _Open) -> None:
         """Raises nothing: what was written is in the log of the shard, which the next opening replays."""
         with suppress(DomainError):
-            async with self._writing(opened.marked.folder.parent):
+            async with self._writing(self._folders.folder(opened.key)):
                 await self._run(opened.shard.close)
 
     @asynccontextmanager
@@ -313,16 +386,26 @@ class EdgeEngine:
         folder = self._folders.make(key)
         try:
             shard = _create(folder)
-            marked = Marked(about, folder, 0)
-            self._folders.mark(key, marked)
+            marked = Marked(about, {}).with_shard(key.generation, folder, 0)
+            self._mark(key, marked)
         except BaseException:
             self._folders.remove(key)
             raise
-        return _Open(shard, marked)
+        return _Open(key, shard, marked.shards[key.generation])
 
-    def _load(self, key: CollectionKey) -> _Open:
+    def _make_generation(self, key: CollectionKey) -> Path:
+        """The folder of an empty shard."""
+        self._space.check()
+        folder = self._folders.make_shard(key)
+        _create(folder).close()
+        return folder
+
+    def _load(self, key: CollectionKey, marked: Marked) -> _Open:
         """Open the shard and look whether it answers. What that does to the process is noted before and after."""
-        marked = self._folders.find(key)
+        at = marked.shards.get(key.generation)
+        if at is None:
+            raise CollectionNotFound(key.collection)
+        self._folders.check_whole(key, at)
         self._space.check_opening()
         deaths = self._folders.openings(key)
         if deaths >= DEADLY:
@@ -331,14 +414,14 @@ class EdgeEngine:
             raise StoreFull(
                 f"opening the collection {key.collection!r} ended the service while its disk was nearly full"
             )
-        self._folders.remove_spares(key, marked)
+        self._folders.remove_spares(key, at)
         self._folders.begin_opening(key)
         try:
-            shard = _load(marked.folder)
+            shard = _load(at.folder)
             _probe(shard)
         finally:
             self._folders.end_opening(key)
-        return _Open(shard, marked, points=shard.info().points_count)
+        return _Open(key, shard, at, points=shard.info().points_count)
 
     def _apply(self, shard: edge.EdgeShard, updates: Sequence[edge.UpdateOperation], grows: bool) -> None:
         if grows:

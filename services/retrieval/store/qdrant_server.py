@@ -1,10 +1,12 @@
 """A Qdrant server over gRPC. The only module that knows `qdrant_client`.
 
-A tenant's collection is named TENANT__COLLECTION there. Replicas of this service may share a server: the last one to
-commit a document wins, and its commit deletes what the others wrote.
+A tenant's collection is named TENANT__COLLECTION there, and a later generation of its index TENANT__COLLECTION@NUMBER.
+The first one, emptied when it is no longer searched, has what is on record of the collection. Replicas of this service
+may share a server: the last one to commit a document wins, and its commit deletes what the others wrote.
 """
 
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -27,6 +29,7 @@ from services.retrieval.store.engine import (
     Where,
     candidates_of,
 )
+from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound
 
 T = TypeVar("T")
@@ -34,6 +37,7 @@ T = TypeVar("T")
 PAGE = 1024
 SECONDS = 30
 BETWEEN = "__"
+GENERATION = "@"
 ABOUT_ID = "00000000-0000-5000-8000-000000000001"
 ABOUT = "collection"
 
@@ -60,9 +64,13 @@ class ServerEngine:
         return cls(client)
 
     async def create(self, key: CollectionKey, about: About) -> None:
-        name = _name(key)
-        if await self._guard(key, self._client.collection_exists(name)):
+        if await self._guard(key, self._client.collection_exists(_name(key))):
             raise CollectionExists(key.collection)
+        await self._create(key)
+        await self._record(key, about)
+
+    async def _create(self, key: CollectionKey) -> None:
+        name = _name(key)
         await self._guard(
             key,
             self._client.create_collection(
@@ -73,19 +81,68 @@ class ServerEngine:
         )
         for field in codec.INDEXED:
             await self._guard(key, self._index(name, field))
-        payload = {"kind": ABOUT, "max_chars": about.max_chars, "create_time": about.create_time}
-        await self.apply(key, [Upsert([Point(ABOUT_ID, payload)])])
+
+    async def _record(self, key: CollectionKey, about: About) -> None:
+        """In one step, which all replicas see."""
+        payload = {
+            "kind": ABOUT,
+            "tenant": key.tenant,
+            "max_chars": about.max_chars,
+            "create_time": about.create_time,
+            "generation": about.generation,
+            "embedders": {str(number): name for number, name in about.embedders.items()},
+        }
+        await self.apply(key.whole, [Upsert([Point(ABOUT_ID, payload)])])
 
     async def about(self, key: CollectionKey) -> About:
-        found = await self.retrieve(key, [ABOUT_ID])
+        found = await self.retrieve(key.whole, [ABOUT_ID])
         if not found:
             raise CollectionNotFound(key.collection)
-        return About(found[0][1]["max_chars"], found[0][1]["create_time"])
+        payload = found[0][1]
+        own = {int(number): str(name) for number, name in payload.get("embedders", {0: MINILM.name}).items()}
+        return About(payload["max_chars"], payload["create_time"], payload.get("generation", 0), own)
+
+    async def extend(self, key: CollectionKey, embedder: str) -> About:
+        about = (await self.about(key)).with_generation(embedder)
+        fresh = key.at(max(about.embedders))
+        if await self._guard(key, self._client.collection_exists(_name(fresh))):  # left by a process that died
+            await self._guard(key, self._client.delete_collection(_name(fresh)))
+        await self._create(fresh)
+        await self._record(key, about)
+        return about
+
+    async def switch(self, key: CollectionKey) -> None:
+        about = await self.about(key)
+        if key.generation not in about.embedders:
+            raise CollectionNotFound(key.collection)
+        await self._record(key, replace(about, generation=key.generation))
+
+    async def retire(self, key: CollectionKey) -> None:
+        about = await self.about(key)
+        if key.generation not in about.embedders or key.generation == about.generation:
+            raise CollectionNotFound(key.collection)
+        await self._record(key, about.without(key.generation))
+        if key.generation:
+            await self._guard(key, self._client.delete_collection(_name(key)))
+        else:
+            await self.apply(key, [Remove(where=Where(none_of=[("kind", [ABOUT])]))])
+
+    async def moving(self) -> Sequence[CollectionKey]:
+        found: list[CollectionKey] = []
+        for each in (await self._guard(None, self._client.get_collections())).collections:
+            base, marked, _ = each.name.partition(GENERATION)
+            if marked:
+                records = await self._guard(None, self._client.retrieve(base, [ABOUT_ID], with_payload=True))
+                payload = records[0].payload or {} if records else {}
+                if len(payload.get("embedders", {})) > 1:
+                    found.append(CollectionKey(payload["tenant"], base.partition(BETWEEN)[2]))
+        return found
 
     async def names(self, tenant: str) -> Sequence[str]:
         prefix = codec.tenant_name(tenant) + BETWEEN
         found = await self._guard(None, self._client.get_collections())
-        return sorted(each.name.removeprefix(prefix) for each in found.collections if each.name.startswith(prefix))
+        own = [each.name.removeprefix(prefix) for each in found.collections if each.name.startswith(prefix)]
+        return sorted(name for name in own if GENERATION not in name)
 
     def owned(self) -> Sequence[CollectionKey]:
         """None: another replica may be writing to any of them. What it left is deleted by the next commit."""
@@ -94,7 +151,9 @@ class ServerEngine:
     async def drop(self, key: CollectionKey) -> None:
         if not await self._guard(key, self._client.collection_exists(_name(key))):
             raise CollectionNotFound(key.collection)
-        await self._guard(key, self._client.delete_collection(_name(key)))
+        generations = (await self.about(key)).embedders
+        for generation in {0: "", **generations}:
+            await self._guard(key, self._client.delete_collection(_name(key.at(generation))))
 
     async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
         for operation in operations:
@@ -185,7 +244,8 @@ class ServerEngine:
 
 
 def _name(key: CollectionKey) -> str:
-    return f"{codec.tenant_name(key.tenant)}{BETWEEN}{key.collection}"
+    later = f"{GENERATION}{key.generation}" if key.generation else ""
+    return f"{codec.tenant_name(key.tenant)}{BETWEEN}{key.collection}{later}"
 
 
 def _says_missing(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Triton's models of single answers: `embed`, `embed_passages` and `injection`."""
+"""Triton's models of single answers: those of embedders, and `injection`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
 from services.runtime.call import ORDINAL_KEY
+from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.replicas import AnyReplica, Metadata
 from services.runtime.triton.replicas import Replicas
@@ -73,24 +74,25 @@ class TritonClient:
         self._limit = limit
         self._under_way = 0
 
-    async def embed(self, texts: Sequence[str], *, timeout: float) -> Embeddings:
-        """Embeds at most 128 texts. Raises grpc.aio.AioRpcError or TooManyInferences."""
+    async def embed(self, texts: Sequence[str], *, timeout: float, embedder: EmbedderSpec = MINILM) -> Embeddings:
+        """Embeds at most 128 texts as queries. Raises grpc.aio.AioRpcError or TooManyInferences."""
         if not texts:
             return Embeddings(np.empty((0, WIDTH), dtype=np.float32), np.empty(0, dtype=np.int32))
-        request = _text_request("embed", texts)
+        request = _text_request(embedder.queries, texts)
         outputs = _outputs(await self._infer(request, timeout))
         return Embeddings(_vectors(outputs), _lengths(outputs))
 
     async def embed_passages(
-        self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, timeout: float
-    ) -> PassageEmbeddings:
+        self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, timeout: float,
+        embedder: EmbedderSpec = MINILM,
+    ) -> PassageEmbeddings:  # fmt: skip
         """Embeds at most 128 passages and their sentences (character ranges).
 
         Raises grpc.aio.AioRpcError or TooManyInferences.
         """
         if not texts:
             return PassageEmbeddings(np.empty((0, WIDTH), dtype=np.float32), 0, [])
-        request = _text_request("embed_passages", texts)
+        request = _text_request(embedder.passages, texts)
         packed = [np.array(ranges, dtype="<i4").tobytes() for ranges in spans]
         _add(request, "SPANS", "BYTES", [len(spans), 1], strings(packed))
         outputs = _outputs(await self._infer(request, timeout))

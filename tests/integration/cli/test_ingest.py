@@ -15,6 +15,7 @@ from services.retrieval.app import assemble, open_engine
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.points import PointStore
 from services.runtime.call import Call
+from services.runtime.embedders import E5
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
 from services.runtime.interceptors.chain import Serve, T
@@ -62,7 +63,9 @@ class Command:
 @pytest.fixture
 async def command(tmp_path: Path) -> AsyncIterator[Command]:
     settings, embedder = RetrievalSettings(data_dir=tmp_path / "data", max_document_bytes=1 << 20), FakeEmbedder()
-    app = await assemble(settings, PointStore(open_engine(settings)), embedder, AsyncExitStack())
+    app = await assemble(
+        settings, PointStore(open_engine(settings)), [embedder, FakeEmbedder(spec=E5)], AsyncExitStack()
+    )
     app = dataclasses.replace(app, layers=[*layers(None, 60, 60), Acme()])
     async with serving(app, settings=settings) as address:
         yield Command(address, embedder)
@@ -181,3 +184,18 @@ async def test_a_broken_collection_is_listed_with_the_reason_and_deleted(tmp_pat
     assert (code, printed) == (0, "Deleted bad.\n")
     code, printed = await command(tmp_path, "ingest", "one", "--collection", "bad")
     assert code == 0
+
+
+async def test_a_collection_moves_to_another_embedder_and_says_so(tmp_path: Path, command: Command) -> None:
+    await command.ingest(tree(tmp_path / "here", {"a.md": "a weir", "b.md": "a sluice"}), ".")
+    code, printed = await command(tmp_path, "collections", "reembed", "docs", "--embedder", E5.name)
+    assert (code, printed.splitlines()[-1]) == (0, f"docs has the embedder {E5.name}.")
+    code, printed = await command(tmp_path, "collections", "create", "other", "--embedder", E5.name, "--json")
+    assert (code, json.loads(printed)["embedder"]) == (0, E5.name)
+    code, printed = await command(tmp_path, "collections", "--json")
+    rows = json.loads(printed)["collections"]
+    assert [(row["name"], row["documents"], row["embedder"], row["reembedding"]) for row in rows] == [
+        ("docs", 2, E5.name, ""), ("other", 0, E5.name, ""),
+    ]  # fmt: skip
+    code, printed = await command(tmp_path, "collections", "reembed", "docs", "--embedder", "e6")
+    assert (code, "there is no embedder 'e6'" in printed) == (1, True)

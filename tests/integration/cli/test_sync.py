@@ -70,7 +70,7 @@ class Command:
 @pytest.fixture
 async def command(tmp_path: Path) -> AsyncIterator[Command]:
     settings = RetrievalSettings(data_dir=tmp_path / "data", max_document_bytes=1 << 20)
-    app = await assemble(settings, PointStore(open_engine(settings)), FakeEmbedder(), AsyncExitStack())
+    app = await assemble(settings, PointStore(open_engine(settings)), [FakeEmbedder()], AsyncExitStack())
     app = dataclasses.replace(app, layers=[*layers(None, 60, 60), Acme()])
     here = tmp_path / "here"
     here.mkdir()

@@ -100,7 +100,7 @@ async def mesh(tmp_path: Path, keys: Keys, records_url: str) -> AsyncIterator[Me
         servicer, executor, records = await orchestrator(stack, records_url)
         behind = await stack.enter_async_context(channel_for(servicer, verifier=keys.verifier))
         settings = RetrievalSettings(data_dir=tmp_path / "data")
-        app = await assemble(settings, PointStore(open_engine(settings)), FakeEmbedder(), AsyncExitStack())
+        app = await assemble(settings, PointStore(open_engine(settings)), [FakeEmbedder()], AsyncExitStack())
         documents = await stack.enter_async_context(channel_for(app, verifier=keys.verifier))
         audit = await open_audit(records_url, keys)
         stack.push_async_callback(audit.aclose)

@@ -13,7 +13,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1.document_pb2 import Document
 from qdrant_client import AsyncQdrantClient
 
-from services.retrieval.ingest import deletion
+from services.retrieval.ingest import lease
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_server import ServerEngine
 from tests.fakes.retrieval import FakeEmbedder, Served, served
@@ -202,8 +202,8 @@ class TestTwoAtOnce:
     async def test_a_long_one_keeps_its_right(
         self, tmp_path: Path, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(deletion, "LEASE_SECONDS", 2.0)
-        monkeypatch.setattr(deletion, "RENEW_SECONDS", 0.1)
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 2.0)
+        monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
         async with served(tmp_path, embedder) as service:
             await service.ingest({"a.txt": "water"})
             first = Stream(service)
@@ -218,7 +218,7 @@ class TestTwoAtOnce:
     async def test_one_whose_right_ran_out_deletes_nothing(
         self, services: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(deletion, "LEASE_SECONDS", 0.05)
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)
         one, other = services
         await one.ingest({"a.txt": "water"})
         first = Stream(one)

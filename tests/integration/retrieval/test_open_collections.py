@@ -176,7 +176,7 @@ async def test_one_that_is_indexed_stays_open_until_its_copy_takes_its_place(
         await engine.count(key(1), EVERYTHING)
         await engine.count(key(2), EVERYTHING)
         await put(engine, key(3), 3)
-        return bool(json.loads((folder / MARKER).read_text())["indexed"])
+        return bool(json.loads((folder / MARKER).read_text())["generations"]["0"]["indexed"])
 
     await until(marked)
     await until(lambda: not (folder / "shard").exists())

@@ -133,14 +133,14 @@ class TestCollections:
         assert await store.collections(TENANT) == ["alpha", "docs"]
         described = await store.describe(CollectionKey(TENANT, "alpha"))
         assert described == created
-        assert await store.max_chars(CollectionKey(TENANT, "alpha")) == 300
+        assert (await store.current(CollectionKey(TENANT, "alpha"))).max_chars == 300
         await store.drop(CollectionKey(TENANT, "alpha"))
         assert await store.collections(TENANT) == ["docs"]
 
     async def test_cannot_be_created_twice(self, store: VectorStore) -> None:
         with pytest.raises(CollectionExists):
             await store.create(KEY, 500)
-        assert await store.max_chars(KEY) == 1200
+        assert (await store.current(KEY)).max_chars == 1200
 
     async def test_count_what_they_hold(self, store: VectorStore) -> None:
         await put(store, "a", "one", "two")
@@ -167,7 +167,7 @@ class TestCollections:
         "call",
         [
             lambda store, key: store.describe(key),
-            lambda store, key: store.max_chars(key),
+            lambda store, key: store.current(key),
             lambda store, key: store.drop(key),
             lambda store, key: store.document(key, "a"),
             lambda store, key: store.document_ids(key),
@@ -375,7 +375,7 @@ class TestEdge:
         await store.aclose()
         again = PointStore(EdgeEngine(tmp_path, threads=1))
         assert await again.document(KEY, "a") == record
-        assert await again.max_chars(KEY) == 700
+        assert (await again.current(KEY)).max_chars == 700
         assert await found(again, probe("water")) == {"a"}
         await again.aclose()
 

@@ -33,7 +33,7 @@ def test_similarities_are_those_of_the_original(encoder: Encoder) -> None:
 
 
 def test_half_precision_stays_close_to_full() -> None:
-    half, full = Encoder(minilm_folder()), Encoder(minilm_folder(), torch.float32)
+    half, full = Encoder(minilm_folder(), torch.bfloat16), Encoder(minilm_folder(), torch.float32)
     cosines = (vectors(half, LOVELY) * vectors(full, LOVELY)).sum(axis=1)
     assert cosines.min() > 0.999
 
@@ -148,3 +148,8 @@ def test_attention_holds_to_the_end_of_the_range_of_the_exponential(score: float
     heads[1] *= 1 if score > 0 else -1
     heads[2] = 40.0
     assert torch.allclose(bert.attention(heads, torch.zeros(1, 1, 1, 64)), heads[2], rtol=0.02)
+
+
+def test_it_computes_in_what_this_processor_multiplies_packed() -> None:
+    weight, bias = torch.zeros(16, 16, dtype=bert.fastest()), torch.zeros(16, dtype=bert.fastest())
+    assert isinstance(bert.linear(weight, bias), bert.PackedLinear)

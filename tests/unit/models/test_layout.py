@@ -31,6 +31,25 @@ def test_the_checked_in_configuration_is_the_default(tmp_path: Path) -> None:
         assert (repository / name).read_text() == (layout.REPOSITORY / name).read_text()
 
 
+def test_a_further_embedder_has_models_of_its_own(tmp_path: Path) -> None:
+    settings = ModelsSettings(threads=3, embed_instances=5, embedders=" multilingual-e5-small, all-minilm-l6-v2")
+    repository = lay_out_repository(tmp_path, settings)
+    for model, reads in (("embed_e5", "query"), ("embed_e5_passages", "passage")):
+        config = (repository / model / "config.pbtxt").read_text()
+        assert f'name: "{model}"' in config
+        assert 'key: "embedder" value: { string_value: "multilingual-e5-small" }' in config
+        assert f'key: "reads" value: {{ string_value: "{reads}" }}' in config
+        assert 'key: "threads" value: { string_value: "3" }' in config
+        assert (repository / model / "1/model.py").is_file()
+    assert set(triton.models(settings)) == {*triton.MODELS, "embed_e5", "embed_e5_passages"}
+    assert triton.start_seconds(settings) > triton.start_seconds(ModelsSettings())
+
+
+def test_an_unknown_embedder_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="there is no embedder 'e6': all-minilm-l6-v2, multilingual-e5-small"):
+        ModelsSettings(embedders="e6")
+
+
 def test_laying_out_again_removes_what_is_old(tmp_path: Path) -> None:
     lay_out_repository(tmp_path / "models", SETTINGS)
     stale = tmp_path / "models/gone/config.pbtxt"

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from services.retrieval.embedders import Embedders
 from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.model import (
     Candidates,
     CollectionKey,
+    Index,
     Passage,
     SearchMode,
     SearchRequest,
@@ -22,6 +24,7 @@ from services.retrieval.model import (
 from services.retrieval.search.queries import Queries
 from services.retrieval.search.service import Search
 from services.runtime.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from services.runtime.embedders import MINILM
 from services.runtime.errors import DeadlineExceeded
 from tests.fakes.retrieval import FakeEmbedder
 
@@ -46,12 +49,15 @@ class Store:
     def __init__(self) -> None:
         self.probes: list[StoreQuery] = []
 
-    async def candidates(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
+    async def current(self, key: CollectionKey) -> Index:
+        return Index(key, MINILM.name, 1200)
+
+    async def candidates(self, key: Index, probe: StoreQuery) -> Candidates:
         self.probes.append(probe)
         dense = {Signal.DENSE: [("p", 0.5)]} if probe.dense is not None else {}
         return Candidates({**dense, Signal.LEXICAL: [("p", 3.0)]})
 
-    async def fetch(self, key: CollectionKey, passage_ids: Sequence[str], with_sentences: bool) -> Mapping[str, Any]:
+    async def fetch(self, key: Index, passage_ids: Sequence[str], with_sentences: bool) -> Mapping[str, Any]:
         return {"p": (PASSAGE, SENTENCES if with_sentences else None)}
 
 
@@ -61,7 +67,7 @@ def counted() -> float:
 
 async def search(embedder: FakeEmbedder, mode: SearchMode = SearchMode.HYBRID, query: str = "do cats sleep?") -> Any:
     request = SearchRequest("docs", query, mode=mode, include_sentences=True)
-    return await Search(Store(), embedder).search("acme", request)  # type: ignore[arg-type]  # what is needed of it
+    return await Search(Store(), Embedders([embedder], MINILM.name)).search("acme", request)  # type: ignore[arg-type]  # what is needed of it
 
 
 @pytest.mark.parametrize("error", [GONE, DeadlineExceeded("late")])

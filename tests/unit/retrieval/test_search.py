@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from services.retrieval.embedder import EmbedderProfile
 from services.retrieval.model import (
     Candidates,
     Condition,
@@ -18,6 +17,7 @@ from services.retrieval.search.fusion import Fused
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.sentences import cosines
 from services.retrieval.search.weights import standing_out, weigh
+from services.runtime.embedders import E5
 from services.runtime.errors import InvalidArgument
 from services.runtime.language.identifiers import identifiers
 from services.runtime.language.script import Script
@@ -55,7 +55,7 @@ class TestPlan:
         assert not lexical.embed
 
     def test_an_embedder_of_all_languages_reads_them(self) -> None:
-        everything = EmbedderProfile(languages=None, unrelated=0.5)
+        everything = E5
         for query in ("谁建造了水坝？", "Кто построил плотину?", "Wer hat das Wehr gebaut?"):
             planned = plan(request(query), everything)
             assert (planned.embed, planned.read) == (True, True)
@@ -269,3 +269,17 @@ class TestSentences:
     def test_cosines_do_not_depend_on_the_scale(self) -> None:
         rows = np.array([[50, 0], [100, 0], [0, 9], [0, 0]], dtype=np.int8)
         assert cosines(rows, np.array([1, 0], dtype=np.float32)) == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("query", ["do cats sleep?", "猫睡觉吗？", "спят ли кошки?"])
+def test_an_embedder_of_every_language_is_asked_in_each(query: str) -> None:
+    planned = plan(SearchRequest("docs", query), E5)
+    assert planned.embed
+    assert planned.read
+
+
+def test_bm25_counts_less_beside_an_embedder_that_finds_more() -> None:
+    planned = plan(SearchRequest("docs", "do cats sleep?"), E5)
+    candidates = Candidates({Signal.DENSE: [("p", 0.5)], Signal.LEXICAL: [("p", 3.0)]})
+    usual, less = (weigh(planned, candidates, share).by_signal[Signal.LEXICAL] for share in (1.0, E5.lexical))
+    assert less == pytest.approx(usual / 3)

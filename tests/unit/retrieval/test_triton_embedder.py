@@ -11,6 +11,7 @@ from services.retrieval import triton_embedder
 from services.retrieval.errors import EmbedderTimeout, EmbedderUnavailable
 from services.retrieval.triton_embedder import TritonEmbedder
 from services.runtime.call import Call, enter
+from services.runtime.embedders import EmbedderSpec
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.triton import Embeddings, PassageEmbeddings
 
@@ -24,11 +25,13 @@ class FakeTriton:
         self.timeouts: list[float] = []
         self.sizes: list[int] = []
 
-    async def embed(self, texts: Sequence[str], *, timeout: float, priority: int = 1) -> Embeddings:
+    async def embed(self, texts: Sequence[str], *, timeout: float, embedder: EmbedderSpec) -> Embeddings:
         self._answer(timeout)
         return Embeddings(np.ones((len(texts), 384), dtype=np.float32), np.full(len(texts), 3, dtype=np.int32))
 
-    async def embed_passages(self, texts: Sequence[str], spans: Any, *, timeout: float) -> PassageEmbeddings:
+    async def embed_passages(
+        self, texts: Sequence[str], spans: Any, *, timeout: float, embedder: EmbedderSpec
+    ) -> PassageEmbeddings:
         self.sizes.append(len(texts))
         self._answer(timeout)
         sentences = [np.full((len(own), 384), 7, dtype=np.int8) for own in spans]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headworks/retrieval/v1/collection.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x10passage_settings\x18\x02 \x01(\x0b\x32\'.headworks.retrieval.v1.PassageSettings\x12\x16\n\x0e\x64ocument_count\x18\x03 \x01(\x03\x12\x15\n\rpassage_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x62roken\x18\x06 \x01(\t\x12\x1f\n\x17outdated_document_count\x18\x0c \x01(\x03\"$\n\x0fPassageSettings\x12\x11\n\tmax_chars\x18\x01 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'headworks/retrieval/v1/collection.proto\x12\x16headworks.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x10passage_settings\x18\x02 \x01(\x0b\x32\'.headworks.retrieval.v1.PassageSettings\x12\x16\n\x0e\x64ocument_count\x18\x03 \x01(\x03\x12\x15\n\rpassage_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x62roken\x18\x06 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x07 \x01(\t\x12\x38\n\x0breembedding\x18\x08 \x01(\x0b\x32#.headworks.retrieval.v1.Reembedding\x12\x1f\n\x17outdated_document_count\x18\x0c \x01(\x03\"H\n\x0bReembedding\x12\x10\n\x08\x65mbedder\x18\x01 \x01(\t\x12\x16\n\x0e\x64ocument_count\x18\x02 \x01(\x03\x12\x0f\n\x07waiting\x18\x03 \x01(\t\"$\n\x0fPassageSettings\x12\x11\n\tmax_chars\x18\x01 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.retrieval.v1.coll
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COLLECTION']._serialized_start=101
-  _globals['_COLLECTION']._serialized_end=339
-  _globals['_PASSAGESETTINGS']._serialized_start=341
-  _globals['_PASSAGESETTINGS']._serialized_end=377
+  _globals['_COLLECTION']._serialized_end=415
+  _globals['_REEMBEDDING']._serialized_start=417
+  _globals['_REEMBEDDING']._serialized_end=489
+  _globals['_PASSAGESETTINGS']._serialized_start=491
+  _globals['_PASSAGESETTINGS']._serialized_end=527
 # @@protoc_insertion_point(module_scope)

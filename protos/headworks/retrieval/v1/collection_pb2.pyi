@@ -29,6 +29,8 @@ class Collection(_message.Message):
     PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     BROKEN_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    REEMBEDDING_FIELD_NUMBER: _builtins.int
     OUTDATED_DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the tenant: 1 to 64 of a-z, 0-9, "-" and "_", beginning with a letter or a digit."""
@@ -38,6 +40,8 @@ class Collection(_message.Message):
     """Passages held now."""
     broken: _builtins.str
     """Why it cannot be read; empty where it can. Of a broken collection nothing else is known but its name."""
+    embedder: _builtins.str
+    """The embedder whose vectors it has."""
     outdated_document_count: _builtins.int
     """Documents that an older version indexed for BM25, in another way than queries are made today: searches find less in
     them. They are indexed anew when they are ingested again, though their content is the same.
@@ -50,6 +54,10 @@ class Collection(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
+    @_builtins.property
+    def reembedding(self) -> Global___Reembedding:
+        """The move to another embedder that is under way; unset where none is."""
+
     def __init__(
         self,
         *,
@@ -59,15 +67,47 @@ class Collection(_message.Message):
         passage_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         broken: _builtins.str = ...,
+        embedder: _builtins.str = ...,
+        reembedding: Global___Reembedding | None = ...,
         outdated_document_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "passage_settings", b"passage_settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "passage_settings", b"passage_settings", "reembedding", b"reembedding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "create_time", b"create_time", "document_count", b"document_count", "name", b"name", "outdated_document_count", b"outdated_document_count", "passage_count", b"passage_count", "passage_settings", b"passage_settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "create_time", b"create_time", "document_count", b"document_count", "embedder", b"embedder", "name", b"name", "outdated_document_count", b"outdated_document_count", "passage_count", b"passage_count", "passage_settings", b"passage_settings", "reembedding", b"reembedding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class Reembedding(_message.Message):
+    """A collection under way to another embedder. Searches go to the vectors that it has until all are made anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    embedder: _builtins.str
+    """The embedder that it moves to."""
+    document_count: _builtins.int
+    """Documents of which the new vectors are there."""
+    waiting: _builtins.str
+    """What holds it up for now, such as a model server that does not answer; it is tried again. Empty where nothing does."""
+    def __init__(
+        self,
+        *,
+        embedder: _builtins.str = ...,
+        document_count: _builtins.int = ...,
+        waiting: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_count", b"document_count", "embedder", b"embedder", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reembedding: _TypeAlias = Reembedding  # noqa: Y015
 
 @_typing.final
 class PassageSettings(_message.Message):

@@ -562,11 +562,14 @@ class SearchResponse(_message.Message):
     QUERY_VECTOR_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
+    LANGUAGE_TRUST_FIELD_NUMBER: _builtins.int
     RANKING_FIELD_NUMBER: _builtins.int
     query_script: _builtins.str
     """The script the query was taken to be in: "latin", "cjk" or "other"."""
     degraded: _builtins.bool
     """The embedding model is gone, and the hits are those that BM25 alone found. Only a hybrid search falls back."""
+    language_trust: _builtins.float
+    """How far the collection's embedder speaks the query's language, from 0 to 1; unset where the query was not embedded."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits, best first."""
@@ -591,13 +594,16 @@ class SearchResponse(_message.Message):
         query_vector: _abc.Iterable[_builtins.float] | None = ...,
         timings: _abc.Iterable[_timing_pb2.HopTiming] | None = ...,
         degraded: _builtins.bool = ...,
+        language_trust: _builtins.float | None = ...,
         ranking: Global___RankingExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ranking", b"ranking"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust", "language_trust", b"language_trust", "ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "query_script", b"query_script", "query_vector", b"query_vector", "ranking", b"ranking", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust", "degraded", b"degraded", "hits", b"hits", "language_trust", b"language_trust", "query_script", b"query_script", "query_vector", b"query_vector", "ranking", b"ranking", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__language_trust: _TypeAlias = _typing.Literal["language_trust"]  # noqa: Y015
+    _WhichOneofArgType__language_trust: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__language_trust) -> _WhichOneofReturnType__language_trust | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 
@@ -736,7 +742,7 @@ class SignalScore(_message.Message):
     its title, a heading or its document's id has them; 0.75: its text; 0.5: they begin longer ones. The mean over all.
     """
     score: _builtins.float
-    """The signal's own score."""
+    """The signal's own score. Cosines are what they would be of all-minilm-l6-v2, whatever the embedder."""
     rank: _builtins.int
     """The hit's place by this signal, from 1; 0 where the signal did not find it."""
     contribution: _builtins.float
@@ -926,8 +932,11 @@ class CreateCollectionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     PASSAGE_SETTINGS_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
+    embedder: _builtins.str
+    """The embedder of its vectors, for good but for ReembedCollection; empty for the service's default."""
     @_builtins.property
     def passage_settings(self) -> _collection_pb2.PassageSettings:
         """How its documents are split; unset for the defaults."""
@@ -937,10 +946,11 @@ class CreateCollectionRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         passage_settings: _collection_pb2.PassageSettings | None = ...,
+        embedder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["passage_settings", b"passage_settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "passage_settings", b"passage_settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedder", b"embedder", "name", b"name", "passage_settings", b"passage_settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1023,6 +1033,56 @@ class ListCollectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCollectionsResponse: _TypeAlias = ListCollectionsResponse  # noqa: Y015
+
+@_typing.final
+class ReembedCollectionRequest(_message.Message):
+    """Asks for another embedder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The collection."""
+    embedder: _builtins.str
+    """The embedder."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        embedder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedder", b"embedder", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReembedCollectionRequest: _TypeAlias = ReembedCollectionRequest  # noqa: Y015
+
+@_typing.final
+class ReembedCollectionResponse(_message.Message):
+    """It is under way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def collection(self) -> _collection_pb2.Collection:
+        """The collection."""
+
+    def __init__(
+        self,
+        *,
+        collection: _collection_pb2.Collection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReembedCollectionResponse: _TypeAlias = ReembedCollectionResponse  # noqa: Y015
 
 @_typing.final
 class DeleteCollectionRequest(_message.Message):

@@ -78,6 +78,11 @@ class RetrievalServiceStub:
                 request_serializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsResponse.FromString,
                 _registered_method=True)
+        self.ReembedCollection = channel.unary_unary(
+                '/headworks.retrieval.v1.RetrievalService/ReembedCollection',
+                request_serializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionRequest.SerializeToString,
+                response_deserializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionResponse.FromString,
+                _registered_method=True)
         self.DeleteCollection = channel.unary_unary(
                 '/headworks.retrieval.v1.RetrievalService/DeleteCollection',
                 request_serializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeleteCollectionRequest.SerializeToString,
@@ -147,7 +152,8 @@ class RetrievalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCollection(self, request, context):
-        """Creates an empty collection. ALREADY_EXISTS where the name is taken.
+        """Creates an empty collection. ALREADY_EXISTS where the name is taken. INVALID_ARGUMENT (EMBEDDER_UNKNOWN) for an
+        embedder that there is not, FAILED_PRECONDITION (EMBEDDER_NOT_SERVED) for one that the model server has not loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,6 +161,17 @@ class RetrievalServiceServicer:
 
     def ListCollections(self, request, context):
         """Lists the tenant's collections, ordered by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReembedCollection(self, request, context):
+        """Begins to give a collection the vectors of another embedder, and returns; Collection.reembedding tells how far it
+        is. Searches and ingestion go on meanwhile. When all is made anew, documents written meanwhile too, searches turn
+        to it at once. A restart goes on where it was. Named again with the same embedder it does nothing; with the
+        embedder that the collection has it stops the move. ABORTED (MOVE_UNDER_WAY) while it moves to a third one;
+        embedders are refused as by CreateCollection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +221,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.ListCollections,
                     request_deserializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsRequest.FromString,
                     response_serializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'ReembedCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReembedCollection,
+                    request_deserializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionRequest.FromString,
+                    response_serializer=headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionResponse.SerializeToString,
             ),
             'DeleteCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteCollection,
@@ -409,6 +431,33 @@ class RetrievalService:
             '/headworks.retrieval.v1.RetrievalService/ListCollections',
             headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsRequest.SerializeToString,
             headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReembedCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headworks.retrieval.v1.RetrievalService/ReembedCollection',
+            headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionRequest.SerializeToString,
+            headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReembedCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,9 +69,18 @@ class RetrievalServiceStub:
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.ListDocumentsRequest, _retrieval_service_pb2.ListDocumentsResponse]
     """Lists a collection's documents, ordered by id."""
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.CreateCollectionRequest, _retrieval_service_pb2.CreateCollectionResponse]
-    """Creates an empty collection. ALREADY_EXISTS where the name is taken."""
+    """Creates an empty collection. ALREADY_EXISTS where the name is taken. INVALID_ARGUMENT (EMBEDDER_UNKNOWN) for an
+    embedder that there is not, FAILED_PRECONDITION (EMBEDDER_NOT_SERVED) for one that the model server has not loaded.
+    """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.ListCollectionsRequest, _retrieval_service_pb2.ListCollectionsResponse]
     """Lists the tenant's collections, ordered by name."""
+    ReembedCollection: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.ReembedCollectionRequest, _retrieval_service_pb2.ReembedCollectionResponse]
+    """Begins to give a collection the vectors of another embedder, and returns; Collection.reembedding tells how far it
+    is. Searches and ingestion go on meanwhile. When all is made anew, documents written meanwhile too, searches turn
+    to it at once. A restart goes on where it was. Named again with the same embedder it does nothing; with the
+    embedder that the collection has it stops the move. ABORTED (MOVE_UNDER_WAY) while it moves to a third one;
+    embedders are refused as by CreateCollection.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.DeleteCollectionRequest, _retrieval_service_pb2.DeleteCollectionResponse]
     """Deletes a collection with everything in it."""
 
@@ -116,9 +125,18 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     ListDocuments: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.ListDocumentsRequest, _retrieval_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists a collection's documents, ordered by id."""
     CreateCollection: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.CreateCollectionRequest, _retrieval_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
-    """Creates an empty collection. ALREADY_EXISTS where the name is taken."""
+    """Creates an empty collection. ALREADY_EXISTS where the name is taken. INVALID_ARGUMENT (EMBEDDER_UNKNOWN) for an
+    embedder that there is not, FAILED_PRECONDITION (EMBEDDER_NOT_SERVED) for one that the model server has not loaded.
+    """
     ListCollections: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.ListCollectionsRequest, _retrieval_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the tenant's collections, ordered by name."""
+    ReembedCollection: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.ReembedCollectionRequest, _retrieval_service_pb2.ReembedCollectionResponse]  # type: ignore[assignment]
+    """Begins to give a collection the vectors of another embedder, and returns; Collection.reembedding tells how far it
+    is. Searches and ingestion go on meanwhile. When all is made anew, documents written meanwhile too, searches turn
+    to it at once. A restart goes on where it was. Named again with the same embedder it does nothing; with the
+    embedder that the collection has it stops the move. ABORTED (MOVE_UNDER_WAY) while it moves to a third one;
+    embedders are refused as by CreateCollection.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.DeleteCollectionRequest, _retrieval_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection with everything in it."""
 
@@ -196,7 +214,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.CreateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.CreateCollectionResponse, _abc.Awaitable[_retrieval_service_pb2.CreateCollectionResponse]]:
-        """Creates an empty collection. ALREADY_EXISTS where the name is taken."""
+        """Creates an empty collection. ALREADY_EXISTS where the name is taken. INVALID_ARGUMENT (EMBEDDER_UNKNOWN) for an
+        embedder that there is not, FAILED_PRECONDITION (EMBEDDER_NOT_SERVED) for one that the model server has not loaded.
+        """
 
     @_abc_1.abstractmethod
     def ListCollections(
@@ -205,6 +225,19 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.ListCollectionsResponse, _abc.Awaitable[_retrieval_service_pb2.ListCollectionsResponse]]:
         """Lists the tenant's collections, ordered by name."""
+
+    @_abc_1.abstractmethod
+    def ReembedCollection(
+        self,
+        request: _retrieval_service_pb2.ReembedCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_service_pb2.ReembedCollectionResponse, _abc.Awaitable[_retrieval_service_pb2.ReembedCollectionResponse]]:
+        """Begins to give a collection the vectors of another embedder, and returns; Collection.reembedding tells how far it
+        is. Searches and ingestion go on meanwhile. When all is made anew, documents written meanwhile too, searches turn
+        to it at once. A restart goes on where it was. Named again with the same embedder it does nothing; with the
+        embedder that the collection has it stops the move. ABORTED (MOVE_UNDER_WAY) while it moves to a third one;
+        embedders are refused as by CreateCollection.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(

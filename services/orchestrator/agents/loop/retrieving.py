@@ -83,4 +83,5 @@ def references(found: Found) -> PassagesRetrieved:
 def _merged(each: list[Found], limit: int) -> Found:
     """The best of several collections."""
     passages = sorted((one for found in each for one in found.passages), key=lambda one: -one.score)
-    return Found(tuple(passages[:limit]), each[0].timings, any(found.degraded for found in each))
+    trust = max((found.trust for found in each if found.trust is not None), default=None)
+    return Found(tuple(passages[:limit]), each[0].timings, any(found.degraded for found in each), trust)

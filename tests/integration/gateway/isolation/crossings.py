@@ -81,6 +81,9 @@ RETRIEVAL: dict[str, list[Attempt]] = {
     "DeleteDocument": [attempt(retrieval.DeleteDocumentRequest(**DOCUMENT), MISSING)],
     "ListDocuments": [attempt(retrieval.ListDocumentsRequest(collection="docs"), MISSING)],
     "CreateCollection": [attempt(retrieval.CreateCollectionRequest(name="docs"), OK, rank=1)],
+    "ReembedCollection": [
+        attempt(retrieval.ReembedCollectionRequest(name="docs", embedder="all-minilm-l6-v2"), MISSING)
+    ],
     "ListCollections": [attempt(retrieval.ListCollectionsRequest(), OK)],
     "DeleteCollection": [attempt(retrieval.DeleteCollectionRequest(name="docs"), MISSING)],
 }

@@ -247,7 +247,7 @@ async def world(keys: Keys, folder: Path, methods: list[MethodDescriptor], recor
     async with AsyncExitStack() as stack:
         triton = await stack.enter_async_context(serving(FakeTriton()))
         told = RetrievalSettings(data_dir=folder / "retrieval")
-        service = await assemble(told, PointStore(open_engine(told)), FakeEmbedder(), AsyncExitStack())
+        service = await assemble(told, PointStore(open_engine(told)), [FakeEmbedder()], AsyncExitStack())
         retrieving = await stack.enter_async_context(serving(service, verifier=keys.verifier, settings=told))
         orchestrating = OrchestratorSettings(
             retrieval_target=retrieving,

@@ -148,6 +148,7 @@ NEEDS: list[tuple[Message, list[str]]] = [
     (retrieval.DeleteDocumentRequest(collection="c"), ["collections.write:c"]),
     (retrieval.ListDocumentsRequest(collection="c"), ["collections.read:c"]),
     (retrieval.CreateCollectionRequest(name="c"), ["collections.write:c"]),
+    (retrieval.ReembedCollectionRequest(name="c"), ["collections.write:c"]),
     (retrieval.DeleteCollectionRequest(name="c"), ["collections.delete:c"]),
 ]
 

@@ -1,4 +1,4 @@
-"""The `embed` model: Triton's types on the outside, `services.models.embedding` on the inside."""
+"""An embedder: Triton's types on the outside, `services.models.embedding` on the inside."""
 
 # Triton adds its types to the module below only after this one is loaded.
 from __future__ import annotations
@@ -21,10 +21,9 @@ import json  # noqa: E402
 import torch  # noqa: E402
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # noqa: E402 - only Triton's stub has it
 
+from services.models.embedders import load  # noqa: E402
 from services.models.embedding import EmbedRequest, EmbedResponse, embed, read_request  # noqa: E402
-from services.models.encoder import Encoder  # noqa: E402
 from services.models.errors import InvalidRequest  # noqa: E402
-from services.models.weights import minilm_folder  # noqa: E402
 
 WARM_UP = [
     "What is this?",
@@ -37,9 +36,10 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the weights, and computes once so that no caller pays for what the first run compiles."""
-        parameters = json.loads(args["model_config"])["parameters"]
-        torch.set_num_threads(int(parameters["threads"]["string_value"]))
-        self._encoder = Encoder(minilm_folder())
+        given = json.loads(args["model_config"])["parameters"]
+        parameters = {name: value["string_value"] for name, value in given.items()}
+        torch.set_num_threads(int(parameters["threads"]))
+        self._encoder = load(parameters["embedder"], parameters["reads"])
         for text in WARM_UP:
             self._encoder.encode([text])
 
