@@ -258,8 +258,8 @@ class TestBadDocuments:
         old = "Die Gewährleistung beträgt zwei Jahre und gilt nicht für Schäden durch Nutzung.".encode("cp1252")
         show = pptx([shape([(0, "The weir.")]), shape([(0, "Secret.")])], hidden=[2])
         results, _ = await service.ingest({"a.txt": old, "b.pptx": show, "c.docx": zipped({"x": bytes(16 << 20)})})
-        assert (results["a.txt"].encoding, results["a.txt"].warnings) == ("cp1252", [])
-        assert (results["b.pptx"].encoding, results["b.pptx"].warnings) == ("", ["not read: 1 hidden slide"])
+        assert (results["a.txt"].encoding, list(results["a.txt"].warnings)) == ("cp1252", [])
+        assert (results["b.pptx"].encoding, list(results["b.pptx"].warnings)) == ("", ["not read: 1 hidden slide"])
         assert await text_of(service, "b.pptx") == ["The weir."]
         assert results["c.docx"].error_reason == "DOCUMENT_TOO_LARGE"
 
