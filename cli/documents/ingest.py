@@ -56,7 +56,11 @@ def ingest(
     groups: tuple[str, ...], yes: bool, kind: str, depth: int, max_pages: int, max_bytes: int, delay: float,
     below: bool, allow_private: bool, on: MeshOptions,
 ) -> int:  # fmt: skip
-    """Put files into a collection: txt, md, html and pdf; PATH is a file, a folder, a glob, a zip file or an address.
+    """Put files into a collection; PATH is a file, a folder, a glob, a zip file or an address.
+
+    Read are txt, md, rst, html, pdf, docx, pptx, xlsx, xls, odt, ods, epub, csv, tsv, json, jsonl, ipynb, eml and mbox.
+    A text that is no UTF-8 is read in the encoding that it declares or that its language tells, which is reported;
+    where that is unsure the file fails. Warnings say what of a file was not read.
 
     A file that is named is taken whatever its ending; one that cannot be is a failure. Below a folder, files of other
     types, hidden ones and symbolic links that lead out of it are skipped, and counted.
@@ -242,7 +246,14 @@ def _report(
         counts: dict[str, Any] = {**outcome.counts(), "failed": len(failures)}
         if missing:
             counts["kept"] = {"there": missing.there, "elsewhere": missing.elsewhere}
-        report = {"skipped": scan.skipped, "links_not_followed": scan.links[:MOST_NAMED], "failures": listed}
+        remarked = [
+            {"document_id": name, "encoding": encoding, "warnings": warnings}
+            for name, encoding, warnings in outcome.remarks()
+        ]
+        report = {
+            "skipped": scan.skipped, "links_not_followed": scan.links[:MOST_NAMED], "remarks": remarked,
+            "failures": listed,
+        }  # fmt: skip
         print_json({"collection": collection, **counts, **report, "seconds": round(seconds, 2)})
         return
     click.echo(f"{collection}: {summary(outcome)} in {seconds:.1f} s")
@@ -253,9 +264,24 @@ def _report(
         click.echo(f"links not followed: {named}: --follow-links takes what they lead to")
     if missing and (missing.there or missing.elsewhere):
         click.echo(f"kept: {missing.there} whose file is still there, {missing.elsewhere} that came from elsewhere")
+    for line in remarks(outcome):
+        click.echo(line, err=True)
     if failures:
         click.echo(f"failed: {len(failures)}", err=True)
         print_table(("document", "reason", "message"), failures[:SHOWN_FAILURES])
+
+
+def remarks(outcome: "Outcome") -> list[str]:
+    """ "a.txt: read as cp1252", "b.pdf: 3 of 12 pages have no text"; how many more there are."""
+    lines = [
+        f"{visible(name)}: {visible('; '.join([*([f'read as {encoding}'] if encoding else []), *warnings]))}"
+        for name, encoding, warnings in outcome.remarks()
+    ]
+    more = len(lines) - SHOWN_FAILURES
+    return [
+        *lines[:SHOWN_FAILURES],
+        *([f"{counted(more, 'more document')} with warnings: see --json"] if more > 0 else []),
+    ]
 
 
 def skipped(scan: "FileScan") -> list[str]:

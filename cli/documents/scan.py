@@ -13,17 +13,8 @@ from cli.documents.missing import SearchedPath
 from cli.documents.sources.source import Skips
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
+from services.runtime.media_types import BINARY, MEDIA_TYPES, PLAIN
 
-PDF = "application/pdf"
-MEDIA_TYPES = {
-    ".txt": "text/plain",
-    ".text": "text/plain",
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".pdf": PDF,
-}
 SNIFFED = 8192
 LINK = "links out of their folder"
 
@@ -170,14 +161,14 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
         return scan.leave(identity, "binary", named)
     told = _labelled(path, identity, scan)
     if told is not None:
-        media_type = media_type or "text/plain"
+        media_type = media_type or PLAIN
         scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
     return told is not None
 
 
 def is_no_text(media_type: str | None, start: bytes) -> bool:
     """Whether a file that begins so is binary, though its type is a text's, or it has none."""
-    return media_type != PDF and is_binary(start)
+    return media_type not in BINARY and is_binary(start)
 
 
 def _labelled(path: Path, identity: str, scan: FileScan) -> Labelled | None:

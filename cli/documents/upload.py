@@ -70,6 +70,12 @@ class Outcome:
         """How many of the documents are in the collection as they are here."""
         return sum(one.outcome in COUNTED.values() for one in self.results.values())
 
+    def remarks(self) -> list[tuple[str, str, Sequence[str]]]:
+        """Each document of which something is to be said: its id, its encoding if that is no Unicode, its warnings."""
+        written = (one for one in self.results.values() if one.outcome in WRITTEN)
+        legacy = [(one, "" if one.encoding.startswith("utf") else one.encoding) for one in written]
+        return [(one.document_id, encoding, list(one.warnings)) for one, encoding in legacy if encoding or one.warnings]
+
     def failures(self) -> list[tuple[str, str, str]]:
         """Each document that failed: its id, the reason, the message."""
         failed = [one for one in self.results.values() if one.outcome == pb.DocumentResult.OUTCOME_FAILED]

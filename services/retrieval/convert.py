@@ -89,6 +89,8 @@ def ingest_event(event: Event) -> pb.IngestResponse:
                     passage_count=event.passage_count,
                     error_reason=event.error_reason,
                     error_message=event.error_message,
+                    encoding=event.encoding,
+                    warnings=event.warnings,
                 )
             )
         case IngestProgress():

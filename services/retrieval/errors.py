@@ -217,8 +217,20 @@ class DocumentTooLarge(DocumentError):
         super().__init__(f"the document is larger than the limit of {limit} bytes", limit=str(limit))
 
 
+class ContentTooLarge(DocumentError):
+    """What a document unpacks to is more than is read."""
+
+    reason = DocumentTooLarge.reason
+
+
 class DocumentUnreadable(DocumentError):
     reason = "DOCUMENT_UNREADABLE"
+
+
+class EncodingUnknown(DocumentError):
+    """A text's encoding cannot be told."""
+
+    reason = "DOCUMENT_ENCODING_UNKNOWN"
 
 
 class MediaTypeUnsupported(DocumentError):
@@ -228,8 +240,8 @@ class MediaTypeUnsupported(DocumentError):
 class DocumentEmpty(DocumentError):
     reason = "DOCUMENT_EMPTY"
 
-    def __init__(self) -> None:
-        super().__init__("the document holds no text")
+    def __init__(self, message: str = "the document holds no text") -> None:
+        super().__init__(message)
 
 
 class HashMismatch(DocumentError):
@@ -237,3 +249,9 @@ class HashMismatch(DocumentError):
 
     def __init__(self) -> None:
         super().__init__("the bytes received do not have the SHA-256 that was announced")
+
+
+def document_error(reason: str, message: str) -> DocumentError:
+    """The error that a reader raised, by its reason."""
+    errors = (ContentTooLarge, EncodingUnknown, DocumentEmpty)
+    return next((error for error in errors if error.reason == reason), DocumentUnreadable)(message)

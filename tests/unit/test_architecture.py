@@ -45,6 +45,7 @@ PURE = (
     "services.runtime.form_words",
     "services.runtime.labels",
     "services.runtime.language",
+    "services.runtime.media_types",
     "services.runtime.numerals",
     "services.runtime.records",
     "services.runtime.spelling",

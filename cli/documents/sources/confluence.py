@@ -6,11 +6,11 @@ from pathlib import Path, PurePosixPath
 
 from selectolax.lexbor import LexborHTMLParser
 
-from cli.documents.scan import MEDIA_TYPES
 from cli.documents.sources.archive import Archive, open_archive
 from cli.documents.sources.confluence_entities import read_entities
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.labels import filled
+from services.runtime.media_types import MEDIA_TYPES
 
 ENTITIES = "entities.xml"
 HTML = "text/html"

@@ -4,13 +4,8 @@ import codecs
 from email.message import Message
 from pathlib import PurePosixPath
 
-from cli.documents.scan import MEDIA_TYPES
+from services.runtime.media_types import ALIASES, MEDIA_TYPES
 
-ALIASES = {
-    "application/xhtml+xml": "text/html",
-    "text/x-markdown": "text/markdown",
-    "application/x-pdf": "application/pdf",
-}
 # Types by which a server says that it does not know; the address's ending does then.
 UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 # What the web means by these names (WHATWG's Encoding Standard).

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cli.documents.labels import SIDECARS, BadLabels, Labelled, checked, parse_sidecar, read_sidecar
-from cli.documents.scan import MEDIA_TYPES, SNIFFED, LocalFile, is_no_text
+from cli.documents.scan import SNIFFED, LocalFile, is_no_text
 from cli.documents.sources.archive import Archive, open_archive
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.file_faults import fault
+from services.runtime.media_types import MEDIA_TYPES
 
 MOST_SIDECAR = 64 << 10
 LINK, SUBMODULE = "120000", "160000"

@@ -4,8 +4,8 @@ A block's text is written so that each of its sentences can be read by itself, o
 row as `header: value; header: value`, a definition as `term: text`, an item with the items above it as its lead.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from services.retrieval.model import Span
@@ -48,10 +48,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a reader returns: the title ("" for none) and the blocks in order."""
+    """What a reader returns: the title ("" for none) and the blocks in order; labels that the document gives itself;
+    the encoding of its text ("" where the format says it); what was left out, for people."""
 
     title: str
     blocks: Sequence[Block]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = ""
+    warnings: Sequence[str] = ()
 
 
 def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:

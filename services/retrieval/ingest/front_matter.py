@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from services.retrieval.ingest import media
 from services.runtime.labels import value_of
+from services.runtime.media_types import MARKDOWN
 from services.runtime.strict_yaml import DEEPEST
 
 MOST_BYTES = 16 << 10
@@ -35,16 +35,20 @@ class FrontMatter:
 
 def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
     """That of a Markdown document in UTF-8; empty for any other."""
-    block = _BLOCK.match(data[:MOST_BYTES]) if media_type == media.MARKDOWN else None
+    block = _BLOCK.match(data[:MOST_BYTES]) if media_type == MARKDOWN else None
     if block is None:
         return FrontMatter()
     fields = _mapping(block[1] or b"")
     if fields is None:
         return FrontMatter()
     title = value_of(fields.pop("title", None)) or ""
-    said = {key: value for key, each in fields.items() if (value := value_of(each))}
-    labels = {key: value for key, value in said.items() if key != SUBJECT and not key.startswith(RESERVED)}
+    labels = allowed({key: value for key, each in fields.items() if (value := value_of(each))})
     return FrontMatter(" ".join(title.split()), labels, block.end())
+
+
+def allowed(labels: Mapping[str, str]) -> dict[str, str]:
+    """Those of the labels that a document may give itself."""
+    return {key: value for key, value in labels.items() if key != SUBJECT and not key.startswith(RESERVED)}
 
 
 def _mapping(block: bytes) -> dict[str, Any] | None:

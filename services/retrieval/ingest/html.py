@@ -1,7 +1,7 @@
 """Reads HTML: the visible text, block by block, without what only leads around in a site."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -10,7 +10,7 @@ from services.retrieval.ingest.html_depth import check_depth
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
-from services.retrieval.ingest.text import decode
+from services.retrieval.ingest.text import codec_of, decode
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
@@ -24,17 +24,31 @@ _NAVIGATION = frozenset(_NAVIGATION_NAMES.split())
 _LINKS, _LINK_SHARE = 5, 0.9
 # Preformatted text of that length that has paragraphs is a document of its own, and no code.
 _LONG_PREFORMATTED = 2000
-# Where browsers look for it.
-_DECLARED_WITHIN = 1024
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:-]{1,40})", re.IGNORECASE)
+# Browsers look for it in the first 1024 bytes; licences stand before it, too.
+_DECLARED_WITHIN = 4096
+_DECLARED = re.compile(
+    rb"""<meta[^<>]{0,200}?charset\s*=\s*["']?\s*([\w:.-]{1,40})"""
+    rb"""|<\?xml[^<>]{0,100}?encoding\s*=\s*["']([\w:.-]{1,40})""",
+    re.IGNORECASE,
+)
 _SPACE = re.compile(r"\s+")
 _TEXT = "-text"
 
 
 def read_html(data: bytes) -> Extract:
-    """Raises DocumentUnreadable for what is not text, or is nested too deeply."""
-    declared = _CHARSET.search(data[:_DECLARED_WITHIN])
-    text = decode(data, declared[1].decode("ascii") if declared else "")
+    """Raises DocumentUnreadable for what is not text, or is nested too deeply; EncodingUnknown."""
+    text = decode(data, declared_in(data))
+    return replace(read_page(text.text), encoding=text.encoding)
+
+
+def declared_in(data: bytes) -> str:
+    """The encoding that a page declares at its start; "" for none that is known."""
+    declared = _DECLARED.search(data[:_DECLARED_WITHIN])
+    return codec_of((declared[1] or declared[2]).decode("ascii", "replace")) if declared else ""
+
+
+def read_page(text: str) -> Extract:
+    """The blocks of a page. Raises DocumentUnreadable where it is nested too deeply."""
     check_depth(text)
     tree = LexborHTMLParser(text)
     page = _read(tree, navigation=False)

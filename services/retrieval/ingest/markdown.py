@@ -26,9 +26,15 @@ _DEFINITION = re.compile(r"\n[ \t]*:[ \t]+")
 def read_markdown(data: bytes) -> Extract:
     """Raises DocumentUnreadable for what is no text."""
     outline = Outline()
-    _Reader(outline).read(_PARSER.parse(decode(data)))
+    text = decode(data)
+    write_markdown(text.text, outline)
     title = next((block.title for block in outline.blocks if block.kind is Kind.HEADING), "")
-    return Extract(title, outline.blocks)
+    return Extract(title, outline.blocks, encoding=text.encoding)
+
+
+def write_markdown(text: str, outline: Outline) -> None:
+    """Write a text's blocks."""
+    _Reader(outline).read(_PARSER.parse(text))
 
 
 class _Reader:

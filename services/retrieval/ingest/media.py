@@ -1,26 +1,9 @@
-"""Media types: which can be read, and how one is told."""
+"""The media type of a document: the one given, or by its id's ending."""
 
 from pathlib import PurePosixPath
 
 from services.retrieval.errors import MediaTypeUnsupported
-
-PLAIN = "text/plain"
-MARKDOWN = "text/markdown"
-HTML = "text/html"
-PDF = "application/pdf"
-
-_ENDINGS = {
-    "": PLAIN,
-    ".txt": PLAIN,
-    ".text": PLAIN,
-    ".md": MARKDOWN,
-    ".markdown": MARKDOWN,
-    ".htm": HTML,
-    ".html": HTML,
-    ".xhtml": HTML,
-    ".pdf": PDF,
-}
-_ALIASES = {"text/x-markdown": MARKDOWN, "application/xhtml+xml": HTML, "application/x-pdf": PDF}
+from services.runtime.media_types import ALIASES, MEDIA_TYPES, PLAIN
 
 
 def media_type_of(given: str, document_id: str) -> str:
@@ -30,11 +13,11 @@ def media_type_of(given: str, document_id: str) -> str:
     """
     if given:
         named = given.partition(";")[0].strip().lower()
-        media_type = _ALIASES.get(named, named)
-        if media_type not in _ENDINGS.values():
+        media_type = ALIASES.get(named, named)
+        if media_type not in MEDIA_TYPES.values():
             raise MediaTypeUnsupported(f"documents of type {given[:100]!r} cannot be read", media_type=given[:100])
         return media_type
     ending = PurePosixPath(document_id).suffix.lower()
-    if ending not in _ENDINGS:
+    if ending and ending not in MEDIA_TYPES:
         raise MediaTypeUnsupported(f"files ending in {ending[:20]!r} cannot be read; give media_type if it is text")
-    return _ENDINGS[ending]
+    return MEDIA_TYPES.get(ending, PLAIN)

@@ -1,6 +1,6 @@
 """What goes through an ingestion: the client's messages and the service's events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -66,13 +66,15 @@ class DocumentOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One document is done."""
+    """One document is done. `encoding` of its text, where it was read as one; `warnings`: what of it was not read."""
 
     document_id: str
     outcome: DocumentOutcome
     passage_count: int = 0
     error_reason: str = ""
     error_message: str = ""
+    encoding: str = ""
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,26 @@
 import io
 import logging
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.errors import DocumentEmpty, DocumentUnreadable
+from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
 
 MAX_TEXT = 64 << 20
+MOST_BOOKMARKS = 20_000
+_SCANNED = "Run OCR on it first, for instance by `ocrmypdf SCAN.pdf READABLE.pdf`, and ingest what that makes"
+_Heading = tuple[int, str]
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _DIGITS = re.compile(r"\d+")
 # A line that is the first or the last of so many pages, but for its numbers, is the pages' head or foot.
@@ -29,7 +37,7 @@ def read_pdf(data: bytes) -> Extract:
         raise DocumentUnreadable("it does not begin as a PDF does")
     try:
         return _read(PdfReader(io.BytesIO(data)))
-    except DocumentUnreadable:
+    except (DocumentUnreadable, DocumentEmpty):
         raise
     except (MemoryError, RecursionError) as error:
         raise DocumentUnreadable("the PDF unpacks to more than the reader may hold") from error
@@ -44,10 +52,74 @@ def _read(reader: PdfReader) -> Extract:
         raise DocumentUnreadable("the PDF needs a password")
     title = str((reader.metadata and reader.metadata.title) or "")
     outline = Outline()
-    for number, page in enumerate(_without_running(_pages(reader)), 1):
+    pages = _without_running(_pages(reader))
+    silent = sum(not page.strip() for page in pages)
+    if silent == len(pages) > 0:
+        raise DocumentEmpty(f"none of its {len(pages):,} pages has text: pictures of pages are not read. {_SCANNED}")
+    headings = _bookmarks(reader)
+    depth = 0
+    for number, page in enumerate(pages, 1):
         outline.page = number
-        write_plain(page, outline)
-    return Extract(_clean(title).strip(), outline.blocks)
+        depth = _write(page, headings.get(number, ()), depth, outline)
+    warnings = omissions((silent, f"without text: {{}} of {len(pages):,} pages"))
+    return Extract(_clean(title).strip(), outline.blocks, warnings=warnings)
+
+
+def _bookmarks(reader: PdfReader) -> Mapping[int, Sequence[_Heading]]:
+    """The document's outline: level and title of the headings by the number of their page. What is wrong with it is not
+    wrong with the text."""
+    headings = defaultdict[int, list[_Heading]](list)
+    with suppress(Exception):
+        for level, entry in islice(_entries(reader.outline), MOST_BOOKMARKS):
+            number = reader.get_destination_page_number(entry)
+            title = " ".join(_clean(str(entry.title or "")).split())
+            if title and number is not None and number >= 0:
+                headings[number + 1].append((level, title))
+    return headings
+
+
+def _entries(entries: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """The entries of an outline with their levels; those of a deeper level are lists behind what they belong to."""
+    waiting: list[tuple[int, Any]] = [(1, each) for each in reversed(entries)]
+    while waiting:
+        level, entry = waiting.pop()
+        if isinstance(entry, list):
+            waiting += [(level + 1, each) for each in reversed(entry)]
+        else:
+            yield level, entry
+
+
+def _write(page: str, headings: Sequence[_Heading], depth: int, outline: Outline) -> int:
+    """Write a page with its headings where their lines are, those that have none at its start; what looks like a
+    heading besides stands below them. Returns the level of the last."""
+    places = sorted(
+        ((_place(page, title), level, title) for level, title in headings), key=lambda each: each[0][0]
+    )  # fmt: skip
+    at = 0
+    for (start, end), level, title in places:
+        if start > at:
+            _write_part(page[at:start], depth, outline)
+        outline.heading(level, title)
+        at, depth = max(at, end), level
+    _write_part(page[at:], depth, outline)
+    return depth
+
+
+def _write_part(text: str, depth: int, outline: Outline) -> None:
+    first = len(outline.blocks)
+    write_plain(text, outline)
+    if depth:
+        outline.blocks[first:] = [
+            replace(block, level=block.level + depth) if block.kind is Kind.HEADING else block
+            for block in outline.blocks[first:]
+        ]
+
+
+def _place(page: str, title: str) -> tuple[int, int]:
+    """Where a title is whole lines of a page, whatever numbers it; its start twice where it is not."""
+    words = r"\s+".join(re.escape(word) for word in title.split())
+    found = re.search(rf"^[ \t]*(?:[\dA-Z]{{1,3}}(?:\.\d{{1,3}}){{0,5}}\.?[ \t]+)?{words}[ \t]*$", page, re.MULTILINE)
+    return found.span() if found else (0, 0)
 
 
 def _pages(reader: PdfReader) -> list[str]:

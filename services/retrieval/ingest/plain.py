@@ -37,8 +37,9 @@ _CODE_INDENT = 4
 def read_plain(data: bytes) -> Extract:
     """Raises DocumentUnreadable for what is no text."""
     outline = Outline()
-    title = write_plain(decode(data), outline)
-    return Extract(title, outline.blocks)
+    text = decode(data)
+    title = write_plain(text.text, outline)
+    return Extract(title, outline.blocks, encoding=text.encoding)
 
 
 def write_plain(text: str, outline: Outline) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Hashable
 
 import orjson
 
-from services.retrieval.errors import DocumentEmpty, DocumentError, DocumentUnreadable
-from services.retrieval.ingest import media
+from services.retrieval.errors import DocumentError, DocumentUnreadable, document_error
 from services.retrieval.ingest.digest import Digest, digest
 from services.retrieval.ingest.split import TextPiece
 from services.retrieval.ingest.worker import LENGTHS, READY, frame
 from services.runtime.children import DiedAtStart, ended, once_more
 from services.runtime.fairness import FairLimit, Owner
+from services.runtime.language.encodings import is_utf8
+from services.runtime.media_types import MARKDOWN, PLAIN
 
 AT_ONCE = 16 << 10
 # What is no longer is read beside what is.
@@ -29,7 +30,7 @@ WAIT = 8
 LATE_SECONDS, MOST_LATE = 60.0, 10_000
 IDLE_SECONDS = 30.0
 START_SECONDS = 30.0
-SAFE = (media.PLAIN, media.MARKDOWN)
+SAFE = (PLAIN, MARKDOWN)
 
 
 class Readers:
@@ -53,7 +54,7 @@ class Readers:
 
     async def read(self, media_type: str, data: bytes, max_chars: int, owner: Owner = ("",)) -> Digest:
         """The document's text and passages. Raises a DocumentError where it has none that can be read."""
-        if media_type in SAFE and len(data) <= AT_ONCE:
+        if media_type in SAFE and len(data) <= AT_ONCE and is_utf8(data):
             return digest(media_type, data, max_chars)
         places = self._short if len(data) <= SHORT else self._long
         seconds = min(self._seconds, SECONDS + SECONDS_A_MIB * len(data) / MIB)
@@ -167,12 +168,12 @@ class _Worker:
         answer = orjson.loads(await source.readexactly(head_length))
         body = await source.readexactly(body_length)
         if "reason" in answer:
-            raise _error(answer["reason"], answer["message"])
+            raise document_error(answer["reason"], answer["message"])
         pieces = [
             TextPiece(tuple(span), tuple(headings), tuple(map(tuple, sentences)), tuple(leads), page, kind)
             for span, headings, sentences, leads, page, kind in answer["pieces"]
         ]
-        return Digest(answer["title"], body.decode(), pieces)
+        return Digest(answer["title"], body.decode(), pieces, answer["labels"], answer["encoding"], answer["warnings"])
 
     @property
     def ran_out_of_time(self) -> bool:
@@ -196,7 +197,3 @@ class _Worker:
         if self.retire:
             self.retire.cancel()
             self.retire = None
-
-
-def _error(reason: str, message: str) -> DocumentError:
-    return DocumentEmpty() if reason == DocumentEmpty.reason else DocumentUnreadable(message)

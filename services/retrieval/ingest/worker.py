@@ -3,7 +3,7 @@
 It writes READY, then answers frames on its standard input with frames on its standard output until its input ends. A
 frame is a JSON head and a body, each behind its length (u32, little-endian). Request: {"media_type", "max_chars",
 "seconds", "wait"} and the document; SIGPROF ends the process after so many seconds of the processor. Response:
-{"title", "pieces"} and the text in UTF-8, or {"reason", "message"} and nothing.
+{"title", "pieces", "labels", "encoding", "warnings"} and the text in UTF-8, or {"reason", "message"} and nothing.
 """
 
 import resource
@@ -52,7 +52,11 @@ def _answer(media_type: str, data: bytes, max_chars: int) -> bytes:
         return frame({"reason": error.reason, "message": error.message}, b"")
     except (MemoryError, RecursionError):
         return frame({"reason": "DOCUMENT_UNREADABLE", "message": "reading it takes more memory than allowed"}, b"")
-    return frame({"title": found.title, "pieces": _packed(found)}, found.text.encode("utf-8", "replace"))
+    head = {
+        "title": found.title, "pieces": _packed(found), "labels": found.labels, "encoding": found.encoding,
+        "warnings": found.warnings,
+    }  # fmt: skip
+    return frame(head, found.text.encode("utf-8", "replace"))
 
 
 def _packed(found: Digest) -> list[object]:

@@ -11,7 +11,7 @@ from services.retrieval import metrics
 from services.retrieval.errors import DocumentIdTaken, HashMismatch, IndexRetired, OutsideAccessGroups
 from services.retrieval.ingest import media
 from services.retrieval.ingest.digest import LONGEST_TITLE, Digest
-from services.retrieval.ingest.front_matter import read_front_matter
+from services.retrieval.ingest.front_matter import allowed, read_front_matter
 from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
@@ -76,6 +76,7 @@ class CollectionWriter:
                 return known
             front = read_front_matter(media_type, data)
             digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
+            said = filled(front.labels, allowed(digest.labels))
             title = head.title or front.title[:LONGEST_TITLE] or digest.title
             document = Document(
                 id=head.id,
@@ -86,13 +87,13 @@ class CollectionWriter:
                 size_bytes=len(data),
                 passage_count=len(digest.pieces),
                 update_time=datetime.now(UTC),
-                metadata=filled(head.metadata, front.labels),
-                said=front.labels,
+                metadata=filled(head.metadata, said),
+                said=said,
                 access_groups=head.access_groups,
             )
             await self._store_all(target, document, replace(digest, title=title), report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
-        return Result(head.id, outcome, document.passage_count)
+        return Result(head.id, outcome, document.passage_count, encoding=digest.encoding, warnings=digest.warnings)
 
     async def set_metadata(self, key: CollectionKey, document_id: str, metadata: Mapping[str, str]) -> None:
         """Give a document other labels, if it is there."""

@@ -20,6 +20,15 @@ def encoding_of(data: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether the bytes are valid UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def is_binary(start: bytes) -> bool:
     """Whether a file that begins with these bytes holds NUL characters, which no text does."""
     encoding, length = encoding_of(start)

@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from pypdf import PdfWriter
 
 from services.retrieval.errors import EmbedderUnavailable
+from tests.fakes.documents import pptx, shape, zipped
 from tests.fakes.retrieval import FakeEmbedder, Served, ingest_requests, served
 from tests.fakes.serving import until
 
@@ -253,6 +254,15 @@ class TestBadDocuments:
         (row,) = (await service.search("weir a", filter=HTML)).hits
         assert (row.passage.text, row.passage.page, row.passage.kind) == ("a: weir; b: 1", 0, "table")
 
+    async def test_a_result_says_the_encoding_and_what_was_not_read(self, service: Served) -> None:
+        old = "Die Gewährleistung beträgt zwei Jahre und gilt nicht für Schäden durch Nutzung.".encode("cp1252")
+        show = pptx([shape([(0, "The weir.")]), shape([(0, "Secret.")])], hidden=[2])
+        results, _ = await service.ingest({"a.txt": old, "b.pptx": show, "c.docx": zipped({"x": bytes(16 << 20)})})
+        assert (results["a.txt"].encoding, list(results["a.txt"].warnings)) == ("cp1252", [])
+        assert (results["b.pptx"].encoding, list(results["b.pptx"].warnings)) == ("", ["not read: 1 hidden slide"])
+        assert await text_of(service, "b.pptx") == ["The weir."]
+        assert results["c.docx"].error_reason == "DOCUMENT_TOO_LARGE"
+
     async def test_a_broken_one_among_good_ones_fails_alone(self, service: Served) -> None:
         good = {f"{number}.txt": f"good text {number}" for number in range(100)}
         broken = pdf("text")[:200]
@@ -268,13 +278,13 @@ class TestBadDocuments:
             ("a.txt", b" \n\n ", "DOCUMENT_EMPTY"),
             ("a.html", b"<html><script>x</script></html>", "DOCUMENT_EMPTY"),
             ("a.pdf", pdf(), "DOCUMENT_EMPTY"),
-            ("a.txt", b"caf\xe9", "DOCUMENT_UNREADABLE"),
+            ("a.txt", b"caf\xe9", "DOCUMENT_ENCODING_UNKNOWN"),
             ("a.txt", bytes(range(256)) * 10, "DOCUMENT_UNREADABLE"),
             ("a.txt", b"\x00\x01\x02 text", "DOCUMENT_UNREADABLE"),
-            ("a.html", b"<p>caf\xe9</p>", "DOCUMENT_UNREADABLE"),
+            ("a.html", b"<p>caf\xe9</p>", "DOCUMENT_ENCODING_UNKNOWN"),
             ("a.pdf", b"not a pdf", "DOCUMENT_UNREADABLE"),
             ("a.pdf", b"%PDF-1.4 and then nothing", "DOCUMENT_UNREADABLE"),
-            ("a.docx", b"PK", "MEDIA_TYPE_UNSUPPORTED"),
+            ("a.doc", b"PK", "MEDIA_TYPE_UNSUPPORTED"),
             ("a.txt", b"x" * (4 << 20), "DOCUMENT_TOO_LARGE"),
             ("x" * 1025, b"x", "INVALID_ARGUMENT"),
             ("", b"x", "INVALID_ARGUMENT"),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest import media
 from services.retrieval.ingest.readers import SHORT, Readers
+from services.runtime import media_types
 
 PAGE = b"<h1>Rivers</h1><p>The Danube flows through ten countries.</p>"
 
@@ -29,11 +29,11 @@ async def test_a_process_that_dies_before_it_begins_is_started_once_more(tmp_pat
     readers = Readers(1, 20, 1 << 30, str(frail(tmp_path, deaths)))
     try:
         if deaths < 2:
-            assert "Danube" in (await readers.read(media.HTML, PAGE, 1200)).text
+            assert "Danube" in (await readers.read(media_types.HTML, PAGE, 1200)).text
         else:
             with pytest.raises(DocumentUnreadable, match="documents did not begin: killed by SIGSEGV"):
-                await readers.read(media.HTML, PAGE, 1200)
-            assert "Danube" in (await readers.read(media.HTML, PAGE, 1200)).text
+                await readers.read(media_types.HTML, PAGE, 1200)
+            assert "Danube" in (await readers.read(media_types.HTML, PAGE, 1200)).text
     finally:
         await readers.aclose()
 
@@ -51,11 +51,11 @@ def hanging(folder: Path) -> Path:
 
 async def test_a_short_document_does_not_wait_behind_a_long_one(tmp_path: Path) -> None:
     readers = Readers(1, 600, 1 << 30, str(hanging(tmp_path)))
-    long = asyncio.create_task(readers.read(media.HTML, b" " * (SHORT + 1), 1200, ("a",)))
+    long = asyncio.create_task(readers.read(media_types.HTML, b" " * (SHORT + 1), 1200, ("a",)))
     try:
         while not (tmp_path / "count").exists():
             await asyncio.sleep(0.01)
-        assert "Danube" in (await readers.read(media.HTML, PAGE, 1200, ("b",))).text
+        assert "Danube" in (await readers.read(media_types.HTML, PAGE, 1200, ("b",))).text
         assert not long.done()
     finally:
         long.cancel()
@@ -67,7 +67,7 @@ async def test_a_document_has_time_by_its_size(tmp_path: Path) -> None:
     readers = Readers(1, 0.2, 1 << 30, str(hanging(tmp_path)))
     try:
         with pytest.raises(DocumentUnreadable, match=r"longer than 1\.6 seconds$"):
-            await readers.read(media.HTML, PAGE, 1200, ("a",))
+            await readers.read(media_types.HTML, PAGE, 1200, ("a",))
     finally:
         await readers.aclose()
 
@@ -84,6 +84,6 @@ async def test_the_time_of_others_does_not_count(tmp_path: Path) -> None:
     python.chmod(0o755)
     readers = Readers(1, 0.3, 1 << 30, str(python))
     try:
-        assert "Danube" in (await readers.read(media.HTML, PAGE, 1200)).text
+        assert "Danube" in (await readers.read(media_types.HTML, PAGE, 1200)).text
     finally:
         await readers.aclose()

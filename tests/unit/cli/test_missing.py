@@ -87,10 +87,10 @@ class TestFindMissing:
         assert (names(result), result.elsewhere) == ([], 1)
 
     def test_what_is_there_but_not_taken_is_kept(self, tree: Path) -> None:
-        (tree / "docs/named.rst").write_text("named")
+        (tree / "docs/named.log").write_text("named")
         (tree / "docs/.hidden.md").write_text("hidden")
         (tree / "docs/linked.md").symlink_to("a.md")
-        before = stored(find_files(["docs/named.rst", "docs/.hidden.md", "docs"], tree))
+        before = stored(find_files(["docs/named.log", "docs/.hidden.md", "docs"], tree))
         (tree / "docs/a.md").write_bytes(b"now\0binary")
         (tree / "docs/linked.md").unlink()
         (tree / "docs/linked.md").symlink_to("nowhere")

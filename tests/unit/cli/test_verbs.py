@@ -280,9 +280,9 @@ def test_a_file_that_is_written_where_no_folder_is(tmp_path: Path) -> None:
 
 
 def test_few_files_that_were_skipped_are_named(tmp_path: Path) -> None:
-    for name in ("a.zip", "b.docx", "c.md"):
+    for name in ("a.zip", "b.doc", "c.md"):
         (tmp_path / name).write_text("x")
-    assert skipped(find_files(["."], tmp_path)) == ["2 of another type (a.zip, b.docx)"]
+    assert skipped(find_files(["."], tmp_path)) == ["2 of another type (a.zip, b.doc)"]
     for number in range(9):
         (tmp_path / f"{number}.zip").write_text("x")
     assert skipped(find_files(["."], tmp_path)) == ["11 of another type"]

@@ -176,7 +176,7 @@ class IngestDocument(_message.Message):
     title: _builtins.str
     """Its title; empty to take it from the content: of Markdown the front matter's `title`, before the first heading."""
     media_type: _builtins.str
-    """Its media type: text/plain, text/markdown, text/html or application/pdf. Empty to tell by the id's ending."""
+    """Its media type: one of those in docs/ingestion.md, such as text/html. Empty to tell by the id's ending."""
     content_hash: _builtins.str
     """SHA-256 of the bytes to come, if known, lower-case hexadecimal. Where the stored document has the
     same hash the document is answered UNCHANGED at once and its chunks are not needed.
@@ -338,6 +338,8 @@ class DocumentResult(_message.Message):
     PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
     ERROR_REASON_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """The document."""
     outcome: Global___DocumentResult.Outcome.ValueType
@@ -345,11 +347,21 @@ class DocumentResult(_message.Message):
     passage_count: _builtins.int
     """Passages it now has."""
     error_reason: _builtins.str
-    """Why it failed: a stable word such as DOCUMENT_TOO_LARGE, DOCUMENT_UNREADABLE,
+    """Why it failed: a stable word such as DOCUMENT_TOO_LARGE, DOCUMENT_UNREADABLE, DOCUMENT_ENCODING_UNKNOWN,
     MEDIA_TYPE_UNSUPPORTED or DOCUMENT_EMPTY; empty otherwise.
     """
     error_message: _builtins.str
     """The same for people."""
+    encoding: _builtins.str
+    """The encoding that its text was read in, such as "utf-8" or "cp1252"; empty where the format says it itself, and for
+    a document that was not read now.
+    """
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of the document was not read, for people: "3 of 12 pages have no text". At most 20; none for a document that was
+        not read now.
+        """
+
     def __init__(
         self,
         *,
@@ -358,10 +370,12 @@ class DocumentResult(_message.Message):
         passage_count: _builtins.int = ...,
         error_reason: _builtins.str = ...,
         error_message: _builtins.str = ...,
+        encoding: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "error_message", b"error_message", "error_reason", b"error_reason", "outcome", b"outcome", "passage_count", b"passage_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "encoding", b"encoding", "error_message", b"error_message", "error_reason", b"error_reason", "outcome", b"outcome", "passage_count", b"passage_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
