@@ -171,8 +171,9 @@ def _send(client: "Client", plan: "SourcePlan", report: SourceReport, on: MeshOp
     from cli.documents.upload import UNCHANGED
 
     outcome = ingest_files(
-        client, plan.documents, report.collection, bool(plan.gone), on.timeout, on.as_json, plan.gone, lambda _: True
-    )
+        client, plan.documents, report.collection, bool(plan.gone), on.timeout, on.as_json, plan.gone, lambda _: True,
+        groups=plan.groups,
+    )  # fmt: skip
     report.failures |= {name: message or reason for name, reason, message in outcome.failures()}
     report.passages = outcome.counts()["passages"]
     for name, ids in report.changes.items():

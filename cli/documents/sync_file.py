@@ -21,6 +21,7 @@ from services.runtime.strict_yaml import BadYaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Patterns = Annotated[tuple[str, ...], Field(max_length=100)]
+Group = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class BadSyncFile(ValueError):
@@ -44,12 +45,14 @@ class _Part(BaseModel):
 
 class SourceSpec(_Part):
     """A source. `collection` is empty for the file's own. `include` and `exclude` are patterns of its ids, without the
-    name before them, in which `*` stands for "/" too."""
+    name before them, in which `*` stands for "/" too. Its documents are for members of `groups` to read, or for
+    everybody where there are none."""
 
     name: Name
     collection: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")] = ""
     include: Patterns = ()
     exclude: Patterns = ()
+    groups: Annotated[tuple[Group, ...], Field(max_length=64)] = ()
     labels: Annotated[dict[str, str], BeforeValidator(_labels)] = Field(default_factory=dict)
 
     @property

@@ -1,6 +1,6 @@
 """What it takes to make a collection equal to a source: the documents that are new, changed, and gone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ MARKDOWN = "text/markdown"
 
 @dataclass
 class SourcePlan:
-    """`documents` are all that the source has, labelled as its own; `gone` those of it that it has no more.
+    """`documents` are all that the source has, labelled as its own, for members of `groups` to read or for everybody;
+    `gone` those of it that it has no more.
 
     `failures` are what could not be read or taken, each with why. `kept` counts documents that were not found and are
     not deleted, because the source was not seen whole, or nothing was in it: `doubt` says which.
@@ -26,6 +27,7 @@ class SourcePlan:
 
     documents: list[SourceDocument] = field(default_factory=list)
     gone: list[Document] = field(default_factory=list)
+    groups: tuple[str, ...] = ()
     failures: dict[str, str] = field(default_factory=dict)
     scan: SourceScan = field(default_factory=SourceScan)
     kept: int = 0
@@ -40,7 +42,7 @@ def make_plan(
     by_id = {document.id: document for document in stored}
     own = {name: each for name, each in by_id.items() if each.metadata.get(SOURCE) == spec.name}
     scan = source.scan({name: each.content_hash for name, each in own.items()}, workspace)
-    plan = SourcePlan(scan=scan, failures=dict(scan.failures))
+    plan = SourcePlan(groups=spec.groups, failures=dict(scan.failures), scan=scan)
     found: set[str] = set()
     for document in scan.documents:
         if not spec.takes(document.id):
@@ -76,8 +78,8 @@ def _labelled(document: Any, name: str) -> SourceDocument:
 
 
 def changes(plan: SourcePlan, stored: Mapping[str, Document]) -> dict[str, list[str]]:
-    """The ids of what is to be created, replaced and deleted; those whose labels alone change are `relabelled`. Notes
-    in the plan the hash of each document, and which cannot be read."""
+    """The ids of what is to be created, replaced and deleted; those whose labels or groups alone change are
+    `relabelled`. Notes in the plan the hash of each document, and which cannot be read."""
     found: dict[str, list[str]] = {"created": [], "replaced": [], "relabelled": [], "unchanged": [], "deleted": []}
     documents: list[SourceDocument] = []
     for document in plan.documents:
@@ -87,7 +89,7 @@ def changes(plan: SourcePlan, stored: Mapping[str, Document]) -> dict[str, list[
             plan.failures[document.id] = error.strerror or "cannot be read"
         else:
             documents.append(hashed)
-            found[_change(hashed, stored.get(document.id))].append(document.id)
+            found[_change(hashed, plan.groups, stored.get(document.id))].append(document.id)
     plan.documents = documents
     found["deleted"] = [document.id for document in plan.gone]
     return found
@@ -101,7 +103,7 @@ def _hashed(document: Any) -> SourceDocument:
     return hashed
 
 
-def _change(document: SourceDocument, stored: Document | None) -> str:
+def _change(document: SourceDocument, groups: Sequence[str], stored: Document | None) -> str:
     if stored is None:
         return "created"
     if (document.content_hash, document.media_type) != (stored.content_hash, stored.media_type):
@@ -109,4 +111,5 @@ def _change(document: SourceDocument, stored: Document | None) -> str:
     # Front matter adds labels to those of Markdown.
     labels, others = document.labels.items(), stored.metadata.items()
     same = labels <= others if document.media_type == MARKDOWN else labels == others
-    return "unchanged" if same and document.title in ("", stored.title) and document.uri == stored.uri else "relabelled"
+    same = same and document.title in ("", stored.title) and document.uri == stored.uri
+    return "unchanged" if same and set(groups) == set(stored.access_groups) else "relabelled"

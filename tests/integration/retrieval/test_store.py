@@ -407,7 +407,7 @@ class TestAccess:
             (("guests", "hr"), {"open", "both"}),
             ((codec.LISTED,), {"open"}),
         ],
-        ids=str,
+        ids=["all", "in-none", "guests", "staff", "hr", "two", "the-mark"],
     )
     async def test_a_caller_sees_what_its_groups_may_read(
         self, store: VectorStore, groups: Groups, expected: set[str]

@@ -1,7 +1,7 @@
 """What it takes to make a collection equal to a source."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +24,13 @@ def found(name: str, text: str = "x", media_type: str = "text/html", **labels: s
 
 
 def stored(
-    name: str, text: str = "x", source: str = "guides", media_type: str = "text/html", **labels: str
-) -> Document:
+    name: str, text: str = "x", source: str = "guides", media_type: str = "text/html", groups: Sequence[str] = (),
+    **labels: str,
+) -> Document:  # fmt: skip
     metadata = {**labels, **({SOURCE: source} if source else {})}
     return Document(
         id=f"guides/{name}", uri=f"file:///{name}", title=name, media_type=media_type, content_hash=hashed(text),
-        metadata=metadata,
+        metadata=metadata, access_groups=groups,
     )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ class TestChanges:
                 "unchanged",
             ),
             (found("a"), stored("a", source=""), "relabelled"),
+            (found("a"), stored("a", groups=("hr", "staff")), "relabelled"),
         ],
     )
     def test_kinds(self, now: FoundDocument, before: Document | None, change: str) -> None:
@@ -112,6 +114,12 @@ class TestChanges:
         found_changes = changes(made, {before.id: before} if before else {})
         assert {name for name, ids in found_changes.items() if ids} == {change}
         assert made.documents[0].content_hash == hashed("y" if change == "replaced" else "x")
+
+    def test_groups_in_another_order_are_the_same(self) -> None:
+        made = plan([found("a")], [])
+        made.groups = ("staff", "hr")
+        before = stored("a", groups=("hr", "staff"))
+        assert changes(made, {before.id: before})["unchanged"] == [before.id]
 
     def test_a_document_that_cannot_be_read_fails(self, tmp_path: Path) -> None:
         document = FoundDocument("guides/a", "", "text/html", (tmp_path / "none").open)  # type: ignore[arg-type]
