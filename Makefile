@@ -20,7 +20,7 @@ WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents clean
+.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,13 +59,18 @@ up: setup ## keep the mesh running until Ctrl-C
 unit: setup ## run the tests that need no server, no process and no vLLM
 	@$(TESTS) -q tests/unit
 
-integration: llm ## run the tests with real servers, databases and processes
+# The tests' own tiny model is trained once, before tests want the processors and have limits of time.
+tiny-llm: llm
+	@echo "==> training the tiny language model of the tests, unless it is there: one to five minutes"
+	@$(BIN)/python -m tests.fakes.tiny_llm >/dev/null
+
+integration: tiny-llm ## run the tests with real servers, databases and processes
 	@$(TESTS) tests/integration
 
-e2e: llm ## run the tests of the whole mesh
+e2e: tiny-llm ## run the tests of the whole mesh
 	@$(TESTS) tests/e2e
 
-test: llm ## run every test, end to end ones included
+test: tiny-llm ## run every test, end to end ones included
 	@$(TESTS)
 
 check: setup googleapis ## format, lint, types, protos, generated code

@@ -18,7 +18,7 @@ from tests.fakes.tiny_llm.tokenizer import train as train_tokenizer
 
 SAMPLES = 2400  # in random surroundings
 ROUNDS, EACH = 12, 48  # in each place: beginnings, and conversations for each
-ATTEMPTS = 2
+ATTEMPTS = 3
 
 
 class NotLearned(Exception):

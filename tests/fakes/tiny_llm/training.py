@@ -11,24 +11,25 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrained
 
 from tests.fakes.tiny_llm.circuit import begin
 from tests.fakes.tiny_llm.lessons import Group, Lesson
+from tests.fakes.tiny_llm.muon import Muon
 from tests.fakes.tiny_llm.tokenizer import CONTEXT
 
 SEED = 7
 GROUPS = 4  # in a step
 IGNORED = -100
 AVERAGE = 0.04  # of every new step, in the average of weights
-EVERY = 50  # steps a look is taken whether it is enough
+EVERY = 20  # steps a look is taken whether it is enough
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """How long and how fast to learn."""
 
-    steps: int = 500
+    steps: int = 700
     rate: float = 3e-3
     muon: float = 1.2e-2
     warmup: int = 50
-    least: int = 300
+    least: int = 400
     hidden: int = 128
     seed: int = SEED
     layers: int = 3
@@ -84,7 +85,7 @@ def optimizers(model: LlamaForCausalLM, course: Course) -> list[torch.optim.Opti
     inner = [each for name, each in model.named_parameters() if each.ndim == 2 and "embed" not in name]
     outer = [each for name, each in model.named_parameters() if each.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(inner, lr=course.muon, weight_decay=0.0),
+        Muon(inner, lr=course.muon),
         torch.optim.AdamW(outer, lr=course.rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
