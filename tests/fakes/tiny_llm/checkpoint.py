@@ -38,7 +38,7 @@ def read_in_a_mesh() -> str:
 
 
 def tiny_llm(say: Callable[[str], None] = lambda line: None) -> Path:
-    """The folder of a checkpoint that is right for every scenario: trained now, which takes minutes, if there is none."""
+    """The folder of a checkpoint that is right for every scenario: trained now, in minutes, if there is none."""
     return checkpoints.kept("tiny-llm", cache.key_of(inputs(), read_in_a_mesh()), lambda folder: train(folder, say))
 
 
