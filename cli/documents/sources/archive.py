@@ -15,20 +15,9 @@ from typing import BinaryIO, Protocol
 from cli.documents.sources.source import BadSource
 from cli.documents.walk import Walk
 from services.runtime.file_faults import fault
+from services.runtime.zips import ENCRYPTED, ZipLimits, excess
 
-SUSPECT_BYTES = 16 << 20
-"""An entry of fewer bytes may be packed as tightly as it likes."""
-ENCRYPTED = 0x1
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
-    """Of one archive: entries, bytes that all unpack to, and how many times an entry may be larger than its packed
-    form."""
-
-    entries: int = 200_000
-    total_bytes: int = 8 << 30
-    ratio: int = 200
+LIMITS = ZipLimits(entries=200_000, total_bytes=8 << 30, ratio=200, suspect_bytes=16 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +42,8 @@ class Archive(Protocol):
 
 
 @contextmanager
-def open_archive(path: Path, limits: ArchiveLimits | None = None) -> Iterator[Archive]:
+def open_archive(path: Path, limits: ZipLimits = LIMITS) -> Iterator[Archive]:
     """The folder or zip file at `path`. Raises BadSource, also for what turns out broken while it is read."""
-    limits = limits or ArchiveLimits()
     try:
         if path.is_dir():
             yield _Folder(path, limits)
@@ -71,7 +59,7 @@ def open_archive(path: Path, limits: ArchiveLimits | None = None) -> Iterator[Ar
 
 
 class _Folder:
-    def __init__(self, root: Path, limits: ArchiveLimits) -> None:
+    def __init__(self, root: Path, limits: ZipLimits) -> None:
         self._root = root
         self.entries: dict[str, Entry] = {}
 
@@ -93,19 +81,16 @@ class _Folder:
 
 
 class _Zip:
-    def __init__(self, packed: zipfile.ZipFile, limits: ArchiveLimits) -> None:
+    def __init__(self, packed: zipfile.ZipFile, limits: ZipLimits) -> None:
         """Raises BadSource for one that is not to be unpacked."""
         self._packed = packed
         self.entries: dict[str, Entry] = {}
         self.links = 0
         infos = packed.infolist()
-        if len(infos) > limits.entries:
-            raise BadSource(f"it has {len(infos)} entries; {limits.entries} are the most")
-        total = sum(info.file_size for info in infos)
-        if total > limits.total_bytes:
-            raise BadSource(f"it unpacks to {total} bytes; {limits.total_bytes} are the most")
+        if why := excess(infos, limits):
+            raise BadSource(why)
         for info in infos:
-            _check(info, limits)
+            _check(info)
             if stat.S_ISLNK(info.external_attr >> 16):
                 self.links += 1
             elif not info.is_dir():
@@ -119,7 +104,7 @@ class _Zip:
         return opened
 
 
-def _check(info: zipfile.ZipInfo, limits: ArchiveLimits) -> None:
+def _check(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or path.parts[0:1] == ("",):
@@ -128,8 +113,6 @@ def _check(info: zipfile.ZipInfo, limits: ArchiveLimits) -> None:
         raise BadSource(f"its entry {_shown(name)} leads out of it")
     if info.flag_bits & ENCRYPTED:
         raise BadSource(f"its entry {_shown(name)} is encrypted")
-    if info.file_size > SUSPECT_BYTES and info.file_size > limits.ratio * max(1, info.compress_size):
-        raise BadSource(f"its entry {_shown(name)} unpacks to more than {limits.ratio} times its size")
 
 
 def _shown(name: str) -> str:

@@ -122,9 +122,9 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     weights = _weights(asked, sentences)
     lexical = credit @ weights
     if question.sources:
-        sources = [question.sources[number] for number in passage]
-        titled = _credits(asked, [sentence(source.title) for source in sources])
-        credit = np.maximum(credit, HEADING_CREDIT * _credits(asked, [sentence(one.headings) for one in sources]))
+        titled = _credits(asked, [sentence(source.title) for source in question.sources])[passage]
+        headed = _credits(asked, [sentence(source.headings) for source in question.sources])[passage]
+        credit = np.maximum(credit, HEADING_CREDIT * headed)
         lexical = _share(credit, weights, titled)
     own = lexical
     if embedded:

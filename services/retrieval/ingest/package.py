@@ -14,15 +14,11 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
+from services.runtime.zips import ENCRYPTED, ZipLimits, excess
 
-MOST_ENTRIES = 20_000
-MOST_BYTES = 512 << 20
-"""What all entries unpack to."""
+LIMITS = ZipLimits(entries=20_000, total_bytes=512 << 20, ratio=250, suspect_bytes=8 << 20)
 MOST_ENTRY_BYTES = 128 << 20
 """What one entry that is read unpacks to."""
-SUSPECT_BYTES, MOST_RATIO = 8 << 20, 250
-"""An entry of fewer bytes may be packed as tightly as it likes."""
-_ENCRYPTED = 0x1
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -37,12 +33,8 @@ class Package:
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise DocumentUnreadable(f"it is no archive as documents of its type are: {str(error)[:200]}") from error
         entries = self._packed.infolist()
-        if len(entries) > MOST_ENTRIES:
-            raise ContentTooLarge(f"it holds more than {MOST_ENTRIES:,} files")
-        if sum(entry.file_size for entry in entries) > MOST_BYTES:
-            raise ContentTooLarge(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
-        if any(entry.file_size > max(SUSPECT_BYTES, MOST_RATIO * entry.compress_size) for entry in entries):
-            raise ContentTooLarge(f"a file in it unpacks to more than {MOST_RATIO} times its size")
+        if why := excess(entries, LIMITS):
+            raise ContentTooLarge(why)
         self._entries = {entry.filename: entry for entry in entries}
 
     def __contains__(self, name: str) -> bool:
@@ -57,7 +49,7 @@ class Package:
         entry = self._entries.get(name)
         if entry is None:
             raise DocumentUnreadable(f"{name[:100]!r}, a part of it, is not there")
-        if entry.flag_bits & _ENCRYPTED:
+        if entry.flag_bits & ENCRYPTED:
             raise DocumentUnreadable("it needs a password")
         if entry.file_size > MOST_ENTRY_BYTES:
             raise ContentTooLarge(f"a part of it unpacks to more than {MOST_ENTRY_BYTES >> 20} MiB")

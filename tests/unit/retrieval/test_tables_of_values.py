@@ -1,5 +1,7 @@
 """CSV, TSV and spreadsheets."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.retrieval.errors import ContentTooLarge, DocumentError, DocumentUnreadable
@@ -120,7 +122,7 @@ def test_what_is_no_workbook_is_refused(data: bytes, error: type[DocumentError])
 
 
 def test_an_archive_of_too_many_files_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(package, "LIMITS", replace(package.LIMITS, entries=2))
     with pytest.raises(ContentTooLarge, match="files"):
         package.Package(zipped({"a": b"", "b": b"", "c": b""}))
 

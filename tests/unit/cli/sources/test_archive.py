@@ -3,16 +3,18 @@
 import stat
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cli.documents.sources.archive import ArchiveLimits, open_archive
+from cli.documents.sources.archive import LIMITS as USUAL
+from cli.documents.sources.archive import open_archive
 from cli.documents.sources.files import ZipSource
 from cli.documents.sources.source import BadSource
 from tests.unit.cli.sources.making import contents, packed, unpacked, workspace
 
-LIMITS = ArchiveLimits(entries=3, total_bytes=100 << 20, ratio=50)
+LIMITS = replace(USUAL, entries=3, total_bytes=100 << 20, ratio=50)
 
 
 def link(path: Path, target: str) -> Path:
