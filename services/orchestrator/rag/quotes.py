@@ -135,10 +135,13 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     own[echoes] = scores[echoes] = 0
     confidence = _confidence(trust, own, _coverage(credit, passage))
-    if question.sources and _has_rival(scores, sentences, [question.sources[number].document for number in passage]):
+    best = int(scores.argmax())
+    rivals = _rivals(best, sentences, [question.sources[number].document for number in passage if question.sources])
+    if any(scores[place] >= RIVAL_SHARE * scores[best] for place in rivals):
         confidence *= RIVAL_CONFIDENCE
     if confidence < threshold:
         return QuoteChoice([], confidence, tokens, 0)
+    scores[rivals] = 0
     order = _adding(scores, lexical, passage, sentences, question.max_sentences)
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
@@ -184,16 +187,17 @@ def _share(credit: Floats, weights: Floats, titled: Floats) -> Floats:
     return (credit * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), np.float32(1e-9))  # type: ignore[no-any-return]
 
 
-def _has_rival(scores: Floats, sentences: Sequence[SentenceTerms], documents: Sequence[str]) -> bool:
-    """Whether another document says the same as the best sentence, in other words for a few, and as good as it does."""
-    best = int(scores.argmax())
+def _rivals(best: int, sentences: Sequence[SentenceTerms], documents: Sequence[str]) -> list[int]:
+    """The sentences of other documents that say the same as the best one, in other words for a few: of something else.
+    None where the documents are not known."""
     own = sentences[best].terms
-    for place in np.flatnonzero(scores >= RIVAL_SHARE * scores[best]):
-        other = sentences[place].terms
-        alike = RIVAL_WORDS * len(own | other) <= len(own & other)
-        if documents[place] != documents[best] and other != own and alike:
-            return True
-    return False
+    return [
+        place
+        for place, (document, other) in enumerate(zip(documents, sentences, strict=False))
+        if document != documents[best]
+        and other.terms != own
+        and RIVAL_WORDS * len(own | other.terms) <= len(own & other.terms)
+    ]
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:

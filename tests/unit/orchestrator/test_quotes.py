@@ -182,6 +182,13 @@ def test_confidence_falls_where_another_document_says_the_same_of_something_else
     assert choose(same, 0.0).confidence > 0.9 * alone
 
 
+def test_what_another_document_says_of_something_else_is_no_further_quote() -> None:
+    asked = "How many litres of water does the tank of the X207 hold?"
+    three = of_manuals(asked, "X200", "X207", "X214")
+    assert numbers(replace(three, max_sentences=3), 0.4) == [1]
+    assert len(numbers(replace(three, max_sentences=3, sources=()), 0.4)) == 3
+
+
 def test_a_heading_counts_half_as_if_the_sentence_said_it() -> None:
     source = QuoteSource("d", "", "Warranty")
     asked = question("How long is the warranty?", [0.4] * 4, sources=(source, source))
