@@ -38,6 +38,7 @@ from services.retrieval.store.engine import Point, Upsert
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
+from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound
 from services.runtime.language.identifiers import identifiers
 from tests.fakes.retrieval import vector_of
@@ -165,6 +166,21 @@ class TestCollections:
         await store.create(KEY, 1200)
         assert (await store.describe(KEY)).passage_count == 0
         assert await found(store, probe("water")) == set()
+
+    async def test_move_while_they_have_more_generations_than_one(self, store: VectorStore) -> None:
+        await store.create(CollectionKey("other", "docs"), 900)
+        seen = [await self._moving(store)]
+        for _ in range(2):
+            old, fresh = await store.current(KEY), await store.extend(KEY, MINILM.name)
+            seen.append(await self._moving(store))
+            await store.switch(fresh)
+            seen.append(await self._moving(store))
+            await store.retire(old)
+            seen.append(await self._moving(store))
+        assert seen == [[], *[[KEY], [KEY], []] * 2]
+
+    async def _moving(self, store: VectorStore) -> list[CollectionKey]:
+        return [key for key in await store.moving() if key.tenant in (TENANT, "other")]
 
     async def test_of_tenants_are_apart(self, store: VectorStore) -> None:
         other = CollectionKey("other", "docs")
