@@ -82,6 +82,7 @@ class ServerEngine:
             ),
         )
         await self._guard(key, self._index(name))
+        self._indexed.add(name)
 
     async def _record(self, key: CollectionKey, about: About) -> None:
         """In one step, which all replicas see."""
@@ -125,6 +126,7 @@ class ServerEngine:
         await self._record(key, about.without(key.generation))
         if key.generation:
             await self._guard(key, self._client.delete_collection(_name(key)))
+            self._indexed.discard(_name(key))
         else:
             await self.apply(key, [Remove(where=Where(none_of=[("kind", [ABOUT])]))])
 

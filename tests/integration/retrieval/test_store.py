@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from qdrant_client import AsyncQdrantClient
+from qdrant_client import AsyncQdrantClient, models
 
 from services.retrieval.errors import CollectionExists, StoreLocked
 from services.retrieval.language.words import identifier_vector, passage_vector, query_vector
@@ -457,6 +458,33 @@ class TestAccess:
             await put(store, f"secret-{number}", "water", access_groups=("hr",))
         await put(store, "open", "water and much else that is less alike")
         assert await found(store, probe("water", DocumentFilter(groups=()), limit=3)) == {"open"}
+
+
+class Counted(AsyncQdrantClient):
+    """A client that counts how often the schema of a collection is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.fetched: list[str] = []
+
+    async def get_collection(self, collection_name: str, **more: Any) -> models.CollectionInfo:
+        self.fetched.append(collection_name)
+        return await super().get_collection(collection_name, **more)
+
+
+class TestServer:
+    async def test_fetches_the_schema_of_each_collection_that_it_makes_once(self) -> None:
+        client = Counted()
+        store = PointStore(ServerEngine(client))
+        await store.create(KEY, 700)
+        await put(store, "a", "one")
+        fresh = await store.extend(KEY, MINILM.name)
+        await store.begin(fresh, "a")
+        await store.retire(fresh)
+        await store.begin(await store.extend(KEY, MINILM.name), "a")
+        first, second = f"{TENANT}__docs", f"{TENANT}__docs@1"
+        assert client.fetched == [first, second, second]
+        await store.aclose()
 
 
 class TestEdge:
