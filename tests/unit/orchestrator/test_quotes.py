@@ -36,7 +36,7 @@ WHEN_BUILT = "When were the headworks built?"
 
 
 def test_the_answering_sentence_comes_first() -> None:
-    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), 0.5)
+    found = choose(question(WHEN_BUILT, [0.6, 0.7, 0.1, 0.0]), 0.5)
     assert [number for number, _ in found.chosen] == [1, 0]
     assert found.confidence > 0.5
     scores = [score for _, score in found.chosen]
@@ -58,7 +58,7 @@ def test_the_threshold_decides(threshold: float, declines: bool) -> None:
 
 @pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (9, 2)])
 def test_no_more_sentences_than_asked_for(wanted: int, given: int) -> None:
-    assert len(numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
+    assert len(numbers(question(WHEN_BUILT, [0.6, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
 
 
 def test_without_sentences_there_is_no_answer() -> None:
