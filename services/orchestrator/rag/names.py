@@ -7,6 +7,8 @@ from services.runtime.language.detect import language_of
 from services.runtime.language.script import CJK, has_cjk
 
 GERMAN = "de"
+WRITER = "I"
+"""Whoever asks in English, and no name."""
 _WORD = re.compile(rf"(?:(?![{CJK}])[^\W_])(?:(?![{CJK}])[\w.'-])*")
 
 
@@ -17,6 +19,8 @@ def names(question: str) -> Iterator[str]:
     nouns = language_of(question) == GERMAN
     for match in _WORD.finditer(question):
         word = match[0]
+        if word.partition("'")[0] == WRITER:
+            continue
         capital = word[0].isupper() and match.start() > 0 and not nouns
         marked = word[0].isdigit() or any(letter.isdigit() or letter.isupper() for letter in word[1:])
         if capital or marked or among_cjk:
