@@ -148,7 +148,8 @@ class StoreRecords:
             return [_attached(row) for row in rows]
 
     async def settle(self, file: AttachedFile, status: FileStatus, reason: str = "", message: str = "") -> bool:
-        """How an ingestion has ended. False where the file was taken back meanwhile, or put there anew."""
+        """How an ingestion has ended. False where the file was taken back meanwhile, put there anew, or given other
+        attributes, with which it is to be ingested anew."""
         return await self._change(file, status=status, error_reason=reason, error_message=message)
 
     async def postpone(self, files: Iterable[AttachedFile], seconds: float) -> None:
@@ -157,7 +158,11 @@ class StoreRecords:
             await self._change(file, attempts=file.attempts + 1, due=time.time() + seconds)
 
     async def _change(self, file: AttachedFile, **values: object) -> bool:
-        same = and_(ATTACHED_FILES.c.created == file.created, ATTACHED_FILES.c.status == FileStatus.IN_PROGRESS)
+        same = and_(
+            ATTACHED_FILES.c.created == file.created,
+            ATTACHED_FILES.c.status == FileStatus.IN_PROGRESS,
+            ATTACHED_FILES.c.attributes == json.dumps(dict(file.attributes)),
+        )
         async with self._database.write() as connection:
             return await _updated(connection, and_(_is(file), same), values)
 

@@ -78,8 +78,10 @@ class Client:
 
 
 @asynccontextmanager
-async def client(folder: Path, embedder: FakeEmbedder, who: Metadata = ()) -> AsyncIterator[Client]:
-    async with served(folder, embedder) as service:
+async def client(
+    folder: Path, embedder: FakeEmbedder, who: Metadata = (), **settings: object
+) -> AsyncIterator[Client]:
+    async with served(folder, embedder, **settings) as service:
         yield Client(service, who or service.keys.metadata("acme", "ann"))
 
 
@@ -151,6 +153,35 @@ async def test_a_file_that_is_taken_out_while_it_is_ingested_is_not_there(tmp_pa
         await one.put(store, other)
         assert await one.ends(store, other) == Status.STATUS_COMPLETED
         assert await one.found(store) == {other}
+
+
+async def test_attributes_that_change_while_a_file_waits_its_turn_are_its_documents(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    async with client(tmp_path, embedder, max_documents_in_flight=1) as one:
+        store = await one.create()
+        files = [await one.upload(f"{number}.txt", f"water {number}") for number in range(3)]
+        await one.put(store, *files)
+        await until(lambda: embedder.batches)
+        red = {"colour": vector_store_pb2.Attribute(text="red")}
+        changes = [
+            asyncio.ensure_future(
+                one.stores.UpdateVectorStoreFile(
+                    pb.UpdateVectorStoreFileRequest(vector_store_id=store, file_id=file, attributes=red),
+                    metadata=one.who,
+                )
+            )
+            for file in files
+        ]
+        # That of the file whose document is being written waits for it.
+        await until(lambda: sum(change.done() for change in changes) == len(files) - 1)
+        embedder.gate.set()
+        await asyncio.gather(*changes)
+        for file in files:
+            assert await one.ends(store, file) == Status.STATUS_COMPLETED
+            asked = retrieval_service_pb2.GetDocumentRequest(collection=store, document_id=file)
+            document = (await one.service.stub.GetDocument(asked, metadata=one.who)).document
+            assert document.metadata == {"colour": "red"}
 
 
 async def test_a_collection_that_is_deleted_natively_takes_its_files_along(tmp_path: Path) -> None:
