@@ -89,13 +89,11 @@ class StoreRecords:
         self, key: CollectionKey, page: PageOf, status: FileStatus | None, batch: str
     ) -> Sequence[AttachedFile]:
         table = ATTACHED_FILES
-        query = select(table).where(_in(key))
-        if status is not None:
-            query = query.where(table.c.status == status)
+        only = [table.c.status == status] if status is not None else []
         if batch:
-            query = query.where(table.c.batch == batch)
+            only.append(table.c.batch == batch)
         async with self._database.read() as connection:
-            return [_attached(row) for row in await paged(connection, query, table, table.c.file, page)]
+            return [_attached(row) for row in await paged(connection, table.c.file, page, _in(key), only)]
 
     async def counts(self, key: CollectionKey, groups: Groups, batch: str = "") -> FileCounts:
         """Of what a caller of these groups may read; of one batch, if that is named."""
