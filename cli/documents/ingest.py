@@ -117,14 +117,14 @@ def ingest(
     if scan.not_taken and not scan.files and not sources and not delete_missing:
         raise CliError("; ".join(f"{name} was not taken: {why}" for name, why in scan.not_taken))
     with on.client() as client, TemporaryDirectory(prefix="headworks-") as workspace:
-        stored = stored_documents(client, collection, on.timeout) if sources else []
+        stored = stored_documents(client, collection, on.timeout) if sources or delete_missing else []
         known = {document.id: document.content_hash for document in stored}
         try:
             found, missed = read_sources(sources, known, scan, Path(workspace), on.as_json)
         except BadSource as error:
             raise CliError(f"{error}; nothing was ingested") from None
         documents = [*scan.files, *found]
-        missing = _missing(client, scan, collection, yes, on.timeout) if delete_missing else None
+        missing = _missing(scan, stored, yes) if delete_missing else None
         gone = missing.gone if missing else ()
         outcome = ingest_files(
             client, documents, collection, delete_missing, on.timeout, on.as_json, gone, groups=groups
@@ -151,13 +151,12 @@ def _check(scan: "FileScan", arguments: "Sequence[str]", delete_missing: bool, y
         )
 
 
-def _missing(client: "Client", scan: "FileScan", collection: str, yes: bool, timeout: float) -> "MissingDocuments":
-    """What is gone since the last time. Raises CliError where there is doubt, and no `yes`."""
+def _missing(scan: "FileScan", stored: "Sequence[Document]", yes: bool) -> "MissingDocuments":
+    """What is gone since the last time of what is `stored`. Raises CliError where there is doubt, and no `yes`."""
     from cli.documents.missing import find_missing
-    from cli.documents.upload import stored_documents
 
     here = {file.id: file for file in scan.files}
-    missing = find_missing(stored_documents(client, collection, timeout), here, scan.searched)
+    missing = find_missing(stored, here, scan.searched)
     if missing.doubts and not yes:
         raise CliError(
             f"{'; '.join(missing.doubts)}: is something not mounted? "

@@ -1,6 +1,6 @@
 """Labels that the command gives to documents: those of --meta, and those of a sidecar, a file beside the document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,11 @@ import orjson
 
 from services.runtime import strict_yaml
 from services.runtime.file_faults import fault as file_fault
-from services.runtime.labels import fault, value_of
+from services.runtime.labels import RESERVED, fault, value_of
 from services.runtime.strict_yaml import BadYaml
 
 SIDECARS = (".meta.yaml", ".meta.yml", ".meta.json")
 LARGEST = 64 << 10
-RESERVED = "headworks."
 TITLE = "title"
 
 
@@ -28,6 +27,10 @@ class Labelled:
 
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def under(self, labels: Mapping[str, str]) -> "Labelled":
+        """The same with these labels before its own. Raises BadLabels."""
+        return Labelled(self.title, checked({**self.labels, **labels}))
 
 
 def parse_labels(pairs: Sequence[str]) -> dict[str, str]:
@@ -52,26 +55,38 @@ def checked(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
-def described_by(path: Path) -> Path | None:
-    """The file that a sidecar is about; None for a path that is none's."""
-    ending = next((each for each in SIDECARS if path.name.endswith(each) and path.name != each), None)
-    return path.with_name(path.name.removesuffix(ending)) if ending else None
+def described_by(name: str) -> str | None:
+    """The name of the file that a sidecar of this name is about; None for a name that is none's."""
+    own = name.rpartition("/")[2]
+    ending = next((each for each in SIDECARS if own.endswith(each) and own != each), None)
+    return name.removesuffix(ending) if ending else None
 
 
 def read_sidecar(path: Path) -> Labelled:
-    """What the sidecar of the file at `path` says, as NAME.meta.yaml beside NAME; nothing where there is none. Raises
-    BadLabels."""
-    here = [each for ending in SIDECARS if (each := path.with_name(path.name + ending)).is_file()]
-    if not here:
-        return Labelled()
-    if len(here) > 1:
-        raise BadLabels(f"there is both {here[0].name} and {here[1].name}")
+    """What the sidecar of the file at `path` says. Raises BadLabels."""
+
+    def size_of(name: str) -> int | None:
+        here = path.with_name(name)
+        return here.stat().st_size if here.is_file() else None
+
     try:
-        if here[0].stat().st_size > LARGEST:
-            raise BadLabels(f"{here[0].name} is larger than {LARGEST >> 10} KiB")
-        return parse_sidecar(here[0].name, here[0].read_bytes())
+        return sidecar_of(path.name, size_of, lambda name: path.with_name(name).read_bytes())
     except OSError as error:
-        raise BadLabels(f"{here[0].name} cannot be read: {file_fault(error)}") from error
+        raise BadLabels(f"the sidecar of {path.name} cannot be read: {file_fault(error)}") from error
+
+
+def sidecar_of(name: str, size_of: Callable[[str], int | None], read: Callable[[str], bytes]) -> Labelled:
+    """What the sidecar of a file says, as NAME.meta.yaml beside NAME; nothing where there is none. `size_of` is in
+    bytes, None for what is not there. Raises BadLabels."""
+    sizes = {each: size for ending in SIDECARS if (size := size_of(each := name + ending)) is not None}
+    if not sizes:
+        return Labelled()
+    first, *others = sizes
+    if others:
+        raise BadLabels(f"there is both {first} and {others[0]}")
+    if sizes[first] > LARGEST:
+        raise BadLabels(f"{first} is larger than {LARGEST >> 10} KiB")
+    return parse_sidecar(first, read(first))
 
 
 def parse_sidecar(name: str, data: bytes) -> Labelled:

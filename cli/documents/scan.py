@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from cli.documents.labels import BadLabels, Labelled, checked, described_by, read_sidecar
+from cli.documents.labels import BadLabels, Labelled, described_by, read_sidecar
 from cli.documents.missing import SearchedPath
 from cli.documents.sources.source import Skips
 from cli.documents.walk import Walk, split_pattern
 from services.runtime.language.encodings import is_binary
-from services.runtime.media_types import BINARY, MEDIA_TYPES, PLAIN
+from services.runtime.media_types import BINARY, PLAIN, by_ending
 
 SNIFFED = 8192
 LINK = "links out of their folder"
@@ -26,7 +26,6 @@ class LocalFile:
     id: str
     path: Path
     media_type: str
-    size: int
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     content_hash: str = ""
@@ -137,9 +136,9 @@ def _expand(
 def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
     """Add the file, or count why not; whether it was added. One that was named is taken whatever its ending, unless it
     is binary."""
-    if (described := described_by(path)) and described.is_file():
+    if (described := described_by(path.name)) and path.with_name(described).is_file():
         return scan.leave(identity, "a sidecar", named)
-    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    media_type = by_ending(path.name)
     if media_type is None and not named:
         scan.skip("of another type", identity)
         return False
@@ -162,7 +161,7 @@ def _take(path: Path, identity: str, named: bool, scan: FileScan) -> bool:
     told = _labelled(path, identity, scan)
     if told is not None:
         media_type = media_type or PLAIN
-        scan.files.append(LocalFile(identity, path, media_type, status.st_size, told.title, told.labels))
+        scan.files.append(LocalFile(identity, path, media_type, told.title, told.labels))
     return told is not None
 
 
@@ -174,8 +173,7 @@ def is_no_text(media_type: str | None, start: bytes) -> bool:
 def _labelled(path: Path, identity: str, scan: FileScan) -> Labelled | None:
     """What is said of the file; None where that cannot be read, which fails it."""
     try:
-        told = read_sidecar(path)
-        return Labelled(told.title, checked({**told.labels, **scan.labels}))
+        return read_sidecar(path).under(scan.labels)
     except BadLabels as error:
         scan.unreadable.append((identity, str(error)))
         return None

@@ -1,5 +1,6 @@
 """The file of `headworks sync`: named sources, and the collections that are kept equal to them."""
 
+from abc import ABC, abstractmethod
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,7 +44,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SourceSpec(_Part):
+class SourceSpec(_Part, ABC):
     """A source. `collection` is empty for the file's own. `include` and `exclude` are patterns of its ids, without the
     name before them, in which `*` stands for "/" too. Its documents are for members of `groups` to read, or for
     everybody where there are none."""
@@ -66,9 +67,9 @@ class SourceSpec(_Part):
         wanted = not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
         return wanted and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
+    @abstractmethod
     def source(self, base: Path) -> Source:
         """What is read; paths are relative to `base`."""
-        raise NotImplementedError
 
 
 class PathSpec(SourceSpec):

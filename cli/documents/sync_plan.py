@@ -7,13 +7,13 @@ from typing import Any
 
 from headworks.retrieval.v1.document_pb2 import Document
 
-from cli.documents.labels import RESERVED
 from cli.documents.sources.source import Source, SourceDocument, SourceScan, sha256_of
 from cli.documents.sync_file import SourceSpec
+from services.runtime.labels import RESERVED
+from services.runtime.media_types import SELF_LABELLED
 
 SOURCE = f"{RESERVED}source"
 """The label by which a collection says which source of a file a document came from."""
-MARKDOWN = "text/markdown"
 
 
 @dataclass
@@ -108,8 +108,7 @@ def _change(document: SourceDocument, groups: Sequence[str], stored: Document | 
         return "created"
     if (document.content_hash, document.media_type) != (stored.content_hash, stored.media_type):
         return "replaced"
-    # Front matter adds labels to those of Markdown.
     labels, others = document.labels.items(), stored.metadata.items()
-    same = labels <= others if document.media_type == MARKDOWN else labels == others
+    same = labels <= others if document.media_type in SELF_LABELLED else labels == others
     same = same and document.title in ("", stored.title) and document.uri == stored.uri
     return "unchanged" if same and set(groups) == set(stored.access_groups) else "relabelled"

@@ -124,7 +124,8 @@ class AuditLog:
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], sooner: asyncio.Event) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(sooner.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await sooner.wait()
                 await asyncio.sleep(SOON_SECONDS)  # until what was begun is committed
             sooner.clear()
             try:

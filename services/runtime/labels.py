@@ -9,6 +9,8 @@ LONGEST_VALUE = 1024
 # What filters know beside labels, and what stands before a label's key in a condition.
 FIELDS = ("document_id", "media_type")
 LABEL = "metadata."
+RESERVED = "headworks."
+"""How labels begin that Headworks gives itself."""
 
 
 def fault(labels: Mapping[str, str]) -> str:

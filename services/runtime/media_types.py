@@ -1,6 +1,8 @@
 """Media types of documents that can be read, and how a file's ending says which: one answer for who sends a file and
 who reads it."""
 
+from pathlib import PurePosixPath
+
 PLAIN = "text/plain"
 MARKDOWN = "text/markdown"
 HTML = "text/html"
@@ -70,3 +72,16 @@ ALIASES = {
 }
 BINARY = frozenset((PDF, DOCX, PPTX, ODT, EPUB, EML, MBOX, XLSX, XLS, ODS))
 """What is no text, and may hold any byte."""
+SELF_LABELLED = frozenset((MARKDOWN, DOCX, PPTX, ODT, EPUB, EML))
+"""What may give itself labels: its author, its dates, the front matter of Markdown."""
+
+
+def by_ending(name: str) -> str | None:
+    """The media type that a file's name tells; None for what cannot be read, or has no ending."""
+    return MEDIA_TYPES.get(PurePosixPath(name).suffix.lower())
+
+
+def by_name(content_type: str) -> str:
+    """The media type that a Content-Type names, by its usual name, in lower case."""
+    named = content_type.partition(";")[0].strip().lower()
+    return ALIASES.get(named, named)

@@ -52,6 +52,7 @@ PURE = (
     "services.runtime.strict_yaml",
     "services.runtime.time_limit",
     "services.runtime.tracing",
+    "services.runtime.zips",
 )
 # The one module that may know each engine's library; None where any one may.
 ADAPTERS = {"tritonclient": "services/runtime/triton/wire.py", "qdrant_edge": None, "qdrant_client": None}

@@ -4,8 +4,10 @@ A zip file is refused as a whole where a name leads out of it or is there twice,
 it would unpack to more than the limits. Links are left.
 """
 
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from cli.documents.walk import Walk
 from services.runtime.file_faults import fault
 from services.runtime.zips import ENCRYPTED, ZipLimits, excess
 
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError)
 LIMITS = ZipLimits(entries=200_000, total_bytes=8 << 30, ratio=200, suspect_bytes=16 << 20)
 
 
@@ -50,7 +53,7 @@ def open_archive(path: Path, limits: ZipLimits = LIMITS) -> Iterator[Archive]:
             return
         with zipfile.ZipFile(path) as packed:
             yield _Zip(packed, limits)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except BROKEN as error:
         raise BadSource(f"{path.name} is no zip file that can be read: {str(error)[:200]}") from error
     except FileNotFoundError as error:
         raise BadSource(f"nothing is there: {path}") from error
@@ -107,7 +110,7 @@ class _Zip:
 def _check(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or path.parts[0:1] == ("",):
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise BadSource(f"its entry {_shown(name)} leads out of it")
     if path.parts and path.parts[0].endswith(":"):
         raise BadSource(f"its entry {_shown(name)} leads out of it")

@@ -7,13 +7,12 @@ from pathlib import Path, PurePosixPath
 from selectolax.lexbor import LexborHTMLParser
 
 from cli.documents.sources.archive import Archive, open_archive
-from cli.documents.sources.confluence_entities import read_entities
+from cli.documents.sources.confluence_entities import Attachment, read_entities
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.labels import filled
-from services.runtime.media_types import MEDIA_TYPES
+from services.runtime.media_types import HTML, by_ending
 
 ENTITIES = "entities.xml"
-HTML = "text/html"
 LARGEST_PAGE = 64 << 20
 BETWEEN = " : "
 CONTENT = "#main-content"
@@ -41,7 +40,7 @@ class ConfluenceSource:
 
     def _from_html(self, archive: Archive, pages: list[str], workspace: Path) -> SourceScan:
         scan = SourceScan()
-        attached: dict[str, tuple[str, dict[str, str]]] = {}
+        attached: dict[str, Attachment] = {}
         for name in pages:
             if archive.entries[name].size > LARGEST_PAGE:
                 scan.fail(self.prefix + name, f"the page is larger than {LARGEST_PAGE >> 20} MiB")
@@ -56,24 +55,27 @@ class ConfluenceSource:
             self._add(scan, name, title, HTML, (content.html or "").encode(), labels, workspace)
             for link in tree.css("a[href^='attachments/']"):
                 at = (PurePosixPath(name).parent / (link.attributes.get("href") or "").partition("?")[0]).as_posix()
-                attached.setdefault(at, (link.text().strip(), {**labels, "page": title}))
-        for name, (title, labels) in attached.items():
-            self._attachment(archive, name, title, labels, scan, workspace)
+                if at in archive.entries:
+                    attached.setdefault(at, Attachment(at, link.text().strip(), at, {**labels, "page": title}))
+        for attachment in attached.values():
+            self._attachment(scan, archive, attachment.name, attachment, workspace)
         return scan
 
     def _attachment(
-        self, archive: Archive, name: str, title: str, labels: dict[str, str], scan: SourceScan, workspace: Path
+        self, scan: SourceScan, archive: Archive, entry: str, attachment: Attachment, workspace: Path
     ) -> None:
-        media_type = MEDIA_TYPES.get(PurePosixPath(name).suffix.lower())
-        if name not in archive.entries:
-            return
+        """Take an attachment, which is the archive's `entry`."""
+        media_type = by_ending(attachment.file_name)
         if media_type is None:
-            scan.skip("attachments of another type", title or name)
-        elif archive.entries[name].size > LARGEST_PAGE:
-            scan.fail(self.prefix + name, f"the attachment is larger than {LARGEST_PAGE >> 20} MiB")
+            scan.skip("attachments of another type", attachment.title or attachment.name)
+        elif entry not in archive.entries:
+            scan.skip("attachments that are not in the export", attachment.title or attachment.name)
+        elif archive.entries[entry].size > LARGEST_PAGE:
+            scan.fail(self.prefix + attachment.name, f"the attachment is larger than {LARGEST_PAGE >> 20} MiB")
         else:
-            with archive.open(name) as source:
-                self._add(scan, name, title, media_type, source.read(), labels, workspace)
+            with archive.open(entry) as source:
+                data = source.read()
+            self._add(scan, attachment.name, attachment.title, media_type, data, attachment.labels, workspace)
 
     def _from_xml(self, archive: Archive, entities: str, workspace: Path) -> SourceScan:
         scan = SourceScan()
@@ -90,15 +92,7 @@ class ConfluenceSource:
                 scan.skip("empty pages", page.title)
         root = PurePosixPath(entities).parent
         for attachment in export.attachments:
-            name = (root / attachment.name).as_posix()
-            media_type = MEDIA_TYPES.get(PurePosixPath(attachment.title).suffix.lower())
-            if name in archive.entries and media_type and archive.entries[name].size <= LARGEST_PAGE:
-                with archive.open(name) as source:
-                    self._add(
-                        scan, attachment.name, attachment.title, media_type, source.read(), attachment.labels, workspace
-                    )
-            else:
-                scan.skip("attachments of another type", attachment.title)
+            self._attachment(scan, archive, (root / attachment.name).as_posix(), attachment, workspace)
         return scan
 
     def _add(

@@ -32,11 +32,13 @@ class EntityPage:
 
 
 @dataclass(frozen=True, slots=True)
-class EntityAttachment:
-    """A file beside a page: `name` is its place in the export, `title` its own name."""
+class Attachment:
+    """A file beside a page: `name` is its place in the export, `title` its own name, `file_name` the one whose ending
+    tells what it is."""
 
     name: str
     title: str
+    file_name: str
     labels: Mapping[str, str]
 
 
@@ -45,7 +47,7 @@ class Export:
     """What an export has; `left_out` counts old versions, drafts and the like."""
 
     pages: list[EntityPage] = field(default_factory=list)
-    attachments: list[EntityAttachment] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -167,11 +169,9 @@ def _parents(page: Mapping[str, str], objects: _Objects) -> list[str]:
     return titles[::-1]
 
 
-def _attachment(
-    number: str, attachment: Mapping[str, str], owner: Mapping[str, str], objects: _Objects
-) -> EntityAttachment:
+def _attachment(number: str, attachment: Mapping[str, str], owner: Mapping[str, str], objects: _Objects) -> Attachment:
     container = attachment.get("containerContent", attachment.get("content", ""))
     version = attachment.get("version", attachment.get("attachmentVersion", "1"))
     labels = {**_labels(owner, objects), "page": owner.get("title", "")}
     title = attachment.get("title", attachment.get("fileName", number))
-    return EntityAttachment(f"attachments/{container}/{number}/{version}", title, labels)
+    return Attachment(f"attachments/{container}/{number}/{version}", title, title, labels)

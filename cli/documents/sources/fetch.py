@@ -12,6 +12,7 @@ import httpx
 from protego import Protego
 
 from services.runtime.hosts import PORTS, is_public, resolve_now
+from services.runtime.pinned import pinned
 
 AGENT = "headworks"
 USER_AGENT = f"{AGENT} (document ingestion)"
@@ -186,14 +187,7 @@ class Fetcher:
 
     def _send(self, url: httpx.URL, known: Validators, most: int) -> Page | httpx.URL | float:
         """The page, where it has moved to, or the seconds after which to ask again."""
-        request = self._client.build_request(
-            "GET", url.copy_with(host=self._address),
-            headers={
-                "Host": url.netloc.decode("ascii"), "User-Agent": USER_AGENT, "Accept-Encoding": "identity",
-                **known.headers,
-            },
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
-        )  # fmt: skip
+        request = pinned(self._client, url, self._address, {"User-Agent": USER_AGENT, **known.headers})
         response = self._client.send(request, stream=True)
         try:
             headers = response.headers

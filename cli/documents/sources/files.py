@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from cli.documents.labels import SIDECARS, BadLabels, Labelled, checked, parse_sidecar, read_sidecar
+from cli.documents.labels import BadLabels, Labelled, described_by, read_sidecar, sidecar_of
 from cli.documents.scan import SNIFFED, LocalFile, is_no_text
 from cli.documents.sources.archive import Archive, open_archive
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.file_faults import fault
-from services.runtime.media_types import MEDIA_TYPES
+from services.runtime.media_types import by_ending
 
-MOST_SIDECAR = 64 << 10
 LINK, SUBMODULE = "120000", "160000"
 GIT_SECONDS = 120
 # Of a repository's own settings, those that would run a program.
@@ -40,11 +39,10 @@ class ZipSource:
         return scan
 
     def _take(self, archive: Archive, name: str, scan: SourceScan, workspace: Path) -> None:
-        path = PurePosixPath(name)
-        media_type = MEDIA_TYPES.get(path.suffix.lower())
-        if any(part.startswith((".", "__MACOSX")) for part in path.parts):
+        media_type = by_ending(name)
+        if any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
             scan.skip("hidden")
-        elif any(name.endswith(ending) and name.removesuffix(ending) in archive.entries for ending in SIDECARS):
+        elif described_by(name) in archive.entries:
             scan.skip("a sidecar")
         elif media_type is None:
             scan.skip("of another type", name)
@@ -59,8 +57,7 @@ class ZipSource:
                 scan.skip("binary", name)
                 return
             try:
-                told = _sidecar_of(archive, name)
-                labels = checked({**told.labels, **self.labels})
+                told = _told_in(archive, name).under(self.labels)
             except BadLabels as error:
                 scan.failures.append((self.prefix + name, str(error)))
                 return
@@ -70,17 +67,18 @@ class ZipSource:
                 while part := source.read(1 << 20):
                     out.write(part)
         uri = f"{self.path.absolute().as_uri()}#{name}"
-        scan.documents.append(FoundDocument(self.prefix + name, uri, media_type, filed(copy), told.title, labels))
+        scan.documents.append(FoundDocument(self.prefix + name, uri, media_type, filed(copy), told.title, told.labels))
 
 
-def _sidecar_of(archive: Archive, name: str) -> Labelled:
-    for ending in SIDECARS:
-        if entry := archive.entries.get(name + ending):
-            if entry.size > MOST_SIDECAR:
-                raise BadLabels(f"{entry.name} is larger than {MOST_SIDECAR >> 10} KiB")
-            with archive.open(entry.name) as source:
-                return parse_sidecar(entry.name, source.read())
-    return Labelled()
+def _told_in(archive: Archive, name: str) -> Labelled:
+    def size_of(entry: str) -> int | None:
+        return archive.entries[entry].size if entry in archive.entries else None
+
+    def read(entry: str) -> bytes:
+        with archive.open(entry) as source:
+            return source.read()
+
+    return sidecar_of(name, size_of, read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +93,14 @@ class GitSource:
         """See Source."""
         scan = SourceScan()
         root = Path(os.path.realpath(self.path))
-        for mode, name in tracked(self.path):
+        entries = tracked(self.path)
+        names = {name for _, name in entries}
+        for mode, name in entries:
             path = self.path / name
-            media_type = MEDIA_TYPES.get(path.suffix.lower())
+            media_type = by_ending(name)
             if mode in (LINK, SUBMODULE):
                 scan.skip("links" if mode == LINK else "submodules")
-            elif name.endswith(SIDECARS):
+            elif described_by(name) in names:
                 scan.skip("a sidecar")
             elif media_type is None:
                 scan.skip("of another type", name)
@@ -118,15 +118,14 @@ class GitSource:
                 if is_no_text(media_type, file.read(SNIFFED)):
                     scan.skip("binary", name)
                     return
-            told = read_sidecar(path)
-            labels = checked({**told.labels, **self.labels})
+            told = read_sidecar(path).under(self.labels)
         except FileNotFoundError:
             scan.skip("deleted in the work tree", name)
         except (OSError, BadLabels) as error:
             scan.failures.append((self.prefix + name, fault(error) if isinstance(error, OSError) else str(error)))
             scan.complete = scan.complete and not isinstance(error, OSError)
         else:
-            scan.documents.append(LocalFile(self.prefix + name, path, media_type, status.st_size, told.title, labels))
+            scan.documents.append(LocalFile(self.prefix + name, path, media_type, told.title, told.labels))
 
 
 def tracked(path: Path) -> list[tuple[str, str]]:

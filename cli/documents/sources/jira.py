@@ -14,6 +14,7 @@ from cli.documents.sources.jira_xml import read_rss
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed
 from services.runtime.file_faults import fault
 from services.runtime.labels import filled
+from services.runtime.media_types import HTML
 
 READERS: Mapping[str, Callable[[BinaryIO], Iterable[Issue]]] = {
     ".xml": read_rss,
@@ -69,6 +70,4 @@ class JiraSource:
             copy.write_text(issue.html, "utf-8", errors="replace")
             uri = issue.link or f"{self.path.absolute().as_uri()}#{issue.key}"
             labels = filled(self.labels, issue.labels)
-            scan.documents.append(
-                FoundDocument(self.prefix + issue.key, uri, "text/html", filed(copy), issue.title, labels)
-            )
+            scan.documents.append(FoundDocument(self.prefix + issue.key, uri, HTML, filed(copy), issue.title, labels))

@@ -15,7 +15,6 @@ from cli.documents.sources.source import BadSource, Source
 from cli.documents.sources.web import WebLimits, WebSource
 
 FILES, GIT, ZIP, CONFLUENCE, JIRA, WEB = "files", "git", "zip", "confluence", "jira", "web"
-KINDS = (FILES, GIT, ZIP, CONFLUENCE, JIRA, WEB)
 SPACE = b"Space Details"
 """What stands in the index of a Confluence space's HTML export."""
 

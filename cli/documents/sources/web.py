@@ -14,8 +14,8 @@ from cli.documents.sources.fetch import Fetcher, FetchFailed, Manners, Page, Val
 from cli.documents.sources.links import BadSitemap, html_leads, looks_like_sitemap, read_sitemap
 from cli.documents.sources.seen import SeenPage, SeenPages
 from cli.documents.sources.source import BadSource, FoundDocument, SourceScan, filed, held
+from services.runtime.media_types import HTML
 
-HTML = "text/html"
 MOST_SITEMAPS = 1000
 
 

@@ -14,7 +14,7 @@ from services.orchestrator.domain.event import Citation, Span
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import Declaration
 from services.orchestrator.rag.quotes import QuoteQuestion, QuoteSource, choose
-from services.runtime.language.markdown import plain
+from services.runtime.language.markdown import FENCE, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,6 @@ class PassageSentence:
 
 
 SEPARATOR, CODE_SEPARATOR = " ", "\n"
-FENCE = "```"
 
 
 class ExtractiveGenerator:

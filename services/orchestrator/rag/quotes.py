@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from services.runtime.language.markdown import FENCE
 from services.runtime.language.script import latin_share
 from services.runtime.language.terms import question_terms, terms
 
@@ -119,6 +120,7 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     trust = _trust(question) if embedded else 0.0
     passage = question.passage[read]
     credit = _credits(asked, sentences)
+    echoes = _echoes(question, read, credit)
     weights = _weights(asked, sentences)
     lexical = credit @ weights
     if question.sources:
@@ -126,11 +128,12 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
         headed = _credits(asked, [sentence(source.headings) for source in question.sources])[passage]
         credit = np.maximum(credit, HEADING_CREDIT * headed)
         lexical = _share(credit, weights, titled)
-    own = lexical
+    own = lexical.copy()
     if embedded:
-        own = lexical + np.float32(trust) * question.cosines[read]
+        own += np.float32(trust) * question.cosines[read]
     scores: Floats = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
     scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
+    own[echoes] = scores[echoes] = 0
     confidence = _confidence(trust, own, _coverage(credit, passage))
     if question.sources and _has_rival(scores, sentences, [question.sources[number].document for number in passage]):
         confidence *= RIVAL_CONFIDENCE
@@ -143,6 +146,17 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
 
 def _trust(question: QuoteQuestion) -> float:
     return latin_share(question.text) if question.trust is None else question.trust
+
+
+def _echoes(question: QuoteQuestion, read: npt.NDArray[np.int64], credit: Floats) -> list[int]:
+    """Those of the sentences that are code with the question itself in it, such as a command that asks it: no answers.
+    Words without a question mark may well be what code is looked for by."""
+    asked = " ".join(question.text.lower().split())
+    if not asked.endswith(("?", "？")):
+        return []
+    whole = np.flatnonzero((credit >= 1).all(axis=1)).tolist()
+    texts = [question.sentences[read[place]] for place in whole]
+    return [place for place, text in zip(whole, texts, strict=True) if FENCE in text and asked in text.lower()]
 
 
 def _adding(

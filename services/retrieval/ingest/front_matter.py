@@ -10,13 +10,11 @@ from typing import Any
 
 import yaml
 
-from services.runtime.labels import value_of
+from services.runtime.labels import RESERVED, value_of
 from services.runtime.media_types import MARKDOWN
 from services.runtime.strict_yaml import DEEPEST
 
 MOST_BYTES = 16 << 10
-RESERVED = "headworks."
-"""Labels that begin so are the caller's alone."""
 SUBJECT = "subject"
 """Says whose data a document is, which decides what is erased: the caller's alone, too."""
 _BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?\r?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -47,7 +45,7 @@ def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
 
 
 def allowed(labels: Mapping[str, str]) -> dict[str, str]:
-    """Those of the labels that a document may give itself."""
+    """Those of the labels that a document may give itself: the reserved ones are the caller's alone."""
     return {key: value for key, value in labels.items() if key != SUBJECT and not key.startswith(RESERVED)}
 
 

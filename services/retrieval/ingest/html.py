@@ -10,7 +10,8 @@ from services.retrieval.ingest.html_depth import check_depth
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
-from services.retrieval.ingest.text import codec_of, decode
+from services.retrieval.ingest.text import decode
+from services.runtime.language.encodings import codec_of
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from services.retrieval.errors import MediaTypeUnsupported
-from services.runtime.media_types import ALIASES, MEDIA_TYPES, PLAIN
+from services.runtime.media_types import MEDIA_TYPES, PLAIN, by_ending, by_name
 
 
 def media_type_of(given: str, document_id: str) -> str:
@@ -12,12 +12,11 @@ def media_type_of(given: str, document_id: str) -> str:
     Raises MediaTypeUnsupported for any that cannot be read.
     """
     if given:
-        named = given.partition(";")[0].strip().lower()
-        media_type = ALIASES.get(named, named)
+        media_type = by_name(given)
         if media_type not in MEDIA_TYPES.values():
             raise MediaTypeUnsupported(f"documents of type {given[:100]!r} cannot be read", media_type=given[:100])
         return media_type
-    ending = PurePosixPath(document_id).suffix.lower()
-    if ending and ending not in MEDIA_TYPES:
+    told, ending = by_ending(document_id), PurePosixPath(document_id).suffix.lower()
+    if ending and told is None:
         raise MediaTypeUnsupported(f"files ending in {ending[:20]!r} cannot be read; give media_type if it is text")
-    return MEDIA_TYPES.get(ending, PLAIN)
+    return told or PLAIN

@@ -102,7 +102,8 @@ class FileIngestion:
                     log.exception("files could not be ingested")
             if not worked:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._wake.wait()
 
     async def _round(self) -> bool:
         """Ingest what is due, so many files at once; whether there were any."""

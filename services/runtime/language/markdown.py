@@ -3,6 +3,7 @@ fences, which stays as it is."""
 
 import re
 
+FENCE = "```"
 _ROW = re.compile(r"\|.*\|")
 _RULE = re.compile(r"[\s|:-]+")
 _CELL_END = re.compile(r"(?<!\\)\|")
@@ -31,7 +32,7 @@ def plain(text: str) -> str:
     mark. Code in fences keeps its lines, on lines of its own."""
     parts: list[str] = []
     at = 0
-    for code in _FENCED.finditer(text) if "```" in text else ():
+    for code in _FENCED.finditer(text) if FENCE in text else ():
         parts += (_line(text[at : code.start()]), code[0])
         at = code.end()
     return "\n".join(part for part in (*parts, _line(text[at:])) if part)

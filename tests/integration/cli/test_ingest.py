@@ -80,10 +80,10 @@ def tree(folder: Path, files: dict[str, str | bytes]) -> Path:
 
 
 async def test_what_is_gone_is_deleted_and_what_is_skipped_or_fails_is_kept(tmp_path: Path, command: Command) -> None:
-    texts = ("a.md", "b.md", "binary.md", "empty.md", "large.md", "sub/other.md", "named.rst")
+    texts = ("a.md", "b.md", "binary.md", "empty.md", "large.md", "sub/other.md", "named.conf")
     files: dict[str, str | bytes] = {name: f"the text of {name}" for name in texts}
     here = tree(tmp_path / "here", files | {"wide.md": "Die Schleuse öffnet um neun.".encode("utf-16")})
-    code, summary = await command.ingest(here, "named.rst", ".")
+    code, summary = await command.ingest(here, "named.conf", ".")
     assert (code, summary["created"]) == (0, 8), summary
     (here / "b.md").unlink()
     tree(here, {"binary.md": b"a\0b", "empty.md": "", "large.md": b"x " * (1 << 20)})
@@ -91,7 +91,7 @@ async def test_what_is_gone_is_deleted_and_what_is_skipped_or_fails_is_kept(tmp_
     assert (code, summary["deleted"], summary["failed"]) == (1, 1, 2)
     assert summary["kept"] == {"there": 2, "elsewhere": 0}
     assert await command.documents() == {
-        "a.md", "binary.md", "empty.md", "large.md", "named.rst", "sub/other.md", "wide.md",
+        "a.md", "binary.md", "empty.md", "large.md", "named.conf", "sub/other.md", "wide.md",
     }  # fmt: skip
 
 

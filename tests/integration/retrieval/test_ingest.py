@@ -86,7 +86,8 @@ class TestDocuments:
             uri="file:///a.md",
             metadata={"lang": "en"},
         )
-        assert results["a.md"] == Result(document_id="a.md", outcome=Result.OUTCOME_CREATED, passage_count=2)
+        expected = Result(document_id="a.md", outcome=Result.OUTCOME_CREATED, passage_count=2, encoding="utf-8")
+        assert results["a.md"] == expected
         assert summary == pb.IngestSummary(created=1, passages=2)
         request = pb.GetDocumentRequest(collection="docs", document_id="a.md", include_passages=True)
         found = await service.stub.GetDocument(request, metadata=service.identity())

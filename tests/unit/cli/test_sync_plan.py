@@ -11,6 +11,7 @@ from headworks.retrieval.v1.document_pb2 import Document
 from cli.documents.sources.source import FoundDocument, SourceScan, held
 from cli.documents.sync_file import PathSpec
 from cli.documents.sync_plan import SOURCE, SourcePlan, changes, make_plan
+from services.runtime.media_types import DOCX
 
 SPEC = PathSpec(name="guides", kind="folder", path="x", exclude=("drafts/*",))
 
@@ -105,6 +106,7 @@ class TestChanges:
                 stored("a", media_type="text/markdown", of="front matter"),
                 "unchanged",
             ),
+            (found("a", media_type=DOCX), stored("a", media_type=DOCX, author="Ada"), "unchanged"),
             (found("a"), stored("a", source=""), "relabelled"),
             (found("a"), stored("a", groups=("hr", "staff")), "relabelled"),
         ],

@@ -5,7 +5,8 @@ import pytest
 from services.retrieval.errors import DocumentUnreadable, EncodingUnknown
 from services.retrieval.ingest.charsets import detect
 from services.retrieval.ingest.html import read_html
-from services.retrieval.ingest.text import codec_of, decode
+from services.retrieval.ingest.text import decode
+from services.runtime.language.encodings import codec_of
 
 FRENCH = "Le café est très bon à l’été. La garantie dure deux ans, et elle ne couvre pas les défauts dus à l’usure."
 GERMAN = "Die Gewährleistung beträgt zwei Jahre und gilt nicht für Schäden, die durch falsche Nutzung entstehen."

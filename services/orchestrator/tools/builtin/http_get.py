@@ -10,6 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
 from services.runtime.hosts import PORTS, HostRule, Resolve, is_public, resolve
+from services.runtime.pinned import pinned
 
 MAX_REDIRECTS = 4
 MAX_BYTES = 1 << 20
@@ -66,12 +67,7 @@ class HttpGet:
     async def _get(self, client: httpx.AsyncClient, url: httpx.URL) -> str | httpx.URL:
         """The page, or where it has moved to."""
         address = await self._address(url)
-        request = client.build_request(
-            "GET",
-            url.copy_with(host=address),
-            headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "headworks"},
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
-        )
+        request = pinned(client, url, address, {"User-Agent": "headworks"})
         response = await client.send(request, stream=True)
         try:
             if response.has_redirect_location:

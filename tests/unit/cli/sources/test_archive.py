@@ -113,3 +113,12 @@ def test_the_files_of_a_zip_file(tmp_path: Path) -> None:
     assert first.uri == f"file://{tmp_path}/x.zip#a.md"
     assert scan.skipped == {"a sidecar": 2, "of another type": 1, "binary": 1, "hidden": 2}
     assert [name for name, _ in scan.failures] == ["x.zip/f.md"]
+
+
+def test_packed_bytes_that_are_broken(tmp_path: Path) -> None:
+    path = packed(tmp_path / "x.zip", {"a.md": "text " * 1000})
+    data = bytearray(path.read_bytes())
+    data[40:44] = b"\xff" * 4
+    path.write_bytes(data)
+    with pytest.raises(BadSource, match="no zip file that can be read"), open_archive(path) as archive:
+        archive.open("a.md").read()

@@ -40,3 +40,17 @@ async def test_a_list_is_read_with_pauses() -> None:
     listed = "You can pay by:\n\n- card\n- invoice"
     (piece,) = await quoted("How can I pay?", passage(listed, listed))
     assert piece.text == "You can pay by: card; invoice"
+
+
+async def test_a_command_that_asks_the_question_does_not_answer_it() -> None:
+    command = 'Ask it:\n\n```\npump ask "How long does the pump run?"\npump status\n```'
+    found = passage(f"{command}\n\nThe pump runs for six hours.", command, "The pump runs for six hours.")
+    (piece,) = await quoted("How long does the pump run?", found)
+    assert piece.text == "The pump runs for six hours."
+
+
+async def test_a_command_is_found_by_its_own_words() -> None:
+    command = "```\npump status\n```"
+    found = passage(f"{command}\n\nThe pump runs.", command, "The pump runs.")
+    (piece,) = await quoted("pump status", found)
+    assert piece.text == command
