@@ -78,9 +78,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client(
-    folder: Path, embedder: FakeEmbedder, who: Metadata = (), **settings: Any
-) -> AsyncIterator[Client]:
+async def client(folder: Path, embedder: FakeEmbedder, who: Metadata = (), **settings: Any) -> AsyncIterator[Client]:
     async with served(folder, embedder, **settings) as service:
         yield Client(service, who or service.keys.metadata("acme", "ann"))
 
@@ -237,7 +235,9 @@ async def test_a_list_of_what_is_in_progress_goes_on_behind_a_file_that_is_not_a
         cancel = pb.CancelFileBatchRequest(vector_store_id=store, batch_id=batch)
         await one.stores.CancelFileBatch(cancel, metadata=one.who)
         second = await one.stores.ListVectorStoreFiles(page(files[0]), metadata=one.who)
-        assert len(second.files) == 1 and second.files[0].file_id in files[1:] and second.more
+        assert len(second.files) == 1
+        assert second.files[0].file_id in files[1:]
+        assert second.more
         unknown = one.stores.ListVectorStoreFiles(page("file-none"), metadata=one.who)
         assert await failure(unknown) is grpc.StatusCode.INVALID_ARGUMENT
 
