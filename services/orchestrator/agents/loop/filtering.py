@@ -50,8 +50,7 @@ def _rendered(agent: str, field: str, template: str, caller: Caller) -> tuple[st
         if name not in caller.claims:
             raise FilterUnresolved(agent, field, f"the caller has no claim {name!r}")
         return caller.claims[name]
-    own = {"tenant": caller.tenant, "subject": caller.subject, "project": caller.project}
     try:
-        return (Template(template).render({"claims": Claims(caller.claims), "caller": own}).strip(),)
+        return (Template(template).render({"claims": Claims(caller.claims), "caller": caller.names}).strip(),)
     except BadTemplate as error:
         raise FilterUnresolved(agent, field, error.message) from error
