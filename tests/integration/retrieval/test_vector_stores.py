@@ -19,7 +19,6 @@ from headworks.retrieval.v1 import (
 from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 
 from services.retrieval.errors import EmbedderUnavailable
-from services.retrieval.store.folders import MARKER
 from tests.fakes.retrieval import FakeEmbedder, Served, served
 from tests.fakes.serving import until
 
@@ -241,31 +240,6 @@ async def test_a_list_of_what_is_in_progress_goes_on_behind_a_file_that_is_not_a
         assert second.more
         unknown = one.stores.ListVectorStoreFiles(page("file-none"), metadata=one.who)
         assert await failure(unknown) is grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_a_list_counts_each_stores_files_and_leaves_out_what_is_broken(tmp_path: Path) -> None:
-    async with client(tmp_path, FakeEmbedder()) as one:
-        full, other, broken = [await one.create() for _ in range(3)]
-        files = [await one.upload(name, "water") for name in ("a.txt", "b.txt", "c.unknown")]
-        await one.put(full, files[0])
-        await one.put(full, files[1], files[2], groups=["hr"])
-        await one.put(other, files[2])
-        ended = [await one.ends(full, file) for file in files]
-        assert ended == [Status.STATUS_COMPLETED, Status.STATUS_COMPLETED, Status.STATUS_FAILED]
-        assert await one.ends(other, files[2]) == Status.STATUS_FAILED
-    (tmp_path / "data/acme" / broken / MARKER).write_bytes(b"")
-    async with client(tmp_path, FakeEmbedder()) as one:
-        guest = one.service.keys.metadata("acme", "gus", groups=("guests",))
-        for who, expected in (
-            (one.who, {full: (2, 1, 10), other: (0, 1, 0)}),
-            (guest, {full: (1, 0, 5), other: (0, 1, 0)}),
-        ):
-            listed = (await one.stores.ListVectorStores(pb.ListVectorStoresRequest(), metadata=who)).vector_stores
-            counts = {store.id: (store.file_counts, store.usage_bytes) for store in listed}
-            assert {id_: (files.completed, files.failed, used) for id_, (files, used) in counts.items()} == expected
-            for store in listed:
-                request = pb.GetVectorStoreRequest(vector_store_id=store.id)
-                assert (await one.stores.GetVectorStore(request, metadata=who)).vector_store == store
 
 
 async def test_an_upload_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
