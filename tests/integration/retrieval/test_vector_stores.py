@@ -19,6 +19,7 @@ from headworks.retrieval.v1 import (
 from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 
 from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.store.folders import MARKER
 from tests.fakes.retrieval import FakeEmbedder, Served, served
 from tests.fakes.serving import until
 
@@ -240,6 +241,32 @@ async def test_a_list_of_what_is_in_progress_goes_on_behind_a_file_that_is_not_a
         assert second.more
         unknown = one.stores.ListVectorStoreFiles(page("file-none"), metadata=one.who)
         assert await failure(unknown) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_list_counts_each_stores_files_and_leaves_out_what_is_broken(tmp_path: Path) -> None:
+    async with client(tmp_path, FakeEmbedder()) as root:
+        hr = Client(root.service, root.service.keys.metadata("acme", "hilda", groups=("hr",)))
+        full, other, broken = [await hr.create() for _ in range(3)]
+        files = [await hr.upload(name, "water") for name in ("a.txt", "b.txt", "c.unknown")]
+        await hr.put(full, files[0])
+        await hr.put(full, files[1], files[2], groups=["hr"])
+        await hr.put(other, files[2])
+        ended = [await hr.ends(full, file) for file in files]
+        assert ended == [Status.STATUS_COMPLETED, Status.STATUS_COMPLETED, Status.STATUS_FAILED]
+        assert await hr.ends(other, files[2]) == Status.STATUS_FAILED
+    (tmp_path / "data/acme" / broken / MARKER).write_bytes(b"")
+    async with client(tmp_path, FakeEmbedder()) as root:
+        for groups, expected in (
+            (("hr",), {full: (2, 1, 10), other: (0, 1, 0)}),
+            (("guests",), {full: (1, 0, 5), other: (0, 1, 0)}),
+        ):
+            one = Client(root.service, root.service.keys.metadata("acme", "ann", groups=groups))
+            listed = (await one.stores.ListVectorStores(pb.ListVectorStoresRequest(), metadata=one.who)).vector_stores
+            counts = {store.id: (store.file_counts, store.usage_bytes) for store in listed}
+            assert {name: (of.completed, of.failed, used) for name, (of, used) in counts.items()} == expected
+            for store in listed:
+                request = pb.GetVectorStoreRequest(vector_store_id=store.id)
+                assert (await one.stores.GetVectorStore(request, metadata=one.who)).vector_store == store
 
 
 async def test_an_upload_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
