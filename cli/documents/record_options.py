@@ -17,36 +17,36 @@ def record_options(verb: Callable[..., int]) -> Callable[..., int]:
 
     @click.option(
         "--record-text",
-        "text",
+        "record_text",
         multiple=True,
         metavar="PATH",
         help="Of --kind records: where the text is, such as fields.body; may be repeated.",
     )
-    @click.option("--record-title", "title", default="", metavar="PATH", help="Where the title is.")
+    @click.option("--record-title", "record_title", default="", metavar="PATH", help="Where the title is.")
     @click.option(
         "--record-id",
-        "identity",
+        "record_identity",
         default="",
         metavar="PATH",
         help="Where the id is; by default records go by their number.",
     )
     @click.option(
         "--record-meta",
-        "pairs",
+        "record_pairs",
         multiple=True,
         metavar="KEY=PATH",
         help="A label, and where its value is; may be repeated.",
     )
     @click.option(
         "--record-list",
-        "listed",
+        "record_listed",
         default="",
         metavar="PATH",
         help="Where the list of records is; by default the file is one.",
     )
     @click.option(
         "--record-format",
-        "form",
+        "record_form",
         type=click.Choice(FORMATS),
         default="txt",
         show_default=True,
@@ -54,14 +54,18 @@ def record_options(verb: Callable[..., int]) -> Callable[..., int]:
     )
     @wraps(verb)
     def with_records(
-        text: tuple[str, ...], title: str, identity: str, pairs: tuple[str, ...], listed: str, form: str, **others: Any
-    ) -> int:
+        record_text: tuple[str, ...], record_title: str, record_identity: str, record_pairs: tuple[str, ...],
+        record_listed: str, record_form: str, **others: Any,
+    ) -> int:  # fmt: skip
         others["records"] = None
-        if text:
+        if record_text:
             from cli.documents.sources.records import RecordPaths, media_type_of
 
-            others["records"] = RecordPaths(text, title, identity, _labels(pairs), listed, media_type_of(form))
-        elif title or identity or pairs or listed:
+            others["records"] = RecordPaths(
+                record_text, record_title, record_identity, _labels(record_pairs), record_listed,
+                media_type_of(record_form),
+            )  # fmt: skip
+        elif record_title or record_identity or record_pairs or record_listed:
             raise CliError("say where a record's text is: --record-text PATH", USAGE)
         return verb(**others)
 
