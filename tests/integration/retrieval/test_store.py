@@ -34,7 +34,8 @@ from services.retrieval.model import (
 )
 from services.retrieval.store import codec, qdrant_edge
 from services.retrieval.store.base import VectorStore
-from services.retrieval.store.engine import Point, Upsert
+from services.retrieval.store.engine import Point, Upsert, VectorEngine
+from services.retrieval.store.pgvector.engine import PgvectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -54,13 +55,15 @@ KEY = CollectionKey(TENANT, "docs")
 ALL = DocumentFilter()
 
 
-@pytest.fixture(params=["edge", "local", *(["server"] if SERVER else [])])
+@pytest.fixture(params=["edge", "local", "pgvector", *(["server"] if SERVER else [])])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
     match request.param:
         case "edge":
-            engine: EdgeEngine | ServerEngine = EdgeEngine(tmp_path, threads=2)
+            engine: VectorEngine = EdgeEngine(tmp_path, threads=2)
         case "local":
             engine = ServerEngine(AsyncQdrantClient(":memory:"))
+        case "pgvector":
+            engine = PgvectorEngine(request.getfixturevalue("pgvector_url"))
         case _:
             engine = ServerEngine.connect(SERVER, "")
     store = PointStore(engine)
