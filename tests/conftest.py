@@ -11,8 +11,8 @@ from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
 from tests.fixtures.clock import clock as clock
 from tests.fixtures.reaper import Reaper
 from tests.fixtures.servers import empty_url as empty_url
-from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import migrated_pgvector as migrated_pgvector
+from tests.fixtures.servers import migrated_postgres as migrated_postgres
 from tests.fixtures.servers import pgvector_server as pgvector_server
 from tests.fixtures.servers import pgvector_url as pgvector_url
 from tests.fixtures.servers import postgres_server as postgres_server

@@ -8,20 +8,22 @@ others read and write, once a collection has so many points that comparing all o
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import orjson
-from sqlalchemy import ColumnElement, Executable, and_, delete, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.retrieval.errors import CollectionExists, StoreFull, StoreUnavailable
 from services.retrieval.model import Candidates, CollectionKey, StoreQuery
+from services.retrieval.store import codec
 from services.retrieval.store.engine import About, Amend, Found, Operation, Remove, Upsert, Where
 from services.retrieval.store.pgvector import statements
 from services.retrieval.store.pgvector.maintenance import INDEX_FROM, Maintenance, cancel, is_indexed
+from services.retrieval.store.pgvector.ranking import Ranking
 from services.retrieval.store.pgvector.search import Figures, PointSearch
 from services.retrieval.store.pgvector.tables import COLLECTIONS, SCHEMA, GenerationTables, generation_tables
 from services.runtime.errors import CannotStart, CollectionNotFound
@@ -34,11 +36,17 @@ SECONDS = 30.0
 FIGURES_SECONDS = 2.0
 FEW = 10_000
 """Points, so few that each write changes how rare terms are: what was counted before it is counted anew."""
+MOST_RANKINGS = 256
 NO_TABLE, DISK_FULL = "42P01", "53100"
 NO_EXTENSION = ("0A000", "42501", "58P01")
 NO_PGVECTOR = (
     "the store's database has no pgvector: install it there, and have a superuser execute CREATE EXTENSION vector in it"
 )
+
+
+_NAMED = and_(COLLECTIONS.c.tenant == bindparam("tenant"), COLLECTIONS.c.collection == bindparam("collection"))
+_ON_RECORD = select(COLLECTIONS).where(_NAMED)
+_ON_RECORD_LOCKED = _ON_RECORD.with_for_update()
 
 
 class PgvectorEngine:
@@ -53,6 +61,7 @@ class PgvectorEngine:
         self._said = ""
         self._ids: dict[CollectionKey, int] = {}
         self._figures: dict[CollectionKey, tuple[float, Figures]] = {}
+        self._rankings: dict[Hashable, Ranking] = {}
 
     async def create(self, key: CollectionKey, about: About) -> None:
         row = {"tenant": key.tenant, "collection": key.collection, "max_chars": about.max_chars}
@@ -153,7 +162,17 @@ class PgvectorEngine:
         tables = await self._known(key)
         async with self._reading(key) as connection:
             figures = await self._counted(connection, key, tables)
-            return await PointSearch(connection, tables, figures).candidates(probe)
+            ranking = self._ranking(tables, codec.where_of(probe.filter))
+            return await PointSearch(connection, ranking, figures).candidates(probe)
+
+    def _ranking(self, tables: GenerationTables, where: Where) -> Ranking:
+        """Made when it is first asked for; the one unused for longest is forgotten."""
+        key = (tables.points.name, where.key)
+        ranking = self._rankings.pop(key, None) or Ranking(tables, where)
+        self._rankings[key] = ranking
+        while len(self._rankings) > MOST_RANKINGS:
+            del self._rankings[next(iter(self._rankings))]
+        return ranking
 
     async def rest(self, key: CollectionKey) -> None:
         self._maintenance.wake(await self._known(key))
@@ -226,8 +245,8 @@ class PgvectorEngine:
         self, connection: AsyncConnection, key: CollectionKey, *, lock: bool = False
     ) -> tuple[int, About]:
         """The collection's id and what is on record of it, which nobody changes meanwhile where it is locked."""
-        found = select(COLLECTIONS).where(_is(key))
-        row = (await connection.execute(found.with_for_update() if lock else found)).one_or_none()
+        named = {"tenant": key.tenant, "collection": key.collection}
+        row = (await connection.execute(_ON_RECORD_LOCKED if lock else _ON_RECORD, named)).one_or_none()
         if row is None:
             self._ids.pop(key.whole, None)
             raise CollectionNotFound(key.collection)

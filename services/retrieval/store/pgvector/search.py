@@ -8,16 +8,16 @@ those that a filter excludes: where too few are left, all that the filter names 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, func, literal, select, true
+from sqlalchemy import Select, bindparam, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.retrieval.model import Candidates, Signal, Sparse, StoreQuery
 from services.retrieval.model import Vector as Dense
-from services.retrieval.store import codec
 from services.retrieval.store.engine import candidates_of
-from services.retrieval.store.pgvector import statements
-from services.retrieval.store.pgvector.tables import GenerationTables
+from services.retrieval.store.pgvector.ranking import Ranking, Values, term_values, vector_values
+from services.retrieval.store.pgvector.statements import signed, unsigned
 
 LOOKED_AT = 100
 LOOKED_AT_FILTERED = 400
@@ -25,6 +25,8 @@ MOST_LOOKED_AT = 1000
 """Of the nearest vectors, by their index; the last is pgvector's own bound."""
 
 Scored = list[tuple[str, float]]
+
+_LOOK_AT = select(func.set_config(literal("hnsw.ef_search"), bindparam("count"), literal(True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,10 @@ class PointSearch:
     """Searches a generation within one transaction."""
 
     connection: AsyncConnection
-    tables: GenerationTables
+    ranking: Ranking
     figures: Figures
 
     async def candidates(self, probe: StoreQuery) -> Candidates:
-        where = codec.where_of(probe.filter)
-        which = statements.matching(self.tables, where) if where else None
         lexical = probe.lexical if probe.lexical and probe.lexical.indices else None
         weighted = await self._weighted([*([lexical] if lexical else []), *probe.exact])
         exact = weighted[1:] if lexical else weighted
@@ -54,7 +54,7 @@ class PointSearch:
             queries[Signal.DENSE] = probe.dense
         if lexical:
             queries[Signal.LEXICAL] = weighted[0]
-        answers = [await self._best(query, which, probe.limit) for query in (*queries.values(), *exact)]
+        answers = [await self._best(query, probe.limit) for query in (*queries.values(), *exact)]
         if len(answers) > 1:
             for place, query in enumerate(queries.values()):
                 others = {point for at, answer in enumerate(answers) if at != place for point, _ in answer}
@@ -66,43 +66,34 @@ class PointSearch:
         terms = sorted({index for query in queries for index in query.indices})
         if not terms:
             return list(queries)
-        rows = await self.connection.execute(statements.frequencies(self.tables, terms))
-        frequency = {statements.unsigned(term): found for term, found in rows}
+        rows = await self.connection.execute(self.ranking.frequencies, {"terms": signed(terms)})
+        frequency = {unsigned(term): found for term, found in rows}
         rarity = {index: _rarity(self.figures.count, frequency.get(index, 0)) for index in terms}
         return [
-            Sparse(
-                query.indices, [value * rarity[index] for index, value in zip(query.indices, query.values, strict=True)]
-            )
+            Sparse(query.indices, [value * rarity[at] for at, value in zip(query.indices, query.values, strict=True)])
             for query in queries
         ]
 
-    async def _best(self, query: Dense | Sparse, which: ColumnElement[bool] | None, limit: int) -> Scored:
+    async def _best(self, query: Dense | Sparse, limit: int) -> Scored:
         if isinstance(query, Sparse):
-            return await self._rows(statements.best_by_terms(self.tables, query, which, limit))
-        return await self._nearest(query, which, limit)
-
-    async def _nearest(self, vector: Dense, which: ColumnElement[bool] | None, limit: int) -> Scored:
-        chosen = true() if which is None else which
+            return await self._rows(self.ranking.best, term_values(query) | {"limit": limit})
         if self.figures.indexed:
-            least = LOOKED_AT if which is None else LOOKED_AT_FILTERED
-            look_at = str(min(MOST_LOOKED_AT, max(least, limit)))
-            await self.connection.execute(
-                select(func.set_config(literal("hnsw.ef_search"), literal(look_at), literal(True)))
-            )
-            found = await self._rows(statements.nearest(self.tables, vector, chosen, limit, exact=False))
+            least = LOOKED_AT_FILTERED if self.ranking.filtered else LOOKED_AT
+            await self.connection.execute(_LOOK_AT, {"count": str(min(MOST_LOOKED_AT, max(least, limit)))})
+            found = await self._rows(self.ranking.nearest(limit), vector_values(query))
             if len(found) >= limit:
                 return found
-        return await self._rows(statements.nearest(self.tables, vector, chosen, limit, exact=True))
+        return await self._rows(self.ranking.exact, vector_values(query) | {"limit": limit})
 
     async def _score(self, query: Dense | Sparse, ids: Sequence[str]) -> Scored:
         if not ids:
             return []
         if isinstance(query, Sparse):
-            return await self._rows(statements.term_scores(self.tables, query, ids))
-        return await self._rows(statements.cosines(self.tables, query, ids))
+            return await self._rows(self.ranking.term_scores, term_values(query) | {"ids": ids})
+        return await self._rows(self.ranking.cosines, vector_values(query) | {"ids": ids})
 
-    async def _rows(self, statement: Executable) -> Scored:
-        return [(point, float(score)) for point, score in await self.connection.execute(statement)]
+    async def _rows(self, statement: Select[Any], values: Values) -> Scored:
+        return [(point, float(score)) for point, score in await self.connection.execute(statement, values)]
 
 
 def _rarity(count: int, frequency: int) -> float:

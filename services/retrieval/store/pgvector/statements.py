@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Executable,
-    Float,
     Integer,
     Select,
     Text,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     cast,
     column,
     delete,
-    desc,
     false,
     func,
     insert,
@@ -100,13 +98,13 @@ def _texts(values: Any) -> Any:
     return literal(list(values), ARRAY(Text))
 
 
-def _of_ids(tables: GenerationTables, ids: Sequence[str]) -> ColumnElement[bool]:
+def of_ids(tables: GenerationTables, ids: Sequence[str]) -> ColumnElement[bool]:
     return any_(cast(_texts(ids), ARRAY(Uuid(as_uuid=False)))) == tables.points.c.id
 
 
 def chosen(tables: GenerationTables, ids: Sequence[str], where: Where | None) -> ColumnElement[bool]:
     """The points of these ids, and those that `where` names, which names none where it excludes none."""
-    return or_(false(), *([_of_ids(tables, ids)] if ids else []), *([matching(tables, where)] if where else []))
+    return or_(false(), *([of_ids(tables, ids)] if ids else []), *([matching(tables, where)] if where else []))
 
 
 def scroll(
@@ -130,7 +128,7 @@ def _field(tables: GenerationTables, name: str) -> ColumnElement[Any]:
 
 
 def retrieve(tables: GenerationTables, ids: Sequence[str], without: Sequence[str] = ()) -> Select[Any]:
-    return scroll(tables, _of_ids(tables, ids), without=without)
+    return scroll(tables, of_ids(tables, ids), without=without)
 
 
 def count(tables: GenerationTables, where: Where) -> Select[Any]:
@@ -182,7 +180,7 @@ def write_terms(tables: GenerationTables, weights: Mapping[int, Sparse]) -> Exec
     values = [value for vector in weights.values() for value in vector.values]
     given = (
         func.unnest(
-            literal(numbers, ARRAY(BigInteger)), literal(_signed(indices), ARRAY(Integer)), literal(values, ARRAY(REAL))
+            literal(numbers, ARRAY(BigInteger)), literal(signed(indices), ARRAY(Integer)), literal(values, ARRAY(REAL))
         )
         .table_valued(column("point", BigInteger), column("term", Integer), column("weight", REAL))
         .render_derived(name="given")
@@ -218,70 +216,7 @@ def vector_text(vector: Dense) -> str:
     return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
-def nearest(
-    tables: GenerationTables, vector: Dense, which: ColumnElement[bool], limit: int, *, exact: bool
-) -> Select[Any]:
-    """The points nearest to the vector, with their cosine, best first. Unless it is to be exact, the index of vectors
-    is used where there is one, and finds no more than it was told to look at."""
-    points = tables.points.c
-    distance = _distance(tables, vector)
-    by = distance + literal_column("0.0", Float) if exact else distance  # a sum is not what is indexed
-    most: ColumnElement[int] = literal_column(str(limit))  # in the statement, for the planner is to know how few they are
-    return select(points.id, 1 - distance).where(points.dense.is_not(None), which).order_by(by).limit(most)
-
-
-def cosines(tables: GenerationTables, vector: Dense, ids: Sequence[str]) -> Select[Any]:
-    """How near these points are to the vector."""
-    points = tables.points.c
-    return select(points.id, 1 - _distance(tables, vector)).where(points.dense.is_not(None), _of_ids(tables, ids))
-
-
-def _distance(tables: GenerationTables, vector: Dense) -> ColumnElement[float]:
-    # As a query of its own the vector is read once, and not for each row.
-    given = select(cast(literal(vector_text(vector), Text), Vector)).scalar_subquery()
-    return tables.points.c.dense.op("<=>", return_type=Float())(given)
-
-
-def frequencies(tables: GenerationTables, terms: Sequence[int]) -> Select[Any]:
-    """How many points have each of the terms."""
-    own = tables.terms.c
-    wanted = any_(literal(_signed(terms), ARRAY(Integer))) == own.term
-    return select(own.term, func.count()).where(wanted).group_by(own.term)
-
-
-def best_by_terms(
-    tables: GenerationTables, query: Sparse, which: ColumnElement[bool] | None, limit: int
-) -> Select[Any]:
-    """The points whose terms weigh most in the query, with the sum, best first; of `which`, or of all."""
-    points = tables.points.c
-    scores = _scores(tables, query)
-    if which is None:
-        scores = scores.order_by(desc("score")).limit(limit)
-    by_number = scores.subquery("scores")
-    found = select(points.id, by_number.c.score).join_from(by_number, tables.points, points.number == by_number.c.point)
-    return found.where(true() if which is None else which).order_by(by_number.c.score.desc(), points.id).limit(limit)
-
-
-def term_scores(tables: GenerationTables, query: Sparse, ids: Sequence[str]) -> Select[Any]:
-    """The same sum for those of these points that have one of the terms."""
-    points = tables.points.c
-    wanted = select(points.number).where(_of_ids(tables, ids)).scalar_subquery()
-    by_number = _scores(tables, query).where(tables.terms.c.point.in_(wanted)).subquery("scores")
-    return select(points.id, by_number.c.score).join_from(by_number, tables.points, points.number == by_number.c.point)
-
-
-def _scores(tables: GenerationTables, query: Sparse) -> Select[Any]:
-    terms = tables.terms.c
-    given = (
-        func.unnest(literal(_signed(query.indices), ARRAY(Integer)), literal(query.values, ARRAY(Double)))
-        .table_valued(column("term", Integer), column("weight", Double))
-        .render_derived(name="given")
-    )
-    score = func.sum(given.c.weight * terms.weight).label("score")
-    return select(terms.point, score).join_from(given, tables.terms, terms.term == given.c.term).group_by(terms.point)
-
-
-def _signed(indices: Sequence[int]) -> list[int]:
+def signed(indices: Sequence[int]) -> list[int]:
     """The unsigned indices of terms as the database's integers, which are signed."""
     return [index - (1 << 32) if index >= 1 << 31 else index for index in indices]
 
