@@ -141,20 +141,16 @@ class EdgeEngine:
         await _to_its_end(self._retire(key))
 
     async def moving(self) -> Sequence[CollectionKey]:
-        return list({key.whole: None for key in self.owned() if key.generation})
+        marked = await self._run(self._folders.all_marked)
+        return [key for key, each in marked.items() if each and len(each.about.embedders) > 1]
 
     async def names(self, tenant: str) -> Sequence[str]:
         return self._folders.names(tenant)
 
-    def owned(self) -> Sequence[CollectionKey]:
+    async def owned(self) -> Sequence[CollectionKey]:
         """All collections: nobody else can write to them."""
-        found: list[CollectionKey] = []
-        for key in self._folders.keys():  # noqa: SIM118 (no mapping)
-            try:
-                found += [key.at(generation) for generation in self._folders.find(key).shards]
-            except (CollectionBroken, CollectionNotFound):
-                found.append(key)
-        return found
+        marked = await self._run(self._folders.all_marked)
+        return [key.at(generation) for key, each in marked.items() for generation in (each.shards if each else (0,))]
 
     async def drop(self, key: CollectionKey) -> None:
         await _to_its_end(self._drop(key))
