@@ -1,7 +1,7 @@
 """What every store must do, whichever engine is below it.
 
-The server's part runs against the client's own local mode, and against a server where HEADWORKS_TEST_QDRANT_URL names
-one.
+The part of Qdrant's server runs against the client's own local mode, and against a server where
+HEADWORKS_TEST_QDRANT_URL names one; that of PostgreSQL against the one of the wheel pgserver.
 """
 
 import asyncio

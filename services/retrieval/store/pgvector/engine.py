@@ -112,7 +112,7 @@ class PgvectorEngine:
             found = select(COLLECTIONS.c.collection).where(COLLECTIONS.c.tenant == tenant)
             return sorted((await connection.execute(found)).scalars())
 
-    def owned(self) -> Sequence[CollectionKey]:
+    async def owned(self) -> Sequence[CollectionKey]:
         """None: another replica may be writing to any of them. What it left is deleted by the next commit."""
         return ()
 
