@@ -204,6 +204,24 @@ async def test_several_operations_are_done_together_or_not_at_all(engine: Pgvect
     assert await engine.count(KEY, EVERYTHING) == 3
 
 
+async def test_what_is_dumped_and_restored_is_searched_and_written_as_before(
+    engine: PgvectorEngine, pgvector_server: Postgres, pgvector_url: str, tmp_path: Path
+) -> None:
+    await filled(engine, 1000)
+    await engine.rest(KEY)
+    await engine.rested()
+    found = await engine.query(KEY, PROBES[1])
+    name = pgvector_server.new_database()
+    pgvector_server.copy(database(pgvector_url), name, tmp_path)
+    restored = PgvectorEngine(pgvector_server.url(name), seconds=20)
+    assert (await restored.query(KEY, PROBES[1])).found[Signal.LEXICAL] == found.found[Signal.LEXICAL]
+    assert len(indexes(pgvector_server, pgvector_server.url(name))) == 1
+    await restored.apply(KEY, [Upsert(points(1001)[1000:])])
+    assert await restored.count(KEY, EVERYTHING) == 1001
+    await restored.aclose()
+    pgvector_server.drop(name)
+
+
 async def test_replicas_see_what_each_other_did(pgvector_url: str, engine: PgvectorEngine) -> None:
     other = PgvectorEngine(pgvector_url, seconds=5)
     await filled(engine, 5)
