@@ -1,7 +1,7 @@
 """What every store must do, whichever engine is below it.
 
-The server's part runs against the client's own local mode, and against a server where HEADWORKS_TEST_QDRANT_URL names
-one.
+The part of Qdrant's server runs against the client's own local mode, and against a server where
+HEADWORKS_TEST_QDRANT_URL names one; that of PostgreSQL against the one of the wheel pgserver.
 """
 
 import asyncio
@@ -33,9 +33,10 @@ from services.retrieval.model import (
     Signal,
     StoreQuery,
 )
-from services.retrieval.store import codec, qdrant_edge
+from services.retrieval.store import codec, edge_shard
 from services.retrieval.store.base import VectorStore
-from services.retrieval.store.engine import Point, Upsert
+from services.retrieval.store.engine import Point, Upsert, VectorEngine
+from services.retrieval.store.pgvector.engine import PgvectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -56,13 +57,15 @@ KEY = CollectionKey(TENANT, "docs")
 ALL = DocumentFilter()
 
 
-@pytest.fixture(params=["edge", "local", *(["server"] if SERVER else [])])
+@pytest.fixture(params=["edge", "local", "pgvector", *(["server"] if SERVER else [])])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
     match request.param:
         case "edge":
-            engine: EdgeEngine | ServerEngine = EdgeEngine(tmp_path, threads=2)
+            engine: VectorEngine = EdgeEngine(tmp_path, threads=2)
         case "local":
             engine = ServerEngine(AsyncQdrantClient(":memory:"))
+        case "pgvector":
+            engine = PgvectorEngine(request.getfixturevalue("pgvector_url"))
         case _:
             engine = ServerEngine.connect(SERVER, "")
     store = PointStore(engine)
@@ -509,7 +512,7 @@ class TestEdge:
         engine = EdgeEngine(tmp_path, threads=1)
         store = PointStore(engine)
         assert await found(store, probe("water", DocumentFilter(groups=()))) == {"old"}
-        fields = await engine._call(KEY, lambda shard: set(shard.info().payload_schema))
+        fields = await engine._call(KEY, lambda shard: shard.fields)
         assert fields == set(codec.INDEXED)
         await store.aclose()
 
@@ -527,7 +530,7 @@ class TestEdge:
     async def test_searches_old_collections_by_as_many_threads_as_new_ones(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(qdrant_edge, "SEARCH_THREADS", 3)
+        monkeypatch.setattr(edge_shard, "SEARCH_THREADS", 3)
         store = PointStore(EdgeEngine(tmp_path, threads=1))
         await store.create(KEY, 700)
         await put(store, "a", "water")
@@ -537,7 +540,7 @@ class TestEdge:
         assert await found(again, probe("water")) == {"a"}
         (settings_file,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("edge_config.json")))
         settings = json.loads(settings_file.read_text())
-        assert settings["max_search_threads"] == qdrant_edge.SEARCH_THREADS == 1
+        assert settings["max_search_threads"] == edge_shard.SEARCH_THREADS == 1
         await again.aclose()
 
     async def test_refuses_a_folder_in_use(self, tmp_path: Path) -> None:
