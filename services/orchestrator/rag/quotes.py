@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from services.orchestrator.rag.amounts import asks_amount, has_figure, names_default
 from services.orchestrator.rag.names import names
-from services.runtime.language.detect import ENGLISH, function_words, language_of
+from services.runtime.language.detect import ENGLISH, UNKNOWN, function_words, language_of
 from services.runtime.language.markdown import FENCE
 from services.runtime.language.script import has_cjk, is_unspaced, latin_share
 from services.runtime.language.terms import question_terms, terms
@@ -59,9 +59,10 @@ LATIN_EVIDENCE = 0.58
 WORDS_COVERAGE = 0.35
 LETTERS_COVERAGE = 0.46
 STEEPNESS = 18.0
-# What a name of the question that its passage does not say takes off, beside cosines, and beside words alone.
+# What a name of the question that its passage does not say takes off: in English, and where it may be inflected or
+# another language's word, or is looked for by words alone.
 UNSAID_NAME = 0.25
-WORDS_UNSAID_NAME = 0.1
+OTHER_UNSAID_NAME = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,8 @@ def _unsaid_name(
     passage: npt.NDArray[np.int32],
     best: int,
 ) -> float:
-    """0 to 1: how far the question has a name that the passage of the best sentence does not, nor what stands above."""
+    """What is taken off for a name of the question that neither the passage of the best sentence has nor what stands
+    above it."""
     wanted = [term for term in dict.fromkeys(chain.from_iterable(map(terms, names(question.text)))) if term in asked]
     if not wanted:
         return 0.0
@@ -276,12 +278,13 @@ def _unsaid_name(
     if question.sources:
         source = question.sources[passage[best]]
         own += map(sentence, (source.document, source.title, source.headings))
-    return 1 - float(_credits(wanted, own).max(axis=0).min())
+    english = question.cosines.size and language_of(question.text) in (ENGLISH, UNKNOWN)
+    return (UNSAID_NAME if english else OTHER_UNSAID_NAME) * (1 - float(_credits(wanted, own).max(axis=0).min()))
 
 
 def _confidence(trust: float, own: Floats, covered: float, unsaid: float) -> float:
     excess = trust * (float(own.max()) - LATIN_EVIDENCE) + (1 - trust) * covered
-    excess -= unsaid * (WORDS_UNSAID_NAME + trust * (UNSAID_NAME - WORDS_UNSAID_NAME))
+    excess -= unsaid
     return 1 / (1 + math.exp(-STEEPNESS * excess))
 
 
