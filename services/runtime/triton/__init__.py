@@ -2,8 +2,11 @@
 
 from services.runtime.triton.client import (
     EMBED_TOKENS,
+    RERANK_TOKENS,
+    RERANKER,
     Embeddings,
     PassageEmbeddings,
+    RerankScores,
     TooManyInferences,
     TritonClient,
 )
@@ -11,8 +14,11 @@ from services.runtime.triton.replicas import open_channels
 
 __all__ = [
     "EMBED_TOKENS",
+    "RERANKER",
+    "RERANK_TOKENS",
     "Embeddings",
     "PassageEmbeddings",
+    "RerankScores",
     "TooManyInferences",
     "TritonClient",
     "open_channels",

@@ -1,4 +1,4 @@
-"""Triton's models of single answers: those of embedders, and `injection`."""
+"""Triton's models of single answers: those of embedders, `injection` and `rerank`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ from services.runtime.triton.wire import pb, split, strings
 WIDTH = 384
 EMBED_TOKENS = 512
 """Wordpieces that `embed` reads of a text."""
+RERANKER = "rerank"
+RERANK_TOKENS = 256
+"""Wordpieces that `rerank` reads of a text."""
 READY_SECONDS = 2.0
 
 
@@ -60,6 +63,14 @@ class PassageEmbeddings:
     vectors: npt.NDArray[np.float32]
     tokens: int
     sentences: list[npt.NDArray[np.int8]]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScores:
+    """scores: of each text, 0 to 1. tokens: wordpieces that were read, of the texts and of the query beside each."""
+
+    scores: list[float]
+    tokens: int
 
 
 class TritonClient:
@@ -108,6 +119,22 @@ class TritonClient:
             return []
         outputs = _outputs(await self._infer(_text_request("injection", texts), timeout))
         return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
+
+    async def rerank(self, query: str, texts: Sequence[str], *, timeout: float, max_tokens: int = 0) -> RerankScores:
+        """How well each of at most 128 texts answers the query. At most `max_tokens` wordpieces of a text are read; 0,
+        and more than RERANK_TOKENS, are RERANK_TOKENS.
+
+        Raises grpc.aio.AioRpcError or TooManyInferences.
+        """
+        if not texts:
+            return RerankScores([], 0)
+        request = _text_request(RERANKER, texts)
+        shape = [len(texts), 1]
+        _add(request, "QUERY", "BYTES", shape, strings([query.encode()] * len(texts)))
+        _add(request, "MAX_TOKENS", "INT32", shape, np.full(shape, max_tokens, dtype="<i4").tobytes())
+        outputs = _outputs(await self._infer(request, timeout))
+        scores = np.frombuffer(outputs["SCORE"], dtype="<f4").tolist()
+        return RerankScores(scores, int(_lengths(outputs).sum()))
 
     async def ready(self, models: Iterable[str]) -> bool:
         """Whether a server and these models are loaded and serving; False also when none can be reached."""
