@@ -127,6 +127,28 @@ class IndexRetired(DomainError):
         super().__init__(f"the index of the collection {name!r} was replaced meanwhile; try again", collection=name)
 
 
+class RerankerUnavailable(Unavailable):
+    """The reranker does not answer for now."""
+
+    reason = "RERANKER_UNAVAILABLE"
+
+
+class RerankerNotServed(DomainError):
+    """The model server has loaded no reranker. Trying again does not help; somebody must load one."""
+
+    kind = ErrorKind.FAILED_PRECONDITION
+    reason = "RERANKER_NOT_SERVED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no reranker is served: name one in HEADWORKS_MODELS_RERANKER and start the model server again"
+        )
+
+
+class RerankerTimeout(DeadlineExceeded):
+    """The reranker used all the time that a search has for it."""
+
+
 class EmbedderTimeout(DeadlineExceeded):
     """The embedding model did not answer within all the time that a query has, whatever its caller's deadline."""
 

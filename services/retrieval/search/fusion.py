@@ -2,7 +2,8 @@
 
 A convex combination of scores, not of ranks: cosines are comparable from passage to passage as they are, and BM25
 becomes so when it is divided by the best score that the query reached. It keeps what ranks throw away, how much
-better the first is than the second. How well a passage holds the query's identifiers is a score from 0 to 1 already.
+better the first is than the second. How well a passage holds the query's identifiers is a score from 0 to 1 already,
+and so is a reranker's.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class Fused:
         return any(
             score >= unrelated if table.signal is Signal.DENSE else score > 0
             for table in self._tables
-            if (score := table.scores.get(passage_id)) is not None
+            if table.signal is not Signal.RERANK and (score := table.scores.get(passage_id)) is not None
         )
 
     def signals(self, passage_id: str) -> list[SignalScore]:

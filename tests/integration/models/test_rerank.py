@@ -77,6 +77,7 @@ def test_a_cross_encoder_agrees_with_transformers(tmp_path: Path, width: dict[st
     model = transformers.BertForSequenceClassification.from_pretrained(made, dtype=torch.float32).eval()
     tokenizer = Tokenizer.from_file(str(made / "tokenizer.json"))
     tokenizer.no_padding()
+    tokenizer.no_truncation()
     expected = []
     for text in TEXTS:
         pair = tokenizer.encode(QUERY, text)

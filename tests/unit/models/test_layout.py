@@ -57,7 +57,7 @@ def test_a_reranker_is_served_where_a_setting_names_it(tmp_path: Path) -> None:
 
 
 def test_a_reranker_that_cannot_be_served_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(CannotRerank, match="no config.json"):
+    with pytest.raises(CannotRerank, match="it has no"):
         triton.prepare(tmp_path / "data", PORTS, ModelsSettings(reranker=str(tmp_path)))
 
 
