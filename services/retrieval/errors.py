@@ -133,18 +133,6 @@ class RerankerUnavailable(Unavailable):
     reason = "RERANKER_UNAVAILABLE"
 
 
-class RerankerNotServed(DomainError):
-    """The model server has loaded no reranker. Trying again does not help; somebody must load one."""
-
-    kind = ErrorKind.FAILED_PRECONDITION
-    reason = "RERANKER_NOT_SERVED"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no reranker is served: name one in HEADWORKS_MODELS_RERANKER and start the model server again"
-        )
-
-
 class RerankerTimeout(DeadlineExceeded):
     """The reranker used all the time that a search has for it."""
 

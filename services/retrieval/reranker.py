@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.retrieval.errors import RerankerNotServed
+from services.runtime.triton import RerankerNotServed
 
 
 class Reranker(Protocol):

@@ -9,13 +9,11 @@ import grpc
 
 from services.runtime.call import current_or_none
 from services.runtime.errors import DeadlineExceeded, DomainError
+from services.runtime.triton import UNKNOWN_MODEL
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-# In Triton's words for a model that it has not been told to load; of one that it loads this moment it says "not ready".
-UNKNOWN_MODEL = "unknown model"
 
 
 @dataclass(frozen=True, slots=True)

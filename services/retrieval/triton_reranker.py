@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from services.retrieval.errors import RerankerNotServed, RerankerTimeout, RerankerUnavailable
+from services.retrieval.errors import RerankerTimeout, RerankerUnavailable
 from services.retrieval.triton_calls import ModelErrors, within
-from services.runtime.triton import TooManyInferences, TritonClient
+from services.runtime.triton import RerankerNotServed, TooManyInferences, TritonClient
 
 ERRORS = ModelErrors("the reranker", RerankerUnavailable, RerankerTimeout, RerankerNotServed)
 

@@ -8,12 +8,12 @@ from services.retrieval.errors import (
     EmbedderNotServed,
     EmbedderTimeout,
     EmbedderUnavailable,
-    RerankerNotServed,
     RerankerTimeout,
     RerankerUnavailable,
 )
 from services.runtime.breaker import Breaker
 from services.runtime.errors import DeadlineExceeded
+from services.runtime.triton import RerankerNotServed
 
 log = logging.getLogger(__name__)
 

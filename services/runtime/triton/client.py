@@ -25,6 +25,8 @@ RERANKER = "rerank"
 RERANK_TOKENS = 256
 """Wordpieces that `rerank` reads of a text."""
 READY_SECONDS = 2.0
+# In Triton's words for a model that it has not been told to load; of one that it loads this moment it says "not ready".
+UNKNOWN_MODEL = "unknown model"
 
 
 class TooManyInferences(DomainError):
@@ -36,6 +38,18 @@ class TooManyInferences(DomainError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"{limit} requests to the models are under way, which is the limit; try again", limit=str(limit)
+        )
+
+
+class RerankerNotServed(DomainError):
+    """The model server has loaded no reranker. Trying again does not help; somebody must load one."""
+
+    kind = ErrorKind.FAILED_PRECONDITION
+    reason = "RERANKER_NOT_SERVED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no reranker is served: name one in HEADWORKS_MODELS_RERANKER and start the model server again"
         )
 
 
@@ -124,7 +138,7 @@ class TritonClient:
         """How well each of at most 128 texts answers the query. At most `max_tokens` wordpieces of a text are read; 0,
         and more than RERANK_TOKENS, are RERANK_TOKENS.
 
-        Raises grpc.aio.AioRpcError or TooManyInferences.
+        Raises grpc.aio.AioRpcError, TooManyInferences or RerankerNotServed.
         """
         if not texts:
             return RerankScores([], 0)
@@ -132,7 +146,12 @@ class TritonClient:
         shape = [len(texts), 1]
         _add(request, "QUERY", "BYTES", shape, strings([query.encode()] * len(texts)))
         _add(request, "MAX_TOKENS", "INT32", shape, np.full(shape, max_tokens, dtype="<i4").tobytes())
-        outputs = _outputs(await self._infer(request, timeout))
+        try:
+            outputs = _outputs(await self._infer(request, timeout))
+        except grpc.aio.AioRpcError as error:
+            if UNKNOWN_MODEL in (error.details() or ""):
+                raise RerankerNotServed from error
+            raise
         scores = np.frombuffer(outputs["SCORE"], dtype="<f4").tolist()
         return RerankScores(scores, int(_lengths(outputs).sum()))
 

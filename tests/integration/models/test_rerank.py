@@ -12,7 +12,7 @@ from services.models.rerank.check import LATE_INTERACTION
 from services.models.rerank.cross import CrossEncoder
 from services.models.rerank.pairs import Pair
 from services.models.settings import ModelsSettings
-from services.runtime.triton import TritonClient
+from services.runtime.triton import RerankerNotServed, TritonClient
 from tests.fakes.cross_encoder import make_cross_encoder
 from tests.integration.models.conftest import Server, running
 
@@ -59,7 +59,7 @@ async def test_too_many_texts_are_refused(reranker: TritonClient) -> None:
 
 
 async def test_a_server_without_a_reranker_says_so(client: TritonClient) -> None:
-    with pytest.raises(grpc.aio.AioRpcError, match="unknown model"):
+    with pytest.raises(RerankerNotServed, match="HEADWORKS_MODELS_RERANKER"):
         await client.rerank(QUERY, [ANSWER], timeout=10)
     assert not await client.ready(["rerank"])
 

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.retrieval.embedders import Embedders
-from services.retrieval.errors import RerankerNotServed, RerankerTimeout, RerankerUnavailable
+from services.retrieval.errors import RerankerTimeout, RerankerUnavailable
 from services.retrieval.model import (
     Caller,
     Candidates,
@@ -25,7 +25,7 @@ from services.retrieval.search.service import Search
 from services.retrieval.triton_reranker import TritonReranker
 from services.runtime.embedders import MINILM
 from services.runtime.errors import InvalidArgument
-from services.runtime.triton import RerankScores, TooManyInferences
+from services.runtime.triton import RerankerNotServed, RerankScores, TooManyInferences
 from tests.fakes.retrieval import FakeEmbedder, FakeReranker
 
 TEXTS = {"a": "alpha comes first", "b": "beta is second", "c": "gamma is third", "x": "ERR-5521 is the code"}
@@ -174,6 +174,7 @@ def rpc_error(code: grpc.StatusCode, details: str = "no") -> grpc.aio.AioRpcErro
         (rpc_error(grpc.StatusCode.INTERNAL), RerankerUnavailable),
         (rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED), RerankerTimeout),
         (rpc_error(grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'rerank'"), RerankerNotServed),
+        (RerankerNotServed(), RerankerNotServed),
         (TooManyInferences(512), RerankerUnavailable),
     ],
 )
