@@ -20,7 +20,7 @@ WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents clean
+.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents bench-scale clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -122,6 +122,9 @@ bench-settle: setup ## calls settled by two gateways on PostgreSQL, beside one
 
 bench-quality: setup ## the quality table
 	@$(BIN)/python -m bench.quality
+
+bench-scale: setup ## 200,000 passages in one collection: writing, index, memory, searches; half an hour
+	@$(BIN)/python -m bench.scale
 
 bench-documents: setup ## search and quotes on manuals of Debian's packages, which it downloads
 	@$(BIN)/python -m bench.documents

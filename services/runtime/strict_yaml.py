@@ -67,7 +67,7 @@ class YamlDocument:
 def read(text: str) -> YamlDocument:
     """The one document in a YAML text; its data is None where the text has none. Raises BadYaml."""
     try:
-        _look_over(text)
+        look_over(text, yaml.SafeLoader)
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
@@ -96,10 +96,11 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _look_over(text: str) -> None:
-    """Refuse aliases, which make gigabytes of a few lines, and depths that take PyYAML minutes."""
+def look_over(text: str, loader: Any) -> None:
+    """Raises BadYaml for aliases, which make gigabytes of a few lines, and depths that take PyYAML minutes; what the
+    loader does for what is no YAML."""
     depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, loader):
         if isinstance(event, yaml.AliasEvent):
             raise BadYaml([Problem("", "aliases (`*name`) are not allowed", _line(event.start_mark))])
         if isinstance(event, yaml.CollectionStartEvent):

@@ -5,7 +5,7 @@ row as `header: value; header: value`, a definition as `term: text`, an item wit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from services.retrieval.model import Span
@@ -56,6 +56,16 @@ class Extract:
     labels: Mapping[str, str] = field(default_factory=dict)
     encoding: str = ""
     warnings: Sequence[str] = ()
+
+
+def first_heading(blocks: Sequence[Block]) -> str:
+    """The title of the first heading; "" where there is none."""
+    return next((block.title for block in blocks if block.kind is Kind.HEADING), "")
+
+
+def lowered(blocks: Sequence[Block], by: int) -> list[Block]:
+    """The blocks with their headings so many levels further down."""
+    return [replace(block, level=block.level + by) if block.kind is Kind.HEADING else block for block in blocks]
 
 
 def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:

@@ -6,7 +6,6 @@ from importlib import import_module
 
 from services.retrieval.errors import DocumentEmpty
 from services.retrieval.ingest.blocks import Extract
-from services.retrieval.ingest.markdown import read_markdown
 from services.retrieval.ingest.plain import read_plain
 from services.retrieval.ingest.split import TextPiece, split
 from services.runtime import media_types
@@ -39,6 +38,7 @@ def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
 
 # Module and function of each reader whose library is loaded when it is needed.
 _READERS = {
+    media_types.MARKDOWN: ("markdown", "read_markdown"),
     media_types.HTML: ("html", "read_html"),
     media_types.PDF: ("pdf", "read_pdf"),
     media_types.DOCX: ("word", "read_docx"),
@@ -64,4 +64,4 @@ def _reader(media_type: str) -> Callable[[bytes], Extract]:
         module, function = _READERS[media_type]
         reader: Callable[[bytes], Extract] = getattr(import_module(f"services.retrieval.ingest.{module}"), function)
         return reader
-    return read_markdown if media_type == media_types.MARKDOWN else read_plain
+    return read_plain

@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from services.runtime.labels import RESERVED, value_of
-from services.runtime.media_types import MARKDOWN
-from services.runtime.strict_yaml import DEEPEST
+from services.runtime.strict_yaml import look_over
 
 MOST_BYTES = 16 << 10
 SUBJECT = "subject"
@@ -31,9 +30,9 @@ class FrontMatter:
     length: int = 0
 
 
-def read_front_matter(media_type: str, data: bytes) -> FrontMatter:
-    """That of a Markdown document in UTF-8; empty for any other."""
-    block = _BLOCK.match(data[:MOST_BYTES]) if media_type == MARKDOWN else None
+def read_front_matter(data: bytes) -> FrontMatter:
+    """That of a Markdown document in UTF-8; empty where it has none."""
+    block = _BLOCK.match(data[:MOST_BYTES])
     if block is None:
         return FrontMatter()
     fields = _mapping(block[1] or b"")
@@ -53,23 +52,10 @@ def _mapping(block: bytes) -> dict[str, Any] | None:
     """The fields of a mapping; None for anything else."""
     try:
         text = block.decode()
-        if not _is_plain(text):
-            return None
+        look_over(text, _LOADER)
         fields = yaml.load(text, _LOADER)  # noqa: S506 (a loader that makes texts, lists and mappings of them alone)
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError):  # TypeError: a key that is no text
+    except (yaml.YAMLError, ValueError, TypeError):  # ValueError: no UTF-8, BadYaml; TypeError: a key that is no text
         return None
     if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         return None
     return fields
-
-
-def _is_plain(text: str) -> bool:
-    """Whether it has no alias, which makes gigabytes of a few lines, and is not nested too deeply."""
-    depth = 0
-    for event in yaml.parse(text, _LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            return False
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            return False
-    return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.blocks import Extract, Kind, first_heading
 from services.retrieval.ingest.html_depth import check_depth
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
@@ -57,8 +57,7 @@ def read_page(text: str) -> Extract:
         page = _read(tree, navigation=True)
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
-    first = next((block.title for block in page.outline.blocks if block.kind is Kind.HEADING), "")
-    return Extract(named or first, page.outline.blocks)
+    return Extract(named or first_heading(page.outline.blocks), page.outline.blocks)
 
 
 def _read(tree: LexborHTMLParser, navigation: bool) -> "_Page":

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
 from services.retrieval.errors import DocumentUnreadable, EncodingUnknown
-from services.retrieval.ingest.blocks import Block, Extract, Kind
+from services.retrieval.ingest.blocks import Block, Extract, Kind, lowered
 from services.retrieval.ingest.faults import reading
 from services.retrieval.ingest.html import read_page
 from services.retrieval.ingest.omissions import omissions
@@ -73,31 +72,27 @@ def _write(message: EmailMessage, blocks: list[Block]) -> int:
                 outline.open_definition(name)
                 outline.write(text)
                 outline.close()
-        body = list(_body(message, outline))
+        _write_body(message, outline)
         names = list(_attachments(message))
         blocks += outline.blocks
-        blocks += body
         if names:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             blocks.append(Block(Kind.TEXT, f"Attachments: {', '.join(names[:MOST_NAMED])}{more}"))
     return len(names)
 
 
-def _body(message: EmailMessage, outline: Outline) -> Iterator[Block]:
-    """The text, or else the page, below the message's heading."""
+def _write_body(message: EmailMessage, outline: Outline) -> None:
+    """Write the text, or else the page, below the message's heading."""
     part = message.get_body(("plain", "html"))
     if not isinstance(part, EmailMessage):
         return
     text = _text(part)
+    first = len(outline.blocks)
     if part.get_content_type() == "text/html":
-        for block in read_page(text).blocks:
-            yield replace(block, level=block.level + 1) if block.kind is Kind.HEADING else block
+        outline.blocks += read_page(text).blocks
     else:
-        first = len(outline.blocks)
         write_plain(text, outline)
-        for block in outline.blocks[first:]:
-            yield replace(block, level=block.level + 1) if block.kind is Kind.HEADING else block
-        del outline.blocks[first:]
+    outline.blocks[first:] = lowered(outline.blocks[first:], 1)
 
 
 def _text(part: EmailMessage) -> str:

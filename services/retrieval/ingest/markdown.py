@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.blocks import Extract, first_heading
+from services.retrieval.ingest.front_matter import read_front_matter
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.tables import Cell, read_rows
 from services.retrieval.ingest.text import decode
@@ -25,11 +26,12 @@ _DEFINITION = re.compile(r"\n[ \t]*:[ \t]+")
 
 def read_markdown(data: bytes) -> Extract:
     """Raises DocumentUnreadable for what is no text."""
+    front = read_front_matter(data)
     outline = Outline()
-    text = decode(data)
+    text = decode(data[front.length :])
     write_markdown(text.text, outline)
-    title = next((block.title for block in outline.blocks if block.kind is Kind.HEADING), "")
-    return Extract(title, outline.blocks, encoding=text.encoding)
+    title = front.title or first_heading(outline.blocks)
+    return Extract(title, outline.blocks, front.labels, text.encoding)
 
 
 def write_markdown(text: str, outline: Outline) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.blocks import Extract, first_heading
 from services.retrieval.ingest.markdown import write_markdown
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
@@ -34,8 +34,7 @@ def read_ipynb(data: bytes) -> Extract:
         (max(0, len(cells) - MOST_CELLS), f"not read: {{}} cell(s) behind the first {MOST_CELLS:,}"),
         (shortened, f"cut to {LONGEST_OUTPUT:,} characters: the outputs of {{}} cell(s)"),
     )
-    title = next((block.title for block in outline.blocks if block.kind is Kind.HEADING), "")
-    return Extract(title, outline.blocks, warnings=warnings)
+    return Extract(first_heading(outline.blocks), outline.blocks, warnings=warnings)
 
 
 def _write(cell: dict[str, Any], language: str, outline: Outline) -> bool:

@@ -36,3 +36,8 @@ def local(element: Element) -> str:
 def attribute(element: Element, name: str) -> str:
     """An attribute by its name without a namespace; "" where it is not there."""
     return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def count(value: str) -> int:
+    """A number of cells as an attribute has it, from 1 to 1000; 1 for what is no number."""
+    return min(max(int(value), 1), 1000) if value.isascii() and value.isdigit() else 1

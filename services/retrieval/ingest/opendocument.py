@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.blocks import Extract, first_heading
 from services.retrieval.ingest.faults import reading
-from services.retrieval.ingest.office import META, attribute, local, said_in
+from services.retrieval.ingest.office import META, attribute, count, local, said_in
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package
 from services.retrieval.ingest.tables import MOST_COLUMNS, Cell, read_rows
@@ -32,8 +32,7 @@ def read_odt(data: bytes) -> Extract:
             raise DocumentUnreadable("it has no body")
         _write(body, outline)
     title, labels = said_in(package, META)
-    first = next((block.title for block in outline.blocks if block.title), "")
-    return Extract(title or first, outline.blocks, labels)
+    return Extract(title or first_heading(outline.blocks), outline.blocks, labels)
 
 
 def _write(parent: Element, outline: Outline) -> None:
@@ -76,8 +75,8 @@ def _pieces(element: Element) -> Iterator[str]:
     for each in element:
         match local(each):
             case "s":
-                count = attribute(each, "c")
-                yield " " * (min(int(count), MOST_SPACES) if count.isascii() and count.isdigit() else 1)
+                spaces = attribute(each, "c")
+                yield " " * (min(int(spaces), MOST_SPACES) if spaces.isascii() and spaces.isdigit() else 1)
             case "tab" | "line-break":
                 yield " "
             case "note" | "annotation":
@@ -110,14 +109,13 @@ def _rows(table: Element, header: bool = False) -> Iterator[list[Cell]]:
 def _cells(row: Element, header: bool) -> list[Cell]:
     """A row's cells; those that others cover are not there."""
     cells = [
-        Cell(_line(cell), _count(cell, "number-columns-spanned"), _count(cell, "number-rows-spanned"), header)
+        Cell(_line(cell), _count(cell, "columns-spanned"), _count(cell, "rows-spanned"), header)
         for cell in row
         if local(cell) == "table-cell"
-        for _ in range(min(_count(cell, "number-columns-repeated"), MOST_COLUMNS))
+        for _ in range(min(_count(cell, "columns-repeated"), MOST_COLUMNS))
     ]
     return cells[:MOST_COLUMNS]
 
 
 def _count(element: Element, name: str) -> int:
-    value = attribute(element, name)
-    return min(max(int(value), 1), 1000) if value.isascii() and value.isdigit() else 1
+    return count(attribute(element, f"number-{name}"))

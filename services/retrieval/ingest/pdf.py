@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,8 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from services.retrieval.errors import DocumentEmpty, DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.blocks import Extract, lowered
+from services.retrieval.ingest.faults import reading
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
@@ -35,16 +35,8 @@ def read_pdf(data: bytes) -> Extract:
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     if b"%PDF-" not in data[:1024]:
         raise DocumentUnreadable("it does not begin as a PDF does")
-    try:
+    with reading("the PDF", PyPdfError):
         return _read(PdfReader(io.BytesIO(data)))
-    except (DocumentUnreadable, DocumentEmpty):
-        raise
-    except (MemoryError, RecursionError) as error:
-        raise DocumentUnreadable("the PDF unpacks to more than the reader may hold") from error
-    except PyPdfError as error:
-        raise DocumentUnreadable(f"the PDF is broken: {str(error)[:200]}") from error
-    except Exception as error:
-        raise DocumentUnreadable(f"the PDF is broken ({type(error).__name__})") from error
 
 
 def _read(reader: PdfReader) -> Extract:
@@ -108,11 +100,7 @@ def _write(page: str, headings: Sequence[_Heading], depth: int, outline: Outline
 def _write_part(text: str, depth: int, outline: Outline) -> None:
     first = len(outline.blocks)
     write_plain(text, outline)
-    if depth:
-        outline.blocks[first:] = [
-            replace(block, level=block.level + depth) if block.kind is Kind.HEADING else block
-            for block in outline.blocks[first:]
-        ]
+    outline.blocks[first:] = lowered(outline.blocks[first:], depth)
 
 
 def _place(page: str, title: str) -> tuple[int, int]:

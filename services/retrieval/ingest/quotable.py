@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from services.retrieval.ingest.blocks import Block, Kind
 from services.retrieval.ingest.outline import leads_to_page
-from services.retrieval.language.sentences import sentences
+from services.retrieval.language.sentences import sentences, trimmed
 from services.retrieval.model import Span
 
 LONGEST = 400
@@ -64,10 +64,8 @@ def _limited(text: str, span: Span, longest: int) -> Iterator[Span]:
     start, end = span
     while end - start > longest:
         stop = cut(text, start, start + longest)
-        yield _trimmed(text, start, stop)
-        start = stop
-        while start < end and text[start].isspace():
-            start += 1
+        yield trimmed(text, start, stop)
+        start, end = trimmed(text, stop, end)
     yield start, end
 
 
@@ -78,9 +76,3 @@ def cut(text: str, start: int, end: int) -> int:
         if at != -1:
             return at + 1
     return end
-
-
-def _trimmed(text: str, start: int, end: int) -> Span:
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end

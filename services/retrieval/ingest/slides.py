@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.blocks import Extract, first_heading
 from services.retrieval.ingest.faults import reading
-from services.retrieval.ingest.office import attribute, local, said_in
+from services.retrieval.ingest.office import attribute, count, local, said_in
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package, beside
@@ -43,8 +43,8 @@ def read_pptx(data: bytes) -> Extract:
         (hidden, "not read: {} hidden slide(s)"),
         (silent, f"without text: {{}} of {len(slides):,} slides"),
     )
-    first = next((block.title for block in outline.blocks if block.title), "")
-    return Extract(first if title in _UNTITLED else title, outline.blocks, labels, warnings=warnings)
+    title = first_heading(outline.blocks) if title in _UNTITLED else title
+    return Extract(title, outline.blocks, labels, warnings=warnings)
 
 
 def _slides(package: Package) -> Iterator[str]:
@@ -151,13 +151,8 @@ def _rows(table: Element) -> Iterator[list[Cell]]:
         yield [
             Cell(
                 " ".join(" ".join(text.split()) for _, text in _paragraphs(cell)),
-                _spanned(cell, "gridSpan"), _spanned(cell, "rowSpan"), heads and number == 0,
+                count(cell.get("gridSpan", "")), count(cell.get("rowSpan", "")), heads and number == 0,
             )
             for cell in cells
             if cell.get("hMerge") is None and cell.get("vMerge") is None
         ]  # fmt: skip
-
-
-def _spanned(cell: Element, name: str) -> int:
-    value = cell.get(name, "1")
-    return min(max(int(value), 1), 1000) if value.isascii() and value.isdigit() else 1

@@ -12,6 +12,7 @@ from itertools import pairwise
 from services.retrieval.ingest.blocks import Block, Kind, lay_out
 from services.retrieval.ingest.outline import is_contents
 from services.retrieval.ingest.quotable import LONGEST, Quotable, cut, quotable
+from services.retrieval.language.sentences import trimmed
 from services.retrieval.model import Span
 
 MAX_SENTENCES = 64
@@ -116,11 +117,7 @@ def _parts(block: Block, start: int, sentences: Sequence[Quotable], max_chars: i
 
 
 def _part(block: Block, start: int, first: int, last: int, within: Sequence[Quotable]) -> Iterator[_Atom]:
-    text = block.text
-    while first < last and text[first].isspace():
-        first += 1
-    while last > first and text[last - 1].isspace():
-        last -= 1
+    first, last = trimmed(block.text, first, last)
     if first < last:
         own = [Quotable(each.start - first, each.end - first, each.lead) for each in within]
         yield _Atom(block, (start + first, start + last), own)

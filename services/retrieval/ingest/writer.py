@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from services.retrieval import metrics
 from services.retrieval.errors import DocumentIdTaken, HashMismatch, IndexRetired, OutsideAccessGroups
 from services.retrieval.ingest import media
-from services.retrieval.ingest.digest import LONGEST_TITLE, Digest
-from services.retrieval.ingest.front_matter import allowed, read_front_matter
+from services.retrieval.ingest.digest import Digest
+from services.retrieval.ingest.front_matter import allowed
 from services.retrieval.ingest.locks import Locks
 from services.retrieval.ingest.messages import DocumentHead, DocumentOutcome, IngestProgress, Result
 from services.retrieval.ingest.readers import Readers
@@ -74,14 +74,12 @@ class CollectionWriter:
             known = await self._known(target, head, record, media_type, content_hash)
             if known:
                 return known
-            front = read_front_matter(media_type, data)
-            digest = await self._readers.read(media_type, data[front.length :], target.max_chars, target.owner)
-            said = filled(front.labels, allowed(digest.labels))
-            title = head.title or front.title[:LONGEST_TITLE] or digest.title
+            digest = await self._readers.read(media_type, data, target.max_chars, target.owner)
+            said = filled({}, allowed(digest.labels))
             document = Document(
                 id=head.id,
                 uri=head.uri,
-                title=title or head.name or head.id,
+                title=head.title or digest.title or head.name or head.id,
                 media_type=media_type,
                 content_hash=content_hash,
                 size_bytes=len(data),
@@ -91,7 +89,7 @@ class CollectionWriter:
                 said=said,
                 access_groups=head.access_groups,
             )
-            await self._store_all(target, document, replace(digest, title=title), report)
+            await self._store_all(target, document, digest, report)
         outcome = DocumentOutcome.REPLACED if record is not None else DocumentOutcome.CREATED
         return Result(head.id, outcome, document.passage_count, encoding=digest.encoding, warnings=digest.warnings)
 

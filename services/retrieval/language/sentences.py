@@ -56,10 +56,16 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     return not initial and word.lower().replace(".", "") not in ABBREVIATIONS
 
 
-def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+def trimmed(text: str, start: int, end: int) -> Span:
+    """The range without the white space around it; empty where there is nothing else."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
+    return start, end
+
+
+def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    start, end = trimmed(text, start, end)
     if start < end:
         spans.append((start, end))

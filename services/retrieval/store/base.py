@@ -29,8 +29,9 @@ class VectorStore(Protocol):
     Every method but `create`, `describe`, `collections` and `ready` raises CollectionNotFound for an unknown
     collection, and CollectionBroken for one whose data cannot be read; all raise StoreUnavailable where the engine does
     not answer. Those that write, but for deletions, raise StoreFull where the store has too little space. What a method
-    has written when it returns outlives the process, however that ends. Those given an Index raise IndexRetired where
-    that generation is gone, or was searched and is no more.
+    has written when it returns outlives the process, however that ends. Given an Index whose generation is gone,
+    `begin`, `write`, `commit`, `delete`, `candidates` and `fetch` raise IndexRetired; others that read or write raise
+    CollectionNotFound. The first four raise IndexRetired, too, where that generation was searched and is no more.
     """
 
     async def create(self, key: CollectionKey, max_chars: int, embedder: str = MINILM.name) -> Collection:

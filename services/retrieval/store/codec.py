@@ -25,6 +25,7 @@ from services.retrieval.model import (
     Sentences,
 )
 from services.retrieval.store.engine import FieldTest, Where, Within
+from services.runtime.labels import LABEL
 
 Payload = dict[str, Any]
 
@@ -36,7 +37,6 @@ PENDING = "pending"
 LEASE = "lease"
 INDEXED = ("kind", "document_id", "version", "media_type", "labels", "access")
 SENTENCE_FIELDS = ("spans", "sentences", "leads")
-METADATA = "metadata."
 # In the field "access" of what only some groups may read, beside these.
 LISTED = "listed"
 
@@ -122,9 +122,9 @@ def where_of(condition: DocumentFilter) -> Where:
 
 def _matching(condition: Condition) -> FieldTest:
     """A condition as an indexed field and the keywords of which it must have one, or as a number's range."""
-    if not condition.field.startswith(METADATA):
+    if not condition.field.startswith(LABEL):
         return condition.field, list(condition.any_of)
-    key = condition.field[len(METADATA) :]
+    key = condition.field[len(LABEL) :]
     if condition.range is not None:
         return Within(f"numbers.{_number_name(key)}", condition.range)
     return "labels", [f"{key}{_SEPARATOR}{value}" for value in condition.any_of]

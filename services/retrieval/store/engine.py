@@ -145,7 +145,7 @@ class VectorEngine(Protocol):
     async def names(self, tenant: str) -> Sequence[str]:
         """The tenant's collections, in order."""
 
-    def owned(self) -> Sequence[CollectionKey]:
+    async def owned(self) -> Sequence[CollectionKey]:
         """The collections, in each generation, that no other process can write to."""
 
     async def drop(self, key: CollectionKey) -> None:

@@ -126,7 +126,14 @@ class Folders:
         if not _is_marked(folder):
             raise CollectionNotFound(key.collection)
         try:
-            said = orjson.loads((folder / MARKER).read_bytes())
+            return self._marked(key, _said(folder))
+        except (OSError, ValueError) as error:
+            raise CollectionBroken(key.collection, "its marker cannot be read") from error
+
+    def _marked(self, key: CollectionKey, said: Any) -> Marked:
+        """What the marker of the collection says. Raises CollectionBroken."""
+        folder = self.folder(key)
+        try:
             generations = {int(number): entry for number, entry in _generations(said).items()}
             embedders = {number: str(entry["embedder"]) for number, entry in generations.items()}
             about = About(said["max_chars"], float(said["create_time"]), said.get("generation", 0), embedders)
@@ -134,7 +141,7 @@ class Folders:
                 number: MarkedShard(folder / entry["shard"], entry["indexed"], entry.get(_MARKED_SEGMENTS, []))
                 for number, entry in generations.items()
             }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CollectionBroken(key.collection, "its marker cannot be read") from error
         sound = all(
             _SHARD_NAME.fullmatch(shard.folder.name) and shard.folder.parent == self.home(key.at(number))
@@ -202,13 +209,25 @@ class Folders:
     def names(self, tenant: str) -> Sequence[str]:
         return sorted(folder.name for folder in _marked_below(self._root / tenant_name(tenant)))
 
-    def keys(self) -> Sequence[CollectionKey]:
-        """All collections of all tenants. One whose tenant cannot be known is logged, and left out."""
-        keys = [(_tenant(folder), folder) for folder in collection_folders(self._root)]
-        for tenant, folder in keys:
+    def all_marked(self) -> Mapping[CollectionKey, Marked | None]:
+        """All collections of all tenants with their markers, None for one that cannot be read. A collection whose
+        tenant cannot be known is logged, and left out."""
+        found: dict[CollectionKey, Marked | None] = {}
+        for folder in collection_folders(self._root):
+            try:
+                said = _said(folder)
+            except (OSError, ValueError):
+                said = None
+            tenant = _tenant(folder, said)
             if tenant is None:
                 log.error("a collection's marker cannot be read", extra={"folder": str(folder)})
-        return [CollectionKey(tenant, folder.name) for tenant, folder in keys if tenant is not None]
+                continue
+            key = CollectionKey(tenant, folder.name)
+            try:
+                found[key] = self._marked(key, said)
+            except CollectionBroken:
+                found[key] = None
+        return found
 
     def release(self) -> None:
         self._lock.close()
@@ -276,14 +295,19 @@ def _folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def _tenant(folder: Path) -> str | None:
+def _said(folder: Path) -> Any:
+    """A marker as it is written. Raises OSError and ValueError."""
+    return orjson.loads((folder / MARKER).read_bytes())
+
+
+def _tenant(folder: Path, said: Any) -> str | None:
     """Whose a collection's folder is, as its marker says; or else by its path, where a plain tenant's name is in it."""
     name = folder.parent.name
     try:
-        tenant = orjson.loads((folder / MARKER).read_bytes())["tenant"]
+        tenant = said["tenant"]
         if tenant_name(tenant) == name:
             return str(tenant)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         pass
     return name if tenant_name(name) == name else None
 

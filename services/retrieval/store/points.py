@@ -157,7 +157,7 @@ class PointStore:
     async def recover(self) -> None:
         """What a process that died left half done is settled where nobody else writes: in each collection when it is
         first used, for only then is it opened."""
-        self._unsettled = {key: asyncio.Lock() for key in self._engine.owned()}
+        self._unsettled = {key: asyncio.Lock() for key in await self._engine.owned()}
 
     async def _settled(self, key: CollectionKey) -> CollectionKey:
         """The same, with nothing left half done in it by a process that died."""

@@ -82,6 +82,7 @@ class ServerEngine:
             ),
         )
         await self._guard(key, self._index(name))
+        self._indexed.add(name)
 
     async def _record(self, key: CollectionKey, about: About) -> None:
         """In one step, which all replicas see."""
@@ -125,18 +126,18 @@ class ServerEngine:
         await self._record(key, about.without(key.generation))
         if key.generation:
             await self._guard(key, self._client.delete_collection(_name(key)))
+            self._indexed.discard(_name(key))
         else:
             await self.apply(key, [Remove(where=Where(none_of=[("kind", [ABOUT])]))])
 
     async def moving(self) -> Sequence[CollectionKey]:
         found: list[CollectionKey] = []
-        for each in (await self._guard(None, self._client.get_collections())).collections:
-            base, marked, _ = each.name.partition(GENERATION)
-            if marked:
-                records = await self._guard(None, self._client.retrieve(base, [ABOUT_ID], with_payload=True))
-                payload = records[0].payload or {} if records else {}
-                if len(payload.get("embedders", {})) > 1:
-                    found.append(CollectionKey(payload["tenant"], base.partition(BETWEEN)[2]))
+        names = [each.name for each in (await self._guard(None, self._client.get_collections())).collections]
+        for base in dict.fromkeys(name.partition(GENERATION)[0] for name in names if GENERATION in name):
+            records = await self._guard(None, self._client.retrieve(base, [ABOUT_ID], with_payload=True))
+            payload = records[0].payload or {} if records else {}
+            if len(payload.get("embedders", {})) > 1:
+                found.append(CollectionKey(payload["tenant"], base.partition(BETWEEN)[2]))
         return found
 
     async def names(self, tenant: str) -> Sequence[str]:
@@ -145,7 +146,7 @@ class ServerEngine:
         own = [each.name.removeprefix(prefix) for each in found.collections if each.name.startswith(prefix)]
         return sorted(name for name in own if GENERATION not in name)
 
-    def owned(self) -> Sequence[CollectionKey]:
+    async def owned(self) -> Sequence[CollectionKey]:
         """None: another replica may be writing to any of them. What it left is deleted by the next commit."""
         return ()
 

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from qdrant_client import AsyncQdrantClient
+from qdrant_client import AsyncQdrantClient, models
 
 from services.retrieval.errors import CollectionExists, StoreLocked
 from services.retrieval.language.words import identifier_vector, passage_vector, query_vector
@@ -32,12 +33,13 @@ from services.retrieval.model import (
     Signal,
     StoreQuery,
 )
-from services.retrieval.store import codec, qdrant_edge
+from services.retrieval.store import codec, edge_shard
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.engine import Point, Upsert
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
+from services.runtime.embedders import MINILM
 from services.runtime.errors import CollectionNotFound
 from services.runtime.language.identifiers import identifiers
 from tests.fakes.retrieval import vector_of
@@ -165,6 +167,21 @@ class TestCollections:
         await store.create(KEY, 1200)
         assert (await store.describe(KEY)).passage_count == 0
         assert await found(store, probe("water")) == set()
+
+    async def test_move_while_they_have_more_generations_than_one(self, store: VectorStore) -> None:
+        await store.create(CollectionKey("other", "docs"), 900)
+        seen = [await self._moving(store)]
+        for _ in range(2):
+            old, fresh = await store.current(KEY), await store.extend(KEY, MINILM.name)
+            seen.append(await self._moving(store))
+            await store.switch(fresh)
+            seen.append(await self._moving(store))
+            await store.retire(old)
+            seen.append(await self._moving(store))
+        assert seen == [[], *[[KEY], [KEY], []] * 2]
+
+    async def _moving(self, store: VectorStore) -> list[CollectionKey]:
+        return [key for key in await store.moving() if key.tenant in (TENANT, "other")]
 
     async def test_of_tenants_are_apart(self, store: VectorStore) -> None:
         other = CollectionKey("other", "docs")
@@ -443,6 +460,33 @@ class TestAccess:
         assert await found(store, probe("water", DocumentFilter(groups=()), limit=3)) == {"open"}
 
 
+class Counted(AsyncQdrantClient):
+    """A client that counts how often the schema of a collection is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.fetched: list[str] = []
+
+    async def get_collection(self, collection_name: str, **more: Any) -> models.CollectionInfo:
+        self.fetched.append(collection_name)
+        return await super().get_collection(collection_name, **more)
+
+
+class TestServer:
+    async def test_fetches_the_schema_of_each_collection_that_it_makes_once(self) -> None:
+        client = Counted()
+        store = PointStore(ServerEngine(client))
+        await store.create(KEY, 700)
+        await put(store, "a", "one")
+        fresh = await store.extend(KEY, MINILM.name)
+        await store.begin(fresh, "a")
+        await store.retire(fresh)
+        await store.begin(await store.extend(KEY, MINILM.name), "a")
+        first, second = f"{TENANT}__docs", f"{TENANT}__docs@1"
+        assert client.fetched == [first, second, second]
+        await store.aclose()
+
+
 class TestEdge:
     """What the engine in this process does besides."""
 
@@ -465,7 +509,7 @@ class TestEdge:
         engine = EdgeEngine(tmp_path, threads=1)
         store = PointStore(engine)
         assert await found(store, probe("water", DocumentFilter(groups=()))) == {"old"}
-        fields = await engine._call(KEY, lambda shard: set(shard.info().payload_schema))
+        fields = await engine._call(KEY, lambda shard: shard.fields)
         assert fields == set(codec.INDEXED)
         await store.aclose()
 
@@ -483,7 +527,7 @@ class TestEdge:
     async def test_searches_old_collections_by_as_many_threads_as_new_ones(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(qdrant_edge, "SEARCH_THREADS", 3)
+        monkeypatch.setattr(edge_shard, "SEARCH_THREADS", 3)
         store = PointStore(EdgeEngine(tmp_path, threads=1))
         await store.create(KEY, 700)
         await put(store, "a", "water")
@@ -493,7 +537,7 @@ class TestEdge:
         assert await found(again, probe("water")) == {"a"}
         (settings_file,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("edge_config.json")))
         settings = json.loads(settings_file.read_text())
-        assert settings["max_search_threads"] == qdrant_edge.SEARCH_THREADS == 1
+        assert settings["max_search_threads"] == edge_shard.SEARCH_THREADS == 1
         await again.aclose()
 
     async def test_refuses_a_folder_in_use(self, tmp_path: Path) -> None:

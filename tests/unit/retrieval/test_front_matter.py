@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.retrieval.ingest.digest import digest
 from services.retrieval.ingest.front_matter import MOST_BYTES, FrontMatter, read_front_matter
 from services.runtime.labels import LONGEST_VALUE, MOST, filled
 
@@ -14,14 +15,14 @@ class TestReadFrontMatter:
             "---\ntitle:  The  gate\ndate: 2024-01-02\ndraft: no\nversion: 1.10\ntags: [a, b]\n"
             "nested: {a: 1}\nempty:\nheadworks.source: mine\nsubject: ann\n---\n# Text\n"
         )
-        found = read_front_matter(MARKDOWN, text.encode())
+        found = read_front_matter(text.encode())
         assert found.title == "The gate"
         assert found.labels == {"date": "2024-01-02", "draft": "no", "version": "1.10", "tags": "a, b"}
         assert text.encode()[found.length :] == b"# Text\n"
 
     @pytest.mark.parametrize("text", ["\ufeff---\na: 1\n---\nx", "---\r\na: 1\r\n---\r\nx", "---  \na: 1\n...\nx"])
     def test_its_forms(self, text: str) -> None:
-        found = read_front_matter(MARKDOWN, text.encode())
+        found = read_front_matter(text.encode())
         assert (found.labels, text.encode()[found.length :]) == ({"a": "1"}, b"x")
 
     @pytest.mark.parametrize(
@@ -33,13 +34,16 @@ class TestReadFrontMatter:
         ],
     )  # fmt: skip
     def test_what_is_text_like_any_other(self, text: str) -> None:
-        assert read_front_matter(MARKDOWN, text.encode()) == FrontMatter()
+        assert read_front_matter(text.encode()) == FrontMatter()
 
     def test_only_of_markdown(self) -> None:
-        assert read_front_matter("text/plain", b"---\na: 1\n---\n") == FrontMatter()
+        text = "---\ntitle: The gate\na: 1\n---\nThe weir."
+        plain, markdown = (digest(media_type, text.encode(), 1000) for media_type in ("text/plain", MARKDOWN))
+        assert (plain.title, plain.labels, plain.text) == ("", {}, text)
+        assert (markdown.title, markdown.labels, markdown.text) == ("The gate", {"a": "1"}, "The weir.")
 
     def test_tags_make_nothing_but_text(self) -> None:
-        found = read_front_matter(MARKDOWN, b"---\na: !!python/object/apply:os.getcwd []\nb: !!int 7\n---\n")
+        found = read_front_matter(b"---\na: !!python/object/apply:os.getcwd []\nb: !!int 7\n---\n")
         assert found.labels == {"b": "7"}
 
 

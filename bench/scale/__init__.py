@@ -1,0 +1,1 @@
+"""A collection of hundreds of thousands of passages."""
