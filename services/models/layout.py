@@ -11,12 +11,12 @@ from pathlib import Path
 from services.models.rerank.check import check_reranker
 from services.models.settings import ModelsSettings, further_embedders
 from services.runtime.embedders import MINILM
+from services.runtime.reranker import RERANKER
 
 REPOSITORY = Path(__file__).parent / "repository"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file
 STUB = "triton_python_backend_stub"
 LLM = "llm"
-RERANK = "rerank"
 
 
 class TritonNotFound(Exception):
@@ -56,7 +56,7 @@ def lay_out_backend(target: Path) -> Path:
 def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
     """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
     _replace(REPOSITORY, target)
-    for model, served in ((LLM, settings.llm), (RERANK, settings.reranker)):
+    for model, served in ((LLM, settings.llm), (RERANKER, settings.reranker)):
         if not served:
             shutil.rmtree(target / model)
     for model, render in RENDER.items():
@@ -109,7 +109,7 @@ def render_rerank(config: str, settings: ModelsSettings) -> str:
 RENDER = {
     "embed": render_embed,
     "embed_passages": render_embed_passages,
-    RERANK: render_rerank,
+    RERANKER: render_rerank,
     LLM: render_llm,
 }
 

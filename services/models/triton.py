@@ -11,7 +11,6 @@ from pathlib import Path
 
 from services.models.layout import (
     LLM,
-    RERANK,
     clear_shared_memory,
     lay_out_backend,
     lay_out_repository,
@@ -21,6 +20,7 @@ from services.models.layout import (
 )
 from services.models.settings import ModelsSettings, further_embedders
 from services.runtime import sockets
+from services.runtime.reranker import RERANKER
 from services.runtime.tls import TlsFiles
 
 MODELS = ("embed", "embed_passages", "injection")
@@ -202,5 +202,5 @@ def start_setting(settings: ModelsSettings) -> str:
 def models(settings: ModelsSettings) -> tuple[str, ...]:
     """The models that are served under these settings."""
     embedders = [model for spec in further_embedders(settings) for model in (spec.queries, spec.passages)]
-    asked = [model for model, served in ((RERANK, settings.reranker), (LLM, settings.llm)) if served]
+    asked = [model for model, served in ((RERANKER, settings.reranker), (LLM, settings.llm)) if served]
     return (*MODELS, *embedders, *asked)

@@ -68,7 +68,8 @@ async def wire(settings: RetrievalSettings) -> App:
             TritonEmbedder(triton, settings.embed_seconds, settings.query_embed_seconds, spec)
             for spec in EMBEDDERS.values()
         ]
-        reranker = TritonReranker(triton, settings.rerank_seconds)
+        languages = frozenset(filter(None, map(str.strip, settings.rerank_languages.split(","))))
+        reranker = TritonReranker(triton, settings.rerank_seconds, languages)
         return await assemble(settings, PointStore(open_engine(settings)), embedders, resources, reranker)
 
 

@@ -66,6 +66,11 @@ class RetrievalSettings(ServerSettings):
         gt=0,
         description="Longest time a search waits for its query's embedding; then it goes by words alone (BM25).",
     )
+    rerank_languages: str = Field(
+        "en",
+        description="Languages that the reranker reads, by ISO 639-1 codes with commas between; empty for all. "
+        "Searches in others are not reranked.",
+    )
     rerank_seconds: float = Field(
         3, gt=0, description="Longest time a search waits for the reranker; then its hits stay in their order."
     )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from services.retrieval.errors import RerankerTimeout, RerankerUnavailable
 from services.retrieval.triton_calls import ModelErrors, within
-from services.runtime.triton import RerankerNotServed, TooManyInferences, TritonClient
+from services.runtime.reranker import RerankerNotServed
+from services.runtime.triton import TooManyInferences, TritonClient
 
 ERRORS = ModelErrors("the reranker", RerankerUnavailable, RerankerTimeout, RerankerNotServed)
 
@@ -12,7 +13,8 @@ ERRORS = ModelErrors("the reranker", RerankerUnavailable, RerankerTimeout, Reran
 class TritonReranker:
     """A Reranker. A call has `seconds`, and half of what remains of the search's deadline at most."""
 
-    def __init__(self, client: TritonClient, seconds: float) -> None:
+    def __init__(self, client: TritonClient, seconds: float, languages: frozenset[str] = frozenset()) -> None:
+        self.languages = languages
         self._client = client
         self._seconds = seconds
 

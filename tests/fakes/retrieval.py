@@ -82,6 +82,7 @@ class FakeReranker:
 
     def __init__(self, known: Mapping[str, float] | None = None) -> None:
         self.known = known or {}
+        self.languages: frozenset[str] = frozenset()
         self.error: Exception | None = None
         self.calls: list[tuple[str, list[str]]] = []
 

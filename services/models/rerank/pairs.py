@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.runtime.reranker import RERANK_TOKENS
+
 MOST_QUERY_TOKENS = 128
-MOST_TEXT_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and a text, of which `most` wordpieces are read, markers included; MOST_TEXT_TOKENS and no more where it
-    is 0."""
+    """A query and a text, of which `most` wordpieces are read, markers included; RERANK_TOKENS and no more where it is
+    0."""
 
     query: str
     text: str
@@ -20,7 +21,7 @@ class Pair:
     @property
     def text_tokens(self) -> int:
         """How many wordpieces of the text are read at most."""
-        return min(self.most, MOST_TEXT_TOKENS) if self.most > 0 else MOST_TEXT_TOKENS
+        return min(self.most, RERANK_TOKENS) if self.most > 0 else RERANK_TOKENS
 
 
 @dataclass(frozen=True, slots=True)

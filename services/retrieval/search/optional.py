@@ -13,7 +13,7 @@ from services.retrieval.errors import (
 )
 from services.runtime.breaker import Breaker
 from services.runtime.errors import DeadlineExceeded
-from services.runtime.triton import RerankerNotServed
+from services.runtime.reranker import RerankerNotServed
 
 log = logging.getLogger(__name__)
 

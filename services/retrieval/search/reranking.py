@@ -8,9 +8,12 @@ from services.retrieval.language.fields import head_of
 from services.retrieval.model import Passage
 from services.retrieval.reranker import Reranker
 from services.retrieval.search.optional import Optional
+from services.retrieval.search.plan import SearchPlan
 from services.retrieval.search.twins import Twins
 from services.runtime.breaker import Breaker
-from services.runtime.triton import RERANKER
+from services.runtime.language.detect import UNKNOWN
+from services.runtime.language.script import Script
+from services.runtime.reranker import RERANKER
 
 Scores = Mapping[str, float]
 
@@ -26,6 +29,13 @@ class Reranking:
     def gone(self) -> bool:
         """Whether the reranker is taken to be gone."""
         return self._model.gone
+
+    def reads(self, planned: SearchPlan) -> bool:
+        """Whether the reranker reads the query's language. Latin letters of no certain language, such as names, it
+        does."""
+        languages = self._reranker.languages
+        named = planned.script is Script.LATIN and planned.language == UNKNOWN
+        return not languages or planned.language in languages or named
 
     async def scores_or_none(self, query: str, passages: Sequence[Passage]) -> Scores | None:
         """The passages' scores by their ids, without those of twins, of which one is ranked; None while the reranker

@@ -39,6 +39,7 @@ from services.runtime.embedders import EmbedderSpec
 
 # Passages that are fetched at least where some of the first were twins of others.
 REFILL = 4
+UNREAD = "the reranker does not read its language"
 
 
 class Search:
@@ -69,6 +70,9 @@ class Search:
     async def _search(self, index: Index, request: SearchRequest) -> SearchResult:
         embedder = self._embedders[index.embedder].spec
         planned = plan(request, embedder)
+        unread = planned.rerank > 0 and not self._reranking.reads(planned)
+        if unread:
+            planned = replace(planned, rerank=0)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode, self._queries[index.embedder])
         degraded = planned.embed and vector is None
@@ -103,7 +107,7 @@ class Search:
                 language=planned.language,
                 language_read=planned.read,
                 weights=ranking.weights.by_signal,
-                reason=ranking.weights.reason,
+                reason=f"{ranking.weights.reason}; {UNREAD}" if unread else ranking.weights.reason,
                 identifiers=ranking.identifiers,
                 unsupported=ranking.unsupported,
             ),

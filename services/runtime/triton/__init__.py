@@ -2,12 +2,9 @@
 
 from services.runtime.triton.client import (
     EMBED_TOKENS,
-    RERANK_TOKENS,
-    RERANKER,
     UNKNOWN_MODEL,
     Embeddings,
     PassageEmbeddings,
-    RerankerNotServed,
     RerankScores,
     TooManyInferences,
     TritonClient,
@@ -16,13 +13,10 @@ from services.runtime.triton.replicas import open_channels
 
 __all__ = [
     "EMBED_TOKENS",
-    "RERANKER",
-    "RERANK_TOKENS",
     "UNKNOWN_MODEL",
     "Embeddings",
     "PassageEmbeddings",
     "RerankScores",
-    "RerankerNotServed",
     "TooManyInferences",
     "TritonClient",
     "open_channels",

@@ -15,15 +15,13 @@ from services.runtime.call import ORDINAL_KEY
 from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.replicas import AnyReplica, Metadata
+from services.runtime.reranker import RERANKER, RerankerNotServed
 from services.runtime.triton.replicas import Replicas
 from services.runtime.triton.wire import pb, split, strings
 
 WIDTH = 384
 EMBED_TOKENS = 512
 """Wordpieces that `embed` reads of a text."""
-RERANKER = "rerank"
-RERANK_TOKENS = 256
-"""Wordpieces that `rerank` reads of a text."""
 READY_SECONDS = 2.0
 # In Triton's words for a model that it has not been told to load; of one that it loads this moment it says "not ready".
 UNKNOWN_MODEL = "unknown model"
@@ -38,18 +36,6 @@ class TooManyInferences(DomainError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"{limit} requests to the models are under way, which is the limit; try again", limit=str(limit)
-        )
-
-
-class RerankerNotServed(DomainError):
-    """The model server has loaded no reranker. Trying again does not help; somebody must load one."""
-
-    kind = ErrorKind.FAILED_PRECONDITION
-    reason = "RERANKER_NOT_SERVED"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no reranker is served: name one in HEADWORKS_MODELS_RERANKER and start the model server again"
         )
 
 

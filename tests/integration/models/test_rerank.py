@@ -12,7 +12,8 @@ from services.models.rerank.check import LATE_INTERACTION
 from services.models.rerank.cross import CrossEncoder
 from services.models.rerank.pairs import Pair
 from services.models.settings import ModelsSettings
-from services.runtime.triton import RerankerNotServed, TritonClient
+from services.runtime.reranker import RerankerNotServed
+from services.runtime.triton import TritonClient
 from tests.fakes.cross_encoder import make_cross_encoder
 from tests.integration.models.conftest import Server, running
 

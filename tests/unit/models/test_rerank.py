@@ -14,9 +14,10 @@ from services.models.rerank.check import LATE_INTERACTION, CannotRerank, check_r
 from services.models.rerank.cross import CrossEncoder
 from services.models.rerank.late import LateInteraction
 from services.models.rerank.load import load
-from services.models.rerank.pairs import MOST_TEXT_TOKENS, Pair, Reranker
+from services.models.rerank.pairs import Pair, Reranker
 from services.models.rerank.serving import read_request, rerank
 from services.models.weights import minilm_folder
+from services.runtime.reranker import RERANK_TOKENS
 from tests.fakes.cross_encoder import make_cross_encoder
 
 QUERY = "How do I reset the coffee machine?"
@@ -57,7 +58,7 @@ def test_only_so_many_tokens_of_a_text_are_read(late: LateInteraction) -> None:
     text = "word " * 300 + ANSWER
     assert scores(late, [text]) == pytest.approx(scores(late, ["word " * 300]), abs=0.001), "the end is not read"
     short, whole = (late.score([Pair(QUERY, text, most)])[0].tokens for most in (10, 0))
-    assert whole - short == MOST_TEXT_TOKENS - 10
+    assert whole - short == RERANK_TOKENS - 10
     assert late.score([Pair(QUERY, text, 9999)])[0].tokens == whole
     assert late.score([Pair("word " * 400, "")])[0].tokens == 128 + 2
 

@@ -25,7 +25,8 @@ from services.retrieval.search.service import Search
 from services.retrieval.triton_reranker import TritonReranker
 from services.runtime.embedders import MINILM
 from services.runtime.errors import InvalidArgument
-from services.runtime.triton import RerankerNotServed, RerankScores, TooManyInferences
+from services.runtime.reranker import RerankerNotServed
+from services.runtime.triton import RerankScores, TooManyInferences
 from tests.fakes.retrieval import FakeEmbedder, FakeReranker
 
 TEXTS = {"a": "alpha comes first", "b": "beta is second", "c": "gamma is third", "x": "ERR-5521 is the code"}
@@ -132,6 +133,24 @@ async def test_without_the_reranker_hits_stay_in_their_order(error: Exception) -
 
 async def test_a_service_without_a_reranker_says_so() -> None:
     assert (await ask(searching(NO_RERANKER))).not_reranked
+
+
+@pytest.mark.parametrize(
+    ("query", "reranked"),
+    [
+        ("what do the cats do?", True),
+        ("Wie kann ich das Konto löschen, wenn es nicht mehr gebraucht wird?", False),
+        ("Miau Purrington", True),
+        ("猫在做什么？", False),
+    ],
+)
+async def test_only_what_the_reranker_reads_is_reranked(query: str, reranked: bool) -> None:
+    reranker = scoring(c=1.0)
+    reranker.languages = frozenset({"en"})
+    result = await ask(searching(reranker), query=query)
+    assert bool(reranker.calls) is reranked
+    assert not result.not_reranked, "nothing is missing"
+    assert ("does not read" in result.explanation.reason.rpartition(";")[2]) is not reranked
 
 
 async def test_nothing_found_is_nothing_to_rerank() -> None:

@@ -36,6 +36,7 @@ from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import ModelNotFound, Unauthenticated
 from services.runtime.numerals import numeral
+from services.runtime.reranker import RERANKER
 
 
 class OpenAIFace:
@@ -84,8 +85,8 @@ class OpenAIFace:
 
     async def create_rerank(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = rerank.parse(request.body)
-        _allow(call, f"embeddings.call:{rerank.MODEL}")
-        scores, tokens = await self._reranker.rerank(rerank.MODEL, asked.query, asked.documents, asked.max_tokens, call)
+        _allow(call, f"embeddings.call:{RERANKER}")
+        scores, tokens = await self._reranker.rerank(RERANKER, asked.query, asked.documents, asked.max_tokens, call)
         yield as_json(rerank.response(asked, scores, tokens, call.request_id))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:

@@ -8,8 +8,8 @@ from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.runtime.errors import ModelNotFound
+from services.runtime.reranker import RERANKER
 
-MODEL = "rerank"
 KNOWN = ("model", "query", "documents", "top_n", "return_documents", "max_tokens_per_doc", "priority")
 MOST_DOCUMENTS = 1000
 LONGEST_QUERY = 8192
@@ -36,8 +36,8 @@ def parse(data: bytes) -> RerankRequest:
     """Raises BadRequest or ModelNotFound."""
     body = fields.parse(data)
     fields.known(body, KNOWN, "")
-    model = fields.maybe_text(body, "model") or MODEL
-    if model != MODEL:
+    model = fields.maybe_text(body, "model") or RERANKER
+    if model != RERANKER:
         raise ModelNotFound(model)
     query = fields.text(body, "query")
     if len(query) > LONGEST_QUERY:
@@ -79,7 +79,7 @@ def response(asked: RerankRequest, scores: Sequence[float], tokens: int, request
     best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[: asked.top_n]
     return {
         "id": request_id,
-        "model": MODEL,
+        "model": RERANKER,
         "results": [_result(asked, index, scores[index]) for index in best],
         "meta": {
             "api_version": {"version": "2"},

@@ -482,7 +482,7 @@ class SearchRequest(_message.Message):
     rerank: _builtins.int
     """How many of the best passages the reranker reads again, with the query, and ranks anew; 0 means none, and 100 is the
     most. Where no reranker is served, or it does not answer in time, the hits stay in their order, and `not_reranked`
-    says so. Queries in a language that it does not read are left alone.
+    says so. A query in a language that it does not read is left alone: `ranking` says so.
     """
     @_builtins.property
     def filter(self) -> Global___Filter:
