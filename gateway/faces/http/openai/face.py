@@ -85,7 +85,7 @@ class OpenAIFace:
 
     async def create_rerank(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = rerank.parse(request.body)
-        _allow(call, f"embeddings.call:{RERANKER}")
+        require(call, f"embeddings.call:{RERANKER}")
         scores, tokens = await self._reranker.rerank(RERANKER, asked.query, asked.documents, asked.max_tokens, call)
         yield as_json(rerank.response(asked, scores, tokens, call.request_id))
 
