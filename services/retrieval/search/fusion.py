@@ -38,7 +38,7 @@ class Fused:
         return any(
             score >= unrelated if table.signal is Signal.DENSE else score > 0
             for table in self._tables
-            if table.signal is not Signal.RERANK and (score := table.scores.get(passage_id)) is not None
+            if (score := table.scores.get(passage_id)) is not None
         )
 
     def signals(self, passage_id: str) -> list[SignalScore]:

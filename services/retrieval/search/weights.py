@@ -17,7 +17,7 @@ from services.runtime.language.detect import UNKNOWN
 BASE = -1.0
 UNREAD = 0.45
 STANDING_OUT = 0.65
-RERANK = 0.9
+RERANK = 0.6
 """What a reranker counts, of what it and the other signals but EXACT count together."""
 
 
