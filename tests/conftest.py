@@ -11,13 +11,17 @@ from tests.fakes.tiny_llm.fixtures import tiny_llm as tiny_llm
 from tests.fixtures.clock import clock as clock
 from tests.fixtures.reaper import Reaper
 from tests.fixtures.servers import empty_url as empty_url
+from tests.fixtures.servers import migrated_pgvector as migrated_pgvector
 from tests.fixtures.servers import migrated_postgres as migrated_postgres
+from tests.fixtures.servers import pgvector_server as pgvector_server
+from tests.fixtures.servers import pgvector_url as pgvector_url
 from tests.fixtures.servers import postgres_server as postgres_server
 from tests.fixtures.servers import postgres_url as postgres_url
 from tests.fixtures.servers import records_schema as records_schema
 from tests.fixtures.servers import records_url as records_url
 from tests.fixtures.servers import redis_server as redis_server
 from tests.fixtures.servers import redis_url as redis_url
+from tests.fixtures.servers import running_pgvector as running_pgvector
 from tests.fixtures.servers import running_postgres as running_postgres
 from tests.fixtures.servers import running_redis as running_redis
 

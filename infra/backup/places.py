@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import URL
+
 from infra.backup.errors import BackupFailed
 from infra.local.layout import Layout
 from infra.local.mesh import local_settings
@@ -53,14 +55,18 @@ def find_places(options: Options) -> Places:
     for service, name in DATABASES.items():
         url = parse(_value(options, layout, service, "records_url"))
         if url.get_backend_name() != "sqlite":
-            elsewhere.append(_in_postgres(service, url.render_as_string(hide_password=True).replace("+asyncpg", "")))
+            elsewhere.append(_in_postgres(f"the records of {service}", service, _shown(url)))
             continue
         databases[service] = Path(str(url.database))
         if databases[service].absolute() != layout.of(service) / name:
             outside.append(_moved(service, "records_url", databases[service]))
     store = options.given(STORE, "store") or "edge"
     folder = Path(_value(options, layout, STORE, "data_dir")) if store == "edge" else None
-    if folder is None:
+    if store == "pgvector":
+        shown = _shown(parse(options.given(STORE, "pgvector_url") or _value(options, layout, STORE, "records_url")))
+        if not any(f"'{shown}'" in each for each in elsewhere):  # one dump has all of a database
+            elsewhere.append(_in_postgres("the collections", "collections", shown))
+    elif folder is None:
         elsewhere.append(_on_qdrant(options.given(STORE, "qdrant_url") or "its server"))
     elif folder.absolute() != layout.of(STORE):
         outside.append(_moved(STORE, "data_dir", folder))
@@ -72,10 +78,15 @@ def _value(options: Options, layout: Layout, service: str, name: str) -> str:
     return options.given(service, name) or local_settings(options, layout, service)[name.upper()]
 
 
-def _in_postgres(service: str, url: str) -> str:
+def _shown(url: URL) -> str:
+    """As pg_dump takes it, without its password."""
+    return url.render_as_string(hide_password=True).replace("+asyncpg", "")
+
+
+def _in_postgres(what: str, name: str, url: str) -> str:
     return (
-        f"the records of {service} are in PostgreSQL: save them with `pg_dump --format=custom --file={service}.dump "
-        f"'{url}'`, and put them back with pg_restore into an empty database before the mesh starts"
+        f"{what} are in PostgreSQL: save them with `pg_dump --format=custom --file={name}.dump '{url}'`, and put them "
+        "back with pg_restore into an empty database before the mesh starts"
     )
 
 

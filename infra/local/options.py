@@ -56,10 +56,10 @@ def make_options(
         env[CONFIG_FILE_VARIABLE] = str(file.absolute())
     options = Options(data.absolute(), 0, replicas, env, tables, tls.absolute() if tls else None)
     options = dataclasses.replace(options, edge_port=edge_port or _edge_port(options))
-    if options.count("retrieval") > 1 and (options.given("retrieval", "store") or "edge") != "qdrant":
+    if options.count("retrieval") > 1 and (options.given("retrieval", "store") or "edge") == "edge":
         raise BadOptions(
             "retrieval keeps its passages in an embedded store, which one process owns: more than one replica needs a "
-            "Qdrant server (HEADWORKS_RETRIEVAL_STORE=qdrant and its URL)"
+            "server: HEADWORKS_RETRIEVAL_STORE=qdrant or pgvector, and its URL"
         )
     return options
 

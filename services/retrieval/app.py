@@ -150,6 +150,10 @@ def open_engine(settings: RetrievalSettings) -> VectorEngine:
         from services.retrieval.store.qdrant_server import ServerEngine
 
         return ServerEngine.connect(settings.qdrant_url, settings.qdrant_api_key)
+    if settings.store == "pgvector":
+        from services.retrieval.store.pgvector.engine import PgvectorEngine
+
+        return PgvectorEngine(settings.points)
     from services.retrieval.store.qdrant_edge import EdgeEngine
 
     return EdgeEngine(

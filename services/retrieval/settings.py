@@ -1,9 +1,9 @@
 """Settings of the retrieval service."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.runtime.settings import RecordsUrl, ServerSettings
 
@@ -13,8 +13,10 @@ class RetrievalSettings(ServerSettings):
 
     service: ClassVar[str] = "retrieval"
 
-    store: Literal["edge", "qdrant"] = Field(
-        "edge", description="Where passages are kept: edge (in this process, under data_dir) or qdrant (a server)."
+    store: Literal["edge", "qdrant", "pgvector"] = Field(
+        "edge",
+        description="Where passages are kept: edge (in this process, under data_dir), qdrant (a server) or pgvector (a "
+        "PostgreSQL server with that extension).",
     )
     data_dir: Path = Field(
         Path(".headworks/retrieval"), description="Folder of the edge store. One process at a time can own it."
@@ -53,6 +55,10 @@ class RetrievalSettings(ServerSettings):
     )
     qdrant_url: str = Field("http://127.0.0.1:6334", description="gRPC address of the Qdrant server.")
     qdrant_api_key: str = Field("", description="API key for the Qdrant server; empty sends none.")
+    pgvector_url: RecordsUrl | None = Field(
+        None,
+        description="Database of the pgvector store: postgresql://<user>@<host>/<database>; unset is records_url.",
+    )
     triton_target: str = Field("xds:///triton", description="gRPC target of the Triton server with the model embed.")
     embedder: str = Field(
         "all-minilm-l6-v2",
@@ -101,6 +107,17 @@ class RetrievalSettings(ServerSettings):
     read_memory_bytes: int = Field(
         2 << 30, gt=0, description="Address space of such a process, in bytes; a document needing more is unreadable."
     )
+
+    @model_validator(mode="after")
+    def _pgvector_is_in_postgres(self) -> Self:
+        if self.store == "pgvector" and not self.points.startswith("postgres"):
+            raise ValueError("the pgvector store needs a database: set pgvector_url, or records_url, to postgresql://…")
+        return self
+
+    @property
+    def points(self) -> str:
+        """The URL of the pgvector store's database."""
+        return self.pgvector_url or self.records
 
     @property
     def records(self) -> str:

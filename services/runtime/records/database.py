@@ -97,6 +97,13 @@ class Database:
         async with self._reached(WRITING, self._timeout), self._kept.hold() as connection:
             await sqlite_transaction(connection, parts)
 
+    async def execute_alone(self, statement: str, seconds: float) -> None:
+        """Execute a statement of PostgreSQL's that no transaction may hold, such as VACUUM, within so many seconds.
+        Cancelled, it is cancelled at the server. Raises RecordsUnavailable."""
+        async with self._reached(WRITING, seconds), self._engines.writing.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            await driver.execute(statement, timeout=seconds)  # type: ignore[union-attr]  # asyncpg's own connection
+
     @asynccontextmanager
     async def _transaction(self, what: str, seconds: float) -> AsyncIterator[AsyncConnection]:
         engine = self._engines.writing if what == WRITING else self._engines.reading

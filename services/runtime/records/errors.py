@@ -42,11 +42,22 @@ def _refused(error: BaseException) -> bool:
     """Whether the database is well and refuses the statement: an error of the program, or in what is written."""
     if isinstance(error, REFUSED):
         return True
-    told = error.orig if isinstance(error, DBAPIError) else error
-    cause = getattr(told, "__cause__", None) or told
+    told, cause = _told(error)
     if isinstance(cause, asyncpg.PostgresError):
         return str(cause.sqlstate)[:2] in POSTGRES_REFUSED
     return isinstance(cause, asyncpg.DataError) or getattr(told, "sqlite_errorcode", None) in SQLITE_REFUSED
+
+
+def _told(error: BaseException) -> tuple[object, object]:
+    """What the engine was told by its driver, and what that came of."""
+    told = error.orig if isinstance(error, DBAPIError) else error
+    return told, getattr(told, "__cause__", None) or told
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code for what is wrong, of RecordsUnavailable too; "" where there is none."""
+    _, cause = _told(error.__cause__ if isinstance(error, RecordsUnavailable) and error.__cause__ else error)
+    return str(getattr(cause, "sqlstate", None) or "")
 
 
 def cause_of(error: BaseException) -> str:

@@ -1,7 +1,9 @@
 """Bringing a database's tables up to date by Alembic's migrations."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +18,8 @@ from services.runtime.records.schema import Schema
 ENVIRONMENT = Path(__file__).parent / "migrations"
 # Of PostgreSQL's advisory lock: replicas that start together migrate one after the other.
 LOCK = 0x68656164
+# What Alembic works on is global: a process with several databases migrates one after the other.
+_ALEMBIC: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 class RecordsTooNew(CannotStart):
@@ -42,7 +46,8 @@ async def migrate(connection: AsyncConnection, schema: Schema) -> None:
     """Apply the migrations that are missing. Raises RecordsTooNew."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-    await connection.run_sync(_upgrade, schema)
+    async with _ALEMBIC.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        await connection.run_sync(_upgrade, schema)
 
 
 def _upgrade(connection: Connection, schema: Schema) -> None:

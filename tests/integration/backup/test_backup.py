@@ -346,6 +346,14 @@ async def test_data_of_a_newer_version_is_neither_saved_nor_restored(
         ({"HEADWORKS_GATEWAY_RECORDS_URL": "postgresql://me:secret@db/gw"}, "pg_dump.*'postgresql://me:[*]+@db/gw'"),
         ({"HEADWORKS_ORCHESTRATOR_RECORDS_URL": "postgresql://db/runs"}, "the records of orchestrator are in Postgre"),
         ({"HEADWORKS_RETRIEVAL_STORE": "qdrant", "HEADWORKS_RETRIEVAL_QDRANT_URL": "http://q:6334"}, "http://q:6334"),
+        (
+            {"HEADWORKS_RETRIEVAL_STORE": "pgvector", "HEADWORKS_RETRIEVAL_PGVECTOR_URL": "postgresql://a:secret@db/v"},
+            "the collections are in PostgreSQL.*'postgresql://a:[*]+@db/v'",
+        ),
+        (
+            {"HEADWORKS_RETRIEVAL_STORE": "pgvector", "HEADWORKS_RETRIEVAL_RECORDS_URL": "postgresql://a:secret@db/v"},
+            "the records of retrieval are in PostgreSQL.*'postgresql://a:[*]+@db/v'",
+        ),
     ],
 )
 async def test_what_others_keep_is_left_to_them_and_that_is_said(

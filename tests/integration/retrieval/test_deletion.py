@@ -14,6 +14,7 @@ from headworks.retrieval.v1.document_pb2 import Document
 from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.ingest import lease
+from services.retrieval.store.pgvector.engine import PgvectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_server import ServerEngine
 from tests.fakes.retrieval import FakeEmbedder, Served, served
@@ -89,10 +90,21 @@ async def replicas(folder: Path) -> AsyncIterator[tuple[Served, Served]]:
         yield one, other
 
 
-@pytest.fixture(params=[edge, replicas], ids=["edge", "replicas"])
+@asynccontextmanager
+async def pgvector(folder: Path, url: str) -> AsyncIterator[tuple[Served, Served]]:
+    """Two that share a database."""
+    async with (
+        served(folder / "a", store=PointStore(PgvectorEngine(url))) as one,
+        served(folder / "b", store=PointStore(PgvectorEngine(url))) as other,
+    ):
+        yield one, other
+
+
+@pytest.fixture(params=[edge, replicas, pgvector], ids=["edge", "replicas", "pgvector"])
 async def services(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Served, Served]]:
-    made: Callable[[Path], Any] = request.param
-    async with made(tmp_path) as running:
+    made: Callable[..., Any] = request.param
+    further = [request.getfixturevalue("pgvector_url")] if made is pgvector else []
+    async with made(tmp_path, *further) as running:
         yield running
 
 

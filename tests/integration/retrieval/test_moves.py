@@ -19,6 +19,7 @@ from services.retrieval.store import codec
 from services.retrieval.store.base import Target
 from services.retrieval.store.engine import Point, Remove, Upsert, Where
 from services.retrieval.store.folders import collection_files
+from services.retrieval.store.pgvector.engine import PgvectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -71,11 +72,15 @@ def other() -> Backwards:
     return Backwards()
 
 
-@pytest.fixture(params=["edge", "local"])
+@pytest.fixture(params=["edge", "local", "pgvector"])
 async def service(
     request: pytest.FixtureRequest, tmp_path: Path, first: FakeEmbedder, other: Backwards
 ) -> AsyncIterator[Served]:
-    store = PointStore(ServerEngine(AsyncQdrantClient(":memory:"))) if request.param == "local" else None
+    store = None
+    if request.param == "local":
+        store = PointStore(ServerEngine(AsyncQdrantClient(":memory:")))
+    elif request.param == "pgvector":
+        store = PointStore(PgvectorEngine(request.getfixturevalue("pgvector_url")))
     async with served(tmp_path, first, store, further=[other]) as running:
         await running.ingest(DOCUMENTS)
         yield running

@@ -1,7 +1,7 @@
 """What every store must do, whichever engine is below it.
 
-The server's part runs against the client's own local mode, and against a server where HEADWORKS_TEST_QDRANT_URL names
-one.
+The part of Qdrant's server runs against the client's own local mode, and against a server where
+HEADWORKS_TEST_QDRANT_URL names one; that of PostgreSQL against the one of the wheel pgserver.
 """
 
 import asyncio
@@ -35,7 +35,8 @@ from services.retrieval.model import (
 )
 from services.retrieval.store import codec, edge_shard
 from services.retrieval.store.base import VectorStore
-from services.retrieval.store.engine import Point, Upsert
+from services.retrieval.store.engine import Point, Upsert, VectorEngine
+from services.retrieval.store.pgvector.engine import PgvectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.qdrant_edge import EdgeEngine
 from services.retrieval.store.qdrant_server import ServerEngine
@@ -56,13 +57,15 @@ KEY = CollectionKey(TENANT, "docs")
 ALL = DocumentFilter()
 
 
-@pytest.fixture(params=["edge", "local", *(["server"] if SERVER else [])])
+@pytest.fixture(params=["edge", "local", "pgvector", *(["server"] if SERVER else [])])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
     match request.param:
         case "edge":
-            engine: EdgeEngine | ServerEngine = EdgeEngine(tmp_path, threads=2)
+            engine: VectorEngine = EdgeEngine(tmp_path, threads=2)
         case "local":
             engine = ServerEngine(AsyncQdrantClient(":memory:"))
+        case "pgvector":
+            engine = PgvectorEngine(request.getfixturevalue("pgvector_url"))
         case _:
             engine = ServerEngine.connect(SERVER, "")
     store = PointStore(engine)

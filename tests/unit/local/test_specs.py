@@ -50,8 +50,9 @@ def test_bad_replicas(text: str) -> None:
 def test_the_embedded_store_has_one_owner(tmp_path: Path) -> None:
     with pytest.raises(BadOptions, match="HEADWORKS_RETRIEVAL_STORE=qdrant"):
         options(tmp_path, replicas={"retrieval": 2})
-    qdrant = {"HEADWORKS_RETRIEVAL_STORE": "qdrant"}
-    assert options(tmp_path, replicas={"retrieval": 2}, environ=qdrant).count("retrieval") == 2
+    for server in ("qdrant", "pgvector"):
+        environ = {"HEADWORKS_RETRIEVAL_STORE": server}
+        assert options(tmp_path, replicas={"retrieval": 2}, environ=environ).count("retrieval") == 2
 
 
 def test_the_edge_port_comes_from_the_option_then_the_environment_then_the_file(tmp_path: Path) -> None:

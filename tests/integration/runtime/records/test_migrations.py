@@ -1,5 +1,6 @@
 """Migrations make what is declared, on both databases."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from services.runtime.records.database import Database
 from services.runtime.records.migrate import migrate
 from services.runtime.records.revise import revise
 from services.runtime.records.schema import Schema
+from tests.fixtures.servers import sqlite_url
 
 SCHEMAS = [pytest.param(schema, id=schema.service) for schema in (GATEWAY, ORCHESTRATOR)]
 
@@ -54,3 +56,15 @@ async def test_a_written_migration_makes_every_table_and_is_applied_once(
         assert tables == {*schema.metadata.tables, schema.version_table}
         assert await connection.run_sync(differences, schema) == []
     await database.aclose()
+
+
+async def test_a_process_migrates_several_databases_at_once(empty_url: str, tmp_path: Path) -> None:
+    databases = [
+        Database(sqlite_url(tmp_path / f"{n}"), schema) for n in range(3) for schema in (GATEWAY, ORCHESTRATOR)
+    ]
+    databases.append(Database(empty_url, GATEWAY))
+    await asyncio.gather(*(database.open() for database in databases))
+    for database in databases:
+        async with database.read() as connection:
+            assert await connection.run_sync(differences, database.schema) == []
+        await database.aclose()

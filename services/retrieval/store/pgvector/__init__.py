@@ -1,0 +1,1 @@
+"""PostgreSQL with pgvector: collections beside the records that are there already."""
