@@ -143,7 +143,7 @@ async def test_the_planner_searches_by_the_index(
 async def test_a_filter_that_leaves_few_of_the_nearest_gets_as_many_as_it_asked_for(
     engine: PgvectorEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "LOOKED_AT_FILTERED", 10)
+    monkeypatch.setattr(search, "LOOKED_AT_FILTERED", 200)
     await filled(engine, 1000)
     await engine.rest(KEY)
     await engine.rested()
